@@ -1,0 +1,5 @@
+//! Elementwise kernels.
+
+/// An expression over elements.
+#[derive(Debug)]
+pub struct Program;

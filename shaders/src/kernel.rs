@@ -1,0 +1,134 @@
+//! The description of a kernel: what a caller must know to launch it and to judge its result.
+
+use std::borrow::Cow;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::{Call, Case, Data, Generator, Operand, Tolerance};
+
+/// The element type of a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Element {
+    F32,
+    U32,
+}
+
+impl Element {
+    /// Bytes of one element.
+    pub const BYTES: usize = 4;
+}
+
+/// How a kernel touches a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Read only: `var<storage, read>`.
+    Read,
+    /// Every element is written and none is read: `var<storage, read_write>`.
+    Write,
+    /// Elements are read and written in place: `var<storage, read_write>`.
+    Update,
+}
+
+impl Access {
+    pub fn writes(self) -> bool {
+        self != Access::Read
+    }
+}
+
+/// One storage binding of group 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Binding {
+    /// The name of the variable in the WGSL and of the argument of the twin.
+    pub name: &'static str,
+    pub access: Access,
+    pub element: Element,
+    /// The shape in words, e.g. `"(rows, columns)"`.
+    pub shape: &'static str,
+}
+
+impl Binding {
+    pub const fn read(name: &'static str, shape: &'static str) -> Self {
+        Self { name, access: Access::Read, element: Element::F32, shape }
+    }
+
+    pub const fn write(name: &'static str, shape: &'static str) -> Self {
+        Self { name, access: Access::Write, element: Element::F32, shape }
+    }
+
+    pub const fn update(name: &'static str, shape: &'static str) -> Self {
+        Self { name, access: Access::Update, element: Element::F32, shape }
+    }
+
+    /// The same binding with `u32` elements.
+    pub const fn u32(self) -> Self {
+        Self { element: Element::U32, ..self }
+    }
+}
+
+/// One entry point of one WGSL file, described.
+pub struct Kernel {
+    /// `file.entry`, or the file's name alone where it has one entry point.
+    pub name: Cow<'static, str>,
+    /// The whole WGSL text.
+    pub source: Cow<'static, str>,
+    pub entry_point: &'static str,
+    /// Group 0, in the order of the bindings.
+    pub bindings: Cow<'static, [Binding]>,
+    /// Size of the uniform block at group 1, binding 0, in bytes.
+    pub uniform_bytes: usize,
+    /// The kernel uses subgroup operations: `wgpu::Features::SUBGROUP` natively, `enable subgroups;` in a browser.
+    pub needs_subgroups: bool,
+    /// The CPU twin: computes what the call would, on the operands in the order of the bindings.
+    pub twin: fn(&Call, &mut [Operand<'_>]),
+    /// How far the kernel may be from its twin in the written binding of the given index, for a call and its operands
+    /// as they were before it ran.
+    pub tolerance: fn(&Call, &[Data], usize) -> Tolerance,
+    /// Draws a random call with its inputs.
+    pub case: fn(&mut Generator) -> Case,
+    /// Floating-point operations of a call, by the field's convention (a multiply-add counts two); 0 where only the
+    /// bytes matter.
+    pub flops: fn(&Call) -> f64,
+}
+
+impl Kernel {
+    /// Indices of the bindings that the kernel writes.
+    pub fn outputs(&self) -> impl Iterator<Item = usize> + '_ {
+        self.bindings.iter().enumerate().filter(|(_, binding)| binding.access.writes()).map(|(index, _)| index)
+    }
+}
+
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Kernel").field("name", &self.name).field("bindings", &self.bindings).finish()
+    }
+}
+
+/// A kernel of this crate's list, or one that was generated at run time.
+#[derive(Debug, Clone)]
+pub enum KernelRef {
+    Listed(&'static Kernel),
+    Generated(Arc<Kernel>),
+}
+
+impl Deref for KernelRef {
+    type Target = Kernel;
+
+    fn deref(&self) -> &Kernel {
+        match self {
+            KernelRef::Listed(kernel) => kernel,
+            KernelRef::Generated(kernel) => kernel,
+        }
+    }
+}
+
+impl From<&'static Kernel> for KernelRef {
+    fn from(kernel: &'static Kernel) -> Self {
+        KernelRef::Listed(kernel)
+    }
+}
+
+impl From<Arc<Kernel>> for KernelRef {
+    fn from(kernel: Arc<Kernel>) -> Self {
+        KernelRef::Generated(kernel)
+    }
+}

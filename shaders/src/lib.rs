@@ -1,0 +1,38 @@
+//! WGSL compute kernels, each beside its CPU twin.
+//!
+//! One kernel is two files of one name: `softmax.wgsl` is plain WGSL that any tool reads as it stands, `softmax.rs`
+//! holds what a caller must know to launch it (bindings, uniform block, grid, constants), the **twin** that computes
+//! the same thing on slices in the plainest way, the **tolerance rule** that says how far the two may differ and why,
+//! and the **generator of cases** that the tests and the `fourfold verify` command draw from. [`kernels`] lists all.
+//!
+//! This crate calls no GPU API. A [`Call`] is plain data: the `fourfold` crate records it into a `wgpu` compute pass,
+//! and anyone else can take the WGSL, the bindings and the grid from it and launch it with the API of their choice.
+//!
+//! Conventions that every kernel keeps:
+//! * group 0 holds the operands, binding `i` for operand `i`; group 1, binding 0 holds the uniform block;
+//! * tensors are dense and row-major; `f32` or `u32`;
+//! * a grid of more than 65,535 workgroups folds into y (see [`grid`]);
+//! * nothing beyond WebGPU's default limits and features, unless [`Kernel::needs_subgroups`] says so.
+
+mod call;
+mod case;
+mod kernel;
+mod operand;
+mod target;
+mod tolerance;
+
+pub mod elementwise;
+pub mod softmax;
+
+pub use call::{Call, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid};
+pub use case::{Case, Generator};
+pub use kernel::{Access, Binding, Element, Kernel, KernelRef};
+pub use operand::{Data, Operand};
+pub use target::Target;
+pub use tolerance::{Comparison, Tolerance};
+
+/// Every hand-written kernel of this crate, and a sample of the generated ones: the one list that drives the tests,
+/// the `verify` and `bench` commands and the documentation.
+pub fn kernels() -> Vec<KernelRef> {
+    [softmax::KERNELS].into_iter().flatten().map(|&kernel| kernel.into()).collect()
+}
