@@ -1,1 +1,136 @@
-fn main() {}
+//! `cargo xtask COMMAND`: what a fresh clone needs, on a machine that has only Rust.
+
+mod data;
+mod driver;
+mod vulkan;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+cargo xtask COMMAND [ARGUMENTS]
+
+  demo [ARGUMENTS]   what Fourfold can do, on the GPU of this machine; arguments go to `fourfold demo`
+  test [ARGUMENTS]   all tests; arguments go to `cargo test`
+  data [NAMES]       fetch the data sets `mnist` and `fashion-mnist` (both, or those named) into data/
+
+On Linux without any Vulkan device, `demo` and `test` first install Mesa's software driver.";
+
+/// Why a command did not succeed, and the exit code that says so.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn new(message: impl Into<String>) -> Self {
+        Self { code: 1, message: message.into() }
+    }
+
+    /// Wrong input.
+    fn usage(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
+    }
+}
+
+type Result<T = ()> = std::result::Result<T, Failure>;
+
+fn main() -> ExitCode {
+    match run(std::env::args_os().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // A program that we ran and that failed has said why itself.
+            if !failure.message.is_empty() {
+                eprintln!("error: {}", failure.message);
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(mut arguments: Vec<OsString>) -> Result {
+    if arguments.is_empty() {
+        return Err(Failure::usage(format!("a command is expected\n\n{USAGE}")));
+    }
+    let command = arguments.remove(0);
+    match command.to_str() {
+        Some("demo") => {
+            driver::ensure()?;
+            let fixed = ["run", "--release", "--package", "fourfold-demos", "--bin", "fourfold", "--", "demo"];
+            cargo(&fixed, &arguments)
+        }
+        Some("test") => {
+            driver::ensure()?;
+            cargo(&["test", "--workspace"], &arguments)
+        }
+        Some("data") => data::fetch(&root().join("data"), &arguments),
+        Some("help" | "--help" | "-h") => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(Failure::usage(format!("demo, test or data is expected, got `{}`\n\n{USAGE}", command.display()))),
+    }
+}
+
+/// The root of the repository.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root of the repository")
+}
+
+/// Runs the cargo that runs us, in the root of the repository.
+fn cargo(fixed: &[&str], more: &[OsString]) -> Result {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(&program);
+    command.current_dir(root()).args(fixed).args(more);
+    if let Some(folder) = runtime_folder() {
+        command.env("XDG_RUNTIME_DIR", folder);
+    }
+    let status =
+        command.status().map_err(|error| Failure::new(format!("cannot run {}: {error}", program.display())))?;
+    if status.success() {
+        return Ok(());
+    }
+    // 128 is the shell's word for death by a signal, which has no exit code.
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(128);
+    Err(Failure { code, message: String::new() })
+}
+
+/// A folder for XDG_RUNTIME_DIR where Linux has not set it: Vulkan's loader would warn at every start.
+fn runtime_folder() -> Option<PathBuf> {
+    if !cfg!(target_os = "linux") || std::env::var_os("XDG_RUNTIME_DIR").is_some() {
+        return None;
+    }
+    let folder = root().join("target").join("xdg-runtime");
+    std::fs::create_dir_all(&folder).ok()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).ok()?;
+    }
+    Some(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(arguments: &[&str]) -> u8 {
+        run(arguments.iter().map(OsString::from).collect()).map_or_else(|failure| failure.code, |()| 0)
+    }
+
+    #[test]
+    fn an_unknown_or_missing_command_is_wrong_input() {
+        assert_eq!(code(&[]), 2);
+        assert_eq!(code(&["dance"]), 2);
+        assert_eq!(code(&["data", "cifar"]), 2);
+        assert_eq!(code(&["help"]), 0);
+    }
+
+    #[test]
+    fn the_root_holds_the_workspace() {
+        assert!(root().join("Cargo.toml").is_file());
+        assert!(root().join("shaders").is_dir());
+    }
+}

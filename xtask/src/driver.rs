@@ -1,0 +1,177 @@
+//! A GPU driver for machines that have none: Mesa's software Vulkan driver, on Linux.
+
+use std::process::{Command, Stdio};
+
+use crate::{Failure, Result, vulkan};
+
+/// Sees to it that there is an adapter to run on.
+///
+/// Windows and macOS bring one, and so does a Linux machine whose Vulkan loader knows any device: nothing is installed
+/// there. Otherwise Mesa's software driver is installed where the system uses apt and we may; where we may not, the
+/// error says what to type.
+pub fn ensure() -> Result {
+    if !cfg!(target_os = "linux") || vulkan::device_count() > 0 {
+        return Ok(());
+    }
+    let remedy = remedy(on_path, privilege());
+    match &remedy {
+        Remedy::Install { sudo } => {
+            eprintln!("No Vulkan device here: installing Mesa's software driver ({})", PACKAGES.join(", "));
+            install(*sudo)?;
+            if vulkan::device_count() > 0 {
+                return Ok(());
+            }
+            Err(Failure::new(
+                "Mesa's software driver is installed, and yet Vulkan reports no device; if VK_DRIVER_FILES or \
+                 VK_ICD_FILENAMES is set, unset it and try again",
+            ))
+        }
+        Remedy::Type(command) => Err(Failure::new(format!(
+            "there is no Vulkan device on this machine. This installs Mesa's software driver:\n\n    {command}\n"
+        ))),
+        Remedy::Unknown => Err(Failure::new(
+            "there is no Vulkan device on this machine; install the Vulkan loader (libvulkan.so.1) and Mesa's software \
+             driver (called lavapipe or swrast) with the package manager of this system",
+        )),
+    }
+}
+
+const PACKAGES: [&str; 2] = ["libvulkan1", "mesa-vulkan-drivers"];
+
+/// What we may do on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Privilege {
+    Root,
+    /// `sudo` asks for no password.
+    Sudo,
+    None,
+}
+
+/// What a machine without a driver needs.
+#[derive(Debug, PartialEq, Eq)]
+enum Remedy {
+    /// We install the packages with apt.
+    Install { sudo: bool },
+    /// The user types this command.
+    Type(String),
+    /// The package manager is none that we know.
+    Unknown,
+}
+
+fn remedy(on_path: impl Fn(&str) -> bool, privilege: Privilege) -> Remedy {
+    if on_path("apt-get") {
+        return match privilege {
+            Privilege::Root => Remedy::Install { sudo: false },
+            Privilege::Sudo => Remedy::Install { sudo: true },
+            Privilege::None => Remedy::Type(format!(
+                "sudo apt-get update && sudo apt-get install --no-install-recommends {}",
+                PACKAGES.join(" ")
+            )),
+        };
+    }
+    let managers = [
+        ("dnf", "dnf install vulkan-loader mesa-vulkan-drivers"),
+        ("pacman", "pacman -S vulkan-icd-loader vulkan-swrast"),
+        ("zypper", "zypper install libvulkan1 libvulkan_lvp"),
+        ("apk", "apk add vulkan-loader mesa-vulkan-swrast"),
+    ];
+    match managers.iter().find(|(manager, _)| on_path(manager)) {
+        Some((_, command)) if privilege == Privilege::Root => Remedy::Type((*command).to_owned()),
+        Some((_, command)) => Remedy::Type(format!("sudo {command}")),
+        None => Remedy::Unknown,
+    }
+}
+
+fn install(sudo: bool) -> Result {
+    // One unreachable source among many fails the update and still leaves the lists that the installation needs.
+    if let Err(failure) = apt_get(sudo, &["update", "--quiet"]) {
+        eprintln!("warning: {}", failure.message);
+    }
+    apt_get(sudo, &[&["install", "--quiet", "--yes", "--no-install-recommends"], &PACKAGES[..]].concat())
+}
+
+fn apt_get(sudo: bool, arguments: &[&str]) -> Result {
+    let line = install_line(sudo, arguments);
+    let status = Command::new(line[0]).args(&line[1..]).stdin(Stdio::null()).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::new(format!("`{}` failed ({status})", line.join(" ")))),
+        Err(error) => Err(Failure::new(format!("cannot run `{}`: {error}", line.join(" ")))),
+    }
+}
+
+/// `env` sets the variable behind `sudo`, which passes none on. Another apt at work is waited for.
+fn install_line<'a>(sudo: bool, arguments: &[&'a str]) -> Vec<&'a str> {
+    let mut line = if sudo { vec!["sudo", "-n"] } else { Vec::new() };
+    line.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"]);
+    line.extend(arguments);
+    line
+}
+
+fn privilege() -> Privilege {
+    if says("id", &["-u"]).as_deref() == Some("0") {
+        Privilege::Root
+    } else if says("sudo", &["-n", "true"]).is_some() {
+        Privilege::Sudo
+    } else {
+        Privilege::None
+    }
+}
+
+/// The trimmed output of a program that succeeds.
+fn says(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Whether a program of this name is on the PATH.
+pub fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with<'a>(programs: &'a [&'a str]) -> impl Fn(&str) -> bool + 'a {
+        |program| programs.contains(&program)
+    }
+
+    #[test]
+    fn where_apt_may_be_used_the_driver_is_installed() {
+        assert_eq!(remedy(with(&["apt-get"]), Privilege::Root), Remedy::Install { sudo: false });
+        assert_eq!(remedy(with(&["apt-get"]), Privilege::Sudo), Remedy::Install { sudo: true });
+    }
+
+    #[test]
+    fn without_rights_the_exact_command_is_named() {
+        let Remedy::Type(command) = remedy(with(&["apt-get"]), Privilege::None) else { panic!("must not install") };
+        assert_eq!(
+            command,
+            "sudo apt-get update && sudo apt-get install --no-install-recommends libvulkan1 mesa-vulkan-drivers"
+        );
+    }
+
+    #[test]
+    fn other_package_managers_are_never_run() {
+        assert_eq!(
+            remedy(with(&["pacman"]), Privilege::Sudo),
+            Remedy::Type("sudo pacman -S vulkan-icd-loader vulkan-swrast".into())
+        );
+        assert_eq!(
+            remedy(with(&["apk"]), Privilege::Root),
+            Remedy::Type("apk add vulkan-loader mesa-vulkan-swrast".into())
+        );
+        assert_eq!(remedy(with(&[]), Privilege::Root), Remedy::Unknown);
+    }
+
+    #[test]
+    fn apt_asks_nothing_and_waits_for_the_lock() {
+        assert_eq!(
+            install_line(true, &["update"]).join(" "),
+            "sudo -n env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 update"
+        );
+        assert_eq!(install_line(false, &["update"])[0], "env");
+    }
+}
