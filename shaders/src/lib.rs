@@ -18,11 +18,15 @@ mod call;
 mod case;
 mod kernel;
 mod operand;
+mod row;
 mod target;
 mod tolerance;
 
+pub mod cross_entropy;
 pub mod elementwise;
+pub mod mean_squared_error;
 pub mod softmax;
+pub mod softmax_backward;
 
 pub use call::{Call, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid};
 pub use case::{Case, Generator};
@@ -34,5 +38,6 @@ pub use tolerance::{Comparison, Tolerance};
 /// Every hand-written kernel of this crate, and a sample of the generated ones: the one list that drives the tests,
 /// the `verify` and `bench` commands and the documentation.
 pub fn kernels() -> Vec<KernelRef> {
-    [softmax::KERNELS].into_iter().flatten().map(|&kernel| kernel.into()).collect()
+    let listed = [cross_entropy::KERNELS, mean_squared_error::KERNELS, softmax::KERNELS, softmax_backward::KERNELS];
+    listed.into_iter().flatten().map(|&kernel| kernel.into()).collect()
 }

@@ -1,28 +1,39 @@
-//! Softmax along the last axis: `y[r, c] = exp(x[r, c] - max_c x[r, c]) / sum_c exp(x[r, c] - max_c x[r, c])`.
+//! Softmax and log-softmax along the last axis:
+//! `y[r, c] = exp(x[r, c] - m[r]) / s[r]` and `y[r, c] = x[r, c] - m[r] - log s[r]`, with `m[r] = max_c x[r, c]` and
+//! `s[r] = sum_c exp(x[r, c] - m[r])`. The gradients are in [`crate::softmax_backward`].
+
+use std::borrow::Cow;
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::row::{self, Sharing, sum_units};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
 
 /// The kernels of this file.
-pub const KERNELS: &[&Kernel] = &[&SOFTMAX];
+pub const KERNELS: &[&Kernel] = &[&SOFTMAX, &SOFTMAX_VEC4];
 
-/// `y = softmax(x)`.
-pub static SOFTMAX: Kernel = Kernel {
-    name: std::borrow::Cow::Borrowed("softmax"),
-    source: std::borrow::Cow::Borrowed(include_str!("softmax.wgsl")),
-    entry_point: "softmax",
-    bindings: std::borrow::Cow::Borrowed(&[
-        Binding::read("x", "(rows, columns)"),
-        Binding::write("y", "(rows, columns)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin,
-    tolerance,
-    case,
-    flops: |call| 4.0 * call.lengths[0] as f64,
-};
+/// Any number of columns.
+pub static SOFTMAX: Kernel = kernel("softmax.softmax", "softmax", scalar_case);
+
+/// A multiple of four columns.
+pub static SOFTMAX_VEC4: Kernel = kernel("softmax.softmax_vec4", "softmax_vec4", vec4_case);
+
+const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    Kernel {
+        name: Cow::Borrowed(name),
+        source: Cow::Borrowed(include_str!("softmax.wgsl")),
+        entry_point,
+        bindings: Cow::Borrowed(
+            const { &[Binding::read("x", "(rows, columns)"), Binding::write("y", "(rows, columns)")] },
+        ),
+        uniform_bytes: size_of::<Uniform>(),
+        needs_subgroups: false,
+        twin,
+        tolerance,
+        case,
+        flops: |call| 4.0 * call.lengths[0] as f64,
+    }
+}
 
 /// The uniform block of `softmax.wgsl`.
 #[repr(C)]
@@ -32,65 +43,101 @@ pub struct Uniform {
     pub columns: u32,
 }
 
-/// A softmax over each of `rows` rows.
+/// A softmax, or a log-softmax, over each of `rows` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
     pub rows: usize,
     pub columns: usize,
+    /// The logarithm of the softmax, computed without taking the logarithm of a vanished number.
+    pub log: bool,
 }
 
 impl Problem {
     /// The call with operands `x`, `y`.
     pub fn call(&self, target: &Target) -> Call {
-        const WORKGROUP: usize = 64;
-        let lanes = self.lanes(target);
-        let uniform = Uniform { rows: self.rows as u32, columns: self.columns as u32 };
-        let elements = self.rows * self.columns;
-        Call::new(&SOFTMAX, &uniform, self.rows.div_ceil(WORKGROUP / lanes), [elements, elements])
-            .with_constant("LANES", lanes as u32)
-    }
-
-    /// Lanes that share a row: one where barriers cost more than they bring.
-    fn lanes(&self, target: &Target) -> usize {
-        if target.software || self.columns <= 16 { 1 } else { 32 }
+        let Self { rows, columns, log } = *self;
+        let uniform = Uniform { rows: rows as u32, columns: columns as u32 };
+        let (kernel, loads) =
+            if columns.is_multiple_of(4) { (&SOFTMAX_VEC4, columns / 4) } else { (&SOFTMAX, columns) };
+        Sharing::choose(rows, loads, target)
+            .call(kernel, &uniform, rows, [rows * columns; 2])
+            .with_constant("LOG", u8::from(log))
     }
 }
 
-/// The twin.
+/// The twin of a softmax.
 pub fn softmax(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
     let columns = uniform.columns as usize;
     for (x, y) in x.chunks(columns).zip(y.chunks_mut(columns)) {
-        let largest = x.iter().copied().fold(f32::MIN, f32::max);
-        let total: f64 = x.iter().map(|&x| f64::from(x - largest).exp()).sum();
+        let (largest, total) = normaliser(x);
         for (x, y) in x.iter().zip(y) {
-            *y = (f64::from(x - largest).exp() / total) as f32;
+            *y = ((f64::from(*x) - largest).exp() / total) as f32;
         }
     }
 }
 
+/// The twin of a log-softmax.
+pub fn log_softmax(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
+    let columns = uniform.columns as usize;
+    for (x, y) in x.chunks(columns).zip(y.chunks_mut(columns)) {
+        let (largest, total) = normaliser(x);
+        for (x, y) in x.iter().zip(y) {
+            *y = (f64::from(*x) - largest - total.ln()) as f32;
+        }
+    }
+}
+
+/// The largest logit of a row and the sum of `exp(x - largest)` over it.
+pub(crate) fn normaliser(row: &[f32]) -> (f64, f64) {
+    let largest = f64::from(row.iter().copied().fold(f32::MIN, f32::max));
+    (largest, row.iter().map(|&x| (f64::from(x) - largest).exp()).sum())
+}
+
+fn is_log(call: &Call) -> bool {
+    call.constant("LOG") == Some(1.0)
+}
+
 fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     let [x, y] = operands else { unreachable!("softmax has two operands") };
-    softmax(&call.uniform(), x.f32(), y.f32());
+    let computed = if is_log(call) { log_softmax } else { softmax };
+    computed(&call.uniform(), x.f32(), y.f32());
 }
 
-/// WGSL lets `exp(t)` err by 3 + 2|t| units in the last place and `t` reaches about -100 before the result vanishes,
-/// but the terms that matter have a small |t|; the sum adds half a unit for each term at worst, in practice its root.
+/// Units of [`Tolerance::EPSILON`] by which the sum of a row's exponentials may err, relatively.
+///
+/// WGSL lets `exp(t)` err by 3 + 2|t| units in the last place (of two epsilon each), and the rounding of `t = x - m`
+/// adds |t| epsilon; weighted by the softmax itself, |t| averages below the logarithm of the number of columns.
+pub(crate) fn normaliser_units(columns: usize) -> f64 {
+    8.0 + 5.0 * (columns as f64).ln() + sum_units(columns)
+}
+
+/// Softmax: an exponential of a large negative `t` errs by 5 |t| epsilon of a result below exp(t), which is at most
+/// 5/e epsilon in absolute terms. Log-softmax: `x - m` and `log s` have opposite signs before the subtraction, so
+/// nothing cancels; WGSL lets `log` err by 2^-21 (8 epsilon) near 1 and by 3 units in the last place elsewhere.
 fn tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
     let Uniform { columns, .. } = call.uniform();
-    let sum = 8.0 + 2.0 * f64::from(columns).sqrt();
-    // An exp of a large negative number errs by 2|t| units of a result below exp(t): at most 2 |t| exp(t) < 1 unit.
-    Tolerance::Within { relative: (sum + 16.0) * Tolerance::EPSILON, absolute: 2.0 * Tolerance::EPSILON }
+    let units = normaliser_units(columns as usize);
+    if is_log(call) {
+        Tolerance::Within { relative: 8.0 * Tolerance::EPSILON, absolute: (8.0 + units) * Tolerance::EPSILON }
+    } else {
+        Tolerance::Within { relative: (16.0 + units) * Tolerance::EPSILON, absolute: 2.0 * Tolerance::EPSILON }
+    }
 }
 
-fn case(generator: &mut Generator) -> Case {
-    let huge = generator.huge();
-    let problem = Problem {
-        rows: if huge { 70_000 } else { generator.length(300) },
-        columns: if huge { 3 } else { generator.length(700) },
-    };
-    let target = Target { software: generator.chance(0.5), ..Target::default() };
-    let x = generator.values(problem.rows * problem.columns, 1e30);
-    Case::new(problem, problem.call(&target), [x])
+fn scalar_case(generator: &mut Generator) -> Case {
+    let (rows, columns) = row::shape(generator);
+    case(generator, rows, if columns.is_multiple_of(4) { columns + 1 } else { columns })
+}
+
+fn vec4_case(generator: &mut Generator) -> Case {
+    let (rows, columns) = row::shape(generator);
+    case(generator, rows, columns.next_multiple_of(4))
+}
+
+fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
+    let problem = Problem { rows, columns, log: generator.chance(0.5) };
+    let x = generator.values(rows * columns, 1e30);
+    Case::new(problem, problem.call(&row::target(generator)), [x])
 }
 
 #[cfg(test)]
@@ -102,5 +149,12 @@ mod tests {
         let mut y = [f32::NAN; 4];
         softmax(&Uniform { rows: 1, columns: 4 }, &[1e30; 4], &mut y);
         assert_eq!(y, [0.25; 4]);
+    }
+
+    #[test]
+    fn a_log_softmax_stays_finite_where_the_softmax_vanishes() {
+        let mut y = [f32::NAN; 2];
+        log_softmax(&Uniform { rows: 1, columns: 2 }, &[0.0, -1000.0], &mut y);
+        assert_eq!(y, [0.0, -1000.0]);
     }
 }

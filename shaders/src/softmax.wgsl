@@ -1,21 +1,54 @@
-// Softmax along the last axis:  y[r, c] = exp(x[r, c] - m[r]) / sum_c exp(x[r, c] - m[r]),  m[r] = max_c x[r, c].
+// Softmax and log-softmax along the last axis, with m[r] = max_c x[r, c] and s[r] = sum_c exp(x[r, c] - m[r]):
+//     softmax      y[r, c] = exp(x[r, c] - m[r]) / s[r]
+//     log-softmax  y[r, c] = x[r, c] - m[r] - log s[r]
 //
 // LANES neighbouring invocations share a row and WORKGROUP / LANES rows share a workgroup. With LANES = 1 an
-// invocation owns its row and no barrier is met: the fastest form on software drivers and for short rows.
+// invocation owns its row and no barrier is met. Maximum and sum are found in one pass over the row ("online"), so a
+// row is read twice and not three times. The entry point softmax_vec4 takes rows of a multiple of four columns.
 
 struct Uniform {
     rows: u32,
     columns: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;        // (rows, columns)
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;  // (rows, columns)
+@group(0) @binding(0) var<storage, read> x: array<f32>;                // (rows, columns)
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;          // (rows, columns)
+@group(0) @binding(0) var<storage, read> x4: array<vec4<f32>>;         // (rows, columns / 4)
+@group(0) @binding(1) var<storage, read_write> y4: array<vec4<f32>>;   // (rows, columns / 4)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
 override WORKGROUP: u32 = 64u;
 override LANES: u32 = 1u;
+override LOG: bool = false;
 
-var<workgroup> shared_values: array<f32, WORKGROUP>;
+var<workgroup> shared_parts: array<vec2<f32>, WORKGROUP>;
+
+// A part of a row is (m, s): its largest element m and the sum s of exp(x - m) over it. Two parts make one.
+fn join(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
+    let ratio = exp(-abs(a.x - b.x));
+    return select(vec2(b.x, a.y * ratio + b.y), vec2(a.x, a.y + b.y * ratio), a.x >= b.x);
+}
+
+// Joins the parts of the lanes of each row, in a fixed tree.
+fn join_lanes(part: vec2<f32>, local: u32) -> vec2<f32> {
+    if LANES == 1u {
+        return part;
+    }
+    let lane = local % LANES;
+    shared_parts[local] = part;
+    for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+        workgroupBarrier();
+        if lane < stride {
+            shared_parts[local] = join(shared_parts[local], shared_parts[local + stride]);
+        }
+    }
+    workgroupBarrier();
+    return shared_parts[local - lane];
+}
+
+fn row_of(workgroup: vec3<u32>, workgroups: vec3<u32>, local: u32) -> u32 {
+    return (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn softmax(
@@ -23,49 +56,54 @@ fn softmax(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let lane = local % LANES;
-    let flat = workgroup.x + workgroup.y * workgroups.x;
+    let row = row_of(workgroup, workgroups, local);
     // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
-    let asked = flat * (WORKGROUP / LANES) + local / LANES;
-    let row = min(asked, size.rows - 1u);
-    let start = row * size.columns;
-
-    var largest = -3.4e38;
-    for (var c = lane; c < size.columns; c += LANES) {
-        largest = max(largest, x[start + c]);
+    let start = min(row, size.rows - 1u) * size.columns;
+    var part = vec2(x[start], 0.0);
+    for (var c = local % LANES; c < size.columns; c += LANES) {
+        part = join(part, vec2(x[start + c], 1.0));
     }
-    if LANES > 1u {
-        shared_values[local] = largest;
-        for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-            workgroupBarrier();
-            if lane < stride {
-                shared_values[local] = max(shared_values[local], shared_values[local + stride]);
+    part = join_lanes(part, local);
+    if row < size.rows {
+        let factor = 1.0 / part.y;
+        let offset = log(part.y);
+        for (var c = local % LANES; c < size.columns; c += LANES) {
+            let t = x[start + c] - part.x;
+            if LOG {
+                y[start + c] = t - offset;
+            } else {
+                y[start + c] = exp(t) * factor;
             }
         }
-        workgroupBarrier();
-        largest = shared_values[local - lane];
-        workgroupBarrier();
     }
+}
 
-    var total = 0.0;
-    for (var c = lane; c < size.columns; c += LANES) {
-        total += exp(x[start + c] - largest);
+@compute @workgroup_size(WORKGROUP)
+fn softmax_vec4(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = row_of(workgroup, workgroups, local);
+    let columns = size.columns / 4u;
+    let start = min(row, size.rows - 1u) * columns;
+    var part = vec2(x4[start].x, 0.0);
+    for (var c = local % LANES; c < columns; c += LANES) {
+        let values = x4[start + c];
+        let largest = max(max(values.x, values.y), max(values.z, values.w));
+        part = join(part, vec2(largest, dot(exp(values - largest), vec4(1.0))));
     }
-    if LANES > 1u {
-        shared_values[local] = total;
-        for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-            workgroupBarrier();
-            if lane < stride {
-                shared_values[local] += shared_values[local + stride];
+    part = join_lanes(part, local);
+    if row < size.rows {
+        let factor = 1.0 / part.y;
+        let offset = log(part.y);
+        for (var c = local % LANES; c < columns; c += LANES) {
+            let t = x4[start + c] - part.x;
+            if LOG {
+                y4[start + c] = t - offset;
+            } else {
+                y4[start + c] = exp(t) * factor;
             }
-        }
-        workgroupBarrier();
-        total = shared_values[local - lane];
-    }
-
-    if asked < size.rows {
-        for (var c = lane; c < size.columns; c += LANES) {
-            y[start + c] = exp(x[start + c] - largest) / total;
         }
     }
 }

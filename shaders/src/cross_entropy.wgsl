@@ -1,0 +1,87 @@
+// Cross-entropy of the softmax of logits with smoothed one-hot targets: loss and gradient in one kernel.
+//     target[r, c]  = (1 - smoothing) * [c = label[r]] + smoothing / classes
+//     loss[r]       = -sum_c target[r, c] * log_softmax(logits)[r, c]
+//     dlogits[r, c] = softmax(logits)[r, c] - target[r, c]     (the gradient of the row's own loss)
+// A row whose label is not below `classes` is left out: loss and gradient are 0.
+//
+// Since the targets of a row sum to 1, with m = max_c logits and s = sum_c exp(logits - m):
+//     loss = log s - (1 - smoothing) * (logits[label] - m) - smoothing / classes * sum_c (logits - m).
+// LANES neighbouring invocations share a row; with LANES = 1 no barrier is met.
+
+struct Uniform {
+    rows: u32,
+    classes: u32,
+    smoothing: f32,
+}
+
+@group(0) @binding(0) var<storage, read> logits: array<f32>;          // (rows, classes)
+@group(0) @binding(1) var<storage, read> labels: array<u32>;          // (rows)
+@group(0) @binding(2) var<storage, read_write> losses: array<f32>;    // (rows)
+@group(0) @binding(3) var<storage, read_write> dlogits: array<f32>;   // (rows, classes)
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 64u;
+override LANES: u32 = 1u;
+
+var<workgroup> shared_parts: array<vec3<f32>, WORKGROUP>;
+
+// A part of a row is (m, s, d): its largest logit m, the sum s of exp(logit - m), and the sum d of the differences
+// between its logits and the row's first, which stay small where the logits are large and close together.
+fn join(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
+    let ratio = exp(-abs(a.x - b.x));
+    let d = a.z + b.z;
+    return select(vec3(b.x, a.y * ratio + b.y, d), vec3(a.x, a.y + b.y * ratio, d), a.x >= b.x);
+}
+
+// Joins the parts of the lanes of each row, in a fixed tree.
+fn join_lanes(part: vec3<f32>, local: u32) -> vec3<f32> {
+    if LANES == 1u {
+        return part;
+    }
+    let lane = local % LANES;
+    shared_parts[local] = part;
+    for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+        workgroupBarrier();
+        if lane < stride {
+            shared_parts[local] = join(shared_parts[local], shared_parts[local + stride]);
+        }
+    }
+    workgroupBarrier();
+    return shared_parts[local - lane];
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn cross_entropy(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let lane = local % LANES;
+    let asked = (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
+    // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
+    let row = min(asked, size.rows - 1u);
+    let start = row * size.classes;
+    let first = logits[start];
+    var part = vec3(first, 0.0, 0.0);
+    for (var c = lane; c < size.classes; c += LANES) {
+        let logit = logits[start + c];
+        part = join(part, vec3(logit, 1.0, logit - first));
+    }
+    part = join_lanes(part, local);
+    if asked < size.rows {
+        let label = labels[row];
+        let counts = label < size.classes;
+        let even = size.smoothing / f32(size.classes);
+        if lane == 0u {
+            let right = logits[start + min(label, size.classes - 1u)] - part.x;
+            let spread = part.z + f32(size.classes) * (first - part.x);
+            losses[row] = select(0.0, log(part.y) - (1.0 - size.smoothing) * right - even * spread, counts);
+        }
+        let factor = 1.0 / part.y;
+        for (var c = lane; c < size.classes; c += LANES) {
+            let probability = exp(logits[start + c] - part.x) * factor;
+            let goal = even + select(0.0, 1.0 - size.smoothing, c == label);
+            dlogits[start + c] = select(0.0, probability - goal, counts);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! How the invocations of a workgroup share the rows of a row kernel (softmax, layer norm, losses).
+//!
+//! Such a kernel has the overridable constants `WORKGROUP`, the invocations of a workgroup, and `LANES`, how many of
+//! them share a row: a power of two that divides `WORKGROUP`. With one lane no barrier is met.
+
+use bytemuck::Pod;
+
+use crate::{Call, Kernel, Target};
+
+/// The number of invocations that share a row, and of those in a workgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sharing {
+    pub lanes: usize,
+    pub workgroup: usize,
+}
+
+impl Sharing {
+    /// The sharing for `rows` rows, each read by `loads` load instructions (of one or of four elements).
+    pub fn choose(rows: usize, loads: usize, target: &Target) -> Self {
+        // A software driver pays for each load and each barrier, whoever issues it: an invocation owns its row,
+        // unless there are too few rows to fill its vectors of eight.
+        if target.software {
+            let lanes = if rows < 8 && loads >= 64 { 8 } else { 1 };
+            return Self { lanes, workgroup: if rows < 512 { 16 } else { 64 } };
+        }
+        // On a GPU neighbouring invocations read neighbouring words, about four loads each.
+        let lanes = if loads <= 4 { 1 } else { (loads / 4).next_power_of_two().clamp(4, 128) };
+        Self { lanes, workgroup: lanes.max(64) }
+    }
+
+    /// The call of a row kernel over `rows` rows.
+    pub fn call(
+        self,
+        kernel: &'static Kernel,
+        uniform: &impl Pod,
+        rows: usize,
+        lengths: impl Into<Vec<usize>>,
+    ) -> Call {
+        Call::new(kernel, uniform, rows.div_ceil(self.workgroup / self.lanes), lengths)
+            .with_constant("WORKGROUP", self.workgroup as u32)
+            .with_constant("LANES", self.lanes as u32)
+    }
+}
+
+/// The relative error, in units of [`crate::Tolerance::EPSILON`], that summing `terms` terms of one sign in a row may
+/// add: each addition errs by half a unit of the partial sum, and for equal terms, which may all round alike, the
+/// partial sums average half the total.
+pub(crate) fn sum_units(terms: usize) -> f64 {
+    terms as f64 / 2.0
+}
+
+/// Draws the rows and columns of a row kernel's case.
+pub(crate) fn shape(generator: &mut crate::Generator) -> (usize, usize) {
+    // Short rows share a workgroup by 64: past 65,535 workgroups from 4,194,241 rows on.
+    if generator.huge() { (4_200_000, 2) } else { (generator.length(300), generator.length(700)) }
+}
+
+/// Draws a target: any GPU or a software driver.
+pub(crate) fn target(generator: &mut crate::Generator) -> Target {
+    Target { software: generator.chance(0.5), ..Target::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_divide_the_workgroup_for_every_shape() {
+        for software in [false, true] {
+            let target = Target { software, ..Target::default() };
+            for rows in [1, 7, 8, 600, 100_000] {
+                for loads in 1..3000 {
+                    let Sharing { lanes, workgroup } = Sharing::choose(rows, loads, &target);
+                    assert!(lanes.is_power_of_two() && workgroup % lanes == 0 && workgroup <= 256);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+// Gradients of softmax and log-softmax along the last axis, from the output y and its gradient dy:
+//     softmax      dx[r, c] = factor * y[r, c] * (dy[r, c] - sum_c dy[r, c] * y[r, c])
+//     log-softmax  dx[r, c] = factor * (dy[r, c] - exp(y[r, c]) * sum_c dy[r, c])
+// The factor is 1, or the factor of the scores where the softmax was taken of scaled scores.
+//
+// LANES neighbouring invocations share a row; with LANES = 1 no barrier is met. The entry point
+// softmax_backward_vec4 takes rows of a multiple of four columns.
+
+struct Uniform {
+    rows: u32,
+    columns: u32,
+    factor: f32,
+}
+
+@group(0) @binding(0) var<storage, read> y: array<f32>;                // (rows, columns)
+@group(0) @binding(1) var<storage, read> dy: array<f32>;               // (rows, columns)
+@group(0) @binding(2) var<storage, read_write> dx: array<f32>;         // (rows, columns)
+@group(0) @binding(0) var<storage, read> y4: array<vec4<f32>>;         // (rows, columns / 4)
+@group(0) @binding(1) var<storage, read> dy4: array<vec4<f32>>;        // (rows, columns / 4)
+@group(0) @binding(2) var<storage, read_write> dx4: array<vec4<f32>>;  // (rows, columns / 4)
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 64u;
+override LANES: u32 = 1u;
+override LOG: bool = false;
+
+var<workgroup> shared_sums: array<f32, WORKGROUP>;
+
+// The sum over the lanes of each row, in a fixed tree.
+fn sum_lanes(value: f32, local: u32) -> f32 {
+    if LANES == 1u {
+        return value;
+    }
+    let lane = local % LANES;
+    shared_sums[local] = value;
+    for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+        workgroupBarrier();
+        if lane < stride {
+            shared_sums[local] += shared_sums[local + stride];
+        }
+    }
+    workgroupBarrier();
+    return shared_sums[local - lane];
+}
+
+fn row_of(workgroup: vec3<u32>, workgroups: vec3<u32>, local: u32) -> u32 {
+    return (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn softmax_backward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = row_of(workgroup, workgroups, local);
+    // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
+    let start = min(row, size.rows - 1u) * size.columns;
+    var total = 0.0;
+    for (var c = local % LANES; c < size.columns; c += LANES) {
+        if LOG {
+            total += dy[start + c];
+        } else {
+            total += dy[start + c] * y[start + c];
+        }
+    }
+    total = sum_lanes(total, local);
+    if row < size.rows {
+        for (var c = local % LANES; c < size.columns; c += LANES) {
+            if LOG {
+                dx[start + c] = size.factor * (dy[start + c] - exp(y[start + c]) * total);
+            } else {
+                dx[start + c] = size.factor * y[start + c] * (dy[start + c] - total);
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn softmax_backward_vec4(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = row_of(workgroup, workgroups, local);
+    let columns = size.columns / 4u;
+    let start = min(row, size.rows - 1u) * columns;
+    var total = 0.0;
+    for (var c = local % LANES; c < columns; c += LANES) {
+        if LOG {
+            total += dot(dy4[start + c], vec4(1.0));
+        } else {
+            total += dot(dy4[start + c], y4[start + c]);
+        }
+    }
+    total = sum_lanes(total, local);
+    if row < size.rows {
+        for (var c = local % LANES; c < columns; c += LANES) {
+            if LOG {
+                dx4[start + c] = size.factor * (dy4[start + c] - exp(y4[start + c]) * total);
+            } else {
+                dx4[start + c] = size.factor * y4[start + c] * (dy4[start + c] - total);
+            }
+        }
+    }
+}
