@@ -39,5 +39,6 @@ pub use tolerance::{Comparison, Tolerance};
 /// the `verify` and `bench` commands and the documentation.
 pub fn kernels() -> Vec<KernelRef> {
     let listed = [cross_entropy::KERNELS, mean_squared_error::KERNELS, softmax::KERNELS, softmax_backward::KERNELS];
-    listed.into_iter().flatten().map(|&kernel| kernel.into()).collect()
+    let listed = listed.into_iter().flatten().map(|&kernel| KernelRef::from(kernel));
+    listed.chain(elementwise::kernels()).collect()
 }

@@ -3,12 +3,14 @@
 use crate::Data;
 
 /// The bound on the difference between a kernel's element `a` and its twin's `b`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Tolerance {
     /// The same bits.
     Exact,
     /// `|a - b| <= absolute + relative * |b|`, for each element by itself.
     Within { relative: f64, absolute: f64 },
+    /// `|a - b| <= bound` with a bound for each element; an infinite one where WGSL specifies no value.
+    PerElement(Vec<f64>),
 }
 
 /// The outcome of a comparison, element by element.
@@ -41,19 +43,21 @@ impl Tolerance {
     /// The half-unit rounding error of `f32`, 2^-24.
     pub const EPSILON: f64 = 5.960_464_477_539_063e-8;
 
-    /// The bound for an element whose right value is `expected`.
-    pub fn bound(&self, expected: f64) -> f64 {
-        match *self {
+    /// The bound for the element of the given index, whose right value is `expected`.
+    pub fn bound(&self, index: usize, expected: f64) -> f64 {
+        // The smallest normal number keeps the bound above zero where both sides may be flushed.
+        match self {
             Tolerance::Exact => 0.0,
-            // The smallest normal number keeps the bound above zero where both sides may be flushed.
             Tolerance::Within { relative, absolute } => {
                 absolute + relative * expected.abs() + f64::from(f32::MIN_POSITIVE)
             }
+            Tolerance::PerElement(bounds) => bounds[index] + f64::from(f32::MIN_POSITIVE),
         }
     }
 
-    fn error(&self, expected: f32, got: f32) -> f64 {
-        if expected.to_bits() == got.to_bits() {
+    fn error(&self, index: usize, expected: f32, got: f32) -> f64 {
+        let unspecified = matches!(self, Tolerance::PerElement(bounds) if bounds[index] == f64::INFINITY);
+        if expected.to_bits() == got.to_bits() || unspecified {
             return 0.0;
         }
         if *self == Tolerance::Exact || expected.is_nan() != got.is_nan() {
@@ -63,8 +67,17 @@ impl Tolerance {
         if expected == got || expected.is_nan() {
             return 0.0;
         }
-        let error = (expected - got).abs() / self.bound(expected);
+        let error = (expected - got).abs() / self.bound(index, expected);
         if error.is_nan() { f64::INFINITY } else { error }
+    }
+
+    /// The error of a `u32`, which is exact unless its own bound says otherwise.
+    fn error_u32(&self, index: usize, expected: u32, got: u32) -> f64 {
+        match self {
+            _ if expected == got => 0.0,
+            Tolerance::PerElement(bounds) if bounds[index] > 0.0 => f64::from(expected.abs_diff(got)) / bounds[index],
+            _ => f64::INFINITY,
+        }
     }
 
     /// Judges each element once.
@@ -82,13 +95,12 @@ impl Tolerance {
         match (expected, got) {
             (Data::F32(expected), Data::F32(got)) => {
                 for (index, (&expected, &got)) in expected.iter().zip(got).enumerate() {
-                    judge(index, self.error(expected, got), f64::from(expected), f64::from(got));
+                    judge(index, self.error(index, expected, got), f64::from(expected), f64::from(got));
                 }
             }
             (Data::U32(expected), Data::U32(got)) => {
                 for (index, (&expected, &got)) in expected.iter().zip(got).enumerate() {
-                    let error = if expected == got { 0.0 } else { f64::INFINITY };
-                    judge(index, error, f64::from(expected), f64::from(got));
+                    judge(index, self.error_u32(index, expected, got), f64::from(expected), f64::from(got));
                 }
             }
             _ => panic!("the tensors differ in element type"),
@@ -111,6 +123,15 @@ mod tests {
     fn a_value_within_the_bound_passes_and_one_beyond_fails() {
         assert!(compare(LOOSE, 1.0, 1.0019));
         assert!(!compare(LOOSE, 1.0, 1.0021));
+    }
+
+    #[test]
+    fn each_element_is_held_to_its_own_bound() {
+        let tolerance = Tolerance::PerElement(vec![0.0, 1.0, f64::INFINITY]);
+        let expected = Data::F32(vec![1.0, 1.0, 1.0]);
+        assert!(tolerance.compare(&expected, &Data::F32(vec![1.0, 1.9, f32::NAN])).passed());
+        assert!(!tolerance.compare(&expected, &Data::F32(vec![1.1, 1.0, 1.0])).passed());
+        assert!(!tolerance.compare(&Data::U32(vec![1, 2, 3]), &Data::U32(vec![1, 4, 3])).passed());
     }
 
     #[test]
