@@ -24,6 +24,9 @@ mod tolerance;
 
 pub mod cross_entropy;
 pub mod elementwise;
+pub mod layer_norm;
+pub mod layer_norm_backward;
+pub mod layer_norm_parameters;
 pub mod mean_squared_error;
 pub mod softmax;
 pub mod softmax_backward;

@@ -1,0 +1,102 @@
+// Gradient of layer normalisation for its input, with n[r, c] = (x[r, c] - mean[r]) * reciprocal[r] and
+// g[r, c] = dy[r, c] * scale[c]:
+//     dx[r, c] = reciprocal[r] * (g[r, c] - sum_c g[r, c] / columns - n[r, c] * sum_c (g[r, c] * n[r, c]) / columns)
+//
+// LANES neighbouring invocations share a row; with LANES = 1 no barrier is met. The entry point
+// layer_norm_backward_vec4 takes rows of a multiple of four columns.
+
+struct Uniform {
+    rows: u32,
+    columns: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;                // (rows, columns)
+@group(0) @binding(1) var<storage, read> scale: array<f32>;            // (columns)
+@group(0) @binding(2) var<storage, read> mean: array<f32>;             // (rows)
+@group(0) @binding(3) var<storage, read> reciprocal: array<f32>;       // (rows)
+@group(0) @binding(4) var<storage, read> dy: array<f32>;               // (rows, columns)
+@group(0) @binding(5) var<storage, read_write> dx: array<f32>;         // (rows, columns)
+@group(0) @binding(0) var<storage, read> x4: array<vec4<f32>>;         // (rows, columns / 4)
+@group(0) @binding(1) var<storage, read> scale4: array<vec4<f32>>;     // (columns / 4)
+@group(0) @binding(4) var<storage, read> dy4: array<vec4<f32>>;        // (rows, columns / 4)
+@group(0) @binding(5) var<storage, read_write> dx4: array<vec4<f32>>;  // (rows, columns / 4)
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 64u;
+override LANES: u32 = 1u;
+
+var<workgroup> shared_sums: array<vec2<f32>, WORKGROUP>;
+
+// The sums over the lanes of each row, in a fixed tree.
+fn sum_lanes(values: vec2<f32>, local: u32) -> vec2<f32> {
+    if LANES == 1u {
+        return values;
+    }
+    let lane = local % LANES;
+    shared_sums[local] = values;
+    for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+        workgroupBarrier();
+        if lane < stride {
+            shared_sums[local] += shared_sums[local + stride];
+        }
+    }
+    workgroupBarrier();
+    return shared_sums[local - lane];
+}
+
+fn row_of(workgroup: vec3<u32>, workgroups: vec3<u32>, local: u32) -> u32 {
+    return (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn layer_norm_backward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let asked = row_of(workgroup, workgroups, local);
+    // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
+    let row = min(asked, size.rows - 1u);
+    let start = row * size.columns;
+    let centre = mean[row];
+    let factor = reciprocal[row];
+    // (sum of g, sum of g * n)
+    var sums = vec2<f32>();
+    for (var c = local % LANES; c < size.columns; c += LANES) {
+        let g = dy[start + c] * scale[c];
+        sums += g * vec2(1.0, (x[start + c] - centre) * factor);
+    }
+    sums = sum_lanes(sums, local) / f32(size.columns);
+    if asked < size.rows {
+        for (var c = local % LANES; c < size.columns; c += LANES) {
+            let n = (x[start + c] - centre) * factor;
+            dx[start + c] = factor * (dy[start + c] * scale[c] - sums.x - n * sums.y);
+        }
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn layer_norm_backward_vec4(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let asked = row_of(workgroup, workgroups, local);
+    let row = min(asked, size.rows - 1u);
+    let columns = size.columns / 4u;
+    let start = row * columns;
+    let centre = mean[row];
+    let factor = reciprocal[row];
+    var sums = vec2<f32>();
+    for (var c = local % LANES; c < columns; c += LANES) {
+        let g = dy4[start + c] * scale4[c];
+        sums += vec2(dot(g, vec4(1.0)), dot(g, (x4[start + c] - centre) * factor));
+    }
+    sums = sum_lanes(sums, local) / f32(size.columns);
+    if asked < size.rows {
+        for (var c = local % LANES; c < columns; c += LANES) {
+            let n = (x4[start + c] - centre) * factor;
+            dx4[start + c] = factor * (dy4[start + c] * scale4[c] - sums.x - n * sums.y);
+        }
+    }
+}
