@@ -1,1 +1,9 @@
+//! Fourfold: GPU compute kernels with CPU twins, and a differentiable tensor graph, on wgpu.
+
+pub mod gpu;
+pub mod verify;
+
+pub use fourfold_shaders as shaders;
 pub use wgpu;
+
+pub use gpu::{BufferView, Error, Gpu, Launch, Recording};

@@ -1,0 +1,168 @@
+//! Adapters: what there is, which one to take, and what to ask of it.
+
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::Arc;
+
+#[cfg(not(target_arch = "wasm32"))]
+use super::Error;
+use super::Gpu;
+
+/// How to open a device.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Part of the adapter's name, in any case, or its number in the list of [`adapters`]; the environment variable
+    /// `WGPU_ADAPTER_NAME` where `None`, and the best adapter without either.
+    pub adapter: Option<String>,
+    /// Run shaders with bounds checks, bounded loops and zeroed workgroup memory: slower, and made for tests.
+    pub checked: bool,
+}
+
+/// What helps a device to run the kernels well. None of it is demanded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Requirements {
+    /// Features that the adapter has and the kernels can use: subgroup variants, and timestamps for profiling.
+    pub features: wgpu::Features,
+    /// WebGPU's default limits, raised to the adapter's where a kernel can use more.
+    pub limits: wgpu::Limits,
+}
+
+/// An adapter and what it offers.
+#[derive(Debug, Clone)]
+pub struct AdapterReport {
+    /// Its number for [`Options::adapter`].
+    pub index: usize,
+    pub info: wgpu::AdapterInfo,
+    pub features: wgpu::Features,
+    pub limits: wgpu::Limits,
+}
+
+/// The features that a kernel or the profiler can make use of.
+const HELPFUL: wgpu::Features = wgpu::Features::SUBGROUP
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS)
+    .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
+
+impl Gpu {
+    /// What a host may ask of the adapter when it opens the device that it shares.
+    pub fn requirements(adapter: &wgpu::Adapter) -> Requirements {
+        let offered = adapter.limits();
+        // An adapter may be below the defaults in things that compute never touches.
+        let mut limits = wgpu::Limits::defaults().or_worse_values_from(&offered);
+        limits.max_storage_buffers_per_shader_stage = offered.max_storage_buffers_per_shader_stage;
+        limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
+        limits.max_buffer_size = offered.max_buffer_size;
+        limits.max_compute_workgroup_storage_size = offered.max_compute_workgroup_storage_size;
+        limits.max_compute_invocations_per_workgroup = offered.max_compute_invocations_per_workgroup;
+        limits.max_compute_workgroup_size_x = offered.max_compute_workgroup_size_x;
+        limits.max_compute_workgroup_size_y = offered.max_compute_workgroup_size_y;
+        limits.min_storage_buffer_offset_alignment = offered.min_storage_buffer_offset_alignment;
+        limits.min_uniform_buffer_offset_alignment = offered.min_uniform_buffer_offset_alignment;
+        Requirements { features: adapter.features() & HELPFUL, limits }
+    }
+}
+
+/// Every adapter, the best first: discrete GPUs, then integrated ones, then virtual ones, then software drivers.
+///
+/// `WGPU_BACKEND` narrows the search (`vulkan`, `metal`, `dx12`).
+#[cfg(not(target_arch = "wasm32"))]
+pub fn adapters() -> Vec<AdapterReport> {
+    let report = |(index, adapter): (usize, wgpu::Adapter)| AdapterReport {
+        index,
+        info: adapter.get_info(),
+        features: adapter.features(),
+        limits: adapter.limits(),
+    };
+    enumerate(&instance()).into_iter().enumerate().map(report).collect()
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all()) - wgpu::Backends::NOOP;
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
+    adapters.retain(|adapter| adapter.get_info().backend != wgpu::Backend::Noop);
+    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    adapters
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Gpu {
+    /// Opens the best adapter there is: a discrete GPU before an integrated one before a software driver.
+    ///
+    /// `WGPU_BACKEND` and `WGPU_ADAPTER_NAME` are honoured. A no-op adapter is never taken.
+    ///
+    /// # Errors
+    /// No adapter answers, with a word on what to install, or the adapter refuses a device.
+    pub fn open() -> Result<Self, Error> {
+        Self::open_with(&Options::default())
+    }
+
+    /// As [`Gpu::open`] with a choice of adapter and of shader checks.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`]; also if no adapter has the name or number asked for.
+    pub fn open_with(options: &Options) -> Result<Self, Error> {
+        let adapters = enumerate(&instance());
+        let asked = options.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok());
+        let adapter = choose(&adapters, asked.as_deref())?;
+        let Requirements { features, limits } = Self::requirements(adapter);
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("fourfold"),
+            required_features: features,
+            required_limits: limits,
+            ..Default::default()
+        };
+        let opened = pollster::block_on(adapter.request_device(&descriptor));
+        let (device, queue) =
+            opened.map_err(|error| Error::NoDevice { adapter: adapter.get_info().name, message: error.to_string() })?;
+        let gpu = Self::from_device(device, queue, options.checked);
+        let lost = Arc::clone(&gpu.inner.lost);
+        gpu.device().set_device_lost_callback(move |reason, message| {
+            let error = Error::DeviceLost { reason: format!("{reason:?}").to_lowercase(), message };
+            *lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(error);
+        });
+        Ok(gpu)
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn choose<'a>(adapters: &'a [wgpu::Adapter], asked: Option<&str>) -> Result<&'a wgpu::Adapter, Error> {
+    let Some(first) = adapters.first() else {
+        return Err(Error::NoAdapter { message: nothing_found() });
+    };
+    let Some(asked) = asked.filter(|asked| !asked.is_empty()) else { return Ok(first) };
+    let by_index = asked.parse::<usize>().ok().and_then(|index| adapters.get(index));
+    let named = |adapter: &&wgpu::Adapter| adapter.get_info().name.to_lowercase().contains(&asked.to_lowercase());
+    by_index.or_else(|| adapters.iter().find(named)).ok_or_else(|| {
+        let names: Vec<_> = (0..).zip(adapters).map(|(index, a)| format!("{index}: {}", a.get_info().name)).collect();
+        let message = format!("no GPU adapter has \"{asked}\" in its name; there are {}", names.join(", "));
+        Error::NoAdapter { message }
+    })
+}
+
+/// The sentence that tells a user how to get an adapter.
+#[cfg(not(target_arch = "wasm32"))]
+fn nothing_found() -> String {
+    let backend = std::env::var("WGPU_BACKEND").ok().map(|backend| {
+        format!(" for WGPU_BACKEND={backend} (unset it to search {:?})", wgpu::Instance::enabled_backend_features())
+    });
+    let install = if cfg!(target_os = "linux") {
+        "install your GPU's Vulkan driver, or Mesa's software driver: `apt-get install mesa-vulkan-drivers libvulkan1` \
+         on Debian and Ubuntu, `dnf install mesa-vulkan-drivers` on Fedora"
+    } else if cfg!(target_os = "windows") {
+        "install your GPU vendor's driver (DirectX 12 or Vulkan)"
+    } else {
+        "a Mac of 2012 or later has Metal; elsewhere install a Vulkan driver"
+    };
+    format!("no GPU adapter was found{}: {install}", backend.unwrap_or_default())
+}

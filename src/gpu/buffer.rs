@@ -1,0 +1,92 @@
+//! Creation of storage buffers.
+
+use fourfold_shaders::{Data, Element};
+
+use super::scope::Refusal;
+use super::{BufferView, Error, Gpu};
+
+/// Sizes are rounded up to this many bytes, so that a kernel may read its last elements as a `vec4`.
+const GRANULE: u64 = 16;
+
+/// What every buffer of ours may be used for.
+const USAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// A quiet NaN, little-endian: 0x7FC00000, also seen as a `u32` no kernel would write by chance.
+const POISON: [u8; 4] = f32::NAN.to_le_bytes();
+
+impl Gpu {
+    /// A storage buffer with the given values, written without the queue: they arrive with the next submission.
+    pub fn upload(&self, label: &str, data: &Data) -> Result<BufferView, Error> {
+        self.filled(label, data.bytes().len() as u64, |mut bytes| {
+            bytes.slice(..data.bytes().len()).copy_from_slice(data.bytes());
+        })
+    }
+
+    /// A storage buffer of `length` elements, all zero.
+    pub fn zeros(&self, label: &str, length: usize) -> Result<BufferView, Error> {
+        // WebGPU promises zeros.
+        self.create(label, bytes_of(length), false)
+    }
+
+    /// A storage buffer of `length` elements whose values do not matter: NaN in debug builds, so that an element that
+    /// is read before it is written shows, and zero in release builds.
+    pub fn uninitialised(&self, label: &str, length: usize) -> Result<BufferView, Error> {
+        if cfg!(debug_assertions) { self.poisoned(label, length) } else { self.create(label, bytes_of(length), false) }
+    }
+
+    /// A storage buffer of `length` elements, all NaN.
+    pub fn poisoned(&self, label: &str, length: usize) -> Result<BufferView, Error> {
+        self.filled(label, bytes_of(length), |mut bytes| {
+            let pattern = POISON.repeat(4096);
+            for start in (0..bytes.len()).step_by(pattern.len()) {
+                let count = pattern.len().min(bytes.len() - start);
+                bytes.slice(start..start + count).copy_from_slice(&pattern[..count]);
+            }
+        })
+    }
+
+    fn filled(&self, label: &str, size: u64, fill: impl FnOnce(wgpu::BufferViewMut)) -> Result<BufferView, Error> {
+        let view = self.create(label, size, true)?;
+        let mapped = view.buffer.get_mapped_range_mut(..).map_err(|error| Error::Validation {
+            operation: format!("writing the new buffer `{label}`"),
+            message: error.to_string(),
+        })?;
+        fill(mapped);
+        view.buffer.unmap();
+        Ok(view)
+    }
+
+    fn create(&self, label: &str, size: u64, mapped_at_creation: bool) -> Result<BufferView, Error> {
+        let buffer = self.allocate(label, size.max(1), USAGE, mapped_at_creation)?;
+        Ok(BufferView { buffer, offset: 0, size })
+    }
+
+    /// A buffer of at least `size` bytes.
+    pub(super) fn allocate(
+        &self,
+        label: &str,
+        size: u64,
+        usage: wgpu::BufferUsages,
+        mapped_at_creation: bool,
+    ) -> Result<wgpu::Buffer, Error> {
+        self.alive()?;
+        let size = size.next_multiple_of(GRANULE);
+        if size > self.limits().max_buffer_size {
+            return Err(Error::BufferTooLarge {
+                label: label.into(),
+                bytes: size,
+                limit: self.limits().max_buffer_size,
+            });
+        }
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation };
+        self.scoped(|| self.device().create_buffer(&descriptor)).map_err(|refusal| match refusal {
+            Refusal::OutOfMemory => Error::OutOfMemory { label: label.into(), bytes: size },
+            Refusal::Other(message) => Error::Validation { operation: format!("the buffer `{label}`"), message },
+        })
+    }
+}
+
+fn bytes_of(length: usize) -> u64 {
+    length as u64 * Element::BYTES as u64
+}

@@ -1,0 +1,162 @@
+//! What can go wrong on the GPU floor, as values.
+
+use std::fmt;
+
+/// An error of the GPU floor. Its text is one sentence: what was expected, what came, and what to do about it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// No adapter answers, or none of the name that was asked for.
+    NoAdapter { message: String },
+    /// The adapter refused to open a device.
+    NoDevice { adapter: String, message: String },
+    /// The device was lost: nothing on it can be used again.
+    DeviceLost { reason: String, message: String },
+    /// A buffer of `bytes` bytes could not be had.
+    OutOfMemory { label: String, bytes: u64 },
+    /// A buffer is longer than the device allows at all.
+    BufferTooLarge { label: String, bytes: u64, limit: u64 },
+    /// The kernel needs a feature that the device was opened without.
+    MissingFeature { kernel: String, feature: &'static str },
+    /// The kernel needs more than a limit of the device allows.
+    LimitExceeded { kernel: String, limit: &'static str, needed: u64, allowed: u64 },
+    /// The number of buffer views differs from the kernel's bindings.
+    WrongArity { kernel: String, bindings: Vec<&'static str>, got: usize },
+    /// A view that the kernel cannot take.
+    Binding { kernel: String, binding: String, shape: String, problem: BindingProblem },
+    /// Two views that one dispatch cannot hold together.
+    Aliasing { kernel: String, first: &'static str, second: &'static str, problem: AliasingProblem },
+    /// The driver refused a pipeline, or the shader is invalid.
+    Pipeline { kernel: String, message: String },
+    /// A step of a sequence names an operand that is not there.
+    MissingOperand { kernel: String, asked: String, have: usize },
+    /// A range that was to be read back does not lie in its buffer, or the buffer cannot be copied from.
+    Readback { message: String },
+    /// The ticket was waited for before its encoder was submitted.
+    NotSubmitted,
+    /// The driver refused an operation that had passed our own checks.
+    Validation { operation: String, message: String },
+}
+
+/// Why a view does not fit its binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BindingProblem {
+    /// The buffer was created without `wgpu::BufferUsages::STORAGE`.
+    Usage { usage: wgpu::BufferUsages },
+    /// The offset, in bytes, is no multiple of the device's `min_storage_buffer_offset_alignment`.
+    Alignment { offset: u64, alignment: u64 },
+    /// The view is shorter than the call needs (in bytes).
+    TooShort { needed: u64, size: u64 },
+    /// The view reaches past the end of its buffer (in bytes).
+    OutOfBuffer { end: u64, buffer: u64 },
+    /// The call needs more bytes than the device binds at once.
+    TooLarge { needed: u64, limit: u64 },
+}
+
+/// Why two views of one dispatch exclude each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AliasingProblem {
+    /// One buffer is bound read-only and writable: WebGPU tracks whole buffers, so even disjoint ranges are refused.
+    ReadAndWrite,
+    /// Two writable ranges overlap.
+    OverlappingWrites,
+}
+
+impl fmt::Display for BindingProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BindingProblem::Usage { usage } => {
+                write!(f, "the buffer must have the usage STORAGE but has {usage:?}: add STORAGE where it is created")
+            }
+            BindingProblem::Alignment { offset, alignment } => write!(
+                f,
+                "the view's offset must be a multiple of {alignment} bytes but is {offset}: move the tensor, or give it a \
+                 buffer of its own"
+            ),
+            BindingProblem::TooShort { needed, size } => {
+                write!(f, "the call needs {needed} bytes but the view has {size}: pass a longer view")
+            }
+            BindingProblem::OutOfBuffer { end, buffer } => {
+                write!(
+                    f,
+                    "the view ends at byte {end} but its buffer has {buffer}: shorten the view or grow the buffer"
+                )
+            }
+            BindingProblem::TooLarge { needed, limit } => write!(
+                f,
+                "the call needs {needed} bytes but the device binds at most {limit}: split the tensor, or open the device \
+                 with a larger `max_storage_buffer_binding_size` (see `Gpu::requirements`)"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NoAdapter { message } => f.write_str(message),
+            Error::NoDevice { adapter, message } => write!(f, "the adapter \"{adapter}\" opened no device: {message}"),
+            Error::DeviceLost { reason, message } => write!(
+                f,
+                "the GPU device was lost ({reason}): {message}; open a new one, and split long dispatches if a watchdog \
+                 ended it"
+            ),
+            Error::OutOfMemory { label, bytes } => write!(
+                f,
+                "out of GPU memory: `{label}` of {bytes} bytes could not be allocated; free buffers or use a smaller batch"
+            ),
+            Error::BufferTooLarge { label, bytes, limit } => write!(
+                f,
+                "`{label}` of {bytes} bytes is longer than the device's largest buffer of {limit} bytes: split it, or open \
+                 the device with a larger `max_buffer_size` (see `Gpu::requirements`)"
+            ),
+            Error::MissingFeature { kernel, feature } => write!(
+                f,
+                "kernel `{kernel}` needs the device feature {feature}, which this device was opened without: request it \
+                 (see `Gpu::requirements`) or let `Gpu::target` choose the variant"
+            ),
+            Error::LimitExceeded { kernel, limit, needed, allowed } => write!(
+                f,
+                "kernel `{kernel}` needs {needed} of `{limit}` but the device allows {allowed}: split the problem, or open \
+                 the device with a larger limit (see `Gpu::requirements`)"
+            ),
+            Error::WrongArity { kernel, bindings, got } => write!(
+                f,
+                "kernel `{kernel}` takes {} buffer views ({}) but got {got}",
+                bindings.len(),
+                bindings.join(", ")
+            ),
+            Error::Binding { kernel, binding, shape, problem } => {
+                write!(f, "kernel `{kernel}`, binding `{binding}` of shape {shape}: {problem}")
+            }
+            Error::Aliasing { kernel, first, second, problem } => {
+                write!(f, "kernel `{kernel}`, bindings `{first}` and `{second}`: ")?;
+                match problem {
+                    AliasingProblem::ReadAndWrite => write!(
+                        f,
+                        "one buffer is bound read-only and writable in one dispatch, which WebGPU refuses even for \
+                         disjoint ranges: use two buffers"
+                    ),
+                    AliasingProblem::OverlappingWrites => {
+                        write!(f, "two writable views of one buffer overlap: make them disjoint")
+                    }
+                }
+            }
+            Error::Pipeline { kernel, message } => {
+                write!(f, "kernel `{kernel}` has no pipeline on this device: {message}")
+            }
+            Error::MissingOperand { kernel, asked, have } => {
+                write!(f, "a step `{kernel}` of the sequence takes {asked} but there are {have}: pass every operand")
+            }
+            Error::Readback { message } => f.write_str(message),
+            Error::NotSubmitted => f.write_str(
+                "a readback was waited for before it was submitted: submit the encoder that recorded it, then wait",
+            ),
+            Error::Validation { operation, message } => write!(f, "the driver refused {operation}: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

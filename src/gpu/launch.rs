@@ -1,0 +1,130 @@
+//! One dispatch with its buffers, and the checks that it passes before it is recorded.
+
+use fourfold_shaders::{Call, Element};
+
+use super::{AliasingProblem, BindingProblem, BufferView, Error, Gpu};
+
+/// A call of a kernel on buffers.
+#[derive(Debug, Clone, Copy)]
+pub struct Launch<'a> {
+    pub call: &'a Call,
+    /// One for each binding of the kernel, in order.
+    pub views: &'a [BufferView],
+    /// A name for debuggers and error messages; the kernel's name where it is empty.
+    pub label: &'a str,
+}
+
+impl<'a> Launch<'a> {
+    /// A launch without a label.
+    pub fn new(call: &'a Call, views: &'a [BufferView]) -> Self {
+        Self { call, views, label: "" }
+    }
+}
+
+/// How much of a view is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The elements that the call needs: a longer view costs nothing, and checked shaders stop at the tensor's end.
+    Call,
+    /// The whole view, so that a store past the tensor's end lands in the guard region behind it and is seen.
+    View,
+}
+
+/// WebGPU refuses empty bindings, and a `vec4` array needs room for one element even where it is not used.
+const LEAST_BINDING: u64 = 16;
+
+impl Launch<'_> {
+    fn binding_error(&self, index: usize, problem: BindingProblem) -> Error {
+        let binding = &self.call.kernel.bindings[index];
+        Error::Binding {
+            kernel: self.call.kernel.name.to_string(),
+            binding: binding.name.into(),
+            shape: format!("{} = {} elements", binding.shape, self.call.lengths[index]),
+            problem,
+        }
+    }
+
+    /// Bytes of each view that are bound.
+    pub(super) fn sizes(&self, extent: Extent) -> Vec<u64> {
+        let needed = |length: usize| length as u64 * Element::BYTES as u64;
+        let bound = |(length, view): (&usize, &BufferView)| match extent {
+            Extent::Call => needed(*length).max(LEAST_BINDING.min(view.size)),
+            Extent::View => view.size,
+        };
+        self.call.lengths.iter().zip(self.views).map(bound).collect()
+    }
+
+    /// Checks everything about the launch that wgpu would otherwise refuse later, and what it would not.
+    pub(super) fn check(&self, gpu: &Gpu, extent: Extent) -> Result<(), Error> {
+        let kernel = &*self.call.kernel;
+        if self.views.len() != kernel.bindings.len() || self.call.lengths.len() != kernel.bindings.len() {
+            return Err(Error::WrongArity {
+                kernel: kernel.name.to_string(),
+                bindings: kernel.bindings.iter().map(|binding| binding.name).collect(),
+                got: self.views.len(),
+            });
+        }
+        let limits = gpu.limits();
+        let alignment = u64::from(limits.min_storage_buffer_offset_alignment);
+        let sizes = self.sizes(extent);
+        for (index, (view, &size)) in self.views.iter().zip(&sizes).enumerate() {
+            let needed = self.call.lengths[index] as u64 * Element::BYTES as u64;
+            let usage = view.buffer.usage();
+            let problem = if !usage.contains(wgpu::BufferUsages::STORAGE) {
+                BindingProblem::Usage { usage }
+            } else if view.offset % alignment != 0 {
+                BindingProblem::Alignment { offset: view.offset, alignment }
+            } else if view.size < needed.max(Element::BYTES as u64) {
+                BindingProblem::TooShort { needed: needed.max(Element::BYTES as u64), size: view.size }
+            } else if view.end() > view.buffer.size() {
+                BindingProblem::OutOfBuffer { end: view.end(), buffer: view.buffer.size() }
+            } else if size > limits.max_storage_buffer_binding_size {
+                BindingProblem::TooLarge { needed: size, limit: limits.max_storage_buffer_binding_size }
+            } else {
+                continue;
+            };
+            return Err(self.binding_error(index, problem));
+        }
+        self.check_aliasing(&sizes)?;
+        self.check_grid(limits)
+    }
+
+    fn check_aliasing(&self, sizes: &[u64]) -> Result<(), Error> {
+        let bindings = &self.call.kernel.bindings;
+        for second in 0..self.views.len() {
+            for first in 0..second {
+                let (a, b) = (&self.views[first], &self.views[second]);
+                if a.buffer != b.buffer {
+                    continue;
+                }
+                let disjoint = a.offset + sizes[first] <= b.offset || b.offset + sizes[second] <= a.offset;
+                let problem = match (bindings[first].access.writes(), bindings[second].access.writes()) {
+                    (false, false) => continue,
+                    (true, true) if disjoint => continue,
+                    (true, true) => AliasingProblem::OverlappingWrites,
+                    _ => AliasingProblem::ReadAndWrite,
+                };
+                return Err(Error::Aliasing {
+                    kernel: self.call.kernel.name.to_string(),
+                    first: bindings[first].name,
+                    second: bindings[second].name,
+                    problem,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_grid(&self, limits: &wgpu::Limits) -> Result<(), Error> {
+        let allowed = limits.max_compute_workgroups_per_dimension;
+        match self.call.grid.into_iter().max() {
+            Some(needed) if needed > allowed => Err(Error::LimitExceeded {
+                kernel: self.call.kernel.name.to_string(),
+                limit: "max_compute_workgroups_per_dimension",
+                needed: needed.into(),
+                allowed: allowed.into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}

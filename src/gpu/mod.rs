@@ -1,0 +1,124 @@
+//! The GPU floor: a device (opened here, or the host's), pipelines, buffers, recording, readback.
+//!
+//! Work goes in three moves, of which only the first allocates and only the host does the last:
+//!
+//! 1. [`Gpu::prepare`] checks a list of [`Launch`]es against the buffers given and builds pipelines, bind groups and
+//!    the uniform blocks. It returns a [`Recording`].
+//! 2. [`Recording::record`] replays it into a `wgpu::ComputePass` of the caller's, as often as wanted.
+//! 3. The caller ends the pass and submits. Nothing in the first two moves submits, polls, blocks on the GPU, writes
+//!    through the queue or starts a thread.
+
+mod adapter;
+mod buffer;
+mod error;
+mod launch;
+mod pipeline;
+mod readback;
+mod recording;
+mod scope;
+mod timestamps;
+mod view;
+
+use std::sync::{Arc, Mutex};
+
+use fourfold_shaders::Target;
+
+pub use adapter::{AdapterReport, Options, Requirements, adapters};
+pub use error::{AliasingProblem, BindingProblem, Error};
+pub use launch::Launch;
+pub use readback::Ticket;
+pub use recording::Recording;
+pub use timestamps::{TimestampTicket, Timestamps};
+pub use view::BufferView;
+
+pub(crate) use launch::Extent;
+
+/// A device with the pipelines built on it. Cloning it clones a handle; clones share the pipelines.
+#[derive(Debug, Clone)]
+pub struct Gpu {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    features: wgpu::Features,
+    limits: wgpu::Limits,
+    checked: bool,
+    pipelines: pipeline::Cache,
+    /// Filled by the device-lost callback of a device that we opened.
+    lost: Arc<Mutex<Option<Error>>>,
+}
+
+impl Gpu {
+    /// Works on a device of the host's, of any features and limits: WebGPU's defaults do.
+    ///
+    /// No callback of the host's is replaced. Preparing and recording never touch the queue; only the blocking helpers
+    /// that say so submit.
+    pub fn adopt(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self::from_device(device, queue, false)
+    }
+
+    /// As [`Gpu::adopt`], with every shader check on: see [`Options::checked`].
+    pub fn adopt_checked(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self::from_device(device, queue, true)
+    }
+
+    fn from_device(device: wgpu::Device, queue: wgpu::Queue, checked: bool) -> Self {
+        let (info, features, limits) = (device.adapter_info(), device.features(), device.limits());
+        let pipelines = pipeline::Cache::default();
+        let lost = Arc::default();
+        Self { inner: Arc::new(Inner { device, queue, info, features, limits, checked, pipelines, lost }) }
+    }
+
+    pub fn device(&self) -> &wgpu::Device {
+        &self.inner.device
+    }
+
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.inner.queue
+    }
+
+    /// The adapter behind the device.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.inner.info
+    }
+
+    /// The features that the device was opened with.
+    pub fn features(&self) -> wgpu::Features {
+        self.inner.features
+    }
+
+    /// The limits that the device was opened with.
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.inner.limits
+    }
+
+    /// Whether shaders run with bounds checks, bounded loops and zeroed workgroup memory.
+    pub fn checked(&self) -> bool {
+        self.inner.checked
+    }
+
+    /// What the choice of kernel variants may depend on.
+    pub fn target(&self) -> Target {
+        let subgroups = self.features().contains(wgpu::Features::SUBGROUP);
+        Target {
+            subgroups: subgroups.then_some((self.info().subgroup_min_size, self.info().subgroup_max_size)),
+            software: self.info().device_type == wgpu::DeviceType::Cpu,
+            workgroup_memory: self.limits().max_compute_workgroup_storage_size,
+            workgroup_invocations: self.limits().max_compute_invocations_per_workgroup,
+        }
+    }
+
+    /// The error that says how the device was lost, if it is known to be lost.
+    pub fn lost(&self) -> Option<Error> {
+        // A poisoned lock only means that another thread panicked while it stored the same kind of value.
+        self.inner.lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    fn alive(&self) -> Result<(), Error> {
+        self.lost().map_or(Ok(()), Err)
+    }
+}

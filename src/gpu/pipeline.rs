@@ -1,0 +1,165 @@
+//! Pipelines and bind-group layouts, built once for each kernel variant.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use fourfold_shaders::{Call, Kernel};
+
+use super::scope::Refusal;
+use super::{Error, Gpu};
+
+/// Which bindings of a kernel are writable: all that a bind-group layout depends on.
+type Signature = Vec<bool>;
+
+/// One kernel with the values of its constants (as bits, sorted by name).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Variant {
+    source: Cow<'static, str>,
+    entry_point: &'static str,
+    constants: Vec<(&'static str, u64)>,
+}
+
+/// The layouts that all kernels of one signature share, so that their bind groups are interchangeable.
+#[derive(Debug)]
+pub(super) struct Layouts {
+    pub operands: wgpu::BindGroupLayout,
+    pub uniform: wgpu::BindGroupLayout,
+    pipeline: wgpu::PipelineLayout,
+}
+
+/// A pipeline with its layouts.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layouts: Arc<Layouts>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    uniform: Option<wgpu::BindGroupLayout>,
+    layouts: HashMap<Signature, Arc<Layouts>>,
+    modules: HashMap<Cow<'static, str>, wgpu::ShaderModule>,
+    pipelines: HashMap<Variant, Prepared>,
+}
+
+impl Cache {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        // Entries are inserted whole, so a panic elsewhere leaves none half-made.
+        self.entries.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Gpu {
+    /// Pipelines built so far.
+    pub fn pipelines(&self) -> usize {
+        self.inner.pipelines.lock().pipelines.len()
+    }
+
+    pub(super) fn pipeline(&self, call: &Call) -> Result<Prepared, Error> {
+        let kernel = &*call.kernel;
+        let mut constants: Vec<_> = call.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
+        constants.sort_unstable();
+        let variant = Variant { source: kernel.source.clone(), entry_point: kernel.entry_point, constants };
+        let mut entries = self.inner.pipelines.lock();
+        if let Some(prepared) = entries.pipelines.get(&variant) {
+            return Ok(prepared.clone());
+        }
+        self.supports(kernel)?;
+        let refused = |refusal| match refusal {
+            Refusal::OutOfMemory => Error::OutOfMemory { label: format!("pipeline of {}", kernel.name), bytes: 0 },
+            Refusal::Other(message) => Error::Pipeline { kernel: kernel.name.to_string(), message },
+        };
+        let layouts = self.scoped(|| self.layouts(&mut entries, kernel)).map_err(refused)?;
+        let module = match entries.modules.get(&kernel.source) {
+            Some(module) => module.clone(),
+            None => self.scoped(|| self.module(kernel)).map_err(refused)?,
+        };
+        let descriptor = wgpu::ComputePipelineDescriptor {
+            label: Some(&kernel.name),
+            layout: Some(&layouts.pipeline),
+            module: &module,
+            entry_point: Some(kernel.entry_point),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &call.constants,
+                // Kernels write workgroup memory before they read it.
+                zero_initialize_workgroup_memory: self.checked(),
+            },
+            cache: None,
+        };
+        let pipeline = self.scoped(|| self.device().create_compute_pipeline(&descriptor)).map_err(refused)?;
+        entries.modules.insert(kernel.source.clone(), module);
+        let prepared = Prepared { pipeline, layouts };
+        entries.pipelines.insert(variant, prepared.clone());
+        Ok(prepared)
+    }
+
+    fn supports(&self, kernel: &Kernel) -> Result<(), Error> {
+        if kernel.needs_subgroups && !self.features().contains(wgpu::Features::SUBGROUP) {
+            return Err(Error::MissingFeature { kernel: kernel.name.to_string(), feature: "SUBGROUP" });
+        }
+        let allowed = u64::from(self.limits().max_storage_buffers_per_shader_stage);
+        let needed = kernel.bindings.len() as u64;
+        if needed > allowed {
+            let limit = "max_storage_buffers_per_shader_stage";
+            return Err(Error::LimitExceeded { kernel: kernel.name.to_string(), limit, needed, allowed });
+        }
+        Ok(())
+    }
+
+    fn module(&self, kernel: &Kernel) -> wgpu::ShaderModule {
+        // Browsers demand the directive that naga does not know.
+        let directive = kernel.needs_subgroups && self.info().backend == wgpu::Backend::BrowserWebGpu;
+        let source =
+            if directive { format!("enable subgroups;\n{}", kernel.source).into() } else { kernel.source.clone() };
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(&kernel.name), source: wgpu::ShaderSource::Wgsl(source) };
+        if self.checked() {
+            return self.device().create_shader_module(descriptor);
+        }
+        // SAFETY: the kernels index within the lengths that `prepare` has checked and their loops end; the tests run
+        // every one of them both checked and between guard regions.
+        unsafe { self.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    }
+
+    fn layouts(&self, entries: &mut Entries, kernel: &Kernel) -> Arc<Layouts> {
+        let signature: Signature = kernel.bindings.iter().map(|binding| binding.access.writes()).collect();
+        if let Some(layouts) = entries.layouts.get(&signature) {
+            return layouts.clone();
+        }
+        let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+            count: None,
+        };
+        let device = self.device();
+        let storage: Vec<_> = (0..)
+            .zip(&signature)
+            .map(|(index, writes)| entry(index, wgpu::BufferBindingType::Storage { read_only: !writes }, false))
+            .collect();
+        let operands = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("fourfold operands"),
+            entries: &storage,
+        });
+        let uniform = entries.uniform.get_or_insert_with(|| {
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some("fourfold uniform block"),
+                entries: &[entry(0, wgpu::BufferBindingType::Uniform, true)],
+            })
+        });
+        let pipeline = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some("fourfold kernel"),
+            bind_group_layouts: &[Some(&operands), Some(uniform)],
+            immediate_size: 0,
+        });
+        let layouts = Arc::new(Layouts { operands, uniform: uniform.clone(), pipeline });
+        entries.layouts.insert(signature, layouts.clone());
+        layouts
+    }
+}

@@ -1,0 +1,135 @@
+//! Reading tensors back: a copy in the caller's encoder, mapped when the caller's own submission is done.
+
+use std::sync::{Arc, Mutex};
+
+use fourfold_shaders::{Data, Element};
+
+use super::{BufferView, Error, Gpu};
+
+/// Tensors on their way back to the CPU.
+///
+/// The copies stand in the encoder that [`Gpu::readback`] was given, and the mapping starts by itself when that encoder
+/// is submitted. A host that polls its device anyway asks [`Ticket::try_take`] once a frame; natively [`Ticket::wait`]
+/// blocks.
+#[derive(Debug)]
+#[must_use = "the values come out of the ticket"]
+pub struct Ticket {
+    staging: wgpu::Buffer,
+    parts: Vec<Part>,
+    mapped: Arc<Mutex<Option<Result<(), wgpu::BufferAsyncError>>>>,
+    gpu: Gpu,
+}
+
+#[derive(Debug)]
+struct Part {
+    element: Element,
+    offset: u64,
+    size: u64,
+}
+
+impl Gpu {
+    /// Records copies of the views into the encoder and returns the ticket for their values.
+    ///
+    /// # Errors
+    /// A view outside its buffer, not of whole elements, or of a buffer without the usage `COPY_SRC`; no memory for the
+    /// staging buffer.
+    pub fn readback(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        views: &[(BufferView, Element)],
+    ) -> Result<Ticket, Error> {
+        let bytes = Element::BYTES as u64;
+        let mut parts = Vec::with_capacity(views.len());
+        let mut total = 0;
+        for (index, (view, element)) in views.iter().enumerate() {
+            let problem = if !view.buffer.usage().contains(wgpu::BufferUsages::COPY_SRC) {
+                format!("its buffer must have the usage COPY_SRC but has {:?}", view.buffer.usage())
+            } else if view.offset % bytes != 0 || view.size % bytes != 0 {
+                format!("offset {} and size {} must be multiples of {bytes} bytes", view.offset, view.size)
+            } else if view.end() > view.buffer.size() {
+                format!("it ends at byte {} but its buffer has {}", view.end(), view.buffer.size())
+            } else {
+                parts.push(Part { element: *element, offset: total, size: view.size });
+                total += view.size;
+                continue;
+            };
+            return Err(Error::Readback { message: format!("view {index} cannot be read back: {problem}") });
+        }
+        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
+        let staging = self.allocate("fourfold readback", total.max(1), usage, false)?;
+        for ((view, _), part) in views.iter().zip(&parts).filter(|(_, part)| part.size > 0) {
+            encoder.copy_buffer_to_buffer(&view.buffer, view.offset, &staging, part.offset, part.size);
+        }
+        let mapped = Arc::new(Mutex::new(None));
+        let answer = mapped.clone();
+        encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
+            *answer.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(result);
+        });
+        Ok(Ticket { staging, parts, mapped, gpu: self.clone() })
+    }
+}
+
+impl Ticket {
+    /// The values in the order of the views, once the submission is done and the device has been polled since; `None`
+    /// before.
+    pub fn try_take(&self) -> Option<Result<Vec<Data>, Error>> {
+        let mapped = self.mapped.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        let Some(mapped) = mapped else { return self.gpu.lost().map(Err) };
+        Some(match mapped {
+            Ok(()) => self.read(),
+            Err(error) => Err(self.gpu.lost().unwrap_or_else(|| Error::DeviceLost {
+                reason: "a readback could not be mapped".into(),
+                message: error.to_string(),
+            })),
+        })
+    }
+
+    fn read(&self) -> Result<Vec<Data>, Error> {
+        let view = self.staging.get_mapped_range(..).map_err(|error| Error::Validation {
+            operation: "reading the mapped staging buffer".into(),
+            message: error.to_string(),
+        })?;
+        let part = |part: &Part| {
+            let bytes = &view[part.offset as usize..(part.offset + part.size) as usize];
+            Data::from_bytes(part.element, bytes)
+        };
+        Ok(self.parts.iter().map(part).collect())
+    }
+
+    /// Blocks until the values are there.
+    ///
+    /// # Errors
+    /// [`Error::NotSubmitted`] if the encoder was not submitted before; the device was lost.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn wait(self) -> Result<Vec<Data>, Error> {
+        self.block()?;
+        self.try_take().unwrap_or(Err(Error::NotSubmitted))
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn block(&self) -> Result<(), Error> {
+        self.gpu.wait()
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Gpu {
+    /// Blocks until everything submitted so far is done.
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn wait(&self) -> Result<(), Error> {
+        self.alive()?;
+        // wgpu 30 panics when the device turns out to be lost while it waits: a value is wanted.
+        let poll = std::panic::AssertUnwindSafe(|| self.device().poll(wgpu::PollType::wait_indefinitely()));
+        let lost = |message: String| Error::DeviceLost { reason: "waiting for the GPU failed".into(), message };
+        match std::panic::catch_unwind(poll) {
+            Ok(Ok(_)) => self.alive(),
+            Ok(Err(error)) => Err(self.lost().unwrap_or_else(|| lost(error.to_string()))),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                Err(self.lost().unwrap_or_else(|| lost(text.unwrap_or_else(|| "the driver gave no reason".into()))))
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Error scopes around calls that wgpu reports on later.
+
+use super::Gpu;
+
+/// What a call was refused with.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    OutOfMemory,
+    Other(String),
+}
+
+impl Gpu {
+    /// Runs `call`, which creates objects, and returns what it was refused with, if it was.
+    ///
+    /// In a browser a scope only answers after control has gone back to the event loop, so there the browser's own
+    /// console and the host's uncaptured-error handler report instead.
+    pub(super) fn scoped<T>(&self, call: impl FnOnce() -> T) -> Result<T, Refusal> {
+        #[cfg(target_arch = "wasm32")]
+        return Ok(call());
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+            let scopes = [Internal, Validation, OutOfMemory].map(|filter| self.device().push_error_scope(filter));
+            let value = call();
+            let mut refusal = None;
+            // Scopes are popped in the reverse order; natively the answer is ready at once.
+            for scope in scopes.into_iter().rev() {
+                if let Some(error) = pollster::block_on(scope.pop()) {
+                    refusal.get_or_insert(match error {
+                        wgpu::Error::OutOfMemory { .. } => Refusal::OutOfMemory,
+                        other => Refusal::Other(other.to_string()),
+                    });
+                }
+            }
+            refusal.map_or(Ok(value), Err)
+        }
+    }
+}
