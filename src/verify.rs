@@ -131,7 +131,7 @@ fn judge(case: &Case, written: &[usize], expected: &[Data], got: &[Data]) -> Ver
         if comparison.worst > verdict.worst || verdict.binding.is_empty() {
             verdict = Verdict {
                 worst: comparison.worst,
-                bound: tolerance.bound(comparison.expected),
+                bound: tolerance.bound(comparison.index, comparison.expected),
                 binding: binding.name,
                 index: comparison.index,
                 expected: comparison.expected,
