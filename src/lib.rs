@@ -1,5 +1,6 @@
 //! Fourfold: GPU compute kernels with CPU twins, and a differentiable tensor graph, on wgpu.
 
+pub mod data;
 pub mod gpu;
 pub mod verify;
 

@@ -1,0 +1,180 @@
+//! Checkpoints: named tensors and a map of texts, in the safetensors format, which every framework reads.
+
+use std::collections::BTreeMap;
+
+use fourfold_shaders::{Data, Element};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::{Map, Value};
+
+use super::Error;
+
+/// The tensors of a training at one moment (parameters, optimiser state, the random state), and what a reader must
+/// know to use them (which model, which step) as texts.
+///
+/// Equal checkpoints are equal bytes: entries are written in the order of their names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Names the checkpoint in errors: the path that it came from.
+    file: String,
+    metadata: BTreeMap<String, String>,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Tensor {
+    shape: Vec<usize>,
+    values: Data,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Checkpoint {
+    /// A checkpoint without tensors.
+    pub fn new() -> Self {
+        Self { file: "checkpoint".to_owned(), metadata: BTreeMap::new(), tensors: BTreeMap::new() }
+    }
+
+    /// Adds a text, or replaces it.
+    pub fn set(&mut self, key: &str, text: impl Into<String>) {
+        self.metadata.insert(key.to_owned(), text.into());
+    }
+
+    /// The text of a key.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn get(&self, key: &str) -> Result<&str, Error> {
+        let text = self.metadata.get(key).map(String::as_str);
+        text.ok_or_else(|| Error::content(&self.file, format!("an entry `{key}` in the metadata"), "none"))
+    }
+
+    /// Checks that a text is `expected`, e.g. that the checkpoint is one of this model.
+    pub fn expect(&self, key: &str, expected: &str) -> Result<(), Error> {
+        match self.get(key)? {
+            got if got == expected => Ok(()),
+            got => Err(Error::content(&self.file, format!("a checkpoint with {key} `{expected}`"), format!("`{got}`"))),
+        }
+    }
+
+    /// Adds a tensor, or replaces it.
+    ///
+    /// # Panics
+    /// If the shape does not hold as many elements as there are values.
+    pub fn insert(&mut self, name: &str, shape: &[usize], values: Data) {
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "elements of the tensor `{name}`");
+        self.tensors.insert(name.to_owned(), Tensor { shape: shape.to_vec(), values });
+    }
+
+    /// Names, shapes and values of all tensors, in the order of their names.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize], &Data)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), &tensor.shape[..], &tensor.values))
+    }
+
+    /// The values of a tensor that must have this element type and shape.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or one of another type or shape.
+    pub fn tensor(&self, name: &str, element: Element, shape: &[usize]) -> Result<&Data, Error> {
+        let expected = || format!("{} of shape {shape:?}", element_name(element));
+        match self.tensors.get(name) {
+            Some(tensor) if tensor.values.element() == element && tensor.shape == shape => Ok(&tensor.values),
+            Some(tensor) => {
+                let got = format!("{} of shape {:?}", element_name(tensor.values.element()), tensor.shape);
+                Err(self.wrong(name, expected(), got))
+            }
+            None => Err(self.wrong(name, expected(), "no such tensor".to_owned())),
+        }
+    }
+
+    /// The values of an `f32` tensor of this shape.
+    pub fn f32(&self, name: &str, shape: &[usize]) -> Result<&[f32], Error> {
+        self.tensor(name, Element::F32, shape).map(Data::f32)
+    }
+
+    /// The values of a `u32` tensor of this shape.
+    pub fn u32(&self, name: &str, shape: &[usize]) -> Result<&[u32], Error> {
+        self.tensor(name, Element::U32, shape).map(Data::u32)
+    }
+
+    fn wrong(&self, tensor: &str, expected: String, got: String) -> Error {
+        Error::Tensor { file: self.file.clone(), tensor: tensor.to_owned(), expected, got }
+    }
+
+    /// The bytes of a safetensors file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut header = Map::new();
+        if !self.metadata.is_empty() {
+            let texts = self.metadata.iter().map(|(key, text)| (key.clone(), Value::from(text.as_str())));
+            header.insert("__metadata__".to_owned(), Value::Object(texts.collect()));
+        }
+        let mut end = 0;
+        for (name, Tensor { shape, values }) in &self.tensors {
+            let start = end;
+            end += values.bytes().len();
+            let entry = [
+                ("dtype".to_owned(), Value::from(element_name(values.element()))),
+                ("shape".to_owned(), Value::from(shape.clone())),
+                ("data_offsets".to_owned(), Value::from(vec![start, end])),
+            ];
+            header.insert(name.clone(), Value::Object(entry.into_iter().collect()));
+        }
+        let mut header = Value::Object(header).to_string().into_bytes();
+        // Spaces align the tensors for those who map the file into memory.
+        header.resize(header.len().next_multiple_of(8), b' ');
+
+        let mut bytes = Vec::with_capacity(8 + header.len() + end);
+        bytes.extend((header.len() as u64).to_le_bytes());
+        bytes.extend(header);
+        for tensor in self.tensors.values() {
+            bytes.extend(tensor.values.bytes());
+        }
+        bytes
+    }
+
+    /// Reads a checkpoint from the bytes of a safetensors file; `file` names it in errors.
+    pub fn from_bytes(file: &str, bytes: &[u8]) -> Result<Self, Error> {
+        let malformed = |error: &dyn std::fmt::Display| {
+            Error::content(file, "a whole safetensors file", format!("{} bytes that are none ({error})", bytes.len()))
+        };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| malformed(&error))?;
+        let contents = SafeTensors::deserialize(bytes).map_err(|error| malformed(&error))?;
+
+        let mut checkpoint = Self { file: file.to_owned(), ..Self::new() };
+        for (key, text) in header.metadata().iter().flatten() {
+            checkpoint.set(key, text.as_str());
+        }
+        for (name, view) in contents.iter() {
+            let element = match view.dtype() {
+                Dtype::F32 => Element::F32,
+                Dtype::U32 => Element::U32,
+                other => return Err(checkpoint.wrong(name, "F32 or U32 elements".into(), format!("{other:?}"))),
+            };
+            checkpoint.insert(name, view.shape(), Data::from_bytes(element, view.data()));
+        }
+        Ok(checkpoint)
+    }
+
+    /// Writes a safetensors file, whole or not at all.
+    #[cfg(feature = "files")]
+    pub fn save(&self, path: &std::path::Path) -> Result<(), Error> {
+        super::file::write(path, &self.to_bytes())
+    }
+
+    /// Reads a safetensors file.
+    #[cfg(feature = "files")]
+    pub fn load(path: &std::path::Path) -> Result<Self, Error> {
+        Self::from_bytes(&path.display().to_string(), &super::file::read(path)?)
+    }
+}
+
+/// The name of an element type in a safetensors header.
+fn element_name(element: Element) -> &'static str {
+    match element {
+        Element::F32 => "F32",
+        Element::U32 => "U32",
+    }
+}

@@ -1,0 +1,36 @@
+//! Files that are read whole and written whole or not at all.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+
+/// The bytes of a file.
+pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::Read { file: path.display().to_string(), source })
+}
+
+/// Writes a file so that whoever opens `path`, now or after a crash, finds the old file or the new one and nothing
+/// between: the bytes go into a file beside it, which takes its name when they are on the disk.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let beside = beside(path);
+    let written = write_durably(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    written.map_err(|source| {
+        // It may never have come to exist; the first error is the one to report.
+        let _ = fs::remove_file(&beside);
+        Error::Write { file: path.display().to_string(), source }
+    })
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// `.NAME.PID.part` in the same folder, since a rename cannot cross file systems.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.part", std::process::id()))
+}

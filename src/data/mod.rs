@@ -1,0 +1,23 @@
+//! Data sets of labelled images, and checkpoint files.
+//!
+//! [`digits`] are in the library; [`mnist`] reads MNIST, Fashion-MNIST and whatever else comes in the same four IDX
+//! files. Parsing works on bytes; what touches files stands behind the feature `files`, which is on by default.
+
+mod classification;
+mod digits;
+mod error;
+mod random;
+mod standardisation;
+
+pub mod checkpoint;
+#[cfg(feature = "files")]
+pub mod file;
+pub mod idx;
+pub mod mnist;
+
+pub use checkpoint::Checkpoint;
+pub use classification::{Dataset, Split};
+pub use digits::digits;
+pub use error::Error;
+pub use random::{Random, permutation};
+pub use standardisation::Standardisation;

@@ -1,0 +1,96 @@
+//! Standardisation: images with mean 0 and deviation 1 over the training set.
+
+use super::Dataset;
+
+/// An affine map of each feature, `(x - mean) / deviation`, taken from a training set and applied to every set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standardisation {
+    /// One for each feature.
+    mean: Vec<f32>,
+    /// One for each feature, above 0.
+    deviation: Vec<f32>,
+}
+
+impl Standardisation {
+    /// One mean and deviation over all features of all rows: the custom for natural images, which keeps the contrast
+    /// between pixels.
+    pub fn overall(training: &Dataset) -> Self {
+        let (mean, deviation) = moments(training.images().iter().copied());
+        Self { mean: vec![mean; training.features()], deviation: vec![deviation; training.features()] }
+    }
+
+    /// A mean and deviation for each feature. A feature that never changes is left at 0.
+    pub fn per_feature(training: &Dataset) -> Self {
+        let features = training.features();
+        let column = |feature| training.images().iter().skip(feature).step_by(features).copied();
+        let (mean, deviation) = (0..features).map(|feature| moments(column(feature))).unzip();
+        Self { mean, deviation }
+    }
+
+    /// The means, one for each feature.
+    pub fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
+    /// The deviations, one for each feature.
+    pub fn deviation(&self) -> &[f32] {
+        &self.deviation
+    }
+
+    /// Standardises a set.
+    ///
+    /// # Panics
+    /// If the set has another number of features than the training set had.
+    pub fn apply(&self, set: &mut Dataset) {
+        assert_eq!(set.features(), self.mean.len(), "features of the set and of the standardisation");
+        for row in set.images_mut().chunks_exact_mut(self.mean.len()) {
+            for (value, (mean, deviation)) in row.iter_mut().zip(self.mean.iter().zip(&self.deviation)) {
+                *value = (*value - mean) / deviation;
+            }
+        }
+    }
+}
+
+/// Mean and population deviation; a deviation of 1 where all values are equal.
+fn moments(values: impl Iterator<Item = f32> + Clone) -> (f32, f32) {
+    let count = values.clone().count() as f64;
+    let mean = values.clone().map(f64::from).sum::<f64>() / count;
+    let variance = values.map(|value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
+    // The mean of equal values may be a rounding error off, which would pass for a deviation.
+    let constant = variance.sqrt() <= 1e-12 * mean.abs();
+    (mean as f32, if constant { 1.0 } else { variance.sqrt() as f32 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> Dataset {
+        Dataset::new("three", [1, 2], 2, vec![1.0, 7.0, 3.0, 7.0, 5.0, 7.0], vec![0, 1, 0]).unwrap()
+    }
+
+    #[test]
+    fn each_feature_gets_mean_0_and_deviation_1_and_a_constant_one_becomes_0() {
+        let mut set = set();
+        Standardisation::per_feature(&set).apply(&mut set);
+        let unit = 1.5f32.sqrt();
+        for (got, expected) in set.images().iter().zip([-unit, 0.0, 0.0, 0.0, unit, 0.0]) {
+            assert!((got - expected).abs() < 1e-6, "{:?}", set.images());
+        }
+    }
+
+    #[test]
+    fn over_all_features_the_mean_is_0_and_the_deviation_1() {
+        let mut set = set();
+        Standardisation::overall(&set).apply(&mut set);
+        let (mean, deviation) = moments(set.images().iter().copied());
+        assert!(mean.abs() < 1e-6 && (deviation - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_test_set_is_mapped_by_the_statistics_of_the_training_set() {
+        let mut test = Dataset::new("test", [1, 2], 2, vec![3.0, 8.0], vec![0]).unwrap();
+        Standardisation::per_feature(&set()).apply(&mut test);
+        assert_eq!(test.images(), [0.0, 1.0]);
+    }
+}
