@@ -14,6 +14,7 @@
 //! * a grid of more than 65,535 workgroups folds into y (see [`grid`]);
 //! * nothing beyond WebGPU's default limits and features, unless [`Kernel::needs_subgroups`] says so.
 
+mod activation;
 mod call;
 mod case;
 mod kernel;
@@ -27,10 +28,18 @@ pub mod elementwise;
 pub mod layer_norm;
 pub mod layer_norm_backward;
 pub mod layer_norm_parameters;
+pub mod matmul;
+pub mod matmul_direct;
+pub mod matmul_layout;
+pub mod matmul_reduce;
+pub mod matmul_subgroup;
+pub mod matmul_tile;
+pub mod matmul_vector;
 pub mod mean_squared_error;
 pub mod softmax;
 pub mod softmax_backward;
 
+pub use activation::Activation;
 pub use call::{Call, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid};
 pub use case::{Case, Generator};
 pub use kernel::{Access, Binding, Element, Kernel, KernelRef};
@@ -41,7 +50,13 @@ pub use tolerance::{Comparison, Tolerance};
 /// Every hand-written kernel of this crate, and a sample of the generated ones: the one list that drives the tests,
 /// the `verify` and `bench` commands and the documentation.
 pub fn kernels() -> Vec<KernelRef> {
-    let listed = [cross_entropy::KERNELS, mean_squared_error::KERNELS, softmax::KERNELS, softmax_backward::KERNELS];
+    let listed = [
+        cross_entropy::KERNELS,
+        matmul::KERNELS,
+        mean_squared_error::KERNELS,
+        softmax::KERNELS,
+        softmax_backward::KERNELS,
+    ];
     let listed = listed.into_iter().flatten().map(|&kernel| KernelRef::from(kernel));
     listed.chain(elementwise::kernels()).collect()
 }

@@ -1,0 +1,169 @@
+// One product, or a batch of them, for software drivers without subgroups:
+//
+//   out[row, column] = activation(sum_term a[row, term] b[term, column] + bias)
+//
+// An invocation owns 8 rows by 8 columns, in registers: 16 loads for 64 multiply-adds. On a processor's cache a barrier
+// costs far more than the loads that workgroup memory would save.
+
+struct Uniform {
+    m: u32,
+    n: u32,
+    k: u32,
+    slices: u32,       // of the sum: each makes a product of its own
+    slice_terms: u32,  // terms of one slice
+    batches: u32,      // outer batch axis * inner
+    inner: u32,        // inner batch axis
+    a_row: u32,        // strides in elements, of which either may be the 1 that says how the matrix is stored
+    a_term: u32,
+    a_outer: u32,
+    a_inner: u32,
+    b_term: u32,
+    b_column: u32,
+    b_outer: u32,
+    b_inner: u32,
+    out_row: u32,
+    out_column: u32,
+    bias: u32,         // 0: none, 1: an element for each column, 2: one for each row
+    activation: u32,   // 0: none, 1: relu, 2: gelu (tanh form), 3: gelu (erf form), 4: tanh
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;          // (batches, m, k), by its strides
+@group(0) @binding(1) var<storage, read> b: array<f32>;          // (batches, k, n), by its strides
+@group(0) @binding(2) var<storage, read> bias: array<f32>;       // (n) or (m); not read where there is none
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;  // (slices, batches, m, n), by its strides
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+const ROWS = 32u;     // of a workgroup: 4 invocations of 8 rows
+const COLUMNS = 64u;  // 8 invocations of 8 columns
+
+// gelu and tanh are compiled in; none and relu always are.
+override SMOOTH: bool = true;
+
+// Beyond 10 the functions are constant or the identity to f32 accuracy, and huge arguments would overflow inside.
+fn activate(y: f32) -> f32 {
+    if SMOOTH && size.activation >= 2u {
+        let t = clamp(y, -10.0, 10.0);
+        if size.activation == 4u {
+            return tanh(t);
+        }
+        var mass: f32;
+        if size.activation == 2u {
+            mass = 0.5 + 0.5 * tanh(0.7978845608 * (t + 0.044715 * t * t * t));
+        } else {
+            // Abramowitz and Stegun 7.1.26 for erf(|t| / sqrt(2)), to 1.5e-7.
+            let s = 1.0 / (1.0 + 0.3275911 * 0.7071067812 * abs(t));
+            let series = s * (0.254829592 + s * (-0.284496736 + s * (1.421413741 + s * (-1.453152027 + s * 1.061405429))));
+            let upper = 0.5 * series * exp(-0.5 * t * t);
+            mass = select(upper, 1.0 - upper, t > 0.0);
+        }
+        return select(y * mass, select(0.0, y, y > 0.0), abs(y) > 10.0);
+    }
+    return select(y, 0.0, size.activation == 1u && y < 0.0);
+}
+
+@compute @workgroup_size(8, 4)
+fn matmul_direct(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+) {
+    // Tiles in order of row, column, batch, slice.
+    let tile = workgroup.x + workgroup.y * workgroups.x;
+    let tile_rows = (size.m + ROWS - 1u) / ROWS;
+    let tile_columns = (size.n + COLUMNS - 1u) / COLUMNS;
+    let product = tile / (tile_rows * tile_columns);
+    let first_row = tile % tile_rows * ROWS + 8u * local.y;
+    let first_column = tile / tile_rows % tile_columns * COLUMNS + 8u * local.x;
+    if product >= size.slices * size.batches || first_row >= size.m || first_column >= size.n {
+        return;
+    }
+    let batch = product % size.batches;
+    let first_term = product / size.batches * size.slice_terms;
+    let last_term = min(size.k, first_term + size.slice_terms);
+
+    // Rows and columns past the last repeat it, so that every load is in bounds; they are not stored.
+    let a_start = batch / size.inner * size.a_outer + batch % size.inner * size.a_inner;
+    let b_start = batch / size.inner * size.b_outer + batch % size.inner * size.b_inner;
+    let a0 = a_start + min(first_row + 0u, size.m - 1u) * size.a_row;
+    let a1 = a_start + min(first_row + 1u, size.m - 1u) * size.a_row;
+    let a2 = a_start + min(first_row + 2u, size.m - 1u) * size.a_row;
+    let a3 = a_start + min(first_row + 3u, size.m - 1u) * size.a_row;
+    let a4 = a_start + min(first_row + 4u, size.m - 1u) * size.a_row;
+    let a5 = a_start + min(first_row + 5u, size.m - 1u) * size.a_row;
+    let a6 = a_start + min(first_row + 6u, size.m - 1u) * size.a_row;
+    let a7 = a_start + min(first_row + 7u, size.m - 1u) * size.a_row;
+    let b0 = b_start + min(first_column + 0u, size.n - 1u) * size.b_column;
+    let b1 = b_start + min(first_column + 1u, size.n - 1u) * size.b_column;
+    let b2 = b_start + min(first_column + 2u, size.n - 1u) * size.b_column;
+    let b3 = b_start + min(first_column + 3u, size.n - 1u) * size.b_column;
+    let b4 = b_start + min(first_column + 4u, size.n - 1u) * size.b_column;
+    let b5 = b_start + min(first_column + 5u, size.n - 1u) * size.b_column;
+    let b6 = b_start + min(first_column + 6u, size.n - 1u) * size.b_column;
+    let b7 = b_start + min(first_column + 7u, size.n - 1u) * size.b_column;
+    var sum0_0 = vec4<f32>();
+    var sum0_1 = vec4<f32>();
+    var sum1_0 = vec4<f32>();
+    var sum1_1 = vec4<f32>();
+    var sum2_0 = vec4<f32>();
+    var sum2_1 = vec4<f32>();
+    var sum3_0 = vec4<f32>();
+    var sum3_1 = vec4<f32>();
+    var sum4_0 = vec4<f32>();
+    var sum4_1 = vec4<f32>();
+    var sum5_0 = vec4<f32>();
+    var sum5_1 = vec4<f32>();
+    var sum6_0 = vec4<f32>();
+    var sum6_1 = vec4<f32>();
+    var sum7_0 = vec4<f32>();
+    var sum7_1 = vec4<f32>();
+    for (var term = first_term; term < last_term; term++) {
+        let a_at = term * size.a_term;
+        let b_at = term * size.b_term;
+        let near = vec4<f32>(b[b0 + b_at], b[b1 + b_at], b[b2 + b_at], b[b3 + b_at]);
+        let far = vec4<f32>(b[b4 + b_at], b[b5 + b_at], b[b6 + b_at], b[b7 + b_at]);
+        let row0 = a[a0 + a_at];
+        let row1 = a[a1 + a_at];
+        let row2 = a[a2 + a_at];
+        let row3 = a[a3 + a_at];
+        let row4 = a[a4 + a_at];
+        let row5 = a[a5 + a_at];
+        let row6 = a[a6 + a_at];
+        let row7 = a[a7 + a_at];
+        sum0_0 += row0 * near;
+        sum0_1 += row0 * far;
+        sum1_0 += row1 * near;
+        sum1_1 += row1 * far;
+        sum2_0 += row2 * near;
+        sum2_1 += row2 * far;
+        sum3_0 += row3 * near;
+        sum3_1 += row3 * far;
+        sum4_0 += row4 * near;
+        sum4_1 += row4 * far;
+        sum5_0 += row5 * near;
+        sum5_1 += row5 * far;
+        sum6_0 += row6 * near;
+        sum6_1 += row6 * far;
+        sum7_0 += row7 * near;
+        sum7_1 += row7 * far;
+    }
+
+    // A loop instead of 64 stores written out: the driver compiles it several times faster.
+    var sums = array<vec4<f32>, 16>(
+        sum0_0, sum0_1, sum1_0, sum1_1, sum2_0, sum2_1, sum3_0, sum3_1,
+        sum4_0, sum4_1, sum5_0, sum5_1, sum6_0, sum6_1, sum7_0, sum7_1,
+    );
+    let out_start = product * size.m * size.n;
+    let rows = min(8u, size.m - first_row);
+    let columns = min(8u, size.n - first_column);
+    for (var i = 0u; i < rows; i++) {
+        for (var j = 0u; j < columns; j++) {
+            let row = first_row + i;
+            let column = first_column + j;
+            var y = sums[2u * i + j / 4u][j % 4u];
+            if size.bias != 0u {
+                y += bias[select(row, column, size.bias == 1u)];
+            }
+            out[out_start + row * size.out_row + column * size.out_column] = activate(y);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+// One product, or a batch of them, for software drivers with subgroups:
+//
+//   out[row, column] = activation(sum_term a[row, term] b[term, column] + bias)
+//
+// A software driver runs the 8 invocations of this workgroup as the lanes of one vector, and a load is a loop over
+// them. So no element is loaded twice: lane l loads column l of an 16 by 8 block of `a`, one element of each row, and each
+// of the 8 steps over that block takes its column from its lane by a shuffle. An invocation owns 4 neighbouring columns of
+// 16 rows: 64 sums in registers, 12 loads for every 64 to 128 multiply-adds, and no barrier.
+
+struct Uniform {
+    m: u32,
+    n: u32,
+    k: u32,
+    slices: u32,       // of the sum: each makes a product of its own
+    slice_terms: u32,  // terms of one slice
+    batches: u32,      // outer batch axis * inner
+    inner: u32,        // inner batch axis
+    a_row: u32,        // strides in elements, of which either may be the 1 that says how the matrix is stored
+    a_term: u32,
+    a_outer: u32,
+    a_inner: u32,
+    b_term: u32,
+    b_column: u32,
+    b_outer: u32,
+    b_inner: u32,
+    out_row: u32,
+    out_column: u32,
+    bias: u32,         // 0: none, 1: an element for each column, 2: one for each row
+    activation: u32,   // 0: none, 1: relu, 2: gelu (tanh form), 3: gelu (erf form), 4: tanh
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;          // (batches, m, k), by its strides
+@group(0) @binding(1) var<storage, read> b: array<f32>;          // (batches, k, n), by its strides
+@group(0) @binding(2) var<storage, read> bias: array<f32>;       // (n) or (m); not read where there is none
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;  // (slices, batches, m, n), by its strides
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+
+const LANES = 8u;
+const ROWS = 16u;
+const COLUMNS = 32u;
+
+// gelu and tanh are compiled in; none and relu always are.
+override SMOOTH: bool = true;
+
+// Beyond 10 the functions are constant or the identity to f32 accuracy, and huge arguments would overflow inside.
+fn activate(y: f32) -> f32 {
+    if SMOOTH && size.activation >= 2u {
+        let t = clamp(y, -10.0, 10.0);
+        if size.activation == 4u {
+            return tanh(t);
+        }
+        var mass: f32;
+        if size.activation == 2u {
+            mass = 0.5 + 0.5 * tanh(0.7978845608 * (t + 0.044715 * t * t * t));
+        } else {
+            // Abramowitz and Stegun 7.1.26 for erf(|t| / sqrt(2)), to 1.5e-7.
+            let s = 1.0 / (1.0 + 0.3275911 * 0.7071067812 * abs(t));
+            let series = s * (0.254829592 + s * (-0.284496736 + s * (1.421413741 + s * (-1.453152027 + s * 1.061405429))));
+            let upper = 0.5 * series * exp(-0.5 * t * t);
+            mass = select(upper, 1.0 - upper, t > 0.0);
+        }
+        return select(y * mass, select(0.0, y, y > 0.0), abs(y) > 10.0);
+    }
+    return select(y, 0.0, size.activation == 1u && y < 0.0);
+}
+
+@compute @workgroup_size(8)
+fn matmul_subgroup(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    // Tiles in order of row, column, batch, slice: neighbours share columns of `b`, the larger part of the loads.
+    let tile = workgroup.x + workgroup.y * workgroups.x;
+    let tile_rows = (size.m + ROWS - 1u) / ROWS;
+    let tile_columns = (size.n + COLUMNS - 1u) / COLUMNS;
+    let product = tile / (tile_rows * tile_columns);
+    if product >= size.slices * size.batches {
+        return;
+    }
+    let first_row = tile % tile_rows * ROWS;
+    let first_column = tile / tile_rows % tile_columns * COLUMNS + 4u * local;
+    let batch = product % size.batches;
+    let first_term = product / size.batches * size.slice_terms;
+    let last_term = min(size.k, first_term + size.slice_terms);
+
+    // Rows and columns past the last repeat it, so that every load is in bounds; they are not stored.
+    let a_start = batch / size.inner * size.a_outer + batch % size.inner * size.a_inner;
+    let b_start = batch / size.inner * size.b_outer + batch % size.inner * size.b_inner;
+    let a0 = a_start + min(first_row + 0u, size.m - 1u) * size.a_row;
+    let a1 = a_start + min(first_row + 1u, size.m - 1u) * size.a_row;
+    let a2 = a_start + min(first_row + 2u, size.m - 1u) * size.a_row;
+    let a3 = a_start + min(first_row + 3u, size.m - 1u) * size.a_row;
+    let a4 = a_start + min(first_row + 4u, size.m - 1u) * size.a_row;
+    let a5 = a_start + min(first_row + 5u, size.m - 1u) * size.a_row;
+    let a6 = a_start + min(first_row + 6u, size.m - 1u) * size.a_row;
+    let a7 = a_start + min(first_row + 7u, size.m - 1u) * size.a_row;
+    let a8 = a_start + min(first_row + 8u, size.m - 1u) * size.a_row;
+    let a9 = a_start + min(first_row + 9u, size.m - 1u) * size.a_row;
+    let a10 = a_start + min(first_row + 10u, size.m - 1u) * size.a_row;
+    let a11 = a_start + min(first_row + 11u, size.m - 1u) * size.a_row;
+    let a12 = a_start + min(first_row + 12u, size.m - 1u) * size.a_row;
+    let a13 = a_start + min(first_row + 13u, size.m - 1u) * size.a_row;
+    let a14 = a_start + min(first_row + 14u, size.m - 1u) * size.a_row;
+    let a15 = a_start + min(first_row + 15u, size.m - 1u) * size.a_row;
+    let b0 = b_start + min(first_column + 0u, size.n - 1u) * size.b_column;
+    let b1 = b_start + min(first_column + 1u, size.n - 1u) * size.b_column;
+    let b2 = b_start + min(first_column + 2u, size.n - 1u) * size.b_column;
+    let b3 = b_start + min(first_column + 3u, size.n - 1u) * size.b_column;
+    var sum0 = vec4<f32>();
+    var sum1 = vec4<f32>();
+    var sum2 = vec4<f32>();
+    var sum3 = vec4<f32>();
+    var sum4 = vec4<f32>();
+    var sum5 = vec4<f32>();
+    var sum6 = vec4<f32>();
+    var sum7 = vec4<f32>();
+    var sum8 = vec4<f32>();
+    var sum9 = vec4<f32>();
+    var sum10 = vec4<f32>();
+    var sum11 = vec4<f32>();
+    var sum12 = vec4<f32>();
+    var sum13 = vec4<f32>();
+    var sum14 = vec4<f32>();
+    var sum15 = vec4<f32>();
+    for (var block = first_term; block < last_term; block += LANES) {
+        let own = min(block + lane, last_term - 1u) * size.a_term;
+        let own0 = a[a0 + own];
+        let own1 = a[a1 + own];
+        let own2 = a[a2 + own];
+        let own3 = a[a3 + own];
+        let own4 = a[a4 + own];
+        let own5 = a[a5 + own];
+        let own6 = a[a6 + own];
+        let own7 = a[a7 + own];
+        let own8 = a[a8 + own];
+        let own9 = a[a9 + own];
+        let own10 = a[a10 + own];
+        let own11 = a[a11 + own];
+        let own12 = a[a12 + own];
+        let own13 = a[a13 + own];
+        let own14 = a[a14 + own];
+        let own15 = a[a15 + own];
+        let steps = min(LANES, last_term - block);
+        for (var step = 0u; step < steps; step++) {
+            let at = (block + step) * size.b_term;
+            let terms = vec4<f32>(b[b0 + at], b[b1 + at], b[b2 + at], b[b3 + at]);
+            sum0 += subgroupShuffle(own0, step) * terms;
+            sum1 += subgroupShuffle(own1, step) * terms;
+            sum2 += subgroupShuffle(own2, step) * terms;
+            sum3 += subgroupShuffle(own3, step) * terms;
+            sum4 += subgroupShuffle(own4, step) * terms;
+            sum5 += subgroupShuffle(own5, step) * terms;
+            sum6 += subgroupShuffle(own6, step) * terms;
+            sum7 += subgroupShuffle(own7, step) * terms;
+            sum8 += subgroupShuffle(own8, step) * terms;
+            sum9 += subgroupShuffle(own9, step) * terms;
+            sum10 += subgroupShuffle(own10, step) * terms;
+            sum11 += subgroupShuffle(own11, step) * terms;
+            sum12 += subgroupShuffle(own12, step) * terms;
+            sum13 += subgroupShuffle(own13, step) * terms;
+            sum14 += subgroupShuffle(own14, step) * terms;
+            sum15 += subgroupShuffle(own15, step) * terms;
+        }
+    }
+
+    // A loop instead of 64 stores written out: the driver compiles it six times faster.
+    var sums = array<vec4<f32>, ROWS>(
+        sum0, sum1, sum2, sum3, sum4, sum5, sum6, sum7, sum8, sum9, sum10, sum11, sum12, sum13, sum14, sum15,
+    );
+    let out_start = product * size.m * size.n;
+    let rows = min(ROWS, size.m - first_row);
+    for (var i = 0u; i < rows; i++) {
+        for (var j = 0u; j < 4u; j++) {
+            let row = first_row + i;
+            let column = first_column + j;
+            if column < size.n {
+                var y = sums[i][j];
+                if size.bias != 0u {
+                    y += bias[select(row, column, size.bias == 1u)];
+                }
+                out[out_start + row * size.out_row + column * size.out_column] = activate(y);
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+// One product, or a batch of them, for GPUs:
+//
+//   out[row, column] = activation(sum_term a[row, term] b[term, column] + bias)
+//
+// A workgroup owns a tile of TILE_ROWS by TILE_COLUMNS elements and walks along the sum TILE_TERMS at a time: it copies
+// that part of both matrices to workgroup memory, transposing on the way if their strides ask for it, and each invocation
+// multiplies into a block of BLOCK by BLOCK sums held in registers (4 by 4, or 8 by 8 as four quarters half a tile
+// apart). Every global word is used TILE_ROWS or TILE_COLUMNS times, every word of workgroup memory BLOCK times.
+
+struct Uniform {
+    m: u32,
+    n: u32,
+    k: u32,
+    slices: u32,       // of the sum: each makes a product of its own
+    slice_terms: u32,  // terms of one slice
+    batches: u32,      // outer batch axis * inner
+    inner: u32,        // inner batch axis
+    a_row: u32,        // strides in elements, of which either may be the 1 that says how the matrix is stored
+    a_term: u32,
+    a_outer: u32,
+    a_inner: u32,
+    b_term: u32,
+    b_column: u32,
+    b_outer: u32,
+    b_inner: u32,
+    out_row: u32,
+    out_column: u32,
+    bias: u32,         // 0: none, 1: an element for each column, 2: one for each row
+    activation: u32,   // 0: none, 1: relu, 2: gelu (tanh form), 3: gelu (erf form), 4: tanh
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;          // (batches, m, k), by its strides
+@group(0) @binding(1) var<storage, read> b: array<f32>;          // (batches, k, n), by its strides
+@group(0) @binding(2) var<storage, read> bias: array<f32>;       // (n) or (m); not read where there is none
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;  // (slices, batches, m, n), by its strides
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override TILE_ROWS: u32 = 64u;
+override TILE_COLUMNS: u32 = 64u;
+override TILE_TERMS: u32 = 16u;
+override BLOCK: u32 = 8u;
+
+// In vectors of four. One vector of padding keeps writes along the sum off one bank.
+override ROW_QUADS: u32 = TILE_ROWS / 4u;
+override COLUMN_QUADS: u32 = TILE_COLUMNS / 4u;
+override A_PITCH: u32 = ROW_QUADS + 1u;
+override B_PITCH: u32 = COLUMN_QUADS + 1u;
+override BLOCKS_ACROSS: u32 = TILE_COLUMNS / BLOCK;
+override INVOCATIONS: u32 = TILE_ROWS / BLOCK * BLOCKS_ACROSS;
+override A_TILE: u32 = TILE_TERMS * A_PITCH;
+override B_TILE: u32 = TILE_TERMS * B_PITCH;
+
+var<workgroup> a_tile: array<vec4<f32>, A_TILE>;  // (terms, rows / 4)
+var<workgroup> b_tile: array<vec4<f32>, B_TILE>;  // (terms, columns / 4)
+
+
+// gelu and tanh are compiled in; none and relu always are.
+override SMOOTH: bool = true;
+
+// Beyond 10 the functions are constant or the identity to f32 accuracy, and huge arguments would overflow inside.
+fn activate(y: f32) -> f32 {
+    if SMOOTH && size.activation >= 2u {
+        let t = clamp(y, -10.0, 10.0);
+        if size.activation == 4u {
+            return tanh(t);
+        }
+        var mass: f32;
+        if size.activation == 2u {
+            mass = 0.5 + 0.5 * tanh(0.7978845608 * (t + 0.044715 * t * t * t));
+        } else {
+            // Abramowitz and Stegun 7.1.26 for erf(|t| / sqrt(2)), to 1.5e-7.
+            let s = 1.0 / (1.0 + 0.3275911 * 0.7071067812 * abs(t));
+            let series = s * (0.254829592 + s * (-0.284496736 + s * (1.421413741 + s * (-1.453152027 + s * 1.061405429))));
+            let upper = 0.5 * series * exp(-0.5 * t * t);
+            mass = select(upper, 1.0 - upper, t > 0.0);
+        }
+        return select(y * mass, select(0.0, y, y > 0.0), abs(y) > 10.0);
+    }
+    return select(y, 0.0, size.activation == 1u && y < 0.0);
+}
+
+fn store(start: u32, row: u32, first_column: u32, sums: vec4<f32>) {
+    if row >= size.m {
+        return;
+    }
+    for (var i = 0u; i < 4u; i++) {
+        let column = first_column + i;
+        if column < size.n {
+            var y = sums[i];
+            if size.bias != 0u {
+                y += bias[select(row, column, size.bias == 1u)];
+            }
+            out[start + row * size.out_row + column * size.out_column] = activate(y);
+        }
+    }
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn matmul_tile(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    // Tiles in order of column, row, batch, slice.
+    let tile = workgroup.x + workgroup.y * workgroups.x;
+    let tile_rows = (size.m + TILE_ROWS - 1u) / TILE_ROWS;
+    let tile_columns = (size.n + TILE_COLUMNS - 1u) / TILE_COLUMNS;
+    let product = tile / (tile_rows * tile_columns);
+    if product >= size.slices * size.batches {
+        return;
+    }
+    let tile_column = tile % tile_columns * TILE_COLUMNS;
+    let tile_row = tile / tile_columns % tile_rows * TILE_ROWS;
+    let batch = product % size.batches;
+    let a_start = batch / size.inner * size.a_outer + batch % size.inner * size.a_inner;
+    let b_start = batch / size.inner * size.b_outer + batch % size.inner * size.b_inner;
+    let first_term = product / size.batches * size.slice_terms;
+    let last_term = min(size.k, first_term + size.slice_terms);
+
+    let row_quad = local / BLOCKS_ACROSS;
+    let column_quad = local % BLOCKS_ACROSS;
+    var sum0_0 = vec4<f32>();
+    var sum0_1 = vec4<f32>();
+    var sum1_0 = vec4<f32>();
+    var sum1_1 = vec4<f32>();
+    var sum2_0 = vec4<f32>();
+    var sum2_1 = vec4<f32>();
+    var sum3_0 = vec4<f32>();
+    var sum3_1 = vec4<f32>();
+    var sum4_0 = vec4<f32>();
+    var sum4_1 = vec4<f32>();
+    var sum5_0 = vec4<f32>();
+    var sum5_1 = vec4<f32>();
+    var sum6_0 = vec4<f32>();
+    var sum6_1 = vec4<f32>();
+    var sum7_0 = vec4<f32>();
+    var sum7_1 = vec4<f32>();
+
+    for (var block = first_term; block < last_term; block += TILE_TERMS) {
+        // Neighbouring invocations load along the contiguous axis. Rows and columns past the last repeat it and are not
+        // stored; terms past the last count as zero.
+        for (var i = local; i < TILE_TERMS * ROW_QUADS; i += INVOCATIONS) {
+            let along_terms = size.a_term == 1u;
+            let term = select(i / ROW_QUADS, i % TILE_TERMS, along_terms);
+            let quad = select(i % ROW_QUADS, i / TILE_TERMS, along_terms);
+            var loaded = vec4<f32>();
+            if block + term < last_term {
+                let at = a_start + (block + term) * size.a_term;
+                let row = tile_row + 4u * quad;
+                loaded = vec4<f32>(
+                    a[at + min(row, size.m - 1u) * size.a_row],
+                    a[at + min(row + 1u, size.m - 1u) * size.a_row],
+                    a[at + min(row + 2u, size.m - 1u) * size.a_row],
+                    a[at + min(row + 3u, size.m - 1u) * size.a_row],
+                );
+            }
+            a_tile[term * A_PITCH + quad] = loaded;
+        }
+        for (var i = local; i < TILE_TERMS * COLUMN_QUADS; i += INVOCATIONS) {
+            let along_terms = size.b_term == 1u;
+            let term = select(i / COLUMN_QUADS, i % TILE_TERMS, along_terms);
+            let quad = select(i % COLUMN_QUADS, i / TILE_TERMS, along_terms);
+            var loaded = vec4<f32>();
+            if block + term < last_term {
+                let at = b_start + (block + term) * size.b_term;
+                let column = tile_column + 4u * quad;
+                loaded = vec4<f32>(
+                    b[at + min(column, size.n - 1u) * size.b_column],
+                    b[at + min(column + 1u, size.n - 1u) * size.b_column],
+                    b[at + min(column + 2u, size.n - 1u) * size.b_column],
+                    b[at + min(column + 3u, size.n - 1u) * size.b_column],
+                );
+            }
+            b_tile[term * B_PITCH + quad] = loaded;
+        }
+        workgroupBarrier();
+
+        for (var term = 0u; term < TILE_TERMS; term++) {
+            let rows_0 = a_tile[term * A_PITCH + row_quad];
+            let columns_0 = b_tile[term * B_PITCH + column_quad];
+            sum0_0 += rows_0.x * columns_0;
+            sum1_0 += rows_0.y * columns_0;
+            sum2_0 += rows_0.z * columns_0;
+            sum3_0 += rows_0.w * columns_0;
+            if BLOCK == 8u {
+                let rows_1 = a_tile[term * A_PITCH + row_quad + ROW_QUADS / 2u];
+                let columns_1 = b_tile[term * B_PITCH + column_quad + COLUMN_QUADS / 2u];
+                sum0_1 += rows_0.x * columns_1;
+                sum1_1 += rows_0.y * columns_1;
+                sum2_1 += rows_0.z * columns_1;
+                sum3_1 += rows_0.w * columns_1;
+                sum4_0 += rows_1.x * columns_0;
+                sum5_0 += rows_1.y * columns_0;
+                sum6_0 += rows_1.z * columns_0;
+                sum7_0 += rows_1.w * columns_0;
+                sum4_1 += rows_1.x * columns_1;
+                sum5_1 += rows_1.y * columns_1;
+                sum6_1 += rows_1.z * columns_1;
+                sum7_1 += rows_1.w * columns_1;
+            }
+        }
+        workgroupBarrier();
+    }
+
+    let start = product * size.m * size.n;
+    let row = tile_row + 4u * row_quad;
+    let column = tile_column + 4u * column_quad;
+    store(start, row, column, sum0_0);
+    store(start, row + 1u, column, sum1_0);
+    store(start, row + 2u, column, sum2_0);
+    store(start, row + 3u, column, sum3_0);
+    if BLOCK == 8u {
+        let far_row = row + TILE_ROWS / 2u;
+        let far_column = column + TILE_COLUMNS / 2u;
+        store(start, row, far_column, sum0_1);
+        store(start, row + 1u, far_column, sum1_1);
+        store(start, row + 2u, far_column, sum2_1);
+        store(start, row + 3u, far_column, sum3_1);
+        store(start, far_row, column, sum4_0);
+        store(start, far_row + 1u, column, sum5_0);
+        store(start, far_row + 2u, column, sum6_0);
+        store(start, far_row + 3u, column, sum7_0);
+        store(start, far_row, far_column, sum4_1);
+        store(start, far_row + 1u, far_column, sum5_1);
+        store(start, far_row + 2u, far_column, sum6_1);
+        store(start, far_row + 3u, far_column, sum7_1);
+    }
+}
