@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod gpu;
+pub mod graph;
 pub mod verify;
 
 pub use fourfold_shaders as shaders;

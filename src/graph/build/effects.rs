@@ -1,0 +1,121 @@
+//! Ascent steps and the operations that change states in place.
+
+use fourfold_shaders::Element;
+
+use crate::graph::{Graph, Op, Shape, Tag, Tensor, TensorType};
+
+impl<'g> Tensor<'g> {
+    /// `w + rho g / norm` for this flat `w`, where `norm` and `rho` have shape `[]`; `w` itself where the norm is 0.
+    #[track_caller]
+    pub fn ascent(self, gradient: Tensor<'g>, norm: Tensor<'g>, rho: Tensor<'g>) -> Self {
+        self.graph().flat(Op::Ascent, &[self, gradient], &[norm, rho]);
+        self.graph().add(Op::Ascent, &[self, gradient, norm, rho], [self.kind()])
+    }
+
+    /// `w + rho sign(g)` for this flat `w`; `rho` has shape `[]`.
+    #[track_caller]
+    pub fn sign_ascent(self, gradient: Tensor<'g>, rho: Tensor<'g>) -> Self {
+        self.graph().flat(Op::SignAscent, &[self, gradient], &[rho]);
+        self.graph().add(Op::SignAscent, &[self, gradient, rho], [self.kind()])
+    }
+}
+
+impl Graph {
+    /// Checks that `tensors` are flat and equally long and `numbers` hold one element each.
+    #[track_caller]
+    fn flat(&self, op: Op, tensors: &[Tensor<'_>], numbers: &[Tensor<'_>]) {
+        let length = tensors[0].shape();
+        let flat = length.rank() == 1 && tensors.iter().all(|tensor| tensor.shape() == length);
+        let float = tensors.iter().chain(numbers).all(|tensor| tensor.element() == Element::F32);
+        let single = numbers.iter().all(|number| number.shape() == Shape::from([]));
+        let poisoned = tensors.iter().chain(numbers).any(|tensor| tensor.is_poisoned());
+        if !(poisoned || flat && single && float) {
+            let message = format!(
+                "takes flat f32 tensors of one length and numbers of shape [], got {tensors:?} and {numbers:?}"
+            );
+            self.fail(op.name(), message);
+        }
+    }
+
+    /// Checks that the first `count` operands are states.
+    #[track_caller]
+    fn effect(&self, op: Op, operands: &[Tensor<'_>], states: usize) {
+        for tensor in &operands[..states] {
+            if !tensor.is_poisoned() && !matches!(self.node(tensor.value().node).op, Op::State { .. }) {
+                self.fail(op.name(), format!("changes a state in place, got {tensor:?}"));
+            }
+        }
+        self.add(op, operands, []);
+    }
+
+    /// The state becomes the value at the end of the step.
+    #[track_caller]
+    pub fn assign<'g>(&'g self, state: Tensor<'g>, value: Tensor<'g>) {
+        if state.kind() != value.kind() && !state.is_poisoned() && !value.is_poisoned() {
+            self.fail("assign", format!("{state:?} cannot become {value:?}"));
+        }
+        self.effect(Op::Assign, &[state, value], 1);
+    }
+
+    /// Stochastic gradient descent in place, in PyTorch's order of operations:
+    /// `g += weight_decay w; v = momentum v + g; w -= rate (nesterov ? g + momentum v : v)`.
+    #[track_caller]
+    pub fn sgd<'g>(
+        &'g self,
+        weights: Tensor<'g>,
+        velocity: Tensor<'g>,
+        gradient: Tensor<'g>,
+        rate: Tensor<'g>,
+        (momentum, nesterov, weight_decay): (f32, bool, f32),
+    ) {
+        let op = Op::Sgd { momentum, nesterov, weight_decay };
+        self.flat(op.clone(), &[weights, velocity, gradient], &[rate]);
+        self.effect(op, &[weights, velocity, gradient, rate], 2);
+    }
+
+    /// AdamW in place (Loshchilov & Hutter 2019, PyTorch's order of operations); `step` counts from 1.
+    #[track_caller]
+    pub fn adamw<'g>(
+        &'g self,
+        weights: Tensor<'g>,
+        [first, second]: [Tensor<'g>; 2],
+        gradient: Tensor<'g>,
+        rate: Tensor<'g>,
+        step: Tensor<'g>,
+        [beta1, beta2, epsilon, weight_decay]: [f32; 4],
+    ) {
+        let op = Op::AdamW { beta1, beta2, epsilon, weight_decay };
+        self.flat(op.clone(), &[weights, first, second, gradient], &[rate]);
+        self.effect(op, &[weights, first, second, gradient, rate, step], 3);
+    }
+
+    /// A counter `u32 []` named `name` that [`Graph::advance`] moves.
+    #[track_caller]
+    pub fn counter(&self, name: &str) -> Tensor<'_> {
+        self.state(name, Tag::Bookkeeping, TensorType::u32([]))
+    }
+
+    /// Adds one to a counter.
+    #[track_caller]
+    pub fn advance<'g>(&'g self, counter: Tensor<'g>) {
+        if counter.kind() != TensorType::u32([]) && !counter.is_poisoned() {
+            self.fail("advance", format!("takes a u32 state of shape [], got {counter:?}"));
+        }
+        self.effect(Op::Advance, &[counter], 1);
+    }
+
+    /// Writes `value: (n)` into row `counter mod length` of the state `ring: (length, n)`, so that the metrics of many
+    /// steps are read in one go.
+    #[track_caller]
+    pub fn record<'g>(&'g self, ring: Tensor<'g>, value: Tensor<'g>, counter: Tensor<'g>) {
+        let (rows, row) = (ring.shape(), value.shape());
+        let fits = rows.rank() == 2 && row == Shape::from([rows[1]]) && counter.kind() == TensorType::u32([]);
+        if !fits && ![ring, value, counter].iter().any(|tensor| tensor.is_poisoned()) {
+            self.fail(
+                "record",
+                format!("takes a ring (length, n), a value (n) and a counter, got {ring:?}, {value:?}, {counter:?}"),
+            );
+        }
+        self.effect(Op::Record, &[ring, value, counter], 1);
+    }
+}

@@ -1,0 +1,186 @@
+//! Elementwise operations; operands broadcast to a common shape.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use fourfold_shaders::Element;
+use fourfold_shaders::elementwise::{Binary, Compare, Unary};
+
+use crate::graph::{Op, Tensor, TensorType};
+
+impl<'g> Tensor<'g> {
+    /// Applies a function to each element.
+    #[track_caller]
+    pub fn unary(self, function: Unary) -> Self {
+        if self.element() != Element::F32 {
+            return self.graph().fail("elementwise", format!("{function:?} takes f32, got {self:?}"));
+        }
+        self.graph().add(Op::Unary(function), &[self], [self.kind()])
+    }
+
+    /// Combines two tensors element by element.
+    #[track_caller]
+    pub fn binary(self, function: Binary, other: Self) -> Self {
+        self.combine(Op::Binary(function), other, &format!("{function:?}"))
+    }
+
+    /// 1 where the comparison holds, 0 elsewhere.
+    #[track_caller]
+    pub fn compare(self, comparison: Compare, other: Self) -> Self {
+        self.combine(Op::Compare(comparison), other, &format!("{comparison:?}"))
+    }
+
+    #[track_caller]
+    fn combine(self, op: Op, other: Self, name: &str) -> Self {
+        if self.element() != Element::F32 || other.element() != Element::F32 {
+            let message = format!("{name} takes f32 tensors, got {self:?} and {other:?}");
+            return self.graph().fail("elementwise", message);
+        }
+        match self.shape().broadcast(&other.shape()) {
+            Some(shape) => self.graph().add(op, &[self, other], [TensorType::f32(shape)]),
+            None => {
+                let message =
+                    format!("{name} of shapes {} and {}, which do not broadcast", self.shape(), other.shape());
+                self.graph().fail("elementwise", message)
+            }
+        }
+    }
+
+    /// `a` where this tensor is not 0, `b` elsewhere.
+    #[track_caller]
+    pub fn select(self, a: Self, b: Self) -> Self {
+        if [self, a, b].iter().any(|operand| operand.element() != Element::F32) {
+            let message = format!("select takes f32 tensors, got {self:?}, {a:?} and {b:?}");
+            return self.graph().fail("elementwise", message);
+        }
+        let shape = a.shape().broadcast(&b.shape()).and_then(|shape| shape.broadcast(&self.shape()));
+        match shape {
+            Some(shape) => self.graph().add(Op::Select, &[self, a, b], [TensorType::f32(shape)]),
+            None => {
+                let (condition, a, b) = (self.shape(), a.shape(), b.shape());
+                let message = format!("select of shapes {condition}, {a} and {b}, which do not broadcast");
+                self.graph().fail("elementwise", message)
+            }
+        }
+    }
+
+    /// The same numbers as another element type; `f32` to `u32` truncates and clamps.
+    #[track_caller]
+    pub fn cast(self, element: Element) -> Self {
+        if self.element() == element {
+            return self;
+        }
+        self.graph().add(Op::Cast(element), &[self], [TensorType { element, shape: self.shape() }])
+    }
+
+    #[track_caller]
+    pub fn exp(self) -> Self {
+        self.unary(Unary::Exp)
+    }
+
+    /// The natural logarithm.
+    #[track_caller]
+    pub fn log(self) -> Self {
+        self.unary(Unary::Log)
+    }
+
+    #[track_caller]
+    pub fn sqrt(self) -> Self {
+        self.unary(Unary::Sqrt)
+    }
+
+    #[track_caller]
+    pub fn square(self) -> Self {
+        self.unary(Unary::Square)
+    }
+
+    #[track_caller]
+    pub fn abs(self) -> Self {
+        self.unary(Unary::Abs)
+    }
+
+    /// -1, 0 or 1.
+    #[track_caller]
+    pub fn sign(self) -> Self {
+        self.unary(Unary::Sign)
+    }
+
+    #[track_caller]
+    pub fn tanh(self) -> Self {
+        self.unary(Unary::Tanh)
+    }
+
+    #[track_caller]
+    pub fn relu(self) -> Self {
+        self.unary(Unary::Relu)
+    }
+
+    /// GELU in the tanh form: `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
+    #[track_caller]
+    pub fn gelu_tanh(self) -> Self {
+        self.unary(Unary::GeluTanh)
+    }
+
+    /// GELU in the exact form: `x/2 (1 + erf(x / sqrt(2)))`.
+    #[track_caller]
+    pub fn gelu_erf(self) -> Self {
+        self.unary(Unary::GeluErf)
+    }
+
+    #[track_caller]
+    pub fn max(self, other: Self) -> Self {
+        self.binary(Binary::Max, other)
+    }
+
+    #[track_caller]
+    pub fn min(self, other: Self) -> Self {
+        self.binary(Binary::Min, other)
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $function:ident, $neutral:expr) => {
+        impl<'g> $trait for Tensor<'g> {
+            type Output = Tensor<'g>;
+
+            #[track_caller]
+            fn $method(self, other: Tensor<'g>) -> Tensor<'g> {
+                self.binary(Binary::$function, other)
+            }
+        }
+
+        impl<'g> $trait<f32> for Tensor<'g> {
+            type Output = Tensor<'g>;
+
+            #[track_caller]
+            fn $method(self, other: f32) -> Tensor<'g> {
+                if other == $neutral {
+                    return self;
+                }
+                self.binary(Binary::$function, self.graph().constant(other))
+            }
+        }
+
+        impl<'g> $trait<Tensor<'g>> for f32 {
+            type Output = Tensor<'g>;
+
+            #[track_caller]
+            fn $method(self, other: Tensor<'g>) -> Tensor<'g> {
+                other.graph().constant(self).binary(Binary::$function, other)
+            }
+        }
+    };
+}
+
+operator!(Add, add, Add, 0.0);
+operator!(Sub, sub, Sub, 0.0);
+operator!(Mul, mul, Mul, 1.0);
+operator!(Div, div, Div, 1.0);
+
+impl<'g> Neg for Tensor<'g> {
+    type Output = Tensor<'g>;
+
+    #[track_caller]
+    fn neg(self) -> Tensor<'g> {
+        self.unary(Unary::Neg)
+    }
+}

@@ -1,0 +1,13 @@
+//! Shape-checked building of operations, as methods of [`Tensor`](super::Tensor).
+
+mod attention;
+mod effects;
+mod elementwise;
+mod layout;
+mod product;
+mod random;
+mod reduce;
+mod rows;
+
+pub use attention::AttentionMask;
+pub use rows::NormalOutputs;

@@ -1,0 +1,21 @@
+//! The error of building a graph.
+
+use std::fmt;
+use std::panic::Location;
+
+/// A mistake in building a graph: which operation, what was wrong, and the caller's line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphError {
+    pub operation: &'static str,
+    /// What was expected and what came, shapes included.
+    pub message: String,
+    pub location: &'static Location<'static>,
+}
+
+impl fmt::Display for GraphError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {} (at {})", self.operation, self.message, self.location)
+    }
+}
+
+impl std::error::Error for GraphError {}

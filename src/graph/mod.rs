@@ -1,0 +1,22 @@
+//! The tensor graph: define once, differentiate, plan, run many times.
+//!
+//! ```text
+//! Graph --gradients--> Graph --Plan::new--> Plan --Session--> numbers
+//! ```
+//!
+//! * [`Graph`] and [`Tensor`] build shape-checked operations. Building never fails on the spot: the first mistake is
+//!   kept with the caller's line and [`Graph::check`] (which planning calls) returns it.
+//! * [`gradients`] adds the reverse-mode derivatives to the same graph, in operations that have derivatives themselves.
+//! * [`Plan`] is pure data: the dispatches of one step in order and the buffers they use.
+
+mod build;
+mod error;
+mod op;
+mod shape;
+mod tensor;
+
+pub use build::{AttentionMask, NormalOutputs};
+pub use error::GraphError;
+pub use op::{Op, Tag};
+pub use shape::Shape;
+pub use tensor::{Graph, Node, Tensor, TensorType, Value};

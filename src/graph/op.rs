@@ -1,0 +1,257 @@
+//! The operations of a graph.
+
+use fourfold_shaders::Element;
+use fourfold_shaders::elementwise::{Binary, Compare, Unary};
+
+/// What a buffer is for: the memory report of a plan is split by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Tag {
+    /// Uploaded by the host before a step.
+    Input,
+    /// Trained parameters.
+    Weights,
+    /// What an optimiser remembers of each parameter.
+    OptimiserState,
+    /// Step counters, seeds, metric rings.
+    Bookkeeping,
+    /// Gradients of parameters, packed.
+    Gradients,
+    /// Everything computed and used within one step.
+    Activations,
+}
+
+/// One operation. Inputs are the values of the node that holds it, in the order stated here.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// What a failed building step returns; the graph keeps the error.
+    Poison,
+
+    // Leaves.
+    /// A tensor that the host uploads.
+    Input {
+        name: String,
+    },
+    /// A tensor that persists between steps and that effects change in place.
+    State {
+        name: String,
+        tag: Tag,
+    },
+    /// One number; broadcasting makes larger constants of it.
+    Constant(f32),
+
+    // Elementwise: inputs broadcast to the output's shape.
+    Unary(Unary),
+    Binary(Binary),
+    /// 1 where the comparison holds, 0 elsewhere.
+    Compare(Compare),
+    /// (condition, a, b): a where the condition is not 0, b elsewhere.
+    Select,
+    Cast(Element),
+
+    // Layout.
+    /// The same elements in the same order under another shape.
+    Reshape,
+    /// The input stretched to the output's shape.
+    Broadcast,
+    /// Output axis `i` is input axis `axes[i]`.
+    Permute {
+        axes: Vec<usize>,
+    },
+    /// The box of the output's shape that begins at `starts`.
+    Slice {
+        starts: Vec<usize>,
+    },
+    /// The input inside a larger box of zeros, beginning at `starts`.
+    Pad {
+        starts: Vec<usize>,
+    },
+    /// The inputs one after the other along `axis`.
+    Concatenate {
+        axis: usize,
+    },
+    /// A tensor that lies at `offset` elements inside a flat one. Costs nothing: offsets are multiples of
+    /// [`Op::ALIGNMENT`].
+    View {
+        offset: usize,
+    },
+    /// A flat tensor of zeros with each input at its offset: the adjoint of a set of views. Costs nothing where the
+    /// inputs are computed in place.
+    Pack {
+        offsets: Vec<usize>,
+    },
+
+    // Reductions.
+    /// The sum along `axis`, which disappears.
+    Sum {
+        axis: usize,
+    },
+    /// The maximum along `axis`, which disappears.
+    Max {
+        axis: usize,
+    },
+    /// The `u32` index of the first maximum along `axis`, which disappears.
+    ArgMax {
+        axis: usize,
+    },
+    /// The Euclidean norm of all elements, shape `[]`.
+    Norm,
+
+    // Products.
+    /// (a, b): `a: (batch or 1, m, k)` times `b: (batch or 1, k, n)`, each transposed in its last two axes if said.
+    MatMul {
+        transpose_a: bool,
+        transpose_b: bool,
+    },
+
+    // Rows.
+    /// Along the last axis.
+    Softmax,
+    /// Along the last axis.
+    LogSoftmax,
+    /// (y, dy): the gradient for x of y = softmax(x).
+    SoftmaxGradient,
+    /// (y, dy): the gradient for x of y = log_softmax(x).
+    LogSoftmaxGradient,
+    /// (scores `(batch, heads, queries, keys)` \[, key mask `(batch, keys)`\]): softmax(scale * scores + mask).
+    MaskedSoftmax {
+        scale: f32,
+        causal: bool,
+    },
+    /// (logits `(rows, classes)`, labels `u32 (rows)`) to (loss `(rows)`, its gradient for the logits
+    /// `(rows, classes)`).
+    CrossEntropy {
+        smoothing: f32,
+    },
+    /// (x `(rows, columns)`, scale `(columns)`, shift `(columns)`) to (y, mean `(rows)`, reciprocal deviation `(rows)`).
+    LayerNorm {
+        epsilon: f32,
+    },
+    /// (x, scale, mean, reciprocal deviation, dy) to dx.
+    LayerNormInputGradient,
+    /// (x, mean, reciprocal deviation, dy) to (dscale, dshift).
+    LayerNormParameterGradient,
+
+    // Attention over (batch, heads, length, head size).
+    /// (q, k, v \[, key mask `(batch, keys)`\]) to (output, log-sum-exp `(batch, heads, queries)`).
+    Attention {
+        scale: f32,
+        causal: bool,
+    },
+    /// (q, k, v, output, log-sum-exp, doutput \[, key mask\]) to (dq, dk, dv).
+    AttentionGradient {
+        scale: f32,
+        causal: bool,
+    },
+
+    // Rows of a table.
+    /// (table `(rows, columns)`, indices `u32 (count)`) to `(count, columns)`.
+    Gather,
+    /// (values `(count, columns)`, indices `u32 (count)`) to `(rows, columns)`: rows with equal indices are added.
+    ScatterAdd {
+        rows: usize,
+    },
+
+    // Random numbers, from (seed `u32 (2)`): the same seed and stream give the same numbers.
+    Uniform {
+        stream: u32,
+    },
+    Normal {
+        stream: u32,
+    },
+    /// (x, seed): x / (1 - rate) where the mask of (seed, stream) keeps it, 0 elsewhere.
+    Dropout {
+        stream: u32,
+        rate: f32,
+    },
+
+    // Ascent of sharpness-aware minimisation, over flat tensors.
+    /// (weights, gradient, norm `[]`, rho `[]`): w + rho g / norm.
+    Ascent,
+    /// (weights, gradient, rho `[]`): w + rho sign(g).
+    SignAscent,
+
+    // Effects: they change their states in place, after everything else and in the order in which they were added.
+    /// (state, value): the state becomes the value.
+    Assign,
+    /// (weights, velocity, gradient, rate `[]`).
+    Sgd {
+        momentum: f32,
+        nesterov: bool,
+        weight_decay: f32,
+    },
+    /// (weights, first moment, second moment, gradient, rate `[]`, step `u32 []`).
+    AdamW {
+        beta1: f32,
+        beta2: f32,
+        epsilon: f32,
+        weight_decay: f32,
+    },
+    /// (step `u32 []`): adds one.
+    Advance,
+    /// (ring `(length, n)`, value `(n)`, step `u32 []`): row step mod length becomes the value.
+    Record,
+}
+
+impl Op {
+    /// Elements to which the offsets of [`Op::View`] and [`Op::Pack`] are aligned: 256 bytes, the strictest alignment
+    /// of a storage binding that WebGPU allows a device.
+    pub const ALIGNMENT: usize = 64;
+
+    /// The name in errors and reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Poison => "poison",
+            Op::Input { .. } => "input",
+            Op::State { .. } => "state",
+            Op::Constant(_) => "constant",
+            Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select => "elementwise",
+            Op::Cast(_) => "cast",
+            Op::Reshape => "reshape",
+            Op::Broadcast => "broadcast",
+            Op::Permute { .. } => "permute",
+            Op::Slice { .. } => "slice",
+            Op::Pad { .. } => "pad",
+            Op::Concatenate { .. } => "concatenate",
+            Op::View { .. } => "view",
+            Op::Pack { .. } => "pack",
+            Op::Sum { .. } => "sum",
+            Op::Max { .. } => "max",
+            Op::ArgMax { .. } => "argmax",
+            Op::Norm => "norm",
+            Op::MatMul { .. } => "matmul",
+            Op::Softmax => "softmax",
+            Op::LogSoftmax => "log_softmax",
+            Op::SoftmaxGradient => "softmax_gradient",
+            Op::LogSoftmaxGradient => "log_softmax_gradient",
+            Op::MaskedSoftmax { .. } => "masked_softmax",
+            Op::CrossEntropy { .. } => "cross_entropy",
+            Op::LayerNorm { .. } => "layer_norm",
+            Op::LayerNormInputGradient => "layer_norm_input_gradient",
+            Op::LayerNormParameterGradient => "layer_norm_parameter_gradient",
+            Op::Attention { .. } => "attention",
+            Op::AttentionGradient { .. } => "attention_gradient",
+            Op::Gather => "gather",
+            Op::ScatterAdd { .. } => "scatter_add",
+            Op::Uniform { .. } => "uniform",
+            Op::Normal { .. } => "normal",
+            Op::Dropout { .. } => "dropout",
+            Op::Ascent => "ascent",
+            Op::SignAscent => "sign_ascent",
+            Op::Assign => "assign",
+            Op::Sgd { .. } => "sgd",
+            Op::AdamW { .. } => "adamw",
+            Op::Advance => "advance",
+            Op::Record => "record",
+        }
+    }
+
+    /// Computed element by element from inputs that broadcast to the output: such operations fuse.
+    pub fn is_elementwise(&self) -> bool {
+        matches!(self, Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select | Op::Cast(_))
+    }
+
+    /// The node changes states instead of computing values.
+    pub fn is_effect(&self) -> bool {
+        matches!(self, Op::Assign | Op::Sgd { .. } | Op::AdamW { .. } | Op::Advance | Op::Record)
+    }
+}

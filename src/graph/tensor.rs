@@ -1,0 +1,239 @@
+//! The graph and the handles to its values.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::Location;
+
+use fourfold_shaders::Element;
+
+use super::{GraphError, Op, Shape, Tag};
+
+/// The element type and shape of a value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TensorType {
+    pub element: Element,
+    pub shape: Shape,
+}
+
+impl TensorType {
+    pub fn f32(shape: impl Into<Shape>) -> Self {
+        Self { element: Element::F32, shape: shape.into() }
+    }
+
+    pub fn u32(shape: impl Into<Shape>) -> Self {
+        Self { element: Element::U32, shape: shape.into() }
+    }
+
+    pub fn elements(&self) -> usize {
+        self.shape.elements()
+    }
+}
+
+/// One output of one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value {
+    pub node: usize,
+    pub output: usize,
+}
+
+/// An operation with its inputs, the types of its outputs, and the line that asked for it.
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub op: Op,
+    pub inputs: Vec<Value>,
+    pub outputs: Vec<TensorType>,
+    pub location: &'static Location<'static>,
+}
+
+/// A graph of tensor operations, in the order in which they were added: inputs come before their users.
+#[derive(Debug, Default)]
+pub struct Graph {
+    nodes: RefCell<Vec<Node>>,
+    outputs: RefCell<Vec<(String, Value)>>,
+    error: RefCell<Option<GraphError>>,
+}
+
+impl Graph {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The first mistake made in building, if there was one.
+    pub fn check(&self) -> Result<(), GraphError> {
+        self.error.borrow().clone().map_or(Ok(()), Err)
+    }
+
+    /// The number of nodes.
+    pub fn len(&self) -> usize {
+        self.nodes.borrow().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy of the node of this index.
+    pub fn node(&self, index: usize) -> Node {
+        self.nodes.borrow()[index].clone()
+    }
+
+    /// The named outputs, in the order in which they were named.
+    pub fn outputs(&self) -> Vec<(String, Value)> {
+        self.outputs.borrow().clone()
+    }
+
+    /// The handle of a value.
+    pub fn tensor(&self, value: Value) -> Tensor<'_> {
+        Tensor { graph: self, value }
+    }
+
+    /// The type of a value.
+    pub fn type_of(&self, value: Value) -> TensorType {
+        self.nodes.borrow()[value.node].outputs[value.output].clone()
+    }
+
+    /// A tensor that the host uploads.
+    #[track_caller]
+    pub fn input(&self, name: &str, kind: TensorType) -> Tensor<'_> {
+        self.leaf(Op::Input { name: name.into() }, name, kind)
+    }
+
+    /// A tensor that persists between steps; it begins as the value that the session is given, or as zeros.
+    #[track_caller]
+    pub fn state(&self, name: &str, tag: Tag, kind: TensorType) -> Tensor<'_> {
+        self.leaf(Op::State { name: name.into(), tag }, name, kind)
+    }
+
+    /// One number, shape `[]`.
+    #[track_caller]
+    pub fn constant(&self, value: f32) -> Tensor<'_> {
+        self.add(Op::Constant(value), &[], [TensorType::f32([])])
+    }
+
+    /// A tensor filled with one number.
+    #[track_caller]
+    pub fn full(&self, shape: impl Into<Shape>, value: f32) -> Tensor<'_> {
+        self.constant(value).broadcast_to(shape)
+    }
+
+    /// Names a value so that it can be read after a step.
+    #[track_caller]
+    pub fn output(&self, name: &str, tensor: Tensor<'_>) {
+        if self.outputs.borrow().iter().any(|(taken, _)| taken == name) {
+            self.fail("output", format!("the name `{name}` is taken by another output"));
+        }
+        self.outputs.borrow_mut().push((name.into(), tensor.value));
+    }
+
+    #[track_caller]
+    fn leaf(&self, op: Op, name: &str, kind: TensorType) -> Tensor<'_> {
+        let taken = self.nodes.borrow().iter().any(|node| match &node.op {
+            Op::Input { name: taken } | Op::State { name: taken, .. } => taken == name,
+            _ => false,
+        });
+        if taken {
+            return self.fail(op.name(), format!("the name `{name}` is taken by another input or state"));
+        }
+        if kind.elements() == 0 {
+            return self.fail(op.name(), format!("`{name}` has no elements: shape {}", kind.shape));
+        }
+        self.add(op, &[], [kind])
+    }
+
+    /// Adds a node and returns its first output. A poisoned input poisons it.
+    #[track_caller]
+    pub(crate) fn add(
+        &self,
+        op: Op,
+        inputs: &[Tensor<'_>],
+        outputs: impl IntoIterator<Item = TensorType>,
+    ) -> Tensor<'_> {
+        if inputs.iter().any(|input| input.is_poisoned()) {
+            return self.poison();
+        }
+        if let Some(stranger) = inputs.iter().find(|input| !std::ptr::eq(input.graph, self)) {
+            let message = format!("{stranger:?} belongs to another graph");
+            return self.fail(op.name(), message);
+        }
+        self.push(op, inputs.iter().map(|input| input.value).collect(), outputs.into_iter().collect())
+    }
+
+    #[track_caller]
+    fn push(&self, op: Op, inputs: Vec<Value>, outputs: Vec<TensorType>) -> Tensor<'_> {
+        let mut nodes = self.nodes.borrow_mut();
+        nodes.push(Node { op, inputs, outputs, location: Location::caller() });
+        Tensor { graph: self, value: Value { node: nodes.len() - 1, output: 0 } }
+    }
+
+    /// Keeps the first mistake and returns a poisoned tensor.
+    #[track_caller]
+    pub(crate) fn fail(&self, operation: &'static str, message: String) -> Tensor<'_> {
+        let error = GraphError { operation, message, location: Location::caller() };
+        self.error.borrow_mut().get_or_insert(error);
+        self.poison()
+    }
+
+    #[track_caller]
+    fn poison(&self) -> Tensor<'_> {
+        self.push(Op::Poison, Vec::new(), vec![TensorType::f32([])])
+    }
+}
+
+/// A handle to a value of a graph.
+#[derive(Clone, Copy)]
+pub struct Tensor<'g> {
+    graph: &'g Graph,
+    value: Value,
+}
+
+impl<'g> Tensor<'g> {
+    pub fn graph(self) -> &'g Graph {
+        self.graph
+    }
+
+    pub fn value(self) -> Value {
+        self.value
+    }
+
+    pub fn kind(self) -> TensorType {
+        self.graph.type_of(self.value)
+    }
+
+    pub fn shape(self) -> Shape {
+        self.kind().shape
+    }
+
+    pub fn element(self) -> Element {
+        self.kind().element
+    }
+
+    pub fn elements(self) -> usize {
+        self.shape().elements()
+    }
+
+    /// Another output of the node that computed this one.
+    pub(crate) fn sibling(self, output: usize) -> Tensor<'g> {
+        if self.is_poisoned() {
+            return self;
+        }
+        Tensor { graph: self.graph, value: Value { node: self.value.node, output } }
+    }
+
+    pub(crate) fn is_poisoned(self) -> bool {
+        matches!(self.graph.nodes.borrow()[self.value.node].op, Op::Poison)
+    }
+}
+
+impl PartialEq for Tensor<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.graph, other.graph) && self.value == other.value
+    }
+}
+
+impl fmt::Debug for Tensor<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TensorType { element, shape } = self.kind();
+        let op = self.graph.nodes.borrow()[self.value.node].op.name();
+        write!(formatter, "{op} {element:?}{shape}")
+    }
+}
