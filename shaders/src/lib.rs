@@ -23,6 +23,7 @@ mod row;
 mod target;
 mod tolerance;
 
+pub mod argmax;
 pub mod cross_entropy;
 pub mod elementwise;
 pub mod layer_norm;
@@ -36,6 +37,7 @@ pub mod matmul_subgroup;
 pub mod matmul_tile;
 pub mod matmul_vector;
 pub mod mean_squared_error;
+pub mod reduce;
 pub mod softmax;
 pub mod softmax_backward;
 
@@ -51,9 +53,11 @@ pub use tolerance::{Comparison, Tolerance};
 /// the `verify` and `bench` commands and the documentation.
 pub fn kernels() -> Vec<KernelRef> {
     let listed = [
+        argmax::KERNELS,
         cross_entropy::KERNELS,
         matmul::KERNELS,
         mean_squared_error::KERNELS,
+        reduce::KERNELS,
         softmax::KERNELS,
         softmax_backward::KERNELS,
     ];

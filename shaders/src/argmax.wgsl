@@ -1,0 +1,67 @@
+// Index of the largest element along an axis:  index[o, i] = the first a with x[o, a, i] = max_a x[o, a, i].
+//
+// The axis is cut into slabs of slab_length (the last may be shorter): argmax finds the index within the axis for each
+// slab, merge chooses among the slabs of an output. An invocation owns an output: neighbours own neighbouring columns.
+
+struct Uniform {
+    outputs: u32,      // outer * slabs * inner in argmax, outer * inner in merge
+    axis: u32,
+    inner: u32,
+    slabs: u32,
+    slab_length: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;             // (outer, axis, inner)
+@group(0) @binding(1) var<storage, read_write> index: array<u32>;   // (outer, slabs, inner)
+@group(0) @binding(1) var<storage, read> of_slab: array<u32>;       // (outer, slabs, inner)
+@group(0) @binding(2) var<storage, read_write> merged: array<u32>;  // (outer, inner)
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 64u;
+
+@compute @workgroup_size(WORKGROUP)
+fn argmax(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let output = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if output >= size.outputs {
+        return;
+    }
+    let first = output / size.inner % size.slabs * size.slab_length;
+    let last = min(first + size.slab_length, size.axis);
+    let origin = output / (size.inner * size.slabs) * size.axis * size.inner + output % size.inner;
+    var largest = x[origin + first * size.inner];
+    var best = first;
+    for (var a = first + 1u; a < last; a++) {
+        let value = x[origin + a * size.inner];
+        best = select(best, a, value > largest);
+        largest = max(largest, value);
+    }
+    index[output] = best;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn merge(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let output = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if output >= size.outputs {
+        return;
+    }
+    let outer = output / size.inner;
+    let column = output % size.inner;
+    let origin = outer * size.axis * size.inner + column;
+    var best = of_slab[outer * size.slabs * size.inner + column];
+    var largest = x[origin + best * size.inner];
+    for (var slab = 1u; slab < size.slabs; slab++) {
+        let candidate = of_slab[(outer * size.slabs + slab) * size.inner + column];
+        let value = x[origin + candidate * size.inner];
+        best = select(best, candidate, value > largest);
+        largest = max(largest, value);
+    }
+    merged[output] = best;
+}
