@@ -60,12 +60,8 @@ fn of_two(
 /// A kernel for each operation alone, and one whose cases are random programs.
 pub fn kernels() -> Vec<KernelRef> {
     let cases = UNARY_CASES.into_iter().chain(BINARY_CASES).chain(COMPARE_CASES);
-    cases.chain([case::select, case::cast]).map(|case| listed(None, case)).chain([random_programs()]).collect()
-}
-
-/// Random programs under one name.
-fn random_programs() -> KernelRef {
-    listed(Some("elementwise(random)"), case::random)
+    let named = [listed(Some("elementwise(cast)"), case::cast), listed(Some("elementwise(random)"), case::random)];
+    cases.chain([case::select as DrawCase]).map(|case| listed(None, case)).chain(named).collect()
 }
 
 /// The kernel of a program that `case` draws, with `case` as its generator.

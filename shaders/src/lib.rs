@@ -55,6 +55,9 @@ pub fn kernels() -> Vec<KernelRef> {
     let listed = [
         argmax::KERNELS,
         cross_entropy::KERNELS,
+        layer_norm::KERNELS,
+        layer_norm_backward::KERNELS,
+        layer_norm_parameters::KERNELS,
         matmul::KERNELS,
         mean_squared_error::KERNELS,
         reduce::KERNELS,
