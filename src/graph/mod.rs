@@ -15,7 +15,7 @@ mod op;
 mod shape;
 mod tensor;
 
-pub use build::{AttentionMask, NormalOutputs};
+pub use build::{Adaptive, AttentionMask, NormalOutputs};
 pub use error::GraphError;
 pub use op::{Op, Tag};
 pub use shape::Shape;

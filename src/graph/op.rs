@@ -51,6 +51,8 @@ pub enum Op {
     // Layout.
     /// The same elements in the same order under another shape.
     Reshape,
+    /// The input, which gradients take for a constant.
+    StopGradient,
     /// The input stretched to the output's shape.
     Broadcast,
     /// Output axis `i` is input axis `axes[i]`.
@@ -164,11 +166,23 @@ pub enum Op {
         rate: f32,
     },
 
-    // Ascent of sharpness-aware minimisation, over flat tensors.
-    /// (weights, gradient, norm `[]`, rho `[]`): w + rho g / norm.
-    Ascent,
-    /// (weights, gradient, rho `[]`): w + rho sign(g).
-    SignAscent,
+    // Ascent of sharpness-aware minimisation, over flat tensors, with T = |w| + eta in the first `adaptive` elements and
+    // T = 1 in the others.
+    /// (weights, gradient, norm `[]` of T g, rho `[]`): w + rho T^2 g / norm.
+    Ascent {
+        adaptive: usize,
+        eta: f32,
+    },
+    /// (weights, gradient, rho `[]`): w + rho T sign(g).
+    SignAscent {
+        adaptive: usize,
+        eta: f32,
+    },
+    /// (weights, gradient): T g.
+    ScaledGradient {
+        adaptive: usize,
+        eta: f32,
+    },
 
     // Effects: they change their states in place, after everything else and in the order in which they were added.
     /// (state, value): the state becomes the value.
@@ -186,7 +200,7 @@ pub enum Op {
         epsilon: f32,
         weight_decay: f32,
     },
-    /// (step `u32 []`): adds one.
+    /// (step `u32 []`, seed `u32 (2)`): adds one to the step and makes it the second word of the seed.
     Advance,
     /// (ring `(length, n)`, value `(n)`, step `u32 []`): row step mod length becomes the value.
     Record,
@@ -207,6 +221,7 @@ impl Op {
             Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select => "elementwise",
             Op::Cast(_) => "cast",
             Op::Reshape => "reshape",
+            Op::StopGradient => "stop_gradient",
             Op::Broadcast => "broadcast",
             Op::Permute { .. } => "permute",
             Op::Slice { .. } => "slice",
@@ -235,8 +250,9 @@ impl Op {
             Op::Uniform { .. } => "uniform",
             Op::Normal { .. } => "normal",
             Op::Dropout { .. } => "dropout",
-            Op::Ascent => "ascent",
-            Op::SignAscent => "sign_ascent",
+            Op::Ascent { .. } => "ascent",
+            Op::SignAscent { .. } => "sign_ascent",
+            Op::ScaledGradient { .. } => "scaled_gradient",
             Op::Assign => "assign",
             Op::Sgd { .. } => "sgd",
             Op::AdamW { .. } => "adamw",

@@ -2,28 +2,47 @@
 
 use fourfold_shaders::Element;
 
-use crate::graph::{Graph, Op, Shape, Tag, Tensor, TensorType};
+use crate::graph::{Graph, Op, Shape, Tensor, TensorType};
+
+/// The elements of a flat tensor of weights whose perturbation is scaled by `T = |w| + eta` (adaptive SAM, Kwon et al.
+/// 2021): the first `count`; the others have `T = 1`. The default scales none.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Adaptive {
+    pub count: usize,
+    pub eta: f32,
+}
 
 impl<'g> Tensor<'g> {
-    /// `w + rho g / norm` for this flat `w`, where `norm` and `rho` have shape `[]`; `w` itself where the norm is 0.
+    /// `w + rho T^2 g / norm` for this flat `w`, where `norm` is that of `T g` and has shape `[]` as `rho` has; `w`
+    /// itself where the norm is 0.
     #[track_caller]
-    pub fn ascent(self, gradient: Tensor<'g>, norm: Tensor<'g>, rho: Tensor<'g>) -> Self {
-        self.graph().flat(Op::Ascent, &[self, gradient], &[norm, rho]);
-        self.graph().add(Op::Ascent, &[self, gradient, norm, rho], [self.kind()])
+    pub fn ascent(self, gradient: Tensor<'g>, norm: Tensor<'g>, rho: Tensor<'g>, scaled: Adaptive) -> Self {
+        let op = Op::Ascent { adaptive: scaled.count, eta: scaled.eta };
+        self.graph().flat(&op, &[self, gradient], &[norm, rho]);
+        self.graph().add(op, &[self, gradient, norm, rho], [self.kind()])
     }
 
-    /// `w + rho sign(g)` for this flat `w`; `rho` has shape `[]`.
+    /// `w + rho T sign(g)` for this flat `w`; `rho` has shape `[]`.
     #[track_caller]
-    pub fn sign_ascent(self, gradient: Tensor<'g>, rho: Tensor<'g>) -> Self {
-        self.graph().flat(Op::SignAscent, &[self, gradient], &[rho]);
-        self.graph().add(Op::SignAscent, &[self, gradient, rho], [self.kind()])
+    pub fn sign_ascent(self, gradient: Tensor<'g>, rho: Tensor<'g>, scaled: Adaptive) -> Self {
+        let op = Op::SignAscent { adaptive: scaled.count, eta: scaled.eta };
+        self.graph().flat(&op, &[self, gradient], &[rho]);
+        self.graph().add(op, &[self, gradient, rho], [self.kind()])
+    }
+
+    /// `T g` for these flat weights.
+    #[track_caller]
+    pub fn scaled_gradient(self, gradient: Tensor<'g>, scaled: Adaptive) -> Self {
+        let op = Op::ScaledGradient { adaptive: scaled.count, eta: scaled.eta };
+        self.graph().flat(&op, &[self, gradient], &[]);
+        self.graph().add(op, &[self, gradient], [self.kind()])
     }
 }
 
 impl Graph {
     /// Checks that `tensors` are flat and equally long and `numbers` hold one element each.
     #[track_caller]
-    fn flat(&self, op: Op, tensors: &[Tensor<'_>], numbers: &[Tensor<'_>]) {
+    fn flat(&self, op: &Op, tensors: &[Tensor<'_>], numbers: &[Tensor<'_>]) {
         let length = tensors[0].shape();
         let flat = length.rank() == 1 && tensors.iter().all(|tensor| tensor.shape() == length);
         let float = tensors.iter().chain(numbers).all(|tensor| tensor.element() == Element::F32);
@@ -69,7 +88,7 @@ impl Graph {
         (momentum, nesterov, weight_decay): (f32, bool, f32),
     ) {
         let op = Op::Sgd { momentum, nesterov, weight_decay };
-        self.flat(op.clone(), &[weights, velocity, gradient], &[rate]);
+        self.flat(&op, &[weights, velocity, gradient], &[rate]);
         self.effect(op, &[weights, velocity, gradient, rate], 2);
     }
 
@@ -85,23 +104,19 @@ impl Graph {
         [beta1, beta2, epsilon, weight_decay]: [f32; 4],
     ) {
         let op = Op::AdamW { beta1, beta2, epsilon, weight_decay };
-        self.flat(op.clone(), &[weights, first, second, gradient], &[rate]);
+        self.flat(&op, &[weights, first, second, gradient], &[rate]);
         self.effect(op, &[weights, first, second, gradient, rate, step], 3);
     }
 
-    /// A counter `u32 []` named `name` that [`Graph::advance`] moves.
+    /// Adds one to the state `step: u32 []` and makes it the second word of the state `seed: u32 (2)`, so that the random
+    /// numbers of the next step are others.
     #[track_caller]
-    pub fn counter(&self, name: &str) -> Tensor<'_> {
-        self.state(name, Tag::Bookkeeping, TensorType::u32([]))
-    }
-
-    /// Adds one to a counter.
-    #[track_caller]
-    pub fn advance<'g>(&'g self, counter: Tensor<'g>) {
-        if counter.kind() != TensorType::u32([]) && !counter.is_poisoned() {
-            self.fail("advance", format!("takes a u32 state of shape [], got {counter:?}"));
+    pub fn advance<'g>(&'g self, step: Tensor<'g>, seed: Tensor<'g>) {
+        let fits = step.kind() == TensorType::u32([]) && seed.kind() == TensorType::u32([2]);
+        if !(fits || step.is_poisoned() || seed.is_poisoned()) {
+            self.fail("advance", format!("takes a step u32 [] and a seed u32 [2], got {step:?} and {seed:?}"));
         }
-        self.effect(Op::Advance, &[counter], 1);
+        self.effect(Op::Advance, &[step, seed], 2);
     }
 
     /// Writes `value: (n)` into row `counter mod length` of the state `ring: (length, n)`, so that the metrics of many

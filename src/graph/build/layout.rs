@@ -23,6 +23,12 @@ impl<'g> Tensor<'g> {
         self.lay(Op::Reshape, shape)
     }
 
+    /// This tensor, which gradients take for a constant.
+    #[track_caller]
+    pub fn stop_gradient(self) -> Self {
+        self.lay(Op::StopGradient, self.shape())
+    }
+
     /// The tensor stretched to `shape` by the broadcasting rule.
     #[track_caller]
     pub fn broadcast_to(self, shape: impl Into<Shape>) -> Self {

@@ -10,4 +10,5 @@ mod reduce;
 mod rows;
 
 pub use attention::AttentionMask;
+pub use effects::Adaptive;
 pub use rows::NormalOutputs;
