@@ -17,14 +17,19 @@
 mod activation;
 mod call;
 mod case;
+mod flat;
 mod kernel;
 mod operand;
 mod row;
 mod target;
 mod tolerance;
 
+pub mod adamw;
+pub mod advance_step;
 pub mod argmax;
+pub mod clip;
 pub mod cross_entropy;
+pub mod dropout;
 pub mod elementwise;
 pub mod layer_norm;
 pub mod layer_norm_backward;
@@ -38,8 +43,12 @@ pub mod matmul_tile;
 pub mod matmul_vector;
 pub mod mean_squared_error;
 pub mod reduce;
+pub mod ring;
+pub mod sam_ascent;
+pub mod sgd;
 pub mod softmax;
 pub mod softmax_backward;
+pub mod threefry;
 
 pub use activation::Activation;
 pub use call::{Call, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid};
@@ -53,16 +62,24 @@ pub use tolerance::{Comparison, Tolerance};
 /// the `verify` and `bench` commands and the documentation.
 pub fn kernels() -> Vec<KernelRef> {
     let listed = [
+        adamw::KERNELS,
+        advance_step::KERNELS,
         argmax::KERNELS,
+        clip::KERNELS,
         cross_entropy::KERNELS,
+        dropout::KERNELS,
         layer_norm::KERNELS,
         layer_norm_backward::KERNELS,
         layer_norm_parameters::KERNELS,
         matmul::KERNELS,
         mean_squared_error::KERNELS,
         reduce::KERNELS,
+        ring::KERNELS,
+        sam_ascent::KERNELS,
+        sgd::KERNELS,
         softmax::KERNELS,
         softmax_backward::KERNELS,
+        threefry::KERNELS,
     ];
     let listed = listed.into_iter().flatten().map(|&kernel| KernelRef::from(kernel));
     listed.chain(elementwise::kernels()).collect()

@@ -1,0 +1,106 @@
+// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019; PyTorch's AdamW), for step t = 1, 2, ...
+//
+//   first_moment  = first_moment + (1 - beta1) * (gradient - first_moment)
+//   second_moment = beta2 * second_moment + (1 - beta2) * gradient^2
+//   weights = weights * (1 - rate * weight_decay)              weight decay only in the first `decayed` elements
+//           - rate * (first_moment / (1 - beta1^t)) / (sqrt(second_moment / (1 - beta2^t)) + epsilon)
+//
+// 1 - beta and ln(beta) come rounded from f64: 1 - 0.999 in f32 would be wrong in its fifth digit.
+// `adamw` takes four elements at a time, `adamw_ragged` one.
+
+struct Uniform {
+    count: u32,
+    decayed: u32,
+    weight_decay: f32,
+    epsilon: f32,
+    beta2: f32,
+    complement1: f32,  // 1 - beta1
+    complement2: f32,  // 1 - beta2
+    log_beta1: f32,    // ln(beta1)
+    log_beta2: f32,    // ln(beta2)
+}
+
+@group(0) @binding(0) var<storage, read_write> weights: array<vec4<f32>>;              // (count), four at a time
+@group(0) @binding(1) var<storage, read_write> first_moment: array<vec4<f32>>;         // (count), four at a time
+@group(0) @binding(2) var<storage, read_write> second_moment: array<vec4<f32>>;        // (count), four at a time
+@group(0) @binding(3) var<storage, read> gradient: array<vec4<f32>>;                   // (count), four at a time
+@group(0) @binding(4) var<storage, read> rate: array<f32>;                             // (1)
+@group(0) @binding(5) var<storage, read> step: array<u32>;                             // (1): t
+
+@group(0) @binding(0) var<storage, read_write> weights_ragged: array<f32>;             // (count)
+@group(0) @binding(1) var<storage, read_write> first_moment_ragged: array<f32>;        // (count)
+@group(0) @binding(2) var<storage, read_write> second_moment_ragged: array<f32>;       // (count)
+@group(0) @binding(3) var<storage, read> gradient_ragged: array<f32>;                  // (count)
+
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 256u;
+
+// 1 - beta^t of x = t ln(beta) <= 0. Near 0 the difference would cancel; the series of -expm1 there leaves out terms
+// below 2^-24 of the sum.
+fn one_minus_exp(x: f32) -> f32 {
+    if x < -0.5 {
+        return 1.0 - exp(max(x, -80.0));
+    }
+    var sum = 1.0 + x * 0.125;
+    sum = 1.0 + x * 0.14285715 * sum;
+    sum = 1.0 + x * 0.16666667 * sum;
+    sum = 1.0 + x * 0.2 * sum;
+    sum = 1.0 + x * 0.25 * sum;
+    sum = 1.0 + x * 0.33333334 * sum;
+    sum = 1.0 + x * 0.5 * sum;
+    return -x * sum;
+}
+
+fn mean_of_gradient(m: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
+    return m + size.complement1 * (g - m);
+}
+
+fn mean_of_square(v: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
+    return size.beta2 * v + size.complement2 * g * g;
+}
+
+// The new weights of the elements from `first` on, with the new moments m and v.
+fn moved(first: u32, w: vec4<f32>, m: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
+    let t = f32(max(step[0], 1u));
+    let bias1 = one_minus_exp(t * size.log_beta1);
+    let bias2 = one_minus_exp(t * size.log_beta2);
+    let update = (m / bias1) / (sqrt(v / bias2) + size.epsilon);
+    let element = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
+    let decay = select(vec4<f32>(0.0), size.weight_decay * w, element < vec4<u32>(size.decayed));
+    return w - rate[0] * (decay + update);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn adamw(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count / 4u {
+        let g = gradient[i];
+        let m = mean_of_gradient(first_moment[i], g);
+        let v = mean_of_square(second_moment[i], g);
+        first_moment[i] = m;
+        second_moment[i] = v;
+        weights[i] = moved(4u * i, weights[i], m, v);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn adamw_ragged(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count {
+        let g = vec4<f32>(gradient_ragged[i]);
+        let m = mean_of_gradient(vec4<f32>(first_moment_ragged[i]), g);
+        let v = mean_of_square(vec4<f32>(second_moment_ragged[i]), g);
+        first_moment_ragged[i] = m.x;
+        second_moment_ragged[i] = v.x;
+        weights_ragged[i] = moved(i, vec4<f32>(weights_ragged[i]), m, v).x;
+    }
+}

@@ -1,0 +1,48 @@
+// Clipping by the global norm:  clipped = gradient * min(1, max_norm / norm).
+//
+// A gradient whose norm is within the bound keeps every bit. `clip` takes four elements at a time, `clip_ragged` one.
+
+struct Uniform {
+    count: u32,
+    max_norm: f32,
+}
+
+@group(0) @binding(0) var<storage, read> gradient: array<vec4<f32>>;                // (count), four at a time
+@group(0) @binding(0) var<storage, read> gradient_ragged: array<f32>;               // (count)
+@group(0) @binding(1) var<storage, read> norm: array<f32>;                          // (1)
+@group(0) @binding(2) var<storage, read_write> clipped: array<vec4<f32>>;           // (count), four at a time
+@group(0) @binding(2) var<storage, read_write> clipped_ragged: array<f32>;          // (count)
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 256u;
+
+fn scaled(g: vec4<f32>) -> vec4<f32> {
+    if norm[0] <= size.max_norm {
+        return g;
+    }
+    return g * (size.max_norm / norm[0]);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn clip(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count / 4u {
+        clipped[i] = scaled(gradient[i]);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn clip_ragged(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count {
+        clipped_ragged[i] = scaled(vec4<f32>(gradient_ragged[i])).x;
+    }
+}

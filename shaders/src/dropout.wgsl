@@ -1,0 +1,76 @@
+// Inverted dropout:  y = x * scale where an element is kept, 0 elsewhere,  scale = 1 / (1 - p).
+//
+// Element e is kept where its random word is at least threshold = p * 2^32. The word is word e % 2 of
+// threefry(key = (seed[0], stream), counter = (e / 2, seed[1])), as in threefry.wgsl: the mask is made again wherever
+// it is needed instead of being stored, and the gradient is this same kernel on dy.
+//
+// `dropout` takes four elements at a time, `dropout_ragged` one.
+
+struct Uniform {
+    count: u32,
+    stream: u32,
+    threshold: u32,
+    scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;               // (count), four at a time
+@group(0) @binding(0) var<storage, read> x_ragged: array<f32>;              // (count)
+@group(0) @binding(1) var<storage, read> seed: array<u32>;                  // (2): key, step
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;         // (count), four at a time
+@group(0) @binding(2) var<storage, read_write> y_ragged: array<f32>;        // (count)
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 256u;
+
+fn mix(x: vec2<u32>, distance: u32) -> vec2<u32> {
+    let sum = x.x + x.y;
+    return vec2<u32>(sum, ((x.y << distance) | (x.y >> (32u - distance))) ^ sum);
+}
+
+fn threefry(key: vec2<u32>, counter: vec2<u32>) -> vec2<u32> {
+    let parity = 0x1BD11BDAu ^ key.x ^ key.y;
+    var x = counter + key;
+    x = mix(mix(mix(mix(x, 13u), 15u), 26u), 6u) + vec2<u32>(key.y, parity + 1u);
+    x = mix(mix(mix(mix(x, 17u), 29u), 16u), 24u) + vec2<u32>(parity, key.x + 2u);
+    x = mix(mix(mix(mix(x, 13u), 15u), 26u), 6u) + vec2<u32>(key.x, key.y + 3u);
+    x = mix(mix(mix(mix(x, 17u), 29u), 16u), 24u) + vec2<u32>(key.y, parity + 4u);
+    x = mix(mix(mix(mix(x, 13u), 15u), 26u), 6u) + vec2<u32>(parity, key.x + 5u);
+    return x;
+}
+
+fn dropped(value: vec4<f32>, word: vec4<u32>) -> vec4<f32> {
+    if size.threshold == 0u {
+        // p = 0 keeps every bit, those of subnormal numbers too.
+        return value;
+    }
+    return select(vec4<f32>(0.0), value * size.scale, word >= vec4<u32>(size.threshold));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn dropout(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count / 4u {
+        let key = vec2<u32>(seed[0], size.stream);
+        let first = threefry(key, vec2<u32>(2u * i, seed[1]));
+        let second = threefry(key, vec2<u32>(2u * i + 1u, seed[1]));
+        y[i] = dropped(x[i], vec4<u32>(first, second));
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn dropout_ragged(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count {
+        let words = threefry(vec2<u32>(seed[0], size.stream), vec2<u32>(i / 2u, seed[1]));
+        let word = select(words.x, words.y, i % 2u == 1u);
+        y_ragged[i] = dropped(vec4<f32>(x_ragged[i]), vec4<u32>(word)).x;
+    }
+}

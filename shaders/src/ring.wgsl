@@ -1,0 +1,27 @@
+// Keeps the values of the last `length` steps:  ring[step % length, c] = value[c].
+//
+// Many steps go into one submission, and the host reads the losses of all of them afterwards from one buffer.
+
+struct Uniform {
+    length: u32,
+    columns: u32,
+}
+
+@group(0) @binding(0) var<storage, read> value: array<f32>;       // (columns)
+@group(0) @binding(1) var<storage, read> step: array<u32>;        // (1)
+@group(0) @binding(2) var<storage, read_write> ring: array<f32>;  // (length, columns)
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 64u;
+
+@compute @workgroup_size(WORKGROUP)
+fn record(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let c = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if c < size.columns {
+        ring[(step[0] % size.length) * size.columns + c] = value[c];
+    }
+}

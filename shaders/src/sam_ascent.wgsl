@@ -1,0 +1,135 @@
+// The ascent step of sharpness-aware minimisation (Foret et al., 2021) and its scale-invariant form (Kwon et al., 2021):
+//
+//   l2               ascent = weights + rho * T (T gradient / norm)         norm = |T gradient|_2 over all elements
+//   linf             ascent = weights + rho * T sign(gradient)
+//   scaled_gradient  scaled = T gradient                                    whose norm `l2` needs
+//
+//   T = |weights| + eta in the first `adaptive` elements, 1 in the others; adaptive = 0 is plain SAM.
+//
+// Where the step is 0 the weights keep every bit. A norm or gradient below the smallest normal number counts as 0,
+// since some GPUs flush such numbers: a zero gradient gives a zero step. Each form takes four elements at a time, its
+// `_ragged` form one.
+
+struct Uniform {
+    count: u32,
+    adaptive: u32,
+    eta: f32,
+}
+
+@group(0) @binding(0) var<storage, read> weights: array<vec4<f32>>;                 // (count), four at a time
+@group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;                // (count), four at a time
+@group(0) @binding(2) var<storage, read> rho: array<f32>;                           // (1)
+@group(0) @binding(3) var<storage, read_write> linf_ascent: array<vec4<f32>>;       // (count), four at a time, of `linf`
+@group(0) @binding(3) var<storage, read> norm: array<f32>;                          // (1), of `l2`
+@group(0) @binding(4) var<storage, read_write> l2_ascent: array<vec4<f32>>;         // (count), four at a time, of `l2`
+@group(0) @binding(2) var<storage, read_write> scaled: array<vec4<f32>>;            // (count), four at a time
+
+@group(0) @binding(0) var<storage, read> weights_ragged: array<f32>;                // (count)
+@group(0) @binding(1) var<storage, read> gradient_ragged: array<f32>;               // (count)
+@group(0) @binding(3) var<storage, read_write> linf_ascent_ragged: array<f32>;      // (count)
+@group(0) @binding(4) var<storage, read_write> l2_ascent_ragged: array<f32>;        // (count)
+@group(0) @binding(2) var<storage, read_write> scaled_ragged: array<f32>;           // (count)
+
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 256u;
+
+const SMALLEST = 1.17549435e-38;
+
+// T of the elements from `first` on.
+fn scale(first: u32, w: vec4<f32>) -> vec4<f32> {
+    let element = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
+    return select(vec4<f32>(1.0), abs(w) + size.eta, element < vec4<u32>(size.adaptive));
+}
+
+fn raised(w: vec4<f32>, step: vec4<f32>) -> vec4<f32> {
+    return select(w + step, w, step == vec4<f32>(0.0));
+}
+
+fn l2_step(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
+    if norm[0] < SMALLEST {
+        return vec4<f32>(0.0);
+    }
+    // The quotient is at most 1: neither it nor the step overflows, however small the norm.
+    let t = scale(first, w);
+    return rho[0] * t * (t * g / norm[0]);
+}
+
+fn linf_step(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
+    let signs = select(vec4<f32>(0.0), sign(g), abs(g) >= vec4<f32>(SMALLEST));
+    return rho[0] * scale(first, w) * signs;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn l2(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count / 4u {
+        l2_ascent[i] = raised(weights[i], l2_step(4u * i, weights[i], gradient[i]));
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn l2_ragged(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count {
+        let w = vec4<f32>(weights_ragged[i]);
+        l2_ascent_ragged[i] = raised(w, l2_step(i, w, vec4<f32>(gradient_ragged[i]))).x;
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn linf(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count / 4u {
+        linf_ascent[i] = raised(weights[i], linf_step(4u * i, weights[i], gradient[i]));
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn linf_ragged(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count {
+        let w = vec4<f32>(weights_ragged[i]);
+        linf_ascent_ragged[i] = raised(w, linf_step(i, w, vec4<f32>(gradient_ragged[i]))).x;
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn scaled_gradient(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count / 4u {
+        scaled[i] = scale(4u * i, weights[i]) * gradient[i];
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn scaled_gradient_ragged(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count {
+        scaled_ragged[i] = (scale(i, vec4<f32>(weights_ragged[i])) * gradient_ragged[i]).x;
+    }
+}
