@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flat::{Forms, largest};
+use crate::flat::Forms;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
 
 /// The kernels of this file.
@@ -151,10 +151,10 @@ fn twin(call: &Call, operands: &mut [Operand<'_>]) {
 }
 
 /// The moments are sums of three or four operations, each rounded to either neighbour (two units of 2^-24), of terms
-/// that may cancel: the largest sum of magnitudes over the elements counts. The update has three divisions (2.5 ulp),
-/// a root (4.5 ulp), two bias corrections (an exponential at or below exp(-0.5), or a series of eight terms) and five
-/// roundings more: 50 units of 2^-24 cover them. Subnormal terms may be flushed, and the update enlarges the loss in
-/// the first moment by at most 1 / epsilon; that in the second is nothing beside epsilon.
+/// that may cancel: the sum of their magnitudes counts. The update has three divisions (2.5 ulp), a root (4.5 ulp), two
+/// bias corrections (an exponential at or below exp(-0.5), or a series of eight terms) and five roundings more: 50
+/// units of 2^-24 cover them. Subnormal terms may be flushed: the update enlarges the loss in the first moment by 1 /
+/// epsilon at most, that in the second is nothing beside epsilon.
 fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
     let uniform: Uniform = call.uniform();
     let [weights, first_moment, second_moment, gradient, rate, step] = operands else {
@@ -162,24 +162,25 @@ fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
     };
     let rate = f64::from(rate.f32()[0].abs());
     let [bias1, bias2] = uniform.bias_corrections(step.u32()[0]);
-    let terms = (0..call.lengths[0]).map(|element| {
-        let [w, m, v, g] =
-            [weights, first_moment, second_moment, gradient].map(|operand| f64::from(operand.f32()[element].abs()));
-        let m = m + f64::from(uniform.complement1) * (g + m);
-        let v = f64::from(uniform.beta2) * v + f64::from(uniform.complement2) * g * g;
-        let update = (m / bias1) / ((v / bias2).sqrt() + f64::from(uniform.epsilon));
-        match binding {
-            0 => 4.0 * w + rate * (8.0 * uniform.decay(element) * w + 50.0 * update),
-            1 => 8.0 * m,
-            _ => 8.0 * v,
-        }
-    });
     let smallest = f64::from(f32::MIN_POSITIVE);
     let flushed = match binding {
         0 => smallest * (4.0 + 4.0 * rate / (bias1 * f64::from(uniform.epsilon))),
         _ => 4.0 * smallest,
     };
-    Tolerance::Within { relative: 0.0, absolute: Tolerance::EPSILON * largest(terms) + flushed }
+    let bounds = (0..call.lengths[0]).map(|element| {
+        let [w, m, v, g] =
+            [weights, first_moment, second_moment, gradient].map(|operand| f64::from(operand.f32()[element].abs()));
+        let m = m + f64::from(uniform.complement1) * (g + m);
+        let v = f64::from(uniform.beta2) * v + f64::from(uniform.complement2) * g * g;
+        let update = (m / bias1) / ((v / bias2).sqrt() + f64::from(uniform.epsilon));
+        let units = match binding {
+            0 => 4.0 * w + rate * (8.0 * uniform.decay(element) * w + 50.0 * update),
+            1 => 8.0 * m,
+            _ => 8.0 * v,
+        };
+        Tolerance::EPSILON * units + flushed
+    });
+    Tolerance::PerElement(bounds.collect())
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {

@@ -1,4 +1,4 @@
-//! The counter of a run, advanced on the GPU: `step += increment; seed = (key, step)`.
+//! The counter of a run, advanced on the GPU: the last element of a `u32` tensor goes up by one.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -7,15 +7,12 @@ use crate::{Binding, Call, Case, Generator, Kernel, Operand, Target, Tolerance};
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ADVANCE_STEP];
 
-/// `step += increment; seed[1] = step`.
+/// `counter[last] += increment`.
 pub static ADVANCE_STEP: Kernel = Kernel {
     name: std::borrow::Cow::Borrowed("advance_step"),
     source: std::borrow::Cow::Borrowed(include_str!("advance_step.wgsl")),
     entry_point: "advance_step",
-    bindings: std::borrow::Cow::Borrowed(&[
-        Binding::update("step", "(1)").u32(),
-        Binding::update("seed", "(2): key, step").u32(),
-    ]),
+    bindings: std::borrow::Cow::Borrowed(&[Binding::update("counter", "(length)").u32()]),
     uniform_bytes: size_of::<Uniform>(),
     needs_subgroups: false,
     twin,
@@ -29,36 +26,47 @@ pub static ADVANCE_STEP: Kernel = Kernel {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub struct Uniform {
+    pub length: u32,
     pub increment: u32,
 }
 
-/// One step on. Recorded before everything else of a training step: from `step = 0`, optimisers see 1, 2, ..., and
-/// every step draws new random numbers (see [`threefry`](crate::threefry)).
+/// One step on: of a step number (`length` 1) or of a seed `(key, step)` (`length` 2, see
+/// [`threefry`](crate::threefry)), which wraps around after 2^32 steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Problem;
+pub struct Problem {
+    /// At least 1.
+    pub length: usize,
+    pub increment: u32,
+}
 
 impl Problem {
-    /// The call with operands `step` (`u32`, 1) and `seed` (`u32`, 2).
+    /// A step number: AdamW and metric rings count from 1 where it is advanced before them.
+    pub const STEP: Self = Self { length: 1, increment: 1 };
+    /// A seed `(key, step)`.
+    pub const SEED: Self = Self { length: 2, increment: 1 };
+
+    /// The call with the operand `counter` (`u32`, `length`).
     pub fn call(&self, _: &Target) -> Call {
-        Call::new(&ADVANCE_STEP, &Uniform { increment: 1 }, 1, [1, 2])
+        let uniform = Uniform { length: self.length as u32, increment: self.increment };
+        Call::new(&ADVANCE_STEP, &uniform, 1, [self.length])
     }
 }
 
 /// The twin.
-pub fn advance_step(uniform: &Uniform, step: &mut [u32], seed: &mut [u32]) {
-    step[0] = step[0].wrapping_add(uniform.increment);
-    seed[1] = step[0];
+pub fn advance_step(uniform: &Uniform, counter: &mut [u32]) {
+    let last = &mut counter[uniform.length as usize - 1];
+    *last = last.wrapping_add(uniform.increment);
 }
 
 fn twin(call: &Call, operands: &mut [Operand<'_>]) {
-    let [step, seed] = operands else { unreachable!("advance_step has two operands") };
-    advance_step(&call.uniform(), step.u32(), seed.u32());
+    let [counter] = operands else { unreachable!("advance_step has one operand") };
+    advance_step(&call.uniform(), counter.u32());
 }
 
 fn case(generator: &mut Generator) -> Case {
-    let step = generator.indices(1, u32::MAX);
-    let seed = generator.indices(2, u32::MAX);
-    Case::new(Problem, Problem.call(&Target::default()), [step, seed])
+    let problem = Problem { length: generator.length(3), increment: generator.pick(&[0, 1, 7, u32::MAX]) };
+    let counter = generator.indices(problem.length, u32::MAX);
+    Case::new(problem, problem.call(&Target::default()), [counter])
 }
 
 #[cfg(test)]
@@ -66,9 +74,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_step_is_number_one_and_the_key_stays() {
-        let (mut step, mut seed) = ([0], [9, 0]);
-        advance_step(&Uniform { increment: 1 }, &mut step, &mut seed);
-        assert_eq!((step, seed), ([1], [9, 1]));
+    fn the_step_of_a_seed_advances_and_its_key_stays() {
+        let mut seed = [9, u32::MAX];
+        let uniform = Problem::SEED.call(&Target::default()).uniform();
+        advance_step(&uniform, &mut seed);
+        advance_step(&uniform, &mut seed);
+        assert_eq!(seed, [9, 1]);
     }
 }

@@ -1,20 +1,17 @@
-// The counter of a run goes up by one:  step = step + 1,  seed = (key, step).
+// The counter of a run goes up:  counter[last] = counter[last] + increment.
 //
-// One invocation. It runs before everything else of a training step, so that optimisers see t = 1, 2, ... and every
-// step draws new random numbers, with no word from the host.
-
-@group(0) @binding(0) var<storage, read_write> step: array<u32>;  // (1)
-@group(0) @binding(1) var<storage, read_write> seed: array<u32>;  // (2): key, step
+// One invocation. With it, step numbers and the seeds (key, step) of random numbers change in every step of a submission
+// without a word from the host.
 
 struct Uniform {
+    length: u32,
     increment: u32,
 }
 
+@group(0) @binding(0) var<storage, read_write> counter: array<u32>;  // (length)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
 @compute @workgroup_size(1)
 fn advance_step() {
-    let next = step[0] + size.increment;
-    step[0] = next;
-    seed[1] = next;
+    counter[size.length - 1u] += size.increment;
 }

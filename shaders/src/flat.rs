@@ -56,8 +56,3 @@ impl Forms {
         (problem, if huge { forms.narrow(call, count) } else { call }, count)
     }
 }
-
-/// The largest of the magnitudes, for the absolute part of a tolerance.
-pub(crate) fn largest(magnitudes: impl Iterator<Item = f64>) -> f64 {
-    magnitudes.fold(0.0, f64::max)
-}

@@ -11,7 +11,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flat::{Forms, largest};
+use crate::flat::Forms;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
 
 /// The kernels of this file.
@@ -49,8 +49,8 @@ const fn l2_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut 
     const BINDINGS: &[Binding] = &[
         Binding::read("weights", "(count)"),
         Binding::read("gradient", "(count)"),
-        Binding::read("rho", "(1)"),
         Binding::read("norm", "(1)"),
+        Binding::read("rho", "(1)"),
         Binding::write("ascent", "(count)"),
     ];
     kernel(name, entry_point, BINDINGS, l2_twin, ascent_tolerance, case)
@@ -129,9 +129,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `weights` (`count`), `gradient` (`count`), `rho` (1), `norm` (1; only for
-    /// [`Norm::L2`]: that of the gradient, or of [`Problem::scaled_gradient`] where `adaptive` is not 0), `ascent`
-    /// (`count`).
+    /// The call with operands `weights` (`count`), `gradient` (`count`), `norm` (1; only for [`Norm::L2`]: that of the
+    /// gradient, or of [`Problem::scaled_gradient`] where `adaptive` is not 0), `rho` (1), `ascent` (`count`).
     pub fn call(&self, _: &Target) -> Call {
         let count = self.count;
         match self.norm {
@@ -163,7 +162,7 @@ fn raised(weight: f32, step: f64) -> f32 {
 }
 
 /// The twin for p = 2.
-pub fn l2(uniform: &Uniform, weights: &[f32], gradient: &[f32], rho: &[f32], norm: &[f32], ascent: &mut [f32]) {
+pub fn l2(uniform: &Uniform, weights: &[f32], gradient: &[f32], norm: &[f32], rho: &[f32], ascent: &mut [f32]) {
     for (element, ascent) in ascent.iter_mut().enumerate() {
         let t = uniform.scale(element, weights[element]);
         let direction = t * f64::from(gradient[element]) / f64::from(norm[0]);
@@ -190,8 +189,8 @@ pub fn scaled_gradient(uniform: &Uniform, weights: &[f32], gradient: &[f32], sca
 }
 
 fn l2_twin(call: &Call, operands: &mut [Operand<'_>]) {
-    let [weights, gradient, rho, norm, ascent] = operands else { unreachable!("sam_ascent.l2 has five operands") };
-    l2(&call.uniform(), weights.f32(), gradient.f32(), rho.f32(), norm.f32(), ascent.f32());
+    let [weights, gradient, norm, rho, ascent] = operands else { unreachable!("sam_ascent.l2 has five operands") };
+    l2(&call.uniform(), weights.f32(), gradient.f32(), norm.f32(), rho.f32(), ascent.f32());
 }
 
 fn linf_twin(call: &Call, operands: &mut [Operand<'_>]) {
@@ -204,32 +203,36 @@ fn scaled_twin(call: &Call, operands: &mut [Operand<'_>]) {
     scaled_gradient(&call.uniform(), weights.f32(), gradient.f32(), scaled.f32());
 }
 
-/// With rho = 0 the weights themselves. Otherwise a step of one sum, three products (1 ulp each) and a division (2.5
-/// ulp), and the sum with the weight; the two may cancel, so the largest magnitudes over the elements count. Subnormal
-/// parts may be flushed before they are scaled up.
+/// With rho = 0 or a norm of 0 the weights themselves. Otherwise a step of one sum, three products (1 ulp each) and a division (2.5
+/// ulp), then the sum with the weight, with which the step may cancel. Subnormal parts may be flushed before they are
+/// scaled up.
 fn ascent_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let uniform: Uniform = call.uniform();
-    let [weights, gradient, rho, rest @ ..] = operands else { unreachable!("an ascent has four operands or more") };
+    let [weights, gradient, norm @ .., rho, _] = operands else { unreachable!("an ascent has four operands or more") };
     let rho = f64::from(rho.f32()[0].abs());
-    if rho == 0.0 {
+    let norm = norm.first().map(|norm| norm.f32()[0]);
+    if rho == 0.0 || norm.is_some_and(|norm| norm < f32::MIN_POSITIVE) {
         return Tolerance::Exact;
     }
-    let norm = if rest.len() == 2 { rest[0].f32()[0] } else { 1.0 };
-    let terms = weights.f32().iter().zip(gradient.f32()).enumerate().map(|(element, (&w, &g))| {
+    let bounds = weights.f32().iter().zip(gradient.f32()).enumerate().map(|(element, (&w, &g))| {
         let t = uniform.scale(element, w);
-        let direction = if rest.len() == 2 && norm >= f32::MIN_POSITIVE { t * f64::from(g / norm) } else { 1.0 };
-        2.0 * f64::from(w.abs()) + 13.0 * rho * t * direction.abs()
+        let direction = norm.map_or(1.0, |norm| (t * f64::from(g) / f64::from(norm)).abs());
+        let rounded = 2.0 * f64::from(w.abs()) + 13.0 * rho * t * direction;
+        // What is lost of |w| + eta, of the scaled gradient before it is divided by the norm, and of the quotient.
+        let lost = norm.map_or(1.0, |norm| 2.0 * direction + 1.0 + t / f64::from(norm));
+        Tolerance::EPSILON * rounded + f64::from(f32::MIN_POSITIVE) * (2.0 + rho * t * lost + rho * direction)
     });
-    let scales = weights.f32().iter().enumerate().map(|(element, &w)| uniform.scale(element, w));
-    let flushed = f64::from(f32::MIN_POSITIVE) * (2.0 + 4.0 * rho * largest(scales));
-    Tolerance::Within { relative: 0.0, absolute: Tolerance::EPSILON * largest(terms) + flushed }
+    Tolerance::PerElement(bounds.collect())
 }
 
-/// One sum and one product.
-fn scaled_tolerance(_: &Call, operands: &[Data], _: usize) -> Tolerance {
-    // A subnormal weight may be flushed before it is multiplied.
-    let gradient = largest(operands[1].f32().iter().map(|&g| f64::from(g.abs())));
-    Tolerance::Within { relative: 4.0 * Tolerance::EPSILON, absolute: f64::from(f32::MIN_POSITIVE) * (1.0 + gradient) }
+/// One sum and one product; a subnormal weight or gradient may be flushed before it is multiplied.
+fn scaled_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
+    let uniform: Uniform = call.uniform();
+    let bounds = operands[0].f32().iter().zip(operands[1].f32()).enumerate().map(|(element, (&w, &g))| {
+        let (t, g) = (uniform.scale(element, w), f64::from(g.abs()));
+        4.0 * Tolerance::EPSILON * t * g + f64::from(f32::MIN_POSITIVE) * (t + g)
+    });
+    Tolerance::PerElement(bounds.collect())
 }
 
 fn draw(generator: &mut Generator, norm: Norm, count: usize) -> Problem {
@@ -249,7 +252,7 @@ fn case(generator: &mut Generator, norm: Norm, ragged: bool) -> Case {
     scaled_gradient(&problem.uniform(), weights.f32(), gradient.f32(), &mut scaled);
     let square: f64 = scaled.iter().map(|&value| f64::from(value).powi(2)).sum();
     let norm = (norm == Norm::L2).then(|| Data::F32(vec![square.sqrt() as f32]));
-    Case::new(problem, call, [weights, gradient, rho].into_iter().chain(norm))
+    Case::new(problem, call, [weights, gradient].into_iter().chain(norm).chain([rho]))
 }
 
 fn scaled_case(generator: &mut Generator, ragged: bool) -> Case {
@@ -276,7 +279,7 @@ mod tests {
         scaled_gradient(&uniform, &w, &g, &mut scaled);
         let norm = f64::from(scaled[0]).hypot(f64::from(scaled[1])) as f32;
         match problem.norm {
-            Norm::L2 => l2(&uniform, &w, &g, &[rho], &[norm], &mut ascent),
+            Norm::L2 => l2(&uniform, &w, &g, &[norm], &[rho], &mut ascent),
             Norm::LInfinity => linf(&uniform, &w, &g, &[rho], &mut ascent),
         }
         ascent

@@ -18,12 +18,20 @@ struct Uniform {
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4<f32>>;                 // (count), four at a time
 @group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;                // (count), four at a time
-@group(0) @binding(2) var<storage, read> rho: array<f32>;                           // (1)
-@group(0) @binding(3) var<storage, read_write> linf_ascent: array<vec4<f32>>;       // (count), four at a time, of `linf`
-@group(0) @binding(3) var<storage, read> norm: array<f32>;                          // (1), of `l2`
-@group(0) @binding(4) var<storage, read_write> l2_ascent: array<vec4<f32>>;         // (count), four at a time, of `l2`
+
+// Of `l2`:
+@group(0) @binding(2) var<storage, read> norm: array<f32>;                          // (1)
+@group(0) @binding(3) var<storage, read> l2_rho: array<f32>;                        // (1)
+@group(0) @binding(4) var<storage, read_write> l2_ascent: array<vec4<f32>>;         // (count), four at a time
+
+// Of `linf`:
+@group(0) @binding(2) var<storage, read> linf_rho: array<f32>;                      // (1)
+@group(0) @binding(3) var<storage, read_write> linf_ascent: array<vec4<f32>>;       // (count), four at a time
+
+// Of `scaled_gradient`:
 @group(0) @binding(2) var<storage, read_write> scaled: array<vec4<f32>>;            // (count), four at a time
 
+// Of the `_ragged` forms:
 @group(0) @binding(0) var<storage, read> weights_ragged: array<f32>;                // (count)
 @group(0) @binding(1) var<storage, read> gradient_ragged: array<f32>;               // (count)
 @group(0) @binding(3) var<storage, read_write> linf_ascent_ragged: array<f32>;      // (count)
@@ -52,12 +60,12 @@ fn l2_step(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
     }
     // The quotient is at most 1: neither it nor the step overflows, however small the norm.
     let t = scale(first, w);
-    return rho[0] * t * (t * g / norm[0]);
+    return l2_rho[0] * t * (t * g / norm[0]);
 }
 
 fn linf_step(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
     let signs = select(vec4<f32>(0.0), sign(g), abs(g) >= vec4<f32>(SMALLEST));
-    return rho[0] * scale(first, w) * signs;
+    return linf_rho[0] * scale(first, w) * signs;
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flat::{Forms, largest};
+use crate::flat::Forms;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Target, Tolerance};
 
 /// The kernels of this file.
@@ -157,33 +157,32 @@ pub fn plain(uniform: &Uniform, weights: &mut [f32], gradient: &[f32], rate: &[f
 }
 
 /// At most nine operations, each rounded to either neighbour (two units of 2^-24) of a partial result that is no
-/// larger than the sum of the magnitudes of all terms; that sum is taken at its largest over the elements, since the
-/// terms may cancel. Terms that are subnormal may be flushed.
-fn bound(magnitude: f64) -> Tolerance {
-    let flushed = 8.0 * f64::from(f32::MIN_POSITIVE);
-    Tolerance::Within { relative: 0.0, absolute: 12.0 * Tolerance::EPSILON * magnitude + flushed }
+/// larger than the sum of the magnitudes of all terms, which may cancel. Terms that are subnormal may be flushed.
+fn bound(magnitude: f64) -> f64 {
+    12.0 * Tolerance::EPSILON * magnitude + 8.0 * f64::from(f32::MIN_POSITIVE)
 }
 
 fn momentum_tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
     let uniform: Uniform = call.uniform();
     let [weights, velocity, gradient, rate] = operands else { unreachable!("sgd.momentum has four operands") };
-    let terms = weights.f32().iter().zip(velocity.f32()).zip(gradient.f32()).map(|((w, v), g)| {
+    let terms = weights.f32().iter().zip(velocity.f32()).zip(gradient.f32()).enumerate();
+    let bounds = terms.map(|(element, ((w, v), g))| {
         let [w, v, g] = [w, v, g].map(|value| f64::from(value.abs()));
-        let d = g + f64::from(uniform.weight_decay) * w;
+        let d = g + uniform.decay(element) * w;
         let velocity = f64::from(uniform.momentum) * v + d;
-        if binding == 1 { velocity } else { w + f64::from(rate.f32()[0].abs()) * (d + velocity) }
+        bound(if binding == 1 { velocity } else { w + f64::from(rate.f32()[0].abs()) * (d + velocity) })
     });
-    bound(largest(terms))
+    Tolerance::PerElement(bounds.collect())
 }
 
 fn plain_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let uniform: Uniform = call.uniform();
     let [weights, gradient, rate] = operands else { unreachable!("sgd.plain has three operands") };
-    let terms = weights.f32().iter().zip(gradient.f32()).map(|(w, g)| {
+    let bounds = weights.f32().iter().zip(gradient.f32()).enumerate().map(|(element, (w, g))| {
         let [w, g] = [w, g].map(|value| f64::from(value.abs()));
-        w + f64::from(rate.f32()[0].abs()) * (g + f64::from(uniform.weight_decay) * w)
+        bound(w + f64::from(rate.f32()[0].abs()) * (g + uniform.decay(element) * w))
     });
-    bound(largest(terms))
+    Tolerance::PerElement(bounds.collect())
 }
 
 fn case(generator: &mut Generator, with_velocity: bool, ragged: bool) -> Case {
