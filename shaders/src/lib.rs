@@ -27,6 +27,8 @@ mod tolerance;
 pub mod adamw;
 pub mod advance_step;
 pub mod argmax;
+pub mod attention;
+pub mod attention_backward;
 pub mod clip;
 pub mod cross_entropy;
 pub mod dropout;
@@ -34,6 +36,7 @@ pub mod elementwise;
 pub mod layer_norm;
 pub mod layer_norm_backward;
 pub mod layer_norm_parameters;
+pub mod masked_softmax;
 pub mod matmul;
 pub mod matmul_direct;
 pub mod matmul_layout;
@@ -65,12 +68,15 @@ pub fn kernels() -> Vec<KernelRef> {
         adamw::KERNELS,
         advance_step::KERNELS,
         argmax::KERNELS,
+        attention::KERNELS,
+        attention_backward::KERNELS,
         clip::KERNELS,
         cross_entropy::KERNELS,
         dropout::KERNELS,
         layer_norm::KERNELS,
         layer_norm_backward::KERNELS,
         layer_norm_parameters::KERNELS,
+        masked_softmax::KERNELS,
         matmul::KERNELS,
         mean_squared_error::KERNELS,
         reduce::KERNELS,

@@ -1,0 +1,134 @@
+// Multi-head scaled dot-product attention, forward, without a matrix of scores in memory ("flash"):
+//     score[i, j]  = factor * sum_d q[b, h, i, d] * k[b, h, j, d]
+//     lse[b, h, i] = log sum_j exp(score[i, j])                       over the allowed keys j
+//     out[b, h, i] = sum_j exp(score[i, j] - lse[b, h, i]) * v[b, h, j]
+// A key j is allowed for a query i
+//   - under CAUSAL, if j <= i + length_k - length_q (the last query sees all keys);
+//   - in the entry point with a key-padding mask, if keys[b, j] is not 0.
+// A query without any allowed key gets out = 0 and lse = 0.
+//
+// An invocation owns a query: its row and its output stay in private memory, four keys at a time are folded into the
+// running maximum, sum and output ("online softmax"). No barrier, no workgroup memory: all invocations of a
+// workgroup read the same keys at the same time, which a GPU's cache broadcasts.
+
+struct Uniform {
+    rows: u32,       // batch * heads * length_q
+    heads: u32,
+    length_q: u32,
+    length_k: u32,
+    vectors: u32,    // head size / 4
+    factor: f32,
+}
+
+@group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;           // (batch, heads, length_q, head size / 4)
+@group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;           // (batch, heads, length_k, head size / 4)
+@group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;           // (batch, heads, length_k, head size / 4)
+@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;   // (batch, heads, length_q, head size / 4)
+@group(0) @binding(4) var<storage, read_write> lse: array<f32>;         // (batch, heads, length_q)
+@group(0) @binding(5) var<storage, read> keys: array<f32>;              // (batch, length_k)
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 64u;
+override CAUSAL: bool = false;
+// The head size / 4 where the compiler shall unroll the loops over it, which keeps the private arrays in registers;
+// 0 where short code matters more.
+override VECTORS: u32 = 0u;
+
+const LOWEST: f32 = -3.0e38;
+
+var<private> query: array<vec4<f32>, 32>;    // times the factor
+var<private> output: array<vec4<f32>, 32>;
+var<private> largest: f32;
+var<private> total: f32;
+
+fn vectors() -> u32 {
+    return select(VECTORS, size.vectors, VECTORS == 0u);
+}
+
+fn begin(row: u32) {
+    for (var d = 0u; d < vectors(); d++) {
+        query[d] = size.factor * q[row * vectors() + d];
+        output[d] = vec4(0.0);
+    }
+    largest = LOWEST;
+    total = 0.0;
+}
+
+// Folds the keys first .. first + 3 of a head in.
+fn fold(head: u32, first: u32, allowed: vec4<bool>) {
+    // Keys past the last repeat it; they are not allowed.
+    let at = (vec4(head * size.length_k) + min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(size.length_k - 1u))) * vectors();
+    var scores = vec4(0.0);
+    for (var d = 0u; d < vectors(); d++) {
+        let part = query[d];
+        scores += vec4(dot(part, k[at.x + d]), dot(part, k[at.y + d]), dot(part, k[at.z + d]), dot(part, k[at.w + d]));
+    }
+    scores = select(vec4(LOWEST), scores, allowed);
+    let peak = max(max(largest, max(scores.x, scores.y)), max(scores.z, scores.w));
+    let weights = select(vec4(0.0), exp(scores - peak), allowed);
+    // Exactly 1 where the maximum stays: some drivers' exp(0) is not.
+    let ratio = select(exp(largest - peak), 1.0, largest == peak);
+    largest = peak;
+    total = total * ratio + dot(weights, vec4(1.0));
+    for (var d = 0u; d < vectors(); d++) {
+        output[d] = output[d] * ratio + weights.x * v[at.x + d] + weights.y * v[at.y + d]
+            + weights.z * v[at.z + d] + weights.w * v[at.w + d];
+    }
+}
+
+fn end(row: u32) {
+    let factor = select(0.0, 1.0 / max(total, 1.0), total > 0.0);
+    for (var d = 0u; d < vectors(); d++) {
+        out[row * vectors() + d] = output[d] * factor;
+    }
+    lse[row] = select(0.0, largest + log(max(total, 1.0)), total > 0.0);
+}
+
+// The number of keys that the causal mask allows for a row.
+fn limit_of(row: u32) -> u32 {
+    if CAUSAL {
+        return max(row % size.length_q + 1u + size.length_k, size.length_q) - size.length_q;
+    }
+    return size.length_k;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn attention(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if row >= size.rows {
+        return;
+    }
+    let limit = limit_of(row);
+    begin(row);
+    for (var first = 0u; first < limit; first += 4u) {
+        fold(row / size.length_q, first, vec4(first) + vec4(0u, 1u, 2u, 3u) < vec4(limit));
+    }
+    end(row);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn attention_keys(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if row >= size.rows {
+        return;
+    }
+    let limit = limit_of(row);
+    let head = row / size.length_q;
+    let mask = head / size.heads * size.length_k;
+    begin(row);
+    for (var first = 0u; first < limit; first += 4u) {
+        let each = vec4(first) + vec4(0u, 1u, 2u, 3u);
+        let at = vec4(mask) + min(each, vec4(size.length_k - 1u));
+        let kept = vec4(keys[at.x], keys[at.y], keys[at.z], keys[at.w]) != vec4(0.0);
+        fold(head, first, (each < vec4(limit)) & kept);
+    }
+    end(row);
+}

@@ -1,0 +1,177 @@
+// Softmax of attention scores along the keys, of scaled scores and with masks:
+//     y[b, h, i, j] = exp(factor * x[b, h, i, j] - m) / sum_j exp(factor * x[b, h, i, j] - m)   where (i, j) is allowed
+//     y[b, h, i, j] = 0                                                                         where it is not
+// with sum and maximum m over the allowed keys of the row. A key j is allowed for a query i
+//   - under CAUSAL, if j <= i + length_k - length_q (the last query sees all keys);
+//   - in the entry points with a key-padding mask, if keys[b, j] is not 0.
+// A row without any allowed key is 0 throughout.
+//
+// LANES neighbouring invocations share a row; with LANES = 1 no barrier is met. The entry points ending in vec4 take a
+// length_k that is a multiple of four.
+
+struct Uniform {
+    rows: u32,       // batch * heads * length_q
+    heads: u32,
+    length_q: u32,
+    length_k: u32,
+    factor: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;                // (batch, heads, length_q, length_k)
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;          // (batch, heads, length_q, length_k)
+@group(0) @binding(2) var<storage, read> keys: array<f32>;             // (batch, length_k)
+@group(0) @binding(0) var<storage, read> x4: array<vec4<f32>>;         // (batch, heads, length_q, length_k / 4)
+@group(0) @binding(1) var<storage, read_write> y4: array<vec4<f32>>;   // (batch, heads, length_q, length_k / 4)
+@group(0) @binding(2) var<storage, read> keys4: array<vec4<f32>>;      // (batch, length_k / 4)
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 64u;
+override LANES: u32 = 1u;
+override CAUSAL: bool = false;
+
+var<workgroup> shared_parts: array<vec2<f32>, WORKGROUP>;
+
+// Below any score: the maximum of no keys.
+const LOWEST: f32 = -3.0e38;
+
+// A part of a row is (m, s): its largest scaled score m and the sum s of exp(score - m) over its allowed keys.
+fn join(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
+    let ratio = exp(-abs(a.x - b.x));
+    return select(vec2(b.x, a.y * ratio + b.y), vec2(a.x, a.y + b.y * ratio), a.x >= b.x);
+}
+
+fn join_four(part: vec2<f32>, values: vec4<f32>, allowed: vec4<bool>) -> vec2<f32> {
+    let scores = select(vec4(LOWEST), size.factor * values, allowed);
+    let largest = max(max(scores.x, scores.y), max(scores.z, scores.w));
+    return join(part, vec2(largest, dot(select(vec4(0.0), exp(scores - largest), allowed), vec4(1.0))));
+}
+
+// Joins the parts of the lanes of each row, in a fixed tree; returns (m, 1 / s), or (m, 0) where no key is allowed.
+fn join_lanes(part: vec2<f32>, local: u32) -> vec2<f32> {
+    var joined = part;
+    if LANES > 1u {
+        let lane = local % LANES;
+        shared_parts[local] = part;
+        for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+            workgroupBarrier();
+            if lane < stride {
+                shared_parts[local] = join(shared_parts[local], shared_parts[local + stride]);
+            }
+        }
+        workgroupBarrier();
+        joined = shared_parts[local - lane];
+    }
+    return vec2(joined.x, select(0.0, 1.0 / max(joined.y, 1.0), joined.y > 0.0));
+}
+
+fn row_of(workgroup: vec3<u32>, workgroups: vec3<u32>, local: u32) -> u32 {
+    return (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
+}
+
+// The number of keys that the causal mask allows for a row.
+fn limit_of(row: u32) -> u32 {
+    if CAUSAL {
+        return max(row % size.length_q + 1u + size.length_k, size.length_q) - size.length_q;
+    }
+    return size.length_k;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn masked_softmax(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let asked = row_of(workgroup, workgroups, local);
+    // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
+    let row = min(asked, size.rows - 1u);
+    let start = row * size.length_k;
+    let limit = limit_of(row);
+    var part = vec2(LOWEST, 0.0);
+    for (var c = local % LANES; c < limit; c += LANES) {
+        part = join(part, vec2(size.factor * x[start + c], 1.0));
+    }
+    part = join_lanes(part, local);
+    if asked < size.rows {
+        for (var c = local % LANES; c < size.length_k; c += LANES) {
+            y[start + c] = select(0.0, exp(size.factor * x[start + c] - part.x) * part.y, c < limit);
+        }
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn masked_softmax_keys(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let asked = row_of(workgroup, workgroups, local);
+    let row = min(asked, size.rows - 1u);
+    let start = row * size.length_k;
+    let limit = limit_of(row);
+    let mask = row / (size.heads * size.length_q) * size.length_k;
+    var part = vec2(LOWEST, 0.0);
+    for (var c = local % LANES; c < limit; c += LANES) {
+        if keys[mask + c] != 0.0 {
+            part = join(part, vec2(size.factor * x[start + c], 1.0));
+        }
+    }
+    part = join_lanes(part, local);
+    if asked < size.rows {
+        for (var c = local % LANES; c < size.length_k; c += LANES) {
+            let allowed = c < limit && keys[mask + c] != 0.0;
+            y[start + c] = select(0.0, exp(size.factor * x[start + c] - part.x) * part.y, allowed);
+        }
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn masked_softmax_vec4(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let asked = row_of(workgroup, workgroups, local);
+    let row = min(asked, size.rows - 1u);
+    let columns = size.length_k / 4u;
+    let start = row * columns;
+    let limit = limit_of(row);
+    var part = vec2(LOWEST, 0.0);
+    for (var c = local % LANES; 4u * c < limit; c += LANES) {
+        part = join_four(part, x4[start + c], vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit));
+    }
+    part = join_lanes(part, local);
+    if asked < size.rows {
+        for (var c = local % LANES; c < columns; c += LANES) {
+            let allowed = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);
+            y4[start + c] = select(vec4(0.0), exp(size.factor * x4[start + c] - part.x) * part.y, allowed);
+        }
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn masked_softmax_keys_vec4(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let asked = row_of(workgroup, workgroups, local);
+    let row = min(asked, size.rows - 1u);
+    let columns = size.length_k / 4u;
+    let start = row * columns;
+    let limit = limit_of(row);
+    let mask = row / (size.heads * size.length_q) * columns;
+    var part = vec2(LOWEST, 0.0);
+    for (var c = local % LANES; 4u * c < limit; c += LANES) {
+        let causal = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);
+        part = join_four(part, x4[start + c], causal & (keys4[mask + c] != vec4(0.0)));
+    }
+    part = join_lanes(part, local);
+    if asked < size.rows {
+        for (var c = local % LANES; c < columns; c += LANES) {
+            let causal = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);
+            let allowed = causal & (keys4[mask + c] != vec4(0.0));
+            y4[start + c] = select(vec4(0.0), exp(size.factor * x4[start + c] - part.x) * part.y, allowed);
+        }
+    }
+}
