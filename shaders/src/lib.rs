@@ -30,9 +30,12 @@ pub mod argmax;
 pub mod attention;
 pub mod attention_backward;
 pub mod clip;
+pub mod copy;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod elementwise;
+pub mod gather;
+pub mod global_norm;
 pub mod layer_norm;
 pub mod layer_norm_backward;
 pub mod layer_norm_parameters;
@@ -45,9 +48,11 @@ pub mod matmul_subgroup;
 pub mod matmul_tile;
 pub mod matmul_vector;
 pub mod mean_squared_error;
+pub mod pad;
 pub mod reduce;
 pub mod ring;
 pub mod sam_ascent;
+pub mod scatter_add;
 pub mod sgd;
 pub mod softmax;
 pub mod softmax_backward;
@@ -71,17 +76,22 @@ pub fn kernels() -> Vec<KernelRef> {
         attention::KERNELS,
         attention_backward::KERNELS,
         clip::KERNELS,
+        copy::KERNELS,
         cross_entropy::KERNELS,
         dropout::KERNELS,
+        gather::KERNELS,
+        global_norm::KERNELS,
         layer_norm::KERNELS,
         layer_norm_backward::KERNELS,
         layer_norm_parameters::KERNELS,
         masked_softmax::KERNELS,
         matmul::KERNELS,
         mean_squared_error::KERNELS,
+        pad::KERNELS,
         reduce::KERNELS,
         ring::KERNELS,
         sam_ascent::KERNELS,
+        scatter_add::KERNELS,
         sgd::KERNELS,
         softmax::KERNELS,
         softmax_backward::KERNELS,

@@ -1,0 +1,64 @@
+// Copy of a strided view into a strided view:
+//     destination[destination_offset + sum_d c_d destination_strides[d]] = source[source_offset + sum_d c_d strides[d]]
+// for all coordinates c of shape: permute, slice, broadcast, and a slice of the destination as a region.
+//
+// Elements are words, f32 or u32: nothing is rounded or flushed. Dimensions stand innermost first, neighbours that lie
+// contiguous in both views merged. In copy_vec4 all numbers count groups of four neighbours.
+
+struct Uniform {
+    count: u32,
+    source_offset: u32,
+    destination_offset: u32,
+    unused: u32,
+    shape: array<vec4<u32>, 2>,                // (RANK), innermost first
+    source_strides: array<vec4<u32>, 2>,
+    destination_strides: array<vec4<u32>, 2>,
+}
+
+@group(0) @binding(0) var<storage, read> source: array<u32>;
+@group(0) @binding(1) var<storage, read_write> destination: array<u32>;
+@group(0) @binding(0) var<storage, read> source4: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read_write> destination4: array<vec4<u32>>;
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override RANK: u32 = 6u;
+
+// The positions in source and destination of the element of this flat index.
+fn positions(flat: u32) -> vec2<u32> {
+    var rest = flat;
+    var position = vec2(size.source_offset, size.destination_offset);
+    for (var d = 0u; d < RANK; d++) {
+        let length = size.shape[d / 4u][d % 4u];
+        let coordinate = select(rest % length, rest, d + 1u == RANK);
+        let strides = vec2(size.source_strides[d / 4u][d % 4u], size.destination_strides[d / 4u][d % 4u]);
+        position += coordinate * strides;
+        rest /= length;
+    }
+    return position;
+}
+
+@compute @workgroup_size(256)
+fn copy(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let flat = (workgroup.x + workgroup.y * workgroups.x) * 256u + local;
+    if flat < size.count {
+        let position = positions(flat);
+        destination[position.y] = source[position.x];
+    }
+}
+
+@compute @workgroup_size(256)
+fn copy_vec4(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let flat = (workgroup.x + workgroup.y * workgroups.x) * 256u + local;
+    if flat < size.count {
+        let position = positions(flat);
+        destination4[position.y] = source4[position.x];
+    }
+}
