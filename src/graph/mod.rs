@@ -10,13 +10,19 @@
 //! * [`Plan`] is pure data: the dispatches of one step in order and the buffers they use.
 
 mod build;
+mod decompose;
 mod error;
+mod gradients;
 mod op;
+mod reference;
+mod rules;
 mod shape;
 mod tensor;
 
 pub use build::{Adaptive, AttentionMask, NormalOutputs};
 pub use error::GraphError;
+pub use gradients::{gradients, vector_jacobian};
 pub use op::{Op, Tag};
+pub use reference::{Reference, ReferenceError};
 pub use shape::Shape;
 pub use tensor::{Graph, Node, Tensor, TensorType, Value};

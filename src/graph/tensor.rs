@@ -1,6 +1,6 @@
 //! The graph and the handles to its values.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
 
@@ -51,6 +51,8 @@ pub struct Graph {
     nodes: RefCell<Vec<Node>>,
     outputs: RefCell<Vec<(String, Value)>>,
     error: RefCell<Option<GraphError>>,
+    /// The line to which new nodes are ascribed instead of the caller's.
+    ascribed: Cell<Option<&'static Location<'static>>>,
 }
 
 impl Graph {
@@ -161,14 +163,24 @@ impl Graph {
     #[track_caller]
     fn push(&self, op: Op, inputs: Vec<Value>, outputs: Vec<TensorType>) -> Tensor<'_> {
         let mut nodes = self.nodes.borrow_mut();
-        nodes.push(Node { op, inputs, outputs, location: Location::caller() });
+        nodes.push(Node { op, inputs, outputs, location: self.ascribed.get().unwrap_or(Location::caller()) });
         Tensor { graph: self, value: Value { node: nodes.len() - 1, output: 0 } }
+    }
+
+    /// Runs `build` with all that it adds ascribed to `location`: a gradient belongs to the line of the operation that
+    /// it differentiates.
+    pub(crate) fn ascribe<T>(&self, location: &'static Location<'static>, build: impl FnOnce() -> T) -> T {
+        let outer = self.ascribed.replace(Some(location));
+        let result = build();
+        self.ascribed.set(outer);
+        result
     }
 
     /// Keeps the first mistake and returns a poisoned tensor.
     #[track_caller]
     pub(crate) fn fail(&self, operation: &'static str, message: String) -> Tensor<'_> {
-        let error = GraphError { operation, message, location: Location::caller() };
+        let location = self.ascribed.get().unwrap_or(Location::caller());
+        let error = GraphError { operation, message, location };
         self.error.borrow_mut().get_or_insert(error);
         self.poison()
     }

@@ -53,7 +53,7 @@ impl<'g> Tensor<'g> {
             let message = format!("{axes:?} does not order the {} axes of shape {shape}", shape.rank());
             return self.graph().fail("permute", message);
         }
-        if axes.is_sorted() {
+        if axes.is_sorted() || self.is_poisoned() {
             return self;
         }
         let permuted: Vec<usize> = axes.iter().map(|&axis| shape[axis]).collect();

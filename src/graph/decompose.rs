@@ -1,0 +1,149 @@
+//! Fused operations in terms of simpler ones: the definition by which second derivatives and the
+//! [reference](super::Reference) go.
+
+use fourfold_shaders::Element;
+use fourfold_shaders::elementwise::{Compare, Unary};
+
+use super::rules::algebra::clamp;
+use super::{Graph, Op, Tensor};
+
+/// The outputs of `op` from `inputs` in operations that are simpler, if not yet primitive; `None` if it is primitive.
+pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
+    Some(match (op, inputs) {
+        (Op::Unary(Unary::GeluTanhDerivative), &[x]) => vec![gelu_tanh_derivative(x)],
+        (Op::Softmax, &[x]) => {
+            let (weights, total, _) = exponentials(x);
+            vec![weights / total]
+        }
+        (Op::LogSoftmax, &[x]) => {
+            let (_, total, largest) = exponentials(x);
+            vec![x - (largest + total.log())]
+        }
+        (Op::SoftmaxGradient, &[y, dy]) => vec![y * (dy - row_sum(y * dy))],
+        (Op::LogSoftmaxGradient, &[y, dy]) => vec![dy - y.exp() * row_sum(dy)],
+        (Op::MaskedSoftmax { scale, causal }, &[scores, ref keys @ ..]) => {
+            vec![masked(scores, *scale, *causal, keys.first().copied()).softmax()]
+        }
+        (Op::CrossEntropy { smoothing }, &[logits, labels]) => cross_entropy(logits, labels, *smoothing),
+        (Op::LayerNorm { epsilon }, &[x, scale, shift]) => layer_norm(x, scale, shift, *epsilon),
+        (Op::LayerNormInputGradient, &[x, scale, mean, reciprocal, dy]) => {
+            let (reciprocal, normal) = normalised(x, mean, reciprocal);
+            let g = dy * scale;
+            vec![(g - row_mean(g) - normal * row_mean(g * normal)) * reciprocal]
+        }
+        (Op::LayerNormParameterGradient, &[x, mean, reciprocal, dy]) => {
+            let (_, normal) = normalised(x, mean, reciprocal);
+            vec![(dy * normal).sum(0), dy.sum(0)]
+        }
+        (Op::Attention { scale, causal }, &[q, k, v, ref keys @ ..]) => {
+            let scores = masked(q.matmul_transposed(k, false, true), *scale, *causal, keys.first().copied());
+            let (weights, total, largest) = exponentials(scores);
+            vec![(weights / total).matmul(v), (largest + total.log()).reshape(&q.shape()[..3])]
+        }
+        (Op::AttentionGradient { scale, causal }, &[q, k, v, output, log_sum, doutput, ref keys @ ..]) => {
+            let scores = masked(q.matmul_transposed(k, false, true), *scale, *causal, keys.first().copied());
+            let column = [&log_sum.shape()[..], &[1]].concat();
+            let weights = (scores - log_sum.reshape(column)).exp();
+            let dweights = doutput.matmul_transposed(v, false, true);
+            let dscores = weights * (dweights - row_sum(doutput * output)) * *scale;
+            vec![
+                dscores.matmul(k),
+                dscores.matmul_transposed(q, true, false),
+                weights.matmul_transposed(doutput, true, false),
+            ]
+        }
+        (Op::Ascent, &[weights, gradient, norm, rho]) => {
+            let moves = norm.compare(Compare::Ge, graph.constant(f32::MIN_POSITIVE));
+            let divisor = moves.select(norm, graph.constant(1.0));
+            vec![weights + gradient * (rho * moves / divisor)]
+        }
+        (Op::SignAscent, &[weights, gradient, rho]) => vec![weights + gradient.sign() * rho],
+        _ => return None,
+    })
+}
+
+/// `s + x s (1 - s) u'` with `s` the logistic function of `u = 2 sqrt(2/pi) (x + 0.044715 x^3)`.
+fn gelu_tanh_derivative(x: Tensor<'_>) -> Tensor<'_> {
+    const SCALE: f32 = 2.0 * 0.797_884_6;
+    const CUBE: f32 = 0.044_715;
+    // Past 40 the derivative is 0 or 1 to the last bit.
+    let x = clamp(x, 40.0);
+    let square = x.square();
+    let share = (x * (square * CUBE + 1.0) * SCALE).unary(Unary::Sigmoid);
+    let slope = (square * (3.0 * CUBE) + 1.0) * SCALE;
+    share + x * share * (1.0 - share) * slope
+}
+
+/// (`exp(x - largest)`, its sum, the largest) of each row, the latter two with a last axis of length 1.
+///
+/// The largest is no more than a common shift, on which neither softmax nor log-sum-exp depends.
+fn exponentials(x: Tensor<'_>) -> (Tensor<'_>, Tensor<'_>, Tensor<'_>) {
+    let last = x.shape().rank() - 1;
+    let largest = x.maximum(last).reshape(x.shape().with_axis(last, 1)).stop_gradient();
+    let weights = (x - largest).exp();
+    (weights, row_sum(weights), largest)
+}
+
+/// The sum of each row, with a last axis of length 1.
+fn row_sum(x: Tensor<'_>) -> Tensor<'_> {
+    let last = x.shape().rank() - 1;
+    x.sum(last).reshape(x.shape().with_axis(last, 1))
+}
+
+fn row_mean(x: Tensor<'_>) -> Tensor<'_> {
+    let columns = x.shape().last().copied().unwrap_or(1);
+    row_sum(x) / columns as f32
+}
+
+/// 0, 1, .. `length - 1`.
+fn positions(graph: &Graph, length: usize) -> Tensor<'_> {
+    let mut positions = graph.full([1], 0.0);
+    while positions.elements() < length {
+        let count = positions.elements() as f32;
+        positions = graph.concatenate(&[positions, positions + count], 0);
+    }
+    positions.narrow(0, 0, length)
+}
+
+/// `scale * scores`, and a large negative number where query `i` must not see key `j`.
+fn masked<'g>(scores: Tensor<'g>, scale: f32, causal: bool, keys: Option<Tensor<'g>>) -> Tensor<'g> {
+    let (graph, shape) = (scores.graph(), scores.shape());
+    let hidden = graph.constant(-1e9);
+    let mut scores = scores * scale;
+    if causal {
+        let (queries, keys) = (positions(graph, shape[2]).reshape([shape[2], 1]), positions(graph, shape[3]));
+        scores = queries.compare(Compare::Ge, keys).select(scores, hidden);
+    }
+    if let Some(keys) = keys {
+        scores = keys.reshape([shape[0], 1, 1, shape[3]]).select(scores, hidden);
+    }
+    scores
+}
+
+fn cross_entropy<'g>(logits: Tensor<'g>, labels: Tensor<'g>, smoothing: f32) -> Vec<Tensor<'g>> {
+    let (graph, shape) = (logits.graph(), logits.shape());
+    let (rows, classes) = (shape[0], shape[1]);
+    let labels = labels.cast(Element::F32).reshape([rows, 1]);
+    let counted = labels.compare(Compare::Lt, graph.constant(classes as f32));
+    let smoothing = graph.constant(smoothing);
+    let right = positions(graph, classes).compare(Compare::Eq, labels);
+    let target = right * (1.0 - smoothing) + smoothing / classes as f32;
+    let logarithm = logits.log_softmax();
+    let loss = -row_sum(target * logarithm) * counted;
+    vec![loss.reshape([rows]), (logarithm.exp() - target) * counted]
+}
+
+fn layer_norm<'g>(x: Tensor<'g>, scale: Tensor<'g>, shift: Tensor<'g>, epsilon: f32) -> Vec<Tensor<'g>> {
+    let rows = [x.shape()[0]];
+    let mean = row_mean(x);
+    let centred = x - mean;
+    let reciprocal = (row_mean(centred.square()) + epsilon).unary(Unary::Rsqrt);
+    vec![centred * reciprocal * scale + shift, mean.reshape(rows), reciprocal.reshape(rows)]
+}
+
+/// (the reciprocal deviation as a column, the normalised rows).
+fn normalised<'g>(x: Tensor<'g>, mean: Tensor<'g>, reciprocal: Tensor<'g>) -> (Tensor<'g>, Tensor<'g>) {
+    let column = [x.shape()[0], 1];
+    let reciprocal = reciprocal.reshape(column);
+    (reciprocal, (x - mean.reshape(column)) * reciprocal)
+}

@@ -1,0 +1,124 @@
+//! A plain interpreter of graphs in f64: the truth from which finite differences are taken.
+
+mod primitive;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::decompose::decompose;
+use super::{Graph, GraphError, Node, Op, Shape, Tensor, TensorType, Value};
+
+/// The values of a graph's inputs and states, by which its other values are evaluated in f64.
+///
+/// Primitive operations are computed as their documentation reads; fused ones by way of their definition in primitives,
+/// so that a fused kernel and this interpreter share no formula but that one. `u32` values are given and returned as
+/// whole numbers in f64. Effects are not evaluated: states keep the values that they are given.
+///
+/// ```
+/// use fourfold::graph::{Graph, Reference, TensorType, gradients};
+///
+/// let graph = Graph::new();
+/// let x = graph.input("x", TensorType::f32([3]));
+/// let slope = gradients(x.square().sum_all(), &[x])[0];
+/// let reference = Reference::new([("x", vec![1.0, -2.0, 0.5])]);
+/// assert_eq!(reference.evaluate(slope).unwrap(), [2.0, -4.0, 1.0]);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Reference {
+    values: BTreeMap<String, Vec<f64>>,
+}
+
+/// Why a value cannot be evaluated.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReferenceError {
+    /// The graph was built with a mistake.
+    Graph(GraphError),
+    /// No value was given for an input or state.
+    Missing { name: String, shape: Shape },
+    /// A value of another length than that of the input or state.
+    Length { name: String, shape: Shape, got: usize },
+}
+
+impl fmt::Display for ReferenceError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Graph(error) => write!(formatter, "{error}"),
+            Self::Missing { name, shape } => write!(formatter, "`{name}` of shape {shape} was given no values"),
+            Self::Length { name, shape, got } => {
+                write!(formatter, "`{name}` of shape {shape} takes {} values, got {got}", shape.elements())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReferenceError {}
+
+impl Reference {
+    /// With these values, row-major, of inputs and states by name.
+    pub fn new<N: Into<String>>(values: impl IntoIterator<Item = (N, Vec<f64>)>) -> Self {
+        Self { values: values.into_iter().map(|(name, values)| (name.into(), values)).collect() }
+    }
+
+    /// Gives an input or state other values.
+    pub fn set(&mut self, name: &str, values: Vec<f64>) {
+        self.values.insert(name.into(), values);
+    }
+
+    /// The elements of a tensor, row-major.
+    ///
+    /// # Errors
+    /// If the graph has a mistake, or an input or state on which the tensor depends has no values or too few or many.
+    pub fn evaluate(&self, tensor: Tensor<'_>) -> Result<Vec<f64>, ReferenceError> {
+        Ok(self.evaluate_all(&[tensor])?.remove(0))
+    }
+
+    /// The elements of each tensor; what they share is computed once. The tensors belong to one graph.
+    ///
+    /// # Errors
+    /// As [`Reference::evaluate`].
+    pub fn evaluate_all(&self, tensors: &[Tensor<'_>]) -> Result<Vec<Vec<f64>>, ReferenceError> {
+        let Some(graph) = tensors.first().map(|tensor| tensor.graph()) else { return Ok(Vec::new()) };
+        graph.check().map_err(ReferenceError::Graph)?;
+        let mut needed: BTreeSet<usize> = BTreeSet::new();
+        let mut pending: Vec<usize> = tensors.iter().map(|tensor| tensor.value().node).collect();
+        while let Some(index) = pending.pop() {
+            if needed.insert(index) {
+                pending.extend(graph.node(index).inputs.iter().map(|input| input.node));
+            }
+        }
+        let mut computed: BTreeMap<Value, Vec<f64>> = BTreeMap::new();
+        for index in needed {
+            let node = graph.node(index);
+            let inputs: Vec<&[f64]> = node.inputs.iter().map(|input| computed[input].as_slice()).collect();
+            let kinds: Vec<TensorType> = node.inputs.iter().map(|&input| graph.type_of(input)).collect();
+            let outputs = self.node(&node, &inputs, &kinds)?;
+            for (output, values) in outputs.into_iter().enumerate() {
+                computed.insert(Value { node: index, output }, values);
+            }
+        }
+        Ok(tensors.iter().map(|tensor| computed[&tensor.value()].clone()).collect())
+    }
+
+    fn node(&self, node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Result<Vec<Vec<f64>>, ReferenceError> {
+        if let Op::Input { name } | Op::State { name, .. } = &node.op {
+            let shape = node.outputs[0].shape.clone();
+            return match self.values.get(name) {
+                None => Err(ReferenceError::Missing { name: name.clone(), shape }),
+                Some(values) if values.len() != shape.elements() => {
+                    Err(ReferenceError::Length { name: name.clone(), shape, got: values.len() })
+                }
+                Some(values) => Ok(vec![values.clone()]),
+            };
+        }
+        if let Some(values) = primitive::evaluate(node, inputs, kinds) {
+            return Ok(vec![values]);
+        }
+        // A graph of its own, so that evaluating adds nothing to the caller's.
+        let graph = Graph::new();
+        let names: Vec<String> = (0..inputs.len()).map(|input| input.to_string()).collect();
+        let leaves: Vec<_> = names.iter().zip(kinds).map(|(name, kind)| graph.input(name, kind.clone())).collect();
+        let outputs = decompose(&graph, &node.op, &leaves).unwrap_or_default();
+        let values = inputs.iter().map(|values| values.to_vec());
+        Reference::new(names.iter().cloned().zip(values)).evaluate_all(&outputs)
+    }
+}

@@ -1,0 +1,162 @@
+//! The primitive operations on f64 slices, as plainly as possible.
+
+use fourfold_shaders::Element;
+
+use crate::graph::{Node, Op, Shape, TensorType};
+
+/// The only output of a primitive operation; `None` if the operation is not primitive.
+pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<Vec<f64>> {
+    let shape = &node.outputs.first()?.shape;
+    let stretched = |input: usize| stretch(inputs[input], &kinds[input].shape, shape);
+    Some(match &node.op {
+        Op::Constant(number) => vec![f64::from(*number)],
+        Op::Unary(function) => inputs[0].iter().map(|&x| function.evaluate(x)).collect(),
+        Op::Binary(function) => {
+            stretched(0).into_iter().zip(stretched(1)).map(|(a, b)| function.evaluate(a, b)).collect()
+        }
+        Op::Compare(comparison) => {
+            let pairs = stretched(0).into_iter().zip(stretched(1));
+            pairs.map(|(a, b)| f64::from(u8::from(comparison.holds(a, b)))).collect()
+        }
+        Op::Select => {
+            let choices = stretched(1).into_iter().zip(stretched(2));
+            stretched(0).into_iter().zip(choices).map(|(c, (a, b))| if c != 0.0 { a } else { b }).collect()
+        }
+        // The conversion truncates and clamps; NaN becomes 0.
+        Op::Cast(Element::U32) => inputs[0].iter().map(|&x| f64::from(x as u32)).collect(),
+        Op::Cast(Element::F32) | Op::Reshape | Op::StopGradient => inputs[0].to_vec(),
+        Op::Broadcast => stretched(0),
+        Op::Permute { axes } => {
+            let strides = kinds[0].shape.strides();
+            let strides: Vec<usize> = axes.iter().map(|&axis| strides[axis]).collect();
+            read(inputs[0], shape, &strides, 0)
+        }
+        Op::Slice { starts } => {
+            let strides = kinds[0].shape.strides();
+            read(inputs[0], shape, &strides, position(starts, &strides))
+        }
+        Op::Pad { starts } => {
+            let mut padded = vec![0.0; shape.elements()];
+            let strides = shape.strides();
+            let from = position(starts, &strides);
+            for (place, &value) in places(&kinds[0].shape, &strides).into_iter().zip(inputs[0]) {
+                padded[from + place] = value;
+            }
+            padded
+        }
+        Op::Concatenate { axis } => concatenate(inputs, kinds, *axis),
+        Op::View { offset } => inputs[0][*offset..offset + shape.elements()].to_vec(),
+        Op::Pack { offsets } => {
+            let mut packed = vec![0.0; shape.elements()];
+            for (&offset, part) in offsets.iter().zip(inputs) {
+                packed[offset..offset + part.len()].copy_from_slice(part);
+            }
+            packed
+        }
+        Op::Sum { axis } => reduce(inputs[0], &kinds[0].shape, *axis, |lane| lane.iter().sum()),
+        Op::Max { axis } => {
+            reduce(inputs[0], &kinds[0].shape, *axis, |lane| lane.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+        }
+        Op::ArgMax { axis } => reduce(inputs[0], &kinds[0].shape, *axis, |lane| {
+            let largest = lane.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            lane.iter().position(|&x| x == largest).unwrap_or(0) as f64
+        }),
+        Op::Norm => vec![inputs[0].iter().map(|x| x * x).sum::<f64>().sqrt()],
+        Op::MatMul { transpose_a, transpose_b } => {
+            matmul((inputs[0], *transpose_a), (inputs[1], *transpose_b), [&kinds[0].shape, &kinds[1].shape], shape)
+        }
+        Op::Gather => {
+            let (rows, columns) = (kinds[0].shape[0], kinds[0].shape[1]);
+            let row = |&index: &f64| {
+                let first = (index as usize).min(rows - 1) * columns;
+                &inputs[0][first..first + columns]
+            };
+            inputs[1].iter().flat_map(row).copied().collect()
+        }
+        Op::ScatterAdd { rows } => {
+            let columns = shape[1];
+            let mut table = vec![0.0; shape.elements()];
+            for (values, &index) in inputs[0].chunks(columns).zip(inputs[1]) {
+                let row = (index as usize).min(rows - 1);
+                table[row * columns..][..columns].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+            }
+            table
+        }
+        _ => return None,
+    })
+}
+
+/// Where the elements of `shape`, in row-major order, lie in a layout of these strides.
+fn places(shape: &Shape, strides: &[usize]) -> Vec<usize> {
+    let mut places = vec![0];
+    for (&length, &stride) in shape.iter().zip(strides) {
+        places = places.iter().flat_map(|place| (0..length).map(move |index| place + index * stride)).collect();
+    }
+    places
+}
+
+fn position(index: &[usize], strides: &[usize]) -> usize {
+    index.iter().zip(strides).map(|(index, stride)| index * stride).sum()
+}
+
+fn read(values: &[f64], shape: &Shape, strides: &[usize], from: usize) -> Vec<f64> {
+    places(shape, strides).into_iter().map(|place| values[from + place]).collect()
+}
+
+/// The values of shape `own`, broadcast to `shape`.
+fn stretch(values: &[f64], own: &Shape, shape: &Shape) -> Vec<f64> {
+    match own.broadcast_strides(shape) {
+        Some(strides) => read(values, shape, &strides, 0),
+        None => values.to_vec(),
+    }
+}
+
+fn concatenate(inputs: &[&[f64]], kinds: &[TensorType], axis: usize) -> Vec<f64> {
+    let leading = kinds[0].shape.around(axis).0;
+    let block = |input: usize, lead: usize| {
+        let length = inputs[input].len() / leading;
+        &inputs[input][lead * length..(lead + 1) * length]
+    };
+    let blocks = (0..leading).flat_map(|lead| (0..inputs.len()).map(move |input| (input, lead)));
+    blocks.flat_map(|(input, lead)| block(input, lead)).copied().collect()
+}
+
+/// `combine` of each lane along `axis`.
+fn reduce(values: &[f64], shape: &Shape, axis: usize, combine: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    let (leading, length, trailing) = shape.around(axis);
+    let lanes = (0..leading).flat_map(|lead| (0..trailing).map(move |trail| (lead, trail)));
+    lanes
+        .map(|(lead, trail)| {
+            let lane: Vec<f64> = (0..length).map(|index| values[(lead * length + index) * trailing + trail]).collect();
+            combine(&lane)
+        })
+        .collect()
+}
+
+fn matmul(
+    (a, transpose_a): (&[f64], bool),
+    (b, transpose_b): (&[f64], bool),
+    kinds: [&Shape; 2],
+    out: &Shape,
+) -> Vec<f64> {
+    let inner = kinds[0][if transpose_a { 1 } else { 2 }];
+    // The strides of (batch, row, column) of the matrix that is multiplied.
+    let strides = |shape: &Shape, transposed: bool| {
+        let batch = if shape[0] == 1 { 0 } else { shape[1] * shape[2] };
+        if transposed { [batch, 1, shape[2]] } else { [batch, shape[2], 1] }
+    };
+    let (left, right) = (strides(kinds[0], transpose_a), strides(kinds[1], transpose_b));
+    let mut product = Vec::with_capacity(out.elements());
+    for batch in 0..out[0] {
+        for row in 0..out[1] {
+            for column in 0..out[2] {
+                let term = |index: usize| {
+                    a[batch * left[0] + row * left[1] + index * left[2]]
+                        * b[batch * right[0] + index * right[1] + column * right[2]]
+                };
+                product.push((0..inner).map(term).sum());
+            }
+        }
+    }
+    product
+}

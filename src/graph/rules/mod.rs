@@ -1,0 +1,157 @@
+//! The derivative of every operation: from the cotangents of a node's outputs to those of its inputs.
+//!
+//! One file for each group of operations, in the order of [`Op`].
+
+pub mod algebra;
+mod attention;
+mod elementwise;
+mod layout;
+mod product;
+mod reduce;
+mod rows;
+
+use fourfold_shaders::elementwise::Unary;
+
+use super::decompose::decompose;
+use super::gradients::{Contribution, sweep};
+use super::{Graph, Node, Op, Tensor, Value};
+
+/// Whether a change of this input changes the outputs smoothly.
+pub fn passes(op: &Op, input: usize) -> bool {
+    match op {
+        Op::Poison | Op::Input { .. } | Op::State { .. } | Op::Constant(_) => false,
+        Op::Unary(Unary::Sign | Unary::Step | Unary::Floor) | Op::Compare(_) | Op::Cast(_) => false,
+        Op::StopGradient | Op::ArgMax { .. } | Op::Uniform { .. } | Op::Normal { .. } => false,
+        Op::Assign | Op::Sgd { .. } | Op::AdamW { .. } | Op::Advance | Op::Record => false,
+        Op::Select => input != 0,
+        Op::MaskedSoftmax { .. } | Op::CrossEntropy { .. } => input == 0,
+        Op::Gather | Op::ScatterAdd { .. } | Op::Dropout { .. } => input == 0,
+        Op::Attention { .. } => input < 3,
+        Op::AttentionGradient { .. } => input < 6,
+        Op::SignAscent => input != 1,
+        Op::Unary(_) | Op::Binary(_) | Op::Reshape | Op::Broadcast | Op::Permute { .. } => true,
+        Op::Slice { .. } | Op::Pad { .. } | Op::Concatenate { .. } | Op::View { .. } | Op::Pack { .. } => true,
+        Op::Sum { .. } | Op::Max { .. } | Op::Norm | Op::MatMul { .. } | Op::Ascent => true,
+        Op::Softmax | Op::LogSoftmax | Op::SoftmaxGradient | Op::LogSoftmaxGradient => true,
+        Op::LayerNorm { .. } | Op::LayerNormInputGradient | Op::LayerNormParameterGradient => true,
+    }
+}
+
+/// A node at which the backward sweep has arrived.
+pub struct Site<'g> {
+    graph: &'g Graph,
+    op: Op,
+    inputs: Vec<Tensor<'g>>,
+    outputs: Vec<Tensor<'g>>,
+    /// Of each output, at least one of which has any.
+    cotangents: Vec<Option<Tensor<'g>>>,
+    /// Which inputs need a cotangent.
+    wants: Vec<bool>,
+}
+
+impl<'g> Site<'g> {
+    pub fn new(
+        graph: &'g Graph,
+        index: usize,
+        node: Node,
+        cotangents: Vec<Option<Tensor<'g>>>,
+        wants: Vec<bool>,
+    ) -> Self {
+        let outputs = (0..node.outputs.len()).map(|output| graph.tensor(Value { node: index, output })).collect();
+        let inputs = node.inputs.iter().map(|&input| graph.tensor(input)).collect();
+        Self { graph, op: node.op, inputs, outputs, cotangents, wants }
+    }
+
+    /// What this node adds to the cotangents of its inputs.
+    pub fn contributions(&self) -> Vec<(usize, Contribution<'g>)> {
+        let whole = |terms: Vec<(usize, Tensor<'g>)>| {
+            terms.into_iter().map(|(input, tensor)| (input, Contribution::Whole(tensor))).collect()
+        };
+        match &self.op {
+            Op::View { offset } => vec![(0, Contribution::Flat(*offset, self.cotangent()))],
+            Op::Slice { starts } => vec![(0, Contribution::Box(starts.clone(), self.cotangent()))],
+            _ => whole(self.whole_contributions()),
+        }
+    }
+
+    fn whole_contributions(&self) -> Vec<(usize, Tensor<'g>)> {
+        match &self.op {
+            Op::Unary(Unary::GeluTanhDerivative) => self.through_decomposition(),
+            Op::Unary(function) => elementwise::unary(self, *function),
+            Op::Binary(function) => elementwise::binary(self, *function),
+            Op::Select => elementwise::select(self),
+            Op::Reshape => layout::reshape(self),
+            Op::Broadcast => layout::broadcast(self),
+            Op::Permute { axes } => layout::permute(self, axes),
+            Op::Pad { starts } => layout::pad(self, starts),
+            Op::Concatenate { axis } => layout::concatenate(self, *axis),
+            Op::Pack { offsets } => layout::pack(self, offsets),
+            Op::Sum { axis } => reduce::sum(self, *axis),
+            Op::Max { axis } => reduce::max(self, *axis),
+            Op::Norm => reduce::norm(self),
+            Op::MatMul { transpose_a, transpose_b } => product::matmul(self, *transpose_a, *transpose_b),
+            Op::Softmax => rows::softmax(self, Op::SoftmaxGradient, 1.0),
+            Op::LogSoftmax => rows::softmax(self, Op::LogSoftmaxGradient, 1.0),
+            Op::MaskedSoftmax { scale, .. } => rows::softmax(self, Op::SoftmaxGradient, *scale),
+            Op::CrossEntropy { .. } => rows::cross_entropy(self),
+            Op::LayerNorm { .. } => rows::layer_norm(self),
+            Op::Attention { .. } => attention::attention(self),
+            Op::Gather => rows::gather(self),
+            Op::ScatterAdd { .. } => rows::scatter_add(self),
+            Op::Dropout { .. } => rows::dropout(self),
+            Op::Ascent => product::ascent(self),
+            Op::SignAscent => product::sign_ascent(self),
+            Op::SoftmaxGradient
+            | Op::LogSoftmaxGradient
+            | Op::LayerNormInputGradient
+            | Op::LayerNormParameterGradient
+            | Op::AttentionGradient { .. } => self.through_decomposition(),
+            Op::View { .. } | Op::Slice { .. } => Vec::new(),
+            // Nothing passes through these, so the sweep does not visit them.
+            Op::Poison
+            | Op::Input { .. }
+            | Op::State { .. }
+            | Op::Constant(_)
+            | Op::Compare(_)
+            | Op::Cast(_)
+            | Op::StopGradient
+            | Op::ArgMax { .. }
+            | Op::Uniform { .. }
+            | Op::Normal { .. }
+            | Op::Assign
+            | Op::Sgd { .. }
+            | Op::AdamW { .. }
+            | Op::Advance
+            | Op::Record => Vec::new(),
+        }
+    }
+
+    fn wants(&self, input: usize) -> bool {
+        self.wants[input]
+    }
+
+    /// The cotangent of the only output.
+    fn cotangent(&self) -> Tensor<'g> {
+        self.cotangents[0].unwrap_or_else(|| self.graph.full(self.outputs[0].shape(), 0.0))
+    }
+
+    /// `term` for an input, if it is wanted.
+    fn only(&self, input: usize, term: impl FnOnce() -> Tensor<'g>) -> Vec<(usize, Tensor<'g>)> {
+        if self.wants(input) { vec![(input, term())] } else { Vec::new() }
+    }
+
+    /// The cotangents by way of the operation's expression in simpler ones.
+    fn through_decomposition(&self) -> Vec<(usize, Tensor<'g>)> {
+        let floor = self.graph.len();
+        let Some(outputs) = decompose(self.graph, &self.op, &self.inputs) else { return Vec::new() };
+        let seeds: Vec<_> =
+            outputs.into_iter().zip(&self.cotangents).filter_map(|(output, &seed)| Some((output, seed?))).collect();
+        // A value that is two inputs gets its whole cotangent as the first of them.
+        let wanted: Vec<usize> = (0..self.inputs.len())
+            .filter(|&input| self.wants(input) && !self.inputs[..input].contains(&self.inputs[input]))
+            .collect();
+        let wrt: Vec<_> = wanted.iter().map(|&input| self.inputs[input]).collect();
+        let found = sweep(self.graph, floor, &seeds, &wrt);
+        wanted.into_iter().zip(found).filter_map(|(input, cotangent)| Some((input, cotangent?))).collect()
+    }
+}
