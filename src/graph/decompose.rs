@@ -5,7 +5,7 @@ use fourfold_shaders::Element;
 use fourfold_shaders::elementwise::{Compare, Unary};
 
 use super::rules::algebra::clamp;
-use super::{Graph, Op, Tensor};
+use super::{Graph, Op, Shape, Tensor};
 
 /// The outputs of `op` from `inputs` in operations that are simpler, if not yet primitive; `None` if it is primitive.
 pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
@@ -22,7 +22,8 @@ pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) ->
         (Op::SoftmaxGradient, &[y, dy]) => vec![y * (dy - row_sum(y * dy))],
         (Op::LogSoftmaxGradient, &[y, dy]) => vec![dy - y.exp() * row_sum(dy)],
         (Op::MaskedSoftmax { scale, causal }, &[scores, ref keys @ ..]) => {
-            vec![masked(scores, *scale, *causal, keys.first().copied()).softmax()]
+            let allowed = allowed(&scores.shape(), *causal, keys, graph);
+            vec![masked_softmax(hide(scores * *scale, allowed), allowed).0]
         }
         (Op::CrossEntropy { smoothing }, &[logits, labels]) => cross_entropy(logits, labels, *smoothing),
         (Op::LayerNorm { epsilon }, &[x, scale, shift]) => layer_norm(x, scale, shift, *epsilon),
@@ -36,12 +37,14 @@ pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) ->
             vec![(dy * normal).sum(0), dy.sum(0)]
         }
         (Op::Attention { scale, causal }, &[q, k, v, ref keys @ ..]) => {
-            let scores = masked(q.matmul_transposed(k, false, true), *scale, *causal, keys.first().copied());
-            let (weights, total, largest) = exponentials(scores);
-            vec![(weights / total).matmul(v), (largest + total.log()).reshape(&q.shape()[..3])]
+            let scores = q.matmul_transposed(k, false, true) * *scale;
+            let allowed = allowed(&scores.shape(), *causal, keys, graph);
+            let (weights, log_sum) = masked_softmax(hide(scores, allowed), allowed);
+            vec![weights.matmul(v), log_sum.reshape(&q.shape()[..3])]
         }
         (Op::AttentionGradient { scale, causal }, &[q, k, v, output, log_sum, doutput, ref keys @ ..]) => {
-            let scores = masked(q.matmul_transposed(k, false, true), *scale, *causal, keys.first().copied());
+            let scores = q.matmul_transposed(k, false, true) * *scale;
+            let scores = hide(scores, allowed(&scores.shape(), *causal, keys, graph));
             let column = [&log_sum.shape()[..], &[1]].concat();
             let weights = (scores - log_sum.reshape(column)).exp();
             let dweights = doutput.matmul_transposed(v, false, true);
@@ -52,12 +55,18 @@ pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) ->
                 weights.matmul_transposed(doutput, true, false),
             ]
         }
-        (Op::Ascent, &[weights, gradient, norm, rho]) => {
+        (Op::Ascent { adaptive, eta }, &[weights, gradient, norm, rho]) => {
             let moves = norm.compare(Compare::Ge, graph.constant(f32::MIN_POSITIVE));
-            let divisor = moves.select(norm, graph.constant(1.0));
-            vec![weights + gradient * (rho * moves / divisor)]
+            let factor = rho * moves / moves.select(norm, graph.constant(1.0));
+            let twice = scaled(weights, scaled(weights, gradient, *adaptive, *eta), *adaptive, *eta);
+            vec![weights + twice * factor]
         }
-        (Op::SignAscent, &[weights, gradient, rho]) => vec![weights + gradient.sign() * rho],
+        (Op::SignAscent { adaptive, eta }, &[weights, gradient, rho]) => {
+            vec![weights + scaled(weights, gradient.sign(), *adaptive, *eta) * rho]
+        }
+        (Op::ScaledGradient { adaptive, eta }, &[weights, gradient]) => {
+            vec![scaled(weights, gradient, *adaptive, *eta)]
+        }
         _ => return None,
     })
 }
@@ -105,19 +114,49 @@ fn positions(graph: &Graph, length: usize) -> Tensor<'_> {
     positions.narrow(0, 0, length)
 }
 
-/// `scale * scores`, and a large negative number where query `i` must not see key `j`.
-fn masked<'g>(scores: Tensor<'g>, scale: f32, causal: bool, keys: Option<Tensor<'g>>) -> Tensor<'g> {
-    let (graph, shape) = (scores.graph(), scores.shape());
-    let hidden = graph.constant(-1e9);
-    let mut scores = scores * scale;
-    if causal {
-        let (queries, keys) = (positions(graph, shape[2]).reshape([shape[2], 1]), positions(graph, shape[3]));
-        scores = queries.compare(Compare::Ge, keys).select(scores, hidden);
+/// 1 where query `i` may see key `j`, 0 elsewhere, in a shape that broadcasts to that of the scores `(batch, heads,
+/// queries, keys)`; `None` where every query sees every key.
+fn allowed<'g>(scores: &Shape, causal: bool, keys: &[Tensor<'g>], graph: &'g Graph) -> Option<Tensor<'g>> {
+    let (queries, length) = (scores[2], scores[3]);
+    let triangle =
+        causal.then(|| positions(graph, queries).reshape([queries, 1]).compare(Compare::Ge, positions(graph, length)));
+    let zero = graph.constant(0.0);
+    let keys = keys.first().map(|keys| keys.compare(Compare::Ne, zero).reshape([scores[0], 1, 1, length]));
+    triangle.into_iter().chain(keys).reduce(|a, b| a * b)
+}
+
+/// The scores, and a large negative number where they are not allowed.
+fn hide<'g>(scores: Tensor<'g>, allowed: Option<Tensor<'g>>) -> Tensor<'g> {
+    allowed.map_or(scores, |allowed| allowed.select(scores, scores.graph().constant(-1e9)))
+}
+
+/// The softmax of hidden scores and its log-sum-exp (with a last axis of length 1); both are 0 in a row in which
+/// nothing is allowed.
+fn masked_softmax<'g>(scores: Tensor<'g>, allowed: Option<Tensor<'g>>) -> (Tensor<'g>, Tensor<'g>) {
+    let (weights, total, largest) = exponentials(scores);
+    let Some(allowed) = allowed else {
+        return (weights / total, largest + total.log());
+    };
+    // A row in which nothing is allowed has equal exponentials of hidden scores.
+    let weights = weights * allowed;
+    let total = row_sum(weights);
+    let any = total.unary(Unary::Step);
+    let divisor = any.select(total, scores.graph().constant(1.0));
+    (weights / divisor, (largest + divisor.log()) * any)
+}
+
+/// `T values` with `T = |w| + eta` in the first `adaptive` elements and 1 in the others.
+fn scaled<'g>(weights: Tensor<'g>, values: Tensor<'g>, adaptive: usize, eta: f32) -> Tensor<'g> {
+    let length = weights.elements();
+    let adaptive = adaptive.min(length);
+    if adaptive == 0 {
+        return values;
     }
-    if let Some(keys) = keys {
-        scores = keys.reshape([shape[0], 1, 1, shape[3]]).select(scores, hidden);
+    let head = values.narrow(0, 0, adaptive) * (weights.narrow(0, 0, adaptive).abs() + eta);
+    if adaptive == length {
+        return head;
     }
-    scores
+    weights.graph().concatenate(&[head, values.narrow(0, adaptive, length - adaptive)], 0)
 }
 
 fn cross_entropy<'g>(logits: Tensor<'g>, labels: Tensor<'g>, smoothing: f32) -> Vec<Tensor<'g>> {

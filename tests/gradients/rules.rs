@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use fourfold::graph::{AttentionMask, Graph, Op, Tensor, TensorType, gradients};
+use fourfold::graph::{Adaptive, AttentionMask, Graph, Op, Tensor, TensorType, gradients};
 use fourfold::shaders::elementwise::{Binary, Unary};
 
 use super::finite_differences::{Case, bend, compare};
@@ -136,12 +136,23 @@ fn products() -> Vec<Case> {
     ];
     cases.extend([
         Case::new("linear", &[&[2, 2, 3], &[4, 3], &[4]], |_, x| bent(x[0]).linear(bent(x[1]), bent(x[2]))),
-        Case::new("ascent", &[&[5], &[5], &[], &[]], |_, x| bent(x[0]).ascent(bent(x[1]), positive(x[2]), bent(x[3]))),
+        Case::new("ascent", &[&[5], &[5], &[], &[]], |_, x| {
+            bent(x[0]).ascent(bent(x[1]), positive(x[2]), bent(x[3]), Adaptive::default())
+        }),
         Case::new("ascent along its own norm", &[&[5], &[5]], |graph, x| {
             let gradient = bent(x[1]);
-            bent(x[0]).ascent(gradient, gradient.norm(), graph.constant(0.1))
+            bent(x[0]).ascent(gradient, gradient.norm(), graph.constant(0.1), Adaptive::default())
         }),
-        Case::new("sign ascent", &[&[5], &[5], &[]], |_, x| bent(x[0]).sign_ascent(bent(x[1]), bent(x[2]))),
+        Case::new("sign ascent", &[&[5], &[5], &[]], |_, x| {
+            bent(x[0]).sign_ascent(bent(x[1]), bent(x[2]), Adaptive::default())
+        }),
+        Case::new("adaptive ascent along its own norm", &[&[5], &[5], &[]], |_, x| {
+            let (weights, gradient, some) = (bent(x[0]), bent(x[1]), Adaptive { count: 3, eta: 0.1 });
+            weights.ascent(gradient, weights.scaled_gradient(gradient, some).norm(), bent(x[2]), some)
+        }),
+        Case::new("adaptive sign ascent", &[&[5], &[5], &[]], |_, x| {
+            bent(x[0]).sign_ascent(bent(x[1]), bent(x[2]), Adaptive { count: 5, eta: 0.1 })
+        }),
     ]);
     cases
 }
@@ -166,12 +177,14 @@ fn rows() -> Vec<Case> {
         }),
         given(Case::new("gather", &[&[4, 3]], |_, x| bent(x[0]).gather(x[1])), indices()),
         given(Case::new("scatter-add", &[&[5, 3]], |_, x| bent(x[0]).scatter_add(x[1], 4)), indices()),
+        Case::new("dropout", &[&[3, 4]], |_, x| bent(x[0]).dropout(x[1], 3, 0.4))
+            .with(TensorType::u32([2]), vec![7.0, 4_000_000_000.0]),
     ]
 }
 
 fn attention() -> Vec<Case> {
-    // One batch hides its second key, the other its third.
-    let mask = || (TensorType::f32([2, 3]), vec![1.0, 0.0, 1.0, 1.0, 1.0, 0.0]);
+    // One batch hides its second key, the other its first: under a causal mask its first query sees nothing.
+    let mask = || (TensorType::f32([2, 3]), vec![1.0, 0.0, 1.0, 0.0, 1.0, 1.0]);
     let given = |case: Case, (kind, values)| case.with(kind, values);
     let heads: &[&[usize]] = &[&[2, 2, 3, 2], &[2, 2, 3, 2], &[2, 2, 3, 2]];
     vec![
@@ -263,14 +276,25 @@ fn rule(op: &Op) -> Option<String> {
         Op::LayerNormInputGradient | Op::LayerNormParameterGradient => Some(op.name().into()),
         Op::Attention { .. } | Op::AttentionGradient { .. } => Some(op.name().into()),
         Op::Gather | Op::ScatterAdd { .. } | Op::Dropout { .. } => Some(op.name().into()),
-        Op::Ascent | Op::SignAscent => Some(op.name().into()),
+        Op::Ascent { .. } | Op::SignAscent { .. } | Op::ScaledGradient { .. } => Some(op.name().into()),
     }
 }
 
 #[test]
 fn the_rule_of_every_operation_is_compared_with_differences() {
     let layout = ["select", "reshape", "broadcast", "permute", "slice", "pad", "concatenate", "view", "pack"];
-    let others = ["sum", "maximum along an axis", "norm", "matmul", "gather", "scatter_add", "ascent", "sign_ascent"];
+    let others = [
+        "sum",
+        "maximum along an axis",
+        "norm",
+        "matmul",
+        "gather",
+        "scatter_add",
+        "dropout",
+        "scaled_gradient",
+        "ascent",
+        "sign_ascent",
+    ];
     let rows = ["softmax", "log_softmax", "masked_softmax", "cross_entropy", "layer_norm", "attention"];
     let fused = ["softmax_gradient", "log_softmax_gradient", "attention_gradient"];
     let norms = ["layer_norm_input_gradient", "layer_norm_parameter_gradient"];

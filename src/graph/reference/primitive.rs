@@ -1,6 +1,6 @@
 //! The primitive operations on f64 slices, as plainly as possible.
 
-use fourfold_shaders::Element;
+use fourfold_shaders::{Element, Target, dropout, threefry};
 
 use crate::graph::{Node, Op, Shape, TensorType};
 
@@ -82,8 +82,36 @@ pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<
             }
             table
         }
+        Op::Uniform { stream } => {
+            let seed = seed(inputs[0]);
+            elements(shape).map(|element| threefry::uniform_of(threefry::word(seed, *stream, element)).into()).collect()
+        }
+        Op::Normal { stream } => {
+            let mut deviates = vec![0.0; shape.elements()];
+            let uniform = threefry::Uniform { count: shape.elements() as u32, stream: *stream };
+            threefry::normal(&uniform, &seed(inputs[0]), &mut deviates);
+            deviates.into_iter().map(f64::from).collect()
+        }
+        Op::Dropout { stream, rate } => {
+            let problem = dropout::Problem { count: shape.elements(), probability: *rate, stream: *stream };
+            let mask: dropout::Uniform = problem.call(&Target::default()).uniform();
+            let seed = seed(inputs[1]);
+            let kept = |element| threefry::word(seed, *stream, element) >= mask.threshold;
+            let scale = f64::from(mask.scale);
+            elements(shape).zip(inputs[0]).map(|(e, x)| if kept(e) { x * scale } else { 0.0 }).collect()
+        }
         _ => return None,
     })
+}
+
+/// The two words of a seed.
+fn seed(words: &[f64]) -> [u32; 2] {
+    [words[0] as u32, words[1] as u32]
+}
+
+/// The numbers of the elements.
+fn elements(shape: &Shape) -> impl Iterator<Item = u32> {
+    0..shape.elements() as u32
 }
 
 /// Where the elements of `shape`, in row-major order, lie in a layout of these strides.

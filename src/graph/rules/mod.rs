@@ -28,10 +28,11 @@ pub fn passes(op: &Op, input: usize) -> bool {
         Op::Gather | Op::ScatterAdd { .. } | Op::Dropout { .. } => input == 0,
         Op::Attention { .. } => input < 3,
         Op::AttentionGradient { .. } => input < 6,
-        Op::SignAscent => input != 1,
+        Op::SignAscent { .. } => input != 1,
+        Op::Ascent { .. } | Op::ScaledGradient { .. } => true,
         Op::Unary(_) | Op::Binary(_) | Op::Reshape | Op::Broadcast | Op::Permute { .. } => true,
         Op::Slice { .. } | Op::Pad { .. } | Op::Concatenate { .. } | Op::View { .. } | Op::Pack { .. } => true,
-        Op::Sum { .. } | Op::Max { .. } | Op::Norm | Op::MatMul { .. } | Op::Ascent => true,
+        Op::Sum { .. } | Op::Max { .. } | Op::Norm | Op::MatMul { .. } => true,
         Op::Softmax | Op::LogSoftmax | Op::SoftmaxGradient | Op::LogSoftmaxGradient => true,
         Op::LayerNorm { .. } | Op::LayerNormInputGradient | Op::LayerNormParameterGradient => true,
     }
@@ -99,8 +100,9 @@ impl<'g> Site<'g> {
             Op::Gather => rows::gather(self),
             Op::ScatterAdd { .. } => rows::scatter_add(self),
             Op::Dropout { .. } => rows::dropout(self),
-            Op::Ascent => product::ascent(self),
-            Op::SignAscent => product::sign_ascent(self),
+            Op::Ascent { adaptive: 0, .. } => product::ascent(self),
+            Op::SignAscent { adaptive: 0, .. } => product::sign_ascent(self),
+            Op::Ascent { .. } | Op::SignAscent { .. } | Op::ScaledGradient { .. } => self.through_decomposition(),
             Op::SoftmaxGradient
             | Op::LogSoftmaxGradient
             | Op::LayerNormInputGradient
