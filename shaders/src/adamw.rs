@@ -151,8 +151,8 @@ fn twin(call: &Call, operands: &mut [Operand<'_>]) {
 }
 
 /// The moments are sums of three or four operations, each rounded to either neighbour (two units of 2^-24), of terms
-/// that may cancel: the sum of their magnitudes counts. The update has three divisions (2.5 ulp), a root (4.5 ulp), two
-/// bias corrections (an exponential at or below exp(-0.5), or a series of eight terms) and five roundings more: 50
+/// that may cancel: the sum of their magnitudes counts. The update has three divisions (2.5 ulp), two roots (4.5 ulp),
+/// two bias corrections (an exponential at or below exp(-0.5), or a series of eight terms) and five roundings more: 60
 /// units of 2^-24 cover them. Subnormal terms may be flushed: the update enlarges the loss in the first moment by 1 /
 /// epsilon at most, that in the second is nothing beside epsilon.
 fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
@@ -174,7 +174,7 @@ fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
         let v = f64::from(uniform.beta2) * v + f64::from(uniform.complement2) * g * g;
         let update = (m / bias1) / ((v / bias2).sqrt() + f64::from(uniform.epsilon));
         let units = match binding {
-            0 => 4.0 * w + rate * (8.0 * uniform.decay(element) * w + 50.0 * update),
+            0 => 4.0 * w + rate * (8.0 * uniform.decay(element) * w + 60.0 * update),
             1 => 8.0 * m,
             _ => 8.0 * v,
         };

@@ -65,7 +65,8 @@ fn moved(first: u32, w: vec4<f32>, m: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
     let t = f32(max(step[0], 1u));
     let bias1 = one_minus_exp(t * size.log_beta1);
     let bias2 = one_minus_exp(t * size.log_beta2);
-    let update = (m / bias1) / (sqrt(v / bias2) + size.epsilon);
+    // v / bias2 could overflow where this cannot.
+    let update = (m / bias1) / (sqrt(v) / sqrt(bias2) + size.epsilon);
     let element = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
     let decay = select(vec4<f32>(0.0), size.weight_decay * w, element < vec4<u32>(size.decayed));
     return w - rate[0] * (decay + update);

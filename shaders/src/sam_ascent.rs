@@ -1,6 +1,7 @@
 //! The ascent step of sharpness-aware minimisation (Foret, Kleiner, Mobahi, Neyshabur, "Sharpness-aware minimization
 //! for efficiently improving generalization", ICLR 2021, equation 2) and its scale-invariant form (Kwon, Kim, Park,
-//! Choi, "ASAM: adaptive sharpness-aware minimization for scale-invariant learning of deep neural networks", ICML 2021).
+//! Choi, "ASAM: adaptive sharpness-aware minimization for scale-invariant learning of deep neural networks", ICML
+//! 2021).
 //!
 //! With `T = |weights| + eta` in the first `adaptive` elements and `T = 1` in the others:
 //!
@@ -203,12 +204,12 @@ fn scaled_twin(call: &Call, operands: &mut [Operand<'_>]) {
     scaled_gradient(&call.uniform(), weights.f32(), gradient.f32(), scaled.f32());
 }
 
-/// With rho = 0 or a norm of 0 the weights themselves. Otherwise a step of one sum, three products (1 ulp each) and a division (2.5
-/// ulp), then the sum with the weight, with which the step may cancel. Subnormal parts may be flushed before they are
-/// scaled up.
+/// With rho = 0 or a norm of 0 the weights themselves. Otherwise a step of one sum, three products (1 ulp each) and a
+/// division (2.5 ulp), then the sum with the weight, with which the step may cancel, rounded here and in the twin.
+/// Subnormal parts may be flushed before they are scaled up.
 fn ascent_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let uniform: Uniform = call.uniform();
-    let [weights, gradient, norm @ .., rho, _] = operands else { unreachable!("an ascent has four operands or more") };
+    let [weights, gradient, norm @ .., rho, _] = operands else { unreachable!("an ascent has four or five operands") };
     let rho = f64::from(rho.f32()[0].abs());
     let norm = norm.first().map(|norm| norm.f32()[0]);
     if rho == 0.0 || norm.is_some_and(|norm| norm < f32::MIN_POSITIVE) {
@@ -217,7 +218,7 @@ fn ascent_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let bounds = weights.f32().iter().zip(gradient.f32()).enumerate().map(|(element, (&w, &g))| {
         let t = uniform.scale(element, w);
         let direction = norm.map_or(1.0, |norm| (t * f64::from(g) / f64::from(norm)).abs());
-        let rounded = 2.0 * f64::from(w.abs()) + 13.0 * rho * t * direction;
+        let rounded = 3.0 * f64::from(w.abs()) + 16.0 * rho * t * direction;
         // What is lost of |w| + eta, of the scaled gradient before it is divided by the norm, and of the quotient.
         let lost = norm.map_or(1.0, |norm| 2.0 * direction + 1.0 + t / f64::from(norm));
         Tolerance::EPSILON * rounded + f64::from(f32::MIN_POSITIVE) * (2.0 + rho * t * lost + rho * direction)
@@ -225,12 +226,13 @@ fn ascent_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     Tolerance::PerElement(bounds.collect())
 }
 
-/// One sum and one product; a subnormal weight or gradient may be flushed before it is multiplied.
+/// One sum and one product, and the rounding of the twin; a subnormal weight or gradient may be flushed before it is
+/// multiplied.
 fn scaled_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let uniform: Uniform = call.uniform();
     let bounds = operands[0].f32().iter().zip(operands[1].f32()).enumerate().map(|(element, (&w, &g))| {
         let (t, g) = (uniform.scale(element, w), f64::from(g.abs()));
-        4.0 * Tolerance::EPSILON * t * g + f64::from(f32::MIN_POSITIVE) * (t + g)
+        5.0 * Tolerance::EPSILON * t * g + f64::from(f32::MIN_POSITIVE) * (t + g)
     });
     Tolerance::PerElement(bounds.collect())
 }
