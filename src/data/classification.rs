@@ -1,7 +1,7 @@
 //! Labelled images.
 
 use super::Error;
-use super::random::{LABEL_NOISE, Random, SPLIT};
+use super::random::{LABEL_NOISE, SPLIT, stream};
 
 /// Images with one label each, in memory.
 ///
@@ -130,7 +130,7 @@ impl Dataset {
     /// # Errors
     /// If either set would be empty.
     pub fn split(&self, test_fraction: f64, seed: u64) -> Result<Split, Error> {
-        let mut random = Random::new(seed, SPLIT);
+        let mut random = stream(seed, SPLIT);
         let (mut training, mut test) = (Vec::new(), Vec::new());
         for class in 0..self.classes as u32 {
             let mut rows: Vec<u32> = (0..self.len() as u32).filter(|&row| self.labels[row as usize] == class).collect();
@@ -157,7 +157,7 @@ impl Dataset {
         if self.classes < 2 {
             return Vec::new();
         }
-        let mut random = Random::new(seed, LABEL_NOISE);
+        let mut random = stream(seed, LABEL_NOISE);
         let mut rows: Vec<u32> = (0..self.len() as u32).collect();
         random.shuffle(&mut rows);
         rows.truncate((fraction.clamp(0.0, 1.0) * self.len() as f64).round() as usize);

@@ -19,5 +19,5 @@ pub use checkpoint::Checkpoint;
 pub use classification::{Dataset, Split};
 pub use digits::digits;
 pub use error::Error;
-pub use random::{Random, permutation};
+pub use random::permutation;
 pub use standardisation::Standardisation;

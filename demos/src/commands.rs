@@ -1,0 +1,16 @@
+//! The commands, one a file.
+
+pub mod adapters;
+pub mod verify;
+
+use crate::Failure;
+use crate::arguments::{Arguments, Command};
+
+/// Does what the command line asks for.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let common = &arguments.common;
+    match &arguments.command {
+        Command::Adapters(arguments) => adapters::run(common, arguments),
+        Command::Verify(arguments) => verify::run(common, arguments),
+    }
+}

@@ -1,0 +1,52 @@
+//! Why a command ended, and the exit code that tells a script so.
+
+use std::fmt;
+
+/// A sentence for the user and whose fault it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The input is wrong: a flag, a value, a file, a folder. Exit code 2.
+    Input(String),
+    /// The run itself failed, or found what it was made to find (a kernel that computes wrong numbers). Exit code 1.
+    Run(String),
+}
+
+impl Failure {
+    pub fn input(message: impl fmt::Display) -> Self {
+        Failure::Input(message.to_string())
+    }
+
+    pub fn run(message: impl fmt::Display) -> Self {
+        Failure::Run(message.to_string())
+    }
+
+    pub fn code(&self) -> u8 {
+        match self {
+            Failure::Run(_) => 1,
+            Failure::Input(_) => 2,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Input(message) | Failure::Run(message) => formatter.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What is wrong with a file is wrong input, and so is a folder that cannot be written.
+impl From<fourfold::data::Error> for Failure {
+    fn from(error: fourfold::data::Error) -> Self {
+        Failure::input(error)
+    }
+}
+
+impl From<fourfold::Error> for Failure {
+    fn from(error: fourfold::Error) -> Self {
+        Failure::run(error)
+    }
+}

@@ -1,0 +1,12 @@
+//! The parts of the `fourfold` command: its arguments, what a run leaves behind, and what a user sees meanwhile.
+
+pub mod arguments;
+pub mod commands;
+pub mod failure;
+pub mod plot;
+pub mod progress;
+pub mod run_folder;
+pub mod statistics;
+pub mod table;
+
+pub use failure::Failure;

@@ -1,0 +1,325 @@
+//! Plots as PNG images, drawn without any font or display of the system.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::register_font;
+
+use crate::Failure;
+
+/// Lines over a common axis.
+#[derive(Debug, Clone, Default)]
+pub struct LinePlot {
+    pub title: String,
+    pub x: Axis,
+    pub y: Axis,
+    pub lines: Vec<Line>,
+}
+
+/// An axis and its scale.
+#[derive(Debug, Clone, Default)]
+pub struct Axis {
+    pub label: String,
+    /// Logarithmic: values of 0 and below are left out.
+    pub logarithmic: bool,
+    /// The least range shown; the data widen it.
+    pub range: Option<Range<f64>>,
+}
+
+/// One line of a plot.
+#[derive(Debug, Clone, Default)]
+pub struct Line {
+    pub name: String,
+    /// `(x, y)` in ascending x. Points that are not finite are left out.
+    pub points: Vec<(f64, f64)>,
+    /// Half the height of the band around each point, e.g. of an interval; empty for none.
+    pub band: Vec<f64>,
+}
+
+/// Horizontal bars, longest first if the caller sorts them.
+#[derive(Debug, Clone, Default)]
+pub struct BarPlot {
+    pub title: String,
+    /// What the length of a bar means.
+    pub label: String,
+    pub bars: Vec<(String, f64)>,
+}
+
+/// Colours that people with any kind of colour vision tell apart (Okabe and Ito 2008).
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(60, 60, 60),
+];
+
+const FONT: &str = "sans-serif";
+
+type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+impl LinePlot {
+    /// The plot as the bytes of a PNG file of the given size in pixels.
+    pub fn png(&self, width: u32, height: u32) -> Result<Vec<u8>, Failure> {
+        png(width, height, |area| self.draw(area))
+    }
+
+    fn draw(&self, area: &Area<'_>) -> Drawn {
+        // The chart's own types differ with the kinds of its axes; logarithms as plain numbers keep one type.
+        let points = |line: &Line| -> Vec<(f64, f64)> {
+            line.points.iter().map(|&(x, y)| (self.x.place(x), self.y.place(y))).collect()
+        };
+        let finite = |point: &(f64, f64)| point.0.is_finite() && point.1.is_finite();
+        let edges: Vec<(f64, f64)> =
+            self.lines.iter().flat_map(|line| line.edges(&self.x, &self.y)).filter(finite).collect();
+        let x_range = self.x.extent(edges.iter().map(|point| point.0), 0.0);
+        let y_range = self.y.extent(edges.iter().map(|point| point.1), 0.05);
+
+        let mut chart = ChartBuilder::on(area)
+            .caption(&self.title, (FONT, 24))
+            .margin(16)
+            .x_label_area_size(48)
+            .y_label_area_size(72)
+            .build_cartesian_2d(x_range, y_range)?;
+        chart
+            .configure_mesh()
+            .x_desc(&self.x.label)
+            .y_desc(&self.y.label)
+            .x_label_formatter(&|place| self.x.name(*place))
+            .y_label_formatter(&|place| self.y.name(*place))
+            .label_style((FONT, 15))
+            .axis_desc_style((FONT, 17))
+            .light_line_style(WHITE)
+            .bold_line_style(BLACK.mix(0.12))
+            .draw()?;
+        for (index, line) in self.lines.iter().enumerate() {
+            let colour = COLOURS[index % COLOURS.len()];
+            if !line.band.is_empty() {
+                let outline: Vec<_> = line.edges(&self.x, &self.y).filter(finite).collect();
+                chart.draw_series([Polygon::new(outline, colour.mix(0.18))])?;
+            }
+            let kept = points(line).into_iter().filter(finite);
+            chart
+                .draw_series(LineSeries::new(kept, colour.stroke_width(2)))?
+                .label(&line.name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], colour.stroke_width(3)));
+        }
+        if self.lines.iter().any(|line| !line.name.is_empty()) {
+            chart
+                .configure_series_labels()
+                .label_font((FONT, 16))
+                .background_style(WHITE.mix(0.85))
+                .border_style(BLACK.mix(0.2))
+                .legend_area_size(32)
+                .margin(8)
+                .draw()?;
+        }
+        Ok(())
+    }
+}
+
+impl Line {
+    /// The outline of the line with its band: along the upper edge and back along the lower, in places on the axes.
+    fn edges<'a>(&'a self, x: &'a Axis, y: &'a Axis) -> impl Iterator<Item = (f64, f64)> + 'a {
+        let half = |index: usize| self.band.get(index).copied().unwrap_or(0.0);
+        let edge = move |index: usize, sign: f64| {
+            let point = self.points[index];
+            (x.place(point.0), y.place(point.1 + sign * half(index)))
+        };
+        let indices = 0..self.points.len();
+        indices.clone().map(move |index| edge(index, 1.0)).chain(indices.rev().map(move |index| edge(index, -1.0)))
+    }
+}
+
+impl Axis {
+    /// An axis that begins and ends with the data.
+    pub fn new(label: &str) -> Self {
+        Self { label: label.to_owned(), ..Self::default() }
+    }
+
+    fn place(&self, value: f64) -> f64 {
+        match self.logarithmic {
+            true if value <= 0.0 => f64::NAN,
+            true => value.log10(),
+            false => value,
+        }
+    }
+
+    fn name(&self, place: f64) -> String {
+        let value = if self.logarithmic { 10f64.powf(place) } else { place };
+        match value.abs() {
+            0.0 => "0".to_owned(),
+            size if !(1e-3..1e5).contains(&size) => format!("{value:.0e}"),
+            // As many digits as tell neighbouring marks apart, without zeros at the end.
+            _ => format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').to_owned(),
+        }
+    }
+
+    /// The range of places that holds the values and the least range, widened by `margin` of its length.
+    fn extent(&self, places: impl Iterator<Item = f64>, margin: f64) -> Range<f64> {
+        let least = self.range.iter().flat_map(|range| [self.place(range.start), self.place(range.end)]);
+        let places: Vec<f64> = places.chain(least).filter(|place| place.is_finite()).collect();
+        let low = places.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = places.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if low > high {
+            return 0.0..1.0;
+        }
+        let length = if high > low { (high - low) * margin } else { low.abs().max(1.0) * 0.5 };
+        low - length..high + length
+    }
+}
+
+impl BarPlot {
+    /// The plot as the bytes of a PNG file of the given width in pixels; the height follows from the bars.
+    pub fn png(&self, width: u32) -> Result<Vec<u8>, Failure> {
+        png(width, 110 + 28 * self.bars.len().max(1) as u32, |area| self.draw(area))
+    }
+
+    fn draw(&self, area: &Area<'_>) -> Drawn {
+        let longest = self.bars.iter().map(|bar| bar.1).filter(|length| length.is_finite()).fold(0.0, f64::max);
+        let count = self.bars.len().max(1) as f64;
+        let name = |place: &f64| {
+            let row = self.bars.len() as f64 - place;
+            self.bars.get(row.floor() as usize).map_or(String::new(), |bar| bar.0.clone())
+        };
+        let mut chart = ChartBuilder::on(area)
+            .caption(&self.title, (FONT, 24))
+            .margin(16)
+            .margin_right(32)
+            .x_label_area_size(48)
+            .y_label_area_size(260)
+            .build_cartesian_2d(0.0..(if longest > 0.0 { longest * 1.1 } else { 1.0 }), 0.0..count)?;
+        chart
+            .configure_mesh()
+            .disable_y_mesh()
+            .disable_y_axis()
+            .y_labels(0)
+            .x_desc(&self.label)
+            .label_style((FONT, 15))
+            .axis_desc_style((FONT, 17))
+            .light_line_style(WHITE)
+            .bold_line_style(BLACK.mix(0.12))
+            .draw()?;
+        let rows: Vec<(f64, f64)> =
+            (0..self.bars.len()).map(|row| count - row as f64).zip(self.bars.iter().map(|bar| bar.1)).collect();
+        chart.draw_series(
+            rows.iter()
+                .filter(|(_, length)| length.is_finite())
+                .map(|&(top, length)| Rectangle::new([(0.0, top - 0.15), (length, top - 0.85)], COLOURS[0].filled())),
+        )?;
+        // Names of rows stand beside their bars; the axis' own marks would fall between them.
+        let left = chart.plotting_area().map_coordinate(&(0.0, 0.0)).0;
+        let style = TextStyle::from((FONT, 15).into_font()).pos(plotters::style::text_anchor::Pos::new(
+            plotters::style::text_anchor::HPos::Right,
+            plotters::style::text_anchor::VPos::Center,
+        ));
+        for (top, _) in &rows {
+            let centre = chart.plotting_area().map_coordinate(&(0.0, top - 0.5)).1;
+            area.draw_text(&name(&(top - 0.5)), &style, (left - 8, centre))?;
+        }
+        Ok(())
+    }
+}
+
+/// Draws on a white bitmap and encodes it.
+fn png(width: u32, height: u32, draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<Vec<u8>, Failure> {
+    static FONTS: OnceLock<bool> = OnceLock::new();
+    let registered =
+        *FONTS.get_or_init(|| register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).is_ok());
+    debug_assert!(registered, "the embedded font is a font");
+
+    let failed = |error: &dyn std::fmt::Display| Failure::run(format!("a plot could not be drawn: {error}"));
+    let mut pixels = vec![255; width as usize * height as usize * 3];
+    {
+        let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+        area.fill(&WHITE).map_err(|error| failed(&error))?;
+        draw(&area).map_err(|error| failed(&error))?;
+        area.present().map_err(|error| failed(&error))?;
+    }
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
+    written.map_err(|error| failed(&error))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(bytes: &[u8]) -> (u32, u32, Vec<u8>) {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        (info.width, info.height, pixels)
+    }
+
+    fn pixels_of(bytes: &[u8], colour: RGBColor) -> usize {
+        let near = |pixel: &&[u8]| pixel[0] == colour.0 && pixel[1] == colour.1 && pixel[2] == colour.2;
+        decoded(bytes).2.chunks_exact(3).filter(near).count()
+    }
+
+    fn plot(lines: Vec<Line>) -> LinePlot {
+        LinePlot { title: "Accuracy".into(), x: Axis::new("epoch"), y: Axis::new("accuracy / %"), lines }
+    }
+
+    fn line(points: &[(f64, f64)]) -> Line {
+        Line { name: "SAM".into(), points: points.to_vec(), band: Vec::new() }
+    }
+
+    #[test]
+    fn a_plot_is_a_png_of_the_size_asked_for_with_its_line_and_text_in_it() {
+        let bytes = plot(vec![line(&[(0.0, 1.0), (10.0, 3.0)])]).png(640, 400).unwrap();
+        let (width, height, pixels) = decoded(&bytes);
+        assert_eq!((width, height), (640, 400));
+        assert!(pixels_of(&bytes, COLOURS[0]) > 500);
+        // The caption, in the topmost 40 rows: without a font they would stay white.
+        assert!(pixels[..640 * 3 * 40].iter().any(|&value| value < 100));
+    }
+
+    #[test]
+    fn points_that_are_not_finite_are_left_out() {
+        let bytes = plot(vec![line(&[(0.0, 1.0), (1.0, f64::NAN), (2.0, f64::INFINITY), (3.0, 2.0)])]).png(300, 200);
+        assert!(pixels_of(&bytes.unwrap(), COLOURS[0]) > 100);
+    }
+
+    #[test]
+    fn a_plot_of_nothing_and_one_of_a_single_value_can_be_drawn() {
+        plot(vec![]).png(300, 200).unwrap();
+        plot(vec![line(&[(1.0, 0.0)])]).png(300, 200).unwrap();
+        BarPlot::default().png(500).unwrap();
+    }
+
+    #[test]
+    fn a_band_surrounds_its_line() {
+        let with = Line { band: vec![0.5, 0.5], ..line(&[(0.0, 1.0), (1.0, 2.0)]) };
+        let x = Axis::new("x");
+        let y = Axis::new("y");
+        let edges: Vec<_> = with.edges(&x, &y).collect();
+        assert_eq!(edges, [(0.0, 1.5), (1.0, 2.5), (1.0, 1.5), (0.0, 0.5)]);
+    }
+
+    #[test]
+    fn a_logarithmic_axis_leaves_out_zero_and_names_its_marks_by_value() {
+        let axis = Axis { logarithmic: true, ..Axis::default() };
+        assert!(axis.place(0.0).is_nan());
+        assert_eq!(axis.place(1000.0), 3.0);
+        assert_eq!(axis.name(2.0), "100");
+        assert_eq!(axis.name(-5.0), "1e-5");
+    }
+
+    #[test]
+    fn bars_are_as_long_as_their_values() {
+        let bars = |value| BarPlot { bars: vec![("a".into(), 1.0), ("b".into(), value)], ..BarPlot::default() };
+        let short = pixels_of(&bars(0.25).png(600).unwrap(), COLOURS[0]);
+        let long = pixels_of(&bars(1.0).png(600).unwrap(), COLOURS[0]);
+        assert!((short as f64 / long as f64 - 0.625).abs() < 0.02, "{short} {long}");
+    }
+}

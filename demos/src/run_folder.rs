@@ -1,0 +1,215 @@
+//! The folder that a run leaves behind: its configuration, metrics, checkpoint and plots.
+//!
+//! The folder is made and its `config.json` written before the work begins, so that a place without rights is found
+//! out at once and not after a training. Commands read and check their input before that: a run refused for its input
+//! leaves nothing. Each file is written whole or not at all.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fourfold::data::{Checkpoint, Error, file};
+use fourfold::{Gpu, wgpu};
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::arguments::Common;
+
+/// An open folder of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+/// Where runs go that were given no place.
+const RUNS: &str = "runs";
+
+impl RunFolder {
+    /// Makes the folder `--out`, or the next free `runs/COMMAND-NUMBER`, and writes `config.json`: the command line,
+    /// the seed, versions, the adapter, and `settings`, which are the command's own.
+    ///
+    /// # Errors
+    /// The place cannot be written, or `--out` is there already and not empty.
+    pub fn create(common: &Common, command: &str, gpu: &Gpu, settings: Value) -> Result<Self, Failure> {
+        let (path, made) = match &common.out {
+            Some(path) => given(path)?,
+            None => (next_free(Path::new(RUNS), command)?, true),
+        };
+        let folder = Self { path };
+        let config = config(common, command, gpu.info(), settings);
+        if let Err(failure) = folder.write_json("config.json", &config) {
+            if made {
+                // Our own, and empty.
+                let _ = fs::remove_dir(&folder.path);
+            }
+            return Err(failure);
+        }
+        Ok(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a file, or replaces it.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(file::write(&self.path.join(name), bytes)?)
+    }
+
+    pub fn write_json(&self, name: &str, value: &Value) -> Result<(), Failure> {
+        self.write(name, format!("{value:#}\n").as_bytes())
+    }
+
+    /// Writes the rows as JSON lines.
+    pub fn write_json_lines(&self, name: &str, rows: &[Value]) -> Result<(), Failure> {
+        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        self.write(name, lines.as_bytes())
+    }
+
+    /// Writes a table as CSV. Numbers need no quoting; texts with commas, quotes or line breaks are quoted.
+    pub fn write_csv(&self, name: &str, header: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+        let line = |cells: &mut dyn Iterator<Item = &str>| cells.map(quoted).collect::<Vec<_>>().join(",") + "\n";
+        let mut text = line(&mut header.iter().copied());
+        for row in rows {
+            text += &line(&mut row.iter().map(String::as_str));
+        }
+        self.write(name, text.as_bytes())
+    }
+
+    pub fn write_checkpoint(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        Ok(checkpoint.save(&self.path.join(name))?)
+    }
+}
+
+/// The folder that the user named, made where it is missing; whether we made it.
+fn given(path: &Path) -> Result<(PathBuf, bool), Failure> {
+    let named = || path.display().to_string();
+    match fs::read_dir(path) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok((path.to_owned(), false)),
+            Some(_) => {
+                let (expected, got) = ("a new or empty folder".to_owned(), "one with files in it".to_owned());
+                Err(Error::Content { file: named(), expected, got }.into())
+            }
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            fs::create_dir_all(path).map_err(|source| Error::Write { file: named(), source })?;
+            Ok((path.to_owned(), true))
+        }
+        Err(source) => Err(Error::Read { file: named(), source }.into()),
+    }
+}
+
+/// Makes `COMMAND-NUMBER` below `runs`, with the first number that is free: two runs at once get two folders.
+fn next_free(runs: &Path, command: &str) -> Result<PathBuf, Failure> {
+    let failed = |path: &Path, source| Error::Write { file: path.display().to_string(), source };
+    fs::create_dir_all(runs).map_err(|source| failed(runs, source))?;
+    let mut number = 1;
+    loop {
+        let path = runs.join(format!("{command}-{number:03}"));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(source) => return Err(failed(&path, source).into()),
+        }
+    }
+}
+
+fn config(common: &Common, command: &str, adapter: &wgpu::AdapterInfo, settings: Value) -> Value {
+    let line: Vec<String> = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    json!({
+        "command": command,
+        "command_line": line,
+        "seed": common.seed,
+        "settings": settings,
+        "unix_time": seconds,
+        "versions": { "fourfold": env!("CARGO_PKG_VERSION"), "wgpu": wgpu_version() },
+        "adapter": adapter_json(adapter),
+    })
+}
+
+/// The facts that tell one adapter from another.
+pub fn adapter_json(adapter: &wgpu::AdapterInfo) -> Value {
+    json!({
+        "name": adapter.name,
+        "backend": adapter.backend.to_str(),
+        "type": format!("{:?}", adapter.device_type),
+        "driver": adapter.driver,
+        "driver_info": adapter.driver_info,
+    })
+}
+
+/// The version of wgpu that this was built with, which wgpu itself does not tell.
+fn wgpu_version() -> &'static str {
+    let lock = include_str!("../../Cargo.lock");
+    let entry = lock.split_once("name = \"wgpu\"\nversion = \"");
+    entry.and_then(|(_, rest)| rest.split('"').next()).unwrap_or("unknown")
+}
+
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder that disappears with its value.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("fourfold-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn runs_without_a_place_are_numbered() {
+        let scratch = Scratch::new("numbered");
+        assert_eq!(next_free(&scratch.0, "sam").unwrap(), scratch.0.join("sam-001"));
+        assert_eq!(next_free(&scratch.0, "sam").unwrap(), scratch.0.join("sam-002"));
+        assert_eq!(next_free(&scratch.0, "bench").unwrap(), scratch.0.join("bench-001"));
+    }
+
+    #[test]
+    fn a_folder_with_files_in_it_is_refused_and_left_alone() {
+        let scratch = Scratch::new("occupied");
+        fs::write(scratch.0.join("thesis.txt"), "precious").unwrap();
+        let failure = given(&scratch.0).unwrap_err();
+        let sentence = format!("{}: expected a new or empty folder, got one with files in it", scratch.0.display());
+        assert_eq!(failure, Failure::Input(sentence));
+        assert_eq!(fs::read_to_string(scratch.0.join("thesis.txt")).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_folder_is_refused() {
+        let scratch = Scratch::new("file");
+        let path = scratch.0.join("out");
+        fs::write(&path, "").unwrap();
+        assert_eq!(given(&path).unwrap_err().code(), 2);
+        assert_eq!(given(&path.join("deeper")).unwrap_err().code(), 2);
+    }
+
+    #[test]
+    fn texts_are_quoted_in_csv_where_they_must_be() {
+        let scratch = Scratch::new("csv");
+        let folder = RunFolder { path: scratch.0.clone() };
+        folder.write_csv("a.csv", &["name", "loss"], &[vec!["a, \"b\"".into(), "0.5".into()]]).unwrap();
+        assert_eq!(fs::read_to_string(scratch.0.join("a.csv")).unwrap(), "name,loss\n\"a, \"\"b\"\"\",0.5\n");
+    }
+
+    #[test]
+    fn the_version_of_wgpu_is_known() {
+        assert!(wgpu_version().starts_with("30."));
+    }
+}

@@ -1,0 +1,128 @@
+//! The `fourfold` command as a user runs it: exit codes, sentences, and what a run leaves behind.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// A folder that disappears with its value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("fourfold-command-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs `fourfold` in a folder of its own.
+fn fourfold(scratch: &Scratch, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fourfold"));
+    // Some Vulkan drivers write a line of their own where this is not set.
+    command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    command.args(arguments).current_dir(&scratch.0).output().unwrap()
+}
+
+/// Asserts that the input is refused with exit code 2 and one sentence, and that nothing is left behind.
+fn refused(scratch: &Scratch, arguments: &[&str]) -> String {
+    let before = fs::read_dir(&scratch.0).unwrap().count();
+    let output = fourfold(scratch, arguments);
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{sentence}");
+    assert_eq!(sentence.lines().count(), 1, "{sentence}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), before);
+    sentence
+}
+
+#[test]
+fn wrong_flags_and_values_are_refused_with_one_sentence() {
+    let scratch = Scratch::new("flags");
+    for arguments in [
+        &["verify", "--frobnicate"][..],
+        &["dance"],
+        &[],
+        &["--seed", "-1", "adapters"],
+        &["verify", "--cases", "0"],
+        &["verify", "--cases", "5", "--case", "1"],
+        &["verify", "--kernel"],
+    ] {
+        refused(&scratch, arguments);
+    }
+}
+
+#[test]
+fn an_unknown_kernel_is_refused_with_the_names_there_are() {
+    let sentence = refused(&Scratch::new("kernel"), &["verify", "--kernel", "sofmax"]);
+    assert!(sentence.contains("softmax") && sentence.contains("`sofmax`"), "{sentence}");
+}
+
+#[test]
+fn an_unknown_adapter_is_refused_with_the_names_there_are() {
+    let scratch = Scratch::new("adapter");
+    for command in ["adapters", "verify"] {
+        let sentence = refused(&scratch, &[command, "--adapter", "no such adapter"]);
+        assert!(sentence.contains("\"no such adapter\""), "{sentence}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_take_the_run_is_refused_and_left_alone() {
+    let scratch = Scratch::new("out");
+    fs::write(scratch.0.join("file"), "precious").unwrap();
+    for out in ["file", "file/deeper", "."] {
+        let sentence = refused(&scratch, &["verify", "--quick", "--kernel", "cross_entropy", "--out", out]);
+        assert!(sentence.contains(out), "{sentence}");
+    }
+    assert_eq!(fs::read_to_string(scratch.0.join("file")).unwrap(), "precious");
+}
+
+#[test]
+fn a_verification_leaves_its_configuration_and_results() {
+    let scratch = Scratch::new("verify");
+    let arguments = ["verify", "--kernel", "cross_entropy", "--cases", "3", "--seed", "9", "--json", "--out", "run"];
+    let output = fourfold(&scratch, &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed["kernels"][0]["cases"], 3);
+    let read = |name: &str| fs::read_to_string(scratch.0.join("run").join(name)).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&read("config.json")).unwrap();
+    assert_eq!(config["seed"], 9);
+    assert_eq!(config["command_line"][1], "--kernel");
+    assert!(!config["adapter"]["name"].as_str().unwrap().is_empty());
+    let line: serde_json::Value = serde_json::from_str(read("kernels.jsonl").lines().next().unwrap()).unwrap();
+    assert_eq!(line, printed["kernels"][0]);
+    assert_eq!(fs::read_dir(scratch.0.join("run")).unwrap().count(), 2);
+}
+
+#[test]
+fn the_same_seed_draws_the_same_cases() {
+    let scratch = Scratch::new("seed");
+    let run = |seed: &str| {
+        let arguments = ["verify", "--kernel", "cross_entropy", "--cases", "4", "--seed", seed, "--json", "--quiet"];
+        serde_json::from_slice::<serde_json::Value>(&fourfold(&scratch, &arguments).stdout).unwrap()
+    };
+    assert_eq!(run("3"), run("3"));
+    assert_ne!(run("3")["kernels"], run("4")["kernels"]);
+}
+
+#[test]
+fn quiet_runs_say_nothing_but_their_result() {
+    let output = fourfold(&Scratch::new("quiet"), &["verify", "--kernel", "cross_entropy", "--cases", "2", "--quiet"]);
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("cross_entropy"));
+}
+
+#[test]
+fn adapters_are_listed_with_their_limits() {
+    let output = fourfold(&Scratch::new("adapters"), &["adapters", "--json"]);
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(list[0]["limits"]["max_storage_buffers_per_shader_stage"].as_u64().unwrap() >= 8);
+}
