@@ -3,6 +3,8 @@
 pub mod data;
 pub mod gpu;
 pub mod graph;
+pub mod nn;
+pub mod optim;
 pub mod verify;
 
 pub use fourfold_shaders as shaders;

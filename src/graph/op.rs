@@ -200,7 +200,7 @@ pub enum Op {
         epsilon: f32,
         weight_decay: f32,
     },
-    /// (step `u32 []`, seed `u32 (2)`): adds one to the step and makes it the second word of the seed.
+    /// (counter `u32 []` or `u32 (n)`): adds one to its last element.
     Advance,
     /// (ring `(length, n)`, value `(n)`, step `u32 []`): row step mod length becomes the value.
     Record,

@@ -1,11 +1,7 @@
 //! Gradients against finite differences in f64, by the reference interpreter: no kernel takes part.
 //!
 //! `rules` puts every operation with a derivative into the middle of a graph and compares first, second and third
-//! derivatives; `networks` takes products with the Hessians of whole networks; `building` checks what is built (packs,
-//! zeros, errors) and `properties` the adjoints of linear operations over random shapes.
+//! derivatives.
 
-mod building;
 mod finite_differences;
-mod networks;
-mod properties;
 mod rules;

@@ -1,6 +1,7 @@
 //! Scaled dot-product attention.
 
-use fourfold_shaders::Element;
+use fourfold_shaders::attention::{Problem, prefers_products};
+use fourfold_shaders::{Element, Target};
 
 use crate::graph::{Op, Shape, Tensor, TensorType};
 
@@ -17,16 +18,21 @@ impl<'g> Tensor<'g> {
     /// Multi-head attention of queries `(batch, heads, queries, size)`, the same for keys and values `(batch, heads,
     /// keys, size)`: `softmax(q k^T / sqrt(size) + mask) v`.
     ///
-    /// Short sequences go through batched matrix products, long ones through the fused kernel, which stores one number
-    /// a row instead of the scores.
+    /// Short sequences (and head sizes that the fused kernel does not take) go through batched matrix products, long
+    /// ones through the fused kernel, which stores one number a row instead of the scores.
     #[track_caller]
     pub fn attention(self, keys: Tensor<'g>, values: Tensor<'g>, mask: AttentionMask<'g>) -> Self {
-        /// Past this many keys the scores cost more to store than to compute again.
-        const LONGEST_BY_PRODUCTS: usize = 256;
-        if keys.shape().get(2).is_some_and(|&length| length > LONGEST_BY_PRODUCTS) {
-            self.attention_fused(keys, values, mask)
-        } else {
+        let (q, k) = (self.shape(), keys.shape());
+        let (&[batch, heads, length_q, head_size], Some(&length_k)) = (&q[..], k.get(2)) else {
+            return self.attention_fused(keys, values, mask);
+        };
+        let factor = 1.0 / (head_size as f32).sqrt();
+        let (causal, keyed) = (mask.causal, mask.keys.is_some());
+        let problem = Problem { batch, heads, length_q, length_k, head_size, factor, causal, keys: keyed };
+        if prefers_products(&problem, &Target::default()) {
             self.attention_by_products(keys, values, mask)
+        } else {
+            self.attention_fused(keys, values, mask)
         }
     }
 

@@ -108,15 +108,14 @@ impl Graph {
         self.effect(op, &[weights, first, second, gradient, rate, step], 3);
     }
 
-    /// Adds one to the state `step: u32 []` and makes it the second word of the state `seed: u32 (2)`, so that the random
-    /// numbers of the next step are others.
+    /// Adds one to the last element of a `u32` state: a step counter, or a seed `(key, step)`, whose random numbers are
+    /// others in the next step.
     #[track_caller]
-    pub fn advance<'g>(&'g self, step: Tensor<'g>, seed: Tensor<'g>) {
-        let fits = step.kind() == TensorType::u32([]) && seed.kind() == TensorType::u32([2]);
-        if !(fits || step.is_poisoned() || seed.is_poisoned()) {
-            self.fail("advance", format!("takes a step u32 [] and a seed u32 [2], got {step:?} and {seed:?}"));
+    pub fn advance<'g>(&'g self, counter: Tensor<'g>) {
+        if (counter.element() != Element::U32 || counter.shape().rank() > 1) && !counter.is_poisoned() {
+            self.fail("advance", format!("takes a u32 state of one axis or none, got {counter:?}"));
         }
-        self.effect(Op::Advance, &[step, seed], 2);
+        self.effect(Op::Advance, &[counter], 1);
     }
 
     /// Writes `value: (n)` into row `counter mod length` of the state `ring: (length, n)`, so that the metrics of many

@@ -112,8 +112,8 @@ impl<'g> Tensor<'g> {
         }
     }
 
-    /// The rows `indices: u32 (..)` of this table `(rows, columns)`, as `(.., columns)`. Indices past the last row take
-    /// the last.
+    /// The rows `indices: u32 (..)` of this table `(rows, columns)`, as `(.., columns)`. An index past the last row
+    /// gives a row of zeros.
     #[track_caller]
     pub fn gather(self, indices: Tensor<'g>) -> Self {
         let table = self.shape();

@@ -1,0 +1,220 @@
+//! From an operation to the dispatches that compute it.
+//!
+//! The arguments of a sequence are the inputs of the operation in the order that [`Op`] states, then its outputs.
+
+use fourfold_shaders::matmul::Batch;
+use fourfold_shaders::reduce::Reduction;
+use fourfold_shaders::sam_ascent::Norm;
+use fourfold_shaders::threefry::Distribution;
+use fourfold_shaders::{
+    Activation, Call, Sequence, Slot, Target, adamw, advance_step, argmax, attention, attention_backward, copy,
+    cross_entropy, dropout, gather, global_norm, layer_norm, layer_norm_backward, layer_norm_parameters,
+    masked_softmax, matmul, pad, reduce, ring, sam_ascent, scatter_add, sgd, softmax, softmax_backward, threefry,
+};
+
+use crate::graph::{GraphError, Node, Op, Shape, TensorType};
+
+/// The dispatches of a node whose inputs have the given types.
+pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> Result<Sequence, GraphError> {
+    let shape = |index: usize| &inputs[index].shape;
+    let count = inputs.first().map_or(0, |input| input.elements());
+    let rows = |index: usize| {
+        let columns = shape(index).last().copied().unwrap_or(1);
+        (inputs[index].elements() / columns, columns)
+    };
+    Ok(match node.op {
+        Op::Permute { ref axes } => copy::Problem::permute(inputs[0].element, shape(0), axes).call().into(),
+        Op::Slice { ref starts } => {
+            copy::Problem::slice(inputs[0].element, shape(0), starts, &node.outputs[0].shape).call().into()
+        }
+        Op::Pad { ref starts } => {
+            let (lengths, result) = (shape(0).to_vec(), &node.outputs[0].shape);
+            let behind = |axis: usize| result[axis] - starts[axis] - lengths[axis];
+            let padding = (0..starts.len()).map(|axis| [starts[axis], behind(axis)]).collect();
+            pad::Problem { element: inputs[0].element, shape: lengths, padding, word: 0 }.call().into()
+        }
+        Op::Concatenate { axis } => concatenate(node, inputs, axis),
+        Op::Sum { axis } => reduction(Reduction::Sum, shape(0), axis).sequence(target),
+        Op::Max { axis } => reduction(Reduction::Max, shape(0), axis).sequence(target),
+        Op::ArgMax { axis } => {
+            let (outer, axis, inner) = shape(0).around(axis);
+            argmax::Problem { outer, axis, inner }.sequence(target)
+        }
+        Op::Norm => global_norm::Problem { lengths: vec![count] }.sequence(target),
+        Op::MatMul { .. } => product(node, inputs, false, Activation::None).sequence(target),
+        Op::Softmax | Op::LogSoftmax => {
+            let (rows, columns) = rows(0);
+            softmax::Problem { rows, columns, log: node.op == Op::LogSoftmax }.call(target).into()
+        }
+        Op::SoftmaxGradient | Op::LogSoftmaxGradient => {
+            let (rows, columns) = rows(0);
+            let log = node.op == Op::LogSoftmaxGradient;
+            softmax_backward::Problem { rows, columns, log, factor: 1.0 }.call(target).into()
+        }
+        Op::CrossEntropy { smoothing } => {
+            let (rows, classes) = rows(0);
+            cross_entropy::Problem { rows, classes, smoothing }.call(target).into()
+        }
+        Op::MaskedSoftmax { scale, causal } => {
+            let [batch, heads, length_q, length_k] = shape(0)[..] else { unreachable!("the graph checked the scores") };
+            let keys = inputs.len() == 2;
+            let problem = masked_softmax::Problem { batch, heads, length_q, length_k, factor: scale, causal, keys };
+            // The kernel takes the mask last.
+            reordered(problem.call(target), if keys { vec![0, 2, 1] } else { vec![0, 1] })
+        }
+        Op::Attention { scale, causal } => {
+            let problem = attention_problem(node, inputs, scale, causal, 3)?;
+            let sequence = problem.call(target).into();
+            if problem.keys { rearranged(sequence, &[0, 1, 2, 4, 5, 3]) } else { sequence }
+        }
+        Op::AttentionGradient { scale, causal } => {
+            let problem = attention_problem(node, inputs, scale, causal, 6)?;
+            let sequence = attention_backward::sequence(&problem, target);
+            if problem.keys { rearranged(sequence, &[0, 1, 2, 3, 4, 5, 7, 8, 9, 6]) } else { sequence }
+        }
+        Op::LayerNorm { epsilon } => {
+            let (rows, columns) = rows(0);
+            layer_norm::Problem { rows, columns, epsilon }.call(target).into()
+        }
+        Op::LayerNormInputGradient => {
+            let (rows, columns) = rows(0);
+            layer_norm_backward::Problem { rows, columns }.call(target).into()
+        }
+        Op::LayerNormParameterGradient => {
+            let (rows, columns) = rows(0);
+            layer_norm_parameters::Problem { rows, columns }.sequence(target)
+        }
+        Op::Uniform { stream } | Op::Normal { stream } => {
+            let distribution = match node.op {
+                Op::Uniform { .. } => Distribution::Uniform,
+                _ => Distribution::Normal,
+            };
+            threefry::Problem { distribution, count: node.outputs[0].elements(), stream }.call(target).into()
+        }
+        Op::Dropout { stream, rate } => dropout::Problem { count, probability: rate, stream }.call(target).into(),
+        Op::Ascent { adaptive, eta } => {
+            sam_ascent::Problem { count, norm: Norm::L2, adaptive, eta }.call(target).into()
+        }
+        Op::SignAscent { adaptive, eta } => {
+            sam_ascent::Problem { count, norm: Norm::LInfinity, adaptive, eta }.call(target).into()
+        }
+        Op::ScaledGradient { adaptive, eta } => {
+            sam_ascent::Problem { count, norm: Norm::L2, adaptive, eta }.scaled_gradient(target).into()
+        }
+        Op::Sgd { momentum, nesterov, weight_decay } => {
+            let problem = sgd::Problem { count, momentum, nesterov, weight_decay, decayed: count };
+            if problem.has_velocity() {
+                problem.call(target).into()
+            } else {
+                reordered(problem.call(target), [0, 2, 3])
+            }
+        }
+        Op::AdamW { beta1, beta2, epsilon, weight_decay } => {
+            // The shortest decimal of an f32 is the number that the caller wrote.
+            let exact = |beta: f32| beta.to_string().parse().unwrap_or(f64::from(beta));
+            let (beta1, beta2) = (exact(beta1), exact(beta2));
+            adamw::Problem { count, beta1, beta2, epsilon, weight_decay, decayed: count }.call(target).into()
+        }
+        Op::Assign => {
+            let kind = inputs[0];
+            let copy = super::fuse::copy_call(&kind.shape, Some((&kind.shape, kind.element)), 0.0);
+            reordered(copy, [1, 0])
+        }
+        Op::Advance => advance_step::Problem { length: count, increment: 1 }.call(target).into(),
+        Op::Record => {
+            let [length, columns] = shape(0)[..] else { unreachable!("the graph checked the ring") };
+            // The kernel takes (value, step, ring).
+            reordered(ring::Problem { length, columns }.call(target), [1, 2, 0])
+        }
+        Op::Gather => {
+            let [rows, columns] = shape(0)[..] else { unreachable!("the graph checked the table") };
+            gather::Problem { rows, columns, count: inputs[1].elements() }.call().into()
+        }
+        Op::ScatterAdd { rows } => {
+            let [count, columns] = shape(0)[..] else { unreachable!("the graph checked the values") };
+            // The kernel takes the indices first.
+            rearranged(scatter_add::Problem { rows, columns, count }.sequence(target), &[1, 0, 2])
+        }
+        Op::Poison
+        | Op::Input { .. }
+        | Op::State { .. }
+        | Op::Constant(_)
+        | Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Compare(_)
+        | Op::Select
+        | Op::Cast(_)
+        | Op::Reshape
+        | Op::StopGradient
+        | Op::Broadcast
+        | Op::View { .. }
+        | Op::Pack { .. } => unreachable!("{} is not computed by a unit of its own", node.op.name()),
+    })
+}
+
+/// One dispatch whose operand `i` is argument `arguments[i]`.
+fn reordered(call: Call, arguments: impl IntoIterator<Item = usize>) -> Sequence {
+    let mut sequence = Sequence::default();
+    sequence.step(call, arguments.into_iter().map(Slot::Argument).collect::<Vec<_>>());
+    sequence
+}
+
+/// A sequence written for other arguments: its argument `i` is argument `arguments[i]`.
+fn rearranged(mut sequence: Sequence, arguments: &[usize]) -> Sequence {
+    for slot in sequence.steps.iter_mut().flat_map(|step| &mut step.operands) {
+        if let Slot::Argument(index) = slot {
+            *index = arguments[*index];
+        }
+    }
+    sequence
+}
+
+/// One copy for each part into its place in the result.
+fn concatenate(node: &Node, inputs: &[&TensorType], axis: usize) -> Sequence {
+    let result = &node.outputs[0];
+    let mut sequence = Sequence::default();
+    let mut starts = vec![0; result.shape.rank()];
+    for (index, input) in inputs.iter().enumerate() {
+        let copy = copy::Problem::into_region(input.element, &input.shape, &result.shape, &starts);
+        sequence.step(copy.call(), [Slot::Argument(index), Slot::Argument(inputs.len())]);
+        starts[axis] += input.shape[axis];
+    }
+    sequence
+}
+
+/// The problem of an attention node whose key mask is input `mask`, if it has one.
+fn attention_problem(
+    node: &Node,
+    inputs: &[&TensorType],
+    factor: f32,
+    causal: bool,
+    mask: usize,
+) -> Result<attention::Problem, GraphError> {
+    let [batch, heads, length_q, head_size] = inputs[0].shape[..] else {
+        unreachable!("the graph checked the queries")
+    };
+    let length_k = inputs[1].shape[2];
+    let keys = inputs.len() > mask;
+    let problem = attention::Problem { batch, heads, length_q, length_k, head_size, factor, causal, keys };
+    let refused = |message| GraphError { operation: node.op.name(), message, location: node.location };
+    problem.check().map_err(refused)?;
+    Ok(problem)
+}
+
+fn reduction(reduction: Reduction, shape: &Shape, axis: usize) -> reduce::Problem {
+    let (outer, axis, inner) = shape.around(axis);
+    reduce::Problem { reduction, outer, axis, inner }
+}
+
+/// The problem of a product node, with the epilogue that was fused into it.
+pub(super) fn product(node: &Node, inputs: &[&TensorType], bias: bool, activation: Activation) -> matmul::Problem {
+    let Op::MatMul { transpose_a, transpose_b } = node.op else { unreachable!("{} is no product", node.op.name()) };
+    let (a, b, out) = (&inputs[0].shape, &inputs[1].shape, &node.outputs[0].shape);
+    let (m, n) = (out[1], out[2]);
+    let k = if transpose_a { a[1] } else { a[2] };
+    let stride = |shape: &Shape| if shape[0] == 1 { 0 } else { shape[1] * shape[2] };
+    let batch = Batch { count: out[0], a_stride: stride(a), b_stride: stride(b) };
+    matmul::Problem { batch: [Batch::ONE, batch], ..matmul::Problem::new(m, n, k) }
+        .transposed(transpose_a, transpose_b)
+        .with_epilogue(bias, activation)
+}

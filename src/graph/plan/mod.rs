@@ -1,0 +1,120 @@
+//! The plan of a graph: pure data, and a pure function of the graph and the target.
+
+mod canonical;
+mod fuse;
+mod lower;
+mod memory;
+mod planner;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use fourfold_shaders::{Call, Element};
+
+use super::{Shape, Tag};
+
+/// One step of a graph: the dispatches in order and the buffers that they use.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub buffers: Vec<PlannedBuffer>,
+    pub dispatches: Vec<Dispatch>,
+    /// What the host uploads, by name.
+    pub inputs: BTreeMap<String, Binding>,
+    /// What persists between steps, by name.
+    pub states: BTreeMap<String, Binding>,
+    /// What can be read after a step, by name.
+    pub outputs: BTreeMap<String, Binding>,
+}
+
+/// A buffer of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedBuffer {
+    /// Length in words of four bytes.
+    pub words: usize,
+    pub tag: Tag,
+    /// Zeros must stand between the parts that a step writes: the session clears the buffer once.
+    pub zeroed: bool,
+}
+
+/// A stretch of a buffer, in words of four bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Region {
+    pub buffer: usize,
+    pub offset: usize,
+    pub length: usize,
+}
+
+/// A named region with its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    pub region: Region,
+    pub element: Element,
+    pub shape: Shape,
+}
+
+/// One dispatch of a plan.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    pub call: Call,
+    /// One region for each binding of the kernel.
+    pub operands: Vec<Region>,
+    /// The operation and the line that asked for it.
+    pub label: String,
+}
+
+impl Plan {
+    /// Bytes that one step reads and writes, each operand of each dispatch counted once.
+    pub fn bytes_moved(&self) -> usize {
+        self.dispatches.iter().map(|dispatch| dispatch.call.bytes()).sum()
+    }
+
+    /// Floating-point operations of one step.
+    pub fn flops(&self) -> f64 {
+        self.dispatches.iter().map(|dispatch| dispatch.call.flops()).sum()
+    }
+
+    /// Bytes of all buffers, by what they are for. A plan allocates everything before the first step, so this is also
+    /// the peak.
+    pub fn peak_bytes(&self) -> BTreeMap<Tag, usize> {
+        let mut bytes = BTreeMap::new();
+        for buffer in &self.buffers {
+            *bytes.entry(buffer.tag).or_insert(0) += buffer.words * Element::BYTES;
+        }
+        bytes
+    }
+
+    /// Bytes of all buffers.
+    pub fn total_bytes(&self) -> usize {
+        self.peak_bytes().values().sum()
+    }
+
+    /// How often each kernel is dispatched in one step.
+    pub fn kernels(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for dispatch in &self.dispatches {
+            *counts.entry(dispatch.call.kernel.name.to_string()).or_insert(0) += 1;
+        }
+        counts
+    }
+}
+
+impl fmt::Display for Plan {
+    /// A table of the dispatches, then the memory by tag.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, dispatch) in self.dispatches.iter().enumerate() {
+            let [x, y, z] = dispatch.call.grid;
+            write!(formatter, "{index:4}  {:36} grid {x}x{y}x{z}  ", dispatch.call.kernel.name)?;
+            for (region, binding) in dispatch.operands.iter().zip(dispatch.call.kernel.bindings.iter()) {
+                let arrow = if binding.access.writes() { ">" } else { "" };
+                write!(formatter, " {arrow}{}[{}+{}]", region.buffer, region.offset, region.length)?;
+            }
+            writeln!(formatter, "  {}", dispatch.label)?;
+        }
+        let (dispatches, moved, mflop) = (self.dispatches.len(), self.bytes_moved(), self.flops() / 1e6);
+        writeln!(formatter, "{dispatches} dispatches, {moved} bytes moved, {mflop:.3} MFLOP in a step")?;
+        for (tag, bytes) in self.peak_bytes() {
+            writeln!(formatter, "{:16} {bytes:>12} bytes", format!("{tag:?}"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! From a graph to its plan.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use fourfold_shaders::{Call, Sequence, Slot, Target};
+
+use super::canonical::{Canonical, Storage};
+use super::fuse::{self, Unit};
+use super::memory::{self, Request, Sharing};
+use super::{Binding, Dispatch, Plan, Region, lower};
+use crate::graph::{Graph, GraphError, Op, Tag, Value};
+
+impl Plan {
+    /// The plan of everything that the graph's outputs and effects need.
+    ///
+    /// `target` decides between variants of kernels; it is the only thing besides the graph that a plan depends on.
+    ///
+    /// # Errors
+    /// The first mistake that was made in building the graph, or an operation that no kernel can do at its size.
+    pub fn new(graph: &Graph, target: &Target) -> Result<Plan, GraphError> {
+        graph.check()?;
+        let canonical = Canonical::new(graph);
+        let units = fuse::units(&canonical);
+        let work = units.iter().map(|unit| Work::of(&canonical, unit, target)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Planner::new(&canonical, work).plan())
+    }
+}
+
+/// A unit with its dispatches: arguments are the values that it reads, then those that it stores.
+struct Work {
+    sequence: Sequence,
+    reads: Vec<Value>,
+    stores: Vec<Value>,
+    label: String,
+}
+
+impl Work {
+    fn of(graph: &Canonical, unit: &Unit, target: &Target) -> Result<Self, GraphError> {
+        let root = graph.node(unit.root());
+        let stores = (0..root.outputs.len()).map(|output| Value { node: unit.root(), output }).collect();
+        let (sequence, reads) = match unit {
+            Unit::Node(index) => {
+                let own = Value { node: *index, output: 0 };
+                match (graph.constant(own), &root.op) {
+                    (Some(constant), _) => (fuse::copy_call(&root.outputs[0].shape, None, constant).into(), Vec::new()),
+                    (None, Op::Broadcast) => {
+                        let input = fuse::unstretched(graph, own);
+                        let kind = graph.type_of(input);
+                        let call = fuse::copy_call(&root.outputs[0].shape, Some((&kind.shape, kind.element)), 0.0);
+                        (call.into(), vec![input])
+                    }
+                    // The parts are placed, or copied one by one, when memory is known.
+                    (None, Op::Pack { .. }) => (Sequence::default(), root.inputs.clone()),
+                    _ => {
+                        let kinds: Vec<_> = root.inputs.iter().map(|input| graph.type_of(*input)).collect();
+                        (lower::sequence(root, &kinds, target)?, root.inputs.clone())
+                    }
+                }
+            }
+            Unit::Chain { root, members } => {
+                (fuse::chain_call(graph, *root, members).into(), fuse::leaves(graph, members))
+            }
+            Unit::Product { product, bias, activation, .. } => {
+                let node = graph.node(*product);
+                let kinds: Vec<_> = node.inputs.iter().map(|input| graph.type_of(*input)).collect();
+                let sequence = lower::product(node, &kinds, true, *activation).sequence(target);
+                (sequence, vec![node.inputs[0], node.inputs[1], *bias])
+            }
+        };
+        Ok(Self { sequence, reads, stores, label: format!("{} at {}", root.op.name(), root.location) })
+    }
+}
+
+struct Planner<'a> {
+    graph: &'a Canonical,
+    work: Vec<Work>,
+    /// Where the elements of each stored value lie, aliases resolved.
+    regions: HashMap<Value, Region>,
+    plan: Plan,
+}
+
+impl<'a> Planner<'a> {
+    fn new(graph: &'a Canonical, work: Vec<Work>) -> Self {
+        let plan = Plan {
+            buffers: Vec::new(),
+            dispatches: Vec::new(),
+            inputs: BTreeMap::new(),
+            states: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+        };
+        Self { graph, work, regions: HashMap::new(), plan }
+    }
+
+    fn plan(mut self) -> Plan {
+        let placed = self.placed_parts();
+        let scratch = self.place_values(&placed);
+        let work = std::mem::take(&mut self.work);
+        for (work, scratch) in work.iter().zip(scratch) {
+            self.emit(work, &scratch, &placed);
+        }
+        self.name_bindings();
+        self.plan
+    }
+
+    fn storage(&self, value: Value) -> Storage {
+        self.graph.storage(value)
+    }
+
+    /// The parts of flat tensors that are computed in their place: value to (pack, offset).
+    ///
+    /// A part must be a stored value of its own that nothing but the pack reads: another reader might write to the flat
+    /// tensor while it reads the part, which WebGPU forbids within one dispatch.
+    fn placed_parts(&self) -> HashMap<Value, (Value, usize)> {
+        let mut readers: HashMap<Value, usize> = HashMap::new();
+        let named = self.graph.outputs.iter().map(|(_, value)| value);
+        for value in self.work.iter().flat_map(|work| &work.reads).chain(named) {
+            *readers.entry(self.storage(*value).root).or_default() += 1;
+        }
+        let stored: HashSet<Value> = self.work.iter().flat_map(|work| work.stores.iter().copied()).collect();
+        let mut placed = HashMap::new();
+        for work in &self.work {
+            let [store] = work.stores[..] else { continue };
+            let Op::Pack { offsets } = &self.graph.node(store.node).op else { continue };
+            for (&part, &offset) in work.reads.iter().zip(offsets) {
+                let Storage { root, offset: within } = self.storage(part);
+                let whole = within == 0 && self.graph.type_of(root).elements() == self.graph.type_of(part).elements();
+                let is_pack = matches!(self.graph.node(root.node).op, Op::Pack { .. });
+                if whole && stored.contains(&root) && readers[&root] == 1 && !is_pack {
+                    placed.insert(root, (store, offset));
+                }
+            }
+        }
+        placed
+    }
+
+    /// Gives every stored value and every scratch buffer its region; returns the scratch regions of each unit.
+    fn place_values(&mut self, placed: &HashMap<Value, (Value, usize)>) -> Vec<Vec<Region>> {
+        let mut requests: Vec<Request> = Vec::new();
+        let mut requested: HashMap<Value, usize> = HashMap::new();
+        let forever = self.work.len();
+        for (index, node) in self.graph.live() {
+            let tag = match node.op {
+                Op::Input { .. } => Tag::Input,
+                Op::State { tag, .. } => tag,
+                _ => continue,
+            };
+            requested.insert(Value { node: index, output: 0 }, requests.len());
+            let words = node.outputs[0].elements();
+            requests.push(Request { words, first: 0, last: forever, sharing: Sharing::Alone(tag) });
+        }
+        let named: HashSet<Value> = self.graph.outputs.iter().map(|(_, value)| self.storage(*value).root).collect();
+        let mut scratch = Vec::new();
+        // The buffer of a value lives from the first unit that writes into it to the last one that reads it.
+        let target_of = |value: Value| placed.get(&value).map_or(value, |(pack, _)| *pack);
+        for (time, work) in self.work.iter().enumerate() {
+            for &store in &work.stores {
+                let owner = target_of(store);
+                let elements = self.graph.type_of(owner).elements();
+                let request = *requested.entry(owner).or_insert_with(|| {
+                    let sharing = match &self.graph.node(owner.node).op {
+                        _ if named.contains(&owner) => Sharing::Alone(Tag::Activations),
+                        Op::Pack { offsets } => {
+                            let lengths = self.graph.node(owner.node).inputs.iter();
+                            let lengths = lengths.map(|part| self.graph.type_of(*part).elements());
+                            Sharing::Packed(offsets.iter().copied().zip(lengths).collect())
+                        }
+                        _ => Sharing::Pool,
+                    };
+                    requests.push(Request { words: elements, first: time, last: time, sharing });
+                    requests.len() - 1
+                });
+                requests[request].last = requests[request].last.max(time);
+            }
+            for &read in &work.reads {
+                let request = requested[&target_of(self.storage(read).root)];
+                requests[request].last = requests[request].last.max(time);
+            }
+            let own = work.sequence.scratch.iter().map(|scratch| {
+                requests.push(Request { words: scratch.length, first: time, last: time, sharing: Sharing::Pool });
+                requests.len() - 1
+            });
+            scratch.push(own.collect::<Vec<_>>());
+        }
+        let assigned = memory::assign(&requests, &mut self.plan.buffers);
+        let region = |request: usize, offset, length| Region { buffer: assigned[request], offset, length };
+        for (&value, &request) in &requested {
+            self.regions.insert(value, region(request, 0, self.graph.type_of(value).elements()));
+        }
+        for (&part, &(pack, offset)) in placed {
+            let length = self.graph.type_of(part).elements();
+            self.regions.insert(part, Region { offset, length, ..self.regions[&pack] });
+        }
+        // A named flat tensor has a buffer of its own, whose gaps must be zero as well.
+        for work in &self.work {
+            for store in &work.stores {
+                if matches!(self.graph.node(store.node).op, Op::Pack { .. }) {
+                    self.plan.buffers[self.regions[store].buffer].zeroed = true;
+                }
+            }
+        }
+        scratch
+            .iter()
+            .map(|own| own.iter().map(|&request| region(request, 0, requests[request].words)).collect())
+            .collect()
+    }
+
+    fn region(&self, value: Value) -> Region {
+        let Storage { root, offset } = self.storage(value);
+        let base = self.regions[&root];
+        Region { offset: base.offset + offset, length: self.graph.type_of(value).elements(), ..base }
+    }
+
+    fn emit(&mut self, work: &Work, scratch: &[Region], placed: &HashMap<Value, (Value, usize)>) {
+        let reads: Vec<Region> = work.reads.iter().map(|value| self.region(*value)).collect();
+        let stores: Vec<Region> = work.stores.iter().map(|value| self.region(*value)).collect();
+        if let [store] = work.stores[..]
+            && let Op::Pack { offsets } = &self.graph.node(store.node).op
+        {
+            for ((&part, &region), &offset) in work.reads.iter().zip(&reads).zip(offsets) {
+                if !placed.contains_key(&self.storage(part).root) {
+                    let kind = self.graph.type_of(part);
+                    let call = fuse::copy_call(&kind.shape, Some((&kind.shape, kind.element)), 0.0);
+                    let target = Region { offset: stores[0].offset + offset, length: region.length, ..stores[0] };
+                    self.dispatch(call, vec![region, target], work.label.clone());
+                }
+            }
+            return;
+        }
+        let arguments: Vec<Region> = reads.into_iter().chain(stores).collect();
+        for step in &work.sequence.steps {
+            let operands = step.operands.iter().map(|slot| match *slot {
+                Slot::Argument(index) => arguments[index],
+                Slot::Scratch(index) => scratch[index],
+            });
+            self.dispatch(step.call.clone(), operands.collect(), work.label.clone());
+        }
+    }
+
+    fn dispatch(&mut self, call: Call, operands: Vec<Region>, label: String) {
+        let operands = operands.into_iter().zip(&call.lengths).map(|(region, &length)| Region { length, ..region });
+        let operands = operands.collect();
+        self.plan.dispatches.push(Dispatch { call, operands, label });
+    }
+
+    fn name_bindings(&mut self) {
+        let binding = |planner: &Self, value: Value| {
+            let kind = planner.graph.type_of(value);
+            Binding { region: planner.region(value), element: kind.element, shape: kind.shape.clone() }
+        };
+        for (index, node) in self.graph.live() {
+            let value = Value { node: index, output: 0 };
+            match &node.op {
+                Op::Input { name } => {
+                    self.plan.inputs.insert(name.clone(), binding(self, value));
+                }
+                Op::State { name, .. } => {
+                    self.plan.states.insert(name.clone(), binding(self, value));
+                }
+                _ => {}
+            }
+        }
+        for (name, value) in &self.graph.outputs {
+            let named = binding(self, *value);
+            self.plan.outputs.insert(name.clone(), named);
+        }
+    }
+}

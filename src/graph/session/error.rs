@@ -1,0 +1,38 @@
+//! Errors of running a plan.
+
+use std::fmt;
+
+use crate::gpu;
+
+/// Why a session refused what was asked of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SessionError {
+    /// The plan has no tensor of this name.
+    UnknownName { name: String, known: Vec<String> },
+    /// The values differ from the tensor in element type or length.
+    WrongValues { name: String, expected: String, got: String },
+    /// The GPU floor failed.
+    Gpu(gpu::Error),
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SessionError::UnknownName { name, known } => {
+                write!(formatter, "the plan has no tensor `{name}`; it has {}", known.join(", "))
+            }
+            SessionError::WrongValues { name, expected, got } => {
+                write!(formatter, "tensor `{name}` takes {expected}, got {got}")
+            }
+            SessionError::Gpu(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl std::error::Error for SessionError {}
+
+impl From<gpu::Error> for SessionError {
+    fn from(error: gpu::Error) -> Self {
+        SessionError::Gpu(error)
+    }
+}

@@ -1,0 +1,191 @@
+//! A session on the GPU.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use fourfold_shaders::{Data, Element};
+
+use super::{SessionError, Values};
+use crate::gpu::{BufferView, Gpu, Launch, Recording, Ticket};
+use crate::graph::plan::{Plan, Region};
+
+/// What a session has asked of the queue so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    pub submissions: usize,
+    /// Tensors written by the host after the session was made.
+    pub uploads: usize,
+    /// Submissions that copied something back to the host.
+    pub readbacks: usize,
+}
+
+/// A plan with its buffers on a GPU. Parameters and optimiser state stay there from step to step.
+#[derive(Debug)]
+pub struct Session {
+    gpu: Gpu,
+    plan: Arc<Plan>,
+    buffers: Vec<BufferView>,
+    recording: Recording,
+    traffic: Traffic,
+}
+
+impl Session {
+    /// A session whose inputs and states begin as `values`, or as zeros where no value is given.
+    ///
+    /// Creates buffers, pipelines and bind groups, but neither submits nor polls: a host may do this on its own device
+    /// and [record](Self::record) the steps into its own passes.
+    pub fn new(gpu: &Gpu, plan: impl Into<Arc<Plan>>, values: &Values) -> Result<Self, SessionError> {
+        let plan = plan.into();
+        let mut initial: Vec<Option<Data>> = vec![None; plan.buffers.len()];
+        for (name, data) in values {
+            initial[plan.writable(name, data)?.region.buffer] = Some(padded(data, &plan, name)?);
+        }
+        let persistent = plan.inputs.values().chain(plan.states.values());
+        let persistent: std::collections::HashSet<usize> = persistent.map(|binding| binding.region.buffer).collect();
+        let buffers = plan
+            .buffers
+            .iter()
+            .zip(&initial)
+            .enumerate()
+            .map(|(index, (buffer, initial))| {
+                let label = format!("fourfold {:?} {index}", buffer.tag);
+                match initial {
+                    Some(data) => gpu.upload(&label, data),
+                    None if buffer.zeroed || persistent.contains(&index) => gpu.zeros(&label, buffer.words),
+                    None => gpu.uninitialised(&label, buffer.words),
+                }
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let recording = prepare(gpu, &plan, &buffers)?;
+        Ok(Self { gpu: gpu.clone(), plan, buffers, recording, traffic: Traffic::default() })
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// What was asked of the queue so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Records one step into a pass. The caller submits.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.recording.record(pass);
+    }
+
+    /// Records the dispatches of a range.
+    pub(super) fn record_range(&self, pass: &mut wgpu::ComputePass<'_>, range: Range<usize>) {
+        self.recording.record_range(pass, range);
+    }
+
+    /// Runs `steps` steps in one submission, without waiting for them.
+    pub fn run(&mut self, steps: usize) -> Result<(), SessionError> {
+        self.gpu.lost().map_or(Ok(()), Err)?;
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for _ in 0..steps {
+                self.recording.record(&mut pass);
+            }
+        }
+        self.gpu.queue().submit([encoder.finish()]);
+        self.traffic.submissions += 1;
+        Ok(())
+    }
+
+    /// Sets an input or a state before the next submission.
+    pub fn write(&mut self, name: &str, data: &Data) -> Result<(), SessionError> {
+        let region = self.plan.writable(name, data)?.region;
+        let view = self.view(region);
+        self.gpu.queue().write_buffer(&view.buffer, view.offset, data.bytes());
+        self.traffic.uploads += 1;
+        Ok(())
+    }
+
+    /// Where an output, a state or an input lies, for a host's own kernels and copies.
+    pub fn buffer(&self, name: &str) -> Result<BufferView, SessionError> {
+        Ok(self.view(self.plan.readable(name)?.region))
+    }
+
+    /// Copies the named tensors to the host; the ticket has them when the GPU is done.
+    pub fn readback(&mut self, names: &[&str]) -> Result<Ticket, SessionError> {
+        let views = names
+            .iter()
+            .map(|name| self.plan.readable(name).map(|binding| (self.view(binding.region), binding.element)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        let ticket = self.gpu.readback(&mut encoder, &views)?;
+        self.gpu.queue().submit([encoder.finish()]);
+        self.traffic.submissions += 1;
+        self.traffic.readbacks += 1;
+        Ok(ticket)
+    }
+
+    /// Waits for everything submitted and returns the values of an output, a state or an input.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read(&mut self, name: &str) -> Result<Data, SessionError> {
+        let mut values = self.readback(&[name])?.wait()?;
+        Ok(values.pop().unwrap_or_else(|| Data::zeros(Element::F32, 0)))
+    }
+
+    /// Waits for everything submitted and returns all states: what a checkpoint holds.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn states(&mut self) -> Result<Values, SessionError> {
+        let names: Vec<String> = self.plan.states.keys().cloned().collect();
+        let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
+        let values = self.readback(&borrowed)?.wait()?;
+        Ok(names.into_iter().zip(values).collect())
+    }
+
+    fn view(&self, region: Region) -> BufferView {
+        self.buffers[region.buffer].part(region.offset, region.length)
+    }
+
+    /// Every buffer as it is, gaps included.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn snapshot(&mut self) -> Result<Vec<Data>, SessionError> {
+        let views: Vec<_> = self.buffers.iter().map(|buffer| (buffer.clone(), Element::U32)).collect();
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        let ticket = self.gpu.readback(&mut encoder, &views)?;
+        self.gpu.queue().submit([encoder.finish()]);
+        Ok(ticket.wait()?)
+    }
+
+    /// Overwrites every buffer.
+    pub(super) fn restore(&self, buffers: &[Vec<u32>]) {
+        for (view, words) in self.buffers.iter().zip(buffers) {
+            self.gpu.queue().write_buffer(&view.buffer, view.offset, bytemuck::cast_slice(words));
+        }
+    }
+}
+
+/// A tensor's values, followed by zeros up to the size of its buffer.
+fn padded(data: &Data, plan: &Plan, name: &str) -> Result<Data, SessionError> {
+    let words = plan.buffers[plan.writable(name, data)?.region.buffer].words;
+    let mut padded = Data::zeros(data.element(), words);
+    match (&mut padded, data) {
+        (Data::F32(padded), Data::F32(data)) => padded[..data.len()].copy_from_slice(data),
+        (Data::U32(padded), Data::U32(data)) => padded[..data.len()].copy_from_slice(data),
+        _ => unreachable!("both have the element type of the data"),
+    }
+    Ok(padded)
+}
+
+fn prepare(gpu: &Gpu, plan: &Plan, buffers: &[BufferView]) -> Result<Recording, SessionError> {
+    // A view is rounded up to a vec4: buffers are multiples of it.
+    let view = |region: &Region| buffers[region.buffer].part(region.offset, region.length.next_multiple_of(4));
+    let views: Vec<Vec<BufferView>> =
+        plan.dispatches.iter().map(|dispatch| dispatch.operands.iter().map(view).collect()).collect();
+    let launches: Vec<_> = plan
+        .dispatches
+        .iter()
+        .zip(&views)
+        .map(|(dispatch, views)| Launch { call: &dispatch.call, views, label: &dispatch.label })
+        .collect();
+    Ok(gpu.prepare(&launches)?)
+}

@@ -1,0 +1,15 @@
+//! Layers over a flat tensor of parameters, and their initialisation.
+
+mod dropout;
+mod initialise;
+mod layer_norm;
+mod linear;
+mod parameters;
+mod transformer;
+
+pub use dropout::{Dropout, Noise};
+pub use initialise::Initialise;
+pub use layer_norm::LayerNorm;
+pub use linear::Linear;
+pub use parameters::{Parameter, ParameterId, Parameters, ParametersError, Weights};
+pub use transformer::{TransformerBlock, TransformerOptions};

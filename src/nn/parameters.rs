@@ -1,0 +1,187 @@
+//! The parameters of a model as one flat tensor: optimisers and ascent steps touch all of them in one dispatch.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use fourfold_shaders::Data;
+
+use super::Initialise;
+use crate::graph::{Graph, Op, Shape, Tag, Tensor, TensorType};
+
+/// The description of one parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    pub name: String,
+    pub shape: Shape,
+    pub initialise: Initialise,
+    /// Where it lies in the flat tensor, in elements.
+    pub offset: usize,
+}
+
+/// A parameter of [`Parameters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ParameterId(usize);
+
+/// The parameters of a model in the order in which its layers declared them, each at an aligned offset of one flat
+/// tensor, with zeros between.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Parameters {
+    parameters: Vec<Parameter>,
+    length: usize,
+}
+
+/// Tensors that do not fit the parameters that they were meant for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParametersError(String);
+
+impl fmt::Display for ParametersError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ParametersError {}
+
+impl Parameters {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Declares a parameter; a name serves once.
+    ///
+    /// # Panics
+    /// If the name was used before: two layers of one model cannot share it.
+    pub fn add(&mut self, name: impl Into<String>, shape: impl Into<Shape>, initialise: Initialise) -> ParameterId {
+        let (name, shape) = (name.into(), shape.into());
+        let taken = self.parameters.iter().any(|parameter| parameter.name == name);
+        assert!(!taken, "the parameter `{name}` is declared twice");
+        let offset = self.length;
+        self.length = (offset + shape.elements()).next_multiple_of(Op::ALIGNMENT);
+        self.parameters.push(Parameter { name, shape, initialise, offset });
+        ParameterId(self.parameters.len() - 1)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters.iter()
+    }
+
+    /// Elements of the flat tensor, gaps included.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Elements of all parameters.
+    pub fn count(&self) -> usize {
+        self.parameters.iter().map(|parameter| parameter.shape.elements()).sum()
+    }
+
+    /// The flat tensor of initial values.
+    pub fn initial(&self, seed: u32) -> Data {
+        let mut flat = vec![0.0; self.length];
+        for (stream, parameter) in self.parameters.iter().enumerate() {
+            let values = parameter.initialise.values(seed, stream as u32, parameter.shape.elements());
+            flat[parameter.offset..][..values.len()].copy_from_slice(&values);
+        }
+        Data::F32(flat)
+    }
+
+    /// The flat tensor cut into named tensors: what a checkpoint holds.
+    pub fn unpack(&self, flat: &[f32]) -> BTreeMap<String, (Shape, Vec<f32>)> {
+        let cut = |parameter: &Parameter| flat[parameter.offset..][..parameter.shape.elements()].to_vec();
+        self.parameters
+            .iter()
+            .map(|parameter| (parameter.name.clone(), (parameter.shape.clone(), cut(parameter))))
+            .collect()
+    }
+
+    /// The flat tensor of named tensors.
+    ///
+    /// # Errors
+    /// A parameter is missing or has another shape, or there is a tensor that no parameter is named after.
+    pub fn pack(&self, tensors: &BTreeMap<String, (Shape, Vec<f32>)>) -> Result<Data, ParametersError> {
+        let mut flat = vec![0.0; self.length];
+        for parameter in &self.parameters {
+            let name = &parameter.name;
+            let Some((shape, values)) = tensors.get(name) else {
+                return Err(ParametersError(format!("expected a tensor `{name}` {}, found none", parameter.shape)));
+            };
+            if *shape != parameter.shape {
+                return Err(ParametersError(format!("expected `{name}` {}, found {shape}", parameter.shape)));
+            }
+            flat[parameter.offset..][..values.len()].copy_from_slice(values);
+        }
+        match tensors.keys().find(|name| self.parameters.iter().all(|parameter| parameter.name != **name)) {
+            Some(stranger) => Err(ParametersError(format!("the model has no parameter `{stranger}`"))),
+            None => Ok(Data::F32(flat)),
+        }
+    }
+
+    /// The weights as a state of a graph.
+    #[track_caller]
+    pub fn state<'g>(&self, graph: &'g Graph, name: &str) -> Tensor<'g> {
+        graph.state(name, Tag::Weights, TensorType::f32([self.length]))
+    }
+
+    /// The parameters as they lie in a flat tensor: the weights themselves, or weights that an ascent step has moved.
+    pub fn of<'p, 'g>(&'p self, flat: Tensor<'g>) -> Weights<'p, 'g> {
+        Weights { parameters: self, flat }
+    }
+}
+
+/// A flat tensor seen as the parameters of a model.
+#[derive(Debug, Clone, Copy)]
+pub struct Weights<'p, 'g> {
+    parameters: &'p Parameters,
+    flat: Tensor<'g>,
+}
+
+impl<'g> Weights<'_, 'g> {
+    pub fn flat(&self) -> Tensor<'g> {
+        self.flat
+    }
+
+    /// One parameter.
+    #[track_caller]
+    pub fn get(&self, id: ParameterId) -> Tensor<'g> {
+        let parameter = &self.parameters.parameters[id.0];
+        self.flat.view(parameter.offset, &parameter.shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two() -> Parameters {
+        let mut parameters = Parameters::new();
+        parameters.add("a", [3, 5], Initialise::Uniform(1.0));
+        parameters.add("b", [7], Initialise::Constant(2.0));
+        parameters
+    }
+
+    #[test]
+    fn parameters_begin_at_aligned_offsets_and_gaps_are_zero() {
+        let parameters = two();
+        assert_eq!(parameters.iter().map(|parameter| parameter.offset).collect::<Vec<_>>(), [0, 64]);
+        assert_eq!((parameters.length(), parameters.count()), (128, 22));
+        let initial = parameters.initial(1);
+        assert!(initial.f32()[15..64].iter().all(|&gap| gap == 0.0));
+    }
+
+    #[test]
+    fn packing_what_was_unpacked_gives_the_same_bits() {
+        let parameters = two();
+        let initial = parameters.initial(9);
+        assert_eq!(parameters.pack(&parameters.unpack(initial.f32())).unwrap(), initial);
+    }
+
+    #[test]
+    fn tensors_of_another_model_are_refused_by_name_and_shape() {
+        let parameters = two();
+        let mut tensors = parameters.unpack(parameters.initial(1).f32());
+        tensors.insert("a".into(), (Shape::from([5, 3]), vec![0.0; 15]));
+        assert_eq!(parameters.pack(&tensors).unwrap_err().to_string(), "expected `a` [3, 5], found [5, 3]");
+        tensors.remove("a");
+        assert_eq!(parameters.pack(&tensors).unwrap_err().to_string(), "expected a tensor `a` [3, 5], found none");
+    }
+}

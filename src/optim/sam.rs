@@ -1,0 +1,194 @@
+//! Sharpness-aware minimisation (Foret et al. 2021): the gradient at the worst point near the weights.
+
+use fourfold_shaders::elementwise::Binary;
+
+use crate::graph::{Adaptive, Graph, Tensor, gradients};
+
+/// The ball in which the worst point is looked for (section 2 of the paper).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ascent {
+    /// p = 2: `eps = rho g / ||g||`, one norm over all parameters.
+    L2,
+    /// p = infinity: `eps = rho sign(g)`.
+    LInfinity,
+}
+
+/// Where weight decay stands (the penalty `decay / 2 ||w||^2`).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum WeightDecay {
+    /// Outside the maximum, as in equation 1 of the paper: left to the base optimiser.
+    Outside,
+    /// Inside the maximum, as in the authors' code: part of the loss of both passes.
+    Inside(f32),
+}
+
+/// The settings of a sharpness-aware gradient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sam {
+    pub ascent: Ascent,
+    /// Scales the perturbation by the weights (Kwon et al. 2021); `None` scales none.
+    pub adaptive: Option<Adaptive>,
+    /// Ascent steps, each of length rho and projected back onto the ball; the paper takes one.
+    pub steps: usize,
+    /// m-sharpness: how many chunks of the batch climb by themselves; their gradients are averaged.
+    pub chunks: usize,
+    pub weight_decay: WeightDecay,
+    /// Keeps the term of the gradient that the paper drops: how the perturbation changes with the weights.
+    pub second_order: bool,
+}
+
+impl Default for Sam {
+    /// The paper's SAM: p = 2, one step, the whole batch, no second-order term.
+    fn default() -> Self {
+        Self {
+            ascent: Ascent::L2,
+            adaptive: None,
+            steps: 1,
+            chunks: 1,
+            weight_decay: WeightDecay::Outside,
+            second_order: false,
+        }
+    }
+}
+
+/// What one sharpness-aware step computed, averaged over the chunks where there are several.
+#[derive(Debug, Clone)]
+pub struct SamStep<'g> {
+    /// For the base optimiser; flat as the weights.
+    pub gradient: Tensor<'g>,
+    /// The loss at w, shape `[]`.
+    pub loss: Tensor<'g>,
+    /// The loss at w + eps, shape `[]`.
+    pub sharpened_loss: Tensor<'g>,
+    /// `w + eps` of each chunk.
+    pub ascended: Vec<Tensor<'g>>,
+}
+
+impl Sam {
+    /// The sharpness-aware gradient at the flat `weights`, for a ball of radius `rho` (shape `[]`).
+    ///
+    /// `loss(w, chunk)` builds the mean loss, shape `[]`, of a chunk of the batch at weights `w`; it is called for w and
+    /// for each ascended point, and must draw the same dropout masks every time.
+    #[track_caller]
+    pub fn gradient<'g>(
+        &self,
+        weights: Tensor<'g>,
+        rho: Tensor<'g>,
+        loss: impl Fn(Tensor<'g>, usize) -> Tensor<'g>,
+    ) -> SamStep<'g> {
+        let chunks: Vec<_> =
+            (0..self.chunks.max(1)).map(|chunk| self.chunk(weights, rho, |w| loss(w, chunk))).collect();
+        let average = |part: fn(&Chunk<'g>) -> Tensor<'g>| {
+            let sum = chunks.iter().map(part).reduce(|a, b| a + b).expect("there is at least one chunk");
+            sum * (1.0 / chunks.len() as f32)
+        };
+        SamStep {
+            gradient: average(|chunk| chunk.gradient),
+            loss: average(|chunk| chunk.loss),
+            sharpened_loss: average(|chunk| chunk.sharpened_loss),
+            ascended: chunks.iter().map(|chunk| chunk.ascended).collect(),
+        }
+    }
+
+    #[track_caller]
+    fn chunk<'g>(&self, weights: Tensor<'g>, rho: Tensor<'g>, loss: impl Fn(Tensor<'g>) -> Tensor<'g>) -> Chunk<'g> {
+        let objective = |w: Tensor<'g>| match self.weight_decay {
+            WeightDecay::Outside => loss(w),
+            WeightDecay::Inside(decay) => loss(w) + w.dot(w) * (0.5 * decay),
+        };
+        let clean = objective(weights);
+        let slope = gradients(clean, &[weights])[0];
+        if self.second_order {
+            let ascended = self.differentiable(weights, slope, rho, &objective);
+            let sharpened = objective(ascended);
+            let gradient = gradients(sharpened, &[weights])[0];
+            return Chunk { gradient, loss: clean, sharpened_loss: sharpened, ascended };
+        }
+        let mut ascended = self.climb(weights, slope, rho);
+        for _ in 1..self.steps {
+            let slope = gradients(objective(ascended), &[ascended])[0];
+            let step = self.climb(weights, slope, rho) - weights;
+            let eps = self.project(ascended - weights + step, self.scale(weights), rho);
+            ascended = (weights + eps).stop_gradient();
+        }
+        let sharpened = objective(ascended);
+        let gradient = gradients(sharpened, &[ascended])[0];
+        Chunk { gradient, loss: clean, sharpened_loss: sharpened, ascended }
+    }
+
+    /// `w + eps` by the fused kernels.
+    #[track_caller]
+    fn climb<'g>(&self, weights: Tensor<'g>, slope: Tensor<'g>, rho: Tensor<'g>) -> Tensor<'g> {
+        let scaled = self.adaptive.unwrap_or_default();
+        match (self.ascent, self.adaptive) {
+            (Ascent::L2, None) => weights.ascent(slope, slope.norm(), rho, scaled),
+            (Ascent::L2, Some(_)) => weights.ascent(slope, weights.scaled_gradient(slope, scaled).norm(), rho, scaled),
+            (Ascent::LInfinity, _) => weights.sign_ascent(slope, rho, scaled),
+        }
+    }
+
+    /// `w + eps` in operations that are differentiated: the perturbation moves with the weights.
+    #[track_caller]
+    fn differentiable<'g>(
+        &self,
+        weights: Tensor<'g>,
+        slope: Tensor<'g>,
+        rho: Tensor<'g>,
+        objective: &impl Fn(Tensor<'g>) -> Tensor<'g>,
+    ) -> Tensor<'g> {
+        let scale = self.scale(weights);
+        let step = |slope: Tensor<'g>| match (self.ascent, scale) {
+            (Ascent::L2, None) => slope * (rho / positive(slope.norm())),
+            (Ascent::L2, Some(scale)) => scale * scale * slope * (rho / positive((scale * slope).norm())),
+            (Ascent::LInfinity, None) => slope.sign() * rho,
+            (Ascent::LInfinity, Some(scale)) => scale * slope.sign() * rho,
+        };
+        let mut eps = step(slope);
+        for _ in 1..self.steps {
+            let point = weights + eps;
+            let slope = gradients(objective(point), &[point])[0];
+            eps = self.project(eps + step(slope), scale, rho);
+        }
+        weights + eps
+    }
+
+    /// T = |w| + eta where the perturbation is adaptive, 1 elsewhere; `None` if it is nowhere.
+    #[track_caller]
+    fn scale<'g>(&self, weights: Tensor<'g>) -> Option<Tensor<'g>> {
+        let Adaptive { count, eta } = self.adaptive?;
+        let (graph, length) = (weights.graph(), weights.elements());
+        let scaled = weights.narrow(0, 0, count.min(length)).abs() + eta;
+        if count >= length {
+            return Some(scaled);
+        }
+        Some(graph.concatenate(&[scaled, graph.full([length - count], 1.0)], 0))
+    }
+
+    /// The nearest perturbation in the ball: `||T^-1 eps||_p <= rho`.
+    #[track_caller]
+    fn project<'g>(&self, eps: Tensor<'g>, scale: Option<Tensor<'g>>, rho: Tensor<'g>) -> Tensor<'g> {
+        let graph = eps.graph();
+        let unscaled = scale.map_or(eps, |scale| eps / positive(scale));
+        match self.ascent {
+            Ascent::L2 => eps * (rho / positive(unscaled.norm())).min(graph.constant(1.0)),
+            Ascent::LInfinity => {
+                let within = unscaled.min(rho).max(-rho);
+                scale.map_or(within, |scale| within * scale)
+            }
+        }
+    }
+}
+
+struct Chunk<'g> {
+    gradient: Tensor<'g>,
+    loss: Tensor<'g>,
+    sharpened_loss: Tensor<'g>,
+    ascended: Tensor<'g>,
+}
+
+/// A divisor that is never zero: what it divides is zero where it would be.
+#[track_caller]
+fn positive(divisor: Tensor<'_>) -> Tensor<'_> {
+    let graph: &Graph = divisor.graph();
+    divisor.binary(Binary::Max, graph.constant(1e-30))
+}
