@@ -114,7 +114,8 @@ pub enum Op {
     SoftmaxGradient,
     /// (y, dy): the gradient for x of y = log_softmax(x).
     LogSoftmaxGradient,
-    /// (scores `(batch, heads, queries, keys)` \[, key mask `(batch, keys)`\]): softmax(scale * scores + mask).
+    /// (scores `(batch, heads, queries, keys)` \[, key mask `(batch, keys)`\]): the softmax of scale * scores over the
+    /// allowed keys, 0 elsewhere and throughout a row without any.
     MaskedSoftmax {
         scale: f32,
         causal: bool,
@@ -134,7 +135,8 @@ pub enum Op {
     LayerNormParameterGradient,
 
     // Attention over (batch, heads, length, head size).
-    /// (q, k, v \[, key mask `(batch, keys)`\]) to (output, log-sum-exp `(batch, heads, queries)`).
+    /// (q, k, v \[, key mask `(batch, keys)`\]) to (output, log-sum-exp `(batch, heads, queries)`), both 0 for a query
+    /// without any allowed key.
     Attention {
         scale: f32,
         causal: bool,

@@ -55,7 +55,7 @@ pub fn layer_norm<'g>(site: &Site<'g>) -> Vec<(usize, Tensor<'g>)> {
             terms.extend(site.only(2, || dscale.sibling(1)));
         }
     }
-    let columns = site.graph.constant(shape[1] as f32);
+    let columns = shape[1] as f32;
     if let Some(dmean) = site.cotangents[1] {
         terms.extend(site.only(0, || (dmean / columns).reshape(column).broadcast_to(&shape)));
     }
