@@ -147,23 +147,38 @@ fn matmul_direct(
         sum7_1 += row7 * far;
     }
 
-    // A loop instead of 64 stores written out: the driver compiles it several times faster.
-    var sums = array<vec4<f32>, 16>(
-        sum0_0, sum0_1, sum1_0, sum1_1, sum2_0, sum2_1, sum3_0, sum3_1,
-        sum4_0, sum4_1, sum5_0, sum5_1, sum6_0, sum6_1, sum7_0, sum7_1,
-    );
+    // The rows move up by one as they are stored. A loop over an array of them, or stores written out, would compute the
+    // same and take a software driver several times as long to compile.
+    //
+    // No branch on the uniform block alone: one software driver compiles a kernel anew, at every dispatch, for the values
+    // that its branches and loops depend on.
+    let biased = size.bias != 0u;
     let out_start = product * size.m * size.n;
     let rows = min(8u, size.m - first_row);
-    let columns = min(8u, size.n - first_column);
     for (var i = 0u; i < rows; i++) {
-        for (var j = 0u; j < columns; j++) {
+        for (var j = 0u; j < 8u; j++) {
             let row = first_row + i;
             let column = first_column + j;
-            var y = sums[2u * i + j / 4u][j % 4u];
-            if size.bias != 0u {
-                y += bias[select(row, column, size.bias == 1u)];
+            if column < size.n {
+                var y = select(sum0_0[j % 4u], sum0_1[j % 4u], j > 3u);
+                let at = select(0u, select(row, column, size.bias == 1u), biased);
+                y += select(0.0, bias[at], biased);
+                out[out_start + row * size.out_row + column * size.out_column] = activate(y);
             }
-            out[out_start + row * size.out_row + column * size.out_column] = activate(y);
         }
+        sum0_0 = sum1_0;
+        sum0_1 = sum1_1;
+        sum1_0 = sum2_0;
+        sum1_1 = sum2_1;
+        sum2_0 = sum3_0;
+        sum2_1 = sum3_1;
+        sum3_0 = sum4_0;
+        sum3_1 = sum4_1;
+        sum4_0 = sum5_0;
+        sum4_1 = sum5_1;
+        sum5_0 = sum6_0;
+        sum5_1 = sum6_1;
+        sum6_0 = sum7_0;
+        sum6_1 = sum7_1;
     }
 }

@@ -45,18 +45,21 @@ fn activate(y: f32) -> f32 {
 @compute @workgroup_size(64)
 fn matmul_reduce(
     @builtin(global_invocation_id) invocation: vec3<u32>,
+    @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
     let i = invocation.x + invocation.y * workgroups.x * 64u;
     if i >= size.elements {
         return;
     }
+    // The grid is flat, so z is 0; without it the bound would be of the uniform block alone, and one software driver
+    // compiles a kernel anew, at every dispatch, for the values that its branches and loops depend on.
+    let slices = size.slices + workgroup.z;
     var y = 0.0;
-    for (var slice = 0u; slice < size.slices; slice++) {
+    for (var slice = 0u; slice < slices; slice++) {
         y += partials[slice * size.elements + i];
     }
-    if size.bias != 0u {
-        y += bias[i % size.columns];
-    }
+    let biased = size.bias != 0u;
+    y += select(0.0, bias[select(0u, i % size.columns, biased)], biased);
     out[i] = activate(y);
 }

@@ -203,26 +203,27 @@ fn matmul_tile(
     }
 
     let start = product * size.m * size.n;
-    let row = tile_row + 4u * row_quad;
     let column = tile_column + 4u * column_quad;
-    store(start, row, column, sum0_0);
-    store(start, row + 1u, column, sum1_0);
-    store(start, row + 2u, column, sum2_0);
-    store(start, row + 3u, column, sum3_0);
-    if BLOCK == 8u {
-        let far_row = row + TILE_ROWS / 2u;
-        let far_column = column + TILE_COLUMNS / 2u;
-        store(start, row, far_column, sum0_1);
-        store(start, row + 1u, far_column, sum1_1);
-        store(start, row + 2u, far_column, sum2_1);
-        store(start, row + 3u, far_column, sum3_1);
-        store(start, far_row, column, sum4_0);
-        store(start, far_row + 1u, column, sum5_0);
-        store(start, far_row + 2u, column, sum6_0);
-        store(start, far_row + 3u, column, sum7_0);
-        store(start, far_row, far_column, sum4_1);
-        store(start, far_row + 1u, far_column, sum5_1);
-        store(start, far_row + 2u, far_column, sum6_1);
-        store(start, far_row + 3u, far_column, sum7_1);
+    // The rows move up by one as they are stored: the driver has one store to compile, or to unroll as it likes.
+    for (var i = 0u; i < BLOCK; i++) {
+        let row = tile_row + i / 4u * (TILE_ROWS / 2u) + 4u * row_quad + i % 4u;
+        store(start, row, column, sum0_0);
+        if BLOCK == 8u {
+            store(start, row, column + TILE_COLUMNS / 2u, sum0_1);
+        }
+        sum0_0 = sum1_0;
+        sum0_1 = sum1_1;
+        sum1_0 = sum2_0;
+        sum1_1 = sum2_1;
+        sum2_0 = sum3_0;
+        sum2_1 = sum3_1;
+        sum3_0 = sum4_0;
+        sum3_1 = sum4_1;
+        sum4_0 = sum5_0;
+        sum4_1 = sum5_1;
+        sum5_0 = sum6_0;
+        sum5_1 = sum6_1;
+        sum6_0 = sum7_0;
+        sum6_1 = sum7_1;
     }
 }
