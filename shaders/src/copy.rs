@@ -19,43 +19,60 @@ pub const MAX_RANK: usize = 6;
 pub const KERNELS: &[&Kernel] = &[
     &COPY_F32,
     &COPY_F32_VEC4,
+    &COPY_F32_TRANSPOSE,
     &COPY_U32,
     &COPY_U32_VEC4,
+    &COPY_U32_TRANSPOSE,
     &COPY_INTO_F32,
     &COPY_INTO_F32_VEC4,
     &COPY_INTO_U32,
     &COPY_INTO_U32_VEC4,
 ];
 
+/// How many elements an invocation copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// One.
+    Scalar,
+    /// Four that are neighbours in both views.
+    Vec4,
+    /// Four by four: neighbours in the source by neighbours in the destination.
+    Transpose,
+}
+
 const F32: Element = Element::F32;
 const U32: Element = Element::U32;
+const WRITE: Access = Access::Write;
+const UPDATE: Access = Access::Update;
 
 /// A copy of `f32` that covers its destination.
-pub static COPY_F32: Kernel = kernel("copy.f32", false, F32, Access::Write, |g| case(g, false, F32, Access::Write));
+pub static COPY_F32: Kernel = kernel("copy.f32", Form::Scalar, F32, WRITE, |g| case(g, &COPY_F32));
 /// The same, four neighbours at a time.
-pub static COPY_F32_VEC4: Kernel =
-    kernel("copy.f32_vec4", true, F32, Access::Write, |g| case(g, true, F32, Access::Write));
+pub static COPY_F32_VEC4: Kernel = kernel("copy.f32_vec4", Form::Vec4, F32, WRITE, |g| case(g, &COPY_F32_VEC4));
+/// The same, blocks of four by four.
+pub static COPY_F32_TRANSPOSE: Kernel =
+    kernel("copy.f32_transpose", Form::Transpose, F32, WRITE, |g| case(g, &COPY_F32_TRANSPOSE));
 /// A copy of `u32` that covers its destination.
-pub static COPY_U32: Kernel = kernel("copy.u32", false, U32, Access::Write, |g| case(g, false, U32, Access::Write));
+pub static COPY_U32: Kernel = kernel("copy.u32", Form::Scalar, U32, WRITE, |g| case(g, &COPY_U32));
 /// The same, four neighbours at a time.
-pub static COPY_U32_VEC4: Kernel =
-    kernel("copy.u32_vec4", true, U32, Access::Write, |g| case(g, true, U32, Access::Write));
+pub static COPY_U32_VEC4: Kernel = kernel("copy.u32_vec4", Form::Vec4, U32, WRITE, |g| case(g, &COPY_U32_VEC4));
+/// The same, blocks of four by four.
+pub static COPY_U32_TRANSPOSE: Kernel =
+    kernel("copy.u32_transpose", Form::Transpose, U32, WRITE, |g| case(g, &COPY_U32_TRANSPOSE));
 /// A copy of `f32` into a region.
-pub static COPY_INTO_F32: Kernel =
-    kernel("copy.into_f32", false, F32, Access::Update, |g| case(g, false, F32, Access::Update));
+pub static COPY_INTO_F32: Kernel = kernel("copy.into_f32", Form::Scalar, F32, UPDATE, |g| case(g, &COPY_INTO_F32));
 /// The same, four neighbours at a time.
 pub static COPY_INTO_F32_VEC4: Kernel =
-    kernel("copy.into_f32_vec4", true, F32, Access::Update, |g| case(g, true, F32, Access::Update));
+    kernel("copy.into_f32_vec4", Form::Vec4, F32, UPDATE, |g| case(g, &COPY_INTO_F32_VEC4));
 /// A copy of `u32` into a region.
-pub static COPY_INTO_U32: Kernel =
-    kernel("copy.into_u32", false, U32, Access::Update, |g| case(g, false, U32, Access::Update));
+pub static COPY_INTO_U32: Kernel = kernel("copy.into_u32", Form::Scalar, U32, UPDATE, |g| case(g, &COPY_INTO_U32));
 /// The same, four neighbours at a time.
 pub static COPY_INTO_U32_VEC4: Kernel =
-    kernel("copy.into_u32_vec4", true, U32, Access::Update, |g| case(g, true, U32, Access::Update));
+    kernel("copy.into_u32_vec4", Form::Vec4, U32, UPDATE, |g| case(g, &COPY_INTO_U32_VEC4));
 
 const fn kernel(
     name: &'static str,
-    vec4: bool,
+    form: Form,
     element: Element,
     access: Access,
     case: fn(&mut Generator) -> Case,
@@ -63,19 +80,34 @@ const fn kernel(
     Kernel {
         name: Cow::Borrowed(name),
         source: Cow::Borrowed(include_str!("copy.wgsl")),
-        entry_point: if vec4 { "copy_vec4" } else { "copy" },
+        entry_point: match form {
+            Form::Scalar => "copy",
+            Form::Vec4 => "copy_vec4",
+            Form::Transpose => "transpose_vec4",
+        },
         bindings: Cow::Borrowed(match (element, access) {
-            (Element::F32, Access::Update) => const { &bindings(F32, Access::Update) },
-            (Element::U32, Access::Update) => const { &bindings(U32, Access::Update) },
-            (Element::F32, _) => const { &bindings(F32, Access::Write) },
-            (Element::U32, _) => const { &bindings(U32, Access::Write) },
+            (Element::F32, Access::Update) => const { &bindings(F32, UPDATE) },
+            (Element::U32, Access::Update) => const { &bindings(U32, UPDATE) },
+            (Element::F32, _) => const { &bindings(F32, WRITE) },
+            (Element::U32, _) => const { &bindings(U32, WRITE) },
         }),
         uniform_bytes: size_of::<Uniform>(),
         needs_subgroups: false,
-        twin,
+        twin: |call, operands| {
+            let [source, destination] = operands else { unreachable!("copy has two operands") };
+            copy(&in_elements(call.uniform(), form_of(&call.kernel)), words(source), words(destination));
+        },
         tolerance: |_, _, _| Tolerance::Exact,
         case,
         flops: |_| 0.0,
+    }
+}
+
+fn form_of(kernel: &Kernel) -> Form {
+    match kernel.entry_point {
+        "copy" => Form::Scalar,
+        "copy_vec4" => Form::Vec4,
+        _ => Form::Transpose,
     }
 }
 
@@ -190,10 +222,17 @@ impl Problem {
     /// # Panics
     /// If more than [`MAX_RANK`] dimensions remain after merging.
     pub fn call(&self) -> Call {
-        let merged = self.merged();
-        let width = if merged.is_vec4() { 4 } else { 1 };
+        let mut merged = self.merged();
         let update = merged.count() < self.destination_length;
-        merged.call(self, select(width == 4, self.element, update), width)
+        let form = match merged.transposable() {
+            _ if merged.is_vec4() => Form::Vec4,
+            Some(dimension) if !update => {
+                merged.dimensions.swap(1, dimension);
+                Form::Transpose
+            }
+            _ => Form::Scalar,
+        };
+        merged.call(self, select(form, self.element, update))
     }
 
     /// Dimensions innermost first, without those of one element and with neighbours merged that lie contiguous in both
@@ -245,48 +284,75 @@ impl Merged {
 
     /// Whether groups of four neighbours lie aligned in both views.
     fn is_vec4(&self) -> bool {
-        let aligned = |values: [usize; 2]| values.iter().all(|value| value.is_multiple_of(4));
         let Some((&(length, strides), outer)) = self.dimensions.split_first() else { return false };
-        let outer = outer.iter().all(|&(_, strides)| aligned(strides));
-        length.is_multiple_of(4) && strides == [1, 1] && outer && aligned(self.offsets)
+        let mut outer = outer.iter().map(|&(_, strides)| strides);
+        length.is_multiple_of(4) && strides == [1, 1] && outer.all(aligned) && aligned(self.offsets)
     }
 
-    fn call(&self, problem: &Problem, kernel: &'static Kernel, width: usize) -> Call {
+    /// The dimension that is contiguous in the source, where it is not the one that is in the destination and blocks of
+    /// four by four lie aligned in both views.
+    fn transposable(&self) -> Option<usize> {
+        let dimension = self.dimensions.iter().position(|&(_, [source, _])| source == 1)?;
+        let (first, second) = (self.dimensions[0], self.dimensions[dimension]);
+        let others = self.dimensions.iter().enumerate().filter(|&(d, _)| d != 0 && d != dimension);
+        let fits = dimension > 0
+            && first.1[1] == 1
+            && aligned([first.0, second.0])
+            && aligned([first.1[0], second.1[1]])
+            && aligned(self.offsets)
+            && others.into_iter().all(|(_, &(_, strides))| aligned(strides));
+        fits.then_some(dimension)
+    }
+
+    fn call(&self, problem: &Problem, kernel: &'static Kernel) -> Call {
+        let form = form_of(kernel);
+        let (workgroup, block, width) = match form {
+            Form::Scalar => (256, 1, 1),
+            Form::Vec4 => (256, 4, 4),
+            Form::Transpose => (64, 16, 4),
+        };
         let mut uniform = Uniform {
-            count: (self.count() / width) as u32,
+            count: (self.count() / block) as u32,
             source_offset: (self.offsets[0] / width) as u32,
             destination_offset: (self.offsets[1] / width) as u32,
             ..Uniform::zeroed()
         };
         uniform.shape = [1; 8];
         for (d, &(length, [source, destination])) in self.dimensions.iter().enumerate() {
-            // The innermost dimension counts groups of neighbours, whose stride is 1 either way.
-            let (length, width) = if d == 0 { (length / width, 1) } else { (length, width) };
+            // A dimension of which an invocation copies four elements: its stride counts those four, in groups of four.
+            let four = d == 0 && form != Form::Scalar || d == 1 && form == Form::Transpose;
+            let (length, width) = if four { (length / 4, 1) } else { (length, width) };
             uniform.shape[d] = length as u32;
             uniform.source_strides[d] = (source / width) as u32;
             uniform.destination_strides[d] = (destination / width) as u32;
         }
-        let workgroups = (uniform.count as usize).div_ceil(256);
+        let workgroups = (uniform.count as usize).div_ceil(workgroup);
         Call::new(kernel, &uniform, workgroups, [problem.source_length, problem.destination_length])
             .with_constant("RANK", self.dimensions.len().max(1) as u32)
     }
 }
 
-fn select(vec4: bool, element: Element, update: bool) -> &'static Kernel {
-    match (vec4, element, update) {
-        (false, Element::F32, false) => &COPY_F32,
-        (true, Element::F32, false) => &COPY_F32_VEC4,
-        (false, Element::U32, false) => &COPY_U32,
-        (true, Element::U32, false) => &COPY_U32_VEC4,
-        (false, Element::F32, true) => &COPY_INTO_F32,
-        (true, Element::F32, true) => &COPY_INTO_F32_VEC4,
-        (false, Element::U32, true) => &COPY_INTO_U32,
-        (true, Element::U32, true) => &COPY_INTO_U32_VEC4,
+fn aligned(values: [usize; 2]) -> bool {
+    values.iter().all(|value| value.is_multiple_of(4))
+}
+
+fn select(form: Form, element: Element, update: bool) -> &'static Kernel {
+    match (form, element, update) {
+        (Form::Scalar, Element::F32, false) => &COPY_F32,
+        (Form::Vec4, Element::F32, false) => &COPY_F32_VEC4,
+        (Form::Scalar, Element::U32, false) => &COPY_U32,
+        (Form::Vec4, Element::U32, false) => &COPY_U32_VEC4,
+        (Form::Scalar, Element::F32, true) => &COPY_INTO_F32,
+        (Form::Vec4, Element::F32, true) => &COPY_INTO_F32_VEC4,
+        (Form::Scalar, Element::U32, true) => &COPY_INTO_U32,
+        (Form::Vec4, Element::U32, true) => &COPY_INTO_U32_VEC4,
+        (Form::Transpose, Element::F32, _) => &COPY_F32_TRANSPOSE,
+        (Form::Transpose, Element::U32, _) => &COPY_U32_TRANSPOSE,
     }
 }
 
-/// The twin; `width` words make an element.
-pub fn copy(uniform: &Uniform, width: usize, source: &[u32], destination: &mut [u32]) {
+/// The twin, on numbers that count elements.
+pub fn copy(uniform: &Uniform, source: &[u32], destination: &mut [u32]) {
     for flat in 0..uniform.count {
         let mut rest = flat;
         let (mut from, mut to) = (uniform.source_offset, uniform.destination_offset);
@@ -296,15 +362,29 @@ pub fn copy(uniform: &Uniform, width: usize, source: &[u32], destination: &mut [
             from += coordinate * uniform.source_strides[d];
             to += coordinate * uniform.destination_strides[d];
         }
-        let (from, to) = (from as usize * width, to as usize * width);
-        destination[to..to + width].copy_from_slice(&source[from..from + width]);
+        destination[to as usize] = source[from as usize];
     }
 }
 
-fn twin(call: &Call, operands: &mut [Operand<'_>]) {
-    let [source, destination] = operands else { unreachable!("copy has two operands") };
-    let width = if call.kernel.entry_point == "copy_vec4" { 4 } else { 1 };
-    copy(&call.uniform(), width, words(source), words(destination));
+/// A uniform block of any form with numbers that count elements.
+fn in_elements(uniform: Uniform, form: Form) -> Uniform {
+    let mut all = uniform;
+    if form == Form::Scalar {
+        return all;
+    }
+    let fours = if form == Form::Vec4 { 1 } else { 2 };
+    all.count *= 4u32.pow(fours);
+    all.source_offset *= 4;
+    all.destination_offset *= 4;
+    for d in 0..8 {
+        if d < fours as usize {
+            all.shape[d] *= 4;
+        } else {
+            all.source_strides[d] *= 4;
+            all.destination_strides[d] *= 4;
+        }
+    }
+    all
 }
 
 /// The words of an operand of either type.
@@ -315,24 +395,38 @@ pub(crate) fn words<'a>(operand: &'a mut Operand<'_>) -> &'a mut [u32] {
     }
 }
 
-fn case(generator: &mut Generator, vec4: bool, element: Element, access: Access) -> Case {
-    let problem = draw(generator, vec4, element, access);
-    let merged = problem.merged();
-    let width = if vec4 { 4 } else { 1 };
-    let call = merged.call(&problem, select(vec4, element, access == Access::Update), width);
+fn case(generator: &mut Generator, kernel: &'static Kernel) -> Case {
+    let Binding { element, access, .. } = kernel.bindings[1];
+    let form = form_of(kernel);
+    let problem = draw(generator, form, element, access);
+    let mut merged = problem.merged();
+    if form == Form::Transpose {
+        // Drawn so that it can.
+        let dimension = merged.transposable().expect("a transpose in blocks of four by four");
+        merged.dimensions.swap(1, dimension);
+    }
+    let call = merged.call(&problem, kernel);
     let mut values = |length| match element {
         Element::F32 => generator.values(length, 1e30),
         Element::U32 => generator.indices(length, u32::MAX),
     };
     let mut inputs: Vec<Data> = vec![values(problem.source_length)];
-    if access == Access::Update {
+    if access == UPDATE {
         inputs.push(values(problem.destination_length));
     }
     Case::new(&problem, call, inputs)
 }
 
-fn draw(generator: &mut Generator, vec4: bool, element: Element, access: Access) -> Problem {
-    if !vec4 && access == Access::Write && generator.huge() {
+fn draw(generator: &mut Generator, form: Form, element: Element, access: Access) -> Problem {
+    if form == Form::Transpose {
+        // A workgroup copies 1,024 elements: more than 65,535 of them would take 268 MB.
+        let mut four = |most: usize| generator.length(most / 4) * 4;
+        let shape = [four(12) / 4, four(80), four(12) / 4, four(80)];
+        let order = generator.pick(&[[0, 3, 2, 1], [3, 0, 2, 1], [2, 3, 0, 1], [0, 2, 3, 1]]);
+        return Problem::permute(element, &shape, &order);
+    }
+    let vec4 = form == Form::Vec4;
+    if !vec4 && access == WRITE && generator.huge() {
         return Problem::permute(element, &[4_194_400, 4], &[1, 0]);
     }
     let rank = generator.rng().random_range(1..=MAX_RANK);
@@ -348,7 +442,7 @@ fn draw(generator: &mut Generator, vec4: bool, element: Element, access: Access)
     let larger: Vec<usize> =
         shape.iter().zip(&margin).map(|(length, [before, behind])| before + length + behind).collect();
     let starts: Vec<usize> = margin.iter().map(|[before, _]| *before).collect();
-    if access == Access::Update {
+    if access == UPDATE {
         return Problem::into_region(element, &shape, &larger, &starts);
     }
     match generator.rng().random_range(0..3) {
@@ -418,6 +512,15 @@ mod tests {
             step.call.run_twin(&mut [Data::F32(part).operand(), whole.operand()]);
         }
         assert_eq!(whole, Data::F32(vec![1.0, 3.0, 4.0, 2.0, 5.0, 6.0]));
+    }
+
+    #[test]
+    fn a_large_transpose_goes_in_blocks() {
+        let problem = Problem::permute(F32, &[3, 8, 16], &[0, 2, 1]);
+        assert_eq!(problem.call().kernel.name, "copy.f32_transpose");
+        let y = run(&problem, numbers(3 * 8 * 16));
+        let expected = (0..3 * 8 * 16).map(|i| i / 128 * 128 + i % 8 * 16 + i / 8 % 16);
+        assert!(y.into_iter().eq(expected.map(|value| value as f32)));
     }
 
     #[test]

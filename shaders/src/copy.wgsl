@@ -3,7 +3,9 @@
 // for all coordinates c of shape: permute, slice, broadcast, and a slice of the destination as a region.
 //
 // Elements are words, f32 or u32: nothing is rounded or flushed. Dimensions stand innermost first, neighbours that lie
-// contiguous in both views merged. In copy_vec4 all numbers count groups of four neighbours.
+// contiguous in both views merged. In copy_vec4 all numbers count groups of four neighbours. In transpose_vec4
+// dimension 0 is contiguous in the destination and dimension 1 in the source: an invocation copies a block of 4 by 4,
+// and all numbers count blocks, or groups of four neighbours in the buffers.
 
 struct Uniform {
     count: u32,
@@ -61,4 +63,27 @@ fn copy_vec4(
         let position = positions(flat);
         destination4[position.y] = source4[position.x];
     }
+}
+
+@compute @workgroup_size(64)
+fn transpose_vec4(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let flat = (workgroup.x + workgroup.y * workgroups.x) * 64u + local;
+    if flat >= size.count {
+        return;
+    }
+    let position = positions(flat);
+    // A step of one element along dimension 0 in the source, and along dimension 1 in the destination.
+    let step = vec2(size.source_strides[0].x, size.destination_strides[0].y) / 4u;
+    let a = source4[position.x];
+    let b = source4[position.x + step.x];
+    let c = source4[position.x + 2u * step.x];
+    let d = source4[position.x + 3u * step.x];
+    destination4[position.y] = vec4(a.x, b.x, c.x, d.x);
+    destination4[position.y + step.y] = vec4(a.y, b.y, c.y, d.y);
+    destination4[position.y + 2u * step.y] = vec4(a.z, b.z, c.z, d.z);
+    destination4[position.y + 3u * step.y] = vec4(a.w, b.w, c.w, d.w);
 }

@@ -33,7 +33,7 @@ const fn square_sums_kernel(name: &'static str, entry_point: &'static str, case:
         needs_subgroups: false,
         twin: |call, operands| {
             let [x, sums] = operands else { unreachable!("square_sums has two operands") };
-            square_sums(&call.uniform(), lanes(call), width(call), x.f32(), sums.f32());
+            square_sums(&call.uniform(), width(call), x.f32(), sums.f32());
         },
         tolerance: square_sums_tolerance,
         case,
@@ -68,6 +68,8 @@ pub struct Uniform {
     pub first: u32,
     /// Of its partial sums; in `norm`, of all.
     pub count: u32,
+    /// Loads of each partial sum but the last; unused in `norm`.
+    pub part: u32,
 }
 
 /// The norm over tensors of the given lengths.
@@ -113,7 +115,13 @@ impl Part {
 
     fn call(self, length: usize, first: usize, total: usize) -> Call {
         let kernel = if self.width == 4 { &SQUARE_SUMS_VEC4 } else { &SQUARE_SUMS };
-        let uniform = Uniform { length: (length / self.width) as u32, first: first as u32, count: self.sums as u32 };
+        let loads = length / self.width;
+        let uniform = Uniform {
+            length: loads as u32,
+            first: first as u32,
+            count: self.sums as u32,
+            part: loads.div_ceil(self.sums) as u32,
+        };
         let workgroup = self.lanes.max(32);
         Call::new(kernel, &uniform, (self.sums * self.lanes).div_ceil(workgroup), [length, total])
             .with_constant("WORKGROUP", workgroup as u32)
@@ -122,19 +130,15 @@ impl Part {
 }
 
 fn norm_call(total: usize) -> Call {
-    Call::new(&NORM, &Uniform { length: 0, first: 0, count: total as u32 }, 1, [total, 1])
+    Call::new(&NORM, &Uniform { count: total as u32, ..Uniform::zeroed() }, 1, [total, 1])
 }
 
-/// The twin of the first stage: `lanes * count` invocations take loads of `width` elements in turn.
-pub fn square_sums(uniform: &Uniform, lanes: usize, width: usize, x: &[f32], sums: &mut [f32]) {
-    let (first, count) = (uniform.first as usize, uniform.count as usize);
-    let mut totals = vec![0.0; count];
-    for (load, values) in x.chunks(width).enumerate() {
-        let squares = values.iter().map(|&x| f64::from(x) * f64::from(x));
-        totals[load % (count * lanes) / lanes] += squares.sum::<f64>();
-    }
-    for (sum, total) in sums[first..first + count].iter_mut().zip(totals) {
-        *sum = total as f32;
+/// The twin of the first stage, whose loads have `width` elements.
+pub fn square_sums(uniform: &Uniform, width: usize, x: &[f32], sums: &mut [f32]) {
+    let own = &mut sums[uniform.first as usize..][..uniform.count as usize];
+    own.fill(0.0);
+    for (sum, x) in own.iter_mut().zip(x.chunks(uniform.part as usize * width)) {
+        *sum = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() as f32;
     }
 }
 
@@ -154,8 +158,8 @@ fn width(call: &Call) -> usize {
 /// All terms have one sign, so the relative error is one unit in the last place (two epsilon) for each addition on a
 /// term's way: those of its lane, then those of the tree; the square has one rounding more. Squares may be flushed.
 fn square_sums_tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
-    let Uniform { length, count, .. } = call.uniform();
-    let loads = (length as usize).div_ceil(count as usize * lanes(call));
+    let Uniform { part, .. } = call.uniform();
+    let loads = (part as usize).div_ceil(lanes(call));
     let additions = loads + lanes(call).ilog2() as usize + 3;
     let terms = (loads * lanes(call) * width(call)) as f64;
     Tolerance::Within {

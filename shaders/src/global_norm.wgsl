@@ -1,13 +1,15 @@
 // The Euclidean norm of one or several tensors taken as one vector:  norm = sqrt(sum over tensors and i of x[i]^2).
 //
 // square_sums runs once for each tensor and writes its partial sums next to those of the other tensors; norm adds all
-// partial sums. LANES neighbouring invocations share a partial sum; with LANES = 1 no barrier is met. The order of
-// the additions depends on the lengths alone, so that the same adapter gives the same bits.
+// partial sums. A partial sum covers neighbouring elements and is shared by LANES neighbouring invocations; with
+// LANES = 1 no barrier is met. The order of the additions depends on the lengths alone, so that the same adapter gives
+// the same bits.
 
 struct Uniform {
     length: u32,       // of x, in loads (of one or of four elements)
     first: u32,        // the tensor's first partial sum
     count: u32,        // of its partial sums; in norm, of all
+    part: u32,         // loads of each partial sum but the last
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;                // (length)
@@ -42,22 +44,24 @@ fn store(part: f32, index: u32, local: u32) {
 
 @compute @workgroup_size(WORKGROUP)
 fn square_sums(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let id = workgroup.x * WORKGROUP + local;
+    let index = workgroup.x * (WORKGROUP / LANES) + local / LANES;
+    let end = min((index + 1u) * size.part, size.length);
     var part = 0.0;
-    for (var i = id; i < size.length; i += size.count * LANES) {
+    for (var i = index * size.part + local % LANES; i < end; i += LANES) {
         part += x[i] * x[i];
     }
-    store(part, id / LANES, local);
+    store(part, index, local);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn square_sums_vec4(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let id = workgroup.x * WORKGROUP + local;
+    let index = workgroup.x * (WORKGROUP / LANES) + local / LANES;
+    let end = min((index + 1u) * size.part, size.length);
     var part = vec4(0.0);
-    for (var i = id; i < size.length; i += size.count * LANES) {
+    for (var i = index * size.part + local % LANES; i < end; i += LANES) {
         part += x4[i] * x4[i];
     }
-    store((part.x + part.y) + (part.z + part.w), id / LANES, local);
+    store((part.x + part.y) + (part.z + part.w), index, local);
 }
 
 // One workgroup: each lane adds every WORKGROUP-th partial sum, the first lane adds the lanes' in order.

@@ -79,7 +79,7 @@ pub struct Problem {
 impl Problem {
     /// The sequence with operands `x`, `y`: one call, or two with the slabs' results between them.
     pub fn sequence(&self, target: &Target) -> Sequence {
-        let Cut { slabs, length } = Cut::choose(self.outer * self.inner, self.axis, target);
+        let Cut { slabs, length } = self.cut(target);
         if slabs == 1 {
             return self.call(Cut { slabs, length }, self.scale(), target).into();
         }
@@ -90,6 +90,12 @@ impl Problem {
         let whole = Cut { slabs: 1, length: slabs };
         sequence.step(rest.call(whole, self.scale(), target), [partial, Slot::Argument(1)]);
         sequence
+    }
+
+    fn cut(&self, target: &Target) -> Cut {
+        // An invocation owns four columns where it can.
+        let width = if self.inner.is_multiple_of(4) { 4 } else { 1 };
+        Cut::choose(self.outer * self.inner / width, self.axis, target)
     }
 
     fn scale(&self) -> f32 {
@@ -132,7 +138,7 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// The cut of an axis for a given number of outputs.
+    /// The cut of an axis for a given number of outputs, or of groups of four of them.
     pub fn choose(outputs: usize, axis: usize, target: &Target) -> Self {
         // Enough invocations to fill a GPU, or two to four cores with vectors of eight.
         let wanted: usize = if target.software { 512 } else { 16_384 };
@@ -221,8 +227,7 @@ fn case(generator: &mut Generator, outer: usize, axis: usize, inner: usize) -> C
     let reduction = generator.pick(&[Reduction::Sum, Reduction::Mean, Reduction::Max]);
     let problem = Problem { reduction, outer, axis, inner };
     let target = row::target(generator);
-    let cut =
-        if generator.chance(0.5) { Cut::choose(outer * inner, axis, &target) } else { Cut { slabs: 1, length: axis } };
+    let cut = if generator.chance(0.5) { problem.cut(&target) } else { Cut { slabs: 1, length: axis } };
     let x = generator.values(outer * axis * inner, 1e30);
     Case::new((problem, cut), problem.call(cut, problem.scale(), &target), [x])
 }
