@@ -426,7 +426,7 @@ fn draw(generator: &mut Generator, form: Form, element: Element, access: Access)
         return Problem::permute(element, &shape, &order);
     }
     let vec4 = form == Form::Vec4;
-    if !vec4 && access == WRITE && generator.huge() {
+    if !vec4 && access == WRITE && element == F32 && generator.huge() {
         return Problem::permute(element, &[4_194_400, 4], &[1, 0]);
     }
     let rank = generator.rng().random_range(1..=MAX_RANK);

@@ -168,7 +168,7 @@ fn twin(call: &Call, operands: &mut [Operand<'_>]) {
 }
 
 fn case(generator: &mut Generator, vec4: bool, element: Element) -> Case {
-    let huge = !vec4 && generator.huge();
+    let huge = !vec4 && element == Element::F32 && generator.huge();
     let rank = if huge { 1 } else { generator.rng().random_range(1..=MAX_RANK) };
     let most = [4000, 70, 18, 9, 6, 4][rank - 1];
     let width = |d| if vec4 && d == rank - 1 { 4 } else { 1 };
