@@ -3,6 +3,7 @@
 pub mod data;
 pub mod gpu;
 pub mod graph;
+pub mod models;
 pub mod nn;
 pub mod optim;
 pub mod verify;

@@ -6,7 +6,7 @@ use fourfold_shaders::elementwise::{Binary, Mode, Program, Unary};
 use fourfold_shaders::{Activation, Call};
 
 use super::canonical::Canonical;
-use crate::graph::{Op, Shape, Value};
+use crate::graph::{Op, Shape, TensorType, Value};
 
 /// What is computed together.
 #[derive(Debug, Clone)]
@@ -268,17 +268,11 @@ pub(super) fn chain_call(graph: &Canonical, root: usize, members: &BTreeSet<usiz
     program.call(shape, &shapes)
 }
 
-/// The call that stores a constant, or a broadcast or a copy of a value.
-pub(super) fn copy_call(output: &Shape, input: Option<(&Shape, fourfold_shaders::Element)>, constant: f32) -> Call {
+/// The call that copies a value, stretched to the shape `output`.
+pub(super) fn copy_call(output: &Shape, input: &TensorType) -> Call {
     let mut program = Program::new();
-    let value = match input {
-        Some((shape, element)) => {
-            let mode = Mode::of(output, shape).expect("the graph checked that the input broadcasts");
-            program.input(element, mode)
-        }
-        None => program.constant(constant),
-    };
+    let mode = Mode::of(output, &input.shape).expect("the graph checked that the input broadcasts");
+    let value = program.input(input.element, mode);
     program.output(value);
-    let shapes: Vec<&[usize]> = input.iter().map(|(shape, _)| &***shape).collect();
-    program.call(output, &shapes)
+    program.call(output, &[&input.shape])
 }

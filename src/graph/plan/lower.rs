@@ -117,7 +117,7 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
         }
         Op::Assign => {
             let kind = inputs[0];
-            let copy = super::fuse::copy_call(&kind.shape, Some((&kind.shape, kind.element)), 0.0);
+            let copy = super::fuse::copy_call(&kind.shape, kind);
             reordered(copy, [1, 0])
         }
         Op::Advance => advance_step::Problem { length: count, increment: 1 }.call(target).into(),

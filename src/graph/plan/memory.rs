@@ -4,7 +4,7 @@ use super::PlannedBuffer;
 use crate::graph::Tag;
 
 /// A value that needs memory from one unit to another, both included.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Request {
     pub words: usize,
     pub first: usize,
@@ -13,7 +13,7 @@ pub(super) struct Request {
 }
 
 /// With whom a value shares its memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Sharing {
     /// With values that live at other times.
     Pool,
@@ -21,6 +21,8 @@ pub(super) enum Sharing {
     Packed(Vec<(usize, usize)>),
     /// With none: it outlives the step.
     Alone(Tag),
+    /// With none: it is filled with a number once and never written.
+    Constant(f32),
 }
 
 /// Assigns each request a buffer; buffers are appended to `buffers`.
@@ -44,7 +46,7 @@ pub(super) fn assign(requests: &[Request], buffers: &mut Vec<PlannedBuffer>) -> 
         let words = request.words.next_multiple_of(64);
         let free = open
             .iter_mut()
-            .filter(|slot| !matches!(slot.sharing, Sharing::Alone(_)))
+            .filter(|slot| !matches!(slot.sharing, Sharing::Alone(_) | Sharing::Constant(_)))
             .filter(|slot| slot.last < request.first && slot.sharing == request.sharing)
             .min_by_key(|slot| {
                 let size = buffers[slot.buffer].words;
@@ -57,12 +59,13 @@ pub(super) fn assign(requests: &[Request], buffers: &mut Vec<PlannedBuffer>) -> 
                 slot.buffer
             }
             None => {
-                let (tag, zeroed) = match request.sharing {
-                    Sharing::Pool => (Tag::Activations, false),
-                    Sharing::Packed(_) => (Tag::Gradients, true),
-                    Sharing::Alone(tag) => (tag, false),
+                let (tag, fill) = match request.sharing {
+                    Sharing::Pool => (Tag::Activations, None),
+                    Sharing::Packed(_) => (Tag::Gradients, Some(0.0)),
+                    Sharing::Alone(tag) => (tag, None),
+                    Sharing::Constant(value) => (Tag::Bookkeeping, Some(value)),
                 };
-                buffers.push(PlannedBuffer { words, tag, zeroed });
+                buffers.push(PlannedBuffer { words, tag, fill });
                 let buffer = buffers.len() - 1;
                 open.push(Open { buffer, last: request.last, sharing: request.sharing.clone() });
                 buffer

@@ -11,7 +11,7 @@ use std::fmt;
 
 use fourfold_shaders::{Call, Element};
 
-use super::{Shape, Tag};
+use super::{Op, Shape, Tag};
 
 /// One step of a graph: the dispatches in order and the buffers that they use.
 #[derive(Debug, Clone)]
@@ -27,13 +27,14 @@ pub struct Plan {
 }
 
 /// A buffer of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PlannedBuffer {
     /// Length in words of four bytes.
     pub words: usize,
     pub tag: Tag,
-    /// Zeros must stand between the parts that a step writes: the session clears the buffer once.
-    pub zeroed: bool,
+    /// What the session fills the buffer with, once: zeros where gaps between the parts that a step writes must be zero,
+    /// or the number of a constant. `None` where a step writes every element before it is read.
+    pub fill: Option<f32>,
 }
 
 /// A stretch of a buffer, in words of four bytes.
@@ -63,6 +64,12 @@ pub struct Dispatch {
 }
 
 impl Plan {
+    /// Whether a named tensor has a buffer to itself, which can then be one that the caller gives.
+    pub(super) fn is_alone(&self, binding: &Binding) -> bool {
+        let Region { buffer, offset, length } = binding.region;
+        offset == 0 && self.buffers[buffer].words == length.next_multiple_of(Op::ALIGNMENT)
+    }
+
     /// Bytes that one step reads and writes, each operand of each dispatch counted once.
     pub fn bytes_moved(&self) -> usize {
         self.dispatches.iter().map(|dispatch| dispatch.call.bytes()).sum()

@@ -42,11 +42,12 @@ impl Work {
             Unit::Node(index) => {
                 let own = Value { node: *index, output: 0 };
                 match (graph.constant(own), &root.op) {
-                    (Some(constant), _) => (fuse::copy_call(&root.outputs[0].shape, None, constant).into(), Vec::new()),
+                    // Filled when the session is made.
+                    (Some(_), _) => (Sequence::default(), Vec::new()),
                     (None, Op::Broadcast) => {
                         let input = fuse::unstretched(graph, own);
                         let kind = graph.type_of(input);
-                        let call = fuse::copy_call(&root.outputs[0].shape, Some((&kind.shape, kind.element)), 0.0);
+                        let call = fuse::copy_call(&root.outputs[0].shape, kind);
                         (call.into(), vec![input])
                     }
                     // The parts are placed, or copied one by one, when memory is known.
@@ -157,7 +158,9 @@ impl<'a> Planner<'a> {
                 let owner = target_of(store);
                 let elements = self.graph.type_of(owner).elements();
                 let request = *requested.entry(owner).or_insert_with(|| {
+                    let constant = self.graph.constant(owner);
                     let sharing = match &self.graph.node(owner.node).op {
+                        _ if let Some(value) = constant => Sharing::Constant(value),
                         _ if named.contains(&owner) => Sharing::Alone(Tag::Activations),
                         Op::Pack { offsets } => {
                             let lengths = self.graph.node(owner.node).inputs.iter();
@@ -194,7 +197,7 @@ impl<'a> Planner<'a> {
         for work in &self.work {
             for store in &work.stores {
                 if matches!(self.graph.node(store.node).op, Op::Pack { .. }) {
-                    self.plan.buffers[self.regions[store].buffer].zeroed = true;
+                    self.plan.buffers[self.regions[store].buffer].fill = Some(0.0);
                 }
             }
         }
@@ -219,7 +222,7 @@ impl<'a> Planner<'a> {
             for ((&part, &region), &offset) in work.reads.iter().zip(&reads).zip(offsets) {
                 if !placed.contains_key(&self.storage(part).root) {
                     let kind = self.graph.type_of(part);
-                    let call = fuse::copy_call(&kind.shape, Some((&kind.shape, kind.element)), 0.0);
+                    let call = fuse::copy_call(&kind.shape, kind);
                     let target = Region { offset: stores[0].offset + offset, length: region.length, ..stores[0] };
                     self.dispatch(call, vec![region, target], work.label.clone());
                 }

@@ -20,7 +20,8 @@ fn slope<'g>(function: Unary, x: Tensor<'g>, y: Tensor<'g>) -> Tensor<'g> {
         Unary::Neg => number(-1.0),
         Unary::Abs => x.sign(),
         Unary::Sign | Unary::Step | Unary::Floor => number(0.0),
-        Unary::Relu => x.unary(Unary::Step),
+        // y is positive where x is: so x need not be kept, and the product before it takes bias and ReLU along.
+        Unary::Relu => y.unary(Unary::Step),
         Unary::Square => x * 2.0,
         Unary::Sqrt => x.unary(Unary::Rsqrt) * x.unary(Unary::Step) * 0.5,
         // Below 1e-19 the quotient would leave the range of f32.

@@ -11,6 +11,10 @@ pub enum SessionError {
     UnknownName { name: String, known: Vec<String> },
     /// The values differ from the tensor in element type or length.
     WrongValues { name: String, expected: String, got: String },
+    /// The tensor lies within the buffer of others, so it cannot lie in one that is given.
+    SharedBuffer { name: String },
+    /// The buffer that was given for the tensor is too short (in bytes).
+    ShortBuffer { name: String, bytes: u64, got: u64 },
     /// The GPU floor failed.
     Gpu(gpu::Error),
 }
@@ -23,6 +27,12 @@ impl fmt::Display for SessionError {
             }
             SessionError::WrongValues { name, expected, got } => {
                 write!(formatter, "tensor `{name}` takes {expected}, got {got}")
+            }
+            SessionError::SharedBuffer { name } => {
+                write!(formatter, "tensor `{name}` is a part of another one and has no buffer that could be replaced")
+            }
+            SessionError::ShortBuffer { name, bytes, got } => {
+                write!(formatter, "tensor `{name}` takes a buffer of {bytes} bytes, got one of {got}")
             }
             SessionError::Gpu(error) => error.fmt(formatter),
         }

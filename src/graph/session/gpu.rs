@@ -1,5 +1,6 @@
 //! A session on the GPU.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,7 +36,30 @@ impl Session {
     /// Creates buffers, pipelines and bind groups, but neither submits nor polls: a host may do this on its own device
     /// and [record](Self::record) the steps into its own passes.
     pub fn new(gpu: &Gpu, plan: impl Into<Arc<Plan>>, values: &Values) -> Result<Self, SessionError> {
+        Self::on_buffers(gpu, plan, values, &BTreeMap::new())
+    }
+
+    /// A session some of whose inputs, states and outputs lie in buffers that are given: a host's own, or those of
+    /// another session, so that both see the same weights.
+    pub fn on_buffers(
+        gpu: &Gpu,
+        plan: impl Into<Arc<Plan>>,
+        values: &Values,
+        given: &BTreeMap<String, BufferView>,
+    ) -> Result<Self, SessionError> {
         let plan = plan.into();
+        let mut shared: Vec<Option<BufferView>> = vec![None; plan.buffers.len()];
+        for (name, view) in given {
+            let binding = plan.readable(name)?;
+            let bytes = (binding.region.length * Element::BYTES) as u64;
+            if !plan.is_alone(binding) {
+                return Err(SessionError::SharedBuffer { name: name.clone() });
+            }
+            if view.size < bytes {
+                return Err(SessionError::ShortBuffer { name: name.clone(), bytes, got: view.size });
+            }
+            shared[binding.region.buffer] = Some(view.clone());
+        }
         let mut initial: Vec<Option<Data>> = vec![None; plan.buffers.len()];
         for (name, data) in values {
             initial[plan.writable(name, data)?.region.buffer] = Some(padded(data, &plan, name)?);
@@ -49,10 +73,13 @@ impl Session {
             .enumerate()
             .map(|(index, (buffer, initial))| {
                 let label = format!("fourfold {:?} {index}", buffer.tag);
-                match initial {
-                    Some(data) => gpu.upload(&label, data),
-                    None if buffer.zeroed || persistent.contains(&index) => gpu.zeros(&label, buffer.words),
-                    None => gpu.uninitialised(&label, buffer.words),
+                match (&shared[index], initial, buffer.fill) {
+                    (Some(given), ..) => Ok(given.clone()),
+                    (None, Some(data), _) => gpu.upload(&label, data),
+                    (None, None, Some(0.0)) => gpu.zeros(&label, buffer.words),
+                    (None, None, Some(value)) => gpu.upload(&label, &Data::F32(vec![value; buffer.words])),
+                    (None, None, None) if persistent.contains(&index) => gpu.zeros(&label, buffer.words),
+                    (None, None, None) => gpu.uninitialised(&label, buffer.words),
                 }
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -177,8 +204,11 @@ fn padded(data: &Data, plan: &Plan, name: &str) -> Result<Data, SessionError> {
 }
 
 fn prepare(gpu: &Gpu, plan: &Plan, buffers: &[BufferView]) -> Result<Recording, SessionError> {
-    // A view is rounded up to a vec4: buffers are multiples of it.
-    let view = |region: &Region| buffers[region.buffer].part(region.offset, region.length.next_multiple_of(4));
+    // A view is rounded up to a vec4 where its buffer has room for it; our own are multiples of it.
+    let view = |region: &Region| {
+        let buffer = &buffers[region.buffer];
+        buffer.part(region.offset, region.length.next_multiple_of(4).min(buffer.elements() - region.offset))
+    };
     let views: Vec<Vec<BufferView>> =
         plan.dispatches.iter().map(|dispatch| dispatch.operands.iter().map(view).collect()).collect();
     let launches: Vec<_> = plan

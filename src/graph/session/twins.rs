@@ -21,11 +21,8 @@ impl TwinSession {
     pub fn new(plan: impl Into<Arc<Plan>>, values: &Values) -> Result<Self, SessionError> {
         let plan = plan.into();
         // What no step has written is NaN, so that reading it shows.
-        let mut buffers: Vec<Vec<u32>> = plan
-            .buffers
-            .iter()
-            .map(|buffer| vec![if buffer.zeroed { 0 } else { f32::NAN.to_bits() }; buffer.words])
-            .collect();
+        let mut buffers: Vec<Vec<u32>> =
+            plan.buffers.iter().map(|buffer| vec![buffer.fill.unwrap_or(f32::NAN).to_bits(); buffer.words]).collect();
         for binding in plan.inputs.values().chain(plan.states.values()) {
             buffers[binding.region.buffer].fill(0);
         }

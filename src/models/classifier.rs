@@ -1,0 +1,133 @@
+//! Classifiers of images, by name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Mlp, VisionTransformer, VisionTransformerOptions};
+use crate::graph::Tensor;
+use crate::nn::{Noise, Parameters};
+
+/// Which network a classifier is, written `mlp:128` (hidden widths, `mlp:256,128` for two) or `vit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Architecture {
+    Mlp { hidden: Vec<usize> },
+    VisionTransformer,
+}
+
+/// A text that names no architecture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchitectureError(String);
+
+impl fmt::Display for ArchitectureError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "expected `vit`, or `mlp:` and hidden widths as in `mlp:256,128`, got `{}`", self.0)
+    }
+}
+
+impl std::error::Error for ArchitectureError {}
+
+impl FromStr for Architecture {
+    type Err = ArchitectureError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || ArchitectureError(text.into());
+        match text {
+            "vit" => Ok(Architecture::VisionTransformer),
+            "mlp" => Ok(Architecture::Mlp { hidden: vec![128] }),
+            _ => {
+                let widths = text.strip_prefix("mlp:").ok_or_else(wrong)?;
+                let width = |width: &str| width.parse().ok().filter(|&width| width > 0).ok_or_else(wrong);
+                Ok(Architecture::Mlp { hidden: widths.split(',').map(width).collect::<Result<_, _>>()? })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Architecture::Mlp { hidden } => {
+                let widths: Vec<String> = hidden.iter().map(usize::to_string).collect();
+                write!(formatter, "mlp:{}", widths.join(","))
+            }
+            Architecture::VisionTransformer => formatter.write_str("vit"),
+        }
+    }
+}
+
+/// A network from images to logits, with its parameters.
+#[derive(Debug, Clone)]
+pub struct Classifier {
+    parameters: Parameters,
+    network: Network,
+}
+
+#[derive(Debug, Clone)]
+enum Network {
+    Mlp(Mlp),
+    VisionTransformer(VisionTransformer),
+}
+
+impl Classifier {
+    /// A classifier of images of `image` = (height, width) pixels; `dropout` concerns the transformer alone.
+    ///
+    /// # Errors
+    /// The image cannot be cut into patches.
+    pub fn new(architecture: &Architecture, image: [usize; 2], classes: usize, dropout: f32) -> Result<Self, String> {
+        let mut parameters = Parameters::new();
+        let network = match architecture {
+            Architecture::Mlp { hidden } => {
+                let widths = [&[image[0] * image[1]], &hidden[..], &[classes]].concat();
+                Network::Mlp(Mlp::new(&mut parameters, &widths))
+            }
+            Architecture::VisionTransformer => {
+                // 16 tokens of an 8 x 8 image, 49 of a 28 x 28 one.
+                let patch = if image[0] <= 8 { 2 } else { 4 };
+                if image.iter().any(|side| side % patch != 0) {
+                    let [height, width] = image;
+                    return Err(format!(
+                        "images of {height} x {width} pixels cannot be cut into patches of {patch} x {patch}"
+                    ));
+                }
+                let options =
+                    VisionTransformerOptions { image, patch, dimension: 32, depth: 2, heads: 4, classes, dropout };
+                Network::VisionTransformer(VisionTransformer::new(&mut parameters, options))
+            }
+        };
+        Ok(Self { parameters, network })
+    }
+
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Images `(batch, height * width)` to logits `(batch, classes)`, at the flat `weights`.
+    #[track_caller]
+    pub fn forward<'g>(&self, weights: Tensor<'g>, images: Tensor<'g>, noise: Noise<'g>) -> Tensor<'g> {
+        let weights = self.parameters.of(weights);
+        match &self.network {
+            Network::Mlp(mlp) => mlp.forward(&weights, images),
+            Network::VisionTransformer(transformer) => transformer.forward(&weights, images, noise),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn architectures_are_written_as_they_are_read() {
+        for text in ["mlp:128", "mlp:256,128", "vit"] {
+            assert_eq!(text.parse::<Architecture>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_wrong_architecture_is_named() {
+        for text in ["mlp:", "mlp:0", "cnn", "mlp:12,x"] {
+            let error = text.parse::<Architecture>().unwrap_err().to_string();
+            assert!(error.ends_with(&format!("got `{text}`")), "{error}");
+        }
+    }
+}

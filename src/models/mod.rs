@@ -1,0 +1,9 @@
+//! Networks: functions from weights and inputs to outputs, over the layers of [`nn`](crate::nn).
+
+mod classifier;
+mod mlp;
+mod vision_transformer;
+
+pub use classifier::{Architecture, ArchitectureError, Classifier};
+pub use mlp::Mlp;
+pub use vision_transformer::{VisionTransformer, VisionTransformerOptions};

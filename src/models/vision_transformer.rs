@@ -1,0 +1,72 @@
+//! A small vision transformer (Dosovitskiy et al. 2021).
+
+use crate::graph::{AttentionMask, Graph, Tensor};
+use crate::nn::{
+    Initialise, LayerNorm, Linear, Noise, ParameterId, Parameters, TransformerBlock, TransformerOptions, Weights,
+};
+
+/// The sizes of a vision transformer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VisionTransformerOptions {
+    /// Height and width of an image in pixels.
+    pub image: [usize; 2],
+    /// The side of a square patch, which divides both.
+    pub patch: usize,
+    pub dimension: usize,
+    pub depth: usize,
+    pub heads: usize,
+    pub classes: usize,
+    pub dropout: f32,
+}
+
+/// Patches as tokens with learnt positions, pre-norm blocks, the mean over tokens, and a linear head.
+#[derive(Debug, Clone)]
+pub struct VisionTransformer {
+    options: VisionTransformerOptions,
+    embedding: Linear,
+    positions: ParameterId,
+    blocks: Vec<TransformerBlock>,
+    norm: LayerNorm,
+    head: Linear,
+}
+
+impl VisionTransformer {
+    pub fn new(parameters: &mut Parameters, options: VisionTransformerOptions) -> Self {
+        let VisionTransformerOptions { image: [height, width], patch, dimension, heads, classes, .. } = options;
+        let tokens = height / patch * (width / patch);
+        let block = TransformerOptions { dimension, heads, hidden: 4 * dimension, dropout: options.dropout };
+        Self {
+            options,
+            embedding: Linear::new(parameters, "embedding", patch * patch, dimension),
+            positions: parameters.add("positions", [tokens, dimension], Initialise::Normal(0.02)),
+            blocks: (0..options.depth)
+                .map(|index| TransformerBlock::new(parameters, &format!("block{index}"), block, 2 * index as u32))
+                .collect(),
+            norm: LayerNorm::new(parameters, "norm", dimension),
+            head: Linear::new(parameters, "head", dimension, classes),
+        }
+    }
+
+    /// Images `(batch, height * width)` to logits `(batch, classes)`.
+    #[track_caller]
+    pub fn forward<'g>(&self, weights: &Weights<'_, 'g>, images: Tensor<'g>, noise: Noise<'g>) -> Tensor<'g> {
+        let mut x = self.embedding.forward(weights, self.patches(images)) + weights.get(self.positions);
+        for block in &self.blocks {
+            x = block.forward(weights, x, AttentionMask::default(), noise);
+        }
+        self.head.forward(weights, self.norm.forward(weights, x).mean(1))
+    }
+
+    /// `(batch, height * width)` to `(batch, patches, pixels of a patch)`.
+    #[track_caller]
+    fn patches<'g>(&self, images: Tensor<'g>) -> Tensor<'g> {
+        let VisionTransformerOptions { image: [height, width], patch, .. } = self.options;
+        let Some(&batch) = images.shape().first() else {
+            let graph: &Graph = images.graph();
+            return graph.fail("patches", format!("takes images (batch, height * width), got {images:?}"));
+        };
+        let (rows, columns) = (height / patch, width / patch);
+        let split = images.reshape([batch, rows, patch, columns, patch]);
+        split.permute(&[0, 1, 3, 2, 4]).reshape([batch, rows * columns, patch * patch])
+    }
+}
