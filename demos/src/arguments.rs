@@ -10,7 +10,7 @@ use fourfold::Gpu;
 use fourfold::gpu::Options;
 
 use crate::Failure;
-use crate::commands::{adapters, verify};
+use crate::commands::{adapters, bench, verify};
 
 /// GPU compute kernels with CPU twins, and what is learnt with them.
 #[derive(Debug, Clone, Parser)]
@@ -48,6 +48,8 @@ pub enum Command {
     Adapters(adapters::Arguments),
     /// Run every kernel against its CPU twin over generated cases
     Verify(verify::Arguments),
+    /// Measure every kernel, beside what the adapter can do
+    Bench(bench::Arguments),
 }
 
 /// What a command line asks for.

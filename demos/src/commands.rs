@@ -1,6 +1,7 @@
 //! The commands, one a file.
 
 pub mod adapters;
+pub mod bench;
 pub mod verify;
 
 use crate::Failure;
@@ -11,6 +12,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let common = &arguments.common;
     match &arguments.command {
         Command::Adapters(arguments) => adapters::run(common, arguments),
+        Command::Bench(arguments) => bench::run(common, arguments),
         Command::Verify(arguments) => verify::run(common, arguments),
     }
 }

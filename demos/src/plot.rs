@@ -200,6 +200,7 @@ impl BarPlot {
             .disable_y_axis()
             .y_labels(0)
             .x_desc(&self.label)
+            .x_label_formatter(&|length| Axis::default().name(*length))
             .label_style((FONT, 15))
             .axis_desc_style((FONT, 17))
             .light_line_style(WHITE)

@@ -52,6 +52,7 @@ fn wrong_flags_and_values_are_refused_with_one_sentence() {
         &["verify", "--cases", "0"],
         &["verify", "--cases", "5", "--case", "1"],
         &["verify", "--kernel"],
+        &["bench", "--kernel", "sofmax"],
     ] {
         refused(&scratch, arguments);
     }
@@ -100,6 +101,21 @@ fn a_verification_leaves_its_configuration_and_results() {
     let line: serde_json::Value = serde_json::from_str(read("kernels.jsonl").lines().next().unwrap()).unwrap();
     assert_eq!(line, printed["kernels"][0]);
     assert_eq!(fs::read_dir(scratch.0.join("run")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_benchmark_leaves_its_figures_and_a_plot() {
+    let scratch = Scratch::new("bench");
+    let arguments = ["bench", "--quick", "--kernel", "mean_squared_error", "--json", "--out", "run"];
+    let output = fourfold(&scratch, &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let problem = &printed["problems"][0];
+    assert_eq!(problem["kernels"], "mean_squared_error");
+    let ratio = problem["gb_per_s"].as_f64().unwrap() / printed["ceiling"]["copy_gb_per_s"].as_f64().unwrap();
+    assert!((problem["share_of_copy_bandwidth"].as_f64().unwrap() - ratio).abs() < 1e-6 * ratio);
+    assert!(fs::read(scratch.0.join("run/shares.png")).unwrap().starts_with(b"\x89PNG"));
+    assert!(scratch.0.join("run/config.json").is_file() && scratch.0.join("run/kernels.jsonl").is_file());
 }
 
 #[test]

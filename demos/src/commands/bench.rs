@@ -1,0 +1,192 @@
+//! `fourfold bench`: every kernel on this adapter, beside what the adapter can do.
+
+mod ceiling;
+mod measure;
+mod problems;
+
+use std::time::Duration;
+
+use clap::Args;
+use fourfold::Gpu;
+use fourfold::wgpu::Features;
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::arguments::Common;
+use crate::plot::BarPlot;
+use crate::progress::{self, Progress};
+use crate::run_folder::{RunFolder, adapter_json};
+use crate::statistics::{median, quantile};
+use crate::table::table;
+
+use ceiling::{Ceiling, measure_ceiling};
+use measure::{Times, measure};
+use problems::{Problem, problems};
+
+#[derive(Debug, Clone, Args)]
+pub struct Arguments {
+    /// Operations and kernels whose name is this or begins with it [default: all]
+    #[arg(long, value_name = "NAME")]
+    kernel: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was measured of one problem.
+struct Row {
+    operation: String,
+    size: String,
+    kernels: String,
+    known: bool,
+    /// Median seconds.
+    seconds: f64,
+    /// Half the distance between the quartiles, as a share of the median.
+    spread: f64,
+    flops: f64,
+    bytes: f64,
+    ceiling: Ceiling,
+}
+
+/// Measures the kernels.
+pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
+    let gpu = common.open(false)?;
+    let problems = problems(&gpu.target(), common.quick, arguments.kernel.as_deref());
+    if problems.is_empty() {
+        let asked = arguments.kernel.as_deref().unwrap_or_default();
+        return Err(Failure::input(format!(
+            "--kernel: expected the beginning of a kernel's name, such as matmul or softmax, got `{asked}`"
+        )));
+    }
+    let clock =
+        if gpu.features().contains(Features::TIMESTAMP_QUERY) { "the GPU's timestamps" } else { "the CPU's clock" };
+    let folder = RunFolder::create(common, "bench", &gpu, json!({ "problems": problems.len(), "clock": clock }))?;
+
+    let mut progress = Progress::new("bench", problems.len() as u64 + 1, common.quiet);
+    progress.say("what the adapter can do");
+    let ceiling = measure_ceiling(&gpu, common.quick)?;
+    progress.advance(1);
+    let budget = Duration::from_millis(if common.quick { 50 } else { 400 });
+    let mut rows = Vec::new();
+    for problem in &problems {
+        progress.say(format!("{} {}", problem.operation, problem.size));
+        match run_problem(&gpu, problem, budget) {
+            Ok(times) => rows.push(Row::new(problem, &times, ceiling)),
+            Err(error) => progress.note(&format!("{} {}: {error}", problem.operation, problem.size)),
+        }
+        progress.advance(1);
+    }
+    progress.finish();
+
+    let results: Vec<Value> = rows.iter().map(Row::json).collect();
+    folder.write_json_lines("kernels.jsonl", &results)?;
+    folder.write("shares.png", &plot(&rows, &gpu).png(1000)?)?;
+    if arguments.json {
+        let ceiling = json!({ "copy_gb_per_s": ceiling.bytes / 1e9, "multiply_add_gflop_per_s": ceiling.flops / 1e9 });
+        let result =
+            json!({ "adapter": adapter_json(gpu.info()), "clock": clock, "ceiling": ceiling, "problems": results });
+        println!("{result:#}");
+    } else {
+        let header = ["operation", "size", "median", "spread", "GFLOP/s", "of its rate", "GB/s", "of its copy"];
+        println!("{}", table(header, rows.iter().map(Row::cells)));
+        println!(
+            "{} ({}): copies {:.1} GB/s, multiply-adds {:.1} GFLOP/s; by {clock}; {}",
+            gpu.info().name,
+            gpu.info().backend,
+            ceiling.bytes / 1e9,
+            ceiling.flops / 1e9,
+            folder.path().display(),
+        );
+        println!(
+            "Bytes are those of the operands, read and written once: what a cache saves counts as bandwidth, so that \
+             small problems can pass 100 %."
+        );
+    }
+    let failed = problems.len() - rows.len();
+    if failed == 0 { Ok(()) } else { Err(Failure::run(format!("{failed} of {} problems did not run", problems.len()))) }
+}
+
+fn run_problem(gpu: &Gpu, problem: &Problem, budget: Duration) -> Result<Times, fourfold::Error> {
+    let mut views = Vec::new();
+    for operand in &problem.operands {
+        views.push(gpu.upload(&problem.operation, operand)?);
+    }
+    let recording = gpu.prepare_sequence(&problem.sequence, &views)?;
+    measure(gpu, budget, |pass| recording.record(pass))
+}
+
+impl Row {
+    fn new(problem: &Problem, times: &Times, ceiling: Ceiling) -> Self {
+        let seconds = median(&times.seconds);
+        let half = (quantile(&times.seconds, 0.75) - quantile(&times.seconds, 0.25)) / 2.0;
+        Self {
+            operation: problem.operation.clone(),
+            size: problem.size.clone(),
+            kernels: problem.kernels().into_iter().collect::<Vec<_>>().join(" + "),
+            known: problem.known,
+            seconds,
+            spread: half / seconds,
+            flops: problem.flops,
+            bytes: problem.bytes,
+            ceiling,
+        }
+    }
+
+    /// Achieved floating-point operations per second as a share of the adapter's.
+    fn flops_share(&self) -> f64 {
+        self.flops / self.seconds / self.ceiling.flops
+    }
+
+    /// Achieved bandwidth as a share of the adapter's.
+    fn bytes_share(&self) -> f64 {
+        self.bytes / self.seconds / self.ceiling.bytes
+    }
+
+    fn cells(&self) -> [String; 8] {
+        let percent = |share: f64| format!("{:.0} %", share * 100.0);
+        // Where a kernel's description counts no arithmetic, only its bytes say something.
+        let counted = |text: String| if self.flops > 0.0 { text } else { String::new() };
+        [
+            self.operation.clone(),
+            self.size.clone(),
+            progress::duration(Duration::from_secs_f64(self.seconds)),
+            format!("± {}", percent(self.spread)),
+            counted(format!("{:.2}", self.flops / self.seconds / 1e9)),
+            counted(percent(self.flops_share())),
+            format!("{:.2}", self.bytes / self.seconds / 1e9),
+            percent(self.bytes_share()),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "operation": self.operation,
+            "size": self.size,
+            "kernels": self.kernels,
+            "median_seconds": self.seconds,
+            "spread": self.spread,
+            "gflop_per_s": self.flops / self.seconds / 1e9,
+            "share_of_multiply_add_rate": self.flops_share(),
+            "gb_per_s": self.bytes / self.seconds / 1e9,
+            "share_of_copy_bandwidth": self.bytes_share(),
+        })
+    }
+}
+
+/// The larger of the two shares of each operation, at the last and largest of its sizes.
+fn plot(rows: &[Row], gpu: &Gpu) -> BarPlot {
+    let mut bars: Vec<(String, f64)> = Vec::new();
+    for row in rows.iter().filter(|row| row.known) {
+        let share = row.flops_share().max(row.bytes_share()) * 100.0;
+        match bars.iter_mut().find(|(operation, _)| *operation == row.operation) {
+            Some(bar) => bar.1 = share,
+            None => bars.push((row.operation.clone(), share)),
+        }
+    }
+    bars.sort_by(|a, b| b.1.total_cmp(&a.1));
+    BarPlot {
+        title: format!("Kernels on {}", gpu.info().name),
+        label: "% of the adapter's copy bandwidth or multiply-add rate, whichever is more".to_owned(),
+        bars,
+    }
+}

@@ -1,0 +1,298 @@
+//! What is measured: every operation at sizes of practice, and every kernel that those do not reach at the largest of
+//! the cases that it generates for its own verification.
+
+use std::collections::BTreeSet;
+
+use fourfold::shaders::elementwise::{Binary, Compare, Unary};
+use fourfold::shaders::threefry::{Distribution, Random};
+use fourfold::shaders::{self, Access, Activation, Data, Element, Generator, Sequence, Slot, Target, kernels};
+
+/// One operation at one size, with operands to run it on.
+pub struct Problem {
+    pub operation: String,
+    pub size: String,
+    pub sequence: Sequence,
+    /// The caller's operands, in order.
+    pub operands: Vec<Data>,
+    /// Floating-point operations, a multiply-add counted as two.
+    pub flops: f64,
+    /// Bytes of the caller's operands that must be read and written at least: scratch buffers are not counted.
+    pub bytes: f64,
+    /// An operation that people know by name, rather than a variant or one of many alike: these are plotted.
+    pub known: bool,
+}
+
+impl Problem {
+    /// Numbers between 0.5 and 1.5, which suit every kernel, and integers below `bound`.
+    fn new(operation: &str, size: impl Into<String>, sequence: impl Into<Sequence>, bound: u32) -> Self {
+        let sequence = sequence.into();
+        let mut random = Random::new(0, 0);
+        let arguments = arguments(&sequence);
+        let operands = arguments.iter().map(|argument| argument.filled(&mut random, bound)).collect();
+        Self { known: true, ..Self::with_operands(operation.to_owned(), size.into(), sequence, operands) }
+    }
+
+    fn with_operands(operation: String, size: String, sequence: Sequence, operands: Vec<Data>) -> Self {
+        let flops = sequence.steps.iter().map(|step| step.call.flops()).sum();
+        let bytes = arguments(&sequence).iter().map(Argument::bytes).sum();
+        Self { operation, size, sequence, operands, flops, bytes, known: false }
+    }
+
+    /// The kernels that it runs, each named once.
+    pub fn kernels(&self) -> BTreeSet<&str> {
+        self.sequence.steps.iter().map(|step| step.call.kernel.name.as_ref()).collect()
+    }
+
+    /// Whether the operation or a kernel of it has this name or begins with it.
+    pub fn matches(&self, name: &str) -> bool {
+        self.operation.starts_with(name) || self.kernels().iter().any(|kernel| kernel.starts_with(name))
+    }
+}
+
+/// One of the caller's operands, as the steps use it.
+#[derive(Clone, Copy)]
+struct Argument {
+    element: Element,
+    length: usize,
+    read: bool,
+    written: bool,
+}
+
+impl Argument {
+    fn filled(&self, random: &mut Random, bound: u32) -> Data {
+        let count = 0..self.length;
+        match self.element {
+            Element::F32 => Data::F32(count.map(|_| random.uniform() + 0.5).collect()),
+            Element::U32 => Data::U32(count.map(|_| random.below(bound)).collect()),
+        }
+    }
+
+    fn bytes(&self) -> f64 {
+        let passes = u8::from(self.read) + u8::from(self.written);
+        f64::from(passes) * (self.length * Element::BYTES) as f64
+    }
+}
+
+/// The arguments of a sequence in order.
+fn arguments(sequence: &Sequence) -> Vec<Argument> {
+    let mut arguments: Vec<Argument> = Vec::new();
+    for step in &sequence.steps {
+        let bindings = step.call.kernel.bindings.iter().zip(&step.call.lengths);
+        for (slot, (binding, &length)) in step.operands.iter().zip(bindings) {
+            let Slot::Argument(index) = *slot else { continue };
+            let unused = Argument { element: binding.element, length: 0, read: false, written: false };
+            arguments.resize(arguments.len().max(index + 1), unused);
+            let argument = &mut arguments[index];
+            argument.element = binding.element;
+            argument.length = argument.length.max(length);
+            // A later step that reads what an earlier one wrote may find it in a cache.
+            argument.read |= binding.access != Access::Write && !argument.written;
+            argument.written |= binding.access.writes();
+        }
+    }
+    arguments
+}
+
+/// All problems for a target, those of `--kernel` alone where one is named.
+pub fn problems(target: &Target, quick: bool, asked: Option<&str>) -> Vec<Problem> {
+    let mut problems = of_practice(target, quick);
+    let reached: BTreeSet<String> = problems.iter().flat_map(Problem::kernels).map(str::to_owned).collect();
+    let others = kernels().into_iter().filter(|kernel| {
+        let usable = !kernel.needs_subgroups || target.subgroups.is_some();
+        usable && !reached.contains(&*kernel.name) && asked.is_none_or(|asked| kernel.name.starts_with(asked))
+    });
+    problems.extend(others.map(|kernel| {
+        let cases = (0..if quick { 8 } else { 32 }).map(|seed| (kernel.case)(&mut Generator::new(seed, 99)));
+        let largest = cases.max_by_key(|case| case.call.bytes()).expect("there are cases");
+        let size = format!("{} elements", largest.operands.iter().map(Data::len).max().unwrap_or(0));
+        Problem::with_operands(kernel.name.to_string(), size, largest.call.into(), largest.operands)
+    }));
+    problems.retain(|problem| asked.is_none_or(|asked| problem.matches(asked)));
+    problems
+}
+
+fn of_practice(target: &Target, quick: bool) -> Vec<Problem> {
+    // Ragged sizes, for the variants that vectors of four do not fit.
+    let (tables, lengths, counts) = if quick {
+        (&[(256, 512)][..], &[64][..], &[1 << 16][..])
+    } else {
+        (&[(1023, 511), (256, 512), (4096, 512)][..], &[63, 64, 256][..], &[(1 << 20) - 1, 1 << 16, 1 << 20][..])
+    };
+    let mut problems = matrix_products(target, quick);
+    problems.extend(tables.iter().flat_map(|&(rows, columns)| over_rows(target, rows, columns)));
+    problems.extend(lengths.iter().flat_map(|&length| attention(target, length)));
+    problems.extend(counts.iter().flat_map(|&count| over_elements(target, count)));
+    problems.extend(elementwise(if quick { 1 << 16 } else { 1 << 20 }));
+    problems
+}
+
+fn matrix_products(target: &Target, quick: bool) -> Vec<Problem> {
+    use shaders::matmul::Problem as Product;
+
+    let mut sizes = vec![256, 512];
+    if !quick {
+        sizes.push(1024);
+    }
+    if !quick && !target.software {
+        sizes.push(4096);
+    }
+    let square = |size: usize| (format!("{size} x {size} x {size}"), Product::new(size, size, size));
+    let mut products: Vec<(&str, String, Product)> =
+        sizes.into_iter().map(square).map(|(size, product)| ("matmul", size, product)).collect();
+    let (size, product) = square(512);
+    products.push(("matmul, a transposed", size.clone(), product.transposed(true, false)));
+    products.push(("matmul, b transposed", size, product.transposed(false, true)));
+    products.push(("matmul, batched", "64 of 64 x 64 x 64".into(), Product::new(64, 64, 64).batched(64)));
+    products.push(("matmul, vector", "1 x 2048 x 2048".into(), Product::new(1, 2048, 2048)));
+    products.push(("matmul, long sum", "64 x 64 x 16384".into(), Product::new(64, 64, 16384)));
+    let layer = Product::new(128, 128, 64).with_epilogue(true, Activation::Relu);
+    products.push(("matmul, bias and relu", "128 x 128 x 64".into(), layer));
+    products.into_iter().map(|(name, size, product)| Problem::new(name, size, product.sequence(target), 1)).collect()
+}
+
+/// Operations on `(rows, columns)`.
+fn over_rows(target: &Target, rows: usize, columns: usize) -> Vec<Problem> {
+    use shaders::reduce::Reduction;
+    use shaders::*;
+
+    let bound = columns.min(rows) as u32;
+    let size = format!("{rows} x {columns}");
+    let one = |name: &str, call: Call| Problem::new(name, &*size, call, bound);
+    let many = |name: &str, sequence: Sequence| Problem::new(name, &*size, sequence, bound);
+    let reduction = |outer, axis, inner| reduce::Problem { reduction: Reduction::Sum, outer, axis, inner };
+    let bias = elementwise::binary(Binary::Add, &[rows, columns], &[columns]).expect("the shapes broadcast");
+    vec![
+        one("softmax", softmax::Problem { rows, columns, log: false }.call(target)),
+        one("log-softmax", softmax::Problem { rows, columns, log: true }.call(target)),
+        one("softmax, gradient", softmax_backward::Problem { rows, columns, log: false, factor: 1.0 }.call(target)),
+        one("cross-entropy", cross_entropy::Problem { rows, classes: columns, smoothing: 0.1 }.call(target)),
+        one("mean squared error", mean_squared_error::Problem { rows, columns }.call(target)),
+        one("layer norm", layer_norm::Problem { rows, columns, epsilon: 1e-5 }.call(target)),
+        one("layer norm, gradient", layer_norm_backward::Problem { rows, columns }.call(target)),
+        many("layer norm, scale and shift", layer_norm_parameters::Problem { rows, columns }.sequence(target)),
+        many("sum of rows", reduction(rows, columns, 1).sequence(target)),
+        many("sum of columns", reduction(1, rows, columns).sequence(target)),
+        many("sum of all", reduction(1, rows * columns, 1).sequence(target)),
+        many("argmax", argmax::Problem { outer: rows, axis: columns, inner: 1 }.sequence(target)),
+        one("gather", gather::Problem { rows, columns, count: rows }.call()),
+        many("scatter-add", scatter_add::Problem { rows, columns, count: rows }.sequence(target)),
+        one("permute", copy::Problem::permute(Element::F32, &[rows, columns], &[1, 0]).call()),
+        one("broadcast add", bias),
+        one(
+            "pad",
+            pad::Problem {
+                element: Element::F32,
+                shape: vec![rows, columns],
+                padding: vec![[1, 1], [4, 4]],
+                word: 0f32.to_bits(),
+            }
+            .call(),
+        ),
+    ]
+}
+
+/// Attention of 4 sequences with 8 heads of 64.
+fn attention(target: &Target, length: usize) -> Vec<Problem> {
+    use shaders::{attention, attention_backward, masked_softmax};
+
+    let (batch, heads, head_size) = (4, 8, 64);
+    let (length_q, length_k, factor) = (length, length, 0.125);
+    let size = format!("4 x 8 x {length} x 64");
+    let fused = attention::Problem { batch, heads, length_q, length_k, head_size, factor, causal: true, keys: false };
+    let scores = masked_softmax::Problem { batch, heads, length_q, length_k, factor, causal: true, keys: false };
+    let scores_size = format!("4 x 8 x {length} x {length}");
+    vec![
+        Problem::new("attention", &*size, fused.call(target), 1),
+        Problem::new("attention, gradient", size, attention_backward::sequence(&fused, target), 1),
+        Problem::new("masked softmax", scores_size, scores.call(target), 1),
+    ]
+}
+
+/// Operations on `count` elements, optimisers among them.
+fn over_elements(target: &Target, count: usize) -> Vec<Problem> {
+    use shaders::sam_ascent::Norm;
+    use shaders::*;
+
+    let size = count.to_string();
+    let one = |name: &str, call: Call| Problem::new(name, &*size, call, 1);
+    let threefry = |distribution| threefry::Problem { distribution, count, stream: 0 }.call(target);
+    let ascent = |norm| sam_ascent::Problem { count, norm, adaptive: 0, eta: 0.01 }.call(target);
+    let sgd = sgd::Problem { count, momentum: 0.9, nesterov: false, weight_decay: 1e-4, decayed: count };
+    let adamw = adamw::Problem { count, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decayed: count };
+    vec![
+        one("add", elementwise::binary(Binary::Add, &[count], &[count]).expect("the shapes are equal")),
+        one("gelu", elementwise::unary(Unary::GeluTanh, count)),
+        one("random words", threefry(Distribution::Bits)),
+        one("uniform deviates", threefry(Distribution::Uniform)),
+        one("normal deviates", threefry(Distribution::Normal)),
+        one("dropout", dropout::Problem { count, probability: 0.1, stream: 0 }.call(target)),
+        Problem::new("global norm", &*size, global_norm::Problem { lengths: vec![count] }.sequence(target), 1),
+        one("clip", clip::Problem { count, max_norm: 1.0 }.call(target)),
+        one("sgd", sgd.call(target)),
+        one("adamw", adamw.call(target)),
+        one("sam ascent, p = 2", ascent(Norm::L2)),
+        one("sam ascent, p = infinity", ascent(Norm::LInfinity)),
+    ]
+}
+
+/// Every elementwise operation by itself.
+fn elementwise(count: usize) -> Vec<Problem> {
+    use shaders::elementwise::{binary, compare, unary};
+
+    let shape = [count];
+    let unary = Unary::ALL.into_iter().map(|operation| (operation.name(), Ok(unary(operation, count))));
+    let binary = Binary::ALL.into_iter().map(|operation| (operation.name(), binary(operation, &shape, &shape)));
+    let compare = Compare::ALL.into_iter().map(|operation| (operation.name(), compare(operation, &shape, &shape)));
+    let named = unary.chain(binary).chain(compare);
+    named
+        .map(|(name, call)| {
+            let call = call.expect("the shapes are equal");
+            Problem { known: false, ..Problem::new(&format!("elementwise {name}"), count.to_string(), call, 1) }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_is_measured() {
+        let problems = problems(&Target::default(), true, None);
+        let measured: BTreeSet<&str> = problems.iter().flat_map(Problem::kernels).collect();
+        for kernel in kernels().iter().filter(|kernel| !kernel.needs_subgroups) {
+            // A generated kernel of the list runs under the name of the program that its case draws.
+            let listed = problems.iter().any(|problem| problem.operation == *kernel.name);
+            assert!(listed || measured.contains(&*kernel.name), "{}", kernel.name);
+        }
+    }
+
+    #[test]
+    fn operands_have_the_lengths_that_the_calls_need() {
+        for problem in problems(&Target::default(), true, None) {
+            for step in &problem.sequence.steps {
+                for (slot, &length) in step.operands.iter().zip(&step.call.lengths) {
+                    if let Slot::Argument(index) = *slot {
+                        assert!(problem.operands[index].len() >= length, "{}", problem.operation);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_chooses_an_operation_or_a_kernel() {
+        let target = Target::default();
+        assert!(problems(&target, true, Some("softmax")).len() >= 2);
+        assert_eq!(problems(&target, true, Some("layer norm, gradient")).len(), 1);
+        assert!(problems(&target, true, Some("no such")).is_empty());
+    }
+
+    #[test]
+    fn a_matrix_product_counts_its_operations_and_each_operand_once() {
+        let problems = problems(&Target::default(), true, Some("matmul"));
+        let square = problems.iter().find(|problem| problem.size == "256 x 256 x 256").unwrap();
+        assert_eq!(square.flops, 2.0 * 256f64.powi(3));
+        assert_eq!(square.bytes, 3.0 * 4.0 * 256f64.powi(2));
+    }
+}
