@@ -148,9 +148,10 @@ pub enum Op {
     },
 
     // Rows of a table.
-    /// (table `(rows, columns)`, indices `u32 (count)`) to `(count, columns)`.
+    /// (table `(rows, columns)`, indices `u32 (count)`) to `(count, columns)`: zeros for an index past the table.
     Gather,
-    /// (values `(count, columns)`, indices `u32 (count)`) to `(rows, columns)`: rows with equal indices are added.
+    /// (values `(count, columns)`, indices `u32 (count)`) to `(rows, columns)`: rows with equal indices are added,
+    /// and those whose index is past the table left out.
     ScatterAdd {
         rows: usize,
     },

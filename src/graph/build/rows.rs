@@ -130,7 +130,7 @@ impl<'g> Tensor<'g> {
     }
 
     /// A table of `rows` rows in which each row of this tensor `(count, columns)` is added to the row that `indices:
-    /// u32 (count)` names: the adjoint of [`Tensor::gather`].
+    /// u32 (count)` names; what names no row is left out. The adjoint of [`Tensor::gather`].
     #[track_caller]
     pub fn scatter_add(self, indices: Tensor<'g>, rows: usize) -> Self {
         let shape = self.shape();

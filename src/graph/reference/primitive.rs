@@ -65,20 +65,22 @@ pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<
         Op::MatMul { transpose_a, transpose_b } => {
             matmul((inputs[0], *transpose_a), (inputs[1], *transpose_b), [&kinds[0].shape, &kinds[1].shape], shape)
         }
+        // Indices past the table give zeros and are left out.
         Op::Gather => {
-            let (rows, columns) = (kinds[0].shape[0], kinds[0].shape[1]);
+            let columns = kinds[0].shape[1];
             let row = |&index: &f64| {
-                let first = (index as usize).min(rows - 1) * columns;
-                &inputs[0][first..first + columns]
+                let row = inputs[0].chunks(columns).nth(index as usize);
+                row.map_or(vec![0.0; columns], <[f64]>::to_vec)
             };
-            inputs[1].iter().flat_map(row).copied().collect()
+            inputs[1].iter().flat_map(row).collect()
         }
-        Op::ScatterAdd { rows } => {
+        Op::ScatterAdd { .. } => {
             let columns = shape[1];
             let mut table = vec![0.0; shape.elements()];
             for (values, &index) in inputs[0].chunks(columns).zip(inputs[1]) {
-                let row = (index as usize).min(rows - 1);
-                table[row * columns..][..columns].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+                if let Some(row) = table.chunks_mut(columns).nth(index as usize) {
+                    row.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+                }
             }
             table
         }
