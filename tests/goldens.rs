@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use fourfold::Gpu;
 use fourfold::data::Checkpoint;
-use fourfold::graph::{AttentionMask, Graph, Op, Reference, Shape, Tag, Tensor, TensorType, gradients};
-use fourfold::shaders::Data;
+use fourfold::graph::{
+    AttentionMask, Graph, Op, Plan, Reference, Session, Shape, Tag, Tensor, TensorType, TwinSession, Values, gradients,
+};
+use fourfold::optim::{AdamW, Optimiser, Sam, Sgd};
+use fourfold::shaders::{Data, Target};
 
 /// A golden file, and the places of its parameters in one flat tensor of weights.
 struct Golden {
@@ -62,8 +66,8 @@ impl Golden {
     }
 
     /// Inputs and weights at the starting point.
-    fn start(&self) -> BTreeMap<String, Data> {
-        let mut values: BTreeMap<String, Data> = ["input", "labels", "padding"]
+    fn start(&self) -> Values {
+        let mut values: Values = ["input", "labels", "padding"]
             .into_iter()
             .filter_map(|name| self.file.tensors().find(|(tensor, ..)| *tensor == name))
             .map(|(name, _, values)| (name.to_owned(), values.clone()))
@@ -176,6 +180,10 @@ fn largest(values: &[f32]) -> f64 {
     f64::from(values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs())))
 }
 
+fn wide(data: &Data) -> Vec<f64> {
+    data.f32().iter().map(|&value| f64::from(value)).collect()
+}
+
 // The rules, in f64.
 
 /// Half a unit in the last place of the stored f32, and as much again for f64 constants rounded to f32 on the way.
@@ -252,4 +260,136 @@ fn the_product_of_hessian_and_vector_is_that_of_pytorch() {
     let values = golden.flat(&file, "direction");
     reference.set("direction", values.iter().map(|&value| f64::from(value)).collect());
     check_parameters(&golden, &file, "hessian_vector", &reference.evaluate(product).expect("values for all"), STORED);
+}
+
+// The kernels, in f32.
+
+/// What a float32 implementation deserves, as the README of the goldens derives it.
+const LOGITS: f64 = 2e-6;
+const SINGLE: f64 = 1e-5;
+
+const SGD: Optimiser = Optimiser::Sgd(Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 });
+const SGD_BELOW_SAM: Optimiser = Optimiser::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 5e-4 });
+const ADAMW: Optimiser = Optimiser::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 1e-2 });
+
+/// How a run of a golden file was trained; `label` is its name there.
+struct Run {
+    label: &'static str,
+    optimiser: Optimiser,
+    rate: f32,
+    /// With a radius: SAM around the optimiser.
+    rho: Option<f32>,
+}
+
+const ADAMW_OF_A_BLOCK: Run = Run { label: "adamw", optimiser: ADAMW, rate: 1e-3, rho: None };
+
+/// A training step whose output `loss` is the loss before it.
+fn training_step(golden: &Golden, run: &Run) -> Graph {
+    let graph = Graph::new();
+    let (weights, batch) = (weights(&graph, golden), Batch::new(&graph, golden));
+    let step = graph.state("step", Tag::Bookkeeping, TensorType::u32([]));
+    let rate = graph.constant(run.rate);
+    graph.output("logits", batch.logits(golden, weights));
+    match run.rho {
+        None => {
+            let loss = batch.loss(golden, weights);
+            let gradient = gradients(loss, &[weights])[0];
+            graph.output("loss", loss);
+            graph.output("gradient", gradient);
+            run.optimiser.step(weights, gradient, rate, step);
+        }
+        Some(rho) => {
+            let sam = Sam::default().gradient(weights, graph.constant(rho), |w, _| batch.loss(golden, w));
+            graph.output("loss", sam.loss);
+            graph.output("ascended loss", sam.sharpened_loss);
+            run.optimiser.step(weights, sam.gradient, rate, step);
+        }
+    }
+    graph
+}
+
+/// Trains ten steps and compares the first step's logits and gradients, each loss and the final weights.
+fn check_training(name: &str, model: Model, run: Run) {
+    let golden = Golden::new(name, model);
+    let gpu = Gpu::open().expect("an adapter");
+    let plan = Plan::new(&training_step(&golden, &run), &gpu.target()).expect("a graph without mistakes");
+    let mut session = Session::new(&gpu, plan, &golden.start()).expect("a session");
+    let read = |session: &mut Session, name: &str| wide(&session.read(name).expect("a value of the plan"));
+
+    let (mut losses, mut ascended) = (Vec::new(), Vec::new());
+    for step in 0..10 {
+        session.run(1).expect("a step");
+        losses.extend(read(&mut session, "loss"));
+        if step == 0 {
+            check("logits", &read(&mut session, "logits"), golden.values("logits").f32(), LOGITS);
+        }
+        match run.rho {
+            Some(_) => ascended.extend(read(&mut session, "ascended loss")),
+            None if step == 0 => {
+                check_parameters(&golden, &golden.file, "gradient", &read(&mut session, "gradient"), SINGLE)
+            }
+            None => {}
+        }
+    }
+    let each = |name: &str, got: &[f64]| {
+        for (step, (got, &expected)) in got.iter().zip(golden.values(name).f32()).enumerate() {
+            check(&format!("{name}[{step}]"), &[*got], &[expected], SINGLE);
+        }
+    };
+    each(&format!("losses.{}", run.label), &losses);
+    if run.rho.is_some() {
+        each(&format!("ascended_losses.{}", run.label), &ascended);
+    }
+    let weights = read(&mut session, "weights");
+    check_parameters(&golden, &golden.file, &format!("final.{}", run.label), &weights, SINGLE);
+}
+
+#[test]
+fn ten_steps_of_sgd_are_those_of_pytorch() {
+    let run = Run { label: "sgd", optimiser: SGD, rate: 0.1, rho: None };
+    check_training("mlp", Model::Perceptron, run);
+}
+
+#[test]
+fn ten_steps_of_adamw_are_those_of_pytorch() {
+    let run = Run { label: "adamw", optimiser: ADAMW, rate: 1e-2, rho: None };
+    check_training("mlp", Model::Perceptron, run);
+}
+
+#[test]
+fn ten_steps_of_sam_are_those_of_pytorch() {
+    let run = Run { label: "sam", optimiser: SGD_BELOW_SAM, rate: 0.1, rho: Some(0.05) };
+    check_training("mlp", Model::Perceptron, run);
+}
+
+#[test]
+fn ten_steps_of_a_transformer_block_are_those_of_pytorch() {
+    check_training("transformer_block", CAUSAL, ADAMW_OF_A_BLOCK);
+}
+
+#[test]
+fn ten_steps_with_the_erf_form_of_gelu_are_those_of_pytorch() {
+    check_training("transformer_block_erf", CAUSAL_ERF, ADAMW_OF_A_BLOCK);
+}
+
+#[test]
+fn ten_steps_under_a_padding_mask_are_those_of_pytorch() {
+    check_training("transformer_block_padded", PADDED, ADAMW_OF_A_BLOCK);
+}
+
+#[test]
+fn the_twins_compute_the_product_of_hessian_and_vector_of_pytorch() {
+    let (golden, file) = (Golden::new("transformer_block", CAUSAL), load("transformer_block_hessian"));
+    let graph = Graph::new();
+    let (weights, batch) = (weights(&graph, &golden), Batch::new(&graph, &golden));
+    let direction = graph.input("direction", TensorType::f32([golden.length]));
+    graph.output("product", hessian_vector(&golden, &batch, weights, direction));
+    let plan = Plan::new(&graph, &Target::default()).expect("a graph without mistakes");
+
+    let mut values = golden.start();
+    values.insert("direction".into(), Data::F32(golden.flat(&file, "direction")));
+    let mut session = TwinSession::new(plan, &values).expect("a session");
+    session.run(1);
+    let product = session.read("product").expect("an output");
+    check_parameters(&golden, &file, "hessian_vector", &wide(&product), SINGLE);
 }
