@@ -268,3 +268,28 @@ fn batch(generator: &mut Generator, problem: &Problem, huge: bool) -> [Batch; 2]
     };
     [axis(outer, inner), axis(inner, 1)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_of_two_by_three_and_three_by_two_is_what_one_finds_on_paper() {
+        let uniform = Layout::new(&Problem::new(2, 2, 3).with_epilogue(true, Activation::Relu)).uniform;
+        let mut out = [f32::NAN; 4];
+        matmul(&uniform, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1.0, -1.0, 0.0, 2.0, 1.0, -3.0], &[0.5, 1.0], &mut out);
+        assert_eq!(out, [4.5, 0.0, 10.5, 0.0]);
+    }
+
+    #[test]
+    fn slices_add_up_to_the_whole_product() {
+        let layout = Layout::new(&Problem::new(1, 2, 5));
+        let (a, b): (Vec<f32>, Vec<f32>) = ((0u8..5).map(f32::from).collect(), (0u8..10).map(f32::from).collect());
+        let mut whole = [f32::NAN; 2];
+        matmul(&layout.uniform, &a, &b, &a, &mut whole);
+        let split = layout.split(2);
+        let mut partials = vec![f32::NAN; split.lengths[3]];
+        matmul(&split.uniform, &a, &b, &a, &mut partials);
+        assert_eq!(whole, [partials[0] + partials[2], partials[1] + partials[3]]);
+    }
+}
