@@ -246,13 +246,28 @@ fn tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
     Tolerance::Within { relative: 0.0, absolute: value * weights.min(2.0) }
 }
 
-/// Draws a problem with its queries, keys, values and key-padding mask.
-pub(crate) fn draw(generator: &mut Generator, keys: bool, huge: [usize; 2]) -> (Problem, [Data; 3], Option<Data>) {
+/// A drawn problem: its queries, keys and values, its key-padding mask, and the device to run it on.
+pub(crate) struct Drawn {
+    pub problem: Problem,
+    pub inputs: [Data; 3],
+    pub mask: Option<Data>,
+    pub target: Target,
+}
+
+/// Draws a problem; one in many has the `huge` lengths of queries and keys.
+pub(crate) fn draw(generator: &mut Generator, keys: bool, huge: [usize; 2]) -> Drawn {
     let far = generator.huge();
     let [batch, heads] = if far { [1, 1] } else { [generator.length(3), generator.length(3)] };
     let [length_q, length_k] = if far { huge } else { [generator.length(90), generator.length(90)] };
     let length_k = if !far && generator.chance(0.5) { length_q } else { length_k };
-    let head_size = if far { 4 } else { generator.pick(&[8, 12, 16, 32, 32, 64, 64, 100, 128]) };
+    let target = row::target(generator);
+    let head_size = match target.software {
+        _ if far => 4,
+        true => generator.pick(&[8, 12, 16, 32, 32, 64, 64, 100, 128]),
+        // A software driver would spend seconds on compiling a long unrolled loop, and a loop of two or three turns
+        // shows the same.
+        false => generator.pick(&[8, 12]),
+    };
     let factor = 1.0 / (head_size as f32).sqrt();
     let problem = Problem { batch, heads, length_q, length_k, head_size, factor, causal: generator.chance(0.5), keys };
     // Scores of ordinary size, at times so large that only finiteness can be asked for.
@@ -262,7 +277,7 @@ pub(crate) fn draw(generator: &mut Generator, keys: bool, huge: [usize; 2]) -> (
     let k = generator.values(values, largest);
     let v = generator.values(values, 1e3);
     let mask = keys.then(|| key_mask(generator, batch, length_k));
-    (problem, [q, k, v], mask)
+    Drawn { problem, inputs: [q, k, v], mask, target }
 }
 
 /// Draws a key-padding mask: ones up to a length, at times none or scattered.
@@ -279,8 +294,8 @@ pub(crate) fn key_mask(generator: &mut Generator, batch: usize, length_k: usize)
 }
 
 fn case(generator: &mut Generator, keys: bool) -> Case {
-    let (problem, inputs, mask) = draw(generator, keys, [4_200_000, 2]);
-    Case::new(problem, problem.call(&row::target(generator)), inputs.into_iter().chain(mask))
+    let Drawn { problem, inputs, mask, target } = draw(generator, keys, [4_200_000, 2]);
+    Case::new(problem, problem.call(&target), inputs.into_iter().chain(mask))
 }
 
 #[cfg(test)]

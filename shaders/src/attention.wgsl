@@ -34,10 +34,13 @@ override CAUSAL: bool = false;
 // 0 where short code matters more.
 override VECTORS: u32 = 0u;
 
+// Room for a head of 128, and a little more: Mesa unrolls a loop of unknown length over an array of up to 32.
+const ROOM: u32 = 36u;
+
 const LOWEST: f32 = -3.0e38;
 
-var<private> query: array<vec4<f32>, 32>;    // times the factor
-var<private> output: array<vec4<f32>, 32>;
+var<private> query: array<vec4<f32>, ROOM>;    // times the factor
+var<private> output: array<vec4<f32>, ROOM>;
 var<private> largest: f32;
 var<private> total: f32;
 

@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
-use crate::attention::{self, Layout, Problem, Uniform, WORKGROUP, attended, largest_norm, score_error};
-use crate::row::{self, sum_units};
+use crate::attention::{self, Drawn, Layout, Problem, Uniform, WORKGROUP, attended, largest_norm, score_error};
+use crate::row::sum_units;
 use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Target, Tolerance};
 
 /// The kernels of this file.
@@ -307,15 +307,15 @@ fn dkv_tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
 }
 
 fn terms_case(generator: &mut Generator) -> Case {
-    let (problem, [q, _, _], _) = attention::draw(generator, false, [4_200_000, 1]);
+    let Drawn { problem, inputs: [q, ..], .. } = attention::draw(generator, false, [4_200_000, 1]);
     let dout = generator.values(q.len(), 1e3);
     let lse = generator.values(elements(&problem)[2], 1e3);
     Case::new(problem, terms_call(&problem), [q, dout, lse])
 }
 
-/// Draws a problem with `q`, `k`, `v`, `dout`, `terms` and the key-padding mask.
-fn draw(generator: &mut Generator, keys: bool, huge: [usize; 2]) -> (Problem, [Data; 5], Option<Data>) {
-    let (problem, [q, k, v], mask) = attention::draw(generator, keys, huge);
+/// Draws a problem, its target, and `q`, `k`, `v`, `dout`, `terms` with the key-padding mask.
+fn draw(generator: &mut Generator, keys: bool, huge: [usize; 2]) -> (Problem, Target, Vec<Data>) {
+    let Drawn { problem, inputs: [q, k, v], mask, target } = attention::draw(generator, keys, huge);
     let dout = generator.values(q.len(), 10.0);
     let [_, _, rows, _] = elements(&problem);
     let (mut out, mut lse, mut terms) = (vec![0.0; q.len()], vec![0.0; rows], vec![0.0; 2 * rows]);
@@ -323,17 +323,17 @@ fn draw(generator: &mut Generator, keys: bool, huge: [usize; 2]) -> (Problem, [D
     let layout = Layout::of(&call, mask.as_ref().map(Data::f32));
     attention::attention(&layout, q.f32(), k.f32(), v.f32(), &mut out, &mut lse);
     attention_terms(problem.head_size, &out, dout.f32(), &lse, &mut terms);
-    (problem, [q, k, v, dout, Data::F32(terms)], mask)
+    (problem, target, [q, k, v, dout, Data::F32(terms)].into_iter().chain(mask).collect())
 }
 
 fn dq_case(generator: &mut Generator, keys: bool) -> Case {
-    let (problem, inputs, mask) = draw(generator, keys, [4_200_000, 2]);
-    Case::new(problem, dq_call(&problem, &row::target(generator)), inputs.into_iter().chain(mask))
+    let (problem, target, inputs) = draw(generator, keys, [4_200_000, 2]);
+    Case::new(problem, dq_call(&problem, &target), inputs)
 }
 
 fn dkv_case(generator: &mut Generator, keys: bool) -> Case {
-    let (problem, inputs, mask) = draw(generator, keys, [2, 4_200_000]);
-    Case::new(problem, dkv_call(&problem, &row::target(generator)), inputs.into_iter().chain(mask))
+    let (problem, target, inputs) = draw(generator, keys, [2, 4_200_000]);
+    Case::new(problem, dkv_call(&problem, &target), inputs)
 }
 
 #[cfg(test)]

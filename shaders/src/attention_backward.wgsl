@@ -43,11 +43,14 @@ override CAUSAL: bool = false;
 // The head size / 4 where the compiler shall unroll the loops over it; 0 where short code matters more.
 override VECTORS: u32 = 0u;
 
+// Room for a head of 128, and a little more: Mesa unrolls a loop of unknown length over an array of up to 32.
+const ROOM: u32 = 36u;
+
 // The owned query and its row of dout, or the owned key and value; and their gradients.
-var<private> own: array<vec4<f32>, 32>;      // query or key, times the factor
-var<private> other: array<vec4<f32>, 32>;    // dout or value
-var<private> own_gradient: array<vec4<f32>, 32>;
-var<private> other_gradient: array<vec4<f32>, 32>;
+var<private> own: array<vec4<f32>, ROOM>;      // query or key, times the factor
+var<private> other: array<vec4<f32>, ROOM>;    // dout or value
+var<private> own_gradient: array<vec4<f32>, ROOM>;
+var<private> other_gradient: array<vec4<f32>, ROOM>;
 
 fn vectors() -> u32 {
     return select(VECTORS, size.vectors, VECTORS == 0u);
