@@ -31,10 +31,12 @@ fn positions(flat: u32) -> vec2<u32> {
     var position = vec2(size.source_offset, size.destination_offset);
     for (var d = 0u; d < RANK; d++) {
         let length = size.shape[d / 4u][d % 4u];
-        let coordinate = select(rest % length, rest, d + 1u == RANK);
+        // The outermost dimension needs no division; the others one: a remainder of its own would cost a second.
+        let quotient = select(rest / length, 0u, d + 1u == RANK);
+        let coordinate = rest - quotient * length;
         let strides = vec2(size.source_strides[d / 4u][d % 4u], size.destination_strides[d / 4u][d % 4u]);
         position += coordinate * strides;
-        rest /= length;
+        rest = quotient;
     }
     return position;
 }

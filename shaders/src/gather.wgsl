@@ -25,9 +25,10 @@ fn gather(
     if flat >= size.count * size.columns {
         return;
     }
-    let row = indices[flat / size.columns];
+    let i = flat / size.columns;
+    let row = indices[i];
     // A row past the table reads its first one and stores zero.
-    let element = select(0u, row, row < size.rows) * size.columns + flat % size.columns;
+    let element = select(0u, row, row < size.rows) * size.columns + (flat - i * size.columns);
     y[flat] = select(0.0, table[element], row < size.rows);
 }
 
@@ -41,7 +42,8 @@ fn gather_vec4(
     if flat >= size.count * size.columns {
         return;
     }
-    let row = indices[flat / size.columns];
-    let element = select(0u, row, row < size.rows) * size.columns + flat % size.columns;
+    let i = flat / size.columns;
+    let row = indices[i];
+    let element = select(0u, row, row < size.rows) * size.columns + (flat - i * size.columns);
     y4[flat] = select(vec4(0.0), table4[element], row < size.rows);
 }

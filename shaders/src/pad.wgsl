@@ -33,12 +33,15 @@ fn origin(flat: u32) -> Origin {
     var found = Origin(0u, true);
     for (var d = 0u; d < RANK; d++) {
         let length = size.shape[d / 4u][d % 4u];
+        let padded = size.padded[d / 4u][d % 4u];
+        // The outermost dimension needs no division; the others one: a remainder of its own would cost a second.
+        let quotient = select(rest / padded, 0u, d + 1u == RANK);
         // Before the tensor the difference wraps to a number past every length.
-        let coordinate = rest % size.padded[d / 4u][d % 4u] - size.before[d / 4u][d % 4u];
+        let coordinate = rest - quotient * padded - size.before[d / 4u][d % 4u];
         found.inside = found.inside && coordinate < length;
         found.index += coordinate * stride;
         stride *= length;
-        rest /= size.padded[d / 4u][d % 4u];
+        rest = quotient;
     }
     return found;
 }

@@ -216,12 +216,13 @@ fn position(text: &mut String, mode: Mode, input: usize, flat: &str, wrap: &str)
             let mut terms = Vec::new();
             let mut kept = contiguous;
             for index in 0..mode.lengths() {
-                if kept {
-                    terms.push(format!("({rest} % {}){stride}", length(index)));
-                    stride += &format!(" * {}", length(index));
-                }
+                // One division gives quotient and remainder.
                 let next = format!("r{input}_{index}");
                 let _ = writeln!(text, "    let {next} = {rest} / {};", length(index));
+                if kept {
+                    terms.push(format!("({rest} - {next} * {}){stride}", length(index)));
+                    stride += &format!(" * {}", length(index));
+                }
                 rest = next;
                 kept = !kept;
             }
