@@ -5,11 +5,11 @@
 //!
 //! | kernel | for |
 //! |---|---|
-//! | [`matmul_tile`](crate::matmul_tile) | GPUs: workgroup tiles, large or small, with register blocks |
-//! | [`matmul_vector`](crate::matmul_vector) | GPUs: one row or one column |
-//! | [`matmul_subgroup`](crate::matmul_subgroup) | software drivers with subgroups of 8 lanes or more |
-//! | [`matmul_direct`](crate::matmul_direct) | software drivers without |
-//! | [`matmul_reduce`](crate::matmul_reduce) | the second step of a product whose sum is split into slices |
+//! | [`matmul_tile`] | GPUs: workgroup tiles, large or small, with register blocks |
+//! | [`matmul_vector`] | GPUs: one row or one column |
+//! | [`matmul_subgroup`] | software drivers with subgroups of 8 lanes or more |
+//! | [`matmul_direct`] | software drivers without |
+//! | [`matmul_reduce`] | the second step of a product whose sum is split into slices |
 
 use crate::matmul_layout::Layout;
 use crate::matmul_tile::Tile;
