@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flat::Forms;
+use crate::flat::{self, Forms};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
 
 /// The kernels of this file.
@@ -18,22 +18,19 @@ pub static ADAMW: Kernel = kernel("adamw", "adamw", |generator| case(generator, 
 pub static RAGGED: Kernel = kernel("adamw.ragged", "adamw_ragged", |generator| case(generator, true));
 
 const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    const BINDINGS: &[Binding] = &[
+        Binding::update("weights", "(count)"),
+        Binding::update("first_moment", "(count)"),
+        Binding::update("second_moment", "(count)"),
+        Binding::read("gradient", "(count)"),
+        Binding::read("rate", "(1)"),
+        Binding::read("step", "(1)").u32(),
+    ];
     Kernel {
         name: std::borrow::Cow::Borrowed(name),
         source: std::borrow::Cow::Borrowed(include_str!("adamw.wgsl")),
         entry_point,
-        bindings: std::borrow::Cow::Borrowed(
-            const {
-                &[
-                    Binding::update("weights", "(count)"),
-                    Binding::update("first_moment", "(count)"),
-                    Binding::update("second_moment", "(count)"),
-                    Binding::read("gradient", "(count)"),
-                    Binding::read("rate", "(1)"),
-                    Binding::read("step", "(1)").u32(),
-                ]
-            },
-        ),
+        bindings: std::borrow::Cow::Borrowed(BINDINGS),
         uniform_bytes: size_of::<Uniform>(),
         needs_subgroups: false,
         twin,
@@ -184,7 +181,7 @@ fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
-    let (problem, call, count) = Forms::case(generator, ragged, &FORMS, |generator, count| {
+    let (problem, call, count) = FORMS.case(generator, ragged, |generator, count| {
         let problem = Problem {
             count,
             beta1: generator.pick(&[0.5, 0.9, 0.99]),
@@ -196,8 +193,8 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
         (problem, problem.call(&Target::default()))
     });
     // Squares of gradients stay below the largest f32.
-    let weights = generator.values(count, 1e18);
-    let gradient = generator.values(count, 1e18);
+    let weights = flat::values(generator, count, 1e18);
+    let gradient = flat::values(generator, count, 1e18);
     // Moments that a run can have: the second is at least about the square of the first.
     let mean: Vec<f32> = gradient.f32().iter().map(|g| g * generator.normal()).map(|m| m.clamp(-1e18, 1e18)).collect();
     let square = mean.iter().map(|m| m * m * (1.0 + generator.normal().abs())).collect();

@@ -20,17 +20,17 @@ struct Uniform {
     log_beta2: f32,    // ln(beta2)
 }
 
-@group(0) @binding(0) var<storage, read_write> weights: array<vec4<f32>>;              // (count), four at a time
-@group(0) @binding(1) var<storage, read_write> first_moment: array<vec4<f32>>;         // (count), four at a time
-@group(0) @binding(2) var<storage, read_write> second_moment: array<vec4<f32>>;        // (count), four at a time
-@group(0) @binding(3) var<storage, read> gradient: array<vec4<f32>>;                   // (count), four at a time
-@group(0) @binding(4) var<storage, read> rate: array<f32>;                             // (1)
-@group(0) @binding(5) var<storage, read> step: array<u32>;                             // (1): t
+@group(0) @binding(0) var<storage, read_write> weights4: array<vec4<f32>>;        // (count), four at a time
+@group(0) @binding(1) var<storage, read_write> first_moment4: array<vec4<f32>>;   // (count), four at a time
+@group(0) @binding(2) var<storage, read_write> second_moment4: array<vec4<f32>>;  // (count), four at a time
+@group(0) @binding(3) var<storage, read> gradient4: array<vec4<f32>>;             // (count), four at a time
+@group(0) @binding(4) var<storage, read> rate: array<f32>;                        // (1)
+@group(0) @binding(5) var<storage, read> step: array<u32>;                        // (1): t
 
-@group(0) @binding(0) var<storage, read_write> weights_ragged: array<f32>;             // (count)
-@group(0) @binding(1) var<storage, read_write> first_moment_ragged: array<f32>;        // (count)
-@group(0) @binding(2) var<storage, read_write> second_moment_ragged: array<f32>;       // (count)
-@group(0) @binding(3) var<storage, read> gradient_ragged: array<f32>;                  // (count)
+@group(0) @binding(0) var<storage, read_write> weights: array<f32>;               // (count)
+@group(0) @binding(1) var<storage, read_write> first_moment: array<f32>;          // (count)
+@group(0) @binding(2) var<storage, read_write> second_moment: array<f32>;         // (count)
+@group(0) @binding(3) var<storage, read> gradient: array<f32>;                    // (count)
 
 @group(1) @binding(0) var<uniform> size: Uniform;
 
@@ -80,12 +80,12 @@ fn adamw(
 ) {
     let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
     if i < size.count / 4u {
-        let g = gradient[i];
-        let m = mean_of_gradient(first_moment[i], g);
-        let v = mean_of_square(second_moment[i], g);
-        first_moment[i] = m;
-        second_moment[i] = v;
-        weights[i] = moved(4u * i, weights[i], m, v);
+        let g = gradient4[i];
+        let m = mean_of_gradient(first_moment4[i], g);
+        let v = mean_of_square(second_moment4[i], g);
+        first_moment4[i] = m;
+        second_moment4[i] = v;
+        weights4[i] = moved(4u * i, weights4[i], m, v);
     }
 }
 
@@ -97,11 +97,11 @@ fn adamw_ragged(
 ) {
     let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
     if i < size.count {
-        let g = vec4<f32>(gradient_ragged[i]);
-        let m = mean_of_gradient(vec4<f32>(first_moment_ragged[i]), g);
-        let v = mean_of_square(vec4<f32>(second_moment_ragged[i]), g);
-        first_moment_ragged[i] = m.x;
-        second_moment_ragged[i] = v.x;
-        weights_ragged[i] = moved(i, vec4<f32>(weights_ragged[i]), m, v).x;
+        let g = vec4<f32>(gradient[i]);
+        let m = mean_of_gradient(vec4<f32>(first_moment[i]), g);
+        let v = mean_of_square(vec4<f32>(second_moment[i]), g);
+        first_moment[i] = m.x;
+        second_moment[i] = v.x;
+        weights[i] = moved(i, vec4<f32>(weights[i]), m, v).x;
     }
 }

@@ -1,6 +1,6 @@
 // The counter of a run goes up:  counter[last] = counter[last] + increment.
 //
-// One invocation. With it, step numbers and the seeds (key, step) of random numbers change in every step of a submission
+// With it, step numbers and the seeds (key, step) of random numbers change in every step of a submission
 // without a word from the host.
 
 struct Uniform {
@@ -11,7 +11,10 @@ struct Uniform {
 @group(0) @binding(0) var<storage, read_write> counter: array<u32>;  // (length)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
-@compute @workgroup_size(1)
-fn advance_step() {
-    counter[size.length - 1u] += size.increment;
+// Lanes come in groups; one of them works.
+@compute @workgroup_size(32)
+fn advance_step(@builtin(local_invocation_index) local: u32) {
+    if local == 0u {
+        counter[size.length - 1u] += size.increment;
+    }
 }

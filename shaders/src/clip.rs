@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flat::Forms;
+use crate::flat::{self, Forms};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
 
 /// The kernels of this file.
@@ -17,19 +17,13 @@ pub static CLIP: Kernel = kernel("clip", "clip", |generator| case(generator, fal
 pub static RAGGED: Kernel = kernel("clip.ragged", "clip_ragged", |generator| case(generator, true));
 
 const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    const BINDINGS: &[Binding] =
+        &[Binding::read("gradient", "(count)"), Binding::read("norm", "(1)"), Binding::write("clipped", "(count)")];
     Kernel {
         name: std::borrow::Cow::Borrowed(name),
         source: std::borrow::Cow::Borrowed(include_str!("clip.wgsl")),
         entry_point,
-        bindings: std::borrow::Cow::Borrowed(
-            const {
-                &[
-                    Binding::read("gradient", "(count)"),
-                    Binding::read("norm", "(1)"),
-                    Binding::write("clipped", "(count)"),
-                ]
-            },
-        ),
+        bindings: std::borrow::Cow::Borrowed(BINDINGS),
         uniform_bytes: size_of::<Uniform>(),
         needs_subgroups: false,
         twin,
@@ -87,11 +81,11 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
-    let (problem, call, count) = Forms::case(generator, ragged, &FORMS, |generator, count| {
+    let (problem, call, count) = FORMS.case(generator, ragged, |generator, count| {
         let problem = Problem { count, max_norm: generator.pick(&[1e-3, 0.5, 5.0, 1e10]) };
         (problem, problem.call(&Target::default()))
     });
-    let gradient = generator.values(count, 1e15);
+    let gradient = flat::values(generator, count, 1e15);
     let square: f64 = gradient.f32().iter().map(|&value| f64::from(value).powi(2)).sum();
     Case::new(problem, call, [gradient, Data::F32(vec![square.sqrt() as f32])])
 }

@@ -7,11 +7,11 @@ struct Uniform {
     max_norm: f32,
 }
 
-@group(0) @binding(0) var<storage, read> gradient: array<vec4<f32>>;                // (count), four at a time
-@group(0) @binding(0) var<storage, read> gradient_ragged: array<f32>;               // (count)
-@group(0) @binding(1) var<storage, read> norm: array<f32>;                          // (1)
-@group(0) @binding(2) var<storage, read_write> clipped: array<vec4<f32>>;           // (count), four at a time
-@group(0) @binding(2) var<storage, read_write> clipped_ragged: array<f32>;          // (count)
+@group(0) @binding(0) var<storage, read> gradient4: array<vec4<f32>>;       // (count), four at a time
+@group(0) @binding(0) var<storage, read> gradient: array<f32>;              // (count)
+@group(0) @binding(1) var<storage, read> norm: array<f32>;                  // (1)
+@group(0) @binding(2) var<storage, read_write> clipped4: array<vec4<f32>>;  // (count), four at a time
+@group(0) @binding(2) var<storage, read_write> clipped: array<f32>;         // (count)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
 override WORKGROUP: u32 = 256u;
@@ -31,7 +31,7 @@ fn clip(
 ) {
     let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
     if i < size.count / 4u {
-        clipped[i] = scaled(gradient[i]);
+        clipped4[i] = scaled(gradient4[i]);
     }
 }
 
@@ -43,6 +43,6 @@ fn clip_ragged(
 ) {
     let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
     if i < size.count {
-        clipped_ragged[i] = scaled(vec4<f32>(gradient_ragged[i])).x;
+        clipped[i] = scaled(vec4<f32>(gradient[i])).x;
     }
 }

@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flat::Forms;
+use crate::flat::{self, Forms};
 use crate::threefry::word;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
 
@@ -19,19 +19,13 @@ pub static DROPOUT: Kernel = kernel("dropout", "dropout", |generator| case(gener
 pub static RAGGED: Kernel = kernel("dropout.ragged", "dropout_ragged", |generator| case(generator, true));
 
 const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    const BINDINGS: &[Binding] =
+        &[Binding::read("x", "(count)"), Binding::read("seed", "(2): key, step").u32(), Binding::write("y", "(count)")];
     Kernel {
         name: std::borrow::Cow::Borrowed(name),
         source: std::borrow::Cow::Borrowed(include_str!("dropout.wgsl")),
         entry_point,
-        bindings: std::borrow::Cow::Borrowed(
-            const {
-                &[
-                    Binding::read("x", "(count)"),
-                    Binding::read("seed", "(2): key, step").u32(),
-                    Binding::write("y", "(count)"),
-                ]
-            },
-        ),
+        bindings: std::borrow::Cow::Borrowed(BINDINGS),
         uniform_bytes: size_of::<Uniform>(),
         needs_subgroups: false,
         twin,
@@ -103,12 +97,12 @@ fn tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
-    let (problem, call, count) = Forms::case(generator, ragged, &FORMS, |generator, count| {
+    let (problem, call, count) = FORMS.case(generator, ragged, |generator, count| {
         let probability = generator.pick(&[0.0, 0.1, 0.5, 0.9, 1.0]);
         let problem = Problem { count, probability, stream: generator.pick(&[0, 1, 77, u32::MAX]) };
         (problem, problem.call(&Target::default()))
     });
-    let x = generator.values(count, 1e30);
+    let x = flat::values(generator, count, 1e30);
     let seed = generator.indices(2, u32::MAX);
     Case::new(problem, call, [x, seed])
 }

@@ -13,11 +13,11 @@ struct Uniform {
     scale: f32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;               // (count), four at a time
-@group(0) @binding(0) var<storage, read> x_ragged: array<f32>;              // (count)
-@group(0) @binding(1) var<storage, read> seed: array<u32>;                  // (2): key, step
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;         // (count), four at a time
-@group(0) @binding(2) var<storage, read_write> y_ragged: array<f32>;        // (count)
+@group(0) @binding(0) var<storage, read> x4: array<vec4<f32>>;        // (count), four at a time
+@group(0) @binding(0) var<storage, read> x: array<f32>;               // (count)
+@group(0) @binding(1) var<storage, read> seed: array<u32>;            // (2): key, step
+@group(0) @binding(2) var<storage, read_write> y4: array<vec4<f32>>;  // (count), four at a time
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;         // (count)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
 override WORKGROUP: u32 = 256u;
@@ -57,7 +57,7 @@ fn dropout(
         let key = vec2<u32>(seed[0], size.stream);
         let first = threefry(key, vec2<u32>(2u * i, seed[1]));
         let second = threefry(key, vec2<u32>(2u * i + 1u, seed[1]));
-        y[i] = dropped(x[i], vec4<u32>(first, second));
+        y4[i] = dropped(x4[i], vec4<u32>(first, second));
     }
 }
 
@@ -71,6 +71,6 @@ fn dropout_ragged(
     if i < size.count {
         let words = threefry(vec2<u32>(seed[0], size.stream), vec2<u32>(i / 2u, seed[1]));
         let word = select(words.x, words.y, i % 2u == 1u);
-        y_ragged[i] = dropped(vec4<f32>(x_ragged[i]), vec4<u32>(word)).x;
+        y[i] = dropped(vec4<f32>(x[i]), vec4<u32>(word)).x;
     }
 }

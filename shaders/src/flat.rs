@@ -1,15 +1,19 @@
 //! Kernels over flat buffers, element by element: one invocation takes a `vec4` of four elements where the count is
-//! divisible by four, and one element (the `ragged` entry point) where it is not.
+//! divisible by four (in the WGSL, `x4` is `x` seen as vectors of four), and one element (the `ragged` entry point)
+//! where it is not.
 
 use bytemuck::Pod;
 
-use crate::{Call, Generator, Kernel, grid};
+use crate::{Call, Data, Generator, Kernel, grid};
 
 /// Invocations of a workgroup: the default of `WORKGROUP` in each WGSL file.
 const WORKGROUP: usize = 256;
 
 /// Elements of one invocation of the fast form.
 const LANES: usize = 4;
+
+/// Invocations of a workgroup in cases that fold the grid.
+pub(crate) const NARROW: usize = 8;
 
 /// The two forms of a kernel.
 pub(crate) struct Forms {
@@ -28,31 +32,39 @@ impl Forms {
         if count.is_multiple_of(LANES) { (self.vec4, count / LANES) } else { (self.ragged, count) }
     }
 
-    /// The same call in workgroups of a single invocation. At WebGPU's default limit of 128 MiB in a binding, a grid of
-    /// full workgroups never needs to fold; a case that asks for the fold gets it so, from small buffers.
-    pub fn narrow(&self, call: Call, count: usize) -> Call {
-        let (_, invocations) = self.choose(count);
-        call.with_grid(grid(invocations)).with_constant("WORKGROUP", 1u32)
-    }
-
-    /// The call that `draw` makes for a random element count that suits one of the forms.
+    /// A random element count that suits one of the forms, and what `draw` makes of it: a problem and its call.
+    ///
+    /// At WebGPU's default limit of 128 MiB in a binding, a grid of full workgroups never needs to fold; a case that
+    /// asks for the fold gets it from workgroups of [`NARROW`] invocations.
     pub fn case<T>(
+        &self,
         generator: &mut Generator,
         ragged: bool,
-        forms: &Forms,
         draw: impl FnOnce(&mut Generator, usize) -> (T, Call),
     ) -> (T, Call, usize) {
         let huge = generator.huge();
         let count = match (huge, ragged) {
-            (true, true) => 65_537 + 2,
-            (true, false) => 4 * 65_537,
+            (true, true) => NARROW * 65_537 + 1,
+            (true, false) => NARROW * LANES * 65_537,
             (false, true) => {
                 let count = generator.length(5_000);
                 if count.is_multiple_of(LANES) { count + 1 } else { count }
             }
             (false, false) => LANES * generator.length(1_250),
         };
-        let (problem, call) = draw(generator, count);
-        (problem, if huge { forms.narrow(call, count) } else { call }, count)
+        let (problem, mut call) = draw(generator, count);
+        if huge {
+            let (_, invocations) = self.choose(count);
+            call = call.with_grid(grid(invocations.div_ceil(NARROW))).with_constant("WORKGROUP", NARROW as u32);
+        }
+        (problem, call, count)
     }
+}
+
+/// As [`Generator::values`]; past some thousand elements the values repeat, which saves most of the time of cases with
+/// millions.
+pub(crate) fn values(generator: &mut Generator, count: usize, largest: f32) -> Data {
+    const PERIOD: usize = 5_003;
+    let block = generator.values(count.min(PERIOD), largest);
+    Data::F32(block.f32().iter().copied().cycle().take(count).collect())
 }

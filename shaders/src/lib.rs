@@ -54,6 +54,8 @@ pub mod ring;
 pub mod sam_ascent;
 pub mod scatter_add;
 pub mod sgd;
+pub mod sgd_plain;
+pub mod sign_ascent;
 pub mod softmax;
 pub mod softmax_backward;
 pub mod threefry;
@@ -93,6 +95,8 @@ pub fn kernels() -> Vec<KernelRef> {
         sam_ascent::KERNELS,
         scatter_add::KERNELS,
         sgd::KERNELS,
+        sgd_plain::KERNELS,
+        sign_ascent::KERNELS,
         softmax::KERNELS,
         softmax_backward::KERNELS,
         threefry::KERNELS,

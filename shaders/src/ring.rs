@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::flat::{NARROW, values};
 use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Target, Tolerance, grid};
 
 /// The kernels of this file.
@@ -68,14 +69,14 @@ fn case(generator: &mut Generator) -> Case {
     let huge = generator.huge();
     let problem = Problem {
         length: if huge { 2 } else { generator.length(300) },
-        columns: if huge { 65_537 + 2 } else { generator.length(200) },
+        columns: if huge { NARROW * 65_537 + 1 } else { generator.length(200) },
     };
     let mut call = problem.call(&Target::default());
     if huge {
-        // Past 65,535 workgroups by workgroups of one invocation.
-        call = call.with_grid(grid(problem.columns)).with_constant("WORKGROUP", 1u32);
+        // Past 65,535 workgroups by narrow workgroups.
+        call = call.with_grid(grid(problem.columns.div_ceil(NARROW))).with_constant("WORKGROUP", NARROW as u32);
     }
-    let value = generator.values(problem.columns, f32::MAX);
+    let value = values(generator, problem.columns, f32::MAX);
     let step = generator.indices(1, 1_000);
     // Other rows keep their poison.
     Case::new(problem, call, [value, step, Data::poison(Element::F32, problem.length * problem.columns)])

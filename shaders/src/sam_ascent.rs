@@ -6,31 +6,23 @@
 //! With `T = |weights| + eta` in the first `adaptive` elements and `T = 1` in the others:
 //!
 //! * p = 2: `ascent = weights + rho T (T gradient / norm)`, `norm = |T gradient|_2` over all elements;
-//! * p = infinity: `ascent = weights + rho T sign(gradient)`.
+//! * p = infinity: `ascent = weights + rho T sign(gradient)`, see [`sign_ascent`].
 //!
 //! A zero gradient gives the weights, bit for bit, and so does `rho = 0`.
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flat::Forms;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+use crate::flat::{self, Forms};
+use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Target, Tolerance, sign_ascent};
 
 /// The kernels of this file.
-pub const KERNELS: &[&Kernel] = &[&L2, &L2_RAGGED, &LINF, &LINF_RAGGED, &SCALED_GRADIENT, &SCALED_GRADIENT_RAGGED];
+pub const KERNELS: &[&Kernel] = &[&L2, &L2_RAGGED, &SCALED_GRADIENT, &SCALED_GRADIENT_RAGGED];
 
 /// The step for p = 2, of a count divisible by four.
-pub static L2: Kernel = l2_kernel("sam_ascent.l2", "l2", |generator| case(generator, Norm::L2, false));
+pub static L2: Kernel = l2_kernel("sam_ascent.l2", "l2", |generator| case(generator, false));
 
 /// The same of any count.
-pub static L2_RAGGED: Kernel =
-    l2_kernel("sam_ascent.l2_ragged", "l2_ragged", |generator| case(generator, Norm::L2, true));
-
-/// The step for p = infinity, of a count divisible by four.
-pub static LINF: Kernel = linf_kernel("sam_ascent.linf", "linf", |generator| case(generator, Norm::LInfinity, false));
-
-/// The same of any count.
-pub static LINF_RAGGED: Kernel =
-    linf_kernel("sam_ascent.linf_ragged", "linf_ragged", |generator| case(generator, Norm::LInfinity, true));
+pub static L2_RAGGED: Kernel = l2_kernel("sam_ascent.l2_ragged", "l2_ragged", |generator| case(generator, true));
 
 /// `T gradient`, of a count divisible by four.
 pub static SCALED_GRADIENT: Kernel =
@@ -43,7 +35,6 @@ pub static SCALED_GRADIENT_RAGGED: Kernel =
     });
 
 const L2_FORMS: Forms = Forms { vec4: &L2, ragged: &L2_RAGGED };
-const LINF_FORMS: Forms = Forms { vec4: &LINF, ragged: &LINF_RAGGED };
 const SCALED_FORMS: Forms = Forms { vec4: &SCALED_GRADIENT, ragged: &SCALED_GRADIENT_RAGGED };
 
 const fn l2_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
@@ -54,17 +45,7 @@ const fn l2_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut 
         Binding::read("rho", "(1)"),
         Binding::write("ascent", "(count)"),
     ];
-    kernel(name, entry_point, BINDINGS, l2_twin, ascent_tolerance, case)
-}
-
-const fn linf_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    const BINDINGS: &[Binding] = &[
-        Binding::read("weights", "(count)"),
-        Binding::read("gradient", "(count)"),
-        Binding::read("rho", "(1)"),
-        Binding::write("ascent", "(count)"),
-    ];
-    kernel(name, entry_point, BINDINGS, linf_twin, ascent_tolerance, case)
+    kernel(name, entry_point, BINDINGS, l2_twin, l2_tolerance, case)
 }
 
 const fn scaled_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
@@ -98,7 +79,7 @@ const fn kernel(
     }
 }
 
-/// The uniform block of `sam_ascent.wgsl`.
+/// The uniform block of `sam_ascent.wgsl` and `sign_ascent.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub struct Uniform {
@@ -136,7 +117,7 @@ impl Problem {
         let count = self.count;
         match self.norm {
             Norm::L2 => L2_FORMS.call(&self.uniform(), count, [count, count, 1, 1, count]),
-            Norm::LInfinity => LINF_FORMS.call(&self.uniform(), count, [count, count, 1, count]),
+            Norm::LInfinity => sign_ascent::FORMS.call(&self.uniform(), count, [count, count, 1, count]),
         }
     }
 
@@ -153,12 +134,12 @@ impl Problem {
 
 impl Uniform {
     /// `T` of an element.
-    fn scale(&self, element: usize, weight: f32) -> f64 {
+    pub(crate) fn scale(&self, element: usize, weight: f32) -> f64 {
         if element < self.adaptive as usize { f64::from(weight).abs() + f64::from(self.eta) } else { 1.0 }
     }
 }
 
-fn raised(weight: f32, step: f64) -> f32 {
+pub(crate) fn raised(weight: f32, step: f64) -> f32 {
     if step == 0.0 { weight } else { (f64::from(weight) + step) as f32 }
 }
 
@@ -168,16 +149,6 @@ pub fn l2(uniform: &Uniform, weights: &[f32], gradient: &[f32], norm: &[f32], rh
         let t = uniform.scale(element, weights[element]);
         let direction = t * f64::from(gradient[element]) / f64::from(norm[0]);
         let step = if norm[0] < f32::MIN_POSITIVE { 0.0 } else { f64::from(rho[0]) * t * direction };
-        *ascent = raised(weights[element], step);
-    }
-}
-
-/// The twin for p = infinity.
-pub fn linf(uniform: &Uniform, weights: &[f32], gradient: &[f32], rho: &[f32], ascent: &mut [f32]) {
-    for (element, ascent) in ascent.iter_mut().enumerate() {
-        let g = gradient[element];
-        let sign = if g.abs() < f32::MIN_POSITIVE { 0.0 } else { f64::from(g.signum()) };
-        let step = f64::from(rho[0]) * uniform.scale(element, weights[element]) * sign;
         *ascent = raised(weights[element], step);
     }
 }
@@ -194,11 +165,6 @@ fn l2_twin(call: &Call, operands: &mut [Operand<'_>]) {
     l2(&call.uniform(), weights.f32(), gradient.f32(), norm.f32(), rho.f32(), ascent.f32());
 }
 
-fn linf_twin(call: &Call, operands: &mut [Operand<'_>]) {
-    let [weights, gradient, rho, ascent] = operands else { unreachable!("sam_ascent.linf has four operands") };
-    linf(&call.uniform(), weights.f32(), gradient.f32(), rho.f32(), ascent.f32());
-}
-
 fn scaled_twin(call: &Call, operands: &mut [Operand<'_>]) {
     let [weights, gradient, scaled] = operands else { unreachable!("scaled_gradient has three operands") };
     scaled_gradient(&call.uniform(), weights.f32(), gradient.f32(), scaled.f32());
@@ -207,21 +173,22 @@ fn scaled_twin(call: &Call, operands: &mut [Operand<'_>]) {
 /// With rho = 0 or a norm of 0 the weights themselves. Otherwise a step of one sum, three products (1 ulp each) and a
 /// division (2.5 ulp), then the sum with the weight, with which the step may cancel, rounded here and in the twin.
 /// Subnormal parts may be flushed before they are scaled up.
-fn ascent_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
+fn l2_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let uniform: Uniform = call.uniform();
-    let [weights, gradient, norm @ .., rho, _] = operands else { unreachable!("an ascent has four or five operands") };
+    let [weights, gradient, norm, rho, _] = operands else { unreachable!("sam_ascent.l2 has five operands") };
     let rho = f64::from(rho.f32()[0].abs());
-    let norm = norm.first().map(|norm| norm.f32()[0]);
-    if rho == 0.0 || norm.is_some_and(|norm| norm < f32::MIN_POSITIVE) {
+    let norm = norm.f32()[0];
+    if rho == 0.0 || norm < f32::MIN_POSITIVE {
         return Tolerance::Exact;
     }
+    let norm = f64::from(norm);
     let bounds = weights.f32().iter().zip(gradient.f32()).enumerate().map(|(element, (&w, &g))| {
         let t = uniform.scale(element, w);
-        let direction = norm.map_or(1.0, |norm| (t * f64::from(g) / f64::from(norm)).abs());
+        let direction = t * f64::from(g.abs()) / norm;
         let rounded = 3.0 * f64::from(w.abs()) + 16.0 * rho * t * direction;
         // What is lost of |w| + eta, of the scaled gradient before it is divided by the norm, and of the quotient.
-        let lost = norm.map_or(1.0, |norm| 2.0 * direction + 1.0 + t / f64::from(norm));
-        Tolerance::EPSILON * rounded + f64::from(f32::MIN_POSITIVE) * (2.0 + rho * t * lost + rho * direction)
+        let lost = rho * (direction + t * (2.0 * direction + 1.0 + t / norm));
+        Tolerance::EPSILON * rounded + f64::from(f32::MIN_POSITIVE) * (2.0 + lost)
     });
     Tolerance::PerElement(bounds.collect())
 }
@@ -237,32 +204,36 @@ fn scaled_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     Tolerance::PerElement(bounds.collect())
 }
 
-fn draw(generator: &mut Generator, norm: Norm, count: usize) -> Problem {
+pub(crate) fn draw(generator: &mut Generator, norm: Norm, count: usize) -> Problem {
     Problem { count, norm, adaptive: generator.pick(&[0, 1, count / 2, count]), eta: generator.pick(&[0.0, 0.01]) }
 }
 
-fn case(generator: &mut Generator, norm: Norm, ragged: bool) -> Case {
-    let forms = if norm == Norm::L2 { &L2_FORMS } else { &LINF_FORMS };
-    let (problem, call, count) = Forms::case(generator, ragged, forms, |generator, count| {
-        let problem = draw(generator, norm, count);
+/// Weights, and a gradient that at times is zero.
+pub(crate) fn weights_and_gradient(generator: &mut Generator, count: usize) -> [Data; 2] {
+    let weights = flat::values(generator, count, 1e12);
+    let zero = generator.chance(0.1);
+    [weights, if zero { Data::zeros(Element::F32, count) } else { flat::values(generator, count, 1e12) }]
+}
+
+fn case(generator: &mut Generator, ragged: bool) -> Case {
+    let (problem, call, count) = L2_FORMS.case(generator, ragged, |generator, count| {
+        let problem = draw(generator, Norm::L2, count);
         (problem, problem.call(&Target::default()))
     });
-    let weights = generator.values(count, 1e12);
-    let gradient = if generator.chance(0.1) { Data::F32(vec![0.0; count]) } else { generator.values(count, 1e12) };
+    let [weights, gradient] = weights_and_gradient(generator, count);
     let rho = Data::F32(vec![generator.pick(&[0.0, 0.05, 0.5, 2.0])]);
     let mut scaled = vec![0.0; count];
     scaled_gradient(&problem.uniform(), weights.f32(), gradient.f32(), &mut scaled);
     let square: f64 = scaled.iter().map(|&value| f64::from(value).powi(2)).sum();
-    let norm = (norm == Norm::L2).then(|| Data::F32(vec![square.sqrt() as f32]));
-    Case::new(problem, call, [weights, gradient].into_iter().chain(norm).chain([rho]))
+    Case::new(problem, call, [weights, gradient, Data::F32(vec![square.sqrt() as f32]), rho])
 }
 
 fn scaled_case(generator: &mut Generator, ragged: bool) -> Case {
-    let (problem, call, count) = Forms::case(generator, ragged, &SCALED_FORMS, |generator, count| {
+    let (problem, call, count) = SCALED_FORMS.case(generator, ragged, |generator, count| {
         let problem = draw(generator, Norm::L2, count);
         (problem, problem.scaled_gradient(&Target::default()))
     });
-    let inputs = [generator.values(count, 1e15), generator.values(count, 1e15)];
+    let inputs = [(); 2].map(|()| flat::values(generator, count, 1e15));
     Case::new(problem, call, inputs)
 }
 
@@ -282,7 +253,7 @@ mod tests {
         let norm = f64::from(scaled[0]).hypot(f64::from(scaled[1])) as f32;
         match problem.norm {
             Norm::L2 => l2(&uniform, &w, &g, &[norm], &[rho], &mut ascent),
-            Norm::LInfinity => linf(&uniform, &w, &g, &[rho], &mut ascent),
+            Norm::LInfinity => sign_ascent::sign_ascent(&uniform, &w, &g, &[rho], &mut ascent),
         }
         ascent
     }
@@ -318,20 +289,6 @@ mod tests {
     fn a_step_of_adaptive_sam_gives_the_pinned_values() {
         assert_close(ascend(ADAPTIVE, [2.0, 0.5], [2.0, 2.0], 0.1), [2.194_028_5, 0.512_126_8]);
         assert_close(sam_step(ADAPTIVE, [2.0, 0.5]), [1.780_597_2, 0.295_149_3]);
-    }
-
-    #[test]
-    fn the_step_for_p_infinity_has_the_sign_of_the_gradient_and_the_length_rho_in_every_element() {
-        let problem = Problem { norm: Norm::LInfinity, ..SAM };
-        assert_close(ascend(problem, [1.0, 1.0], [1e-20, -7.0], 0.1), [1.1, 0.9]);
-        let adaptive = Problem { adaptive: 2, eta: 0.5, ..problem };
-        assert_close(ascend(adaptive, [1.0, -3.0], [2.0, 2.0], 0.1), [1.15, -2.65]);
-    }
-
-    #[test]
-    fn elements_past_the_adaptive_ones_are_not_scaled() {
-        let problem = Problem { adaptive: 1, norm: Norm::LInfinity, ..SAM };
-        assert_close(ascend(problem, [3.0, 3.0], [1.0, 1.0], 0.1), [3.3, 3.1]);
     }
 
     #[test]

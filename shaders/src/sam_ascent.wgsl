@@ -1,14 +1,14 @@
-// The ascent step of sharpness-aware minimisation (Foret et al., 2021) and its scale-invariant form (Kwon et al., 2021):
+// The ascent step of sharpness-aware minimisation for p = 2 (Foret et al., 2021) and its scale-invariant form (Kwon et
+// al., 2021):
 //
 //   l2               ascent = weights + rho * T (T gradient / norm)         norm = |T gradient|_2 over all elements
-//   linf             ascent = weights + rho * T sign(gradient)
 //   scaled_gradient  scaled = T gradient                                    whose norm `l2` needs
 //
 //   T = |weights| + eta in the first `adaptive` elements, 1 in the others; adaptive = 0 is plain SAM.
 //
-// Where the step is 0 the weights keep every bit. A norm or gradient below the smallest normal number counts as 0,
-// since some GPUs flush such numbers: a zero gradient gives a zero step. Each form takes four elements at a time, its
-// `_ragged` form one.
+// Where the step is 0 the weights keep every bit. A norm below the smallest normal number counts as 0, since some
+// GPUs flush such numbers: a zero gradient gives a zero step. Each form takes four elements at a time, its `_ragged`
+// form one. For p = infinity: sign_ascent.wgsl.
 
 struct Uniform {
     count: u32,
@@ -16,27 +16,22 @@ struct Uniform {
     eta: f32,
 }
 
-@group(0) @binding(0) var<storage, read> weights: array<vec4<f32>>;                 // (count), four at a time
-@group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;                // (count), four at a time
+@group(0) @binding(0) var<storage, read> weights4: array<vec4<f32>>;       // (count), four at a time
+@group(0) @binding(1) var<storage, read> gradient4: array<vec4<f32>>;      // (count), four at a time
 
 // Of `l2`:
-@group(0) @binding(2) var<storage, read> norm: array<f32>;                          // (1)
-@group(0) @binding(3) var<storage, read> l2_rho: array<f32>;                        // (1)
-@group(0) @binding(4) var<storage, read_write> l2_ascent: array<vec4<f32>>;         // (count), four at a time
-
-// Of `linf`:
-@group(0) @binding(2) var<storage, read> linf_rho: array<f32>;                      // (1)
-@group(0) @binding(3) var<storage, read_write> linf_ascent: array<vec4<f32>>;       // (count), four at a time
+@group(0) @binding(2) var<storage, read> norm: array<f32>;                 // (1)
+@group(0) @binding(3) var<storage, read> rho: array<f32>;                  // (1)
+@group(0) @binding(4) var<storage, read_write> ascent4: array<vec4<f32>>;  // (count), four at a time
 
 // Of `scaled_gradient`:
-@group(0) @binding(2) var<storage, read_write> scaled: array<vec4<f32>>;            // (count), four at a time
+@group(0) @binding(2) var<storage, read_write> scaled4: array<vec4<f32>>;  // (count), four at a time
 
 // Of the `_ragged` forms:
-@group(0) @binding(0) var<storage, read> weights_ragged: array<f32>;                // (count)
-@group(0) @binding(1) var<storage, read> gradient_ragged: array<f32>;               // (count)
-@group(0) @binding(3) var<storage, read_write> linf_ascent_ragged: array<f32>;      // (count)
-@group(0) @binding(4) var<storage, read_write> l2_ascent_ragged: array<f32>;        // (count)
-@group(0) @binding(2) var<storage, read_write> scaled_ragged: array<f32>;           // (count)
+@group(0) @binding(0) var<storage, read> weights: array<f32>;              // (count)
+@group(0) @binding(1) var<storage, read> gradient: array<f32>;             // (count)
+@group(0) @binding(4) var<storage, read_write> ascent: array<f32>;         // (count)
+@group(0) @binding(2) var<storage, read_write> scaled: array<f32>;         // (count)
 
 @group(1) @binding(0) var<uniform> size: Uniform;
 
@@ -60,12 +55,7 @@ fn l2_step(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
     }
     // The quotient is at most 1: neither it nor the step overflows, however small the norm.
     let t = scale(first, w);
-    return l2_rho[0] * t * (t * g / norm[0]);
-}
-
-fn linf_step(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
-    let signs = select(vec4<f32>(0.0), sign(g), abs(g) >= vec4<f32>(SMALLEST));
-    return linf_rho[0] * scale(first, w) * signs;
+    return rho[0] * t * (t * g / norm[0]);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -76,7 +66,7 @@ fn l2(
 ) {
     let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
     if i < size.count / 4u {
-        l2_ascent[i] = raised(weights[i], l2_step(4u * i, weights[i], gradient[i]));
+        ascent4[i] = raised(weights4[i], l2_step(4u * i, weights4[i], gradient4[i]));
     }
 }
 
@@ -88,33 +78,8 @@ fn l2_ragged(
 ) {
     let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
     if i < size.count {
-        let w = vec4<f32>(weights_ragged[i]);
-        l2_ascent_ragged[i] = raised(w, l2_step(i, w, vec4<f32>(gradient_ragged[i]))).x;
-    }
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn linf(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if i < size.count / 4u {
-        linf_ascent[i] = raised(weights[i], linf_step(4u * i, weights[i], gradient[i]));
-    }
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn linf_ragged(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if i < size.count {
-        let w = vec4<f32>(weights_ragged[i]);
-        linf_ascent_ragged[i] = raised(w, linf_step(i, w, vec4<f32>(gradient_ragged[i]))).x;
+        let w = vec4<f32>(weights[i]);
+        ascent[i] = raised(w, l2_step(i, w, vec4<f32>(gradient[i]))).x;
     }
 }
 
@@ -126,7 +91,7 @@ fn scaled_gradient(
 ) {
     let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
     if i < size.count / 4u {
-        scaled[i] = scale(4u * i, weights[i]) * gradient[i];
+        scaled4[i] = scale(4u * i, weights4[i]) * gradient4[i];
     }
 }
 
@@ -138,6 +103,6 @@ fn scaled_gradient_ragged(
 ) {
     let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
     if i < size.count {
-        scaled_ragged[i] = (scale(i, vec4<f32>(weights_ragged[i])) * gradient_ragged[i]).x;
+        scaled[i] = (scale(i, vec4<f32>(weights[i])) * gradient[i]).x;
     }
 }

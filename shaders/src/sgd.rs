@@ -2,79 +2,38 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::flat::Forms;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Target, Tolerance};
+use crate::flat::{self, Forms};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance, sgd_plain};
 
 /// The kernels of this file.
-pub const KERNELS: &[&Kernel] = &[&MOMENTUM, &MOMENTUM_RAGGED, &PLAIN, &PLAIN_RAGGED];
+pub const KERNELS: &[&Kernel] = &[&SGD, &RAGGED];
 
-/// `velocity = momentum * velocity + d; weights -= rate * velocity`, of a count divisible by four.
-pub static MOMENTUM: Kernel = momentum_kernel("sgd.momentum", "momentum", |generator| case(generator, true, false));
+const FORMS: Forms = Forms { vec4: &SGD, ragged: &RAGGED };
 
-/// The same of any count.
-pub static MOMENTUM_RAGGED: Kernel =
-    momentum_kernel("sgd.momentum_ragged", "momentum_ragged", |generator| case(generator, true, true));
+/// A step with momentum of a count divisible by four.
+pub static SGD: Kernel = kernel("sgd", "sgd", |generator| case(generator, false));
 
-/// `weights -= rate * d`, of a count divisible by four.
-pub static PLAIN: Kernel = plain_kernel("sgd.plain", "plain", |generator| case(generator, false, false));
+/// A step with momentum of any count.
+pub static RAGGED: Kernel = kernel("sgd.ragged", "sgd_ragged", |generator| case(generator, true));
 
-/// The same of any count.
-pub static PLAIN_RAGGED: Kernel =
-    plain_kernel("sgd.plain_ragged", "plain_ragged", |generator| case(generator, false, true));
-
-const WITH_VELOCITY: Forms = Forms { vec4: &MOMENTUM, ragged: &MOMENTUM_RAGGED };
-const WITHOUT_VELOCITY: Forms = Forms { vec4: &PLAIN, ragged: &PLAIN_RAGGED };
-
-const fn momentum_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    const BINDINGS: &[Binding] = &[
+        Binding::update("weights", "(count)"),
+        Binding::update("velocity", "(count)"),
+        Binding::read("gradient", "(count)"),
+        Binding::read("rate", "(1)"),
+    ];
     Kernel {
         name: std::borrow::Cow::Borrowed(name),
         source: std::borrow::Cow::Borrowed(include_str!("sgd.wgsl")),
         entry_point,
-        bindings: std::borrow::Cow::Borrowed(
-            const {
-                &[
-                    Binding::update("weights", "(count)"),
-                    Binding::update("velocity", "(count)"),
-                    Binding::read("gradient", "(count)"),
-                    Binding::read("rate", "(1)"),
-                ]
-            },
-        ),
+        bindings: std::borrow::Cow::Borrowed(BINDINGS),
         uniform_bytes: size_of::<Uniform>(),
         needs_subgroups: false,
-        twin: |call, operands| {
-            let [weights, velocity, gradient, rate] = operands else { unreachable!("sgd.momentum has four operands") };
-            momentum(&call.uniform(), weights.f32(), velocity.f32(), gradient.f32(), rate.f32());
-        },
-        tolerance: momentum_tolerance,
+        twin,
+        tolerance,
         case,
         flops: |call| 6.0 * call.lengths[0] as f64,
-    }
-}
-
-const fn plain_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    Kernel {
-        name: std::borrow::Cow::Borrowed(name),
-        source: std::borrow::Cow::Borrowed(include_str!("sgd.wgsl")),
-        entry_point,
-        bindings: std::borrow::Cow::Borrowed(
-            const {
-                &[
-                    Binding::update("weights", "(count)"),
-                    Binding::read("gradient", "(count)"),
-                    Binding::read("rate", "(1)"),
-                ]
-            },
-        ),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin: |call, operands| {
-            let [weights, gradient, rate] = operands else { unreachable!("sgd.plain has three operands") };
-            plain(&call.uniform(), weights.f32(), gradient.f32(), rate.f32());
-        },
-        tolerance: plain_tolerance,
-        case,
-        flops: |call| 4.0 * call.lengths[0] as f64,
     }
 }
 
@@ -113,17 +72,15 @@ impl Problem {
     /// The call with operands `weights` (`count`), `velocity` (`count`, zeros at first; only where
     /// [`Problem::has_velocity`]), `gradient` (`count`), `rate` (1).
     pub fn call(&self, _: &Target) -> Call {
-        let uniform = Uniform {
-            count: self.count as u32,
-            decayed: self.decayed.min(self.count) as u32,
-            weight_decay: self.weight_decay,
-            momentum: self.momentum,
-            nesterov: u32::from(self.nesterov),
-        };
+        let Self { count, momentum, weight_decay, .. } = *self;
+        let decayed = self.decayed.min(count) as u32;
         if self.has_velocity() {
-            WITH_VELOCITY.call(&uniform, self.count, [self.count, self.count, self.count, 1])
+            let nesterov = u32::from(self.nesterov);
+            let uniform = Uniform { count: count as u32, decayed, weight_decay, momentum, nesterov };
+            FORMS.call(&uniform, count, [count, count, count, 1])
         } else {
-            WITHOUT_VELOCITY.call(&uniform, self.count, [self.count, self.count, 1])
+            let uniform = sgd_plain::Uniform { count: count as u32, decayed, weight_decay };
+            sgd_plain::FORMS.call(&uniform, count, [count, count, 1])
         }
     }
 }
@@ -135,8 +92,8 @@ impl Uniform {
     }
 }
 
-/// The twin of the forms with momentum.
-pub fn momentum(uniform: &Uniform, weights: &mut [f32], velocity: &mut [f32], gradient: &[f32], rate: &[f32]) {
+/// The twin.
+pub fn sgd(uniform: &Uniform, weights: &mut [f32], velocity: &mut [f32], gradient: &[f32], rate: &[f32]) {
     let rate = f64::from(rate[0]);
     let momentum = f64::from(uniform.momentum);
     for (element, ((weight, velocity), &gradient)) in weights.iter_mut().zip(velocity).zip(gradient).enumerate() {
@@ -148,23 +105,20 @@ pub fn momentum(uniform: &Uniform, weights: &mut [f32], velocity: &mut [f32], gr
     }
 }
 
-/// The twin of the forms without momentum.
-pub fn plain(uniform: &Uniform, weights: &mut [f32], gradient: &[f32], rate: &[f32]) {
-    for (element, (weight, &gradient)) in weights.iter_mut().zip(gradient).enumerate() {
-        let w = f64::from(*weight);
-        *weight = (w - f64::from(rate[0]) * (f64::from(gradient) + uniform.decay(element) * w)) as f32;
-    }
+fn twin(call: &Call, operands: &mut [Operand<'_>]) {
+    let [weights, velocity, gradient, rate] = operands else { unreachable!("sgd has four operands") };
+    sgd(&call.uniform(), weights.f32(), velocity.f32(), gradient.f32(), rate.f32());
 }
 
 /// At most nine operations, each rounded to either neighbour (two units of 2^-24) of a partial result that is no
 /// larger than the sum of the magnitudes of all terms, which may cancel. Terms that are subnormal may be flushed.
-fn bound(magnitude: f64) -> f64 {
+pub(crate) fn bound(magnitude: f64) -> f64 {
     12.0 * Tolerance::EPSILON * magnitude + 8.0 * f64::from(f32::MIN_POSITIVE)
 }
 
-fn momentum_tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
+fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
     let uniform: Uniform = call.uniform();
-    let [weights, velocity, gradient, rate] = operands else { unreachable!("sgd.momentum has four operands") };
+    let [weights, velocity, gradient, rate] = operands else { unreachable!("sgd has four operands") };
     let terms = weights.f32().iter().zip(velocity.f32()).zip(gradient.f32()).enumerate();
     let bounds = terms.map(|(element, ((w, v), g))| {
         let [w, v, g] = [w, v, g].map(|value| f64::from(value.abs()));
@@ -175,34 +129,20 @@ fn momentum_tolerance(call: &Call, operands: &[Data], binding: usize) -> Toleran
     Tolerance::PerElement(bounds.collect())
 }
 
-fn plain_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
-    let uniform: Uniform = call.uniform();
-    let [weights, gradient, rate] = operands else { unreachable!("sgd.plain has three operands") };
-    let bounds = weights.f32().iter().zip(gradient.f32()).enumerate().map(|(element, (w, g))| {
-        let [w, g] = [w, g].map(|value| f64::from(value.abs()));
-        bound(w + f64::from(rate.f32()[0].abs()) * (g + uniform.decay(element) * w))
-    });
-    Tolerance::PerElement(bounds.collect())
-}
-
-fn case(generator: &mut Generator, with_velocity: bool, ragged: bool) -> Case {
-    let forms = if with_velocity { &WITH_VELOCITY } else { &WITHOUT_VELOCITY };
-    let (problem, call, count) = Forms::case(generator, ragged, forms, |generator, count| {
-        let momentum = generator.pick(&[0.5, 0.9, 0.99]);
+fn case(generator: &mut Generator, ragged: bool) -> Case {
+    let (problem, call, count) = FORMS.case(generator, ragged, |generator, count| {
         let problem = Problem {
             count,
-            momentum: if with_velocity { momentum } else { 0.0 },
-            nesterov: with_velocity && generator.chance(0.5),
+            momentum: generator.pick(&[0.5, 0.9, 0.99]),
+            nesterov: generator.chance(0.5),
             weight_decay: generator.pick(&[0.0, 1e-4, 0.1]),
             decayed: generator.pick(&[0, 1, count / 2, count]),
         };
         (problem, problem.call(&Target::default()))
     });
-    let weights = generator.values(count, 1e30);
-    let velocity = with_velocity.then(|| generator.values(count, 1e30));
-    let gradient = generator.values(count, 1e30);
+    let state = [(); 3].map(|()| flat::values(generator, count, 1e30));
     let rate = Data::F32(vec![generator.pick(&[0.0, 1e-3, 0.1, 1.0])]);
-    Case::new(problem, call, [weights].into_iter().chain(velocity).chain([gradient, rate]))
+    Case::new(problem, call, state.into_iter().chain([rate]))
 }
 
 #[cfg(test)]
@@ -216,7 +156,7 @@ mod tests {
     /// `steps` of momentum on one weight from 1, with the gradient 1 and the rate 0.1.
     fn descend(uniform: &Uniform, steps: usize) -> f32 {
         let (mut weights, mut velocity) = ([1.0], [0.0]);
-        (0..steps).for_each(|_| momentum(uniform, &mut weights, &mut velocity, &[1.0], &[0.1]));
+        (0..steps).for_each(|_| sgd(uniform, &mut weights, &mut velocity, &[1.0], &[0.1]));
         weights[0]
     }
 
@@ -239,16 +179,16 @@ mod tests {
 
     #[test]
     fn weight_decay_is_added_to_the_gradient_of_the_first_elements_only() {
-        let uniform = Uniform { count: 2, decayed: 1, weight_decay: 0.5, momentum: 0.0, nesterov: 0 };
-        let mut weights = [2.0, 2.0];
-        plain(&uniform, &mut weights, &[1.0, 1.0], &[0.25]);
+        let uniform = Uniform { count: 2, ..problem(0.9, false, 0.5) };
+        let (mut weights, mut velocity) = ([2.0, 2.0], [0.0, 0.0]);
+        sgd(&uniform, &mut weights, &mut velocity, &[1.0, 1.0], &[0.25]);
         assert_eq!(weights, [1.5, 1.75]);
     }
 
     #[test]
     fn a_zero_gradient_without_decay_moves_nothing() {
         let (mut weights, mut velocity) = ([3.0], [0.0]);
-        momentum(&problem(0.9, true, 0.0), &mut weights, &mut velocity, &[0.0], &[0.1]);
+        sgd(&problem(0.9, true, 0.0), &mut weights, &mut velocity, &[0.0], &[0.1]);
         assert_eq!((weights, velocity), ([3.0], [0.0]));
     }
 }

@@ -12,6 +12,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::flat::NARROW;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance, grid};
 
 /// The kernels of this file.
@@ -191,13 +192,13 @@ fn normal_tolerance(_: &Call, _: &[Data], _: usize) -> Tolerance {
 
 fn case(generator: &mut Generator, distribution: Distribution) -> Case {
     let huge = generator.huge();
-    // Past 65,535 workgroups by workgroups of one invocation, which draws two elements.
-    let count = if huge { 2 * 65_537 + 1 } else { generator.length(5_000) };
+    // Past 65,535 workgroups by narrow workgroups, whose invocations draw two elements.
+    let count = if huge { 2 * NARROW * 65_537 + 1 } else { generator.length(5_000) };
     let seed = generator.indices(2, u32::MAX);
     let problem = Problem { distribution, count, stream: generator.pick(&[0, 1, 77, u32::MAX]) };
     let mut call = problem.call(&Target::default());
     if huge {
-        call = call.with_grid(grid(count.div_ceil(2))).with_constant("WORKGROUP", 1u32);
+        call = call.with_grid(grid(count.div_ceil(2 * NARROW))).with_constant("WORKGROUP", NARROW as u32);
     }
     Case::new(problem, call, [seed])
 }

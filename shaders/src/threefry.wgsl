@@ -16,9 +16,9 @@ struct Uniform {
     stream: u32,
 }
 
-@group(0) @binding(0) var<storage, read> seed: array<u32>;                  // (2): key, step
-@group(0) @binding(1) var<storage, read_write> words: array<u32>;           // (count), of `bits`
-@group(0) @binding(1) var<storage, read_write> deviates: array<f32>;        // (count), of `uniform_deviates` and `normal`
+@group(0) @binding(0) var<storage, read> seed: array<u32>;            // (2): key, step
+@group(0) @binding(1) var<storage, read_write> words: array<u32>;     // (count), of `bits`
+@group(0) @binding(1) var<storage, read_write> deviates: array<f32>;  // (count), of `uniform_deviates` and `normal`
 @group(1) @binding(0) var<uniform> size: Uniform;
 
 override WORKGROUP: u32 = 256u;

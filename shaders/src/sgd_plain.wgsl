@@ -1,0 +1,53 @@
+// Stochastic gradient descent without momentum, with weight decay:
+//
+//   weights = weights - rate * (gradient + weight_decay * weights)     weight decay only in the first `decayed` elements
+//
+// `sgd_plain` takes four elements at a time, `sgd_plain_ragged` one. With momentum: sgd.wgsl.
+
+struct Uniform {
+    count: u32,
+    decayed: u32,
+    weight_decay: f32,
+}
+
+@group(0) @binding(0) var<storage, read_write> weights4: array<vec4<f32>>;  // (count), four at a time
+@group(0) @binding(1) var<storage, read> gradient4: array<vec4<f32>>;       // (count), four at a time
+@group(0) @binding(2) var<storage, read> rate: array<f32>;                  // (1)
+
+@group(0) @binding(0) var<storage, read_write> weights: array<f32>;         // (count)
+@group(0) @binding(1) var<storage, read> gradient: array<f32>;              // (count)
+
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 256u;
+
+// The new weights of the elements from `first` on.
+fn moved(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
+    let element = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
+    let decay = select(vec4<f32>(0.0), size.weight_decay * w, element < vec4<u32>(size.decayed));
+    return w - rate[0] * (g + decay);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn sgd_plain(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count / 4u {
+        weights4[i] = moved(4u * i, weights4[i], gradient4[i]);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn sgd_plain_ragged(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count {
+        weights[i] = moved(i, vec4<f32>(weights[i]), vec4<f32>(gradient[i])).x;
+    }
+}

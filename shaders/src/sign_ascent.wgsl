@@ -1,0 +1,70 @@
+// The ascent step of sharpness-aware minimisation for p = infinity (Foret et al., 2021) and its scale-invariant form
+// (Kwon et al., 2021):
+//
+//   ascent = weights + rho * T sign(gradient)
+//
+//   T = |weights| + eta in the first `adaptive` elements, 1 in the others; adaptive = 0 is plain SAM.
+//
+// Where the step is 0 the weights keep every bit. A gradient below the smallest normal number counts as 0, since some
+// GPUs flush such numbers. `sign_ascent` takes four elements at a time, `sign_ascent_ragged` one.
+
+struct Uniform {
+    count: u32,
+    adaptive: u32,
+    eta: f32,
+}
+
+@group(0) @binding(0) var<storage, read> weights4: array<vec4<f32>>;       // (count), four at a time
+@group(0) @binding(1) var<storage, read> gradient4: array<vec4<f32>>;      // (count), four at a time
+@group(0) @binding(2) var<storage, read> rho: array<f32>;                  // (1)
+@group(0) @binding(3) var<storage, read_write> ascent4: array<vec4<f32>>;  // (count), four at a time
+
+@group(0) @binding(0) var<storage, read> weights: array<f32>;              // (count)
+@group(0) @binding(1) var<storage, read> gradient: array<f32>;             // (count)
+@group(0) @binding(3) var<storage, read_write> ascent: array<f32>;         // (count)
+
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 256u;
+
+const SMALLEST = 1.17549435e-38;
+
+// T of the elements from `first` on.
+fn scale(first: u32, w: vec4<f32>) -> vec4<f32> {
+    let element = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
+    return select(vec4<f32>(1.0), abs(w) + size.eta, element < vec4<u32>(size.adaptive));
+}
+
+fn raised(w: vec4<f32>, step: vec4<f32>) -> vec4<f32> {
+    return select(w + step, w, step == vec4<f32>(0.0));
+}
+
+fn step_of(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
+    let signs = select(vec4<f32>(0.0), sign(g), abs(g) >= vec4<f32>(SMALLEST));
+    return rho[0] * scale(first, w) * signs;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn sign_ascent(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count / 4u {
+        ascent4[i] = raised(weights4[i], step_of(4u * i, weights4[i], gradient4[i]));
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn sign_ascent_ragged(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if i < size.count {
+        let w = vec4<f32>(weights[i]);
+        ascent[i] = raised(w, step_of(i, w, vec4<f32>(gradient[i]))).x;
+    }
+}
