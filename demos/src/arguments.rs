@@ -10,7 +10,7 @@ use fourfold::Gpu;
 use fourfold::gpu::Options;
 
 use crate::Failure;
-use crate::commands::{adapters, bench, verify};
+use crate::commands::{adapters, bench, sam, verify};
 
 /// GPU compute kernels with CPU twins, and what is learnt with them.
 #[derive(Debug, Clone, Parser)]
@@ -46,6 +46,8 @@ pub struct Common {
 pub enum Command {
     /// List the adapters, with the features and limits that matter here
     Adapters(adapters::Arguments),
+    /// Train a classifier with SGD and with SAM, and compare
+    Sam(Box<sam::Arguments>),
     /// Run every kernel against its CPU twin over generated cases
     Verify(verify::Arguments),
     /// Measure every kernel, beside what the adapter can do

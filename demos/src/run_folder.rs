@@ -48,6 +48,17 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// Opens the folder of an earlier run, to go on with it.
+    ///
+    /// # Errors
+    /// There is no such folder.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        match fs::read_dir(path) {
+            Ok(_) => Ok(Self { path: path.to_owned() }),
+            Err(source) => Err(Error::Read { file: path.display().to_string(), source }.into()),
+        }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

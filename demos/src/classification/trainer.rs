@@ -1,0 +1,230 @@
+//! A classifier in training.
+
+use std::sync::Arc;
+
+use fourfold::Gpu;
+use fourfold::data::{Checkpoint, Dataset, permutation};
+use fourfold::graph::{Graph, Plan, Session, SessionError, Tag, Tensor, TensorType, Values};
+use fourfold::models::Classifier;
+use fourfold::nn::Noise;
+use fourfold::optim::{Optimiser, Sam, Schedule};
+use fourfold::shaders::{Data, Element};
+
+use crate::Failure;
+
+/// Which gradient the base optimiser is given.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Method {
+    /// That at the weights.
+    Plain,
+    /// That at the worst point within `rho`.
+    SharpnessAware { sam: Sam, rho: f32 },
+}
+
+/// Everything that decides a training besides the network, the data and the seed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recipe {
+    pub method: Method,
+    pub optimiser: Optimiser,
+    pub rate: f32,
+    pub schedule: Schedule,
+    pub batch: usize,
+    pub smoothing: f32,
+    /// The gradient is clipped to this norm.
+    pub clip: Option<f32>,
+}
+
+/// The mean losses of an epoch's batches, before each step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EpochLosses {
+    pub loss: f64,
+    /// The loss at w + eps, for sharpness-aware methods.
+    pub sharpened: Option<f64>,
+}
+
+/// A classifier with its data, weights and optimiser state on the GPU.
+#[derive(Debug)]
+pub struct Trainer {
+    session: Session,
+    rows: usize,
+    batch: usize,
+    seed: u64,
+    epoch: usize,
+    sharpened: bool,
+}
+
+impl Trainer {
+    /// A training of `classifier` from the initial weights of `seed` on.
+    ///
+    /// # Errors
+    /// The batch is larger than the set or does not fall into the chunks that the method asks for; no memory.
+    pub fn new(
+        gpu: &Gpu,
+        classifier: &Classifier,
+        data: &Dataset,
+        recipe: &Recipe,
+        seed: u64,
+    ) -> Result<Self, Failure> {
+        let (rows, batch) = (data.len(), recipe.batch);
+        if batch == 0 || batch > rows {
+            return Err(Failure::Input(format!(
+                "expected a batch of 1 to {rows} images, the training set, got {batch}"
+            )));
+        }
+        if let Method::SharpnessAware { sam, .. } = &recipe.method
+            && (sam.chunks == 0 || batch % sam.chunks != 0)
+        {
+            return Err(Failure::Input(format!(
+                "expected chunks that divide the batch of {batch}, got {}",
+                sam.chunks
+            )));
+        }
+        let graph = Graph::new();
+        build(&graph, classifier, data, recipe);
+        let plan = Arc::new(Plan::new(&graph, &gpu.target()).map_err(Failure::run)?);
+        let labels = data.labels().iter().map(|&label| label as f32).collect();
+        let initial = Values::from([
+            ("images".into(), Data::F32(data.images().to_vec())),
+            ("labels".into(), Data::F32(labels)),
+            ("weights".into(), classifier.parameters().initial(seed as u32)),
+            ("seed".into(), Data::U32(vec![seed as u32, 0])),
+        ]);
+        let session = Session::new(gpu, plan, &initial)?;
+        let sharpened = matches!(recipe.method, Method::SharpnessAware { .. });
+        Ok(Self { session, rows, batch, seed, epoch: 0, sharpened })
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Epochs that are done.
+    pub fn epoch(&self) -> usize {
+        self.epoch
+    }
+
+    /// Steps of an epoch; what is left of the set after whole batches waits for another epoch's order.
+    pub fn steps(&self) -> usize {
+        self.rows / self.batch
+    }
+
+    /// Uploads the order of the next epoch: the only thing that the host sends in an epoch.
+    fn shuffle(&mut self) -> Result<(), Failure> {
+        let order = permutation(self.rows, self.seed, self.epoch as u64);
+        let used = self.steps() * self.batch;
+        let order = order[..used].iter().map(|&row| row as f32).collect();
+        self.session.write("order", &Data::F32(order))?;
+        Ok(self.session.write("position", &Data::F32(vec![0.0]))?)
+    }
+
+    /// One pass over the data. Submissions hold up to `burst` steps.
+    pub fn run_epoch(&mut self, burst: usize) -> Result<EpochLosses, Failure> {
+        self.shuffle()?;
+        let mut left = self.steps();
+        while left > 0 {
+            let steps = left.min(burst.max(1));
+            self.session.run(steps)?;
+            left -= steps;
+        }
+        self.epoch += 1;
+        let mean = |values: Data| {
+            let values = values.f32();
+            values.iter().map(|&loss| f64::from(loss)).sum::<f64>() / values.len() as f64
+        };
+        let loss = mean(self.session.read("losses")?);
+        let sharpened = if self.sharpened { Some(mean(self.session.read("sharpened_losses")?)) } else { None };
+        if !loss.is_finite() {
+            return Err(Failure::Run(format!(
+                "the loss became {loss} in epoch {}: try a smaller --rate or --rho",
+                self.epoch
+            )));
+        }
+        Ok(EpochLosses { loss, sharpened })
+    }
+
+    /// Runs steps without counting them, to time them.
+    pub fn run_steps(&mut self, steps: usize) -> Result<(), Failure> {
+        self.session.write("position", &Data::F32(vec![0.0]))?;
+        self.session.run(steps)?;
+        Ok(self.session.gpu().wait()?)
+    }
+
+    /// Weights, optimiser state, counters and seeds.
+    pub fn states(&mut self) -> Result<Values, Failure> {
+        Ok(self.session.states()?)
+    }
+
+    /// Adds weights, optimiser state, counters and seeds to a checkpoint, under `prefix`.
+    pub fn save(&mut self, checkpoint: &mut Checkpoint, prefix: &str) -> Result<(), Failure> {
+        for (name, values) in self.states()? {
+            let shape = self.session.plan().states[&name].shape.to_vec();
+            checkpoint.insert(&format!("{prefix}{name}"), &shape, values);
+        }
+        checkpoint.set(&format!("{prefix}epoch"), self.epoch.to_string());
+        Ok(())
+    }
+
+    /// Goes on from a checkpoint, to the same bits as if it had never stopped.
+    ///
+    /// # Errors
+    /// The checkpoint lacks a tensor or has it in another shape: it is of another model.
+    pub fn restore(&mut self, checkpoint: &Checkpoint, prefix: &str) -> Result<(), Failure> {
+        let states = self.session.plan().states.clone();
+        for (name, state) in &states {
+            let values = checkpoint.tensor(&format!("{prefix}{name}"), state.element, &state.shape)?;
+            self.session.write(name, values)?;
+        }
+        let epoch = checkpoint.get(&format!("{prefix}epoch"))?;
+        self.epoch = epoch.parse().map_err(|_| {
+            Failure::Input(format!("the checkpoint's {prefix}epoch is `{epoch}`, expected a whole number"))
+        })?;
+        Ok(())
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        Failure::run(error)
+    }
+}
+
+/// One training step: the batch is gathered on the GPU, and nothing is read back.
+fn build<'g>(graph: &'g Graph, classifier: &Classifier, data: &Dataset, recipe: &Recipe) {
+    let (rows, features, batch) = (data.len(), data.features(), recipe.batch);
+    let steps = rows / batch;
+    let table = graph.input("images", TensorType::f32([rows, features]));
+    let labels = graph.input("labels", TensorType::f32([rows, 1]));
+    // Row numbers as f32, which holds whole numbers exactly up to 16 million.
+    let order = graph.input("order", TensorType::f32([steps, batch]));
+    let position = graph.state("position", Tag::Bookkeeping, TensorType::f32([]));
+    let step = graph.state("step", Tag::Bookkeeping, TensorType::u32([]));
+    let seed = graph.state("seed", Tag::Bookkeeping, TensorType::u32([2]));
+    let weights = classifier.parameters().state(graph, "weights");
+
+    let picked = order.gather(position.cast(Element::U32).reshape([1])).reshape([batch]).cast(Element::U32);
+    let (x, y) = (table.gather(picked), labels.gather(picked).reshape([batch]).cast(Element::U32));
+    let loss = |weights: Tensor<'g>, start: usize, count: usize| {
+        let (x, y) = (x.narrow(0, start, count), y.narrow(0, start, count));
+        classifier.forward(weights, x, Noise::of(seed)).cross_entropy(y, recipe.smoothing).mean_all()
+    };
+    let ring = |name| graph.state(name, Tag::Bookkeeping, TensorType::f32([steps, 1]));
+    let gradient = match recipe.method {
+        Method::Plain => {
+            let loss = loss(weights, 0, batch);
+            graph.record(ring("losses"), loss.reshape([1]), step);
+            fourfold::graph::gradients(loss, &[weights])[0]
+        }
+        Method::SharpnessAware { sam, rho } => {
+            let size = batch / sam.chunks;
+            let outcome = sam.gradient(weights, graph.constant(rho), |w, chunk| loss(w, chunk * size, size));
+            graph.record(ring("losses"), outcome.loss.reshape([1]), step);
+            graph.record(ring("sharpened_losses"), outcome.sharpened_loss.reshape([1]), step);
+            outcome.gradient
+        }
+    };
+    let gradient = recipe.clip.map_or(gradient, |norm| fourfold::optim::clip_by_global_norm(gradient, norm));
+    let rate = recipe.schedule.rate(graph, recipe.rate, step);
+    recipe.optimiser.step(weights, gradient, rate, step);
+    graph.assign(position, position + 1.0);
+    graph.advance(seed);
+}

@@ -1,0 +1,225 @@
+//! Every kernel on every target: translated for Vulkan, Metal and DirectX, within WebGPU's default limits, and by the
+//! rules of browsers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use fourfold::shaders::{Access, Call, Generator, Kernel, kernels};
+use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
+
+/// Cases from which the variants of a kernel are gathered.
+const CASES: u64 = 60;
+
+/// One call for each variant that the case generators draw, by kernel and constants.
+fn variants() -> &'static BTreeMap<String, Call> {
+    static VARIANTS: OnceLock<BTreeMap<String, Call>> = OnceLock::new();
+    VARIANTS.get_or_init(draw_variants)
+}
+
+fn draw_variants() -> BTreeMap<String, Call> {
+    let mut variants = BTreeMap::new();
+    for kernel in kernels() {
+        for seed in 0..CASES {
+            // Small shapes and large ones choose different variants; the values do not matter.
+            let size = if seed % 6 == 0 { Generator::FULL } else { 20 };
+            let call = (kernel.case)(&mut Generator::new(seed, size)).call;
+            variants.entry(format!("{} {:?}", kernel.name, call.constants)).or_insert(call);
+        }
+    }
+    variants
+}
+
+fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
+    let module = naga::front::wgsl::parse_str(&kernel.source)
+        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&kernel.source)));
+    let mut capabilities = Capabilities::default();
+    capabilities.set(Capabilities::SUBGROUP, kernel.needs_subgroups);
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&kernel.source)));
+    (module, info)
+}
+
+/// The module of one variant, its constants resolved as wgpu resolves them.
+fn resolved(call: &Call) -> (Module, ModuleInfo) {
+    let (module, info) = parse(&call.kernel);
+    let constants = call.constants.iter().map(|&(name, value)| (name.to_string(), value)).collect();
+    let entry_point = Some((ShaderStage::Compute, call.kernel.entry_point));
+    let (module, info) = process_overrides(&module, &info, entry_point, &constants)
+        .unwrap_or_else(|error| panic!("{} {:?}: {error}", call.kernel.name, call.constants));
+    (module.into_owned(), info.into_owned())
+}
+
+#[test]
+fn every_wgsl_file_belongs_to_a_kernel_of_the_list() {
+    let listed: Vec<_> = kernels().iter().map(|kernel| kernel.source.to_string()).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders/src");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).expect("the shader crate lies in the workspace") {
+        let path = entry.expect("a readable folder").path();
+        if path.extension().is_some_and(|extension| extension == "wgsl") {
+            let source = std::fs::read_to_string(&path).expect("a readable file");
+            // `elementwise.wgsl` is a library of functions that generated kernels draw from.
+            if !source.contains("@compute") {
+                continue;
+            }
+            let used = listed.iter().any(|listed| listed.contains(source.trim()));
+            assert!(used, "no kernel of `kernels()` has the source {}", path.display());
+            files += 1;
+        }
+    }
+    assert!(files > 0, "there are kernels");
+}
+
+#[test]
+fn naga_translates_every_variant_to_spirv_msl_and_hlsl() {
+    for (name, call) in variants() {
+        let (module, info) = resolved(call);
+        let entry_point = call.kernel.entry_point.to_string();
+        spv::write_vec(&module, &info, &spv::Options::default(), None)
+            .unwrap_or_else(|error| panic!("{name}: SPIR-V: {error}"));
+
+        let options = msl::Options { lang_version: (2, 1), ..msl::Options::default() };
+        let pipeline = msl::PipelineOptions {
+            entry_point: Some((ShaderStage::Compute, entry_point.clone())),
+            ..msl::PipelineOptions::default()
+        };
+        msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|error| panic!("{name}: MSL: {error}"));
+
+        let shader_model = if call.kernel.needs_subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
+        let options = hlsl::Options { shader_model, ..hlsl::Options::default() };
+        let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry_point)) };
+        let mut text = String::new();
+        hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(&module, &info, None)
+            .unwrap_or_else(|error| panic!("{name}: HLSL: {error}"));
+    }
+}
+
+#[test]
+fn every_variant_stays_within_the_default_limits_of_webgpu() {
+    let limits = fourfold::wgpu::Limits::defaults();
+    for (name, call) in variants() {
+        let (module, info) = resolved(call);
+        let entry = module.entry_points.iter().position(|entry| entry.name == call.kernel.entry_point);
+        let index = entry.unwrap_or_else(|| panic!("{name}: no entry point {}", call.kernel.entry_point));
+        let [x, y, z] = module.entry_points[index].workgroup_size;
+        assert!(x * y * z <= limits.max_compute_invocations_per_workgroup, "{name}: workgroup of {x} x {y} x {z}");
+        assert!(z <= limits.max_compute_workgroup_size_z, "{name}: workgroup of depth {z}");
+        assert!(x % 8 == 0, "{name}: lanes run along x, and no processor fills its vectors with {x}");
+
+        let used = |handle: naga::Handle<naga::GlobalVariable>| !info.get_entry_point(index)[handle].is_empty();
+        let workgroup = |variable: &naga::GlobalVariable| variable.space == AddressSpace::WorkGroup;
+        let memory = module.global_variables.iter().filter(|(handle, variable)| workgroup(variable) && used(*handle));
+        let memory: u32 = memory.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
+        assert!(memory <= limits.max_compute_workgroup_storage_size, "{name}: {memory} bytes of workgroup memory");
+        let bindings = call.kernel.bindings.len() as u32;
+        assert!(bindings <= limits.max_storage_buffers_per_shader_stage, "{name}: {bindings} bindings");
+        let widest = call.grid.into_iter().max().unwrap_or(0);
+        assert!(widest <= limits.max_compute_workgroups_per_dimension, "{name}: {widest} workgroups in a row");
+    }
+}
+
+#[test]
+fn the_description_of_every_kernel_agrees_with_its_wgsl() {
+    for call in variants().values() {
+        let kernel = &*call.kernel;
+        let name = &kernel.name;
+        let (module, info) = parse(kernel);
+        let entry = module.entry_points.iter().position(|entry| entry.name == kernel.entry_point);
+        let index = entry.unwrap_or_else(|| panic!("{name}: no entry point {}", kernel.entry_point));
+        let mut seen = vec![false; kernel.bindings.len()];
+        for (handle, variable) in module.global_variables.iter() {
+            let Some(binding) = variable.binding else { continue };
+            if info.get_entry_point(index)[handle].is_empty() {
+                continue;
+            }
+            let wgsl = variable.name.as_deref().unwrap_or("");
+            match variable.space {
+                AddressSpace::Uniform => {
+                    assert_eq!((binding.group, binding.binding), (1, 0), "{name}: place of the uniform block");
+                    let size = module.types[variable.ty].inner.size(module.to_ctx());
+                    let described = kernel.uniform_bytes as u32;
+                    let padded = described.next_multiple_of(16);
+                    assert!((described..=padded).contains(&size), "{name}: uniform block of {size} bytes");
+                }
+                AddressSpace::Storage { access } => {
+                    assert_eq!(binding.group, 0, "{name}: group of `{wgsl}`");
+                    let position = binding.binding as usize;
+                    let described = kernel.bindings.get(position);
+                    let described = described.unwrap_or_else(|| panic!("{name}: `{wgsl}` is not described"));
+                    // `x4` is `x` seen as vectors of four.
+                    let plain = wgsl.strip_suffix('4').unwrap_or(wgsl);
+                    assert!([wgsl, plain].contains(&described.name), "{name}: `{wgsl}` is described otherwise");
+                    let writes = access.contains(StorageAccess::STORE);
+                    assert_eq!(described.access != Access::Read, writes, "{name}: access of `{wgsl}`");
+                    assert_eq!(scalar(&module, variable.ty), described.element_name(), "{name}: type of `{wgsl}`");
+                    seen[position] = true;
+                }
+                _ => panic!("{name}: `{wgsl}` is bound in an address space that no kernel uses"),
+            }
+        }
+        let unused = kernel.bindings.iter().zip(&seen).find(|(_, seen)| !**seen);
+        assert!(unused.is_none(), "{name}: `{}` is described but not used", unused.map_or("", |(b, _)| b.name));
+    }
+}
+
+/// The WGSL name of a binding's elements.
+trait ElementName {
+    fn element_name(&self) -> &'static str;
+}
+
+impl ElementName for fourfold::shaders::Binding {
+    fn element_name(&self) -> &'static str {
+        match self.element {
+            fourfold::shaders::Element::F32 => "f32",
+            fourfold::shaders::Element::U32 => "u32",
+        }
+    }
+}
+
+/// The scalar that an array of scalars or vectors is made of.
+fn scalar(module: &Module, ty: naga::Handle<naga::Type>) -> &'static str {
+    match module.types[ty].inner {
+        TypeInner::Array { base, .. } => scalar(module, base),
+        TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } => match scalar.kind {
+            naga::ScalarKind::Float => "f32",
+            naga::ScalarKind::Uint => "u32",
+            _ => "another scalar",
+        },
+        _ => "no array of scalars",
+    }
+}
+
+#[test]
+fn browsers_accept_every_kernel() {
+    if Command::new("tint").arg("--help").output().is_err() {
+        println!(
+            "NOT CHECKED: the program `tint` is not on the PATH, so the uniformity of barriers, which only browsers"
+        );
+        println!(
+            "enforce, was not checked. Build tint from https://dawn.googlesource.com/dawn and run this test again."
+        );
+        return;
+    }
+    let mut refused = Vec::new();
+    let mut sources = BTreeMap::new();
+    for call in variants().values() {
+        sources.insert(call.kernel.source.to_string(), call);
+    }
+    for (index, (source, call)) in sources.into_iter().enumerate() {
+        let directive = if call.kernel.needs_subgroups { "enable subgroups;\n" } else { "" };
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kernel_{index}.wgsl"));
+        std::fs::write(&file, format!("{directive}{source}")).expect("cargo's folder for test files is writable");
+        let output = Command::new("tint").args(["--format", "wgsl"]).arg(&file).output().expect("tint ran before");
+        if !output.status.success() {
+            refused.push(format!("{}:\n{}", call.kernel.name, String::from_utf8_lossy(&output.stderr)));
+        }
+        std::fs::remove_file(&file).expect("the file was just written");
+    }
+    assert!(refused.is_empty(), "a browser refuses {} kernels:\n{}", refused.len(), refused.join("\n"));
+}
