@@ -54,6 +54,7 @@ pub mod graph;
 pub mod models;
 pub mod nn;
 pub mod optim;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod verify;
 
 pub use fourfold_shaders as shaders;

@@ -66,7 +66,6 @@ impl std::fmt::Display for Verdict {
 /// # Errors
 /// Those of [`Gpu::prepare`], and the loss of the device. A kernel that computes the wrong numbers is no error but a
 /// [`Verdict`].
-#[cfg(not(target_arch = "wasm32"))]
 pub fn run(gpu: &Gpu, case: &Case) -> Result<Verdict, Error> {
     let views = upload(gpu, case)?;
     let launch = Launch { call: &case.call, views: &views, label: &case.label };
@@ -87,7 +86,6 @@ pub fn run(gpu: &Gpu, case: &Case) -> Result<Verdict, Error> {
 }
 
 /// Each operand in a buffer of its own, between two guard regions.
-#[cfg(not(target_arch = "wasm32"))]
 fn upload(gpu: &Gpu, case: &Case) -> Result<Vec<BufferView>, Error> {
     let mut views = Vec::with_capacity(case.operands.len());
     for (operand, binding) in case.operands.iter().zip(case.call.kernel.bindings.iter()) {
@@ -102,7 +100,6 @@ fn upload(gpu: &Gpu, case: &Case) -> Result<Vec<BufferView>, Error> {
 }
 
 /// Compares the words read back, guards included, with the twin's.
-#[cfg(not(target_arch = "wasm32"))]
 fn judge(case: &Case, written: &[usize], expected: &[Data], got: &[Data]) -> Verdict {
     let kernel = &*case.call.kernel;
     let mut verdict = Verdict {

@@ -42,11 +42,11 @@ impl Sharing {
     }
 }
 
-/// The relative error, in units of [`crate::Tolerance::EPSILON`], that summing `terms` terms of one sign in a row may
-/// add: each addition errs by half a unit of the partial sum, and for equal terms, which may all round alike, the
-/// partial sums average half the total.
+/// The error that summing `terms` terms in any order may add, in units of [`crate::Tolerance::EPSILON`] of the sum of
+/// their magnitudes: each of the `terms - 1` additions errs by at most one unit of a partial sum, which is no larger, and
+/// the twin's own rounding to `f32` is one more. Three terms do reach more than half of it.
 pub(crate) fn sum_units(terms: usize) -> f64 {
-    terms as f64 / 2.0
+    terms as f64
 }
 
 /// Draws the rows and columns of a row kernel's case.

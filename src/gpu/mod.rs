@@ -23,7 +23,9 @@ use std::sync::{Arc, Mutex};
 
 use fourfold_shaders::Target;
 
-pub use adapter::{AdapterReport, Options, Requirements, adapters};
+#[cfg(not(target_arch = "wasm32"))]
+pub use adapter::adapters;
+pub use adapter::{AdapterReport, Options, Requirements};
 pub use error::{AliasingProblem, BindingProblem, Error};
 pub use launch::Launch;
 pub use readback::Ticket;
