@@ -1,6 +1,6 @@
 // Stochastic gradient descent without momentum, with weight decay:
 //
-//   weights = weights - rate * (gradient + weight_decay * weights)     weight decay only in the first `decayed` elements
+//   weights = weights - rate * (gradient + weight_decay * weights)    weight decay only in the first `decayed` elements
 //
 // `sgd_plain` takes four elements at a time, `sgd_plain_ragged` one. With momentum: sgd.wgsl.
 
