@@ -46,6 +46,8 @@ pub struct Common {
 pub enum Command {
     /// List the adapters, with the features and limits that matter here
     Adapters(adapters::Arguments),
+    /// Show what there is so far: kernels against twins, SGD against SAM; under two minutes on a software driver
+    Demo,
     /// Train a classifier with SGD and with SAM, and compare
     Sam(Box<sam::Arguments>),
     /// Run every kernel against its CPU twin over generated cases

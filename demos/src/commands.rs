@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod bench;
+pub mod demo;
 pub mod sam;
 pub mod verify;
 
@@ -14,6 +15,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Adapters(arguments) => adapters::run(common, arguments),
         Command::Bench(arguments) => bench::run(common, arguments),
+        Command::Demo => demo::run(common),
         Command::Sam(arguments) => sam::run(common, arguments),
         Command::Verify(arguments) => verify::run(common, arguments),
     }

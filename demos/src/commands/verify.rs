@@ -1,5 +1,7 @@
 //! `fourfold verify`: every kernel against its CPU twin on this adapter, over generated cases.
 
+use std::ops::Range;
+
 use clap::Args;
 use fourfold::Gpu;
 use fourfold::shaders::{Generator, KernelRef, kernels};
@@ -87,19 +89,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
 
     let total = chosen.len() as u64 * u64::from(numbers.end - numbers.start);
     let mut progress = Progress::new("verify", total, common.quiet);
-    let mut reports = Vec::new();
-    for kernel in &chosen {
-        progress.say(kernel.name.as_ref());
-        let mut report = Report { kernel: kernel.name.to_string(), cases: 0, failed: 0, worst: None };
-        for number in numbers.clone() {
-            report.add(number, judge(&gpu, kernel, common.seed, number));
-            progress.advance(1);
-        }
-        if let Some((_, outcome)) = report.worst.as_ref().filter(|_| report.failed > 0) {
-            progress.note(&describe(&report.kernel, outcome));
-        }
-        reports.push(report);
-    }
+    let reports = sweep(&gpu, &chosen, common.seed, numbers, &mut progress);
     progress.finish();
 
     let rows: Vec<Value> = reports.iter().map(Report::json).collect();
@@ -122,6 +112,52 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             wrong.join(", ")
         ))),
     }
+}
+
+/// Judges the cases of these numbers for each kernel.
+fn sweep(gpu: &Gpu, chosen: &[KernelRef], seed: u64, numbers: Range<u32>, progress: &mut Progress) -> Vec<Report> {
+    let mut reports = Vec::new();
+    for kernel in chosen {
+        progress.say(kernel.name.as_ref());
+        let mut report = Report { kernel: kernel.name.to_string(), cases: 0, failed: 0, worst: None };
+        for number in numbers.clone() {
+            report.add(number, judge(gpu, kernel, seed, number));
+            progress.advance(1);
+        }
+        if let Some((_, outcome)) = report.worst.as_ref().filter(|_| report.failed > 0) {
+            progress.note(&describe(&report.kernel, outcome));
+        }
+        reports.push(report);
+    }
+    reports
+}
+
+/// Judges a few cases of every kernel and says in a sentence what came out; no folder is written.
+///
+/// # Errors
+/// A kernel computes wrong numbers.
+pub fn glance(common: &Common, gpu: &Gpu, cases: u32) -> Result<String, Failure> {
+    let all = kernels();
+    let mut progress = Progress::new("verify", all.len() as u64 * u64::from(cases), common.quiet);
+    let reports = sweep(gpu, &all, common.seed, 0..cases, &mut progress);
+    progress.finish();
+    let wrong: Vec<&str> = reports.iter().filter(|report| report.failed > 0).map(|report| &*report.kernel).collect();
+    if !wrong.is_empty() {
+        return Err(Failure::run(format!(
+            "{} of {} kernels are wrong here: {}",
+            wrong.len(),
+            all.len(),
+            wrong.join(", ")
+        )));
+    }
+    let skipped = reports.iter().filter(|report| matches!(report.worst, Some((_, Outcome::Skipped(_))))).count();
+    let judged = reports.len() - skipped;
+    let severity = |report: &&Report| report.worst.as_ref().map_or(0.0, |(_, outcome)| outcome.severity());
+    let worst = reports.iter().max_by(|a, b| severity(a).total_cmp(&severity(b)));
+    let worst = worst.map_or(String::new(), |report| {
+        format!("; nearest to its bound is {}, at {:.2} of it", report.kernel, severity(&report))
+    });
+    Ok(format!("{judged} kernels agree with their CPU twins in {cases} random cases each{worst}"))
 }
 
 /// The kernels of this name, or those whose name begins with it.

@@ -77,6 +77,35 @@ impl Settings {
         Ok(settings)
     }
 
+    /// What `fourfold sam` does without flags.
+    pub fn standard(common: &Common, data: DataName) -> Self {
+        Self {
+            seed: common.seed,
+            seeds: 5,
+            data,
+            data_dir: "data".into(),
+            model: "mlp:128".into(),
+            label_noise: 0.0,
+            rho: 0.05,
+            epochs: 60,
+            batch: 64,
+            rate: 0.1,
+            optimiser: OptimiserName::Sgd,
+            momentum: 0.9,
+            weight_decay: 5e-4,
+            decay_inside: false,
+            smoothing: 0.0,
+            dropout: 0.0,
+            clip: None,
+            ascent: Ball::L2,
+            ascent_steps: 1,
+            chunks: 1,
+            adaptive: false,
+            second_order: false,
+            lanczos: 40,
+        }
+    }
+
     fn check(&self) -> Result<(), Failure> {
         let in_range = |flag: &str, value: f64, least: f64, below: f64| {
             if (least..below).contains(&value) {
