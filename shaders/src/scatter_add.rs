@@ -85,8 +85,8 @@ const fn sum_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut
                 &[
                     Binding::read("sorted", "(count)").u32(),
                     Binding::read("row_ends", "(rows)").u32(),
-                    Binding::read("dy", "(count, columns)"),
-                    Binding::write("dtable", "(rows, columns)"),
+                    Binding::read("dz", "(count, columns)"),
+                    Binding::write("dsum", "(rows, columns)"),
                 ]
             },
         ),
