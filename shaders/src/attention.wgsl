@@ -7,9 +7,9 @@
 //   - in the entry point with a key-padding mask, if keys[b, j] is not 0.
 // A query without any allowed key gets out = 0 and lse = 0.
 //
-// An invocation owns a query: its row and its output stay in private memory, four keys at a time are folded into the
-// running maximum, sum and output ("online softmax"). No barrier, no workgroup memory: all invocations of a
-// workgroup read the same keys at the same time, which a GPU's cache broadcasts.
+// An invocation owns a query and folds four keys at a time into the running maximum, sum and output ("online
+// softmax"). No barrier, no workgroup memory: all invocations of a workgroup read the same keys at the same time, which
+// a GPU's cache broadcasts.
 
 struct Uniform {
     rows: u32,       // batch * heads * length_q
@@ -30,17 +30,16 @@ struct Uniform {
 
 override WORKGROUP: u32 = 64u;
 override CAUSAL: bool = false;
-// The head size / 4 where the compiler shall unroll the loops over it, which keeps the private arrays in registers;
-// 0 where short code matters more.
+// The head size / 4: the compiler unrolls the loops over it, and query and output stay in registers. With 0 they stay
+// in storage: short code for software drivers, which turn a dynamic index into a private array into a ladder of
+// branches.
 override VECTORS: u32 = 0u;
-
-// Room for a head of 128, and a little more: Mesa unrolls a loop of unknown length over an array of up to 32.
-const ROOM: u32 = 36u;
 
 const LOWEST: f32 = -3.0e38;
 
-var<private> query: array<vec4<f32>, ROOM>;    // times the factor
-var<private> output: array<vec4<f32>, ROOM>;
+var<private> query: array<vec4<f32>, 32>;    // times the factor
+var<private> output: array<vec4<f32>, 32>;
+var<private> start: u32;                     // of the query's row
 var<private> largest: f32;
 var<private> total: f32;
 
@@ -48,10 +47,35 @@ fn vectors() -> u32 {
     return select(VECTORS, size.vectors, VECTORS == 0u);
 }
 
+fn get_query(d: u32) -> vec4<f32> {
+    if VECTORS == 0u {
+        return size.factor * q[start + d];
+    }
+    return query[d];
+}
+
+fn get_output(d: u32) -> vec4<f32> {
+    if VECTORS == 0u {
+        return out[start + d];
+    }
+    return output[d];
+}
+
+fn put_output(d: u32, value: vec4<f32>) {
+    if VECTORS == 0u {
+        out[start + d] = value;
+    } else {
+        output[d] = value;
+    }
+}
+
 fn begin(row: u32) {
+    start = row * vectors();
     for (var d = 0u; d < vectors(); d++) {
-        query[d] = size.factor * q[row * vectors() + d];
-        output[d] = vec4(0.0);
+        if VECTORS > 0u {
+            query[d] = size.factor * q[start + d];
+        }
+        put_output(d, vec4(0.0));
     }
     largest = LOWEST;
     total = 0.0;
@@ -63,7 +87,7 @@ fn fold(head: u32, first: u32, allowed: vec4<bool>) {
     let at = (vec4(head * size.length_k) + min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(size.length_k - 1u))) * vectors();
     var scores = vec4(0.0);
     for (var d = 0u; d < vectors(); d++) {
-        let part = query[d];
+        let part = get_query(d);
         scores += vec4(dot(part, k[at.x + d]), dot(part, k[at.y + d]), dot(part, k[at.z + d]), dot(part, k[at.w + d]));
     }
     scores = select(vec4(LOWEST), scores, allowed);
@@ -74,15 +98,15 @@ fn fold(head: u32, first: u32, allowed: vec4<bool>) {
     largest = peak;
     total = total * ratio + dot(weights, vec4(1.0));
     for (var d = 0u; d < vectors(); d++) {
-        output[d] = output[d] * ratio + weights.x * v[at.x + d] + weights.y * v[at.y + d]
-            + weights.z * v[at.z + d] + weights.w * v[at.w + d];
+        let added = weights.x * v[at.x + d] + weights.y * v[at.y + d] + weights.z * v[at.z + d] + weights.w * v[at.w + d];
+        put_output(d, get_output(d) * ratio + added);
     }
 }
 
 fn end(row: u32) {
     let factor = select(0.0, 1.0 / max(total, 1.0), total > 0.0);
     for (var d = 0u; d < vectors(); d++) {
-        out[row * vectors() + d] = output[d] * factor;
+        out[start + d] = get_output(d) * factor;
     }
     lse[row] = select(0.0, largest + log(max(total, 1.0)), total > 0.0);
 }

@@ -40,17 +40,17 @@ struct Uniform {
 
 override WORKGROUP: u32 = 64u;
 override CAUSAL: bool = false;
-// The head size / 4 where the compiler shall unroll the loops over it; 0 where short code matters more.
+// The head size / 4: the compiler unrolls the loops over it, and the rows that an invocation owns stay in registers.
+// With 0 they stay in storage: short code for software drivers, which turn a dynamic index into a private array into a
+// ladder of branches.
 override VECTORS: u32 = 0u;
 
-// Room for a head of 128, and a little more: Mesa unrolls a loop of unknown length over an array of up to 32.
-const ROOM: u32 = 36u;
-
-// The owned query and its row of dout, or the owned key and value; and their gradients.
-var<private> own: array<vec4<f32>, ROOM>;      // query or key, times the factor
-var<private> other: array<vec4<f32>, ROOM>;    // dout or value
-var<private> own_gradient: array<vec4<f32>, ROOM>;
-var<private> other_gradient: array<vec4<f32>, ROOM>;
+// The rows that an invocation owns: of q, dout and dq, or of k, v, dk and dv. Queries and keys are times the factor.
+var<private> own: array<vec4<f32>, 32>;
+var<private> other: array<vec4<f32>, 32>;
+var<private> own_gradient: array<vec4<f32>, 32>;
+var<private> other_gradient: array<vec4<f32>, 32>;
+var<private> start: u32;
 
 fn vectors() -> u32 {
     return select(VECTORS, size.vectors, VECTORS == 0u);
@@ -81,11 +81,43 @@ fn limit_of(row: u32) -> u32 {
     return size.length_k;
 }
 
+fn get_query(d: u32) -> vec4<f32> {
+    if VECTORS == 0u {
+        return size.factor * q[start + d];
+    }
+    return own[d];
+}
+
+fn get_dout(d: u32) -> vec4<f32> {
+    if VECTORS == 0u {
+        return dout[start + d];
+    }
+    return other[d];
+}
+
+fn get_dq(d: u32) -> vec4<f32> {
+    if VECTORS == 0u {
+        return dq[start + d];
+    }
+    return own_gradient[d];
+}
+
+fn put_dq(d: u32, value: vec4<f32>) {
+    if VECTORS == 0u {
+        dq[start + d] = value;
+    } else {
+        own_gradient[d] = value;
+    }
+}
+
 fn begin_dq(row: u32) {
+    start = row * vectors();
     for (var d = 0u; d < vectors(); d++) {
-        own[d] = size.factor * q[row * vectors() + d];
-        other[d] = dout[row * vectors() + d];
-        own_gradient[d] = vec4(0.0);
+        if VECTORS > 0u {
+            own[d] = size.factor * q[start + d];
+            other[d] = dout[start + d];
+        }
+        put_dq(d, vec4(0.0));
     }
 }
 
@@ -96,8 +128,8 @@ fn add_keys(head: u32, first: u32, allowed: vec4<bool>, term: vec2<f32>) {
     var scores = vec4(0.0);
     var products = vec4(0.0);
     for (var d = 0u; d < vectors(); d++) {
-        let a = own[d];
-        let b = other[d];
+        let a = get_query(d);
+        let b = get_dout(d);
         scores += vec4(dot(a, k[at.x + d]), dot(a, k[at.y + d]), dot(a, k[at.z + d]), dot(a, k[at.w + d]));
         products += vec4(dot(b, v[at.x + d]), dot(b, v[at.y + d]), dot(b, v[at.z + d]), dot(b, v[at.w + d]));
     }
@@ -105,13 +137,14 @@ fn add_keys(head: u32, first: u32, allowed: vec4<bool>, term: vec2<f32>) {
     let p = select(vec4(0.0), exp(min(scores - term.x, vec4(0.0))), allowed);
     let ds = p * (products - term.y);
     for (var d = 0u; d < vectors(); d++) {
-        own_gradient[d] += ds.x * k[at.x + d] + ds.y * k[at.y + d] + ds.z * k[at.z + d] + ds.w * k[at.w + d];
+        let added = ds.x * k[at.x + d] + ds.y * k[at.y + d] + ds.z * k[at.z + d] + ds.w * k[at.w + d];
+        put_dq(d, get_dq(d) + added);
     }
 }
 
-fn end_dq(row: u32) {
+fn end_dq() {
     for (var d = 0u; d < vectors(); d++) {
-        dq[row * vectors() + d] = size.factor * own_gradient[d];
+        dq[start + d] = size.factor * get_dq(d);
     }
 }
 
@@ -130,7 +163,7 @@ fn attention_dq(
     for (var first = 0u; first < limit; first += 4u) {
         add_keys(row / size.length_q, first, vec4(first) + vec4(0u, 1u, 2u, 3u) < vec4(limit), terms[row]);
     }
-    end_dq(row);
+    end_dq();
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -153,16 +186,56 @@ fn attention_dq_keys(
         let kept = vec4(keys_of_dq[at.x], keys_of_dq[at.y], keys_of_dq[at.z], keys_of_dq[at.w]) != vec4(0.0);
         add_keys(head, first, (each < vec4(limit)) & kept, terms[row]);
     }
-    end_dq(row);
+    end_dq();
+}
+
+fn get_key(d: u32) -> vec4<f32> {
+    if VECTORS == 0u {
+        return size.factor * k[start + d];
+    }
+    return own[d];
+}
+
+fn get_value(d: u32) -> vec4<f32> {
+    if VECTORS == 0u {
+        return v[start + d];
+    }
+    return other[d];
+}
+
+fn get_dk(d: u32) -> vec4<f32> {
+    if VECTORS == 0u {
+        return dk[start + d];
+    }
+    return own_gradient[d];
+}
+
+fn get_dv(d: u32) -> vec4<f32> {
+    if VECTORS == 0u {
+        return dv[start + d];
+    }
+    return other_gradient[d];
+}
+
+fn put_dkv(d: u32, key: vec4<f32>, value: vec4<f32>) {
+    if VECTORS == 0u {
+        dk[start + d] = key;
+        dv[start + d] = value;
+    } else {
+        own_gradient[d] = key;
+        other_gradient[d] = value;
+    }
 }
 
 // Sums the share of all queries from `begin` on.
 fn add_queries(row: u32, begin: u32) {
+    start = row * vectors();
     for (var d = 0u; d < vectors(); d++) {
-        own[d] = size.factor * k[row * vectors() + d];
-        other[d] = v[row * vectors() + d];
-        own_gradient[d] = vec4(0.0);
-        other_gradient[d] = vec4(0.0);
+        if VECTORS > 0u {
+            own[d] = size.factor * k[start + d];
+            other[d] = v[start + d];
+        }
+        put_dkv(d, vec4(0.0), vec4(0.0));
     }
     let head = row / size.length_k;
     for (var first = begin; first < size.length_q; first += 4u) {
@@ -173,8 +246,8 @@ fn add_queries(row: u32, begin: u32) {
         var scores = vec4(0.0);
         var products = vec4(0.0);
         for (var d = 0u; d < vectors(); d++) {
-            let a = own[d];
-            let b = other[d];
+            let a = get_key(d);
+            let b = get_value(d);
             scores += vec4(dot(a, q[at.x + d]), dot(a, q[at.y + d]), dot(a, q[at.z + d]), dot(a, q[at.w + d]));
             products += vec4(dot(b, dout[at.x + d]), dot(b, dout[at.y + d]), dot(b, dout[at.z + d]), dot(b, dout[at.w + d]));
         }
@@ -186,13 +259,14 @@ fn add_queries(row: u32, begin: u32) {
         let p = select(vec4(0.0), exp(excess), each < vec4(size.length_q));
         let ds = p * (products - vec4(x.y, y.y, z.y, w.y));
         for (var d = 0u; d < vectors(); d++) {
-            own_gradient[d] += ds.x * q[at.x + d] + ds.y * q[at.y + d] + ds.z * q[at.z + d] + ds.w * q[at.w + d];
-            other_gradient[d] += p.x * dout[at.x + d] + p.y * dout[at.y + d] + p.z * dout[at.z + d] + p.w * dout[at.w + d];
+            let key = ds.x * q[at.x + d] + ds.y * q[at.y + d] + ds.z * q[at.z + d] + ds.w * q[at.w + d];
+            let value = p.x * dout[at.x + d] + p.y * dout[at.y + d] + p.z * dout[at.z + d] + p.w * dout[at.w + d];
+            put_dkv(d, get_dk(d) + key, get_dv(d) + value);
         }
     }
     for (var d = 0u; d < vectors(); d++) {
-        dk[row * vectors() + d] = size.factor * own_gradient[d];
-        dv[row * vectors() + d] = other_gradient[d];
+        dk[start + d] = size.factor * get_dk(d);
+        dv[start + d] = get_dv(d);
     }
 }
 
