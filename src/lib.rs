@@ -61,3 +61,8 @@ pub use fourfold_shaders as shaders;
 pub use wgpu;
 
 pub use gpu::{BufferView, Error, Gpu, Launch, Recording};
+
+/// The programs of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
