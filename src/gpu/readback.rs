@@ -1,6 +1,8 @@
 //! Reading tensors back: a copy in the caller's encoder, mapped when the caller's own submission is done.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+#[cfg(not(target_arch = "wasm32"))]
+use std::time::Duration;
 
 use fourfold_shaders::{Data, Element};
 
@@ -16,8 +18,22 @@ use super::{BufferView, Error, Gpu};
 pub struct Ticket {
     staging: wgpu::Buffer,
     parts: Vec<Part>,
-    mapped: Arc<Mutex<Option<Result<(), wgpu::BufferAsyncError>>>>,
+    mapped: Arc<Mapped>,
     gpu: Gpu,
+}
+
+/// Whether the staging buffer is mapped.
+#[derive(Debug, Default)]
+struct Mapped {
+    answer: Mutex<Option<Result<(), wgpu::BufferAsyncError>>>,
+    answered: Condvar,
+}
+
+impl Mapped {
+    fn lock(&self) -> MutexGuard<'_, Option<Result<(), wgpu::BufferAsyncError>>> {
+        // The answer is stored whole, so a panic elsewhere leaves none half-made.
+        self.answer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
 #[derive(Debug)]
@@ -60,10 +76,11 @@ impl Gpu {
         for ((view, _), part) in views.iter().zip(&parts).filter(|(_, part)| part.size > 0) {
             encoder.copy_buffer_to_buffer(&view.buffer, view.offset, &staging, part.offset, part.size);
         }
-        let mapped = Arc::new(Mutex::new(None));
+        let mapped = Arc::<Mapped>::default();
         let answer = mapped.clone();
         encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
-            *answer.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(result);
+            *answer.lock() = Some(result);
+            answer.answered.notify_all();
         });
         Ok(Ticket { staging, parts, mapped, gpu: self.clone() })
     }
@@ -73,7 +90,7 @@ impl Ticket {
     /// The values in the order of the views, once the submission is done and the device has been polled since; `None`
     /// before.
     pub fn try_take(&self) -> Option<Result<Vec<Data>, Error>> {
-        let mapped = self.mapped.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        let mapped = self.mapped.lock().clone();
         let Some(mapped) = mapped else { return self.gpu.lost().map(Err) };
         Some(match mapped {
             Ok(()) => self.read(),
@@ -108,7 +125,13 @@ impl Ticket {
 
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn block(&self) -> Result<(), Error> {
-        self.gpu.wait()
+        self.gpu.wait()?;
+        // Another thread's poll may have found the submission done and be about to answer. The closure that answers is
+        // dropped with an encoder that nobody submits; while it is kept, patience alone tells one case from the other.
+        const PATIENCE: Duration = Duration::from_secs(2);
+        let awaited = |answer: &mut Option<_>| answer.is_none() && Arc::strong_count(&self.mapped) > 1;
+        drop(self.mapped.answered.wait_timeout_while(self.mapped.lock(), PATIENCE, awaited));
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sharpness-aware minimisation (Foret et al. 2021): the gradient at the worst point near the weights.
 
-use fourfold_shaders::elementwise::Binary;
+use fourfold_shaders::elementwise::Compare;
 
 use crate::graph::{Adaptive, Graph, Tensor, gradients};
 
@@ -138,8 +138,12 @@ impl Sam {
     ) -> Tensor<'g> {
         let scale = self.scale(weights);
         let step = |slope: Tensor<'g>| match (self.ascent, scale) {
-            (Ascent::L2, None) => slope * (rho / positive(slope.norm())),
-            (Ascent::L2, Some(scale)) => scale * scale * slope * (rho / positive((scale * slope).norm())),
+            // The quotient is at most 1: neither it nor its derivative overflows, however small the norm.
+            (Ascent::L2, None) => slope / positive(slope.norm()) * rho,
+            (Ascent::L2, Some(scale)) => {
+                let scaled = scale * slope;
+                scaled / positive(scaled.norm()) * scale * rho
+            }
             (Ascent::LInfinity, None) => slope.sign() * rho,
             (Ascent::LInfinity, Some(scale)) => scale * slope.sign() * rho,
         };
@@ -186,9 +190,10 @@ struct Chunk<'g> {
     ascended: Tensor<'g>,
 }
 
-/// A divisor that is never zero: what it divides is zero where it would be.
+/// A divisor of numbers that are zero where it is: 1 there, so that neither the quotient nor its derivatives, which
+/// divide by the square, leave the range of f32.
 #[track_caller]
 fn positive(divisor: Tensor<'_>) -> Tensor<'_> {
     let graph: &Graph = divisor.graph();
-    divisor.binary(Binary::Max, graph.constant(1e-30))
+    divisor.compare(Compare::Ge, graph.constant(f32::MIN_POSITIVE)).select(divisor, graph.constant(1.0))
 }

@@ -64,6 +64,13 @@ pub struct Dispatch {
 }
 
 impl Plan {
+    /// Whether a dispatch writes to the buffer.
+    pub(super) fn writes(&self, buffer: usize) -> bool {
+        self.dispatches
+            .iter()
+            .any(|dispatch| dispatch.call.kernel.outputs().any(|output| dispatch.operands[output].buffer == buffer))
+    }
+
     /// Whether a named tensor has a buffer to itself, which can then be one that the caller gives.
     pub(super) fn is_alone(&self, binding: &Binding) -> bool {
         let Region { buffer, offset, length } = binding.region;

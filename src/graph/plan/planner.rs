@@ -1,8 +1,8 @@
 //! From a graph to its plan.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use fourfold_shaders::{Call, Sequence, Slot, Target};
+use fourfold_shaders::{Call, Sequence, Slot, Step, Target};
 
 use super::canonical::{Canonical, Storage};
 use super::fuse::{self, Unit};
@@ -54,7 +54,11 @@ impl Work {
                     (None, Op::Pack { .. }) => (Sequence::default(), root.inputs.clone()),
                     _ => {
                         let kinds: Vec<_> = root.inputs.iter().map(|input| graph.type_of(*input)).collect();
-                        (lower::sequence(root, &kinds, target)?, root.inputs.clone())
+                        let mut sequence = lower::sequence(root, &kinds, target)?;
+                        if root.op.is_effect() {
+                            copy_what_changes(graph, &root.inputs, &mut sequence);
+                        }
+                        (sequence, root.inputs.clone())
                     }
                 }
             }
@@ -69,6 +73,33 @@ impl Work {
             }
         };
         Ok(Self { sequence, reads, stores, label: format!("{} at {}", root.op.name(), root.location) })
+    }
+}
+
+/// Lets an effect read from a copy where what it reads lies in a state that it changes: WebGPU forbids both within one
+/// dispatch.
+fn copy_what_changes(graph: &Canonical, inputs: &[Value], sequence: &mut Sequence) {
+    let slots = |sequence: &Sequence, writes: bool| -> BTreeSet<usize> {
+        let operands =
+            sequence.steps.iter().flat_map(|step| step.operands.iter().zip(step.call.kernel.bindings.iter()));
+        let chosen = operands.filter(|(_, binding)| binding.access.writes() == writes);
+        chosen.filter_map(|(slot, _)| if let Slot::Argument(index) = *slot { Some(index) } else { None }).collect()
+    };
+    let changed: HashSet<Value> =
+        slots(sequence, true).into_iter().map(|index| graph.storage(inputs[index]).root).collect();
+    for index in slots(sequence, false) {
+        if !changed.contains(&graph.storage(inputs[index]).root) {
+            continue;
+        }
+        let kind = graph.type_of(inputs[index]);
+        let copied = sequence.scratch(kind.element, kind.elements());
+        for slot in sequence.steps.iter_mut().flat_map(|step| &mut step.operands) {
+            if *slot == Slot::Argument(index) {
+                *slot = copied;
+            }
+        }
+        let call = fuse::copy_call(&kind.shape, kind);
+        sequence.steps.insert(0, Step { call, operands: vec![Slot::Argument(index), copied] });
     }
 }
 

@@ -1,12 +1,13 @@
 //! Twins up to a dispatch, kernels after it: how a wrong kernel is found by halving.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use fourfold_shaders::{Comparison, Data};
+use fourfold_shaders::{Comparison, Data, Element};
 
 use super::{Session, SessionError, TwinSession, Values};
 use crate::gpu::Gpu;
-use crate::graph::plan::Plan;
+use crate::graph::plan::{Plan, Region};
 
 /// A dispatch whose kernel differs from its twin by more than its tolerance.
 #[derive(Debug, Clone)]
@@ -21,28 +22,56 @@ pub struct Suspect {
     pub comparison: Comparison,
 }
 
-/// One step of a plan, computed by twins before dispatch `switch` and by kernels from it on; the words of all buffers.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn run_mixed(gpu: &Gpu, plan: &Arc<Plan>, values: &Values, switch: usize) -> Result<Vec<Data>, SessionError> {
+/// One step of a plan, computed by the twins before dispatch `switch` and by the kernels from it on: the outputs and
+/// states by name (an output's where both have one name). With a switch of 0 only kernels run, with one of
+/// `plan.dispatches.len()` or more only twins.
+///
+/// `values` begin inputs and states, as in [`Session::new`]. Submits, and waits for the GPU.
+pub fn run_mixed(
+    gpu: &Gpu,
+    plan: impl Into<Arc<Plan>>,
+    values: &Values,
+    switch: usize,
+) -> Result<Values, SessionError> {
+    let plan = plan.into();
+    let mut kernels = Session::new(gpu, plan.clone(), values)?;
+    mixed(&mut kernels, &plan, values, switch)
+}
+
+fn mixed(kernels: &mut Session, plan: &Arc<Plan>, values: &Values, switch: usize) -> Result<Values, SessionError> {
+    let last = plan.dispatches.len();
+    let switch = switch.min(last);
     let mut twins = TwinSession::new(plan.clone(), values)?;
     twins.run_range(0..switch);
-    let mut kernels = Session::new(gpu, plan.clone(), values)?;
+    let words = continued(kernels, &twins, switch..last)?;
+    let named = plan.states.iter().chain(&plan.outputs);
+    Ok(named.map(|(name, binding)| (name.clone(), cut(&words, binding.region, binding.element))).collect())
+}
+
+/// The words of all buffers after the kernels of a range have run on what the twins hold.
+fn continued(kernels: &mut Session, twins: &TwinSession, range: Range<usize>) -> Result<Vec<Data>, SessionError> {
     kernels.restore(&twins.buffers);
+    let gpu = kernels.gpu().clone();
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
     {
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        kernels.record_range(&mut pass, switch..plan.dispatches.len());
+        kernels.record_range(&mut pass, range);
     }
     gpu.queue().submit([encoder.finish()]);
     kernels.snapshot()
+}
+
+/// The elements of a region.
+fn cut(words: &[Data], region: Region, element: Element) -> Data {
+    let words = &words[region.buffer].u32()[region.offset..][..region.length];
+    Data::from_bytes(element, bytemuck::cast_slice(words))
 }
 
 /// Finds the first kernel of a plan that is wrong on this adapter, if there is one, by halving: a step that switches
 /// from twins to kernels behind the wrong one comes out right, and one that switches before it does not.
 ///
 /// `agree` judges the named outputs and states of such a step against those of the twins alone. A kernel whose mistake
-/// does not reach them is not found; then every dispatch is judged by itself.
-#[cfg(not(target_arch = "wasm32"))]
+/// does not reach them is not found by halving; if all agree, every dispatch is judged by itself.
 pub fn find_wrong_kernel(
     gpu: &Gpu,
     plan: impl Into<Arc<Plan>>,
@@ -52,18 +81,16 @@ pub fn find_wrong_kernel(
     let plan = plan.into();
     let mut truth = TwinSession::new(plan.clone(), values)?;
     truth.run(1);
-    let right = |switch: usize| -> Result<bool, SessionError> {
-        let words = run_mixed(gpu, &plan, values, switch)?;
-        for (name, binding) in plan.outputs.iter().chain(&plan.states) {
-            let region = binding.region;
-            let got = &words[region.buffer].u32()[region.offset..][..region.length];
-            let got = Data::from_bytes(binding.element, bytemuck::cast_slice(got));
-            if !agree(name, &truth.read(name)?, &got) {
+    let mut kernels = Session::new(gpu, plan.clone(), values)?;
+    let mut right = |switch: usize| -> Result<bool, SessionError> {
+        for (name, got) in &mixed(&mut kernels, &plan, values, switch)? {
+            if !agree(name, &truth.read(name)?, got) {
                 return Ok(false);
             }
         }
         Ok(true)
     };
+    let mut twins = TwinSession::new(plan.clone(), values)?;
     if !right(0)? {
         // Right at `high`, wrong at `low`.
         let (mut low, mut high) = (0, plan.dispatches.len());
@@ -71,46 +98,33 @@ pub fn find_wrong_kernel(
             let middle = low + (high - low) / 2;
             if right(middle)? { high = middle } else { low = middle }
         }
-        return judge(gpu, &plan, values, low).map(|(suspect, _)| Some(suspect));
+        twins.run_range(0..low);
+        return Ok(Some(judge(&plan, &mut kernels, &mut twins, low)?));
     }
     for dispatch in 0..plan.dispatches.len() {
-        let (suspect, passed) = judge(gpu, &plan, values, dispatch)?;
-        if !passed {
+        let suspect = judge(&plan, &mut kernels, &mut twins, dispatch)?;
+        if !suspect.comparison.passed() {
             return Ok(Some(suspect));
         }
     }
     Ok(None)
 }
 
-/// Runs one dispatch by its kernel on operands that the twins computed.
-#[cfg(not(target_arch = "wasm32"))]
-fn judge(gpu: &Gpu, plan: &Arc<Plan>, values: &Values, index: usize) -> Result<(Suspect, bool), SessionError> {
+/// Runs one dispatch by its kernel and by its twin, which moves on behind it, on what the twins before it computed.
+fn judge(plan: &Plan, kernels: &mut Session, twins: &mut TwinSession, index: usize) -> Result<Suspect, SessionError> {
     let dispatch = &plan.dispatches[index];
     let kernel = &dispatch.call.kernel;
-    let mut twins = TwinSession::new(plan.clone(), values)?;
-    twins.run_range(0..index);
     let before = twins.operands(index);
-    let mut kernels = Session::new(gpu, plan.clone(), values)?;
-    kernels.restore(&twins.buffers);
-    let mut encoder = gpu.device().create_command_encoder(&Default::default());
-    {
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        kernels.record_range(&mut pass, index..index + 1);
-    }
-    gpu.queue().submit([encoder.finish()]);
-    let words = kernels.snapshot()?;
+    let words = continued(kernels, twins, index..index + 1)?;
     twins.run_range(index..index + 1);
     let expected = twins.operands(index);
     let judged = kernel.outputs().map(|output| {
-        let region = dispatch.operands[output];
-        let got = &words[region.buffer].u32()[region.offset..][..region.length];
-        let got = Data::from_bytes(kernel.bindings[output].element, bytemuck::cast_slice(got));
+        let got = cut(&words, dispatch.operands[output], kernel.bindings[output].element);
         let tolerance = (kernel.tolerance)(&dispatch.call, &before, output);
         (kernel.bindings[output].name, tolerance.compare(&expected[output], &got))
     });
     let worst = judged.max_by(|(_, a), (_, b)| a.worst.total_cmp(&b.worst));
     let (binding, comparison) = worst.expect("every kernel writes something");
-    let passed = comparison.passed();
-    let label = dispatch.label.clone();
-    Ok((Suspect { dispatch: index, kernel: kernel.name.to_string(), label, binding, comparison }, passed))
+    let (kernel, label) = (kernel.name.to_string(), dispatch.label.clone());
+    Ok(Suspect { dispatch: index, kernel, label, binding, comparison })
 }

@@ -13,6 +13,8 @@ pub enum SessionError {
     WrongValues { name: String, expected: String, got: String },
     /// The tensor lies within the buffer of others, so it cannot lie in one that is given.
     SharedBuffer { name: String },
+    /// The tensor is a constant that no step writes, so it cannot lie in a buffer that is given.
+    ConstantTensor { name: String },
     /// The buffer that was given for the tensor is too short (in bytes).
     ShortBuffer { name: String, bytes: u64, got: u64 },
     /// The GPU floor failed.
@@ -30,6 +32,9 @@ impl fmt::Display for SessionError {
             }
             SessionError::SharedBuffer { name } => {
                 write!(formatter, "tensor `{name}` is a part of another one and has no buffer that could be replaced")
+            }
+            SessionError::ConstantTensor { name } => {
+                write!(formatter, "tensor `{name}` is a constant: no step would write it to a buffer that is given")
             }
             SessionError::ShortBuffer { name, bytes, got } => {
                 write!(formatter, "tensor `{name}` takes a buffer of {bytes} bytes, got one of {got}")

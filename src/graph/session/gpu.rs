@@ -41,6 +41,9 @@ impl Session {
 
     /// A session some of whose inputs, states and outputs lie in buffers that are given: a host's own, or those of
     /// another session, so that both see the same weights.
+    ///
+    /// A given buffer keeps what it holds: `values` begin only the buffers that the session makes. Gaps between the parts
+    /// of a flat tensor are never written, so a buffer that is given for one should hold zeros.
     pub fn on_buffers(
         gpu: &Gpu,
         plan: impl Into<Arc<Plan>>,
@@ -54,6 +57,10 @@ impl Session {
             let bytes = (binding.region.length * Element::BYTES) as u64;
             if !plan.is_alone(binding) {
                 return Err(SessionError::SharedBuffer { name: name.clone() });
+            }
+            let filled = plan.buffers[binding.region.buffer].fill.is_some();
+            if filled && !plan.writes(binding.region.buffer) {
+                return Err(SessionError::ConstantTensor { name: name.clone() });
             }
             if view.size < bytes {
                 return Err(SessionError::ShortBuffer { name: name.clone(), bytes, got: view.size });

@@ -1,5 +1,6 @@
 //! Running a plan: on the GPU, on the CPU twins, or on twins up to a dispatch and kernels after it.
 
+#[cfg(not(target_arch = "wasm32"))]
 mod bisect;
 mod error;
 mod gpu;
@@ -9,7 +10,8 @@ use std::collections::BTreeMap;
 
 use fourfold_shaders::Data;
 
-pub use bisect::{Suspect, find_wrong_kernel};
+#[cfg(not(target_arch = "wasm32"))]
+pub use bisect::{Suspect, find_wrong_kernel, run_mixed};
 pub use error::SessionError;
 pub use gpu::{Session, Traffic};
 pub use twins::TwinSession;
