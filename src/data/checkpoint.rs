@@ -38,6 +38,11 @@ impl Checkpoint {
         Self { file: "checkpoint".to_owned(), metadata: BTreeMap::new(), tensors: BTreeMap::new() }
     }
 
+    /// What errors call it: the path that it was read from.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
     /// Adds a text, or replaces it.
     pub fn set(&mut self, key: &str, text: impl Into<String>) {
         self.metadata.insert(key.to_owned(), text.into());

@@ -6,9 +6,9 @@ use super::Dataset;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standardisation {
     /// One for each feature.
-    mean: Vec<f32>,
+    pub mean: Vec<f32>,
     /// One for each feature, above 0.
-    deviation: Vec<f32>,
+    pub deviation: Vec<f32>,
 }
 
 impl Standardisation {
@@ -25,16 +25,6 @@ impl Standardisation {
         let column = |feature| training.images().iter().skip(feature).step_by(features).copied();
         let (mean, deviation) = (0..features).map(|feature| moments(column(feature))).unzip();
         Self { mean, deviation }
-    }
-
-    /// The means, one for each feature.
-    pub fn mean(&self) -> &[f32] {
-        &self.mean
-    }
-
-    /// The deviations, one for each feature.
-    pub fn deviation(&self) -> &[f32] {
-        &self.deviation
     }
 
     /// Standardises a set.

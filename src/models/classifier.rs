@@ -20,11 +20,21 @@ pub struct ArchitectureError(String);
 
 impl fmt::Display for ArchitectureError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "expected `vit`, or `mlp:` and hidden widths as in `mlp:256,128`, got `{}`", self.0)
+        write!(
+            formatter,
+            "expected `vit`, or `mlp:` and hidden widths up to {} as in `mlp:256,128`, got `{}`",
+            Architecture::WIDEST,
+            self.0
+        )
     }
 }
 
 impl std::error::Error for ArchitectureError {}
+
+impl Architecture {
+    /// The most that one hidden layer holds: more is a slip of the keyboard, and would be a matrix of gigabytes.
+    pub const WIDEST: usize = 16_384;
+}
 
 impl FromStr for Architecture {
     type Err = ArchitectureError;
@@ -36,7 +46,9 @@ impl FromStr for Architecture {
             "mlp" => Ok(Architecture::Mlp { hidden: vec![128] }),
             _ => {
                 let widths = text.strip_prefix("mlp:").ok_or_else(wrong)?;
-                let width = |width: &str| width.parse().ok().filter(|&width| width > 0).ok_or_else(wrong);
+                let width = |width: &str| {
+                    width.parse().ok().filter(|width| (1..=Self::WIDEST).contains(width)).ok_or_else(wrong)
+                };
                 Ok(Architecture::Mlp { hidden: widths.split(',').map(width).collect::<Result<_, _>>()? })
             }
         }
@@ -60,6 +72,9 @@ impl fmt::Display for Architecture {
 pub struct Classifier {
     parameters: Parameters,
     network: Network,
+    architecture: Architecture,
+    image: [usize; 2],
+    classes: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -94,11 +109,24 @@ impl Classifier {
                 Network::VisionTransformer(VisionTransformer::new(&mut parameters, options))
             }
         };
-        Ok(Self { parameters, network })
+        Ok(Self { parameters, network, architecture: architecture.clone(), image, classes })
     }
 
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Height and width of an image.
+    pub fn image_shape(&self) -> [usize; 2] {
+        self.image
+    }
+
+    pub fn classes(&self) -> usize {
+        self.classes
     }
 
     /// Images `(batch, height * width)` to logits `(batch, classes)`, at the flat `weights`.
@@ -125,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_wrong_architecture_is_named() {
-        for text in ["mlp:", "mlp:0", "cnn", "mlp:12,x"] {
+        for text in ["mlp:", "mlp:0", "cnn", "mlp:12,x", "mlp:16385", "mlp:99999999999999999999"] {
             let error = text.parse::<Architecture>().unwrap_err().to_string();
             assert!(error.ends_with(&format!("got `{text}`")), "{error}");
         }

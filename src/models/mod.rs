@@ -2,8 +2,10 @@
 
 mod classifier;
 mod mlp;
+mod trained;
 mod vision_transformer;
 
 pub use classifier::{Architecture, ArchitectureError, Classifier};
 pub use mlp::Mlp;
+pub use trained::TrainedClassifier;
 pub use vision_transformer::{VisionTransformer, VisionTransformerOptions};

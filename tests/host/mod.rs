@@ -3,6 +3,8 @@
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
+pub mod witness;
+
 use fourfold::shaders::{Data, Target, softmax};
 use fourfold::wgpu;
 
@@ -41,18 +43,7 @@ impl Host {
             ..wgpu::DeviceDescriptor::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("default limits");
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: None,
-            source: wgpu::ShaderSource::Wgsl(HOST_KERNEL.into()),
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: None,
-            layout: None,
-            module: &module,
-            entry_point: None,
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: None,
-        });
+        let pipeline = pipeline(&device, HOST_KERNEL);
         Self { instance, device, queue, pipeline }
     }
 
@@ -70,14 +61,34 @@ impl Host {
     }
 
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, buffer: &wgpu::Buffer) {
+        self.dispatch(pass, &self.pipeline, &[buffer], (buffer.size() / 4).div_ceil(64) as u32);
+    }
+
+    /// Another kernel of the host's own.
+    pub fn pipeline(&self, source: &str) -> wgpu::ComputePipeline {
+        pipeline(&self.device, source)
+    }
+
+    /// Records `workgroups` of a kernel, `buffers[i]` at binding i.
+    pub fn dispatch(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        pipeline: &wgpu::ComputePipeline,
+        buffers: &[&wgpu::Buffer],
+        workgroups: u32,
+    ) {
+        let entries: Vec<_> = (0..)
+            .zip(buffers)
+            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+            .collect();
         let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,
-            layout: &self.pipeline.get_bind_group_layout(0),
-            entries: &[wgpu::BindGroupEntry { binding: 0, resource: buffer.as_entire_binding() }],
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
         });
-        pass.set_pipeline(&self.pipeline);
+        pass.set_pipeline(pipeline);
         pass.set_bind_group(0, &group, &[]);
-        pass.dispatch_workgroups((buffer.size() / 4).div_ceil(64) as u32, 1, 1);
+        pass.dispatch_workgroups(workgroups, 1, 1);
     }
 
     /// The number of a submission: wgpu shows it in no other way.
@@ -106,6 +117,21 @@ impl Host {
         let view = staging.get_mapped_range(..).expect("mapped");
         bytemuck::pod_collect_to_vec(&view)
     }
+}
+
+fn pipeline(device: &wgpu::Device, source: &str) -> wgpu::ComputePipeline {
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: None,
+        source: wgpu::ShaderSource::Wgsl(source.into()),
+    });
+    device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: None,
+        layout: None,
+        module: &module,
+        entry_point: None,
+        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        cache: None,
+    })
 }
 
 pub fn input() -> Vec<f32> {

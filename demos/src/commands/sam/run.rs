@@ -4,9 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fourfold::Gpu;
-use fourfold::data::{Checkpoint, Split};
-use fourfold::models::Classifier;
-use fourfold::shaders::Data;
+use fourfold::data::{Checkpoint, Split, Standardisation};
+use fourfold::models::{Classifier, TrainedClassifier};
 use serde::{Deserialize, Serialize};
 
 use super::report::{self, Report};
@@ -86,7 +85,7 @@ impl Comparison {
     pub fn begin(common: &Common, settings: Settings) -> Result<Self, Failure> {
         let gpu = common.open(false)?;
         // A wrong file, batch or model is found out before the folder is made.
-        let split = settings.split(settings.seed)?;
+        let (split, _) = settings.split(settings.seed)?;
         let classifier = settings.classifier(&split.training)?;
         for sharpness_aware in [false, true] {
             let recipe = settings.recipe(sharpness_aware, &classifier, split.training.len());
@@ -139,7 +138,7 @@ impl Comparison {
     }
 
     fn train(&mut self, name: &str, sharpness_aware: bool, seed: u64, progress: &mut Progress) -> Result<(), Failure> {
-        let split = self.settings.split(seed)?;
+        let (split, standardisation) = self.settings.split(seed)?;
         let classifier = self.settings.classifier(&split.training)?;
         let recipe = self.settings.recipe(sharpness_aware, &classifier, split.training.len());
         let mut trainer = Trainer::new(&self.gpu, &classifier, &split.training, &recipe, seed)?;
@@ -168,7 +167,7 @@ impl Comparison {
         }
         let finished = self.judge(name, seed, &split, &classifier, &mut trainer)?;
         self.record.finished.push(finished);
-        self.save_model(name, seed, &classifier, &mut trainer)?;
+        self.save_model(name, seed, classifier, standardisation, &mut trainer)?;
         self.save(&mut trainer)
     }
 
@@ -213,25 +212,26 @@ impl Comparison {
         self.folder.write_checkpoint(CHECKPOINT, &checkpoint)
     }
 
-    /// Writes the trained network by itself, each parameter under its name.
-    fn save_model(&self, name: &str, seed: u64, classifier: &Classifier, trainer: &mut Trainer) -> Result<(), Failure> {
-        let states = trainer.states()?;
-        let Some(Data::F32(flat)) = states.get("weights") else {
-            return Err(Failure::Run("the training has no weights".into()));
-        };
-        let mut model = Checkpoint::new();
-        model.set("model", self.settings.model.as_str());
-        for (parameter, (shape, values)) in classifier.parameters().unpack(flat) {
-            model.insert(&parameter, &shape, Data::F32(values));
-        }
+    /// Writes the trained network by itself, for whoever wants to use it.
+    fn save_model(
+        &self,
+        name: &str,
+        seed: u64,
+        classifier: Classifier,
+        standardisation: Standardisation,
+        trainer: &mut Trainer,
+    ) -> Result<(), Failure> {
+        let weights = trainer.states()?.remove("weights");
+        let weights = weights.ok_or_else(|| Failure::Run("the training has no weights".into()))?;
+        let trained = TrainedClassifier { classifier, weights, standardisation };
         let method = name.to_lowercase().replace(" + ", "-");
-        self.folder.write_checkpoint(&format!("{method}-{seed}.safetensors"), &model)
+        self.folder.write_checkpoint(&format!("{method}-{seed}.safetensors"), &trained.to_checkpoint())
     }
 
     /// Times blocks of steps of both methods in turn, so that both see the same background.
     fn step_times(&self) -> Result<StepTimes, Failure> {
         const ROUNDS: usize = 9;
-        let split = self.settings.split(self.settings.seed)?;
+        let (split, _) = self.settings.split(self.settings.seed)?;
         let classifier = self.settings.classifier(&split.training)?;
         let trainer = |sharpness_aware| {
             let recipe = self.settings.recipe(sharpness_aware, &classifier, split.training.len());

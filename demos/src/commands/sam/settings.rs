@@ -133,9 +133,9 @@ impl Settings {
         counted("chunks", self.chunks)
     }
 
-    /// The split with standardised images and, in training, noisy labels. `seed` decides split and noise, so that each
+    /// The split with standardised images (and how they were standardised) and, in training, noisy labels. `seed` decides split and noise, so that each
     /// seed of a comparison sees other ones, and both methods the same.
-    pub fn split(&self, seed: u64) -> Result<Split, Failure> {
+    pub fn split(&self, seed: u64) -> Result<(Split, Standardisation), Failure> {
         let (mut split, standardisation) = match self.data {
             DataName::Digits => {
                 let split = digits().split(0.2, seed)?;
@@ -152,7 +152,7 @@ impl Settings {
         standardisation.apply(&mut split.training);
         standardisation.apply(&mut split.test);
         split.training.flip_labels(self.label_noise, seed);
-        Ok(split)
+        Ok((split, standardisation))
     }
 
     pub fn classifier(&self, data: &Dataset) -> Result<Classifier, Failure> {

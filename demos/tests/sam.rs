@@ -1,0 +1,274 @@
+//! `fourfold sam` as a user runs it: what it leaves behind, what it refuses, and that resuming gives the same bits.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use fourfold::data::{Checkpoint, digits};
+use fourfold::models::TrainedClassifier;
+use serde_json::Value;
+
+/// A folder that disappears with its value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("fourfold-sam-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// `fourfold sam` in a folder of its own.
+fn sam(scratch: &Scratch, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fourfold"));
+    // Some Vulkan drivers write a line of their own where this is not set.
+    command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    command.arg("sam").arg("--quiet").args(arguments.split_whitespace()).current_dir(&scratch.0);
+    command
+}
+
+fn succeeds(scratch: &Scratch, arguments: &str) -> Output {
+    let output = sam(scratch, arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// Every file below a folder.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            // An empty folder counts too.
+            files.insert(path.clone(), Vec::new());
+            files.extend(contents(&path));
+        } else {
+            files.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    files
+}
+
+/// Asserts that the input is refused with exit code 2 and one sentence that holds `words`, and that all files are as
+/// they were.
+fn refused(scratch: &Scratch, arguments: &str, words: &[&str]) {
+    let before = contents(&scratch.0);
+    let output = sam(scratch, arguments).output().unwrap();
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments}: {sentence}");
+    assert_eq!(sentence.lines().count(), 1, "{arguments}: {sentence}");
+    for word in words {
+        assert!(sentence.contains(word), "{arguments}: no `{word}` in: {sentence}");
+    }
+    assert!(output.stdout.is_empty(), "{arguments}");
+    assert!(contents(&scratch.0) == before, "{arguments}: something was left behind or changed");
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_run_leaves_its_configuration_metrics_results_networks_and_pictures() {
+    let scratch = Scratch::new("run");
+    succeeds(&scratch, "--model mlp:8 --seeds 1 --seed 3 --epochs 2 --lanczos 3 --out run");
+    let run = scratch.join("run");
+    let mut names: Vec<_> = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "accuracy.png",
+            "checkpoint.safetensors",
+            "config.json",
+            "loss.png",
+            "metrics.jsonl",
+            "report.md",
+            "results.json",
+            "sam-3.safetensors",
+            "sgd-3.safetensors"
+        ]
+    );
+    assert_eq!(json(&run.join("config.json"))["settings"]["model"], "mlp:8");
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let rows: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let epochs: Vec<_> =
+        rows.iter().map(|row| (row["method"].as_str().unwrap(), row["epoch"].as_u64().unwrap())).collect();
+    assert_eq!(epochs, [("SGD", 1), ("SGD", 2), ("SAM", 1), ("SAM", 2)]);
+    let trainings = json(&run.join("results.json"))["trainings"].clone();
+    assert_eq!(trainings[1]["eigenvalues"].as_array().unwrap().len(), 3);
+    assert!(fs::read_to_string(run.join("report.md")).unwrap().contains("| SAM |"));
+    for picture in ["accuracy.png", "loss.png"] {
+        assert!(fs::read(run.join(picture)).unwrap().starts_with(b"\x89PNG"));
+    }
+
+    // The network is there to be used: it takes the digits and knows how they were standardised.
+    let trained = TrainedClassifier::load(&run.join("sam-3.safetensors")).unwrap();
+    assert_eq!((trained.classifier.image_shape(), trained.classifier.classes()), ([8, 8], 10));
+    let mean: f32 = trained.standardisation.mean.iter().sum::<f32>() / 64.0;
+    let all = digits();
+    let overall = all.images().iter().sum::<f32>() / all.images().len() as f32;
+    assert!((mean - overall).abs() < 0.01, "{mean} for {overall}");
+    assert_ne!(trained.weights, trained.classifier.parameters().initial(3));
+}
+
+#[test]
+fn wrong_flags_and_values_are_refused_by_name() {
+    let scratch = Scratch::new("flags");
+    for (arguments, words) in [
+        ("--frobnicate", &["--frobnicate"][..]),
+        ("--model cnn", &["--model", "`vit`", "`cnn`"]),
+        ("--model mlp:99999999999", &["--model", "16384", "`mlp:99999999999`"]),
+        ("--data cifar", &["--data", "digits", "cifar"]),
+        ("--label-noise 1.5", &["--label-noise", "less than 1", "1.5"]),
+        ("--label-noise NaN", &["--label-noise", "NaN"]),
+        ("--rho -1", &["--rho", "-1"]),
+        ("--epochs 0", &["--epochs", "from 1", "0"]),
+        ("--batch 0", &["--batch", "from 1", "0"]),
+        ("--batch 100000", &["batch", "1437", "100000"]),
+        ("--batch 64 --chunks 7", &["chunks", "64", "7"]),
+    ] {
+        refused(&scratch, arguments, words);
+    }
+}
+
+#[test]
+fn wrong_files_are_refused_by_name() {
+    let scratch = Scratch::new("files");
+    refused(&scratch, "--data mnist --data-dir nowhere", &["nowhere"]);
+
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/fashion-mnist");
+    let folder = scratch.join("data/fashion-mnist");
+    fs::create_dir_all(&folder).unwrap();
+    for entry in fs::read_dir(fixture).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+    }
+    let images = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let images = images.into_iter().find(|path| path.to_string_lossy().contains("train-images")).unwrap();
+    let whole = fs::read(&images).unwrap();
+    fs::write(&images, &whole[..whole.len() / 2]).unwrap();
+    let name = images.file_name().unwrap().to_str().unwrap();
+    refused(&scratch, "--data fashion-mnist", &[name, "expected", "got"]);
+
+    fs::write(&images, &whole).unwrap();
+    let labels = folder.join("train-labels-idx1-ubyte");
+    let mut bytes = vec![0, 0, 8, 1, 0, 0, 0, 200];
+    bytes.extend([3; 150]);
+    bytes.extend([10; 50]);
+    fs::write(&labels, bytes).unwrap();
+    refused(&scratch, "--data fashion-mnist", &["train-labels-idx1-ubyte", "labels below 10", "10 at index 150"]);
+}
+
+#[test]
+fn a_place_that_cannot_take_the_run_is_refused() {
+    let scratch = Scratch::new("place");
+    fs::write(scratch.join("file"), "precious").unwrap();
+    // A folder below a file is refused to everyone, one without rights not to an administrator.
+    refused(&scratch, "--epochs 1 --model mlp:8 --out file/deeper", &["file/deeper"]);
+    refused(&scratch, "--epochs 1 --model mlp:8 --out .", &["new or empty folder"]);
+}
+
+#[test]
+fn what_cannot_be_resumed_is_refused_and_left_alone() {
+    let scratch = Scratch::new("resume");
+    refused(&scratch, "--resume nowhere", &["nowhere"]);
+    fs::create_dir(scratch.join("empty")).unwrap();
+    refused(&scratch, "--resume empty", &["empty", "checkpoint.safetensors"]);
+
+    succeeds(&scratch, "--model mlp:8 --seeds 1 --epochs 1 --lanczos 0 --out run");
+    refused(&scratch, "--resume run --model vit", &["checkpoint.safetensors", "`vit`", "`mlp:8`"]);
+    refused(&scratch, "--resume run --data mnist", &["checkpoint.safetensors", "mnist", "digits"]);
+
+    let path = scratch.join("checkpoint.safetensors");
+    let whole = fs::read(&path).unwrap();
+    for length in [0, 4, 100, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        refused(&scratch, "--resume run", &["checkpoint.safetensors", "expected", &length.to_string()]);
+    }
+    fs::copy(scratch.join("run/sam-0.safetensors"), &path).unwrap();
+    refused(&scratch, "--resume run", &["checkpoint.safetensors", "settings"]);
+
+    // The state of another network, under settings that name this one.
+    let mut foreign = Checkpoint::from_bytes("whole", &whole).unwrap();
+    let settings = foreign.get("settings").unwrap().replace("mlp:8", "mlp:9");
+    foreign.set("settings", settings);
+    let record: Value = serde_json::from_str(foreign.get("record").unwrap()).unwrap();
+    let unfinished = serde_json::json!({ "epochs": record["epochs"], "finished": [record["finished"][0]] });
+    foreign.set("record", unfinished.to_string());
+    foreign.save(&path).unwrap();
+    refused(&scratch, "--resume run", &["checkpoint.safetensors", "training.", "expected"]);
+}
+
+#[test]
+fn a_run_that_was_killed_and_resumed_ends_in_the_same_bits() {
+    const EPOCHS: usize = 12;
+    let scratch = Scratch::new("killed");
+    let arguments = format!("--model mlp:8 --seeds 1 --lanczos 3 --label-noise 0.2 --epochs {EPOCHS} --out");
+    succeeds(&scratch, &format!("{arguments} whole"));
+
+    let epochs = |folder: &str| {
+        let checkpoint = Checkpoint::load(&scratch.join(folder).join("checkpoint.safetensors")).ok()?;
+        let record: Value = serde_json::from_str(checkpoint.get("record").unwrap()).unwrap();
+        Some(record["epochs"].as_array().unwrap().len())
+    };
+    // In the midst of SGD's training, then in the midst of SAM's.
+    let mut child = sam(&scratch, &format!("{arguments} broken")).stdout(Stdio::null()).spawn().unwrap();
+    for (least, range) in [(3, 3..EPOCHS), (EPOCHS + 3, EPOCHS + 3..2 * EPOCHS)] {
+        while epochs("broken").is_none_or(|epochs| epochs < least) {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended before {least} epochs");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let done = epochs("broken").unwrap();
+        assert!(range.contains(&done), "killed after {done} epochs, meant to be in {range:?}");
+        child = sam(&scratch, "--resume broken").stdout(Stdio::null()).spawn().unwrap();
+    }
+    assert!(child.wait().unwrap().success());
+
+    for file in ["checkpoint.safetensors", "sgd-0.safetensors", "sam-0.safetensors", "metrics.jsonl"] {
+        let [whole, broken] = ["whole", "broken"].map(|folder| fs::read(scratch.join(folder).join(file)).unwrap());
+        assert!(whole == broken, "{file} differs");
+    }
+    let trainings = |folder: &str| json(&scratch.join(folder).join("results.json"))["trainings"].clone();
+    assert_eq!(trainings("whole"), trainings("broken"));
+}
+
+#[test]
+fn every_variant_of_the_method_trains() {
+    let scratch = Scratch::new("variants");
+    for (index, variant) in [
+        "--clip 1 --adaptive --rho 0.5",
+        "--second-order --decay-inside",
+        "--chunks 4 --smoothing 0.1",
+        "--ascent linf --rho 0.001",
+        "--ascent-steps 2",
+        "--optimiser adamw --rate 0.002",
+        "--model vit --dropout 0.1 --batch 256 --rate 0.02",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // A flag given twice is refused, so the small network is named only where the variant names none.
+        let model = if variant.contains("--model") { "" } else { "--model mlp:8" };
+        succeeds(&scratch, &format!("{model} {variant} --seeds 1 --epochs 1 --lanczos 0 --out {index}"));
+        let metrics = fs::read_to_string(scratch.join(&format!("{index}/metrics.jsonl"))).unwrap();
+        let last: Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+        let (loss, sharpened) = (last["loss"].as_f64().unwrap(), last["sharpened_loss"].as_f64().unwrap());
+        assert!(sharpened > loss, "{variant}: the ascent went from {loss} to {sharpened}");
+    }
+}

@@ -1,0 +1,163 @@
+//! A classifier with what it has learnt, as a checkpoint file.
+
+use std::collections::BTreeMap;
+
+use fourfold_shaders::Data;
+
+use super::{Architecture, Classifier};
+use crate::data::{Checkpoint, Error, Standardisation};
+use crate::graph::Shape;
+
+/// The prefix of the tensors that are no parameters.
+const STANDARDISATION: &str = "standardisation.";
+
+/// A classifier, its weights, and how pixels become its input: all that an application needs to run it.
+///
+/// A checkpoint of it holds
+///
+/// | entry | |
+/// |---|---|
+/// | metadata `model` | the [`Architecture`] in words, e.g. `mlp:128` |
+/// | metadata `height`, `width` | pixels of an image |
+/// | metadata `classes` | numbers in an answer |
+/// | tensors `standardisation.mean`, `standardisation.deviation` | `(height * width)`: the input is `(pixel - mean) / deviation`, pixels from 0 to 1 |
+/// | all other tensors | the parameters under their names, shaped as in PyTorch |
+#[derive(Debug, Clone)]
+pub struct TrainedClassifier {
+    pub classifier: Classifier,
+    /// The flat tensor of its [`Parameters`](crate::nn::Parameters).
+    pub weights: Data,
+    pub standardisation: Standardisation,
+}
+
+impl TrainedClassifier {
+    /// # Panics
+    /// If the weights are not as long as the classifier's flat tensor of parameters.
+    pub fn to_checkpoint(&self) -> Checkpoint {
+        let mut checkpoint = Checkpoint::new();
+        let [height, width] = self.classifier.image_shape();
+        checkpoint.set("model", self.classifier.architecture().to_string());
+        checkpoint.set("height", height.to_string());
+        checkpoint.set("width", width.to_string());
+        checkpoint.set("classes", self.classifier.classes().to_string());
+        let Standardisation { mean, deviation } = &self.standardisation;
+        for (name, values) in [("mean", mean), ("deviation", deviation)] {
+            checkpoint.insert(&format!("{STANDARDISATION}{name}"), &[values.len()], Data::F32(values.clone()));
+        }
+        for (name, (shape, values)) in self.classifier.parameters().unpack(self.weights.f32()) {
+            checkpoint.insert(&name, &shape, Data::F32(values));
+        }
+        checkpoint
+    }
+
+    /// # Errors
+    /// An entry or a tensor is missing or is not what the model asks for, or there is a tensor too many; the sentence
+    /// names the file, the entry, what was expected and what came.
+    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, Error> {
+        let wrong = |expected: String, got: String| Error::content(checkpoint.file(), expected, got);
+        let model = checkpoint.get("model")?;
+        let architecture: Architecture = model
+            .parse()
+            .map_err(|_| wrong("`vit` or `mlp:` with widths as the model".into(), format!("`{model}`")))?;
+        let count = |key: &str| {
+            let text = checkpoint.get(key)?;
+            let counts = 1..=Architecture::WIDEST;
+            let count = text.parse().ok().filter(|count| counts.contains(count));
+            count.ok_or_else(|| wrong(format!("{key} from 1 to {}", Architecture::WIDEST), format!("`{text}`")))
+        };
+        let (image, classes) = ([count("height")?, count("width")?], count("classes")?);
+        let pixels = image[0] * image[1];
+        // Also bounds the first layer by what the file holds, before anything of its size is made.
+        let moments = |name: &str| checkpoint.f32(&format!("{STANDARDISATION}{name}"), &[pixels]).map(<[f32]>::to_vec);
+        let standardisation = Standardisation { mean: moments("mean")?, deviation: moments("deviation")? };
+        if let Some(got) = standardisation.deviation.iter().find(|deviation| **deviation <= 0.0 || deviation.is_nan()) {
+            return Err(wrong("deviations above 0".into(), got.to_string()));
+        }
+        let classifier = Classifier::new(&architecture, image, classes, 0.0)
+            .map_err(|error| wrong(format!("images that `{model}` takes"), error))?;
+        // Each tensor is compared with its parameter before the flat tensor is made.
+        let mut tensors = BTreeMap::new();
+        for parameter in classifier.parameters().iter() {
+            let values = checkpoint.f32(&parameter.name, &parameter.shape)?;
+            tensors.insert(parameter.name.clone(), (parameter.shape.clone(), values.to_vec()));
+        }
+        for (name, shape, _) in checkpoint.tensors().filter(|(name, ..)| !name.starts_with(STANDARDISATION)) {
+            if !tensors.contains_key(name) {
+                let got = format!("`{name}` {}", Shape::from(shape));
+                return Err(wrong(format!("the parameters of `{model}` and no other tensor"), got));
+            }
+        }
+        let weights = classifier.parameters().pack(&tensors).expect("each tensor was compared with its parameter");
+        Ok(Self { classifier, weights, standardisation })
+    }
+
+    /// Reads a checkpoint file.
+    #[cfg(feature = "files")]
+    pub fn load(path: &std::path::Path) -> Result<Self, Error> {
+        Self::from_checkpoint(&Checkpoint::load(path)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trained() -> TrainedClassifier {
+        let classifier = Classifier::new(&"mlp:5".parse().unwrap(), [2, 3], 4, 0.0).unwrap();
+        TrainedClassifier {
+            weights: classifier.parameters().initial(7),
+            classifier,
+            standardisation: Standardisation { mean: vec![0.5; 6], deviation: vec![0.25; 6] },
+        }
+    }
+
+    fn error(change: impl FnOnce(&mut Checkpoint)) -> String {
+        let mut checkpoint = trained().to_checkpoint();
+        change(&mut checkpoint);
+        TrainedClassifier::from_checkpoint(&checkpoint).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_checkpoint_gives_back_the_bits_it_was_given() {
+        let checkpoint = Checkpoint::from_bytes("file", &trained().to_checkpoint().to_bytes()).unwrap();
+        let loaded = TrainedClassifier::from_checkpoint(&checkpoint).unwrap();
+        assert_eq!(loaded.weights, trained().weights);
+        assert_eq!(loaded.standardisation, trained().standardisation);
+        assert_eq!((loaded.classifier.image_shape(), loaded.classifier.classes()), ([2, 3], 4));
+        assert_eq!(loaded.classifier.architecture().to_string(), "mlp:5");
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_model_is_refused_by_the_tensor_that_differs() {
+        assert_eq!(
+            error(|checkpoint| checkpoint.set("model", "mlp:8")),
+            "checkpoint: tensor `fc1.weight`: expected F32 of shape [8, 6], got F32 of shape [5, 6]"
+        );
+        assert_eq!(
+            error(|checkpoint| checkpoint.insert("fc9.bias", &[1], Data::F32(vec![0.0]))),
+            "checkpoint: expected the parameters of `mlp:5` and no other tensor, got `fc9.bias` [1]"
+        );
+        assert_eq!(
+            error(|checkpoint| checkpoint.set("model", "cnn")),
+            "checkpoint: expected `vit` or `mlp:` with widths as the model, got `cnn`"
+        );
+    }
+
+    #[test]
+    fn sizes_that_no_file_could_hold_are_refused_before_memory_is_taken() {
+        for (key, text) in [("height", "0"), ("width", "99999999999"), ("classes", "-3"), ("model", "mlp:99999999999")]
+        {
+            let error = error(|checkpoint| checkpoint.set(key, text));
+            assert!(error.starts_with("checkpoint: expected ") && error.ends_with(&format!("got `{text}`")), "{error}");
+        }
+        let error = error(|checkpoint| checkpoint.set("height", "16000"));
+        assert!(error.contains("tensor `standardisation.mean`: expected F32 of shape [48000]"), "{error}");
+    }
+
+    #[test]
+    fn a_deviation_that_cannot_be_divided_by_is_refused() {
+        let deviation = Data::F32(vec![1.0, 1.0, 0.0, 1.0, 1.0, 1.0]);
+        let error = error(|checkpoint| checkpoint.insert("standardisation.deviation", &[6], deviation));
+        assert_eq!(error, "checkpoint: expected deviations above 0, got 0");
+    }
+}
