@@ -42,10 +42,10 @@ const KEEP: &str = "
 fn keep() {
     let current = u32(frame[0]);
     var best = 0u;
-    for (var class = 0u; class < 10u; class++) {
-        kept[current * 10u + class] = logits[class];
-        if logits[class] > logits[best] {
-            best = class;
+    for (var answer = 0u; answer < 10u; answer++) {
+        kept[current * 10u + answer] = logits[answer];
+        if logits[answer] > logits[best] {
+            best = answer;
         }
     }
     answers[current] = f32(best);

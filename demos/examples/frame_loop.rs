@@ -66,12 +66,12 @@ fn show(@builtin(local_invocation_id) id: vec3<u32>) {
 @compute @workgroup_size(1)
 fn vote() {
     var best = 0u;
-    for (var class = 0u; class < 10u; class++) {
+    for (var answer = 0u; answer < 10u; answer++) {
         if frame[0] % DWELL == 0u {
-            votes[class] = 0u;
+            votes[answer] = 0u;
         }
-        if logits[class] > logits[best] {
-            best = class;
+        if logits[answer] > logits[best] {
+            best = answer;
         }
     }
     votes[best] += 1u;
