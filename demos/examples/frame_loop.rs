@@ -1,6 +1,6 @@
 //! A trained network inside the frame loop of a `wgpu` application.
 //!
-//! A handwritten digit wanders about; the network says in each frame which one it sees. Each frame is one compute pass
+//! A handwritten digit trembles; the network says in each frame which one it sees. Each frame is one compute pass
 //! and one submission, both the application's, on its own device with WebGPU's default limits: its kernel `show` draws
 //! the digit into its own image buffer, our network turns the image into logits in its own buffer, its kernel `vote`
 //! counts the answers. Nothing goes through the host between them.
@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 
 use fourfold::data::digits;
 use fourfold::graph::{Graph, Plan, Session, TensorType, Values};
@@ -49,12 +50,12 @@ fn pixel(digit: u32, y: i32, x: i32) -> f32 {
     return digits[digit * 64u + u32(y * 8 + x)];
 }
 
-// Draws the digit where it is now, on a circle of three quarters of a pixel, standardised as the network was taught.
+// Draws the digit where it is now, on a circle of a third of a pixel, standardised as the network was taught.
 @compute @workgroup_size(64)
 fn show(@builtin(local_invocation_id) id: vec3<u32>) {
     let digit = frame[0] / DWELL;
     let angle = 6.2831853 * f32(frame[0] % DWELL) / f32(DWELL);
-    let at = vec2(f32(id.x % 8u), f32(id.x / 8u)) - 0.75 * vec2(cos(angle), sin(angle));
+    let at = vec2(f32(id.x % 8u), f32(id.x / 8u)) - 0.33 * vec2(cos(angle), sin(angle));
     let corner = vec2<i32>(floor(at));
     let part = at - floor(at);
     let above = mix(pixel(digit, corner.y, corner.x), pixel(digit, corner.y, corner.x + 1), part.x);
@@ -154,7 +155,17 @@ impl Application {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let path =
         std::env::args().nth(1).ok_or("name a trained network: a file `sam-SEED.safetensors` of `fourfold sam`")?;
     let trained = TrainedClassifier::load(Path::new(&path))?;

@@ -138,8 +138,8 @@ fn wrong_flags_and_values_are_refused_by_name() {
         ("--rho -1", &["--rho", "-1"]),
         ("--epochs 0", &["--epochs", "from 1", "0"]),
         ("--batch 0", &["--batch", "from 1", "0"]),
-        ("--batch 100000", &["batch", "1437", "100000"]),
-        ("--batch 64 --chunks 7", &["chunks", "64", "7"]),
+        ("--batch 100000", &["--batch", "1438", "100000"]),
+        ("--batch 64 --chunks 7", &["--chunks", "64", "7"]),
     ] {
         refused(&scratch, arguments, words);
     }
@@ -193,7 +193,7 @@ fn what_cannot_be_resumed_is_refused_and_left_alone() {
     refused(&scratch, "--resume run --model vit", &["checkpoint.safetensors", "`vit`", "`mlp:8`"]);
     refused(&scratch, "--resume run --data mnist", &["checkpoint.safetensors", "mnist", "digits"]);
 
-    let path = scratch.join("checkpoint.safetensors");
+    let path = scratch.join("run/checkpoint.safetensors");
     let whole = fs::read(&path).unwrap();
     for length in [0, 4, 100, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();

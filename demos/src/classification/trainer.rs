@@ -68,14 +68,14 @@ impl Trainer {
         let (rows, batch) = (data.len(), recipe.batch);
         if batch == 0 || batch > rows {
             return Err(Failure::Input(format!(
-                "expected a batch of 1 to {rows} images, the training set, got {batch}"
+                "--batch takes a number from 1 to {rows}, the training images, got {batch}"
             )));
         }
         if let Method::SharpnessAware { sam, .. } = &recipe.method
             && (sam.chunks == 0 || batch % sam.chunks != 0)
         {
             return Err(Failure::Input(format!(
-                "expected chunks that divide the batch of {batch}, got {}",
+                "--chunks takes a number that divides the batch of {batch}, got {}",
                 sam.chunks
             )));
         }

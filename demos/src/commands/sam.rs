@@ -4,6 +4,7 @@ mod report;
 mod run;
 mod settings;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -39,10 +40,10 @@ pub struct Training {
     #[arg(long, value_name = "NAME")]
     pub model: Option<Architecture>,
     /// The share of training labels that are made wrong
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.0)]
     pub label_noise: f64,
     /// The radius in which SAM looks for the worst point
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.05)]
     pub rho: f32,
     /// How many seeds are trained, from --seed on
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
@@ -54,28 +55,28 @@ pub struct Training {
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub batch: usize,
     /// The learning rate at the beginning; it falls to 0 along half a cosine
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.1)]
     pub rate: f32,
     /// What turns gradients into steps
     #[arg(long, value_enum, default_value_t = OptimiserName::Sgd)]
     pub optimiser: OptimiserName,
     /// The momentum of SGD (Nesterov's)
-    #[arg(long, default_value_t = 0.9)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.9)]
     pub momentum: f32,
     /// The weight decay, outside SAM's maximum
-    #[arg(long, default_value_t = 5e-4)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 5e-4)]
     pub weight_decay: f32,
     /// Weight decay belongs to the loss that SAM maximises, as in the authors' code
     #[arg(long)]
     pub decay_inside: bool,
     /// The share of the target that label smoothing spreads over all classes
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.0)]
     pub smoothing: f32,
     /// The share of elements dropped in the transformer
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.0)]
     pub dropout: f32,
     /// Clip the final gradient to this norm
-    #[arg(long, value_name = "NORM")]
+    #[arg(long, allow_negative_numbers = true, value_name = "NORM")]
     pub clip: Option<f32>,
     /// The ball of the ascent
     #[arg(long, value_enum, default_value_t = Ball::L2)]
@@ -104,6 +105,17 @@ pub enum DataName {
     Digits,
     Mnist,
     FashionMnist,
+}
+
+/// As on the command line.
+impl fmt::Display for DataName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            DataName::Digits => "digits",
+            DataName::Mnist => "mnist",
+            DataName::FashionMnist => "fashion-mnist",
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

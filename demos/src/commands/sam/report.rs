@@ -59,7 +59,7 @@ pub fn write(
     let header = ["method", "test %", "best test %", "loss at w", "at w + eps", "eigenvalue 1", "1 : 5", "ms a step"];
     let noise = 100.0 * settings.label_noise;
     let title = format!(
-        "{:?}, {} with {noise:.0} % label noise, rho {}, {} seeds, {} epochs",
+        "{}, {} with {noise:.0} % label noise, rho {}, {} seeds, {} epochs",
         settings.data, settings.model, settings.rho, settings.seeds, settings.epochs
     );
     let summary = format!(

@@ -111,9 +111,9 @@ impl Comparison {
         if let Some(model) = &training.model {
             checkpoint.expect("model", &model.to_string())?;
         }
-        if training.data.is_some_and(|data| data != settings.data) {
-            let (asked, has) = (training.data, settings.data);
-            return Err(Failure::Input(format!("{}: expected a run on {asked:?}, got one on {has:?}", path.display())));
+        if let Some(asked) = training.data.filter(|&data| data != settings.data) {
+            let (file, has) = (path.display(), settings.data);
+            return Err(Failure::Input(format!("{file}: expected a run on `{asked}`, got one on `{has}`")));
         }
         let gpu = common.open(false)?;
         let folder = RunFolder::open(folder)?;

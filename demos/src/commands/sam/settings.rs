@@ -143,8 +143,8 @@ impl Settings {
                 (split, standardisation)
             }
             DataName::Mnist | DataName::FashionMnist => {
-                let name = if self.data == DataName::Mnist { "mnist" } else { "fashion-mnist" };
-                let split = mnist::load(&self.data_dir.join(name), name)?;
+                let name = self.data.to_string();
+                let split = mnist::load(&self.data_dir.join(&name), &name)?;
                 let standardisation = Standardisation::overall(&split.training);
                 (split, standardisation)
             }
