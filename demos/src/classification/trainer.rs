@@ -8,6 +8,7 @@ use fourfold::graph::{Graph, Plan, Session, SessionError, Tag, Tensor, TensorTyp
 use fourfold::models::Classifier;
 use fourfold::nn::Noise;
 use fourfold::optim::{Optimiser, Sam, Schedule};
+use fourfold::shaders::elementwise::Compare;
 use fourfold::shaders::{Data, Element};
 
 use crate::Failure;
@@ -79,16 +80,19 @@ impl Trainer {
                 sam.chunks
             )));
         }
+        let shard = shard_rows(gpu, data);
         let graph = Graph::new();
-        build(&graph, classifier, data, recipe);
+        build(&graph, classifier, data, recipe, shard);
         let plan = Arc::new(Plan::new(&graph, &gpu.target()).map_err(Failure::run)?);
         let labels = data.labels().iter().map(|&label| label as f32).collect();
-        let initial = Values::from([
-            ("images".into(), Data::F32(data.images().to_vec())),
+        let mut initial = Values::from([
             ("labels".into(), Data::F32(labels)),
             ("weights".into(), classifier.parameters().initial(seed as u32)),
             ("seed".into(), Data::U32(vec![seed as u32, 0])),
         ]);
+        for (index, images) in data.images().chunks(shard * data.features()).enumerate() {
+            initial.insert(shard_name(index), Data::F32(images.to_vec()));
+        }
         let session = Session::new(gpu, plan, &initial)?;
         let sharpened = matches!(recipe.method, Method::SharpnessAware { .. });
         Ok(Self { session, rows, batch, seed, epoch: 0, sharpened })
@@ -188,11 +192,35 @@ impl From<SessionError> for Failure {
     }
 }
 
+/// Rows of the image table that one storage binding of this device holds.
+fn shard_rows(gpu: &Gpu, data: &Dataset) -> usize {
+    let limit = gpu.limits().max_storage_buffer_binding_size;
+    let rows = limit / (data.features() * Element::BYTES) as u64;
+    usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, data.len())
+}
+
+fn shard_name(index: usize) -> String {
+    format!("images.{index}")
+}
+
+/// The images of the rows `picked` (whole numbers as f32), from a table in shards of `shard` rows.
+fn gather_images<'g>(graph: &'g Graph, data: &Dataset, shard: usize, picked: Tensor<'g>) -> Tensor<'g> {
+    // Past every table: a gather gives zeros there, so the sum over the shards is the row of the one that has it.
+    let nowhere = graph.constant(1e9);
+    let parts = (0..data.len()).step_by(shard).enumerate().map(|(index, first)| {
+        let rows = shard.min(data.len() - first);
+        let table = graph.input(&shard_name(index), TensorType::f32([rows, data.features()]));
+        let own = picked - first as f32;
+        let own = own.compare(Compare::Ge, graph.constant(0.0)).select(own, nowhere);
+        table.gather(own.cast(Element::U32))
+    });
+    parts.reduce(|a, b| a + b).expect("a set has at least one image")
+}
+
 /// One training step: the batch is gathered on the GPU, and nothing is read back.
-fn build<'g>(graph: &'g Graph, classifier: &Classifier, data: &Dataset, recipe: &Recipe) {
-    let (rows, features, batch) = (data.len(), data.features(), recipe.batch);
+fn build<'g>(graph: &'g Graph, classifier: &Classifier, data: &Dataset, recipe: &Recipe, shard: usize) {
+    let (rows, batch) = (data.len(), recipe.batch);
     let steps = rows / batch;
-    let table = graph.input("images", TensorType::f32([rows, features]));
     let labels = graph.input("labels", TensorType::f32([rows, 1]));
     // Row numbers as f32, which holds whole numbers exactly up to 16 million.
     let order = graph.input("order", TensorType::f32([steps, batch]));
@@ -201,8 +229,9 @@ fn build<'g>(graph: &'g Graph, classifier: &Classifier, data: &Dataset, recipe: 
     let seed = graph.state("seed", Tag::Bookkeeping, TensorType::u32([2]));
     let weights = classifier.parameters().state(graph, "weights");
 
-    let picked = order.gather(position.cast(Element::U32).reshape([1])).reshape([batch]).cast(Element::U32);
-    let (x, y) = (table.gather(picked), labels.gather(picked).reshape([batch]).cast(Element::U32));
+    let picked = order.gather(position.cast(Element::U32).reshape([1])).reshape([batch]);
+    let x = gather_images(graph, data, shard, picked);
+    let y = labels.gather(picked.cast(Element::U32)).reshape([batch]).cast(Element::U32);
     let loss = |weights: Tensor<'g>, start: usize, count: usize| {
         let (x, y) = (x.narrow(0, start, count), y.narrow(0, start, count));
         classifier.forward(weights, x, Noise::of(seed)).cross_entropy(y, recipe.smoothing).mean_all()
