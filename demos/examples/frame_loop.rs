@@ -60,7 +60,8 @@ fn show(@builtin(local_invocation_id) id: vec3<u32>) {
     let part = at - floor(at);
     let above = mix(pixel(digit, corner.y, corner.x), pixel(digit, corner.y, corner.x + 1), part.x);
     let below = mix(pixel(digit, corner.y + 1, corner.x), pixel(digit, corner.y + 1, corner.x + 1), part.x);
-    image[id.x] = (mix(above, below, part.y) - mean[id.x]) / deviation[id.x];
+    // Clamped, since pixels at the edge that are hardly ever lit have a tiny deviation.
+    image[id.x] = clamp((mix(above, below, part.y) - mean[id.x]) / deviation[id.x], -3.0, 3.0);
 }
 
 // Counts the network's answer, anew for each digit, and goes on to the next frame.
