@@ -260,6 +260,22 @@ fn gradients_are_computed_in_their_places_in_the_flat_tensor() {
     assert_eq!(plan.peak_bytes()[&Tag::Gradients], 4 * parameters.length());
 }
 
+#[test]
+fn a_part_of_the_gradient_that_is_the_same_number_everywhere_is_written_too() {
+    let graph = Graph::new();
+    let weights = graph.state("weights", Tag::Weights, TensorType::f32([2 * Op::ALIGNMENT]));
+    let (a, b) = (weights.view(0, [3]), weights.view(Op::ALIGNMENT, [2]));
+    // The gradient for a is 2 everywhere: no dispatch computes it, yet it must lie in the flat tensor.
+    let loss = (a * 2.0).sum_all() + b.square().sum_all();
+    graph.output("gradient", gradients(loss, &[weights])[0]);
+    let weights = Data::F32((0..2 * Op::ALIGNMENT).map(|index| index as f32).collect());
+    let mut twins = TwinSession::new(plan(&graph), &Values::from([("weights".into(), weights)])).unwrap();
+    twins.run(1);
+    let gradient = twins.read("gradient").unwrap();
+    assert_eq!(gradient.f32()[..4], [2.0, 2.0, 2.0, 0.0]);
+    assert_eq!(gradient.f32()[Op::ALIGNMENT..][..3], [128.0, 130.0, 0.0]);
+}
+
 /// WebGPU refuses a dispatch that binds a buffer for reading and for writing, or overlapping stretches for writing.
 fn assert_no_buffer_is_read_and_written(plan: &Plan) {
     for (index, dispatch) in plan.dispatches.iter().enumerate() {

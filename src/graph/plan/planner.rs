@@ -141,7 +141,8 @@ impl<'a> Planner<'a> {
     /// The parts of flat tensors that are computed in their place: value to (pack, offset).
     ///
     /// A part must be a stored value of its own that nothing but the pack reads: another reader might write to the flat
-    /// tensor while it reads the part, which WebGPU forbids within one dispatch.
+    /// tensor while it reads the part, which WebGPU forbids within one dispatch. A constant is no such value: no
+    /// dispatch writes it.
     fn placed_parts(&self) -> HashMap<Value, (Value, usize)> {
         let mut readers: HashMap<Value, usize> = HashMap::new();
         let named = self.graph.outputs.iter().map(|(_, value)| value);
@@ -157,7 +158,8 @@ impl<'a> Planner<'a> {
                 let Storage { root, offset: within } = self.storage(part);
                 let whole = within == 0 && self.graph.type_of(root).elements() == self.graph.type_of(part).elements();
                 let is_pack = matches!(self.graph.node(root.node).op, Op::Pack { .. });
-                if whole && stored.contains(&root) && readers[&root] == 1 && !is_pack {
+                let computed = stored.contains(&root) && self.graph.constant(root).is_none();
+                if whole && computed && readers[&root] == 1 && !is_pack {
                     placed.insert(root, (store, offset));
                 }
             }
