@@ -17,10 +17,10 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     println!("   {}\n", verify::glance(common, &gpu, if common.quick { 1 } else { CASES })?);
 
     println!(
-        "3. A perceptron learns 1,437 real handwritten digits of which 40 % bear a wrong label, and is asked about"
+        "3. A perceptron learns 1,438 real handwritten digits of which 40 % bear a wrong label, and is asked about"
     );
     println!(
-        "   360 others: with SGD, and with SAM, which looks for flat minima by a second backward pass (Foret et al."
+        "   359 others: with SGD, and with SAM, which looks for flat minima by a second backward pass (Foret et al."
     );
     println!("   2021). SGD learns the wrong labels by heart; SAM less so.\n");
     let settings = Settings {
