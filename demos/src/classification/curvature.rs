@@ -86,14 +86,8 @@ impl Curvature {
     }
 
     /// The `count` largest eigenvalues by `steps` Lanczos steps with full re-orthogonalisation, from a seeded normal
-    /// start (Ghorbani et al. 2019); products are f32, all else f64. `progress` is called after every step.
-    pub fn spectrum(
-        &mut self,
-        count: usize,
-        steps: usize,
-        seed: u32,
-        mut progress: impl FnMut(),
-    ) -> Result<Spectrum, Failure> {
+    /// start (Ghorbani et al. 2019); products are f32, all else f64.
+    pub fn spectrum(&mut self, count: usize, steps: usize, seed: u32) -> Result<Spectrum, Failure> {
         let mut random = Random::new(seed, 0x004c_616e);
         let start = self.parameters.iter().map(|&own| if own { f64::from(random.normal()) } else { 0.0 });
         let mut basis = vec![unit(start.collect())];
@@ -109,7 +103,6 @@ impl Curvature {
                     next.iter_mut().zip(vector).for_each(|(next, vector)| *next -= along * vector);
                 }
             }
-            progress();
             let norm = dot(&next, &next).sqrt();
             beside.push(norm);
             if norm < 1e-9 {

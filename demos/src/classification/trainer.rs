@@ -153,14 +153,14 @@ impl Trainer {
         Ok(self.session.gpu().wait()?)
     }
 
-    /// Weights, optimiser state, counters and seeds.
-    pub fn states(&mut self) -> Result<Values, Failure> {
-        Ok(self.session.states()?)
+    /// The flat tensor of parameters as it is now.
+    pub fn weights(&mut self) -> Result<Data, Failure> {
+        Ok(self.session.read("weights")?)
     }
 
     /// Adds weights, optimiser state, counters and seeds to a checkpoint, under `prefix`.
     pub fn save(&mut self, checkpoint: &mut Checkpoint, prefix: &str) -> Result<(), Failure> {
-        for (name, values) in self.states()? {
+        for (name, values) in self.session.states()? {
             let shape = self.session.plan().states[&name].shape.to_vec();
             checkpoint.insert(&format!("{prefix}{name}"), &shape, values);
         }

@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::arguments::Common;
-use crate::commands::sam::{Comparison, DataName, Settings};
+use crate::commands::sam::{Comparison, Settings};
 use crate::commands::verify;
 
 /// Cases of each kernel: enough to see a broken driver.
@@ -29,10 +29,9 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         seeds: if common.quick { 1 } else { 3 },
         epochs: if common.quick { 10 } else { 40 },
         lanczos: 20,
-        ..Settings::standard(common, DataName::Digits)
+        ..Settings::standard(common)?
     };
-    let report = Comparison::begin(common, settings)?.run(common)?;
-    println!("{}", report.text);
+    println!("{}", Comparison::begin(common, settings)?.run(common)?);
     println!(
         "The pictures accuracy.png and loss.png there show the epochs. Next: `fourfold sam --help`, `fourfold verify`."
     );

@@ -140,7 +140,6 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         Some(folder) => Comparison::resume(common, folder, &arguments.training)?,
         None => Comparison::begin(common, Settings::new(common, &arguments.training)?)?,
     };
-    let outcome = comparison.run(common)?;
-    println!("{}", outcome.text);
+    println!("{}", comparison.run(common)?);
     Ok(())
 }

@@ -51,13 +51,7 @@ fn mixed(kernels: &mut Session, plan: &Arc<Plan>, values: &Values, switch: usize
 /// The words of all buffers after the kernels of a range have run on what the twins hold.
 fn continued(kernels: &mut Session, twins: &TwinSession, range: Range<usize>) -> Result<Vec<Data>, SessionError> {
     kernels.restore(&twins.buffers);
-    let gpu = kernels.gpu().clone();
-    let mut encoder = gpu.device().create_command_encoder(&Default::default());
-    {
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        kernels.record_range(&mut pass, range);
-    }
-    gpu.queue().submit([encoder.finish()]);
+    kernels.run_range(range)?;
     kernels.snapshot()
 }
 

@@ -112,21 +112,22 @@ impl Session {
         self.recording.record(pass);
     }
 
-    /// Records the dispatches of a range.
-    pub(super) fn record_range(&self, pass: &mut wgpu::ComputePass<'_>, range: Range<usize>) {
-        self.recording.record_range(pass, range);
-    }
-
     /// Runs `steps` steps in one submission, without waiting for them.
     pub fn run(&mut self, steps: usize) -> Result<(), SessionError> {
+        self.submit(|recording, pass| (0..steps).for_each(|_| recording.record(pass)))
+    }
+
+    /// Runs the dispatches of a range, without waiting for them.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn run_range(&mut self, range: Range<usize>) -> Result<(), SessionError> {
+        self.submit(|recording, pass| recording.record_range(pass, range))
+    }
+
+    /// Submits one pass.
+    fn submit(&mut self, record: impl FnOnce(&Recording, &mut wgpu::ComputePass<'_>)) -> Result<(), SessionError> {
         self.gpu.lost().map_or(Ok(()), Err)?;
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for _ in 0..steps {
-                self.recording.record(&mut pass);
-            }
-        }
+        record(&self.recording, &mut encoder.begin_compute_pass(&Default::default()));
         self.gpu.queue().submit([encoder.finish()]);
         self.traffic.submissions += 1;
         Ok(())
@@ -152,8 +153,12 @@ impl Session {
             .iter()
             .map(|name| self.plan.readable(name).map(|binding| (self.view(binding.region), binding.element)))
             .collect::<Result<Vec<_>, _>>()?;
+        self.copy_back(&views)
+    }
+
+    fn copy_back(&mut self, views: &[(BufferView, Element)]) -> Result<Ticket, SessionError> {
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        let ticket = self.gpu.readback(&mut encoder, &views)?;
+        let ticket = self.gpu.readback(&mut encoder, views)?;
         self.gpu.queue().submit([encoder.finish()]);
         self.traffic.submissions += 1;
         self.traffic.readbacks += 1;
@@ -184,10 +189,7 @@ impl Session {
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn snapshot(&mut self) -> Result<Vec<Data>, SessionError> {
         let views: Vec<_> = self.buffers.iter().map(|buffer| (buffer.clone(), Element::U32)).collect();
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        let ticket = self.gpu.readback(&mut encoder, &views)?;
-        self.gpu.queue().submit([encoder.finish()]);
-        Ok(ticket.wait()?)
+        Ok(self.copy_back(&views)?.wait()?)
     }
 
     /// Overwrites every buffer.

@@ -11,17 +11,7 @@ use crate::run_folder::{RunFolder, adapter_json};
 use crate::statistics::{Mean, mean};
 use crate::table::table;
 
-/// What a comparison found.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// For the terminal.
-    pub text: String,
-    /// Test accuracy over the seeds, in percent, of both methods.
-    pub accuracy: [Mean; 2],
-    pub ratio: f64,
-}
-
-/// Writes `metrics.jsonl`, `results.json`, `report.md` and two plots.
+/// Writes `metrics.jsonl`, `results.json`, `report.md` and two plots; returns the table for the terminal.
 pub fn write(
     folder: &RunFolder,
     settings: &Settings,
@@ -29,7 +19,7 @@ pub fn write(
     finished: &[Finished],
     times: StepTimes,
     gpu: &Gpu,
-) -> Result<Report, Failure> {
+) -> Result<String, Failure> {
     let names = settings.method_names();
     let of = |name: &str, value: &dyn Fn(&Finished) -> f64| {
         let values: Vec<f64> = finished.iter().filter(|run| run.method == name).map(value).collect();
@@ -80,8 +70,7 @@ pub fn write(
     folder.write("accuracy.png", &accuracy_plot(&title, names, epochs).png(900, 520)?)?;
     folder.write("loss.png", &loss_plot(&title, names, epochs).png(900, 520)?)?;
     folder.write("report.md", markdown(&title, header, &rows, names, times, gpu).as_bytes())?;
-    let text = format!("{summary}\n\nThe run is in {}", folder.path().display());
-    Ok(Report { text, accuracy, ratio: times.ratio })
+    Ok(format!("{summary}\n\nThe run is in {}", folder.path().display()))
 }
 
 fn shown(mean: Mean, digits: usize) -> String {

@@ -8,7 +8,7 @@ use fourfold::data::{Checkpoint, Split, Standardisation};
 use fourfold::models::{Classifier, TrainedClassifier};
 use serde::{Deserialize, Serialize};
 
-use super::report::{self, Report};
+use super::report;
 use super::{Settings, Training};
 use crate::Failure;
 use crate::arguments::Common;
@@ -120,8 +120,8 @@ impl Comparison {
         Ok(Self { gpu, folder, settings, record, interrupted: Some(checkpoint) })
     }
 
-    /// Trains what is left and writes the report.
-    pub fn run(mut self, common: &Common) -> Result<Report, Failure> {
+    /// Trains what is left and writes the report; returns its table.
+    pub fn run(mut self, common: &Common) -> Result<String, Failure> {
         let names = self.settings.method_names();
         let trainings = self.settings.seeds * names.len();
         let mut progress = Progress::new("sam", (trainings * self.settings.epochs) as u64, common.quiet);
@@ -132,9 +132,7 @@ impl Comparison {
         }
         progress.finish();
         let times = self.step_times()?;
-        let report =
-            report::write(&self.folder, &self.settings, &self.record.epochs, &self.record.finished, times, &self.gpu)?;
-        Ok(report)
+        report::write(&self.folder, &self.settings, &self.record.epochs, &self.record.finished, times, &self.gpu)
     }
 
     fn train(&mut self, name: &str, sharpness_aware: bool, seed: u64, progress: &mut Progress) -> Result<(), Failure> {
@@ -185,7 +183,7 @@ impl Comparison {
         let (loss, sharpened_loss) = curvature.losses()?;
         let (mut eigenvalues, mut residuals) = (Vec::new(), Vec::new());
         if self.settings.lanczos > 0 {
-            let spectrum = curvature.spectrum(5, self.settings.lanczos, seed as u32, || {})?;
+            let spectrum = curvature.spectrum(5, self.settings.lanczos, seed as u32)?;
             (eigenvalues, residuals) = (spectrum.eigenvalues, spectrum.residuals);
         }
         let rows = self.record.epochs.iter().filter(|row| row.method == name && row.seed == seed);
@@ -221,9 +219,7 @@ impl Comparison {
         standardisation: Standardisation,
         trainer: &mut Trainer,
     ) -> Result<(), Failure> {
-        let weights = trainer.states()?.remove("weights");
-        let weights = weights.ok_or_else(|| Failure::Run("the training has no weights".into()))?;
-        let trained = TrainedClassifier { classifier, weights, standardisation };
+        let trained = TrainedClassifier { classifier, weights: trainer.weights()?, standardisation };
         let method = name.to_lowercase().replace(" + ", "-");
         self.folder.write_checkpoint(&format!("{method}-{seed}.safetensors"), &trained.to_checkpoint())
     }

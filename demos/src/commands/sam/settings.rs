@@ -1,5 +1,6 @@
 //! The settings of a comparison: checked, and written into its checkpoint.
 
+use clap::{Args, FromArgMatches};
 use fourfold::data::{Dataset, Split, Standardisation, digits, mnist};
 use fourfold::graph::Adaptive;
 use fourfold::models::{Architecture, Classifier};
@@ -77,33 +78,10 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What `fourfold sam` does without flags.
-    pub fn standard(common: &Common, data: DataName) -> Self {
-        Self {
-            seed: common.seed,
-            seeds: 5,
-            data,
-            data_dir: "data".into(),
-            model: "mlp:128".into(),
-            label_noise: 0.0,
-            rho: 0.05,
-            epochs: 60,
-            batch: 64,
-            rate: 0.1,
-            optimiser: OptimiserName::Sgd,
-            momentum: 0.9,
-            weight_decay: 5e-4,
-            decay_inside: false,
-            smoothing: 0.0,
-            dropout: 0.0,
-            clip: None,
-            ascent: Ball::L2,
-            ascent_steps: 1,
-            chunks: 1,
-            adaptive: false,
-            second_order: false,
-            lanczos: 40,
-        }
+    /// What `fourfold sam` does without flags of its own.
+    pub fn standard(common: &Common) -> Result<Self, Failure> {
+        let flags = Training::augment_args(clap::Command::new("sam")).get_matches_from(["sam"]);
+        Self::new(common, &Training::from_arg_matches(&flags).map_err(Failure::run)?)
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -133,8 +111,8 @@ impl Settings {
         counted("chunks", self.chunks)
     }
 
-    /// The split with standardised images (and how they were standardised) and, in training, noisy labels. `seed` decides split and noise, so that each
-    /// seed of a comparison sees other ones, and both methods the same.
+    /// The split with standardised images (and how they were standardised) and, in training, noisy labels. `seed`
+    /// decides split and noise, so that each seed of a comparison sees other ones, and both methods the same.
     pub fn split(&self, seed: u64) -> Result<(Split, Standardisation), Failure> {
         let (mut split, standardisation) = match self.data {
             DataName::Digits => {
