@@ -23,7 +23,7 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
         &[Binding::read("x", "(count)"), Binding::read("seed", "(2): key, step").u32(), Binding::write("y", "(count)")];
     Kernel {
         name: std::borrow::Cow::Borrowed(name),
-        source: std::borrow::Cow::Borrowed(include_str!("dropout.wgsl")),
+        source: std::borrow::Cow::Borrowed(concat!(include_str!("random.wgsl"), include_str!("dropout.wgsl"))),
         entry_point,
         bindings: std::borrow::Cow::Borrowed(BINDINGS),
         uniform_bytes: size_of::<Uniform>(),
@@ -133,15 +133,5 @@ mod tests {
         let dropped = y.iter().filter(|&&y| y == 0.0).count() as f64 / 100_000.0;
         assert!((dropped - 0.25).abs() < 5.0 * (0.25_f64 * 0.75 / 100_000.0).sqrt(), "{dropped}");
         assert!(y.iter().all(|&y| y == 0.0 || y == 4.0 / 3.0));
-    }
-
-    #[test]
-    fn the_block_function_is_that_of_threefry() {
-        fn block(source: &str) -> &str {
-            let start = source.find("fn mix").expect("the shader defines mix");
-            let end = source[start..].find("return x;\n}").expect("the shader defines threefry");
-            &source[start..start + end]
-        }
-        assert_eq!(block(&DROPOUT.source), block(&crate::threefry::BITS.source));
     }
 }

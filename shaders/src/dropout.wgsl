@@ -1,7 +1,7 @@
 // Inverted dropout:  y = x * scale where an element is kept, 0 elsewhere,  scale = 1 / (1 - p).
 //
 // Element e is kept where its random word is at least threshold = p * 2^32. The word is word e % 2 of
-// threefry(key = (seed[0], stream), counter = (e / 2, seed[1])), as in threefry.wgsl: the mask is made again wherever
+// threefry(key = (seed[0], stream), counter = (e / 2, seed[1])), by random.wgsl: the mask is made again wherever
 // it is needed instead of being stored, and the gradient is this same kernel on dy.
 //
 // `dropout` takes four elements at a time, `dropout_ragged` one.
@@ -21,22 +21,6 @@ struct Uniform {
 @group(1) @binding(0) var<uniform> size: Uniform;
 
 override WORKGROUP: u32 = 256u;
-
-fn mix(x: vec2<u32>, distance: u32) -> vec2<u32> {
-    let sum = x.x + x.y;
-    return vec2<u32>(sum, ((x.y << distance) | (x.y >> (32u - distance))) ^ sum);
-}
-
-fn threefry(key: vec2<u32>, counter: vec2<u32>) -> vec2<u32> {
-    let parity = 0x1BD11BDAu ^ key.x ^ key.y;
-    var x = counter + key;
-    x = mix(mix(mix(mix(x, 13u), 15u), 26u), 6u) + vec2<u32>(key.y, parity + 1u);
-    x = mix(mix(mix(mix(x, 17u), 29u), 16u), 24u) + vec2<u32>(parity, key.x + 2u);
-    x = mix(mix(mix(mix(x, 13u), 15u), 26u), 6u) + vec2<u32>(key.x, key.y + 3u);
-    x = mix(mix(mix(mix(x, 17u), 29u), 16u), 24u) + vec2<u32>(key.y, parity + 4u);
-    x = mix(mix(mix(mix(x, 13u), 15u), 26u), 6u) + vec2<u32>(parity, key.x + 5u);
-    return x;
-}
 
 fn dropped(value: vec4<f32>, word: vec4<u32>) -> vec4<f32> {
     if size.threshold == 0u {

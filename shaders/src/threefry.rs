@@ -68,7 +68,7 @@ const fn kernel(
 ) -> Kernel {
     Kernel {
         name: std::borrow::Cow::Borrowed(name),
-        source: std::borrow::Cow::Borrowed(include_str!("threefry.wgsl")),
+        source: std::borrow::Cow::Borrowed(concat!(include_str!("random.wgsl"), include_str!("threefry.wgsl"))),
         entry_point,
         bindings: std::borrow::Cow::Borrowed(bindings),
         uniform_bytes: size_of::<Uniform>(),
