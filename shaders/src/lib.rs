@@ -49,6 +49,7 @@ pub mod matmul_tile;
 pub mod matmul_vector;
 pub mod mean_squared_error;
 pub mod pad;
+pub mod policies;
 pub mod reduce;
 pub mod ring;
 pub mod sam_ascent;
