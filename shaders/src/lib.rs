@@ -29,11 +29,13 @@ pub mod advance_step;
 pub mod argmax;
 pub mod attention;
 pub mod attention_backward;
+pub mod centred_ranks;
 pub mod clip;
 pub mod copy;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod elementwise;
+pub mod fitness;
 pub mod gather;
 pub mod global_norm;
 pub mod layer_norm;
@@ -78,10 +80,12 @@ pub fn kernels() -> Vec<KernelRef> {
         argmax::KERNELS,
         attention::KERNELS,
         attention_backward::KERNELS,
+        centred_ranks::KERNELS,
         clip::KERNELS,
         copy::KERNELS,
         cross_entropy::KERNELS,
         dropout::KERNELS,
+        fitness::KERNELS,
         gather::KERNELS,
         global_norm::KERNELS,
         layer_norm::KERNELS,

@@ -164,18 +164,28 @@ pub fn uniform_deviates(uniform: &Uniform, seed: &[u32], deviates: &mut [f32]) {
 /// The twin of `threefry.normal`.
 pub fn normal(uniform: &Uniform, seed: &[u32], deviates: &mut [f32]) {
     for (pair, deviates) in (0..).zip(deviates.chunks_mut(2)) {
-        let [a, b] = threefry([seed[0], uniform.stream], [pair, seed[1]]);
-        let radius = (-2.0 * (f64::from(2 * (a >> 9) + 1) / 16_777_216.0).ln()).sqrt();
-        // The kernel keeps 27 of the angle's 32 bits, rounded down around the nearest axis.
-        let quadrant = nearest_axis(b);
-        let rest = (b.wrapping_sub(quadrant << 30) as i32 >> 5) << 5;
-        let angle = f64::from(rest) * (std::f64::consts::TAU / 4_294_967_296.0);
-        let (sine, cosine) = angle.sin_cos();
-        let turned = [(cosine, sine), (-sine, cosine), (-cosine, -sine), (sine, -cosine)][quadrant as usize];
-        for (deviate, coordinate) in deviates.iter_mut().zip([turned.0, turned.1]) {
-            *deviate = (radius * coordinate) as f32;
+        let pair = normal_pair([seed[0], seed[1]], uniform.stream, pair);
+        for (deviate, value) in deviates.iter_mut().zip(pair) {
+            *deviate = value as f32;
         }
     }
+}
+
+/// The standard normal deviates of the elements `2 * pair` and `2 * pair + 1` of the place `stream`.
+pub fn normal_pair(seed: [u32; 2], stream: u32, pair: u32) -> [f64; 2] {
+    box_muller(threefry([seed[0], stream], [pair, seed[1]]))
+}
+
+/// Two independent deviates of the standard normal distribution from two words.
+pub fn box_muller([a, b]: [u32; 2]) -> [f64; 2] {
+    let radius = (-2.0 * (f64::from(2 * (a >> 9) + 1) / 16_777_216.0).ln()).sqrt();
+    // The kernel keeps 27 of the angle's 32 bits, rounded down around the nearest axis.
+    let quadrant = nearest_axis(b);
+    let rest = (b.wrapping_sub(quadrant << 30) as i32 >> 5) << 5;
+    let angle = f64::from(rest) * (std::f64::consts::TAU / 4_294_967_296.0);
+    let (sine, cosine) = angle.sin_cos();
+    let turned = [(cosine, sine), (-sine, cosine), (-cosine, -sine), (sine, -cosine)][quadrant as usize];
+    [radius * turned.0, radius * turned.1]
 }
 
 /// The axis nearest to the angle `turn / 2^32` of a full turn, counted from 0 to 3.
@@ -183,11 +193,13 @@ fn nearest_axis(turn: u32) -> u32 {
     turn.wrapping_add(0x2000_0000) >> 30
 }
 
-/// Every part is accurate relative to its result: the logarithm to 4 units of 2^-24 (halved by the root), cosine and
-/// sine to 4 each, WGSL's square root (1 / inverseSqrt, 2 ulp, and a division, 2.5 ulp) to 9, the product to 2,
-/// the twin's rounding to 1.
+/// Units of 2^-24 by which `box_muller` of random.wgsl may be off. Every part is accurate relative to its result: the
+/// logarithm to 4 units (halved by the root), cosine and sine to 4 each, WGSL's square root (1 / inverseSqrt, 2 ulp,
+/// and a division, 2.5 ulp) to 9, the product to 2, the twin's rounding to 1.
+pub(crate) const NORMAL_UNITS: f64 = 18.0;
+
 fn normal_tolerance(_: &Call, _: &[Data], _: usize) -> Tolerance {
-    Tolerance::Within { relative: 18.0 * Tolerance::EPSILON, absolute: 0.0 }
+    Tolerance::Within { relative: NORMAL_UNITS * Tolerance::EPSILON, absolute: 0.0 }
 }
 
 fn case(generator: &mut Generator, distribution: Distribution) -> Case {
