@@ -1,10 +1,12 @@
 //! Networks: functions from weights and inputs to outputs, over the layers of [`nn`](crate::nn).
 
+mod attention_neuron;
 mod classifier;
 mod mlp;
 mod trained;
 mod vision_transformer;
 
+pub use attention_neuron::{AttentionNeuronModel, NeuronMemory, NeuronSteps};
 pub use classifier::{Architecture, ArchitectureError, Classifier};
 pub use mlp::Mlp;
 pub use trained::TrainedClassifier;

@@ -116,6 +116,30 @@ impl Parameters {
         }
     }
 
+    /// The flat tensor of parameters that lie one after the other without gaps, as other libraries keep them.
+    ///
+    /// # Errors
+    /// There are more or fewer values than [`count`](Self::count).
+    pub fn from_dense(&self, dense: &[f32]) -> Result<Data, ParametersError> {
+        if dense.len() != self.count() {
+            return Err(ParametersError(format!("expected {} parameters, got {}", self.count(), dense.len())));
+        }
+        let mut flat = vec![0.0; self.length];
+        let mut start = 0;
+        for parameter in &self.parameters {
+            let values = &dense[start..][..parameter.shape.elements()];
+            flat[parameter.offset..][..values.len()].copy_from_slice(values);
+            start += values.len();
+        }
+        Ok(Data::F32(flat))
+    }
+
+    /// The flat tensor without its gaps.
+    pub fn to_dense(&self, flat: &[f32]) -> Vec<f32> {
+        let parameters = self.parameters.iter();
+        parameters.flat_map(|parameter| flat[parameter.offset..][..parameter.shape.elements()].to_vec()).collect()
+    }
+
     /// The weights as a state of a graph.
     #[track_caller]
     pub fn state<'g>(&self, graph: &'g Graph, name: &str) -> Tensor<'g> {
@@ -173,6 +197,18 @@ mod tests {
         let parameters = two();
         let initial = parameters.initial(9);
         assert_eq!(parameters.pack(&parameters.unpack(initial.f32())).unwrap(), initial);
+    }
+
+    #[test]
+    fn dense_parameters_are_spread_over_their_offsets_and_gathered_again() {
+        let parameters = two();
+        let dense: Vec<f32> = (1..=22).map(|value| value as f32).collect();
+        let flat = parameters.from_dense(&dense).unwrap();
+        assert_eq!(flat.f32()[14..16], [15.0, 0.0]);
+        assert_eq!(flat.f32()[64..72], [16.0, 17.0, 18.0, 19.0, 20.0, 21.0, 22.0, 0.0]);
+        assert_eq!(parameters.to_dense(flat.f32()), dense);
+        let error = parameters.from_dense(&dense[1..]).unwrap_err().to_string();
+        assert_eq!(error, "expected 22 parameters, got 21");
     }
 
     #[test]
