@@ -244,6 +244,7 @@ mod checkpoints {
         checkpoint.insert("random", &[2], Data::U32(vec![0xDEAD_BEEF, 7]));
         checkpoint.insert("loss", &[], Data::F32(vec![0.25]));
         checkpoint.insert("none", &[0, 4], Data::F32(vec![]));
+        checkpoint.insert_f64("state", &[2, 1], vec![1e-310, 0.1]);
         checkpoint
     }
 
@@ -260,6 +261,7 @@ mod checkpoints {
         let original = checkpoint();
         let expected = original.f32("layer.0.weight", &[2, 3]).unwrap();
         assert_eq!(bits(loaded.f32("layer.0.weight", &[2, 3]).unwrap()), bits(expected));
+        assert_eq!(loaded.f64("state", &[2, 1]).unwrap(), [1e-310, 0.1]);
         assert_eq!(loaded.tensors().count(), 5);
     }
 
@@ -368,6 +370,6 @@ mod checkpoints {
         let position = bytes.windows(3).position(|window| window == b"U32").unwrap();
         bytes[position..position + 3].copy_from_slice(b"I32");
         let error = message(Checkpoint::from_bytes("ints", &bytes));
-        assert_eq!(error, "ints: tensor `random`: expected F32 or U32 elements, got I32");
+        assert_eq!(error, "ints: tensor `random`: expected F32, U32 or F64 elements, got I32");
     }
 }

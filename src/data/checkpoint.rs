@@ -23,7 +23,32 @@ pub struct Checkpoint {
 #[derive(Debug, Clone, PartialEq)]
 struct Tensor {
     shape: Vec<usize>,
-    values: Data,
+    values: Values,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Values {
+    /// Of an element type that kernels have.
+    Data(Data),
+    /// State that only the CPU has.
+    F64(Vec<f64>),
+}
+
+impl Values {
+    /// The name of the element type in a safetensors header.
+    fn element(&self) -> &'static str {
+        match self {
+            Values::Data(data) => element_name(data.element()),
+            Values::F64(_) => F64,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Values::Data(data) => data.bytes(),
+            Values::F64(values) => bytemuck::cast_slice(values),
+        }
+    }
 }
 
 impl Default for Checkpoint {
@@ -70,13 +95,28 @@ impl Checkpoint {
     /// # Panics
     /// If the shape does not hold as many elements as there are values.
     pub fn insert(&mut self, name: &str, shape: &[usize], values: Data) {
-        assert_eq!(shape.iter().product::<usize>(), values.len(), "elements of the tensor `{name}`");
+        self.insert_values(name, shape, values.len(), Values::Data(values));
+    }
+
+    /// Adds an `f64` tensor, or replaces it: state that only the CPU has.
+    ///
+    /// # Panics
+    /// If the shape does not hold as many elements as there are values.
+    pub fn insert_f64(&mut self, name: &str, shape: &[usize], values: Vec<f64>) {
+        self.insert_values(name, shape, values.len(), Values::F64(values));
+    }
+
+    fn insert_values(&mut self, name: &str, shape: &[usize], length: usize, values: Values) {
+        assert_eq!(shape.iter().product::<usize>(), length, "elements of the tensor `{name}`");
         self.tensors.insert(name.to_owned(), Tensor { shape: shape.to_vec(), values });
     }
 
-    /// Names, shapes and values of all tensors, in the order of their names.
+    /// Names, shapes and values of all tensors of the kernels' element types, in the order of their names.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize], &Data)> {
-        self.tensors.iter().map(|(name, tensor)| (name.as_str(), &tensor.shape[..], &tensor.values))
+        self.tensors.iter().filter_map(|(name, tensor)| match &tensor.values {
+            Values::Data(data) => Some((name.as_str(), &tensor.shape[..], data)),
+            Values::F64(_) => None,
+        })
     }
 
     /// The values of a tensor that must have this element type and shape.
@@ -84,14 +124,19 @@ impl Checkpoint {
     /// # Errors
     /// If there is no such tensor, or one of another type or shape.
     pub fn tensor(&self, name: &str, element: Element, shape: &[usize]) -> Result<&Data, Error> {
-        let expected = || format!("{} of shape {shape:?}", element_name(element));
         match self.tensors.get(name) {
-            Some(tensor) if tensor.values.element() == element && tensor.shape == shape => Ok(&tensor.values),
-            Some(tensor) => {
-                let got = format!("{} of shape {:?}", element_name(tensor.values.element()), tensor.shape);
-                Err(self.wrong(name, expected(), got))
+            Some(Tensor { shape: got, values: Values::Data(data) }) if data.element() == element && got == shape => {
+                Ok(data)
             }
-            None => Err(self.wrong(name, expected(), "no such tensor".to_owned())),
+            other => Err(self.unlike(name, element_name(element), shape, other)),
+        }
+    }
+
+    /// The values of an `f64` tensor of this shape.
+    pub fn f64(&self, name: &str, shape: &[usize]) -> Result<&[f64], Error> {
+        match self.tensors.get(name) {
+            Some(Tensor { shape: got, values: Values::F64(values) }) if got == shape => Ok(values),
+            other => Err(self.unlike(name, F64, shape, other)),
         }
     }
 
@@ -105,6 +150,14 @@ impl Checkpoint {
         self.tensor(name, Element::U32, shape).map(Data::u32)
     }
 
+    fn unlike(&self, name: &str, element: &str, shape: &[usize], got: Option<&Tensor>) -> Error {
+        let got = match got {
+            Some(tensor) => format!("{} of shape {:?}", tensor.values.element(), tensor.shape),
+            None => "no such tensor".to_owned(),
+        };
+        self.wrong(name, format!("{element} of shape {shape:?}"), got)
+    }
+
     fn wrong(&self, tensor: &str, expected: String, got: String) -> Error {
         Error::Tensor { file: self.file.clone(), tensor: tensor.to_owned(), expected, got }
     }
@@ -116,16 +169,20 @@ impl Checkpoint {
             let texts = self.metadata.iter().map(|(key, text)| (key.clone(), Value::from(text.as_str())));
             header.insert("__metadata__".to_owned(), Value::Object(texts.collect()));
         }
+        // The wide elements first: no other tensor can then take their alignment from them.
+        let (wide, narrow): (Vec<_>, Vec<_>) =
+            self.tensors.iter().partition(|(_, tensor)| matches!(tensor.values, Values::F64(_)));
+        let tensors = || wide.iter().chain(&narrow);
         let mut end = 0;
-        for (name, Tensor { shape, values }) in &self.tensors {
+        for (name, Tensor { shape, values }) in tensors() {
             let start = end;
             end += values.bytes().len();
             let entry = [
-                ("dtype".to_owned(), Value::from(element_name(values.element()))),
+                ("dtype".to_owned(), Value::from(values.element())),
                 ("shape".to_owned(), Value::from(shape.clone())),
                 ("data_offsets".to_owned(), Value::from(vec![start, end])),
             ];
-            header.insert(name.clone(), Value::Object(entry.into_iter().collect()));
+            header.insert((*name).clone(), Value::Object(entry.into_iter().collect()));
         }
         let mut header = Value::Object(header).to_string().into_bytes();
         // Spaces align the tensors for those who map the file into memory.
@@ -134,7 +191,7 @@ impl Checkpoint {
         let mut bytes = Vec::with_capacity(8 + header.len() + end);
         bytes.extend((header.len() as u64).to_le_bytes());
         bytes.extend(header);
-        for tensor in self.tensors.values() {
+        for (_, tensor) in tensors() {
             bytes.extend(tensor.values.bytes());
         }
         bytes
@@ -153,12 +210,13 @@ impl Checkpoint {
             checkpoint.set(key, text.as_str());
         }
         for (name, view) in contents.iter() {
-            let element = match view.dtype() {
-                Dtype::F32 => Element::F32,
-                Dtype::U32 => Element::U32,
-                other => return Err(checkpoint.wrong(name, "F32 or U32 elements".into(), format!("{other:?}"))),
-            };
-            checkpoint.insert(name, view.shape(), Data::from_bytes(element, view.data()));
+            let shape = view.shape();
+            match view.dtype() {
+                Dtype::F32 => checkpoint.insert(name, shape, Data::from_bytes(Element::F32, view.data())),
+                Dtype::U32 => checkpoint.insert(name, shape, Data::from_bytes(Element::U32, view.data())),
+                Dtype::F64 => checkpoint.insert_f64(name, shape, bytemuck::pod_collect_to_vec(view.data())),
+                other => return Err(checkpoint.wrong(name, "F32, U32 or F64 elements".into(), format!("{other:?}"))),
+            }
         }
         Ok(checkpoint)
     }
@@ -175,6 +233,8 @@ impl Checkpoint {
         Self::from_bytes(&path.display().to_string(), &super::file::read(path)?)
     }
 }
+
+const F64: &str = "F64";
 
 /// The name of an element type in a safetensors header.
 fn element_name(element: Element) -> &'static str {
