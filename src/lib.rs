@@ -49,6 +49,7 @@
 //! Whoever has no device of their own takes [`Gpu::open`].
 
 pub mod data;
+pub mod evolution;
 pub mod gpu;
 pub mod graph;
 pub mod models;

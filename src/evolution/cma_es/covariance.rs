@@ -1,0 +1,36 @@
+//! What the two forms of the covariance matrix have in common.
+
+use std::fmt::Debug;
+
+use nalgebra::{DMatrix, DVector};
+
+use crate::data::{Checkpoint, Error};
+
+/// The covariance matrix C of the search distribution, for sigma = 1.
+pub(super) trait Covariance: Debug + Send + Sync {
+    /// Makes the root that [`Covariance::transform`] applies that of C as it is now, if C has changed enough since.
+    ///
+    /// # Errors
+    /// C has no root: it is not finite.
+    fn refresh(&mut self, generation: u32) -> Result<(), NoRoot>;
+
+    /// The steps `y = C^(1/2) z` of normal deviates z, column by column.
+    fn transform(&self, normals: &DMatrix<f64>) -> DMatrix<f64>;
+
+    /// `C^(-1/2) y` of the step y that [`Covariance::transform`] gives for z. C^(-1/2) is the symmetric root: its
+    /// coordinates hardly turn while C changes, so that vectors of several generations can be added.
+    fn whiten(&self, normal: &DVector<f64>) -> DVector<f64>;
+
+    /// `C <- decay C + rate path path^T + sum of rates[k] y_k y_k^T`, with the columns y of `steps`.
+    fn update(&mut self, decay: f64, rate: f64, path: &DVector<f64>, rates: &DVector<f64>, steps: &DMatrix<f64>);
+
+    /// Adds the whole state to a checkpoint.
+    fn save(&self, checkpoint: &mut Checkpoint, prefix: &str);
+
+    /// Takes the whole state of a checkpoint, or none of it.
+    fn restore(&mut self, checkpoint: &Checkpoint, prefix: &str) -> Result<(), Error>;
+}
+
+/// The matrix is not finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NoRoot;

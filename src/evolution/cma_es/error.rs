@@ -1,0 +1,40 @@
+//! What can be wrong with the settings and the fitness values given to a CMA-ES.
+
+use std::fmt;
+
+/// Why a CMA-ES cannot start or go on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CmaEsError {
+    /// A setting, or the initial mean, is out of its range.
+    Setting { setting: &'static str, expected: String, got: String },
+    /// There is not one fitness for each member.
+    Fitness { members: usize, got: usize },
+    /// Fitness values came for a population that nobody has seen.
+    NotAsked,
+    /// The search distribution has left the range of `f32`: the objective grows without bound, or the fitness is
+    /// noise alone.
+    Diverged { generation: u32, sigma: f64 },
+}
+
+impl fmt::Display for CmaEsError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting { setting, expected, got } => {
+                write!(formatter, "CMA-ES: expected {setting} of {expected}, got {got}")
+            }
+            Self::Fitness { members, got } => {
+                write!(formatter, "CMA-ES: expected a fitness for each of {members} members, got {got} values")
+            }
+            Self::NotAsked => {
+                write!(formatter, "CMA-ES: call `ask` and evaluate its members before `tell`, once a generation")
+            }
+            Self::Diverged { generation, sigma } => write!(
+                formatter,
+                "CMA-ES: expected finite members in generation {generation}, got a diverged distribution (sigma \
+                 {sigma:e}): bound the objective, or lower sigma"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for CmaEsError {}

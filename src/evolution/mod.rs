@@ -1,0 +1,13 @@
+//! Evolution strategies over rollouts: estimators that see nothing of an objective but a number for each member of a
+//! population.
+//!
+//! A member is a flat `f32` tensor of parameters, its number is its fitness, and fitness is maximised.
+//!
+//! * [`CmaEs`] runs on the CPU in `f64`: sampling and adapting a covariance matrix cost little beside the rollouts of
+//!   small networks, and nothing else learns as much from each of them (feature `cma-es`, on by default).
+
+#[cfg(feature = "cma-es")]
+pub mod cma_es;
+
+#[cfg(feature = "cma-es")]
+pub use cma_es::CmaEs;
