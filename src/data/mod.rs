@@ -1,4 +1,4 @@
-//! Data sets of labelled images, and checkpoint files.
+//! Data sets of labelled images, checkpoint files, and flat vectors of weights.
 //!
 //! [`digits`] are in the library; [`mnist`] reads MNIST, Fashion-MNIST and whatever else comes in the same four IDX
 //! files. Parsing works on bytes; what touches files stands behind the feature `files`, which is on by default.
@@ -6,6 +6,7 @@
 mod classification;
 mod digits;
 mod error;
+mod flat_vector;
 mod random;
 mod standardisation;
 
@@ -19,5 +20,8 @@ pub use checkpoint::Checkpoint;
 pub use classification::{Dataset, Split};
 pub use digits::digits;
 pub use error::Error;
+pub use flat_vector::flat_vector;
+#[cfg(feature = "files")]
+pub use flat_vector::load_flat_vector;
 pub use random::permutation;
 pub use standardisation::Standardisation;
