@@ -153,8 +153,8 @@ fn the_description_of_every_kernel_agrees_with_its_wgsl() {
                     let position = binding.binding as usize;
                     let described = kernel.bindings.get(position);
                     let described = described.unwrap_or_else(|| panic!("{name}: `{wgsl}` is not described"));
-                    // `x4` is `x` seen as vectors of four.
-                    let plain = wgsl.strip_suffix('4').unwrap_or(wgsl);
+                    // `x4` is `x` seen as vectors of four, `x2` as vectors of two.
+                    let plain = wgsl.strip_suffix(['2', '4']).unwrap_or(wgsl);
                     assert!([wgsl, plain].contains(&described.name), "{name}: `{wgsl}` is described otherwise");
                     let writes = access.contains(StorageAccess::STORE);
                     assert_eq!(described.access != Access::Read, writes, "{name}: access of `{wgsl}`");

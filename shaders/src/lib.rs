@@ -35,6 +35,7 @@ pub mod copy;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod elementwise;
+pub mod evolution_gradient;
 pub mod fitness;
 pub mod gather;
 pub mod global_norm;
@@ -51,6 +52,8 @@ pub mod matmul_tile;
 pub mod matmul_vector;
 pub mod mean_squared_error;
 pub mod pad;
+pub mod pgpe_deviation;
+pub mod pgpe_gradient;
 pub mod policies;
 pub mod reduce;
 pub mod ring;
@@ -85,6 +88,7 @@ pub fn kernels() -> Vec<KernelRef> {
         copy::KERNELS,
         cross_entropy::KERNELS,
         dropout::KERNELS,
+        evolution_gradient::KERNELS,
         fitness::KERNELS,
         gather::KERNELS,
         global_norm::KERNELS,
@@ -95,6 +99,8 @@ pub fn kernels() -> Vec<KernelRef> {
         matmul::KERNELS,
         mean_squared_error::KERNELS,
         pad::KERNELS,
+        pgpe_deviation::KERNELS,
+        pgpe_gradient::KERNELS,
         reduce::KERNELS,
         ring::KERNELS,
         sam_ascent::KERNELS,
