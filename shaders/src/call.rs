@@ -1,5 +1,8 @@
 //! A launch of a kernel as plain data, and sequences of launches.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use bytemuck::Pod;
 
 use crate::{Access, Element, KernelRef, Operand};
@@ -30,7 +33,7 @@ pub struct Call {
     /// Elements that each operand must have.
     pub lengths: Vec<usize>,
     /// What a generated kernel's twin needs beyond the uniform block; empty for hand-written kernels.
-    pub program: Option<std::sync::Arc<crate::elementwise::Program>>,
+    pub(crate) context: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Call {
@@ -51,7 +54,7 @@ impl Call {
             uniform: bytemuck::bytes_of(uniform).to_vec(),
             grid: grid(workgroups),
             lengths,
-            program: None,
+            context: None,
         }
     }
 
@@ -65,6 +68,17 @@ impl Call {
     pub fn with_constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
         self.constants.push((name, value.into()));
         self
+    }
+
+    /// The same call with what the twin of a generated kernel needs.
+    pub(crate) fn with_context(mut self, context: Arc<dyn Any + Send + Sync>) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    /// What the twin of a generated kernel needs, if the call carries a `T`.
+    pub(crate) fn context<T: 'static>(&self) -> Option<&T> {
+        self.context.as_deref()?.downcast_ref()
     }
 
     /// The value given to a constant, if it was given one.

@@ -36,6 +36,7 @@ pub mod cross_entropy;
 pub mod dropout;
 pub mod elementwise;
 pub mod evolution_gradient;
+pub mod environments;
 pub mod fitness;
 pub mod gather;
 pub mod global_norm;
@@ -65,6 +66,7 @@ pub mod sign_ascent;
 pub mod softmax;
 pub mod softmax_backward;
 pub mod threefry;
+pub mod unroll;
 
 pub use activation::Activation;
 pub use call::{Call, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid};
@@ -113,5 +115,5 @@ pub fn kernels() -> Vec<KernelRef> {
         threefry::KERNELS,
     ];
     let listed = listed.into_iter().flatten().map(|&kernel| KernelRef::from(kernel));
-    listed.chain(elementwise::kernels()).collect()
+    listed.chain(elementwise::kernels()).chain(unroll::kernels()).collect()
 }

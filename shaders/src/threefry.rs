@@ -161,12 +161,24 @@ pub fn uniform_deviates(uniform: &Uniform, seed: &[u32], deviates: &mut [f32]) {
     }
 }
 
+/// Two deviates of the standard normal distribution from two words: `box_muller` of `random.wgsl`.
+pub fn box_muller([a, b]: [u32; 2]) -> [f64; 2] {
+    let radius = (-2.0 * (f64::from(2 * (a >> 9) + 1) / 16_777_216.0).ln()).sqrt();
+    // The kernel keeps 27 of the angle's 32 bits, rounded down around the nearest axis.
+    let quadrant = nearest_axis(b);
+    let rest = (b.wrapping_sub(quadrant << 30) as i32 >> 5) << 5;
+    let angle = f64::from(rest) * (std::f64::consts::TAU / 4_294_967_296.0);
+    let (sine, cosine) = angle.sin_cos();
+    let turned = [[cosine, sine], [-sine, cosine], [-cosine, -sine], [sine, -cosine]][quadrant as usize];
+    turned.map(|coordinate| radius * coordinate)
+}
+
 /// The twin of `threefry.normal`.
 pub fn normal(uniform: &Uniform, seed: &[u32], deviates: &mut [f32]) {
     for (pair, deviates) in (0..).zip(deviates.chunks_mut(2)) {
-        let pair = normal_pair([seed[0], seed[1]], uniform.stream, pair);
-        for (deviate, value) in deviates.iter_mut().zip(pair) {
-            *deviate = value as f32;
+        let two = normal_pair([seed[0], seed[1]], uniform.stream, pair);
+        for (deviate, normal) in deviates.iter_mut().zip(two) {
+            *deviate = normal as f32;
         }
     }
 }

@@ -222,7 +222,7 @@ impl Program {
             uniform: bytemuck::cast_slice(&uniform).to_vec(),
             grid: grid(count.div_ceil(4 * text::WORKGROUP)),
             lengths,
-            program: Some(Arc::new(self.clone())),
+            context: Some(Arc::new(self.clone())),
         }
     }
 

@@ -1,0 +1,148 @@
+//! Random cases: every environment and every policy, in all the ways that they can be put together.
+
+use std::sync::Arc;
+
+use super::{Composition, Environment, EpisodeRandom, Keeping, Members, Policy, Problem, Sensors, Wiring};
+use crate::environments::CartPoleSwingUp;
+use crate::policies::Linear;
+use crate::{Case, Data, Generator, Kernel, KernelRef};
+
+/// The environments that cases draw from.
+fn environments(generator: &mut Generator) -> Vec<Arc<dyn Environment>> {
+    vec![Arc::new(CartPoleSwingUp { easy: generator.chance(0.5) })]
+}
+
+/// The policies that cases draw from.
+fn policies(_: &mut Generator) -> Vec<Arc<dyn Policy>> {
+    vec![Arc::new(Linear)]
+}
+
+/// One listed kernel for each environment, with a linear policy, and for each policy, in the cart-pole swing-up.
+pub fn kernels() -> Vec<KernelRef> {
+    let listed = |name: &'static str, case: fn(&mut Generator) -> Case| {
+        let drawn = case(&mut Generator::new(0, 1)).call.kernel;
+        KernelRef::from(Arc::new(Kernel {
+            name: name.into(),
+            source: drawn.source.clone(),
+            bindings: drawn.bindings.clone(),
+            case,
+            ..*drawn
+        }))
+    };
+    vec![listed("unroll(cart_pole_swing_up)", |generator| case_of(generator, 0, 0))]
+}
+
+/// Any environment with any policy.
+pub fn case(generator: &mut Generator) -> Case {
+    let count = environments(generator).len() + policies(generator).len() - 1;
+    let index = generator.indices(1, count as u32).u32()[0] as usize;
+    let environments = environments(generator).len();
+    if index < environments { case_of(generator, index, 0) } else { case_of(generator, 0, index - environments + 1) }
+}
+
+/// The ways in which the parts are put together: few, since each is a pipeline to build, and between them all files.
+fn variants() -> [(Members, Keeping, Sensors); 4] {
+    let plain = Sensors::default();
+    let wired = |forget| Some(Wiring { interval: 2, phases: 3, forget });
+    let noisy = Sensors { copies: 2, noise_channels: 3, noise: 0.1, wiring: None };
+    [
+        (Members::Perturbed, Keeping::Private, plain),
+        (Members::Perturbed, Keeping::Streamed, noisy),
+        (Members::Given { trace: true }, Keeping::Shared, Sensors { wiring: wired(true), ..noisy }),
+        (Members::Given { trace: false }, Keeping::Private, Sensors { wiring: wired(false), ..plain }),
+    ]
+}
+
+fn case_of(generator: &mut Generator, environment: usize, policy: usize) -> Case {
+    let environments = environments(generator);
+    let policies = policies(generator);
+    let environment = environments[environment].clone();
+    let policy = policies[policy].clone();
+    let (members, keeping, sensors) = generator.pick(&variants());
+    let composition = Composition { environment, policy, sensors, members };
+    let problem = Problem {
+        members: 2 * generator.length(20),
+        groups: generator.length(9),
+        episodes: generator.length(3),
+        horizon: generator.pick(&[1, 2, 5, 1_000]),
+        steps: generator.length(2),
+        fresh: generator.chance(0.2),
+        common: generator.chance(0.5),
+        stream: generator.pick(&[0, 5, 1 << 20]),
+    };
+    let workgroup = if keeping == Keeping::Shared { 32 } else { 8 };
+    let call = problem.call_with(&composition, composition.kernel(keeping), keeping, workgroup);
+    let inputs = inputs(generator, &composition, &problem);
+    Case::new((problem, &composition, keeping, workgroup), call, inputs)
+}
+
+/// Operands: slots in the middle of an episode, at its start, at its last step and finished.
+fn inputs(generator: &mut Generator, composition: &Composition, problem: &Problem) -> Vec<Data> {
+    let slots = problem.slots();
+    let (mut saved, mut counters) = (vec![0.0; composition.saved() * slots], vec![0; 3 * slots]);
+    let environment = &*composition.environment;
+    let mut state = vec![0.0; environment.states()];
+    let mut action = vec![0.0; environment.actions()];
+    for slot in 0..slots {
+        // A state that an episode can reach.
+        environment.reset(&mut EpisodeRandom::new(1, 0, slot as u32, 0), &mut state);
+        for step in 0..generator.length(20) {
+            action.iter_mut().for_each(|action| *action = f64::from(generator.normal()));
+            let mut random = EpisodeRandom::new(1, 1, slot as u32, step as u32);
+            if environment.step(&mut state, &action, &mut random).done {
+                environment.reset(&mut EpisodeRandom::new(2, 0, slot as u32, 0), &mut state);
+            }
+        }
+        let memory = (0..composition.memory()).map(|_| 0.3 * f64::from(generator.normal()));
+        let numbers: Vec<f64> = state.iter().copied().chain(memory).chain([5.0]).collect();
+        for (row, number) in numbers.into_iter().enumerate() {
+            saved[row * slots + slot] = number as f32;
+        }
+        counters[slot] = generator.pick(&[0, 0, problem.episodes as u32 - 1, problem.episodes as u32]);
+        counters[slots + slot] = generator.pick(&[0, 1, problem.horizon as u32 - 1]).min(problem.horizon as u32 - 1);
+        counters[2 * slots + slot] = u32::from(generator.chance(0.05));
+    }
+    let parameters = composition.parameters();
+    let results = problem.slots() * problem.episodes;
+    let mut inputs = vec![
+        generator.indices(2, u32::MAX),
+        Data::F32(saved),
+        Data::U32(counters),
+        Data::F32(vec![-7.0; results]),
+        Data::U32(vec![77; results]),
+    ];
+    let mut weights = |count: usize, scale: f32| Data::F32((0..count).map(|_| scale * generator.normal()).collect());
+    match composition.members {
+        Members::Given { .. } => inputs.push(weights(problem.members * parameters, 0.5)),
+        Members::Perturbed => inputs.extend([weights(parameters, 0.5), weights(parameters, 0.1)]),
+    }
+    if let Some(wiring) = composition.sensors.wiring {
+        let sources = composition.interface().inputs;
+        let count = problem.groups * problem.episodes * wiring.phases * sources;
+        inputs.push(generator.indices(count, sources as u32));
+    }
+    if composition.members == (Members::Given { trace: true }) {
+        inputs.push(Data::F32(vec![-1.0; problem.steps * composition.traced() * slots]));
+    }
+    inputs
+}
+
+#[cfg(test)]
+mod tests {
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+    use super::*;
+
+    #[test]
+    fn every_composition_is_valid_wgsl() {
+        for kernel in kernels() {
+            for seed in 0..30 {
+                let source = (kernel.case)(&mut Generator::new(seed, 10)).call.kernel.source.clone();
+                let module = naga::front::wgsl::parse_str(&source);
+                let module = module.unwrap_or_else(|error| panic!("{}\n{source}", error.emit_to_string(&source)));
+                let validated = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+                validated.unwrap_or_else(|error| panic!("{}\n{source}", error.emit_to_string(&source)));
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What a policy is: a WGSL file of one function, and the same function on the CPU.
+
+use std::fmt::Debug;
+
+/// How many numbers go into a policy and come out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Interface {
+    /// `INPUTS` in the WGSL: observations, perhaps several copies of them, and noise channels.
+    pub inputs: usize,
+    /// `ACTIONS` in the WGSL.
+    pub actions: usize,
+}
+
+/// A policy that a population shares, each member with weights of its own.
+///
+/// The WGSL file defines
+///
+/// ```wgsl
+/// fn policy_act(memory: ptr<function, array<f32, MEMORY>>, inputs: array<f32, INPUTS>) -> array<f32, ACTIONS>
+/// ```
+///
+/// and reads its weights by `weight(i)`, i below `WEIGHTS`. The memory is zero when an episode starts. A policy with
+/// [`tables`](Policy::tables) also defines `fn policy_table(i: u32) -> vec4<f32>`, a function of the weights alone, and
+/// reads the results by `table(i)`: they are computed once per dispatch instead of once per step.
+///
+/// [`act`](Policy::act) is the twin: it computes the same in f64, in the plainest way.
+pub trait Policy: Debug + Send + Sync {
+    /// The name of the WGSL file, for messages: `linear.wgsl`.
+    fn file(&self) -> &str;
+
+    /// The text of the WGSL file.
+    fn source(&self) -> &str;
+
+    /// Sizes of its own that the WGSL file names, such as the widths of layers: `const NAME: u32 = value;`.
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
+
+    /// Values of pipeline-overridable constants of the WGSL file.
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    /// Weights of one member, at least 1: `WEIGHTS` in the WGSL.
+    fn weights(&self, interface: Interface) -> usize;
+
+    /// Numbers that the policy remembers from step to step: `MEMORY` in the WGSL.
+    fn memory(&self, _: Interface) -> usize {
+        0
+    }
+
+    /// How many numbers at the start of the memory belong to the input channels: `CHANNEL_MEMORY` in the WGSL. They
+    /// are what is cleared where memory is cleared as the inputs are shuffled.
+    fn channel_memory(&self, _: Interface) -> usize {
+        0
+    }
+
+    /// Tables of four numbers that depend on the weights alone: `TABLES` in the WGSL.
+    fn tables(&self, _: Interface) -> usize {
+        0
+    }
+
+    /// By how many units of 2^-24, relative to the larger of 1 and the value, an action or a number of the memory may
+    /// err in f32.
+    fn rounding(&self) -> f64 {
+        64.0
+    }
+
+    /// The action, and what the policy remembers after it.
+    fn act(&self, weights: &[f64], memory: &mut [f64], inputs: &[f64], action: &mut [f64]);
+}

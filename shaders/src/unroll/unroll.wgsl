@@ -1,0 +1,186 @@
+// Advances a population up to `steps` steps, policy and environment in one dispatch.
+//
+// One invocation owns one slot: (member, group). A member's episodes are shared out to its groups, and a slot plays
+// its own one after the other, so that an episode that ends early frees its lane at once. All state lies in buffers
+// between dispatches, and how many dispatches an episode is cut into changes no bit of it.
+//
+// Per step:  inputs = sense(observe(state)),  action = act(weights, memory, inputs),  reward = step(state, action).
+
+struct Uniform {
+    // Steps of one slot in this dispatch.
+    steps: u32,
+    // 1 where the slots start anew: counters count as zero, whatever their buffer holds.
+    fresh: u32,
+    members: u32,
+    groups: u32,
+    // Episodes of one slot.
+    episodes: u32,
+    // Steps after which an episode is cut off.
+    horizon: u32,
+    // 1 where all members start their episodes alike.
+    alike: u32,
+    // The place that draws, see random.wgsl; the three after it are taken too.
+    stream: u32,
+    // Steps between two wirings of the inputs, where they are wired.
+    interval: u32,
+    phases: u32,
+    // Standard deviation of noise channels.
+    noise: f32,
+}
+
+// What a step of an environment gives.
+struct Outcome {
+    reward: f32,
+    // Whether the episode ended of itself; time limits are the kernel's.
+    done: bool,
+}
+
+// Deviates of one step of one episode, drawn in order.
+struct Random {
+    key: vec2<u32>,
+    episode: u32,
+    // Step * 256 + numbers drawn.
+    drawn: u32,
+}
+
+fn random_uniform(random: ptr<function, Random>) -> f32 {
+    let word = threefry((*random).key, vec2<u32>((*random).drawn, (*random).episode)).x;
+    (*random).drawn += 1u;
+    return uniform_deviate(word);
+}
+
+fn random_normal(random: ptr<function, Random>) -> f32 {
+    let words = threefry((*random).key, vec2<u32>((*random).drawn, (*random).episode));
+    (*random).drawn += 1u;
+    return box_muller(words).x;
+}
+
+@group(1) @binding(0) var<uniform> unroll: Uniform;
+
+override WORKGROUP: u32 = 64u;
+
+// Places of random numbers, counted from `stream`.
+const PERTURBATION = 0u;
+const RESET = 1u;
+const STEP = 2u;
+const NOISE = 3u;
+
+// The member that this invocation plays.
+var<private> member: u32;
+
+// Rows of `counters`.
+const EPISODE = 0u;
+const TIME = 1u;
+const FAULT = 2u;
+
+// Not a number, or infinite. (The comparison x != x may be optimised away.)
+fn strange(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7F800000u) == 0x7F800000u;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn advance(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let slots = unroll.members * unroll.groups;
+    let slot = slot_of(workgroup.x + workgroup.y * workgroups.x, local);
+    let mine = slot < slots;
+    member = slot / unroll.groups;
+
+    var episode = 0u;
+    var time = 0u;
+    var fault = 0u;
+    if mine && unroll.fresh == 0u {
+        episode = counters[EPISODE * slots + slot];
+        time = counters[TIME * slots + slot];
+        fault = counters[FAULT * slots + slot];
+    }
+    let needed = mine && episode < unroll.episodes && fault == 0u;
+    prepare(needed, local);
+
+    if needed {
+        let first = (slot % unroll.groups) * unroll.episodes;
+        let total = unroll.groups * unroll.episodes;
+        var state: array<f32, STATE>;
+        var memory: array<f32, MEMORY>;
+        var sum = 0.0;
+        if time > 0u {
+            for (var i = 0u; i < STATE; i++) {
+                state[i] = saved[i * slots + slot];
+            }
+            for (var i = 0u; i < MEMORY; i++) {
+                memory[i] = saved[(STATE + i) * slots + slot];
+            }
+            sum = saved[(STATE + MEMORY) * slots + slot];
+        }
+
+        // The sum keeps drivers from building a kernel for each number of steps.
+        let steps = unroll.steps + workgroup.z;
+        for (var taken = 0u; taken < steps; taken++) {
+            if episode >= unroll.episodes || fault != 0u {
+                break;
+            }
+            let number = first + episode;
+            // Over all generations; members apart where they start differently.
+            let lane = select(member * total, 0u, unroll.alike == 1u);
+            let places = select(unroll.members * total, total, unroll.alike == 1u);
+            var random = Random(vec2<u32>(seed[0], unroll.stream + STEP), seed[1] * places + lane + number, 0u);
+            if time == 0u {
+                random.key.y = unroll.stream + RESET;
+                state = environment_reset(&random);
+                for (var i = 0u; i < MEMORY; i++) {
+                    memory[i] = 0.0;
+                }
+                sum = 0.0;
+                random.key.y = unroll.stream + STEP;
+            }
+            random.drawn = time * 256u;
+
+            let observation = environment_observe(state);
+            let inputs = sense(observation, number, time, random, &memory);
+            let action = policy_act(&memory, inputs);
+            record_before(taken, slot, slots, state, observation, action);
+            let outcome = environment_step(&state, action, &random);
+            sum += outcome.reward;
+            time += 1u;
+            let done = outcome.done;
+            let late = time >= unroll.horizon;
+            record_after(taken, slot, slots, outcome.reward, select(select(0u, 2u, late), 1u, done));
+
+            // One test of a sum finds any number that is not finite.
+            var actions = 0.0;
+            for (var i = 0u; i < ACTIONS; i++) {
+                actions += abs(action[i]);
+            }
+            var numbers = actions + abs(sum);
+            for (var i = 0u; i < STATE; i++) {
+                numbers += abs(state[i]);
+            }
+            if strange(numbers) {
+                var observed = 0.0;
+                for (var i = 0u; i < OBSERVATIONS; i++) {
+                    observed += abs(observation[i]);
+                }
+                fault = select(select(3u, 2u, strange(actions)), 1u, strange(observed));
+            } else if done || late {
+                returns[member * total + number] = sum;
+                lengths[member * total + number] = time;
+                episode += 1u;
+                time = 0u;
+            }
+        }
+
+        for (var i = 0u; i < STATE; i++) {
+            saved[i * slots + slot] = state[i];
+        }
+        for (var i = 0u; i < MEMORY; i++) {
+            saved[(STATE + i) * slots + slot] = memory[i];
+        }
+        saved[(STATE + MEMORY) * slots + slot] = sum;
+        counters[EPISODE * slots + slot] = episode;
+        counters[TIME * slots + slot] = time;
+        counters[FAULT * slots + slot] = fault;
+    }
+}
