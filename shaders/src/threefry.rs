@@ -188,18 +188,6 @@ pub fn normal_pair(seed: [u32; 2], stream: u32, pair: u32) -> [f64; 2] {
     box_muller(threefry([seed[0], stream], [pair, seed[1]]))
 }
 
-/// Two independent deviates of the standard normal distribution from two words.
-pub fn box_muller([a, b]: [u32; 2]) -> [f64; 2] {
-    let radius = (-2.0 * (f64::from(2 * (a >> 9) + 1) / 16_777_216.0).ln()).sqrt();
-    // The kernel keeps 27 of the angle's 32 bits, rounded down around the nearest axis.
-    let quadrant = nearest_axis(b);
-    let rest = (b.wrapping_sub(quadrant << 30) as i32 >> 5) << 5;
-    let angle = f64::from(rest) * (std::f64::consts::TAU / 4_294_967_296.0);
-    let (sine, cosine) = angle.sin_cos();
-    let turned = [(cosine, sine), (-sine, cosine), (-cosine, -sine), (sine, -cosine)][quadrant as usize];
-    [radius * turned.0, radius * turned.1]
-}
-
 /// The axis nearest to the angle `turn / 2^32` of a full turn, counted from 0 to 3.
 fn nearest_axis(turn: u32) -> u32 {
     turn.wrapping_add(0x2000_0000) >> 30
