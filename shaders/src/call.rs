@@ -33,7 +33,7 @@ pub struct Call {
     /// Elements that each operand must have.
     pub lengths: Vec<usize>,
     /// What a generated kernel's twin needs beyond the uniform block; empty for hand-written kernels.
-    pub(crate) context: Option<Arc<dyn Any + Send + Sync>>,
+    pub context: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Call {
@@ -77,7 +77,7 @@ impl Call {
     }
 
     /// What the twin of a generated kernel needs, if the call carries a `T`.
-    pub(crate) fn context<T: 'static>(&self) -> Option<&T> {
+    pub(crate) fn context_of<T: 'static>(&self) -> Option<&T> {
         self.context.as_deref()?.downcast_ref()
     }
 

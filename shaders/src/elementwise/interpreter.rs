@@ -50,7 +50,7 @@ pub(super) fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Toler
 
 fn program(call: &Call) -> &Program {
     // Calls of generated kernels come from `Program::call` alone, which sets the program.
-    call.context().expect("a call of an elementwise kernel carries its program")
+    call.context_of().expect("a call of an elementwise kernel carries its program")
 }
 
 enum Values<'a> {

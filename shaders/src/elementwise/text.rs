@@ -62,7 +62,7 @@ pub(super) fn kernel(program: &Program, aligned: bool, forms: &[Form]) -> Arc<Ke
         tolerance: interpreter::tolerance,
         case: case::random,
         flops: |call| {
-            let operations = call.context::<Program>().map_or(0, |program| program.operations().count());
+            let operations = call.context_of::<Program>().map_or(0, |program| program.operations().count());
             operations as f64 * call.lengths.last().copied().unwrap_or(0) as f64
         },
     })

@@ -4,7 +4,7 @@ use super::{Composition, EpisodeRandom, Members, Uniform};
 use crate::{Call, Data, Operand, Tolerance, threefry};
 
 fn composition(call: &Call) -> &Composition {
-    call.context().expect("a call of an unroll carries its composition")
+    call.context_of().expect("a call of an unroll carries its composition")
 }
 
 /// Everything that a slot saves.
