@@ -94,12 +94,12 @@ fn rosenbrock_takes_as_many_evaluations_as_pycma() {
     assert!((3_100..4_500).contains(&count), "{count} evaluations");
 }
 
-/// pycma: 9,450 with its own rates of the separable form; those of Ros and Hansen are a little slower.
+/// pycma: 9,450 (8,700 to 9,900), with separable learning rates of its own; here they are those of Ros and Hansen.
 #[test]
 fn the_separable_form_solves_an_ellipsoid_along_the_axes() {
     let settings = Settings { sigma: 1.0, form: Form::Separable, ..Settings::new(40) };
     let count = median_evaluations(&[1.0; 40], settings, ellipsoid);
-    assert!((8_000..13_000).contains(&count), "{count} evaluations");
+    assert!((8_000..10_500).contains(&count), "{count} evaluations");
 }
 
 /// pycma: 1,350 (1,230 to 1,450).
@@ -295,7 +295,7 @@ mod checkpoints {
         strategy.tell(&fitness).unwrap();
     }
 
-    /// Few members of few parameters: the full form decomposes its matrix only every few generations.
+    /// Few members of few parameters: the full form factors its matrix only every few generations.
     fn settings(form: Form) -> Settings {
         Settings { members: 4, sigma: 0.5, seed: 9, form }
     }

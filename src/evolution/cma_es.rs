@@ -5,9 +5,9 @@
 //! With mean m, step size sigma and covariance C over n parameters, a generation is
 //!
 //! ```text
-//! x_k = m + sigma y_k,   y_k = C^(1/2) z_k,   z_k normal,   k = 1 .. members, ranked by fitness
+//! x_k = m + sigma y_k,   y_k = A z_k,   A A^T = C,   z_k normal,   k = 1 .. members, ranked by fitness
 //! y   = sum of w_k y_k over the positive weights;   m += sigma y
-//! p_sigma <- (1 - c_sigma) p_sigma + sqrt(c_sigma (2 - c_sigma) mu_eff) C^(-1/2) y
+//! p_sigma <- (1 - c_sigma) p_sigma + sqrt(c_sigma (2 - c_sigma) mu_eff) A^(-1) y
 //! p_c     <- (1 - c_c) p_c + h sqrt(c_c (2 - c_c) mu_eff) y
 //! C       <- (1 - c_1 (1 - (1 - h) c_c (2 - c_c)) - c_mu sum w_k) C + c_1 p_c p_c^T + c_mu sum v_k y_k y_k^T
 //! sigma   <- sigma exp(c_sigma / d_sigma (|p_sigma| / E|normal| - 1))
@@ -57,17 +57,17 @@ use separable::Separable;
 /// The stream of the seed that members are drawn from.
 const STREAM: u32 = u32::from_be_bytes(*b"CMA ");
 
-/// Above this many parameters a generation of the full form takes several seconds for its eigendecomposition.
+/// Above this many parameters a full matrix is learned too slowly to pay for its time.
 const FULL_PARAMETERS: usize = 2_000;
 
-/// Above this many parameters the three matrices of the full form take more than 6 GB.
+/// Above this many parameters three matrices of the full form take more than 6 GB.
 const FULL_PARAMETERS_LIMIT: usize = 16_384;
 
 /// What of the covariance matrix is learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Form {
-    /// All of it: the search does not care how the parameters are rotated. Time and memory n^2 each generation, and
-    /// time n^3 for an eigendecomposition every `1 / (10 n (c_1 + c_mu))` generations.
+    /// All of it: dependencies between parameters are learned. Memory `3 n^2` numbers, time `n^2` for each member, and
+    /// `n^3 / 3` for a Cholesky factor every `1 / (10 n (c_1 + c_mu))` generations.
     Full,
     /// Its diagonal, and that `(n + 2) / 3` times as fast (Ros and Hansen 2008). Time and memory n.
     Separable,
@@ -225,8 +225,7 @@ impl CmaEs {
         }
         self.mean.axpy(self.sigma, &step, 1.0);
 
-        let isotropic = self.covariance.whiten(&normal);
-        self.sigma_path.axpy((c_sigma * (2.0 - c_sigma) * mu_eff).sqrt(), &isotropic, 1.0 - c_sigma);
+        self.sigma_path.axpy((c_sigma * (2.0 - c_sigma) * mu_eff).sqrt(), &normal, 1.0 - c_sigma);
         self.generation += 1;
         let length = self.sigma_path.norm();
         // The path starts at zero: its length is judged by the variance that it can have by now.

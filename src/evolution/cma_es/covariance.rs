@@ -14,12 +14,8 @@ pub(super) trait Covariance: Debug + Send + Sync {
     /// C has no root: it is not finite.
     fn refresh(&mut self, generation: u32) -> Result<(), NoRoot>;
 
-    /// The steps `y = C^(1/2) z` of normal deviates z, column by column.
+    /// The steps `y = A z` of normal deviates z, column by column, with a root A: `A A^T = C`.
     fn transform(&self, normals: &DMatrix<f64>) -> DMatrix<f64>;
-
-    /// `C^(-1/2) y` of the step y that [`Covariance::transform`] gives for z. C^(-1/2) is the symmetric root: its
-    /// coordinates hardly turn while C changes, so that vectors of several generations can be added.
-    fn whiten(&self, normal: &DVector<f64>) -> DVector<f64>;
 
     /// `C <- decay C + rate path path^T + sum of rates[k] y_k y_k^T`, with the columns y of `steps`.
     fn update(&mut self, decay: f64, rate: f64, path: &DVector<f64>, rates: &DVector<f64>, steps: &DMatrix<f64>);

@@ -32,10 +32,6 @@ impl Covariance for Separable {
         DMatrix::from_fn(normals.nrows(), normals.ncols(), |row, column| lengths[row] * normals[(row, column)])
     }
 
-    fn whiten(&self, normal: &DVector<f64>) -> DVector<f64> {
-        normal.clone()
-    }
-
     fn update(&mut self, decay: f64, rate: f64, path: &DVector<f64>, rates: &DVector<f64>, steps: &DMatrix<f64>) {
         self.variances.zip_apply(path, |variance, path| *variance = decay * *variance + rate * path * path);
         for (step, &rate) in steps.column_iter().zip(rates) {
