@@ -55,6 +55,7 @@ pub mod graph;
 pub mod models;
 pub mod nn;
 pub mod optim;
+pub mod rollout;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod verify;
 

@@ -67,7 +67,7 @@ fn case_of(generator: &mut Generator, environment: usize, policy: usize) -> Case
         horizon: generator.pick(&[1, 2, 5, 1_000]),
         steps: generator.length(2),
         fresh: generator.chance(0.2),
-        common: generator.chance(0.5),
+        alike: generator.chance(0.5),
         stream: generator.pick(&[0, 5, 1 << 20]),
     };
     let workgroup = if keeping == Keeping::Shared { 32 } else { 8 };

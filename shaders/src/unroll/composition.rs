@@ -30,6 +30,10 @@ pub enum Keeping {
     Streamed,
 }
 
+/// The functions and structures that environments and policies may use.
+pub const LIBRARY: [&str; 3] =
+    [include_str!("../random.wgsl"), include_str!("../mathematics.wgsl"), include_str!("episode.wgsl")];
+
 /// What is unrolled.
 #[derive(Debug, Clone)]
 pub struct Composition {
@@ -94,6 +98,7 @@ impl Composition {
     /// The whole kernel as WGSL.
     pub fn wgsl(&self, keeping: Keeping) -> String {
         let mut text = self.header(keeping);
+        text.push_str(&self.globals());
         let kept = match keeping {
             Keeping::Private => include_str!("weights_private.wgsl"),
             Keeping::Shared => include_str!("weights_shared.wgsl"),
@@ -111,7 +116,7 @@ impl Composition {
             Members::Given { trace: true } => include_str!("trace_on.wgsl"),
             _ => include_str!("trace_off.wgsl"),
         };
-        let library = [include_str!("../random.wgsl"), include_str!("../mathematics.wgsl")];
+        let library = LIBRARY;
         let parts = [self.environment.source(), self.policy.source()];
         let kernel = [include_str!("unroll.wgsl"), source, kept, include_str!("sources.wgsl"), sensors, trace];
         for part in library.into_iter().chain(parts).chain(kernel) {
@@ -121,16 +126,19 @@ impl Composition {
         text
     }
 
-    /// The sizes that the files name, and the bindings.
     fn header(&self, keeping: Keeping) -> String {
+        let keeping = format!("{keeping:?}").to_lowercase();
+        let (policy, environment) = (self.policy.file(), self.environment.file());
+        let sizes = self.sizes();
+        format!(
+            "// {policy} acting in {environment}: put together from plain files, weights kept {keeping}.\n\n{sizes}"
+        )
+    }
+
+    /// The sizes that the files name, as WGSL constants.
+    pub fn sizes(&self) -> String {
         let interface = self.interface();
-        let tables = self.policy.tables(interface);
-        let mut text = format!(
-            "// {} acting in {}: put together from plain files, weights kept {}.\n\n",
-            self.policy.file(),
-            self.environment.file(),
-            format!("{keeping:?}").to_lowercase(),
-        );
+        let mut text = String::new();
         let sizes = [
             ("STATE", self.environment.states()),
             ("OBSERVATIONS", self.environment.observations()),
@@ -139,17 +147,21 @@ impl Composition {
             ("NOISE_CHANNELS", self.sensors.noise_channels),
             ("INPUTS", interface.inputs),
             ("WEIGHTS", self.parameters()),
-            ("TABLES", tables.max(1)),
+            ("TABLES", self.policy.tables(interface).max(1)),
             ("MEMORY", self.memory()),
             ("CHANNEL_MEMORY", self.policy.channel_memory(interface)),
             ("TRACE", self.traced()),
         ];
-        let own = self.policy.sizes();
-        for (name, value) in sizes.iter().chain(&own) {
+        for (name, value) in sizes.iter().chain(&self.policy.sizes()) {
             writeln!(text, "const {name}: u32 = {value}u;").expect("strings take any text");
         }
+        text
+    }
+
+    /// What is neither a size nor in a file: a switch, the bindings, and the tables of a policy that has none.
+    fn globals(&self) -> String {
         let forgets = self.sensors.wiring.is_some_and(|wiring| wiring.forget);
-        writeln!(text, "const FORGETS: bool = {forgets};\n").expect("strings take any text");
+        let mut text = format!("const FORGETS: bool = {forgets};\n\n");
         for (index, binding) in self.bindings().iter().enumerate() {
             let access = if binding.access.writes() { "read_write" } else { "read" };
             let element = match binding.element {
@@ -160,10 +172,9 @@ impl Composition {
             writeln!(text, "@group(0) @binding({index}) var<storage, {access}> {name}: array<{element}>;  // {shape}")
                 .expect("strings take any text");
         }
-        if tables == 0 {
-            text.push_str(
-                "\n// The policy has no tables.\nfn policy_table(i: u32) -> vec4<f32> {\n    return vec4<f32>();\n}\n",
-            );
+        if self.policy.tables(self.interface()) == 0 {
+            text.push_str("\n// The policy has no tables.\n");
+            text.push_str("fn policy_table(i: u32) -> vec4<f32> {\n    return vec4<f32>();\n}\n");
         }
         text
     }
@@ -240,7 +251,7 @@ pub struct Problem {
     /// Whether the slots start anew: the counters need not be set before.
     pub fresh: bool,
     /// Whether episode `e` of every member starts (and is disturbed) alike: common random numbers.
-    pub common: bool,
+    pub alike: bool,
     /// The place that draws; the next [`STREAMS`](super::STREAMS)` - 1` are taken too.
     pub stream: u32,
 }
@@ -274,7 +285,7 @@ impl Problem {
             groups: self.groups as u32,
             episodes: self.episodes as u32,
             horizon: self.horizon as u32,
-            alike: self.common.into(),
+            alike: self.alike.into(),
             stream: self.stream,
             interval: wiring.map_or(1, |wiring| wiring.interval) as u32,
             phases: wiring.map_or(1, |wiring| wiring.phases) as u32,

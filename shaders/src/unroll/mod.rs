@@ -13,7 +13,7 @@ mod sensors;
 mod twin;
 
 pub use case::{case, kernels};
-pub use composition::{Composition, Keeping, Members, Problem, Uniform};
+pub use composition::{Composition, Keeping, LIBRARY, Members, Problem, Uniform};
 pub use environment::{Environment, EpisodeRandom, Outcome};
 pub use policy::{Interface, Policy};
 pub use sensors::{Sensors, Wiring};

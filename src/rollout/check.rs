@@ -1,0 +1,146 @@
+//! The WGSL files of an environment and a policy, checked before they are put together: what is wrong is named by file,
+//! line and function.
+
+use naga::{ArraySize, Handle, Module, Scalar, ScalarKind, Type, TypeInner, VectorSize};
+
+use super::{Composition, Error};
+use fourfold_shaders::unroll::LIBRARY;
+
+/// What stands in for the kernel where a policy is read by itself.
+const WEIGHTS: &str =
+    "fn weight(i: u32) -> f32 { return 0.0; }\nfn table(i: u32) -> vec4<f32> { return vec4<f32>(); }\n";
+
+/// A function that a file must define: its name, its arguments and its result.
+struct Signature {
+    name: &'static str,
+    arguments: Vec<String>,
+    result: String,
+}
+
+/// Checks both files and the sizes that their descriptions give.
+pub(super) fn check(composition: &Composition) -> Result<(), Error> {
+    let (environment, policy) = (&*composition.environment, &*composition.policy);
+    let interface = composition.interface();
+    let refuse = |file: &str, message: String| Err(Error::File { file: file.into(), line: None, message });
+    let sizes = [
+        ("states", environment.states()),
+        ("observations", environment.observations()),
+        ("actions", environment.actions()),
+    ];
+    if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
+        return refuse(environment.file(), format!("its description says {name} = 0: there must be at least one"));
+    }
+    if composition.sensors.copies == 0 {
+        return Err(Error::Settings { message: "sensors give the observation at least once, but copies is 0".into() });
+    }
+    if let Some(wiring) = composition.sensors.wiring
+        && (wiring.interval == 0 || wiring.phases == 0)
+    {
+        let message = format!("a wiring needs an interval and phases of at least 1, not {wiring:?}");
+        return Err(Error::Settings { message });
+    }
+    if composition.parameters() == 0 {
+        return refuse(policy.file(), "its description says weights = 0: there must be at least one".into());
+    }
+    if policy.channel_memory(interface) > policy.memory(interface) {
+        return refuse(
+            policy.file(),
+            "its description says that more memory belongs to the channels than there is".into(),
+        );
+    }
+
+    let array = |length: usize| format!("array<f32, {length}>");
+    let pointer = |inner: &str| format!("ptr<function, {inner}>");
+    let states = array(environment.states());
+    let actions = array(interface.actions);
+    let random = pointer("Random");
+    file(
+        environment.file(),
+        environment.source(),
+        &composition.sizes(),
+        "",
+        &[
+            Signature { name: "environment_reset", arguments: vec![random.clone()], result: states.clone() },
+            Signature {
+                name: "environment_observe",
+                arguments: vec![states.clone()],
+                result: array(environment.observations()),
+            },
+            Signature {
+                name: "environment_step",
+                arguments: vec![pointer(&states), actions.clone(), random],
+                result: "Outcome".into(),
+            },
+        ],
+    )?;
+    let memory = array(policy.memory(interface).max(1));
+    let act =
+        Signature { name: "policy_act", arguments: vec![pointer(&memory), array(interface.inputs)], result: actions };
+    let table = Signature { name: "policy_table", arguments: vec!["u32".into()], result: "vec4<f32>".into() };
+    let tables = policy.tables(interface) > 0;
+    let wanted: Vec<_> = [act].into_iter().chain(tables.then_some(table)).collect();
+    file(policy.file(), policy.source(), &composition.sizes(), WEIGHTS, &wanted)
+}
+
+/// Checks one file: that it parses beside the library, and that it defines what it must.
+fn file(name: &str, source: &str, sizes: &str, stand_in: &str, wanted: &[Signature]) -> Result<(), Error> {
+    let mut text = sizes.to_string();
+    LIBRARY.into_iter().chain([stand_in]).for_each(|part| text.push_str(part));
+    let before = text.lines().count();
+    text.push_str(source);
+    let module = naga::front::wgsl::parse_str(&text).map_err(|error| {
+        let line = error.location(&text).map(|location| location.line_number as usize);
+        // An error before the file is one that the file causes there, such as a name taken twice.
+        let line = line.and_then(|line| line.checked_sub(before)).filter(|&line| line > 0);
+        Error::File { file: name.into(), line, message: error.message().to_string() }
+    })?;
+    for Signature { name: function, arguments, result } in wanted {
+        let refuse = |message: String| Err(Error::File { file: name.into(), line: None, message });
+        let declared = format!("fn {function}({}) -> {result}", arguments.join(", "));
+        let found = module.functions.iter().map(|(_, found)| found);
+        let Some(found) = found.into_iter().find(|found| found.name.as_deref() == Some(*function)) else {
+            return refuse(format!("it lacks the function `{function}`: expected `{declared}`"));
+        };
+        let given: Vec<String> = found.arguments.iter().map(|argument| written(&module, argument.ty)).collect();
+        let returned = found.result.as_ref().map_or("nothing".into(), |result| written(&module, result.ty));
+        if given != *arguments || returned != *result {
+            let got = format!("fn {function}({}) -> {returned}", given.join(", "));
+            return refuse(format!(
+                "expected `{declared}`, the sizes being those of its description, but found `{got}`"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A type as WGSL writes it.
+fn written(module: &Module, ty: Handle<Type>) -> String {
+    let ty = &module.types[ty];
+    if let Some(name) = &ty.name {
+        return name.clone();
+    }
+    let scalar = |scalar: Scalar| match scalar.kind {
+        ScalarKind::Float => "f32",
+        ScalarKind::Uint => "u32",
+        ScalarKind::Sint => "i32",
+        _ => "bool",
+    };
+    match &ty.inner {
+        TypeInner::Scalar(of) => scalar(*of).into(),
+        TypeInner::Vector { size, scalar: of } => {
+            let size = match size {
+                VectorSize::Bi => 2,
+                VectorSize::Tri => 3,
+                VectorSize::Quad => 4,
+            };
+            format!("vec{size}<{}>", scalar(*of))
+        }
+        TypeInner::Array { base, size: ArraySize::Constant(length), .. } => {
+            format!("array<{}, {length}>", written(module, *base))
+        }
+        TypeInner::Pointer { base, space } => {
+            format!("ptr<{}, {}>", format!("{space:?}").to_lowercase(), written(module, *base))
+        }
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,50 @@
+//! What can go wrong with a rollout.
+
+use std::fmt;
+
+use crate::gpu;
+
+/// What can go wrong with a rollout.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Error {
+    /// A WGSL file of an environment or a policy that cannot be used.
+    File { file: String, line: Option<usize>, message: String },
+    /// Settings that make no sense together.
+    Settings { message: String },
+    /// A function of a WGSL file gave a number that is not finite.
+    Fault { file: String, function: &'static str, member: usize, episode: usize, step: usize },
+    /// The GPU floor refused.
+    Gpu(gpu::Error),
+}
+
+impl From<gpu::Error> for Error {
+    fn from(error: gpu::Error) -> Self {
+        Error::Gpu(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::File { file, line: Some(line), message } => write!(f, "{file}:{line}: {message}"),
+            Error::File { file, line: None, message } => write!(f, "{file}: {message}"),
+            Error::Settings { message } => f.write_str(message),
+            Error::Fault { file, function, member, episode, step } => write!(
+                f,
+                "{file}: `{function}` gave a number that is not finite, to member {member} in step {step} of its \
+                 episode {episode}"
+            ),
+            Error::Gpu(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Gpu(error) => Some(error),
+            _ => None,
+        }
+    }
+}
