@@ -1,5 +1,13 @@
 //! Worlds whose WGSL and twin lie side by side.
 
+mod acrobot;
+mod cart_pole;
 mod cart_pole_swing_up;
+mod mountain_car_continuous;
+mod pendulum;
 
+pub use acrobot::Acrobot;
+pub use cart_pole::CartPole;
 pub use cart_pole_swing_up::CartPoleSwingUp;
+pub use mountain_car_continuous::MountainCarContinuous;
+pub use pendulum::Pendulum;

@@ -3,13 +3,19 @@
 use std::sync::Arc;
 
 use super::{Composition, Environment, EpisodeRandom, Keeping, Members, Policy, Problem, Sensors, Wiring};
-use crate::environments::CartPoleSwingUp;
+use crate::environments::{Acrobot, CartPole, CartPoleSwingUp, MountainCarContinuous, Pendulum};
 use crate::policies::Linear;
 use crate::{Case, Data, Generator, Kernel, KernelRef};
 
 /// The environments that cases draw from.
 fn environments(generator: &mut Generator) -> Vec<Arc<dyn Environment>> {
-    vec![Arc::new(CartPoleSwingUp { easy: generator.chance(0.5) })]
+    vec![
+        Arc::new(CartPoleSwingUp { easy: generator.chance(0.5) }),
+        Arc::new(CartPole),
+        Arc::new(Pendulum),
+        Arc::new(Acrobot),
+        Arc::new(MountainCarContinuous),
+    ]
 }
 
 /// The policies that cases draw from.
@@ -29,7 +35,13 @@ pub fn kernels() -> Vec<KernelRef> {
             ..*drawn
         }))
     };
-    vec![listed("unroll(cart_pole_swing_up)", |generator| case_of(generator, 0, 0))]
+    vec![
+        listed("unroll(cart_pole_swing_up)", |generator| case_of(generator, 0, 0)),
+        listed("unroll(cart_pole)", |generator| case_of(generator, 1, 0)),
+        listed("unroll(pendulum)", |generator| case_of(generator, 2, 0)),
+        listed("unroll(acrobot)", |generator| case_of(generator, 3, 0)),
+        listed("unroll(mountain_car_continuous)", |generator| case_of(generator, 4, 0)),
+    ]
 }
 
 /// Any environment with any policy.
