@@ -122,6 +122,11 @@ fn of_practice(target: &Target, quick: bool) -> Vec<Problem> {
     problems.extend(tables.iter().flat_map(|&(rows, columns)| over_rows(target, rows, columns)));
     problems.extend(lengths.iter().flat_map(|&length| attention(target, length)));
     problems.extend(counts.iter().flat_map(|&count| over_elements(target, count)));
+    problems.extend(evolution(target, 256, 913));
+    if !quick {
+        // What a GPU does in a hundredth of a second would take a software driver several.
+        problems.extend(evolution(target, 10_000, if target.software { 5_000 } else { 100_000 }));
+    }
     problems.extend(elementwise(if quick { 1 << 16 } else { 1 << 20 }));
     problems
 }
@@ -232,6 +237,28 @@ fn over_elements(target: &Target, count: usize) -> Vec<Problem> {
         one("adamw", adamw.call(target)),
         one("sam ascent, p = 2", ascent(Norm::L2)),
         one("sam ascent, p = infinity", ascent(Norm::LInfinity)),
+    ]
+}
+
+/// What a generation of evolution strategies takes beside its episodes.
+fn evolution(target: &Target, members: usize, parameters: usize) -> Vec<Problem> {
+    use shaders::*;
+
+    let (directions, episodes) = (members / 2, 16);
+    let fitness = fitness::Problem { members, episodes };
+    let ranks = centred_ranks::Problem { members };
+    let strategies = evolution_gradient::Problem { parameters, directions, stream: 0, sigma: 0.1, factor: -1.0 };
+    let pgpe = pgpe_gradient::Problem { parameters, directions, stream: 0, factor: -1.0 };
+    let deviation = pgpe_deviation::Problem { count: parameters, fraction: 0.2, floor: 1e-3 };
+    let of_population = format!("{members} members, {episodes} episodes");
+    let of_gradient = format!("{members} members, {parameters} parameters");
+    vec![
+        Problem::new("fitness", &*of_population, fitness.call(target), 1),
+        Problem::new("fitness, summary", of_population, fitness.summary(target), 1000),
+        Problem::new("centred ranks", format!("{members} members"), ranks.call(target), 1),
+        Problem::new("gradient of OpenAI-ES", &*of_gradient, strategies.sequence(target), 1),
+        Problem::new("gradients of PGPE", of_gradient, pgpe.sequence(target), 1),
+        Problem::new("deviation of PGPE", parameters.to_string(), deviation.call(target), 1),
     ]
 }
 
