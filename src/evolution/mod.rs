@@ -3,6 +3,8 @@
 //!
 //! A member is a flat `f32` tensor of parameters, its number is its fitness, and fitness is maximised.
 //!
+//! * [`Strategy`] is OpenAI-ES or PGPE, whole on the GPU: many generations in one submission, none of which reads
+//!   anything back.
 //! * [`CmaEs`] runs on the CPU in `f64`: sampling and adapting a covariance matrix cost little beside the rollouts of
 //!   small networks, and nothing else learns as much from each of them (feature `cma-es`, on by default).
 
@@ -11,3 +13,7 @@ pub mod cma_es;
 
 #[cfg(feature = "cma-es")]
 pub use cma_es::CmaEs;
+
+mod strategy;
+
+pub use strategy::{Method, Plan, Settings, Strategy};
