@@ -10,7 +10,7 @@ use fourfold::Gpu;
 use fourfold::gpu::Options;
 
 use crate::Failure;
-use crate::commands::{adapters, bench, sam, verify};
+use crate::commands::{adapters, bench, neuron, sam, verify};
 
 /// GPU compute kernels with CPU twins, and what is learnt with them.
 #[derive(Debug, Clone, Parser)]
@@ -50,6 +50,8 @@ pub enum Command {
     Demo,
     /// Train a classifier with SGD and with SAM, and compare
     Sam(Box<sam::Arguments>),
+    /// Run an experiment with the attention neuron, whose inputs may be wired in any order
+    Neuron(neuron::Arguments),
     /// Run every kernel against its CPU twin over generated cases
     Verify(verify::Arguments),
     /// Measure every kernel, beside what the adapter can do

@@ -3,6 +3,7 @@
 pub mod adapters;
 pub mod bench;
 pub mod demo;
+pub mod neuron;
 pub mod sam;
 pub mod verify;
 
@@ -16,6 +17,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Adapters(arguments) => adapters::run(common, arguments),
         Command::Bench(arguments) => bench::run(common, arguments),
         Command::Demo => demo::run(common),
+        Command::Neuron(arguments) => neuron::run(common, arguments),
         Command::Sam(arguments) => sam::run(common, arguments),
         Command::Verify(arguments) => verify::run(common, arguments),
     }

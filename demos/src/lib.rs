@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod classification;
 pub mod commands;
 pub mod failure;
+pub mod neuron;
 pub mod plot;
 pub mod progress;
 pub mod run_folder;

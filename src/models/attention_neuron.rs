@@ -183,7 +183,7 @@ impl AttentionNeuronModel {
     ) -> Tensor<'g> {
         let AttentionNeuron { actions, hidden, .. } = self.network;
         let for_gates = |tensor: Tensor<'g>| tensor.reshape([4, 1, 1, hidden]);
-        let weight_ih = weights.get(self.weight_ih);
+        let weight_ih = scaled_gates(weights.get(self.weight_ih));
         let from_input = for_gates(weight_ih.narrow(1, 0, 1));
         let from_action = weight_ih.narrow(1, 1, actions);
         let acted = if actions == 1 {
@@ -193,7 +193,7 @@ impl AttentionNeuronModel {
             let product = previous_actions.matmul_transposed(from_action, false, true);
             product.reshape([steps, batch, 4, hidden]).permute(&[0, 2, 1, 3]).reshape([steps, 4, batch, 1, hidden])
         };
-        let bias = for_gates(weights.get(self.bias_ih) + weights.get(self.bias_hh));
+        let bias = for_gates(scaled_gates(weights.get(self.bias_ih) + weights.get(self.bias_hh)));
         inputs.reshape([steps, 1, batch, channels, 1]) * from_input + (acted + bias)
     }
 
@@ -210,13 +210,14 @@ impl AttentionNeuronModel {
         let NeuronMemory { mut hidden, mut cell } = memory;
         let shape = hidden.shape();
         // A matrix for each gate: every gate of all channels is then a dense tensor.
-        let weight_hh = weights.get(self.weight_hh).reshape([4, length, length]);
+        let weight_hh = scaled_gates(weights.get(self.weight_hh)).reshape([4, length, length]);
+        let all = [4, shape[0], length];
         let mut states = Vec::with_capacity(steps);
         for step in 0..steps {
             let recurrent = hidden.reshape([1, shape[0], length]).matmul_transposed(weight_hh, false, true);
-            let gate = |gate: usize| block(sensed, 4 * step + gate, &shape) + block(recurrent, gate, &shape);
-            let [input, forget, output] = [0, 1, 3].map(|index| gate(index).unary(Unary::Sigmoid));
-            cell = forget * cell + input * gate(2).tanh();
+            let gates = (recurrent + block(sensed, step, &all)).unary(Unary::Sigmoid);
+            let [input, forget, halved, output] = std::array::from_fn(|index| block(gates, index, &shape));
+            cell = forget * cell + input * (halved * 2.0 - 1.0);
             hidden = output * cell.tanh();
             states.push(hidden);
         }
@@ -241,6 +242,15 @@ impl AttentionNeuronModel {
             }
         }
     }
+}
+
+/// A tensor whose rows are those of the four gates, with the cell gate's doubled: `tanh(x) = 2 sigmoid(2 x) - 1` lets one
+/// dispatch compute all gates.
+#[track_caller]
+fn scaled_gates(tensor: Tensor<'_>) -> Tensor<'_> {
+    let (graph, shape) = (tensor.graph(), tensor.shape());
+    let factors = [(2, 1.0), (1, 2.0), (1, 1.0)].map(|(gates, factor)| graph.full([gates, 1], factor));
+    (tensor.reshape([4, tensor.elements() / 4]) * graph.concatenate(&factors, 0)).reshape(shape)
 }
 
 /// Whether blocks of so many elements are views of the tensor that holds them one after the other.

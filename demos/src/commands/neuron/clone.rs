@@ -1,0 +1,195 @@
+//! `fourfold neuron clone`: behaviour cloning of a permutation-invariant student from an ordinary teacher.
+
+mod report;
+mod settings;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fourfold::Gpu;
+use fourfold::data::{Checkpoint, load_flat_vector};
+use fourfold::shaders::Data;
+use fourfold::shaders::policies::AttentionNeuron;
+use serde::Serialize;
+
+use crate::Failure;
+use crate::arguments::Common;
+use crate::neuron::actor::Student;
+use crate::neuron::cloning::{Cloning, Trajectories};
+use crate::neuron::episodes::{Drive, Episode, scores, trajectories};
+use crate::neuron::teacher::{self, Search, teacher};
+use crate::progress::Progress;
+use crate::run_folder::RunFolder;
+
+use settings::Settings;
+
+/// Clone an ordinary perceptron into an attention neuron, by back-propagation through time
+#[derive(Debug, Clone, Args)]
+pub struct Arguments {
+    /// The teacher: the flat weights of a perceptron 5-16-1 (.npz, .npy or safetensors) [default: one is trained]
+    #[arg(long, value_name = "FILE")]
+    pub teacher: Option<PathBuf>,
+    /// Generations of CMA-ES by which a teacher is trained
+    #[arg(long, value_name = "COUNT", default_value_t = 300)]
+    pub teacher_generations: usize,
+    /// Episodes of the teacher that the student learns from
+    #[arg(long, value_name = "COUNT", default_value_t = 512)]
+    pub trajectories: usize,
+    /// Steps of each; episodes that end sooner are left out
+    #[arg(long, value_name = "COUNT", default_value_t = 500)]
+    pub steps: usize,
+    /// The deviation of what is added to the teacher's actions, so that its episodes show how it recovers
+    #[arg(long, value_name = "DEVIATION", default_value_t = 0.1, allow_negative_numbers = true)]
+    pub disturbance: f64,
+    /// Passes over the trajectories
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub passes: usize,
+    /// Trajectories of a batch; multiples of 8 are fastest
+    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    pub batch: usize,
+    /// Steps through which one update is propagated back; a divisor of --steps
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    pub window: usize,
+    /// Adam's learning rate at the beginning; it falls to 0 along half a cosine
+    #[arg(long, default_value_t = 3e-3, allow_negative_numbers = true)]
+    pub rate: f32,
+    /// Clip the gradient to this norm
+    #[arg(long, value_name = "NORM", default_value_t = 0.5, allow_negative_numbers = true)]
+    pub clip: f32,
+    /// The deviation of the noise on the previous action that the student is shown
+    #[arg(long, value_name = "DEVIATION", default_value_t = 0.03, allow_negative_numbers = true)]
+    pub noise: f32,
+    /// Added to the initial bias of the student's forget gates
+    #[arg(long, value_name = "BIAS", default_value_t = 3.0, allow_negative_numbers = true)]
+    pub forget_bias: f32,
+    /// Episodes over which teacher and student are scored
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub episodes: usize,
+}
+
+/// One pass over the trajectories.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct Pass {
+    pass: usize,
+    /// The mean squared difference from the teacher's actions.
+    loss: f64,
+    /// The mean score over a few episodes with shuffled inputs, other ones than those of the table.
+    score: f64,
+}
+
+/// The episodes of one row of the table.
+#[derive(Debug, Clone)]
+struct Row {
+    policy: &'static str,
+    shuffled: bool,
+    episodes: Vec<Episode>,
+}
+
+/// Where the random numbers of episodes of each kind come from.
+const TEACHING: u32 = 1;
+const SHOWING: u32 = 2;
+const WATCHING: u32 = 3;
+const TESTING: u32 = 4;
+
+/// Episodes by which the student is watched while it learns.
+const WATCHED: usize = 100;
+
+const NETWORK: AttentionNeuron = AttentionNeuron::cart_pole();
+
+/// Trains and reports.
+pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
+    let settings = Settings::new(common, arguments)?;
+    // A wrong file is found out before the folder is made.
+    let given = match &settings.teacher {
+        Some(file) => Some(load_flat_vector(file, None, teacher::PARAMETERS)?),
+        None => None,
+    };
+    let gpu = common.open(false)?;
+    let description = serde_json::to_value(&settings).map_err(Failure::run)?;
+    let folder = RunFolder::create(common, "neuron-clone", &gpu, description)?;
+    let taught = match given {
+        Some(weights) => weights,
+        None => train_teacher(common, &settings)?,
+    };
+    folder.write_checkpoint("teacher.safetensors", &checkpoint("perceptron:5-16-1", &taught))?;
+    let data = show(common, &settings, &taught)?;
+    let (passes, learnt) = train_student(common, &settings, &gpu, &data)?;
+    folder.write_checkpoint("student.safetensors", &checkpoint("attention-neuron:cart-pole", &learnt))?;
+    let rows = judge(common, &settings, &taught, &learnt);
+    println!("{}", report::write(&folder, &settings, &passes, &rows, &gpu)?);
+    Ok(())
+}
+
+/// A flat vector with what it is of.
+fn checkpoint(model: &str, weights: &[f32]) -> Checkpoint {
+    let mut checkpoint = Checkpoint::new();
+    checkpoint.set("model", model);
+    checkpoint.insert("weights", &[weights.len()], Data::F32(weights.to_vec()));
+    checkpoint
+}
+
+fn train_teacher(common: &Common, settings: &Settings) -> Result<Vec<f32>, Failure> {
+    let mut search = Search::new(&settings.starts(TEACHING, 0))?;
+    let mut progress = Progress::new("teacher", settings.teacher_generations as u64, common.quiet);
+    for _ in 0..settings.teacher_generations {
+        let score = search.advance()?;
+        progress.say(format!("mean score {score:.0}"));
+        progress.advance(1);
+    }
+    progress.finish();
+    Ok(search.weights())
+}
+
+/// The teacher's episodes.
+fn show(common: &Common, settings: &Settings, weights: &[f32]) -> Result<Trajectories, Failure> {
+    let mut progress = Progress::new("trajectories", settings.trajectories as u64, common.quiet);
+    let teacher = teacher(weights);
+    let Settings { disturbance, steps, .. } = *settings;
+    let drive = Drive { driver: &teacher, teacher: &teacher, disturbance, steps };
+    let data = trajectories(&drive, &settings.starts(SHOWING, 0), settings.trajectories)?;
+    progress.advance(settings.trajectories as u64);
+    progress.finish();
+    Ok(data)
+}
+
+fn train_student(
+    common: &Common,
+    settings: &Settings,
+    gpu: &Gpu,
+    data: &Trajectories,
+) -> Result<(Vec<Pass>, Vec<f32>), Failure> {
+    let mut cloning = Cloning::new(gpu, NETWORK, data, &settings.recipe(), settings.seed as u32)?;
+    let watched = settings.starts(WATCHING, settings.episodes.min(WATCHED));
+    let mut progress = Progress::new("student", (settings.passes * cloning.updates()) as u64, common.quiet);
+    let mut passes = Vec::new();
+    for pass in 1..=settings.passes {
+        // One update a submission: on a software driver it takes a good part of a second.
+        let loss = cloning.run_pass(1, |updates| progress.advance(updates as u64))?;
+        let weights = cloning.weights()?;
+        let score = mean(&scores(&Student::new(NETWORK, &weights), &watched, true));
+        progress.say(format!("loss {loss:.4}, score {score:.0}"));
+        passes.push(Pass { pass, loss, score });
+    }
+    progress.finish();
+    Ok((passes, cloning.weights()?))
+}
+
+fn mean(episodes: &[Episode]) -> f64 {
+    episodes.iter().map(|episode| episode.score).sum::<f64>() / episodes.len() as f64
+}
+
+/// Teacher and student over the same starts, with inputs as they are and shuffled for each episode.
+fn judge(common: &Common, settings: &Settings, taught: &[f32], learnt: &[f32]) -> Vec<Row> {
+    let starts = settings.starts(TESTING, settings.episodes);
+    let (teacher, student) = (teacher(taught), Student::new(NETWORK, learnt));
+    let mut progress = Progress::new("scores", 4, common.quiet);
+    let mut rows = Vec::new();
+    for shuffled in [false, true] {
+        rows.push(Row { policy: "teacher", shuffled, episodes: scores(&teacher, &starts, shuffled) });
+        progress.advance(1);
+        rows.push(Row { policy: "student", shuffled, episodes: scores(&student, &starts, shuffled) });
+        progress.advance(1);
+    }
+    progress.finish();
+    rows
+}

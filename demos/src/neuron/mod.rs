@@ -1,0 +1,6 @@
+//! The experiments with the attention neuron.
+
+pub mod actor;
+pub mod cloning;
+pub mod episodes;
+pub mod teacher;
