@@ -2,14 +2,21 @@
 //! the files of `tests/goldens/gymnasium`, whose README says what they hold.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use fourfold::Gpu;
 use fourfold::shaders::environments::{Acrobot, CartPole, CartPoleSwingUp, MountainCarContinuous, Pendulum};
-use fourfold::shaders::unroll::{Environment, EpisodeRandom, Outcome};
+use fourfold::shaders::policies::Linear;
+use fourfold::shaders::unroll::{
+    Composition, Environment, EpisodeRandom, Keeping, Members, Outcome, Policy, Problem, Sensors,
+};
+use fourfold::shaders::{Case, Data};
+use fourfold::verify;
 use safetensors::{Dtype, SafeTensors};
 
 /// An environment, its golden file, and how its action is made of Gymnasium's.
 struct World {
-    environment: Box<dyn Environment>,
+    environment: Arc<dyn Environment>,
     file: &'static str,
     action: fn(f64) -> Vec<f64>,
     /// By how much a free run may differ from the recorded one, in units of 2^-53 of the larger of 1 and the value: some
@@ -22,7 +29,7 @@ struct World {
 fn worlds() -> [World; 5] {
     [
         World {
-            environment: Box::new(CartPole),
+            environment: Arc::new(CartPole),
             file: "cart_pole",
             action: |choice| vec![2.0 * choice - 1.0],
             strays: 1e2,
@@ -31,14 +38,14 @@ fn worlds() -> [World; 5] {
             growth: (0.02_f64 / 0.252).exp(),
         },
         World {
-            environment: Box::new(Pendulum),
+            environment: Arc::new(Pendulum),
             file: "pendulum",
             action: |torque| vec![torque / 2.0],
             strays: 1e4,
             growth: 1.0,
         },
         World {
-            environment: Box::new(Acrobot),
+            environment: Arc::new(Acrobot),
             file: "acrobot",
             action: |choice| (0..3).map(|place| f64::from(f64::from(place) == choice)).collect(),
             // A double pendulum that swings wide is chaotic.
@@ -46,14 +53,14 @@ fn worlds() -> [World; 5] {
             growth: 1.0,
         },
         World {
-            environment: Box::new(MountainCarContinuous),
+            environment: Arc::new(MountainCarContinuous),
             file: "mountain_car_continuous",
             action: |force| vec![force],
             strays: 1e4,
             growth: 1.0,
         },
         World {
-            environment: Box::new(CartPoleSwingUp::default()),
+            environment: Arc::new(CartPoleSwingUp::default()),
             file: "cart_pole_swing_up",
             action: |force| vec![force],
             strays: 1e4,
@@ -168,6 +175,68 @@ fn each_step_from_a_recorded_state_is_gymnasiums() {
             assert_eq!(outcome.done, episode.terminated[time], "{place}");
         }
     });
+}
+
+/// One member for each recorded step, in the state before it, with weights that give its action whatever it sees.
+fn case_of(world: &World, episodes: &[Episode]) -> Case {
+    let composition = Composition {
+        environment: world.environment.clone(),
+        policy: Arc::new(Linear),
+        sensors: Sensors::default(),
+        members: Members::Given { trace: false },
+    };
+    let steps: Vec<(&Vec<f64>, &Vec<f64>)> =
+        episodes.iter().flat_map(|episode| episode.states.iter().zip(&episode.actions)).collect();
+    let count = steps.len();
+    let problem = Problem {
+        members: count,
+        groups: 1,
+        episodes: 1,
+        horizon: 1_000,
+        steps: 1,
+        fresh: false,
+        alike: true,
+        stream: 0,
+    };
+    let mut saved = vec![0.0; composition.saved() * count];
+    let mut weights = vec![0.0; composition.parameters() * count];
+    for (member, (state, action)) in steps.into_iter().enumerate() {
+        for (row, number) in state.iter().enumerate() {
+            saved[row * count + member] = *number as f32;
+        }
+        // The biases come last.
+        let biases = &mut weights[..(member + 1) * composition.parameters()];
+        let first = biases.len() - action.len();
+        biases[first..].iter_mut().zip(action).for_each(|(bias, number)| *bias = *number as f32);
+    }
+    // No episode finished, one step into the present one, nothing wrong.
+    let counters = [vec![0; count], vec![1; count], vec![0; count]].concat();
+    let inputs = [
+        Data::U32(vec![0; 2]),
+        Data::F32(saved),
+        Data::U32(counters),
+        Data::F32(vec![-7.0; count]),
+        Data::U32(vec![77; count]),
+        Data::F32(weights),
+    ];
+    let keeping = Keeping::Private;
+    let call = problem.call_with(&composition, composition.kernel(keeping), keeping, 64);
+    Case::new((world.file, problem), call, inputs)
+}
+
+/// Random policies seldom meet walls, goals and speed limits; these episodes do. The twin's step is Gymnasium's (above).
+#[test]
+fn each_recorded_step_on_the_gpu_is_the_twins() {
+    let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
+    for world in worlds() {
+        let verdict = verify::run(&gpu, &case_of(&world, &Golden::load(world.file).episodes(&world)));
+        let verdict = verdict.unwrap_or_else(|error| panic!("{}: {error}", world.file));
+        println!("{verdict}");
+        assert!(verdict.passed(), "{verdict}");
+        // The bound is that of an environment and a policy; this policy hands on a weight and rounds nothing.
+        let (environment, policy) = (world.environment.rounding(), Linear.rounding());
+        assert!(verdict.worst <= environment / (environment + policy), "{verdict}");
+    }
 }
 
 #[test]

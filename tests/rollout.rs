@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use fourfold::Gpu;
-use fourfold::rollout::environments::CartPoleSwingUp;
+use fourfold::rollout::environments::{Acrobot, CartPole, CartPoleSwingUp, MountainCarContinuous, Pendulum};
 use fourfold::rollout::policies::Linear;
 use fourfold::rollout::{
     Composition, End, Environment, EpisodeRandom, Episodes, Error, Interface, Members, Operands, Outcome, Plan, Policy,
@@ -106,6 +106,14 @@ fn follows_its_twin(composition: Composition) {
 fn the_cart_pole_swing_up_follows_its_twin_over_whole_episodes() {
     follows_its_twin(swing_up());
     follows_its_twin(Composition::new(CartPoleSwingUp { easy: true }, Linear));
+}
+
+#[test]
+fn the_classic_control_follows_its_twins_over_whole_episodes() {
+    follows_its_twin(Composition::new(CartPole, Linear));
+    follows_its_twin(Composition::new(Pendulum, Linear));
+    follows_its_twin(Composition::new(Acrobot, Linear));
+    follows_its_twin(Composition::new(MountainCarContinuous, Linear));
 }
 
 #[test]

@@ -47,6 +47,11 @@ impl Environment for CartPole {
         500
     }
 
+    /// Accelerations are some twenty operations on numbers below about 50, and enter by a fiftieth.
+    fn rounding(&self) -> f64 {
+        16.0
+    }
+
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {
         for value in state {
             *value = 0.05 * (2.0 * random.uniform() - 1.0);

@@ -42,6 +42,11 @@ impl Environment for MountainCarContinuous {
         999
     }
 
+    /// Few operations on numbers below about 4, and the cosine enters by a four-hundredth.
+    fn rounding(&self) -> f64 {
+        8.0
+    }
+
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {
         state[0] = -0.6 + 0.2 * random.uniform();
         state[1] = 0.0;

@@ -201,7 +201,8 @@ fn perturbed(uniform: &Uniform, seed: [u32; 2], center: &[f32], deviation: &[f32
 
 /// One step errs by the rounding of the policy and of the environment. What it leaves is the next one's input, and
 /// no world here magnifies a difference more than fourfold in one step (a cart-pole's spin by the factor
-/// 1 + 0.01 * d(acceleration)/d(spin), which stays below 3).
+/// 1 + 0.01 * d(acceleration)/d(spin), which stays below 3; an acrobot's state by 3 in the first twenty steps of an
+/// episode, further than which no case goes).
 pub(super) fn tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
     let composition = composition(call);
     let uniform: Uniform = call.uniform();
