@@ -15,6 +15,8 @@
 //! `p_m` is row `m` of a fixed sinusoidal table. What stands in brackets, and the number of hidden layers behind the
 //! message, are switches: the published cart-pole and ant networks differ in them.
 
+use crate::unroll::{Interface, Policy};
+
 /// The sizes and switches of an attention neuron. The number of channels is none of them: it may change at any time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AttentionNeuron {
@@ -238,6 +240,74 @@ impl AttentionNeuron {
             head: take(actions * rows),
             head_bias: take(actions),
         }
+    }
+}
+
+impl AttentionNeuron {
+    /// Blocks of four units that the state of a channel fills.
+    fn blocks(&self) -> usize {
+        self.hidden.div_ceil(4)
+    }
+}
+
+/// As a policy, the network remembers `h` and `c` of every channel, `(N, 2, hidden)`, and then the action before, which
+/// belongs to no channel.
+impl Policy for AttentionNeuron {
+    fn file(&self) -> &str {
+        "attention_neuron.wgsl"
+    }
+
+    fn source(&self) -> &str {
+        include_str!("attention_neuron.wgsl")
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        vec![
+            ("ROWS", self.rows),
+            ("HIDDEN", self.hidden),
+            ("BLOCKS", self.blocks()),
+            ("KEYS", self.key_dimension),
+            ("POSITIONS", self.position_dimension),
+            ("KEY_BIAS", self.key_bias.into()),
+            ("LAYERS", self.layers),
+        ]
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let scale = if self.scale { 1.0 / (self.key_dimension as f64).sqrt() } else { 1.0 };
+        let divisor = 10_000_f64.powf(2.0 / self.position_dimension as f64);
+        vec![("SCALE", scale), ("FACTOR", self.factor.into()), ("DIVISOR", divisor)]
+    }
+
+    fn weights(&self, interface: Interface) -> usize {
+        assert_eq!(interface.actions, self.actions, "actions of the network");
+        self.parameters()
+    }
+
+    fn memory(&self, interface: Interface) -> usize {
+        self.channel_memory(interface) + self.actions
+    }
+
+    fn channel_memory(&self, interface: Interface) -> usize {
+        interface.inputs * 2 * self.hidden
+    }
+
+    fn tables(&self, _: Interface) -> usize {
+        4 * self.blocks() * (2 + self.actions + self.hidden) + self.rows.div_ceil(4) * (1 + self.hidden)
+    }
+
+    fn act(&self, weights: &[f64], memory: &mut [f64], inputs: &[f64], action: &mut [f64]) {
+        let (channels, previous) = memory.split_at_mut(inputs.len() * 2 * self.hidden);
+        let half =
+            |which: usize| channels.chunks_exact(self.hidden).skip(which).step_by(2).collect::<Vec<_>>().concat();
+        let (mut hidden, mut cell) = (half(0), half(1));
+        AttentionNeuron::act(self, weights, &mut hidden, &mut cell, previous, inputs, action, None);
+        let states = hidden.chunks_exact(self.hidden).zip(cell.chunks_exact(self.hidden));
+        for (channel, (hidden, cell)) in channels.chunks_exact_mut(2 * self.hidden).zip(states) {
+            channel[..self.hidden].copy_from_slice(hidden);
+            channel[self.hidden..].copy_from_slice(cell);
+        }
+        previous.copy_from_slice(action);
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Composition, Environment, EpisodeRandom, Keeping, Members, Policy, Problem, Sensors, Wiring};
 use crate::environments::{Acrobot, CartPole, CartPoleSwingUp, MountainCarContinuous, Pendulum};
-use crate::policies::Linear;
+use crate::policies::{AttentionNeuron, Linear, Perceptron};
 use crate::{Case, Data, Generator, Kernel, KernelRef};
 
 /// The environments that cases draw from.
@@ -19,8 +19,26 @@ fn environments(generator: &mut Generator) -> Vec<Arc<dyn Environment>> {
 }
 
 /// The policies that cases draw from.
-fn policies(_: &mut Generator) -> Vec<Arc<dyn Policy>> {
-    vec![Arc::new(Linear)]
+fn policies(generator: &mut Generator) -> Vec<Arc<dyn Policy>> {
+    let widths: &[usize] = generator.pick(&[&[16], &[3, 6, 5]]);
+    let perceptron = Perceptron::new(widths);
+    // All switches, and no size a multiple of four.
+    let odd = AttentionNeuron {
+        rows: 7,
+        hidden: 6,
+        key_dimension: 5,
+        position_dimension: 3,
+        key_bias: true,
+        scale: true,
+        layers: 2,
+        factor: 0.5,
+        ..AttentionNeuron::cart_pole()
+    };
+    vec![
+        Arc::new(Linear),
+        Arc::new(if widths.len() == 1 { perceptron } else { perceptron.linear_output() }),
+        Arc::new(generator.pick(&[AttentionNeuron::cart_pole(), odd])),
+    ]
 }
 
 /// One listed kernel for each environment, with a linear policy, and for each policy, in the cart-pole swing-up.
@@ -41,6 +59,8 @@ pub fn kernels() -> Vec<KernelRef> {
         listed("unroll(pendulum)", |generator| case_of(generator, 2, 0)),
         listed("unroll(acrobot)", |generator| case_of(generator, 3, 0)),
         listed("unroll(mountain_car_continuous)", |generator| case_of(generator, 4, 0)),
+        listed("unroll(perceptron)", |generator| case_of(generator, 0, 1)),
+        listed("unroll(attention_neuron)", |generator| case_of(generator, 0, 2)),
     ]
 }
 
