@@ -92,6 +92,7 @@ fn case_of(generator: &mut Generator, environment: usize, policy: usize) -> Case
     let policy = policies[policy].clone();
     let (members, keeping, sensors) = generator.pick(&variants());
     let composition = Composition { environment, policy, sensors, members };
+    let keeping = if keeping == Keeping::Private && !composition.few() { Keeping::Shared } else { keeping };
     let problem = Problem {
         members: 2 * generator.length(20),
         groups: generator.length(9),

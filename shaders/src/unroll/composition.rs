@@ -80,16 +80,24 @@ impl Composition {
         self.environment.states() + self.environment.observations() + self.environment.actions() + 2
     }
 
+    /// Numbers that are kept of one member: weights and tables.
+    fn numbers(&self) -> usize {
+        self.parameters().next_multiple_of(2) + 4 * self.policy.tables(self.interface()).max(1)
+    }
+
+    /// Whether a software driver compiles private arrays of that length in good time. WGSL fills them with zeros, and
+    /// one driver spends 0.7 s on 100 of these stores, but 20 s on 1,000.
+    pub(super) fn few(&self) -> bool {
+        self.numbers() <= 256
+    }
+
     /// Where a target best keeps the weights.
     pub fn keeping(&self, target: &Target) -> Keeping {
         const FEW: usize = 64;
-        const MOST_PRIVATE: usize = 16_384;
-        let tables = self.policy.tables(self.interface());
-        let numbers = self.parameters().next_multiple_of(2) + 4 * tables.max(1);
-        let shared = numbers * size_of::<f32>() + size_of::<u32>() <= target.workgroup_memory as usize;
-        match numbers {
-            _ if target.software && numbers <= MOST_PRIVATE => Keeping::Private,
+        let shared = self.numbers() * size_of::<f32>() + size_of::<u32>() <= target.workgroup_memory as usize;
+        match self.numbers() {
             ..=FEW => Keeping::Private,
+            _ if target.software && self.few() => Keeping::Private,
             _ if shared => Keeping::Shared,
             _ => Keeping::Streamed,
         }
