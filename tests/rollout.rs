@@ -10,8 +10,8 @@ use fourfold::rollout::{
     Composition, End, Environment, EpisodeRandom, Episodes, Error, Interface, Members, Operands, Outcome, Plan, Policy,
     Rollout, Sensors, Settings, Weights, Wiring, shuffled,
 };
-use fourfold::shaders::Data;
 use fourfold::shaders::threefry::Random;
+use fourfold::shaders::{Data, Target};
 
 fn gpu() -> Gpu {
     Gpu::open().unwrap_or_else(|error| panic!("{error}"))
@@ -257,8 +257,13 @@ fn ten_thousand_members_of_a_hundred_thousand_parameters_take_a_few_megabytes() 
         members: Members::Perturbed,
         ..Composition::new(CartPoleSwingUp::default(), Linear)
     };
-    let plan = Plan::new(&composition, &Settings::new(10_000, 16, 1_000), &gpu().target()).unwrap();
+    let plan = Plan::new(&composition, &Settings::new(10_000, 16, 1_000), &Target::default()).unwrap();
     assert!(plan.bytes() < 10_000_000, "{:?}", plan.buffers);
+
+    // A software driver would leave its loops unfinished, and the plan says so.
+    let software = Target { software: true, ..Target::default() };
+    let refused = Plan::new(&composition, &Settings::new(2, 1, 10), &software).expect_err("too many passes");
+    assert!(refused.to_string().starts_with("linear.wgsl: one step takes more passes through loops"), "{refused}");
 }
 
 #[test]

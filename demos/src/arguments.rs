@@ -48,10 +48,10 @@ pub enum Command {
     Adapters(adapters::Arguments),
     /// Show what there is so far: kernels against twins, SGD against SAM; under two minutes on a software driver
     Demo,
+    /// Train and examine the attention neuron, a policy that works with its inputs shuffled
+    Neuron(Box<neuron::Arguments>),
     /// Train a classifier with SGD and with SAM, and compare
     Sam(Box<sam::Arguments>),
-    /// Run an experiment with the attention neuron, whose inputs may be wired in any order
-    Neuron(neuron::Arguments),
     /// Run every kernel against its CPU twin over generated cases
     Verify(verify::Arguments),
     /// Measure every kernel, beside what the adapter can do

@@ -50,3 +50,14 @@ impl From<fourfold::Error> for Failure {
         Failure::run(error)
     }
 }
+
+/// Settings, WGSL files and numbers that are not finite are the user's; a device's refusal is the run's.
+impl From<fourfold::rollout::Error> for Failure {
+    fn from(error: fourfold::rollout::Error) -> Self {
+        match error {
+            fourfold::rollout::Error::Gpu(error) => error.into(),
+            fourfold::rollout::Error::Fault { .. } => Failure::run(error),
+            error => Failure::input(error),
+        }
+    }
+}

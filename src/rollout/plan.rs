@@ -1,6 +1,6 @@
 //! What a rollout takes, as pure data.
 
-use fourfold_shaders::unroll::{COUNTERS, Composition, Members, Problem};
+use fourfold_shaders::unroll::{COUNTERS, Composition, Keeping, Members, Problem};
 use fourfold_shaders::{Element, Target};
 
 use super::Error;
@@ -54,6 +54,8 @@ pub struct Plan {
     pub dispatches: usize,
     /// The buffers that the rollout has of its own.
     pub buffers: Vec<Allocation>,
+    /// Longer dispatches are cut, see [`Composition::most_steps`].
+    most_steps: usize,
 }
 
 impl Plan {
@@ -76,15 +78,23 @@ impl Plan {
         if members.saturating_mul(episodes) > u32::MAX as usize / 4 {
             return refuse(format!("{members} members with {episodes} episodes each are more than 2^30 episodes"));
         }
-        let groups = groups(members, episodes, target);
-        let mut plan =
-            Self { composition: composition.clone(), settings: *settings, groups, dispatches: 0, buffers: Vec::new() };
+        let groups = groups(members, episodes, composition.keeping(target), target);
+        let most_steps = composition.most_steps(target);
+        if most_steps == 0 {
+            return refuse(format!(
+                "{}: one step takes more passes through loops than the 65,535 that software drivers allow to a dispatch",
+                composition.policy.file()
+            ));
+        }
+        let (composition, buffers) = (composition.clone(), Vec::new());
+        let mut plan = Self { composition, settings: *settings, groups, dispatches: 0, buffers, most_steps };
         plan.set_steps(steps);
         Ok(plan)
     }
 
     /// Cuts the rollout into dispatches of other lengths, which changes no bit of its results.
     pub(super) fn set_steps(&mut self, steps: usize) {
+        let steps = steps.min(self.most_steps);
         self.settings.steps = steps;
         let slots = self.settings.members * self.groups;
         let results = self.settings.members * self.settings.episodes;
@@ -128,9 +138,10 @@ impl Plan {
 }
 
 /// Slots of a member: enough lanes for the device, and no more, since a slot that plays several episodes one after the
-/// other frees its lane when one ends early.
-fn groups(members: usize, episodes: usize, target: &Target) -> usize {
-    let lanes: usize = if target.software { 64 } else { 1 << 15 };
-    let wanted = lanes.div_ceil(members).min(episodes);
+/// other frees its lane when one ends early. A member that has a workgroup to itself fills its lanes.
+fn groups(members: usize, episodes: usize, keeping: Keeping, target: &Target) -> usize {
+    let (lanes, workgroup): (usize, usize) = if target.software { (64, 8) } else { (1 << 15, 64) };
+    let own = if keeping == Keeping::Shared { workgroup } else { 1 };
+    let wanted = lanes.div_ceil(members).max(own).min(episodes);
     (wanted..=episodes).find(|&groups| episodes.is_multiple_of(groups)).unwrap_or(episodes)
 }

@@ -1,6 +1,9 @@
 //! `fourfold neuron`: the attention neuron, a policy that does not care in which order its inputs are wired.
 
 pub mod clone;
+mod reshuffle;
+mod train;
+mod weights;
 
 use clap::{Args, Subcommand};
 
@@ -16,6 +19,10 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Experiment {
+    /// Train it and a perceptron by evolution, then score both with inputs shuffled, duplicated and among noise
+    Train(train::Arguments),
+    /// Score it while its inputs are shuffled again and again within an episode
+    Reshuffle(reshuffle::Arguments),
     /// Clone an ordinary perceptron into an attention neuron, by back-propagation through time
     Clone(clone::Arguments),
 }
@@ -23,6 +30,8 @@ pub enum Experiment {
 /// Runs the experiment.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.experiment {
+        Experiment::Train(arguments) => train::run(common, arguments),
+        Experiment::Reshuffle(arguments) => reshuffle::run(common, arguments),
         Experiment::Clone(arguments) => clone::run(common, arguments),
     }
 }

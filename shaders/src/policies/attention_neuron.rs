@@ -296,6 +296,13 @@ impl Policy for AttentionNeuron {
         4 * self.blocks() * (2 + self.actions + self.hidden) + self.rows.div_ceil(4) * (1 + self.hidden)
     }
 
+    fn iterations(&self, interface: Interface) -> usize {
+        let (blocks, groups) = (self.blocks(), self.rows.div_ceil(4));
+        let channels = interface.inputs * (1 + blocks) + groups * (1 + interface.inputs);
+        // The loops with long bodies, four times over for those that another version of a driver may not unroll.
+        4 * channels + self.layers * self.rows * (1 + self.rows)
+    }
+
     fn act(&self, weights: &[f64], memory: &mut [f64], inputs: &[f64], action: &mut [f64]) {
         let (channels, previous) = memory.split_at_mut(inputs.len() * 2 * self.hidden);
         let half =

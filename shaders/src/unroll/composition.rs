@@ -91,6 +91,26 @@ impl Composition {
         self.numbers() <= 256
     }
 
+    /// The most steps that a dispatch on this target may take.
+    ///
+    /// Mesa's llvmpipe leaves every loop of an invocation, without an error, once their passes come to 65,535 in all.
+    /// A policy that needs more in a single step cannot run there: the answer is then 0.
+    pub fn most_steps(&self, target: &Target) -> usize {
+        if !target.software {
+            return u32::MAX as usize / 4;
+        }
+        const LIMIT: usize = 65_535;
+        const TABLE: usize = 64;
+        let interface = self.interface();
+        // Weights in twos, tables, and the state and memory that are loaded and stored.
+        let once = match self.keeping(target) {
+            Keeping::Streamed => 0,
+            _ => self.parameters().div_ceil(2) + TABLE * self.policy.tables(interface),
+        } + 2 * self.saved();
+        let generic = self.saved() + 2 * interface.inputs + interface.actions + self.environment.observations() + 8;
+        LIMIT.saturating_sub(once) / (generic + self.policy.iterations(interface))
+    }
+
     /// Where a target best keeps the weights.
     pub fn keeping(&self, target: &Target) -> Keeping {
         const FEW: usize = 64;

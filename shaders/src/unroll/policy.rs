@@ -60,6 +60,12 @@ pub trait Policy: Debug + Send + Sync {
         0
     }
 
+    /// Passes through loops of the WGSL in one step, at most (of those that a driver may not unroll): what a software
+    /// driver's limit is held against. Without a better answer, one for each weight and number of memory.
+    fn iterations(&self, interface: Interface) -> usize {
+        self.weights(interface) + self.memory(interface)
+    }
+
     /// By how many units of 2^-24, relative to the larger of 1 and the value, an action or a number of the memory may
     /// err in f32.
     fn rounding(&self) -> f64 {

@@ -114,7 +114,7 @@ mod tests {
         let parsed = parse(line.split_whitespace().map(Into::into)).map_err(|failure| failure.to_string())?;
         let Parsed::Run(arguments) = parsed else { panic!("{line} prints") };
         let Command::Neuron(neuron) = &arguments.command else { panic!("{line} is another command") };
-        let Experiment::Clone(clone) = &neuron.experiment;
+        let Experiment::Clone(clone) = &neuron.experiment else { panic!("{line} is another experiment") };
         Settings::new(&arguments.common, clone).map_err(|failure| failure.to_string())
     }
 

@@ -1,0 +1,344 @@
+//! Training of a policy by an evolution strategy, in stages, resumable after every burst of generations.
+
+use std::sync::Arc;
+
+use fourfold::data::Checkpoint;
+use fourfold::evolution::{CmaEs, Method, Strategy, cma_es};
+use fourfold::rollout::environments::CartPoleSwingUp;
+use fourfold::rollout::{self, Composition, Members, Operands, Plan, Policy, Rollout, Weights};
+use fourfold::shaders::Data;
+use fourfold::{BufferView, Gpu};
+use serde::{Deserialize, Serialize};
+
+use super::evaluation::{HORIZON, Protocol};
+use crate::Failure;
+
+/// Seeds of the episodes that choose between centres: no others are played with them.
+const VALIDATION_SEED: u32 = 0x5EED_0001;
+
+/// Longest dispatch.
+const DISPATCH: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// Which strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum StrategyName {
+    Pgpe,
+    OpenAiEs,
+    CmaEs,
+}
+
+/// One stage: a strategy with fresh state from the best centre of the stage before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    pub strategy: StrategyName,
+    /// Environment steps of this stage, about: it ends with the burst that reaches them.
+    pub steps: f64,
+    pub members: usize,
+    pub episodes: usize,
+    /// Standard deviation of the perturbations (of PGPE at first, of CMA-ES its sigma).
+    pub deviation: f32,
+    /// Rate of Adam on the centre at first.
+    pub rate: f32,
+    /// The rate falls to this share of itself along half a cosine.
+    pub last_rate: f32,
+    pub deviation_rate: f32,
+    pub weight_decay: f32,
+}
+
+/// A point of a learning curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    pub stage: usize,
+    pub generation: u32,
+    /// Environment steps so far, over all stages, those of validation not counted.
+    pub steps: u64,
+    /// The mean fitness of the population in the last generation of the burst.
+    pub population: f64,
+    /// The mean score of the centre on the validation episodes, where it was taken.
+    pub validation: Option<f64>,
+}
+
+/// Where a training is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub stage: usize,
+    /// Steps of this stage so far.
+    pub stage_steps: u64,
+    pub bursts: u64,
+    pub curve: Vec<Point>,
+    /// The score of the best centre on the validation episodes.
+    pub best: Option<f64>,
+}
+
+/// A training in progress.
+#[derive(Debug)]
+pub struct Training {
+    gpu: Gpu,
+    policy: Arc<dyn Policy>,
+    stages: Vec<Stage>,
+    seed: u32,
+    /// The weights that CMA-ES searches; all others stay as they were at first.
+    free: Vec<usize>,
+    pub record: Record,
+    /// The weights that the best score belongs to, or the first ones.
+    pub best: Vec<f32>,
+    search: Search,
+}
+
+/// A strategy and its rollouts.
+#[derive(Debug)]
+enum Search {
+    Gpu(Box<Strategy>),
+    /// CMA-ES samples and adapts on the CPU.
+    Cpu(Box<CpuSearch>),
+}
+
+/// CMA-ES over some of the weights.
+#[derive(Debug)]
+struct CpuSearch {
+    search: CmaEs,
+    /// The mean of the search, averaged over the last hundred generations or so (Polyak): what is validated.
+    average: Vec<f64>,
+    /// All weights, those that are not searched at their values.
+    fixed: Vec<f32>,
+    free: Vec<usize>,
+    rollout: Rollout,
+    weights: BufferView,
+    seed: BufferView,
+}
+
+impl CpuSearch {
+    /// All weights where those that are searched are `values`.
+    fn weights(&self, values: &[f32]) -> Vec<f32> {
+        let mut weights = self.fixed.clone();
+        for (&index, &value) in self.free.iter().zip(values) {
+            weights[index] = value;
+        }
+        weights
+    }
+
+    /// One generation; returns its steps and the mean fitness.
+    fn generation(&mut self, gpu: &Gpu, key: u32, episodes: usize) -> Result<(u64, f64), Failure> {
+        const MEMORY: f64 = 0.99;
+        let generation = self.search.generation();
+        let asked = self.search.ask().map_err(Failure::run)?.to_vec();
+        let members: Vec<f32> = asked.chunks_exact(self.free.len()).flat_map(|values| self.weights(values)).collect();
+        gpu.queue().write_buffer(&self.weights.buffer, self.weights.offset, bytemuck::cast_slice(&members));
+        gpu.queue().write_buffer(&self.seed.buffer, self.seed.offset, bytemuck::cast_slice(&[key, generation]));
+        let played = self.rollout.run()?;
+        let each = played.returns.chunks(episodes);
+        let fitness: Vec<f32> = each.map(|each| each.iter().sum::<f32>() / episodes as f32).collect();
+        self.search.tell(&fitness).map_err(Failure::run)?;
+        for (average, mean) in self.average.iter_mut().zip(self.search.mean()) {
+            // A mean of all at first, of the last hundred in the long run.
+            let weight = (1.0 - MEMORY).max(1.0 / f64::from(generation + 1));
+            *average += weight * (f64::from(mean) - *average);
+        }
+        let mean = fitness.iter().map(|&fitness| f64::from(fitness)).sum::<f64>() / fitness.len() as f64;
+        Ok((played.lengths.iter().map(|&length| u64::from(length)).sum(), mean))
+    }
+}
+
+/// Generations between two looks.
+pub const BURST: usize = 10;
+
+/// Bursts between two validations of the centre.
+const BETWEEN_VALIDATIONS: u64 = 10;
+
+/// Episodes of a validation.
+const VALIDATION_EPISODES: usize = 500;
+
+impl Training {
+    /// A training from `initial` weights, of which CMA-ES searches those with the indices `free`; the other strategies
+    /// search all.
+    ///
+    /// # Errors
+    /// Settings that make no sense, or a device that refuses.
+    pub fn new(
+        gpu: &Gpu,
+        policy: Arc<dyn Policy>,
+        stages: Vec<Stage>,
+        seed: u32,
+        (initial, free): (Vec<f32>, Vec<usize>),
+    ) -> Result<Self, Failure> {
+        let search = begin(gpu, &policy, &stages[0], seed, &initial, &free)?;
+        let (gpu, record) = (gpu.clone(), Record::default());
+        Ok(Self { gpu, policy, stages, seed, free, record, best: initial, search })
+    }
+
+    /// Whether every stage has had its steps.
+    pub fn finished(&self) -> bool {
+        self.record.stage == self.stages.len()
+    }
+
+    /// The part of all steps that is done, in units of 1.
+    pub fn progress(&self) -> f64 {
+        let before: f64 = self.stages[..self.record.stage].iter().map(|stage| stage.steps).sum();
+        let all: f64 = self.stages.iter().map(|stage| stage.steps).sum();
+        ((before + self.record.stage_steps as f64) / all).min(1.0)
+    }
+
+    /// Environment steps so far.
+    pub fn steps(&self) -> u64 {
+        self.record.curve.last().map_or(0, |point| point.steps)
+    }
+
+    /// Runs one burst of generations, and where it is time a validation.
+    ///
+    /// # Errors
+    /// A policy that gives numbers that are not finite, or the loss of the device.
+    pub fn burst(&mut self) -> Result<(), Failure> {
+        let stage = self.stages[self.record.stage];
+        let part = (self.record.stage_steps as f64 / stage.steps).min(1.0);
+        let share = f64::from(stage.last_rate);
+        let factor = share + (1.0 - share) * 0.5 * (1.0 + (std::f64::consts::PI * part).cos());
+        let rate = (f64::from(stage.rate) * factor) as f32;
+        let (generation, steps, population) = match &mut self.search {
+            Search::Gpu(strategy) => {
+                strategy.set_rates(rate, stage.deviation_rate);
+                let values = strategy.submit(BURST)?.wait()?;
+                let (generation, summaries) = strategy.progress(&values)?;
+                let last = &summaries[summaries.len() - BURST..];
+                (generation, last.iter().map(|summary| summary.steps).sum::<u64>(), f64::from(last[BURST - 1].mean))
+            }
+            Search::Cpu(search) => {
+                let (mut steps, mut mean) = (0, 0.0);
+                for _ in 0..BURST {
+                    let (taken, fitness) = search.generation(&self.gpu, self.seed, stage.episodes)?;
+                    steps += taken;
+                    mean = fitness;
+                }
+                (search.search.generation(), steps, mean)
+            }
+        };
+        self.record.stage_steps += steps;
+        self.record.bursts += 1;
+        let total = self.steps() + steps;
+        let over = self.record.stage_steps as f64 >= stage.steps;
+        let validation =
+            if self.record.bursts.is_multiple_of(BETWEEN_VALIDATIONS) || over { Some(self.validate()?) } else { None };
+        let index = self.record.stage;
+        self.record.curve.push(Point { stage: index, generation, steps: total, population, validation });
+        if over {
+            self.record.stage += 1;
+            self.record.stage_steps = 0;
+            if let Some(stage) = self.stages.get(self.record.stage) {
+                self.search = begin(
+                    &self.gpu,
+                    &self.policy,
+                    stage,
+                    self.seed + self.record.stage as u32,
+                    &self.best,
+                    &self.free,
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The score of the centre on the validation episodes; the best centre is kept.
+    fn validate(&mut self) -> Result<f64, Failure> {
+        let center = match &self.search {
+            Search::Gpu(strategy) => strategy.parameters()?,
+            Search::Cpu(search) => {
+                search.weights(&search.average.iter().map(|&value| value as f32).collect::<Vec<_>>())
+            }
+        };
+        let protocol = Protocol::plain(VALIDATION_EPISODES, VALIDATION_SEED);
+        let score = protocol.scores(&self.gpu, self.policy.clone(), &center)?.mean();
+        if self.record.best.is_none_or(|best| score > best) {
+            self.record.best = Some(score);
+            self.best = center;
+        }
+        Ok(score)
+    }
+
+    /// Writes everything that [`restore`](Self::restore) needs.
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<(), Failure> {
+        checkpoint.set("record", serde_json::to_string(&self.record).map_err(Failure::run)?);
+        checkpoint.insert("best", &[self.best.len()], Data::F32(self.best.clone()));
+        match &self.search {
+            Search::Gpu(strategy) => strategy.save(checkpoint)?,
+            Search::Cpu(search) => {
+                search.search.save(checkpoint, "cma_es.");
+                checkpoint.insert_f64("average", &[search.average.len()], search.average.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on from a checkpoint of a training with the same policy, stages and seed.
+    ///
+    /// # Errors
+    /// A checkpoint that is damaged or of another training.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        let record: Record = serde_json::from_str(checkpoint.get("record")?)
+            .map_err(|error| Failure::Input(format!("{}: expected a record, got {error}", checkpoint.file())))?;
+        let best = checkpoint.f32("best", &[self.best.len()])?.to_vec();
+        if let Some(stage) = self.stages.get(record.stage) {
+            self.search = begin(&self.gpu, &self.policy, stage, self.seed + record.stage as u32, &best, &self.free)?;
+            match &mut self.search {
+                Search::Gpu(strategy) => strategy.restore(checkpoint)?,
+                Search::Cpu(search) => {
+                    search.average = checkpoint.f64("average", &[search.average.len()])?.to_vec();
+                    search.search.restore(checkpoint, "cma_es.")?;
+                }
+            }
+        }
+        (self.record, self.best) = (record, best);
+        Ok(())
+    }
+}
+
+/// The strategy of a stage.
+fn begin(
+    gpu: &Gpu,
+    policy: &Arc<dyn Policy>,
+    stage: &Stage,
+    seed: u32,
+    initial: &[f32],
+    free: &[usize],
+) -> Result<Search, Failure> {
+    let environment = Arc::new(CartPoleSwingUp { easy: false });
+    let members = Members::Given { trace: false };
+    let composition = Composition { environment, policy: policy.clone(), sensors: Default::default(), members };
+    let rollout = rollout::Settings::new(stage.members, stage.episodes, HORIZON);
+    let method = match stage.strategy {
+        StrategyName::Pgpe => Method::Pgpe { deviation: stage.deviation, rate: stage.deviation_rate, fraction: 0.2 },
+        StrategyName::OpenAiEs => Method::OpenAiEs { sigma: stage.deviation },
+        StrategyName::CmaEs => {
+            let settings = cma_es::Settings {
+                members: stage.members,
+                sigma: f64::from(stage.deviation),
+                seed,
+                ..cma_es::Settings::new(free.len())
+            };
+            let searched: Vec<f32> = free.iter().map(|&index| initial[index]).collect();
+            let search = CmaEs::new(&searched, settings).map_err(Failure::input)?;
+            let weights = gpu.zeros("weights", stage.members * initial.len())?;
+            let seed = gpu.upload("seed", &Data::U32(vec![seed, 0]))?;
+            let operands = Operands { seed: seed.clone(), weights: Weights::Given(weights.clone()), wiring: None };
+            let plan = Plan::new(&composition, &rollout, &gpu.target())?;
+            let mut rollout = Rollout::new(gpu, plan, operands)?;
+            rollout.pace(DISPATCH)?;
+            let average = vec![0.0; free.len()];
+            let (fixed, free) = (initial.to_vec(), free.to_vec());
+            return Ok(Search::Cpu(Box::new(CpuSearch { search, average, fixed, free, rollout, weights, seed })));
+        }
+    };
+    let settings = fourfold::evolution::Settings {
+        method,
+        rate: stage.rate,
+        weight_decay: stage.weight_decay,
+        rollout,
+        key: seed,
+        ring: BURST,
+    };
+    let mut strategy = Strategy::new(gpu, &composition, settings, initial)?;
+    strategy.pace(DISPATCH)?;
+    Ok(Search::Gpu(Box::new(strategy)))
+}
