@@ -21,10 +21,28 @@ pub struct Trajectories {
     pub steps: usize,
     /// What was observed, `(trajectories, steps, channels)`.
     pub inputs: Vec<f32>,
-    /// What was done one step before, `(trajectories, steps, actions)`; zeros at first.
+    /// What was done one step before, `(trajectories, steps)`: one number; zeros at first.
     pub previous: Vec<f32>,
-    /// What the teacher does there, `(trajectories, steps, actions)`.
+    /// What the teacher does there, `(trajectories, steps)`.
     pub labels: Vec<f32>,
+}
+
+impl Trajectories {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.labels.len() / self.steps.max(1)
+    }
+
+    /// Adds others of the same length.
+    ///
+    /// # Panics
+    /// If they have another length.
+    pub fn extend(&mut self, others: Trajectories) {
+        assert_eq!(self.steps, others.steps, "steps of a trajectory");
+        self.inputs.extend(others.inputs);
+        self.previous.extend(others.previous);
+        self.labels.extend(others.labels);
+    }
 }
 
 /// Everything that decides a training besides the network, the data and the seed.
@@ -77,7 +95,7 @@ pub struct Cloning {
 }
 
 impl Cloning {
-    /// A training of `network` from the initial weights of `seed` on.
+    /// A training of `network`, which has one action, from the initial weights of `seed` on.
     ///
     /// # Errors
     /// Those of [`Recipe::batches`]; the device has no memory.
@@ -88,7 +106,7 @@ impl Cloning {
         recipe: &Recipe,
         seed: u32,
     ) -> Result<Self, Failure> {
-        let trajectories = data.labels.len() / (data.steps * network.actions).max(1);
+        let trajectories = data.count();
         let windows = recipe.batches(trajectories, data.steps)?[1];
         let channels = data.inputs.len() / (data.steps * trajectories);
         let mut parameters = Parameters::new();
@@ -115,6 +133,17 @@ impl Cloning {
     /// Updates of one pass over the trajectories.
     pub fn updates(&self) -> usize {
         self.trajectories / self.batch * self.windows
+    }
+
+    /// Goes on with other trajectories, as many and as long as those before.
+    ///
+    /// # Errors
+    /// There are more or fewer of them.
+    pub fn replace(&mut self, data: &Trajectories) -> Result<(), Failure> {
+        for (name, values) in [("inputs", &data.inputs), ("previous", &data.previous), ("labels", &data.labels)] {
+            self.session.write(name, &Data::F32(values.clone()))?;
+        }
+        Ok(())
     }
 
     /// One pass over the trajectories, `burst` updates in each submission, after each of which `done` is told how many:

@@ -16,7 +16,7 @@ use crate::Failure;
 use crate::arguments::Common;
 use crate::neuron::actor::Student;
 use crate::neuron::cloning::{Cloning, Trajectories};
-use crate::neuron::episodes::{Drive, Episode, scores, trajectories};
+use crate::neuron::episodes::{Drive, Episode, found_trajectories, scores, trajectories};
 use crate::neuron::teacher::{self, Search, teacher};
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
@@ -32,32 +32,37 @@ pub struct Arguments {
     /// Generations of CMA-ES by which a teacher is trained
     #[arg(long, value_name = "COUNT", default_value_t = 300)]
     pub teacher_generations: usize,
-    /// Episodes of the teacher that the student learns from
+    /// Episodes that the student learns from in one pass; every pass has its own
     #[arg(long, value_name = "COUNT", default_value_t = 512)]
     pub trajectories: usize,
     /// Steps of each; episodes that end sooner are left out
-    #[arg(long, value_name = "COUNT", default_value_t = 500)]
+    #[arg(long, value_name = "COUNT", default_value_t = 300)]
     pub steps: usize,
-    /// The deviation of what is added to the teacher's actions, so that its episodes show how it recovers
-    #[arg(long, value_name = "DEVIATION", default_value_t = 0.1, allow_negative_numbers = true)]
+    /// The deviation of what is added to the driver's actions, so that the episodes show how the teacher recovers
+    #[arg(long, value_name = "DEVIATION", default_value_t = 0.3, allow_negative_numbers = true)]
     pub disturbance: f64,
-    /// Passes over the trajectories
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    /// The share of the episodes in which the student drives and the teacher says what it would do, from the second
+    /// pass on: 0 is behaviour cloning by the book
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, allow_negative_numbers = true)]
+    pub student_drives: f64,
+    /// Passes, each over new episodes
+    #[arg(long, value_name = "COUNT", default_value_t = 30)]
     pub passes: usize,
     /// Trajectories of a batch; multiples of 8 are fastest
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub batch: usize,
     /// Steps through which one update is propagated back; a divisor of --steps
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    #[arg(long, value_name = "COUNT", default_value_t = 25)]
     pub window: usize,
     /// Adam's learning rate at the beginning; it falls to 0 along half a cosine
-    #[arg(long, default_value_t = 3e-3, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1e-2, allow_negative_numbers = true)]
     pub rate: f32,
     /// Clip the gradient to this norm
     #[arg(long, value_name = "NORM", default_value_t = 0.5, allow_negative_numbers = true)]
     pub clip: f32,
-    /// The deviation of the noise on the previous action that the student is shown
-    #[arg(long, value_name = "DEVIATION", default_value_t = 0.03, allow_negative_numbers = true)]
+    /// The deviation of the noise on the previous action that the student is shown: with less, it learns to repeat what
+    /// the teacher did and not to look
+    #[arg(long, value_name = "DEVIATION", default_value_t = 1.0, allow_negative_numbers = true)]
     pub noise: f32,
     /// Added to the initial bias of the student's forget gates
     #[arg(long, value_name = "BIAS", default_value_t = 3.0, allow_negative_numbers = true)]
@@ -90,6 +95,7 @@ const TEACHING: u32 = 1;
 const SHOWING: u32 = 2;
 const WATCHING: u32 = 3;
 const TESTING: u32 = 4;
+const DRIVING: u32 = 5;
 
 /// Episodes by which the student is watched while it learns.
 const WATCHED: usize = 100;
@@ -112,8 +118,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         None => train_teacher(common, &settings)?,
     };
     folder.write_checkpoint("teacher.safetensors", &checkpoint("perceptron:5-16-1", &taught))?;
-    let data = show(common, &settings, &taught)?;
-    let (passes, learnt) = train_student(common, &settings, &gpu, &data)?;
+    let (passes, learnt) = train_student(common, &settings, &gpu, &taught)?;
     folder.write_checkpoint("student.safetensors", &checkpoint("attention-neuron:cart-pole", &learnt))?;
     let rows = judge(common, &settings, &taught, &learnt);
     println!("{}", report::write(&folder, &settings, &passes, &rows, &gpu)?);
@@ -140,35 +145,49 @@ fn train_teacher(common: &Common, settings: &Settings) -> Result<Vec<f32>, Failu
     Ok(search.weights())
 }
 
-/// The teacher's episodes.
-fn show(common: &Common, settings: &Settings, weights: &[f32]) -> Result<Trajectories, Failure> {
-    let mut progress = Progress::new("trajectories", settings.trajectories as u64, common.quiet);
-    let teacher = teacher(weights);
-    let Settings { disturbance, steps, .. } = *settings;
+/// The episodes of a pass: the teacher's own, and those in which the student drives where it stays on the track.
+fn episodes(
+    settings: &Settings,
+    taught: &[f32],
+    student: Option<&Student>,
+    pass: usize,
+) -> Result<Trajectories, Failure> {
+    let Settings { disturbance, steps, trajectories: count, .. } = *settings;
+    let teacher = teacher(taught);
+    let starts = |kind: u32| settings.starts(kind | (pass as u32) << 8, 0);
     let drive = Drive { driver: &teacher, teacher: &teacher, disturbance, steps };
-    let data = trajectories(&drive, &settings.starts(SHOWING, 0), settings.trajectories)?;
-    progress.advance(settings.trajectories as u64);
-    progress.finish();
-    Ok(data)
+    let mut found = match student {
+        Some(driver) => {
+            let share = (settings.student_drives * count as f64).round() as usize;
+            found_trajectories(&Drive { driver, ..drive }, &starts(DRIVING), share, 3 * share)
+        }
+        None => Trajectories { steps, ..Trajectories::default() },
+    };
+    found.extend(trajectories(&drive, &starts(SHOWING), count - found.count())?);
+    Ok(found)
 }
 
 fn train_student(
     common: &Common,
     settings: &Settings,
     gpu: &Gpu,
-    data: &Trajectories,
+    taught: &[f32],
 ) -> Result<(Vec<Pass>, Vec<f32>), Failure> {
-    let mut cloning = Cloning::new(gpu, NETWORK, data, &settings.recipe(), settings.seed as u32)?;
+    let first = episodes(settings, taught, None, 0)?;
+    let mut cloning = Cloning::new(gpu, NETWORK, &first, &settings.recipe(), settings.seed as u32)?;
     let watched = settings.starts(WATCHING, settings.episodes.min(WATCHED));
     let mut progress = Progress::new("student", (settings.passes * cloning.updates()) as u64, common.quiet);
     let mut passes = Vec::new();
     for pass in 1..=settings.passes {
         // One update a submission: on a software driver it takes a good part of a second.
         let loss = cloning.run_pass(1, |updates| progress.advance(updates as u64))?;
-        let weights = cloning.weights()?;
-        let score = mean(&scores(&Student::new(NETWORK, &weights), &watched, true));
+        let student = Student::new(NETWORK, &cloning.weights()?);
+        let score = mean(&scores(&student, &watched, true));
         progress.say(format!("loss {loss:.4}, score {score:.0}"));
         passes.push(Pass { pass, loss, score });
+        if pass < settings.passes {
+            cloning.replace(&episodes(settings, taught, Some(&student), pass)?)?;
+        }
     }
     progress.finish();
     Ok((passes, cloning.weights()?))

@@ -33,7 +33,7 @@ pub(super) fn write(
     let Settings { episodes, trajectories, steps, window, .. } = settings;
     let summary = format!(
         "Cart-pole swing-up from hard starts, {episodes} episodes each\n\n{}\n\nThe student learnt from {trajectories} \
-         episodes of {steps} steps in {} passes, by Adam through windows of {window} steps, on {}.\nIts actions differ \
+         episodes of {steps} steps in each of {} passes, by Adam through windows of {window} steps, on {}.\nIts actions differ \
          from the teacher's by {:.4} in mean square over the last pass.",
         table(header, cells),
         passes.len(),
@@ -88,7 +88,7 @@ fn losses(passes: &[Pass]) -> LinePlot {
     let points = passes.iter().map(|pass| (pass.pass as f64, pass.loss)).collect();
     LinePlot {
         title: "Mean squared difference from the teacher's actions".into(),
-        x: Axis::new("pass over the trajectories"),
+        x: Axis::new("pass"),
         y: Axis { logarithmic: true, ..Axis::new("loss") },
         lines: vec![Line { points, ..Line::default() }],
     }
@@ -104,7 +104,7 @@ fn scores(passes: &[Pass], rows: &[Summary]) -> LinePlot {
     let points = passes.iter().map(|pass| (pass.pass as f64, pass.score)).collect();
     LinePlot {
         title: "Mean score from hard starts".into(),
-        x: Axis::new("pass over the trajectories"),
+        x: Axis::new("pass"),
         y: Axis::new("score"),
         lines: vec![
             Line { name: "student, inputs shuffled".into(), points, band: Vec::new() },
@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_row_sums_its_episodes_up() {
-        let episodes = [(100.0, 30), (700.0, 1000)].map(|(score, steps)| Episode { score, steps }).to_vec();
+        let episodes =
+            [(100.0, 30), (700.0, 1000)].map(|(score, steps)| Episode { score, steps, unrest: 0.0 }).to_vec();
         let row = Summary::new(&Row { policy: "student", shuffled: true, episodes });
         assert_eq!(
             (row.policy.as_str(), row.mean, row.above_600, row.mean_steps),

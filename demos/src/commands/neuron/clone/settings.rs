@@ -22,6 +22,7 @@ pub(super) struct Settings {
     pub trajectories: usize,
     pub steps: usize,
     pub disturbance: f64,
+    pub student_drives: f64,
     pub passes: usize,
     pub batch: usize,
     pub window: usize,
@@ -47,6 +48,7 @@ impl Settings {
             trajectories: at_most(arguments.batch, arguments.trajectories),
             steps: at_most(arguments.window.saturating_mul(2), arguments.steps),
             disturbance: arguments.disturbance,
+            student_drives: arguments.student_drives,
             passes: at_most(3, arguments.passes),
             batch: arguments.batch,
             window: arguments.window,
@@ -76,6 +78,7 @@ impl Settings {
         }
         let numbers = [
             ("disturbance", self.disturbance, 0.0, 10.0),
+            ("student-drives", self.student_drives, 0.0, 1.0),
             ("rate", self.rate.into(), 0.0, 10.0),
             ("clip", self.clip.into(), f64::from(f32::MIN_POSITIVE), 1e9),
             ("noise", self.noise.into(), 0.0, 10.0),
@@ -120,9 +123,9 @@ mod tests {
 
     #[test]
     fn the_defaults_and_the_quick_form_are_valid() {
-        assert_eq!(settings("").unwrap().recipe().updates, 512 / 64 * 10 * 20);
+        assert_eq!(settings("").unwrap().recipe().updates, 512 / 64 * 12 * 30);
         let quick = settings("--quick").unwrap();
-        assert_eq!((quick.trajectories, quick.steps, quick.passes, quick.episodes), (64, 100, 3, 100));
+        assert_eq!((quick.trajectories, quick.steps, quick.passes, quick.episodes), (64, 50, 3, 100));
     }
 
     #[test]
@@ -132,8 +135,8 @@ mod tests {
             ("--episodes 0", "--episodes takes a number from 1 to 1000000, got 0"),
             ("--rate -1", "--rate takes a number from 0 to 10, got -1"),
             ("--noise NaN", "--noise takes a number from 0 to 10, got NaN"),
-            ("--window 7", "--window takes a number that divides 500 steps, got 7"),
-            ("--window 0", "--window takes a number that divides 500 steps, got 0"),
+            ("--window 7", "--window takes a number that divides 300 steps, got 7"),
+            ("--window 0", "--window takes a number that divides 300 steps, got 0"),
             ("--batch 513", "--batch takes a number from 1 to 512, the trajectories, got 513"),
         ] {
             assert_eq!(settings(line).unwrap_err(), expected);
