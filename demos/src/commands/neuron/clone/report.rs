@@ -21,7 +21,7 @@ pub(super) fn write(
     let summaries: Vec<Summary> = rows.iter().map(Summary::new).collect();
     let cells = summaries.iter().map(|row| {
         [
-            row.policy.clone(),
+            row.policy.to_owned(),
             format!("{:.0}", row.mean),
             format!("{:.0}", row.deviation),
             format!("{:.1}", row.standard_error),
@@ -58,7 +58,7 @@ pub(super) fn write(
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Summary {
-    policy: String,
+    policy: &'static str,
     mean: f64,
     deviation: f64,
     standard_error: f64,
@@ -68,18 +68,14 @@ struct Summary {
 }
 
 impl Summary {
-    fn new(row: &Row) -> Self {
-        let count = row.episodes.len() as f64;
-        let mean = row.episodes.iter().map(|episode| episode.score).sum::<f64>() / count;
-        let squares = row.episodes.iter().map(|episode| (episode.score - mean).powi(2)).sum::<f64>();
-        let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
+    fn new(Row { policy, scores }: &Row) -> Self {
         Self {
-            policy: format!("{}{}", row.policy, if row.shuffled { ", inputs shuffled" } else { "" }),
-            mean,
-            deviation,
-            standard_error: deviation / count.sqrt(),
-            above_600: row.episodes.iter().filter(|episode| episode.score > 600.0).count() as f64 / count,
-            mean_steps: row.episodes.iter().map(|episode| episode.steps as f64).sum::<f64>() / count,
+            policy,
+            mean: scores.mean(),
+            deviation: scores.deviation(),
+            standard_error: scores.error(),
+            above_600: scores.above(600.0),
+            mean_steps: scores.length(),
         }
     }
 }
@@ -111,23 +107,5 @@ fn scores(passes: &[Pass], rows: &[Summary]) -> LinePlot {
             level("teacher"),
             level("teacher, inputs shuffled"),
         ],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::neuron::episodes::Episode;
-
-    #[test]
-    fn a_row_sums_its_episodes_up() {
-        let episodes =
-            [(100.0, 30), (700.0, 1000)].map(|(score, steps)| Episode { score, steps, unrest: 0.0 }).to_vec();
-        let row = Summary::new(&Row { policy: "student", shuffled: true, episodes });
-        assert_eq!(
-            (row.policy.as_str(), row.mean, row.above_600, row.mean_steps),
-            ("student, inputs shuffled", 400.0, 0.5, 515.0)
-        );
-        assert!((row.deviation - 180_000_f64.sqrt()).abs() < 1e-9 && (row.standard_error - 300.0).abs() < 1e-9);
     }
 }
