@@ -60,6 +60,13 @@ impl Plan {
             return Err(Error::Settings { message: "the ring of metrics holds at least one generation".into() });
         }
         let (members, count) = (settings.rollout.members, composition.parameters());
+        if members as u64 / 2 * count.div_ceil(2) as u64 > 1 << 32 {
+            let message = format!(
+                "{} directions of {count} parameters are more numbers than one generation can draw (2^33)",
+                members / 2
+            );
+            return Err(Error::Settings { message });
+        }
         let f32 = |name, length| Allocation { name, element: Element::F32, length };
         let u32 = |name, length| Allocation { name, element: Element::U32, length };
         let mut buffers = vec![

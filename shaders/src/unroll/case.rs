@@ -93,20 +93,33 @@ fn case_of(generator: &mut Generator, environment: usize, policy: usize) -> Case
     let (members, keeping, sensors) = generator.pick(&variants());
     let composition = Composition { environment, policy, sensors, members };
     let keeping = if keeping == Keeping::Private && !composition.few() { Keeping::Shared } else { keeping };
-    let problem = Problem {
-        members: 2 * generator.length(20),
-        groups: generator.length(9),
-        episodes: generator.length(3),
-        horizon: generator.pick(&[1, 2, 5, 1_000]),
-        steps: generator.length(2),
-        fresh: generator.chance(0.2),
-        alike: generator.chance(0.5),
-        stream: generator.pick(&[0, 5, 1 << 20]),
-    };
-    let workgroup = if keeping == Keeping::Shared { 32 } else { 8 };
-    let call = problem.call_with(&composition, composition.kernel(keeping), keeping, workgroup);
-    let inputs = inputs(generator, &composition, &problem);
-    Case::new((problem, &composition, keeping, workgroup), call, inputs)
+    composition.case_kept(generator, keeping)
+}
+
+impl Composition {
+    /// A random case of this composition, for `verify`: one or two steps from states that its episodes reach, under
+    /// random weights.
+    pub fn case(&self, generator: &mut Generator) -> Case {
+        let keeping = if self.few() { Keeping::Private } else { Keeping::Shared };
+        self.case_kept(generator, keeping)
+    }
+
+    fn case_kept(&self, generator: &mut Generator, keeping: Keeping) -> Case {
+        let problem = Problem {
+            members: 2 * generator.length(20),
+            groups: generator.length(9),
+            episodes: generator.length(3),
+            horizon: generator.pick(&[1, 2, 5, 1_000]),
+            steps: generator.length(2),
+            fresh: generator.chance(0.2),
+            alike: generator.chance(0.5),
+            stream: generator.pick(&[0, 5, 1 << 20]),
+        };
+        let workgroup = if keeping == Keeping::Shared { 32 } else { 8 };
+        let call = problem.call_with(self, self.kernel(keeping), keeping, workgroup);
+        let inputs = inputs(generator, self, &problem);
+        Case::new((problem, self, keeping, workgroup), call, inputs)
+    }
 }
 
 /// Operands: slots in the middle of an episode, at its start, at its last step and finished.

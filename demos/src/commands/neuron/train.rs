@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use fourfold::Gpu;
-use fourfold::data::{Checkpoint, load_flat_vector};
+use fourfold::data::{Checkpoint, file, load_flat_vector};
 use fourfold::rollout::Policy;
 use fourfold::rollout::environments::CartPoleSwingUp;
 use fourfold::shaders::Data;
@@ -56,6 +56,12 @@ pub struct Arguments {
     /// Rate of Adam on the centre, with --strategy
     #[arg(long, requires = "strategy")]
     pub rate: Option<f32>,
+    /// Searches with seeds of their own, of which the best goes on after --trial steps
+    #[arg(long, value_name = "COUNT", default_value_t = 4)]
+    pub tries: usize,
+    /// Environment steps of each try; whether a search gets far shows early
+    #[arg(long, value_name = "COUNT", default_value_t = 2.5e8)]
+    pub trial: f64,
     /// Train the attention neuron alone
     #[arg(long)]
     pub alone: bool,
@@ -74,6 +80,8 @@ struct Settings {
     key_bias: bool,
     seed: u32,
     stages: Vec<Stage>,
+    tries: usize,
+    trial: f64,
     alone: bool,
     test_episodes: usize,
 }
@@ -83,6 +91,9 @@ impl Settings {
         let steps = if common.quick { arguments.steps.min(3e6) } else { arguments.steps };
         if !(1.0..=1e15).contains(&steps) {
             return Err(Failure::Input(format!("--steps: expected 1 to 1e15 steps, got {steps}")));
+        }
+        if !(1..=100).contains(&arguments.tries) {
+            return Err(Failure::Input(format!("--tries: expected 1 to 100, got {}", arguments.tries)));
         }
         let mut stages = recipe::stages(steps);
         if let Some(strategy) = arguments.strategy {
@@ -100,6 +111,8 @@ impl Settings {
             key_bias: arguments.network.key_bias,
             seed: common.seed as u32,
             stages,
+            tries: if common.quick { arguments.tries.min(2) } else { arguments.tries },
+            trial: if common.quick { arguments.trial.min(1e6) } else { arguments.trial },
             alone: arguments.alone,
             test_episodes: if common.quick { arguments.test_episodes.min(100) } else { arguments.test_episodes },
         })
@@ -109,11 +122,11 @@ impl Settings {
         Network { rows: self.rows, key_bias: self.key_bias }.description()
     }
 
-    /// The policies that are trained, by name, with their first weights.
-    fn policies(&self) -> Result<Vec<Contender>, Failure> {
+    /// The policies that are trained, by name, with the first weights of a try.
+    fn policies(&self, try_number: usize) -> Result<Vec<Contender>, Failure> {
         let network = self.network()?;
         let neuron: Arc<dyn Policy> = Arc::new(network);
-        let mut policies = vec![(NEURON, neuron, recipe::initial(&network, self.seed))];
+        let mut policies = vec![(NEURON, neuron, recipe::initial(&network, self.seed + try_number as u32))];
         if !self.alone {
             let perceptron = recipe::perceptron();
             let interface = fourfold::rollout::Interface { inputs: OBSERVATIONS, actions: 1 };
@@ -129,17 +142,31 @@ type Contender = (&'static str, Arc<dyn Policy>, (Vec<f32>, Vec<usize>));
 
 const NEURON: &str = "attention neuron";
 const PERCEPTRON: &str = "perceptron";
-const CHECKPOINT: &str = "checkpoint.safetensors";
+const SETTINGS: &str = "settings.json";
 
 /// Seeds of the episodes of the table: no training and no choice between weights has seen them.
 const TEST_SEED: u32 = 0x7E57_0000;
 
 /// A finished training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 struct Finished {
-    name: String,
-    record: Record,
+    name: &'static str,
+    /// Of every try, the one that went on among them.
+    records: Vec<Record>,
+    chosen: usize,
     seconds: f64,
+    weights: Vec<f32>,
+}
+
+impl Finished {
+    fn record(&self) -> &Record {
+        &self.records[self.chosen]
+    }
+
+    /// Environment steps of all tries.
+    fn steps(&self) -> u64 {
+        self.records.iter().filter_map(|record| Some(record.curve.last()?.steps)).sum()
+    }
 }
 
 /// Trains and scores, or only scores.
@@ -157,11 +184,12 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             let gpu = common.open(false)?;
             let value = serde_json::to_value(&settings).map_err(Failure::run)?;
             // A population that makes no sense is found out before the folder is made.
-            for (_, policy, initial) in settings.policies()? {
+            for (_, policy, initial) in settings.policies(0)? {
                 Training::new(&gpu, policy, settings.stages.clone(), settings.seed, initial)?;
             }
-            let folder = RunFolder::create(common, "neuron-train", &gpu, value)?;
-            train(common, &gpu, &folder, &settings, None)?
+            let folder = RunFolder::create(common, "neuron-train", &gpu, value.clone())?;
+            folder.write_json(SETTINGS, &value)?;
+            train(common, &gpu, &folder, &settings)?
         }
     };
     println!("{text}");
@@ -169,137 +197,157 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn resume(common: &Common, folder: &Path) -> Result<String, Failure> {
-    let path = folder.join(CHECKPOINT);
-    let checkpoint = Checkpoint::load(&path)?;
-    let settings: Settings = serde_json::from_str(checkpoint.get("settings")?).map_err(|error| {
+    let path = folder.join(SETTINGS);
+    let bytes = file::read(&path)?;
+    let settings: Settings = serde_json::from_slice(&bytes).map_err(|error| {
         Failure::Input(format!("{}: expected settings of `fourfold neuron train`, got {error}", path.display()))
     })?;
     let gpu = common.open(false)?;
-    train(common, &gpu, &RunFolder::open(folder)?, &settings, Some(checkpoint))
+    train(common, &gpu, &RunFolder::open(folder)?, &settings)
 }
 
-/// Trains what is left, then scores.
-fn train(
-    common: &Common,
-    gpu: &Gpu,
-    folder: &RunFolder,
-    settings: &Settings,
-    mut interrupted: Option<Checkpoint>,
-) -> Result<String, Failure> {
-    let mut finished: Vec<(Finished, Vec<f32>)> = Vec::new();
-    let earlier: Vec<Finished> = match &interrupted {
-        Some(checkpoint) => serde_json::from_str(checkpoint.get("finished")?).map_err(|error| {
-            Failure::Input(format!("{}: expected finished trainings, got {error}", checkpoint.file()))
-        })?,
-        None => Vec::new(),
-    };
-    let policies = settings.policies()?;
-    for (index, (name, policy, initial)) in policies.iter().enumerate() {
-        if let (Some(done), Some(checkpoint)) = (earlier.get(index), &interrupted) {
-            let weights = checkpoint.f32(&format!("finished.{name}"), &[initial.0.len()])?.to_vec();
-            finished.push((done.clone(), weights));
-            continue;
-        }
-        let mut training = Training::new(gpu, policy.clone(), settings.stages.clone(), settings.seed, initial.clone())?;
-        let mut before = 0.0;
-        if let Some(checkpoint) = interrupted.take() {
+/// A training with the file that it is saved in.
+struct Saved {
+    training: Training,
+    file: String,
+    seconds: f64,
+}
+
+impl Saved {
+    /// A try of a policy as it stands in the folder, or at its beginning.
+    fn open(gpu: &Gpu, folder: &RunFolder, settings: &Settings, index: usize, number: usize) -> Result<Self, Failure> {
+        let (name, policy, initial) = settings.policies(number)?.swap_remove(index);
+        let seed = settings.seed + number as u32;
+        let mut training = Training::new(gpu, policy, settings.stages.clone(), seed, initial)?;
+        let file = format!("{}-{}.safetensors", name.replace(' ', "_"), number + 1);
+        let path = folder.path().join(&file);
+        let mut seconds = 0.0;
+        if path.exists() {
+            let checkpoint = Checkpoint::load(&path)?;
             training.restore(&checkpoint)?;
-            before = checkpoint.get("seconds")?.parse().unwrap_or(0.0);
+            seconds = checkpoint.get("seconds")?.parse().unwrap_or(0.0);
         }
+        Ok(Self { training, file, seconds })
+    }
+
+    /// Trains until `enough`, saving after every burst.
+    fn run(
+        &mut self,
+        folder: &RunFolder,
+        label: &str,
+        quiet: bool,
+        enough: impl Fn(&Training) -> f64,
+    ) -> Result<(), Failure> {
         const PARTS: f64 = 1_000.0;
-        let mut progress = Progress::new(name, PARTS as u64, common.quiet);
-        let begun = Instant::now();
+        let mut progress = Progress::new(label, PARTS as u64, quiet);
         let mut shown = 0;
         loop {
-            let done = (PARTS * training.progress()) as u64;
+            let done = (PARTS * enough(&self.training).min(1.0)) as u64;
             progress.advance(done.saturating_sub(shown));
             shown = shown.max(done);
-            if training.finished() {
+            if self.training.finished() || done >= PARTS as u64 {
                 break;
             }
-            training.burst()?;
-            let seconds = before + begun.elapsed().as_secs_f64();
-            if let Some(last) = training.record.curve.last() {
+            let begun = Instant::now();
+            self.training.burst()?;
+            self.seconds += begun.elapsed().as_secs_f64();
+            let record = &self.training.record;
+            if let Some(last) = record.curve.last() {
+                let (steps, best) = (last.steps as f64, record.best.unwrap_or(f64::NAN));
+                let rate = steps / self.seconds;
                 progress.say(format!(
-                    "generation {} of stage {}, {:.2e} steps, {:.2e} a second, population {:.0}, best centre {:.0}",
-                    last.generation,
-                    last.stage + 1,
-                    last.steps as f64,
-                    last.steps as f64 / seconds,
-                    last.population,
-                    training.record.best.unwrap_or(f64::NAN)
+                    "generation {}, {steps:.2e} steps, {rate:.2e} a second, best centre {best:.0}",
+                    last.generation
                 ));
             }
             let mut checkpoint = Checkpoint::new();
-            checkpoint.set("settings", serde_json::to_string(settings).map_err(Failure::run)?);
-            let list: Vec<&Finished> = finished.iter().map(|(finished, _)| finished).collect();
-            checkpoint.set("finished", serde_json::to_string(&list).map_err(Failure::run)?);
-            checkpoint.set("seconds", seconds.to_string());
-            for (finished, weights) in &finished {
-                let name = format!("finished.{}", finished.name);
-                checkpoint.insert(&name, &[weights.len()], Data::F32(weights.clone()));
-            }
-            training.save(&mut checkpoint)?;
-            folder.write_checkpoint(CHECKPOINT, &checkpoint)?;
+            checkpoint.set("seconds", self.seconds.to_string());
+            self.training.save(&mut checkpoint)?;
+            folder.write_checkpoint(&self.file, &checkpoint)?;
         }
         progress.finish();
-        let seconds = before + begun.elapsed().as_secs_f64();
-        finished.push((Finished { name: (*name).into(), record: training.record, seconds }, training.best));
+        Ok(())
     }
-    for (finished, weights) in &finished {
+}
+
+/// Trains what is left, then scores.
+fn train(common: &Common, gpu: &Gpu, folder: &RunFolder, settings: &Settings) -> Result<String, Failure> {
+    let mut finished: Vec<Finished> = Vec::new();
+    for (index, (name, ..)) in settings.policies(0)?.into_iter().enumerate() {
+        let mut tries = Vec::with_capacity(settings.tries);
+        for number in 0..settings.tries {
+            let mut saved = Saved::open(gpu, folder, settings, index, number)?;
+            let label = format!("{name}, try {} of {}", number + 1, settings.tries);
+            saved.run(folder, &label, common.quiet, |training| training.steps() as f64 / settings.trial)?;
+            tries.push(saved);
+        }
+        let best = |saved: &Saved| saved.training.record.best.unwrap_or(f64::NEG_INFINITY);
+        // The first of equal ones.
+        let chosen = (0..tries.len()).rev().max_by(|&a, &b| best(&tries[a]).total_cmp(&best(&tries[b]))).unwrap_or(0);
+        tries[chosen].run(folder, name, common.quiet, Training::progress)?;
+        finished.push(Finished {
+            name,
+            chosen,
+            seconds: tries.iter().map(|saved| saved.seconds).sum(),
+            weights: tries[chosen].training.best.clone(),
+            records: tries.into_iter().map(|saved| saved.training.record).collect(),
+        });
+    }
+    for finished in &finished {
         let mut file = Checkpoint::new();
-        file.set("policy", finished.name.clone());
-        file.insert("params", &[weights.len()], Data::F32(weights.clone()));
+        file.set("policy", finished.name);
+        file.insert("params", &[finished.weights.len()], Data::F32(finished.weights.clone()));
         folder.write_checkpoint(&format!("{}.safetensors", finished.name.replace(' ', "_")), &file)?;
     }
     let network = settings.network()?;
-    let mut rows = neuron_rows(gpu, network, &finished[0].1, settings)?;
-    if let Some((_, weights)) = finished.get(1) {
-        rows.extend(perceptron_rows(gpu, weights, settings)?);
+    let mut rows = neuron_rows(gpu, network, &finished[0].weights, settings)?;
+    if let Some(finished) = finished.get(1) {
+        rows.extend(perceptron_rows(gpu, &finished.weights, settings)?);
     }
     let curve = LinePlot {
         title: "Score of the centre while it learns (500 validation episodes)".into(),
         x: Axis { label: "environment steps".into(), ..Axis::default() },
         y: Axis { label: "mean score".into(), logarithmic: false, range: Some(0.0..600.0) },
-        lines: finished
-            .iter()
-            .map(|(finished, _)| Line {
-                name: finished.name.clone(),
-                points: finished
-                    .record
-                    .curve
-                    .iter()
-                    .filter_map(|point| Some((point.steps as f64, point.validation?)))
-                    .collect(),
-                band: Vec::new(),
-            })
-            .collect(),
+        lines: finished.iter().flat_map(curves).collect(),
     };
     folder.write("learning.png", &curve.png(900, 520)?)?;
     let mut lines = Vec::new();
-    for (finished, _) in &finished {
-        for point in &finished.record.curve {
-            lines.push(json!({ "policy": finished.name, "point": point }));
+    for finished in &finished {
+        for (number, record) in finished.records.iter().enumerate() {
+            for point in &record.curve {
+                lines.push(json!({ "policy": finished.name, "try": number + 1, "point": point }));
+            }
         }
     }
     folder.write_json_lines("learning.jsonl", &lines)?;
     let trainings: String = finished
         .iter()
-        .map(|(finished, weights)| {
-            let steps = finished.record.curve.last().map_or(0, |point| point.steps) as f64;
+        .map(|finished| {
+            let (all, chosen) = (finished.steps() as f64, finished.record().curve.last().map_or(0, |point| point.steps));
             format!(
-                "* {}: {} weights, {:.3e} environment steps in {:.0} s ({:.2e} a second), best centre {:.0} on the \
-                 validation episodes.\n",
+                "* {}: {} weights; {} tries, {all:.3e} environment steps in all, {:.3e} of them by the one that went on, \
+                 in {:.0} s ({:.2e} steps a second); its best centre reached {:.0} on the validation episodes.\n",
                 finished.name,
-                weights.len(),
-                steps,
+                finished.weights.len(),
+                finished.records.len(),
+                chosen as f64,
                 finished.seconds,
-                steps / finished.seconds,
-                finished.record.best.unwrap_or(f64::NAN)
+                all / finished.seconds,
+                finished.record().best.unwrap_or(f64::NAN)
             )
         })
         .collect();
     report(gpu, folder, settings.test_episodes, &rows, &trainings, true)
+}
+
+/// A line for each try of a training.
+fn curves(finished: &Finished) -> Vec<Line> {
+    let line = |(number, record): (usize, &Record)| Line {
+        name: format!("{}, try {}", finished.name, number + 1),
+        points: record.curve.iter().filter_map(|point| Some((point.steps as f64, point.validation?))).collect(),
+        band: Vec::new(),
+    };
+    finished.records.iter().enumerate().map(line).collect()
 }
 
 /// Scores a file of weights.
