@@ -18,6 +18,9 @@ pub struct Settings {
     pub alike: bool,
     /// The place that draws, see [`threefry`](fourfold_shaders::threefry); the next three are taken too.
     pub stream: u32,
+    /// Whether the rollout will run many times, so that a kernel that is faster but compiles for up to a minute on
+    /// software drivers is worth it.
+    pub patient: bool,
     /// Steps of each slot in one dispatch, see [`Rollout::pace`](super::Rollout::pace).
     pub steps: usize,
 }
@@ -25,7 +28,7 @@ pub struct Settings {
 impl Settings {
     /// `members` members with `episodes` episodes each, all starting alike, none longer than `horizon` steps.
     pub fn new(members: usize, episodes: usize, horizon: usize) -> Self {
-        Self { members, episodes, horizon, alike: true, stream: 0, steps: 1_000 }
+        Self { members, episodes, horizon, alike: true, stream: 0, patient: false, steps: 1_000 }
     }
 }
 
@@ -50,6 +53,8 @@ pub struct Plan {
     pub settings: Settings,
     /// Slots of each member: its episodes are shared out to them, and a slot plays its own one after the other.
     pub groups: usize,
+    /// Where the kernel keeps the weights.
+    pub keeping: Keeping,
     /// Dispatches that finish every episode, whatever its length.
     pub dispatches: usize,
     /// The buffers that the rollout has of its own.
@@ -78,8 +83,9 @@ impl Plan {
         if members.saturating_mul(episodes) > u32::MAX as usize / 4 {
             return refuse(format!("{members} members with {episodes} episodes each are more than 2^30 episodes"));
         }
-        let groups = groups(members, episodes, composition.keeping(target), target);
-        let most_steps = composition.most_steps(target);
+        let keeping = composition.keeping(settings.patient, target);
+        let groups = groups(members, episodes, keeping, target);
+        let most_steps = composition.most_steps(keeping, target);
         if most_steps == 0 {
             return refuse(format!(
                 "{}: one step takes more passes through loops than the 65,535 that software drivers allow to a dispatch",
@@ -87,7 +93,7 @@ impl Plan {
             ));
         }
         let (composition, buffers) = (composition.clone(), Vec::new());
-        let mut plan = Self { composition, settings: *settings, groups, dispatches: 0, buffers, most_steps };
+        let mut plan = Self { composition, settings: *settings, groups, keeping, dispatches: 0, buffers, most_steps };
         plan.set_steps(steps);
         Ok(plan)
     }

@@ -3,7 +3,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use std::time::{Duration, Instant};
 
-use fourfold_shaders::unroll::{Fault, Keeping, Members};
+use fourfold_shaders::unroll::{Fault, Members};
 use fourfold_shaders::{Call, Data, Element};
 
 use super::{Error, Plan, Trace};
@@ -35,7 +35,6 @@ pub struct Rollout {
     gpu: Gpu,
     plan: Plan,
     operands: Operands,
-    keeping: Keeping,
     /// In the order of the plan.
     buffers: Vec<BufferView>,
     recording: Recording,
@@ -65,9 +64,8 @@ impl Rollout {
             let message = "a wiring buffer goes with sensors that are wired, and with no others".to_string();
             return Err(Error::Settings { message });
         }
-        let keeping = plan.composition.keeping(&gpu.target());
         let mut rollout =
-            Self { gpu: gpu.clone(), plan, operands, keeping, buffers: Vec::new(), recording: Recording::default() };
+            Self { gpu: gpu.clone(), plan, operands, buffers: Vec::new(), recording: Recording::default() };
         rollout.allocate()?;
         Ok(rollout)
     }
@@ -82,11 +80,11 @@ impl Rollout {
 
     /// Builds the dispatches.
     fn prepare(&mut self) -> Result<(), Error> {
-        let kernel = self.plan.composition.kernel(self.keeping);
+        let kernel = self.plan.composition.kernel(self.plan.keeping);
         let workgroup = if self.gpu.target().software { 8 } else { 64 };
         let call = |dispatch| {
             let problem = self.plan.problem(dispatch);
-            problem.call_with(&self.plan.composition, kernel.clone(), self.keeping, workgroup)
+            problem.call_with(&self.plan.composition, kernel.clone(), self.plan.keeping, workgroup)
         };
         let calls: Vec<Call> = (0..self.plan.dispatches.min(2)).map(call).collect();
         let views = self.views();

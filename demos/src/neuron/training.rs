@@ -306,7 +306,7 @@ fn begin(
     let environment = Arc::new(CartPoleSwingUp { easy: false });
     let members = Members::Given { trace: false };
     let composition = Composition { environment, policy: policy.clone(), sensors: Default::default(), members };
-    let rollout = rollout::Settings::new(stage.members, stage.episodes, HORIZON);
+    let rollout = rollout::Settings { patient: true, ..rollout::Settings::new(stage.members, stage.episodes, HORIZON) };
     let method = match stage.strategy {
         StrategyName::Pgpe => Method::Pgpe { deviation: stage.deviation, rate: stage.deviation_rate, fraction: 0.2 },
         StrategyName::OpenAiEs => Method::OpenAiEs { sigma: stage.deviation },

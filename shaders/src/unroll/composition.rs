@@ -95,7 +95,7 @@ impl Composition {
     ///
     /// Mesa's llvmpipe leaves every loop of an invocation, without an error, once their passes come to 65,535 in all.
     /// A policy that needs more in a single step cannot run there: the answer is then 0.
-    pub fn most_steps(&self, target: &Target) -> usize {
+    pub fn most_steps(&self, keeping: Keeping, target: &Target) -> usize {
         if !target.software {
             return u32::MAX as usize / 4;
         }
@@ -103,7 +103,7 @@ impl Composition {
         const TABLE: usize = 64;
         let interface = self.interface();
         // Weights in twos, tables, and the state and memory that are loaded and stored.
-        let once = match self.keeping(target) {
+        let once = match keeping {
             Keeping::Streamed => 0,
             _ => self.parameters().div_ceil(2) + TABLE * self.policy.tables(interface),
         } + 2 * self.saved();
@@ -111,13 +111,15 @@ impl Composition {
         LIMIT.saturating_sub(once) / (generic + self.policy.iterations(interface))
     }
 
-    /// Where a target best keeps the weights.
-    pub fn keeping(&self, target: &Target) -> Keeping {
+    /// Where a target best keeps the weights. Software drivers run several times faster where each invocation has them to
+    /// itself, but compile long private arrays for up to a minute: worth it to the `patient`, whose rollouts are many.
+    pub fn keeping(&self, patient: bool, target: &Target) -> Keeping {
         const FEW: usize = 64;
+        const LONGEST: usize = 4_096;
         let shared = self.numbers() * size_of::<f32>() + size_of::<u32>() <= target.workgroup_memory as usize;
         match self.numbers() {
             ..=FEW => Keeping::Private,
-            _ if target.software && self.few() => Keeping::Private,
+            _ if target.software && (self.few() || (patient && self.numbers() <= LONGEST)) => Keeping::Private,
             _ if shared => Keeping::Shared,
             _ => Keeping::Streamed,
         }
@@ -292,7 +294,7 @@ impl Problem {
     /// The call with the operands `seed` (`u32`, 2), `saved`, `counters` (`u32`), `returns`, `lengths` (`u32`), then
     /// `weights`, or `center` and `deviation`, then `wiring` (`u32`) and `trace` where the composition has them.
     pub fn call(&self, composition: &Composition, target: &Target) -> Call {
-        let keeping = composition.keeping(target);
+        let keeping = composition.keeping(false, target);
         self.call_with(composition, composition.kernel(keeping), keeping, if target.software { 8 } else { 64 })
     }
 
