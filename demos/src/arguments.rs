@@ -54,7 +54,7 @@ pub enum Command {
     Sam(Box<sam::Arguments>),
     /// Run every kernel against its CPU twin over generated cases
     Verify(verify::Arguments),
-    /// Measure every kernel, beside what the adapter can do
+    /// Measure every kernel, beside what the adapter can do, or rollouts
     Bench(bench::Arguments),
 }
 

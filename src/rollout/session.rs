@@ -110,6 +110,11 @@ impl Rollout {
         &self.plan
     }
 
+    /// The caller's tensors, as they were given.
+    pub fn operands(&self) -> &Operands {
+        &self.operands
+    }
+
     /// Dispatches of one rollout.
     pub fn dispatches(&self) -> usize {
         self.recording.len()

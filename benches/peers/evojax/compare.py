@@ -8,11 +8,11 @@ process throughout, so that it compiles once, and Fourfold in a fresh one each r
 
 Fourfold is called as
 
-    fourfold bench rollout --policy NAME [--hidden N] --members N --episodes N [--alive] --steps N --runs N --json
+    fourfold bench rollout --policy NAME [--hidden N] --members N --episodes N [--alive] --steps N --runs N --json --out FOLDER
 
 and must print a JSON object with `lane_steps`, and with lists of a number for each run, `live_steps` and `wall_s`; `cpu_s` as well
 where the process can tell. `--alive` means the same for both: easy starts, a population around zero with deviation 0.001. Without it: hard starts,
-deviation 0.082. What comes after `--` is passed on to Fourfold.
+deviation 0.082. The folder is a temporary one. What comes after `--` is passed on to Fourfold.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 # Name of the row and the arguments, which both understand. Hard starts need many episodes: the members share them, and each
@@ -71,7 +72,8 @@ class Fourfold:
         self.command = command
 
     def sample(self):
-        done = subprocess.run(self.command, capture_output=True, text=True)
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run([*self.command, "--out", folder], capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"{' '.join(self.command)} ended with {done.returncode}:\n{done.stderr.strip()}")
         try:

@@ -1,12 +1,13 @@
-//! `fourfold bench`: every kernel on this adapter, beside what the adapter can do.
+//! `fourfold bench`: every kernel on this adapter, beside what the adapter can do; and rollouts.
 
 mod ceiling;
 mod measure;
 mod problems;
+mod rollout;
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use fourfold::Gpu;
 use fourfold::wgpu::Features;
 use serde_json::{Value, json};
@@ -24,13 +25,23 @@ use measure::{Times, measure};
 use problems::{Problem, problems};
 
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    instead: Option<Instead>,
     /// Operations and kernels whose name is this or begins with it [default: all]
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What else can be measured.
+#[derive(Debug, Clone, Subcommand)]
+enum Instead {
+    /// Measure rollouts: environment steps per second of a population
+    Rollout(rollout::Arguments),
 }
 
 /// What was measured of one problem.
@@ -48,8 +59,15 @@ struct Row {
     ceiling: Ceiling,
 }
 
-/// Measures the kernels.
+/// Measures the kernels, or rollouts.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.instead {
+        Some(Instead::Rollout(arguments)) => rollout::run(common, arguments),
+        None => kernels(common, arguments),
+    }
+}
+
+fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let gpu = common.open(false)?;
     let problems = problems(&gpu.target(), common.quick, arguments.kernel.as_deref());
     if problems.is_empty() {
