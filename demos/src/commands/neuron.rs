@@ -3,7 +3,7 @@
 pub mod clone;
 mod reshuffle;
 mod train;
-mod weights;
+pub mod weights;
 
 use clap::{Args, Subcommand};
 

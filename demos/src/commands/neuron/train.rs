@@ -39,7 +39,7 @@ pub struct Arguments {
     #[command(flatten)]
     pub network: Network,
     /// Environment steps of each training, about
-    #[arg(long, value_name = "COUNT", default_value_t = 1e9)]
+    #[arg(long, allow_negative_numbers = true, value_name = "COUNT", default_value_t = 1e9)]
     pub steps: f64,
     /// One stage of this strategy instead of the recipe's, CMA-ES
     #[arg(long, value_enum)]
@@ -51,16 +51,16 @@ pub struct Arguments {
     #[arg(long, value_name = "COUNT", requires = "strategy")]
     pub episodes: Option<usize>,
     /// Standard deviation of the perturbations, with --strategy
-    #[arg(long, requires = "strategy")]
+    #[arg(long, allow_negative_numbers = true, requires = "strategy")]
     pub deviation: Option<f32>,
     /// Rate of Adam on the centre, with --strategy
-    #[arg(long, requires = "strategy")]
+    #[arg(long, allow_negative_numbers = true, requires = "strategy")]
     pub rate: Option<f32>,
     /// Searches with seeds of their own, of which the best goes on after --trial steps
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
     pub tries: usize,
     /// Environment steps of each try; whether a search gets far shows early
-    #[arg(long, value_name = "COUNT", default_value_t = 2.5e8)]
+    #[arg(long, allow_negative_numbers = true, value_name = "COUNT", default_value_t = 2.5e8)]
     pub trial: f64,
     /// Train the attention neuron alone
     #[arg(long)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use fourfold::data::load_flat_vector;
+use fourfold::data::{flat_vector, load_flat_vector};
 use fourfold::shaders::policies::AttentionNeuron;
 
 use crate::Failure;
@@ -32,17 +32,28 @@ impl Network {
 /// A file of weights.
 #[derive(Debug, Clone, Args)]
 pub struct File {
-    /// Weights as one flat vector in the published order (LSTM, query, key, head): npz, npy or safetensors
+    /// Weights as one flat vector in the published order (LSTM, query, key, head): npz, npy or safetensors [default: those
+    /// of the committed training]
     #[arg(long, value_name = "FILE")]
-    pub weights: PathBuf,
+    pub weights: Option<PathBuf>,
     /// The name of the tensor in the file, where it holds several
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "weights")]
     pub tensor: Option<String>,
 }
 
 impl File {
     /// Reads the weights of `network`.
     pub fn load(&self, network: &AttentionNeuron) -> Result<Vec<f32>, Failure> {
-        Ok(load_flat_vector(&self.weights, self.tensor.as_deref(), network.parameters())?)
+        match &self.weights {
+            Some(file) => Ok(load_flat_vector(file, self.tensor.as_deref(), network.parameters())?),
+            None if *network == AttentionNeuron::cart_pole() => trained(),
+            None => Err(Failure::Input("--weights: expected a file, for only the plain network is built in".into())),
+        }
     }
+}
+
+/// The weights of the training whose report is committed.
+pub fn trained() -> Result<Vec<f32>, Failure> {
+    const FILE: &[u8] = include_bytes!("../../../weights/attention_neuron.safetensors");
+    Ok(flat_vector("the built-in weights", FILE, None, AttentionNeuron::cart_pole().parameters())?)
 }
