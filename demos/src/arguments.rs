@@ -46,7 +46,8 @@ pub struct Common {
 pub enum Command {
     /// List the adapters, with the features and limits that matter here
     Adapters(adapters::Arguments),
-    /// Show what there is so far: kernels against twins, SGD against SAM; under two minutes on a software driver
+    /// Show what there is so far: kernels against twins, SGD against SAM, a policy whose inputs are shuffled; about two
+    /// minutes on a software driver
     Demo,
     /// Train and examine the attention neuron, a policy that works with its inputs shuffled
     Neuron(Box<neuron::Arguments>),

@@ -1,14 +1,24 @@
 //! `fourfold demo`: everything worth showing so far, on whatever adapter there is.
 
+use std::sync::Arc;
+
+use fourfold::shaders::policies::AttentionNeuron;
+
 use crate::Failure;
 use crate::arguments::Common;
+use crate::commands::neuron::weights::trained;
 use crate::commands::sam::{Comparison, Settings};
 use crate::commands::verify;
+use crate::neuron::evaluation::{Order, Protocol};
 
 /// Cases of each kernel: enough to see a broken driver.
 const CASES: u32 = 3;
 
-/// Judges the kernels, then trains on handwritten digits, nearly half of whose labels are wrong.
+/// Episodes of the policy.
+const EPISODES: usize = 200;
+
+/// Judges the kernels, trains on handwritten digits, nearly half of whose labels are wrong, and shuffles the inputs of
+/// a trained policy.
 pub fn run(common: &Common) -> Result<(), Failure> {
     let gpu = common.open(false)?;
     println!("1. The adapter: {} ({})\n", gpu.info().name, gpu.info().backend);
@@ -32,8 +42,19 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         ..Settings::standard(common)?
     };
     println!("{}", Comparison::begin(common, settings)?.run(common)?);
+    println!("The pictures accuracy.png and loss.png there show the epochs.\n");
+
     println!(
-        "The pictures accuracy.png and loss.png there show the epochs. Next: `fourfold sam --help`, `fourfold verify`."
+        "4. An attention neuron (Tang & Ha 2021), trained before, swings a pole up and balances it, {EPISODES} times"
     );
+    println!("   at once on the GPU. Then its five inputs come in another order in every episode:\n");
+    let network = AttentionNeuron::cart_pole();
+    let weights = trained()?;
+    let plain = Protocol::plain(EPISODES, common.seed as u32);
+    for (order, name) in [(Order::Plain, "as trained"), (Order::Shuffled, "shuffled")] {
+        let scores = Protocol { order, ..plain }.scores(&gpu, Arc::new(network), &weights)?;
+        println!("   {name:<10}  mean score {:.0}, standard error {:.0}", scores.mean(), scores.error());
+    }
+    println!("\nNext: `fourfold neuron --help`, `fourfold sam --help`, `fourfold verify`.");
     Ok(())
 }
