@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fourfold::Gpu;
 use fourfold::rollout::environments::{Acrobot, CartPole, CartPoleSwingUp, MountainCarContinuous, Pendulum};
-use fourfold::rollout::policies::Linear;
+use fourfold::rollout::policies::{AttentionNeuron, Linear, Perceptron};
 use fourfold::rollout::{
     Composition, End, Environment, EpisodeRandom, Episodes, Error, Interface, Members, Operands, Outcome, Plan, Policy,
     Rollout, Sensors, Settings, Weights, Wiring, shuffled,
@@ -114,6 +114,37 @@ fn the_classic_control_follows_its_twins_over_whole_episodes() {
     follows_its_twin(Composition::new(Pendulum, Linear));
     follows_its_twin(Composition::new(Acrobot, Linear));
     follows_its_twin(Composition::new(MountainCarContinuous, Linear));
+}
+
+/// The policy's twin, fed what the kernel saw from the start of each episode on, acts as the kernel did: its memory
+/// forgets old rounding faster than it gathers new.
+fn acts_as_its_twin(policy: impl Policy + 'static, scale: f32) {
+    let trace = Members::Given { trace: true };
+    let composition = Composition { members: trace, ..Composition::new(CartPoleSwingUp { easy: true }, policy) };
+    let (policy, interface) = (composition.policy.clone(), composition.interface());
+    let count = composition.parameters();
+    let weights = weights(2 * count, scale);
+    let settings = Settings { steps: 100, ..Settings::new(2, 2, 200) };
+    let (_, trace) = rollout(&gpu(), &composition, &settings, &weights).unwrap().trace().unwrap();
+    let bound = 16.0 * policy.rounding() * 2.0_f64.powi(-24);
+    for (number, steps) in trace.episodes.iter().enumerate() {
+        let weights: Vec<f64> = weights[number / 2 * count..][..count].iter().map(|&weight| weight.into()).collect();
+        let mut memory = vec![0.0; policy.memory(interface)];
+        for (index, step) in steps.iter().enumerate() {
+            let inputs: Vec<f64> = step.observation.iter().map(|&number| number.into()).collect();
+            let mut action = [0.0];
+            policy.act(&weights, &mut memory, &inputs, &mut action);
+            let off = (f64::from(step.action[0]) - action[0]).abs();
+            assert!(off <= bound * (1.0 + action[0].abs()), "episode {number} step {index}: {off:e} of {bound:e}");
+        }
+    }
+}
+
+#[test]
+fn every_policy_acts_as_its_twin_over_whole_episodes() {
+    acts_as_its_twin(Linear, 0.5);
+    acts_as_its_twin(Perceptron::new(&[16, 7]), 0.5);
+    acts_as_its_twin(AttentionNeuron::cart_pole(), 0.4);
 }
 
 #[test]
