@@ -4,12 +4,12 @@
 use std::sync::OnceLock;
 
 use fourfold::Gpu;
-use fourfold::graph::{Graph, Plan, Session, TensorType, Values};
+use fourfold::graph::{Graph, Plan, Session, TensorType, Values, gradients};
 use fourfold::models::AttentionNeuronModel;
 use fourfold::nn::Parameters;
-use fourfold::shaders::Data;
 use fourfold::shaders::policies::AttentionNeuron;
 use fourfold::shaders::threefry::Random;
+use fourfold::shaders::{Data, Target};
 
 /// The golden values were computed in f32 too; the twin is in f64 and the kernels are a few units of 2^-24 from it.
 const TOLERANCE: f64 = 1e-5;
@@ -308,4 +308,27 @@ fn tensors_of_wrong_shapes_are_refused_with_what_was_expected() {
     model.step(&parameters.of(flat), positions, inputs, previous, model.blank(&graph, 2, 5));
     let message = graph.check().expect_err("three previous actions for two episodes").to_string();
     assert!(message.contains("previous actions (steps, batch, 1)"), "{message}");
+}
+
+/// The dispatches of a training step through so many steps of time.
+fn dispatches(steps: usize) -> usize {
+    let mut parameters = Parameters::new();
+    let model = AttentionNeuronModel::new(&mut parameters, AttentionNeuron::cart_pole());
+    let graph = Graph::new();
+    let weights = parameters.state(&graph, "weights");
+    let positions = model.positions(&graph, "positions");
+    let inputs = graph.input("inputs", TensorType::f32([steps, 8, 5]));
+    let [previous, target] = ["previous", "target"].map(|name| graph.input(name, TensorType::f32([steps, 8, 1])));
+    let done = model.unroll(&parameters.of(weights), positions, inputs, previous, model.blank(&graph, 8, 5));
+    graph.output("gradient", gradients(done.actions.mean_squared_error(target), &[weights])[0]);
+    Plan::new(&graph, &Target::default()).expect("a graph without mistakes").dispatches.len()
+}
+
+#[test]
+fn a_step_of_time_costs_few_dispatches_forwards_and_back() {
+    // Forwards: product, gates, cell, its tanh, state, and its place among all states. Back: four gates, cell, state,
+    // what is before the gates and its place among all steps, two products, the sum over gates; now and then a sum of
+    // the gradients of several steps.
+    let each = (dispatches(40) - dispatches(20)) as f64 / 20.0;
+    assert!(each <= 19.0, "{each} dispatches for each step of time");
 }
