@@ -71,6 +71,12 @@ fn every_kernel_equals_its_twin(checked: bool) {
             println!("{}: not run, this adapter has no subgroup operations", kernel.name);
             continue;
         }
+        // Bounds checks hide from a software driver that an index is constant: what is meant for registers becomes ladders
+        // of branches that take it minutes to compile.
+        if checked && gpu.target().software && kernel.name == "unroll(attention_neuron)" {
+            println!("{}: not run with checks on a software driver", kernel.name);
+            continue;
+        }
         let start = Instant::now();
         failures.extend(smallest_failure(&gpu, &kernel));
         println!("{}: {:.1} s", kernel.name, start.elapsed().as_secs_f64());

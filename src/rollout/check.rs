@@ -4,7 +4,7 @@
 use naga::{ArraySize, Handle, Module, Scalar, ScalarKind, Type, TypeInner, VectorSize};
 
 use super::{Composition, Error};
-use fourfold_shaders::unroll::LIBRARY;
+use fourfold_shaders::unroll::{Keeping, LIBRARY};
 
 /// What stands in for the kernel where a policy is read by itself.
 const WEIGHTS: &str =
@@ -57,7 +57,7 @@ pub(super) fn check(composition: &Composition) -> Result<(), Error> {
     file(
         environment.file(),
         environment.source(),
-        &composition.sizes(),
+        &composition.sizes(Keeping::Streamed),
         "",
         &[
             Signature { name: "environment_reset", arguments: vec![random.clone()], result: states.clone() },
@@ -79,7 +79,7 @@ pub(super) fn check(composition: &Composition) -> Result<(), Error> {
     let table = Signature { name: "policy_table", arguments: vec!["u32".into()], result: "vec4<f32>".into() };
     let tables = policy.tables(interface) > 0;
     let wanted: Vec<_> = [act].into_iter().chain(tables.then_some(table)).collect();
-    file(policy.file(), policy.source(), &composition.sizes(), WEIGHTS, &wanted)
+    file(policy.file(), policy.source(), &composition.sizes(Keeping::Streamed), WEIGHTS, &wanted)
 }
 
 /// Checks one file: that it parses beside the library, and that it defines what it must.

@@ -293,14 +293,14 @@ impl Policy for AttentionNeuron {
     }
 
     fn tables(&self, _: Interface) -> usize {
-        4 * self.blocks() * (2 + self.actions + self.hidden) + self.rows.div_ceil(4) * (1 + self.hidden)
+        let gates = 4 * self.blocks() * (2 + self.actions + self.hidden);
+        let products = (self.position_dimension + usize::from(self.key_bias)).div_ceil(4) * (1 + self.hidden);
+        let rows = self.rows.div_ceil(4) * (self.position_dimension + self.actions);
+        gates + products + rows + self.actions.div_ceil(4)
     }
 
-    fn iterations(&self, interface: Interface) -> usize {
-        let (blocks, groups) = (self.blocks(), self.rows.div_ceil(4));
-        let channels = interface.inputs * (1 + blocks) + groups * (1 + interface.inputs);
-        // The loops with long bodies, four times over for those that another version of a driver may not unroll.
-        4 * channels + self.layers * self.rows * (1 + self.rows)
+    fn tabled(&self) -> bool {
+        self.layers == 0
     }
 
     fn act(&self, weights: &[f64], memory: &mut [f64], inputs: &[f64], action: &mut [f64]) {

@@ -92,7 +92,13 @@ fn case_of(generator: &mut Generator, environment: usize, policy: usize) -> Case
     let policy = policies[policy].clone();
     let (members, keeping, sensors) = generator.pick(&variants());
     let composition = Composition { environment, policy, sensors, members };
-    let keeping = if keeping == Keeping::Private && !composition.few() { Keeping::Shared } else { keeping };
+    // A private array of many weights, and tables that are computed at each use, take software drivers minutes to compile.
+    let keeping = match keeping {
+        Keeping::Shared => Keeping::Shared,
+        _ if composition.held() => Keeping::Held,
+        _ if composition.few() => keeping,
+        _ => Keeping::Shared,
+    };
     composition.case_kept(generator, keeping)
 }
 
@@ -100,7 +106,11 @@ impl Composition {
     /// A random case of this composition, for `verify`: one or two steps from states that its episodes reach, under
     /// random weights.
     pub fn case(&self, generator: &mut Generator) -> Case {
-        let keeping = if self.few() { Keeping::Private } else { Keeping::Shared };
+        let keeping = match () {
+            () if self.held() => Keeping::Held,
+            () if self.few() => Keeping::Private,
+            () => Keeping::Shared,
+        };
         self.case_kept(generator, keeping)
     }
 

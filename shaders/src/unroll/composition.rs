@@ -26,6 +26,8 @@ pub enum Keeping {
     Private,
     /// In workgroup memory, a workgroup for each member.
     Shared,
+    /// In registers, as tables: for software drivers and policies that are [tabled](Policy::tabled).
+    Held,
     /// Nowhere: they are fetched or drawn at each use.
     Streamed,
 }
@@ -107,8 +109,19 @@ impl Composition {
             Keeping::Streamed => 0,
             _ => self.parameters().div_ceil(2) + TABLE * self.policy.tables(interface),
         } + 2 * self.saved();
+        if keeping == Keeping::Held {
+            // What can be unrolled is: a pass for the step, and one or two for each input are left.
+            return LIMIT.saturating_sub(once) / (4 * interface.inputs + 16);
+        }
         let generic = self.saved() + 2 * interface.inputs + interface.actions + self.environment.observations() + 8;
         LIMIT.saturating_sub(once) / (generic + self.policy.iterations(interface))
+    }
+
+    /// Whether all that the policy reads while it acts fits where a software driver keeps it at hand: 32 bytes for each
+    /// number of eight lanes, in the first 48 KiB of a cache.
+    pub(super) fn held(&self) -> bool {
+        let tables = self.policy.tables(self.interface());
+        self.policy.tabled() && tables > 0 && tables <= 320
     }
 
     /// Where a target best keeps the weights. Software drivers run several times faster where each invocation has them to
@@ -119,6 +132,7 @@ impl Composition {
         let shared = self.numbers() * size_of::<f32>() + size_of::<u32>() <= target.workgroup_memory as usize;
         match self.numbers() {
             ..=FEW => Keeping::Private,
+            _ if target.software && self.held() => Keeping::Held,
             _ if target.software && (self.few() || (patient && self.numbers() <= LONGEST)) => Keeping::Private,
             _ if shared => Keeping::Shared,
             _ => Keeping::Streamed,
@@ -132,6 +146,7 @@ impl Composition {
         let kept = match keeping {
             Keeping::Private => include_str!("weights_private.wgsl"),
             Keeping::Shared => include_str!("weights_shared.wgsl"),
+            Keeping::Held => include_str!("weights_held.wgsl"),
             Keeping::Streamed => include_str!("weights_streamed.wgsl"),
         };
         let source = match self.members {
@@ -157,16 +172,16 @@ impl Composition {
     }
 
     fn header(&self, keeping: Keeping) -> String {
+        let sizes = self.sizes(keeping);
         let keeping = format!("{keeping:?}").to_lowercase();
         let (policy, environment) = (self.policy.file(), self.environment.file());
-        let sizes = self.sizes();
         format!(
             "// {policy} acting in {environment}: put together from plain files, weights kept {keeping}.\n\n{sizes}"
         )
     }
 
     /// The sizes that the files name, as WGSL constants.
-    pub fn sizes(&self) -> String {
+    pub fn sizes(&self, keeping: Keeping) -> String {
         let interface = self.interface();
         let mut text = String::new();
         let sizes = [
@@ -181,6 +196,7 @@ impl Composition {
             ("MEMORY", self.memory()),
             ("CHANNEL_MEMORY", self.policy.channel_memory(interface)),
             ("TRACE", self.traced()),
+            ("SPARE", usize::from(keeping != Keeping::Held)),
         ];
         for (name, value) in sizes.iter().chain(&self.policy.sizes()) {
             writeln!(text, "const {name}: u32 = {value}u;").expect("strings take any text");

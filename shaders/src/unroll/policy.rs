@@ -66,6 +66,13 @@ pub trait Policy: Debug + Send + Sync {
         self.weights(interface) + self.memory(interface)
     }
 
+    /// Whether the WGSL reads its weights while it acts through its tables alone, or has no tables: then a software
+    /// driver may keep all that it reads in registers. It does so only where every index of a table, a weight or the
+    /// memory becomes a constant when loops over whole arrays are unrolled; `SPARE` in the WGSL is 0 then, otherwise 1.
+    fn tabled(&self) -> bool {
+        false
+    }
+
     /// By how many units of 2^-24, relative to the larger of 1 and the value, an action or a number of the memory may
     /// err in f32.
     fn rounding(&self) -> f64 {

@@ -7,8 +7,14 @@ fn sense(
     var plain = sources(observation, time, random);
     let phase = min(time / unroll.interval, unroll.phases - 1u);
     if FORGETS && time > 0u && time % unroll.interval == 0u && time / unroll.interval < unroll.phases {
-        for (var i = 0u; i < CHANNEL_MEMORY; i++) {
-            (*memory)[i] = 0.0;
+        // A loop over whole arrays, to be unrolled: see unroll.wgsl.
+        var blank: array<array<f32, MEMORY_ROW>, MEMORY_ROWS>;
+        for (var row = 0u; row < MEMORY_ROWS; row++) {
+            for (var k = 0u; k < MEMORY_ROW; k++) {
+                if row * MEMORY_ROW + k < CHANNEL_MEMORY {
+                    (*memory)[row * MEMORY_ROW + k] = blank[row][k];
+                }
+            }
         }
     }
     var inputs: array<f32, INPUTS>;

@@ -51,6 +51,54 @@ fn strange(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7F800000u) == 0x7F800000u;
 }
 
+// An array stays in registers where every index is a constant. So the memory is loaded into the end of a row that moves
+// up, and saved from the front of one; at most 32 numbers to a row, since loops over whole arrays of as many are unrolled.
+const MEMORY_ROW = min(MEMORY, 32u);
+const MEMORY_ROWS = (MEMORY + MEMORY_ROW - 1u) / MEMORY_ROW;
+
+fn remembered(first: u32, stride: u32) -> array<f32, MEMORY> {
+    var rows: array<array<f32, MEMORY_ROW>, MEMORY_ROWS>;
+    for (var i = 0u; i < MEMORY_ROWS * MEMORY_ROW; i++) {
+        let last = saved[min(i, MEMORY - 1u) * stride + first];
+        let before = rows;
+        for (var row = 0u; row < MEMORY_ROWS; row++) {
+            for (var k = 0u; k < MEMORY_ROW; k++) {
+                rows[row][k] = before[(row + (k + 1u) / MEMORY_ROW) % MEMORY_ROWS][(k + 1u) % MEMORY_ROW];
+            }
+        }
+        rows[MEMORY_ROWS - 1u][MEMORY_ROW - 1u] = last;
+    }
+    var memory: array<f32, MEMORY>;
+    for (var row = 0u; row < MEMORY_ROWS; row++) {
+        for (var k = 0u; k < MEMORY_ROW; k++) {
+            if row * MEMORY_ROW + k < MEMORY {
+                memory[row * MEMORY_ROW + k] = rows[row][k];
+            }
+        }
+    }
+    return memory;
+}
+
+fn save(memory: array<f32, MEMORY>, first: u32, stride: u32) {
+    var rows: array<array<f32, MEMORY_ROW>, MEMORY_ROWS>;
+    for (var row = 0u; row < MEMORY_ROWS; row++) {
+        for (var k = 0u; k < MEMORY_ROW; k++) {
+            if row * MEMORY_ROW + k < MEMORY {
+                rows[row][k] = memory[row * MEMORY_ROW + k];
+            }
+        }
+    }
+    for (var i = 0u; i < MEMORY; i++) {
+        saved[i * stride + first] = rows[0][0];
+        let before = rows;
+        for (var row = 0u; row < MEMORY_ROWS; row++) {
+            for (var k = 0u; k < MEMORY_ROW; k++) {
+                rows[row][k] = before[(row + (k + 1u) / MEMORY_ROW) % MEMORY_ROWS][(k + 1u) % MEMORY_ROW];
+            }
+        }
+    }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn advance(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -83,9 +131,7 @@ fn advance(
             for (var i = 0u; i < STATE; i++) {
                 state[i] = saved[i * slots + slot];
             }
-            for (var i = 0u; i < MEMORY; i++) {
-                memory[i] = saved[(STATE + i) * slots + slot];
-            }
+            memory = remembered(STATE * slots + slot, slots);
             sum = saved[(STATE + MEMORY) * slots + slot];
         }
 
@@ -103,9 +149,7 @@ fn advance(
             if time == 0u {
                 random.key.y = unroll.stream + RESET;
                 state = environment_reset(&random);
-                for (var i = 0u; i < MEMORY; i++) {
-                    memory[i] = 0.0;
-                }
+                memory = array<f32, MEMORY>();
                 sum = 0.0;
                 random.key.y = unroll.stream + STEP;
             }
@@ -148,9 +192,7 @@ fn advance(
         for (var i = 0u; i < STATE; i++) {
             saved[i * slots + slot] = state[i];
         }
-        for (var i = 0u; i < MEMORY; i++) {
-            saved[(STATE + i) * slots + slot] = memory[i];
-        }
+        save(memory, STATE * slots + slot, slots);
         saved[(STATE + MEMORY) * slots + slot] = sum;
         counters[EPISODE * slots + slot] = episode;
         counters[TIME * slots + slot] = time;

@@ -1,0 +1,43 @@
+// Each invocation holds the tables of its member in registers (or near: what a software driver puts on its stack), and
+// draws weights only to make them. Slots lie in a row.
+//
+// An array stays in registers if every index is a constant, so that the tables go in at the end of a row that moves up:
+// 32 to a block, and then the blocks.
+
+const TABLE_BLOCKS = (TABLES + 31u) / 32u;
+
+var<private> held: array<array<vec4<f32>, 32>, TABLE_BLOCKS>;
+
+fn slot_of(workgroup: u32, local: u32) -> u32 {
+    return workgroup * WORKGROUP + local;
+}
+
+fn prepare(needed: bool, local: u32) {
+    if needed {
+        for (var block = 0u; block < TABLE_BLOCKS; block++) {
+            var row: array<vec4<f32>, 32>;
+            for (var i = 0u; i < 32u; i++) {
+                let last = policy_table(min(32u * block + i, TABLES - 1u));
+                let before = row;
+                for (var k = 0u; k < 32u; k++) {
+                    row[k] = before[(k + 1u) % 32u];
+                }
+                row[31] = last;
+            }
+            let before = held;
+            for (var k = 0u; k < TABLE_BLOCKS; k++) {
+                held[k] = before[(k + 1u) % TABLE_BLOCKS];
+            }
+            held[TABLE_BLOCKS - 1u] = row;
+        }
+    }
+}
+
+fn weight(i: u32) -> f32 {
+    let two = source_pair(i / 2u);
+    return select(two.x, two.y, (i & 1u) == 1u);
+}
+
+fn table(i: u32) -> vec4<f32> {
+    return held[i / 32u][i % 32u];
+}
