@@ -106,12 +106,8 @@ impl Composition {
     /// A random case of this composition, for `verify`: one or two steps from states that its episodes reach, under
     /// random weights.
     pub fn case(&self, generator: &mut Generator) -> Case {
-        let keeping = match () {
-            () if self.held() => Keeping::Held,
-            () if self.few() => Keeping::Private,
-            () => Keeping::Shared,
-        };
-        self.case_kept(generator, keeping)
+        let keeping = if self.few() { Keeping::Private } else { Keeping::Shared };
+        self.case_kept(generator, if self.held() { Keeping::Held } else { keeping })
     }
 
     fn case_kept(&self, generator: &mut Generator, keeping: Keeping) -> Case {
