@@ -1,6 +1,8 @@
 //! The parts of the `fourfold` command: its arguments, what a run leaves behind, and what a user sees meanwhile.
 
 pub mod arguments;
+pub mod bitmap;
+pub(crate) mod canvas;
 pub mod classification;
 pub mod commands;
 pub mod failure;

@@ -1,13 +1,11 @@
 //! Plots as PNG images, drawn without any font or display of the system.
 
 use std::ops::Range;
-use std::sync::OnceLock;
 
-use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::register_font;
 
 use crate::Failure;
+use crate::bitmap::{Area, Bitmap, Drawn, FONT};
 
 /// Lines over a common axis.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +46,7 @@ pub struct BarPlot {
 }
 
 /// Colours that people with any kind of colour vision tell apart (Okabe and Ito 2008).
-const COLOURS: [RGBColor; 7] = [
+pub(crate) const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -57,11 +55,6 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(60, 60, 60),
 ];
-
-const FONT: &str = "sans-serif";
-
-type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 impl LinePlot {
     /// The plot as the bytes of a PNG file of the given size in pixels.
@@ -229,26 +222,7 @@ impl BarPlot {
 
 /// Draws on a white bitmap and encodes it.
 fn png(width: u32, height: u32, draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<Vec<u8>, Failure> {
-    static FONTS: OnceLock<bool> = OnceLock::new();
-    let registered =
-        *FONTS.get_or_init(|| register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).is_ok());
-    debug_assert!(registered, "the embedded font is a font");
-
-    let failed = |error: &dyn std::fmt::Display| Failure::run(format!("a plot could not be drawn: {error}"));
-    let mut pixels = vec![255; width as usize * height as usize * 3];
-    {
-        let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-        area.fill(&WHITE).map_err(|error| failed(&error))?;
-        draw(&area).map_err(|error| failed(&error))?;
-        area.present().map_err(|error| failed(&error))?;
-    }
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
-    written.map_err(|error| failed(&error))?;
-    Ok(bytes)
+    Bitmap::draw(width, height, draw)?.png()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod clone;
 mod reshuffle;
 mod train;
+mod watch;
 pub mod weights;
 
 use clap::{Args, Subcommand};
@@ -25,6 +26,8 @@ pub enum Experiment {
     Reshuffle(reshuffle::Arguments),
     /// Clone an ordinary perceptron into an attention neuron, by back-propagation through time
     Clone(clone::Arguments),
+    /// Watch one episode: the cart, what it attends to, and its inputs being shuffled
+    Watch(watch::Arguments),
 }
 
 /// Runs the experiment.
@@ -33,5 +36,6 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         Experiment::Train(arguments) => train::run(common, arguments),
         Experiment::Reshuffle(arguments) => reshuffle::run(common, arguments),
         Experiment::Clone(arguments) => clone::run(common, arguments),
+        Experiment::Watch(arguments) => watch::run(common, arguments),
     }
 }

@@ -1,5 +1,7 @@
 //! What lies between an observation and the inputs of a policy.
 
+use crate::threefry;
+
 /// How the inputs of a policy come from an observation: copies, noise channels, and a wiring that may change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sensors {
@@ -35,5 +37,16 @@ impl Sensors {
     /// The number of inputs that `observations` become.
     pub fn inputs(&self, observations: usize) -> usize {
         self.copies * observations + self.noise_channels
+    }
+    /// What the inputs are wired to, in its plain order: the observation at step `time` of the episode of this number,
+    /// as often as it is given, then the noise channels, drawn for the place `(seed, stream)` of the unroll.
+    pub fn sources(&self, seed: u32, stream: u32, episode: u32, time: u32, observation: &[f64]) -> Vec<f64> {
+        let mut sources = observation.repeat(self.copies);
+        for channel in 0..self.noise_channels {
+            let counter = [time.wrapping_mul(256).wrapping_add(channel as u32 / 2), episode];
+            let words = threefry::threefry([seed, stream + 3], counter);
+            sources.push(f64::from(self.noise) * threefry::box_muller(words)[channel % 2]);
+        }
+        sources
     }
 }

@@ -168,12 +168,7 @@ fn sense(
     now: &mut Slot,
 ) -> Vec<f64> {
     let sensors = &composition.sensors;
-    let mut plain = observation.repeat(sensors.copies);
-    for channel in 0..sensors.noise_channels {
-        let counter = [now.time.wrapping_mul(256).wrapping_add(channel as u32 / 2), episode];
-        let words = threefry::threefry([key, uniform.stream + 3], counter);
-        plain.push(f64::from(uniform.noise) * threefry::box_muller(words)[channel % 2]);
-    }
+    let plain = sensors.sources(key, uniform.stream, episode, now.time, observation);
     let Some(wired) = sensors.wiring else { return plain };
     let phase = now.time / uniform.interval;
     if wired.forget && now.time > 0 && now.time.is_multiple_of(uniform.interval) && phase < uniform.phases {

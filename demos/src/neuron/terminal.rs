@@ -1,0 +1,292 @@
+//! A [`Film`] in the terminal: drawn in dots and played at the speed of the world, or as a table where there is none.
+
+use std::f64::consts::PI;
+use std::time::{Duration, Instant};
+
+use console::{Term, style};
+
+use super::scene::{Film, Scene};
+use crate::Failure;
+use crate::table::table;
+
+/// The least size of a terminal, in columns, that an episode is played in; rows depend on the number of inputs.
+const COLUMNS: std::ops::RangeInclusive<usize> = 64..=100;
+
+/// Steps for which a shuffle is pointed out.
+const NEWS: usize = 60;
+
+/// Colours of the 256 that terminals have: those of the pictures.
+fn colour(source: usize) -> u8 {
+    [32, 166, 36, 175, 178].get(source).copied().unwrap_or(245)
+}
+
+const CART: u8 = 32;
+const POLE: u8 = 166;
+const DIM: u8 = 245;
+
+/// A picture of dots, two by four to a character.
+struct Dots {
+    columns: usize,
+    cells: Vec<(u8, u8)>,
+}
+
+impl Dots {
+    fn new(columns: usize, rows: usize) -> Self {
+        Self { columns, cells: vec![(0, DIM); columns * rows] }
+    }
+
+    fn set(&mut self, x: f64, y: f64, colour: u8) {
+        const BITS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
+        if x < 0.0 || y < 0.0 || x >= 2.0 * self.columns as f64 {
+            return;
+        }
+        let (x, y) = (x as usize, y as usize);
+        if let Some(cell) = self.cells.get_mut(y / 4 * self.columns + x / 2) {
+            *cell = (cell.0 | BITS[y % 4][x % 2], colour);
+        }
+    }
+
+    fn lines(&self, coloured: bool) -> Vec<String> {
+        let character = |&(dots, colour): &(u8, u8)| match dots {
+            0 => " ".to_owned(),
+            dots => painted(&char::from_u32(0x2800 + u32::from(dots)).unwrap_or(' ').to_string(), colour, coloured),
+        };
+        self.cells.chunks(self.columns).map(|row| row.iter().map(character).collect()).collect()
+    }
+}
+
+fn painted(text: &str, colour: u8, coloured: bool) -> String {
+    style(text).color256(colour).force_styling(coloured).to_string()
+}
+
+/// Dots of a metre, and the rows of characters that the stage takes.
+fn scale(film: &Film, columns: usize) -> (f64, usize) {
+    let metre = 2.0 * columns as f64 / (2.0 * film.track + 0.6);
+    (metre, ((2.0 * film.pole + 0.15) * metre / 4.0).ceil() as usize)
+}
+
+fn stage(film: &Film, index: usize, columns: usize, coloured: bool) -> Vec<String> {
+    let (metre, rows) = scale(film, columns);
+    let mut dots = Dots::new(columns, rows);
+    let scene = &film.scenes[index];
+    let (middle, ground) = (columns as f64, (2 * rows) as f64);
+    let place = |metres: f64| middle + metre * metres;
+    let floor = ground + 0.16 * metre;
+    let mut x = place(-film.track);
+    while x <= place(film.track) {
+        dots.set(x, floor, DIM);
+        x += 1.0;
+    }
+    for end in [-film.track, film.track] {
+        (0..5).for_each(|up| dots.set(place(end), floor - f64::from(up), DIM));
+    }
+    let (half, height) = (0.2 * metre, 0.1 * metre);
+    let mut y = -height;
+    while y <= height {
+        let mut x = -half;
+        while x <= half {
+            dots.set(place(scene.position) + x, ground + y, CART);
+            x += 0.5;
+        }
+        y += 0.5;
+    }
+    // Half a dot a stroke, and one more beside it.
+    let length = film.pole * metre;
+    let (sine, cosine) = scene.angle.sin_cos();
+    for part in 0..=(2.0 * length) as usize {
+        let along = part as f64 / 2.0;
+        for across in [-0.5, 0.5] {
+            // Positive angles lean to the left.
+            let x = place(scene.position) - along * sine + across * cosine;
+            dots.set(x, ground - along * cosine - across * sine, POLE);
+        }
+    }
+    dots.lines(coloured)
+}
+
+fn heading(film: &Film, scene: &Scene, columns: usize, coloured: bool) -> String {
+    let sign = match scene.since_shuffle {
+        _ if film.fell && scene.step + 1 == film.scenes.len() => "THE CART LEFT THE TRACK",
+        Some(since) if since < NEWS && film.forgets => "INPUTS SHUFFLED, MEMORY CLEARED",
+        Some(since) if since < NEWS => "INPUTS SHUFFLED",
+        _ => "",
+    };
+    let text = format!("step {:>4}   score {:>4.0}", scene.step, scene.score);
+    let gap = " ".repeat(columns.saturating_sub(text.len() + sign.len() + 2));
+    let sign = if sign.is_empty() { "  ".to_owned() } else { format!(" {sign} ") };
+    format!("{text}{gap}{}", style(sign.as_str()).reverse().force_styling(coloured && sign.trim() != ""))
+}
+
+/// A bar of eighths of characters.
+fn bar(share: f64, width: usize) -> String {
+    let eighths = (share.clamp(0.0, 1.0) * 8.0 * width as f64).round() as usize;
+    let mut text = "█".repeat(eighths / 8);
+    if !eighths.is_multiple_of(8) {
+        text.push(['▏', '▎', '▍', '▌', '▋', '▊', '▉'][eighths % 8 - 1]);
+    }
+    let rest = width - text.chars().count();
+    text + &" ".repeat(rest)
+}
+
+/// The attention to a slot over the episode, up to a step, in `width` characters.
+fn history(film: &Film, slot: usize, until: usize, width: usize, coloured: bool) -> String {
+    let steps = film.scenes.len();
+    let mut text = String::new();
+    for column in 0..width {
+        let (from, to) = (column * steps / width, ((column + 1) * steps / width).max(column * steps / width + 1));
+        let scenes = &film.scenes[from..to];
+        if from > until {
+            text.push(' ');
+        } else if scenes.iter().any(|scene| scene.since_shuffle == Some(0) && scene.step <= until) {
+            text += &painted("┊", DIM, coloured);
+        } else {
+            let most = scenes.iter().map(|scene| scene.channels[slot].attention).fold(0.0, f64::max);
+            let height = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'][(most.min(1.0) * 8.0).round() as usize];
+            text += &painted(&height.to_string(), colour(scenes[0].channels[slot].source), coloured);
+        }
+    }
+    text
+}
+
+/// One frame as lines of `columns` characters, with as many of the inputs as `rows` leave room for.
+pub fn lines(film: &Film, index: usize, columns: usize, rows: usize, coloured: bool) -> Vec<String> {
+    let scene = &film.scenes[index];
+    let mut lines = vec![heading(film, scene, columns, coloured)];
+    lines.extend(stage(film, index, columns, coloured));
+    const BAR: usize = 12;
+    let width = columns - 36;
+    lines.push(format!("{:<36}{:<width$}", "   input     value  attention", "attention over the episode"));
+    let room = rows.saturating_sub(lines.len() + 1);
+    let shown = if film.inputs() <= room { film.inputs() } else { room.saturating_sub(1) };
+    for (slot, channel) in scene.channels.iter().take(shown).enumerate() {
+        let (name, paint) = (&film.sources[channel.source], colour(channel.source));
+        let name = painted(&format!("{name:<9}"), paint, coloured);
+        let bar = painted(&bar(channel.attention, BAR), paint, coloured);
+        let history = history(film, slot, index, width, coloured);
+        lines.push(format!("{:>2} {name}{:>+7.2} {bar}    {history}", slot + 1, channel.value));
+    }
+    if shown < film.inputs() {
+        lines.push(format!("{:<columns$}", format!("   and {} more", film.inputs() - shown)));
+    }
+    lines
+}
+
+/// Plays the episode with every `every`-th step, at the speed of the world.
+///
+/// Returns whether there is a terminal to play it in that is large enough.
+///
+/// # Errors
+/// The terminal cannot be written.
+pub fn play(film: &Film, every: usize) -> Result<bool, Failure> {
+    let terminal = Term::buffered_stdout();
+    if !terminal.features().is_attended() {
+        return Ok(false);
+    }
+    let (rows, columns) = terminal.size();
+    let (rows, columns) = (usize::from(rows), usize::from(columns).saturating_sub(1).min(*COLUMNS.end()));
+    // Two lines of heading and at least five inputs.
+    if !COLUMNS.contains(&columns) || rows < scale(film, columns).1 + 8 {
+        return Ok(false);
+    }
+    let failed = |error: std::io::Error| Failure::run(format!("the terminal cannot be written: {error}"));
+    let coloured = console::colors_enabled();
+    let pause = Duration::from_secs_f64(film.time_step * every as f64);
+    let begun = Instant::now();
+    let mut written = 0;
+    for (number, &index) in film.frames(every).iter().enumerate() {
+        let late = begun.elapsed();
+        let due = pause * number as u32;
+        std::thread::sleep(due.saturating_sub(late));
+        terminal.move_cursor_up(written).map_err(failed)?;
+        let lines = lines(film, index, columns, rows, coloured);
+        for line in &lines {
+            terminal.write_line(line).map_err(failed)?;
+        }
+        terminal.flush().map_err(failed)?;
+        written = lines.len();
+    }
+    Ok(true)
+}
+
+/// The episode as a table: every hundredth step, the shuffles and the last one.
+pub fn listing(film: &Film) -> String {
+    let last = film.scenes.len() - 1;
+    let listed =
+        |step: usize, scene: &Scene| step.is_multiple_of(100) || scene.since_shuffle == Some(0) || step == last;
+    let rows = film.scenes.iter().enumerate().filter(|&(step, scene)| listed(step, scene)).map(|(step, scene)| {
+        let attention =
+            |channel: &super::scene::Channel| format!("{} {:.2}", film.sources[channel.source], channel.attention);
+        let attention = scene.channels.iter().take(5).map(attention).collect::<Vec<_>>().join("  ");
+        let more = film.inputs().saturating_sub(5);
+        let angle = (scene.angle + PI).rem_euclid(2.0 * PI) - PI;
+        [
+            if scene.since_shuffle == Some(0) { format!("{step} shuffled") } else { step.to_string() },
+            format!("{:+.2} m", scene.position),
+            format!("{:+.0}°", angle.to_degrees()),
+            format!("{:+.2}", scene.action),
+            format!("{:.0}", scene.score),
+            if more == 0 { attention } else { format!("{attention}  and {more} more") },
+        ]
+    });
+    table(["step", "cart", "pole", "action", "score", "attention to each input"], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::tests::film;
+    use super::*;
+
+    #[test]
+    fn every_line_is_as_wide_as_the_terminal() {
+        for (columns, noise) in [(64, 0), (100, 3)] {
+            let film = film(500, &[200], noise);
+            for index in [0, 200, 350, 499] {
+                for line in lines(&film, index, columns, 50, false) {
+                    assert_eq!(line.chars().count(), columns, "{line:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn colours_add_nothing_but_colours() {
+        let film = film(500, &[200], 0);
+        let plain = lines(&film, 210, 80, 40, false);
+        let coloured: Vec<String> = lines(&film, 210, 80, 40, true).iter().map(|line| stripped(line)).collect();
+        assert_eq!(plain, coloured);
+    }
+
+    /// Without escape sequences.
+    fn stripped(line: &str) -> String {
+        let parts = line.split('\u{1b}').enumerate();
+        parts.map(|(index, part)| if index == 0 { part } else { part.split_once('m').unwrap().1 }).collect()
+    }
+
+    #[test]
+    fn inputs_that_find_no_room_are_counted() {
+        let lines = lines(&film(50, &[], 27), 3, 80, 24, false);
+        assert!(lines.len() < 24);
+        let shown = lines.iter().filter(|line| line.contains("noise") || line.contains('█')).count();
+        assert!(lines.last().unwrap().contains("more"), "{lines:?}");
+        assert!(shown >= 5);
+    }
+
+    #[test]
+    fn a_pole_that_hangs_is_below_the_cart_and_an_upright_one_above() {
+        let film = film(100, &[], 0);
+        let highest = |index: usize| {
+            let lines = stage(&film, index, 80, false);
+            lines.iter().position(|line| !line.trim().is_empty()).unwrap()
+        };
+        assert!(highest(0) < 2);
+        assert!(highest(50) > 3);
+    }
+
+    #[test]
+    fn a_listing_names_the_shuffles_and_the_end() {
+        let text = listing(&film(250, &[120], 0));
+        for step in ["0", "100", "120 shuffled", "200", "249"] {
+            assert!(text.lines().any(|line| line.trim().starts_with(step)), "{step}: {text}");
+        }
+    }
+}
