@@ -88,6 +88,9 @@ impl Film {
         let last = self.scenes.len() - 1;
         let mut stills: Vec<usize> = (0..count).map(|index| index * last / (count.max(2) - 1)).collect();
         for shuffle in self.shuffles() {
+            if stills.contains(&shuffle) {
+                continue;
+            }
             let inner = 1..count.saturating_sub(1);
             let free = inner.filter(|&index| self.scenes[stills[index]].since_shuffle != Some(0));
             if let Some(nearest) = free.min_by_key(|&index| stills[index].abs_diff(shuffle)) {
@@ -163,6 +166,7 @@ pub(crate) mod tests {
     fn stills_show_every_shuffle() {
         assert_eq!(film(101, &[], 0).stills(5), [0, 25, 50, 75, 100]);
         assert_eq!(film(101, &[30, 33], 0).stills(5), [0, 30, 33, 75, 100]);
+        assert_eq!(film(101, &[0, 100], 0).stills(5), [0, 25, 50, 75, 100]);
         assert_eq!(film(2, &[], 0).stills(5), [0, 1]);
     }
 

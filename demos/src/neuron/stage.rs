@@ -26,8 +26,8 @@ pub(crate) fn colour(source: usize) -> RGBColor {
 
 /// The cart in the scene of a step, after `trail` earlier ones that fade.
 pub(crate) fn cart(canvas: &Canvas<'_, '_>, film: &Film, index: usize, frame: Frame, trail: &[usize]) -> Drawn {
-    // Room for a cart that stands with its middle at the end of the track.
-    let metre = frame.width / (2.0 * film.track + 0.6);
+    // Room for a pole that points outwards at the end of the track.
+    let metre = frame.width / (2.0 * (film.track + film.pole + 0.08));
     let (middle, ground) = (frame.left + frame.width / 2.0, frame.top + frame.height / 2.0);
     let place = |metres: f64| middle + metre * metres;
     let (thickness, wheel) = ((0.03 * metre).max(1.0), 0.055 * metre);

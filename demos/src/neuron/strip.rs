@@ -37,7 +37,7 @@ pub fn strip(film: &Film) -> Result<Bitmap, Failure> {
             let top = TOP + (index / COLUMNS) as f64 * (STILL.1 + GAP);
             still(canvas, film, step, Frame { left, top, width: STILL.0, height: STILL.1 })?;
         }
-        canvas.text("attention to each input", (MARGIN, rows.top - 16.0), 15.0, Anchor::Left, GREY)?;
+        canvas.text("attention", (MARGIN, rows.top - 16.0), 15.0, Anchor::Left, GREY)?;
         for slot in 0..film.inputs() {
             let frame = Frame { top: rows.top + row * slot as f64, height: row - 5.0, ..rows };
             slot_row(canvas, film, slot, frame)?;
