@@ -18,10 +18,14 @@ impl Scratch {
 
     /// Runs `fourfold bench rollout` in this folder.
     fn bench(&self, line: &str) -> Output {
+        self.fourfold(&format!("bench rollout {line}"))
+    }
+
+    fn fourfold(&self, line: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fourfold"));
         // Some Vulkan drivers write a line of their own where this is not set.
         command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-        command.args(["bench", "rollout"]).args(line.split_whitespace()).current_dir(&self.0).output().unwrap()
+        command.args(line.split_whitespace()).current_dir(&self.0).output().unwrap()
     }
 
     /// The object that it prints.
@@ -89,6 +93,18 @@ fn the_table_names_live_steps_and_all_lane_steps_apart() {
     assert_eq!(result["members"], 2);
     let config: Value = serde_json::from_slice(&read("config.json")).unwrap();
     assert_eq!(config["settings"]["policy"], "linear");
+}
+
+#[test]
+fn flags_of_the_whole_command_may_stand_before_the_word_rollout() {
+    let scratch = Scratch::new("order");
+    let output = scratch.fourfold("bench --json --quiet rollout --policy linear --members 2 --steps 10 --runs 1");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["lane_steps"], 20);
+
+    let refused = scratch.fourfold("bench --kernel softmax rollout --members 2 --steps 10 --runs 1");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("--kernel"));
 }
 
 #[test]

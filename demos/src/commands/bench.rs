@@ -25,7 +25,6 @@ use measure::{Times, measure};
 use problems::{Problem, problems};
 
 #[derive(Debug, Clone, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     #[command(subcommand)]
     instead: Option<Instead>,
@@ -62,7 +61,10 @@ struct Row {
 /// Measures the kernels, or rollouts.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.instead {
-        Some(Instead::Rollout(arguments)) => rollout::run(common, arguments),
+        Some(Instead::Rollout(_)) if arguments.kernel.is_some() => {
+            Err(Failure::input("--kernel: `bench rollout` measures no single kernel; leave it out"))
+        }
+        Some(Instead::Rollout(rollout)) => rollout::run(common, rollout, arguments.json),
         None => kernels(common, arguments),
     }
 }

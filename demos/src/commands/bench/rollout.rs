@@ -85,8 +85,8 @@ struct Work {
     runs: usize,
 }
 
-/// Measures rollouts.
-pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
+/// Measures rollouts; `json` asks for JSON as the flag does.
+pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let work = Work::new(common, arguments)?;
     let composition = work.composition();
     let gpu = common.open(false)?;
@@ -108,7 +108,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
 
     let result = work.result(&gpu, bench.rollout.plan(), &samples);
     folder.write_json("result.json", &result)?;
-    if arguments.json {
+    if json || arguments.json {
         println!("{result:#}");
     } else {
         println!("{}", work.report(&gpu, bench.rollout.plan(), &samples));
@@ -181,7 +181,9 @@ impl Work {
             return Err(Failure::input("--runs: expected at least 1, got 0"));
         }
         let (steps, runs) = if common.quick { (steps.min(100), runs.min(2)) } else { (steps, runs) };
-        Ok(Self { policy, hidden, alive, settings: Settings::new(members, episodes, steps), runs })
+        // A training is patient too, and its rollouts are those to be measured.
+        let settings = Settings { patient: true, ..Settings::new(members, episodes, steps) };
+        Ok(Self { policy, hidden, alive, settings, runs })
     }
 
     fn composition(&self) -> Composition {
@@ -267,8 +269,8 @@ impl Work {
         let share = live as f64 / (lane_steps * samples.len() as f64);
         let shortest = samples.iter().map(|sample| sample.wall).fold(f64::INFINITY, f64::min);
         format!(
-            "{}\n{} ({} parameters) on the cart-pole swing-up, {} starts: {} members x {} episodes x {} steps, {} \
-             dispatches of {} steps, best run {}; {} ({}).\nAll lane steps count every episode as if it had lasted to the \
+            "{}\n{} ({} parameters) on the cart-pole swing-up, {} starts: {} members x {} episodes x {} steps \
+             (dispatches: {}, of {} steps), best run {}; {} ({}).\nAll lane steps count every episode as if it had lasted to the \
              end; live steps are those played, {:.1} % of them here.",
             table(["", "best run", "median run"], rows),
             self.policy_name(),
