@@ -303,6 +303,12 @@ impl Policy for AttentionNeuron {
         self.layers == 0
     }
 
+    /// An entry of C is a sum of `key_dimension` products and errs by so many units; a score multiplies it by a state, the
+    /// message by an input of up to 10 or so, and a tanh errs by 8 units of its own.
+    fn rounding(&self) -> f64 {
+        16.0 * self.key_dimension.max(16) as f64
+    }
+
     fn act(&self, weights: &[f64], memory: &mut [f64], inputs: &[f64], action: &mut [f64]) {
         let (channels, previous) = memory.split_at_mut(inputs.len() * 2 * self.hidden);
         let half =
