@@ -56,6 +56,21 @@ fn a_rollout_gives_the_same_bits_however_it_is_cut_into_dispatches() {
     }
 }
 
+/// Software drivers leave the loops of a long dispatch without an error: the plan must cut it before.
+#[test]
+fn long_dispatches_of_a_network_with_memory_give_the_bits_of_short_ones() {
+    for copies in [1, 2] {
+        let sensors = Sensors { copies, ..Sensors::default() };
+        let world = CartPoleSwingUp { easy: true };
+        let composition = Composition { sensors, ..Composition::new(world, AttentionNeuron::cart_pole()) };
+        let weights = weights(8 * composition.parameters(), 0.02);
+        let settings = Settings { steps: 20_000, ..Settings::new(8, 4, 1_000) };
+        let long = play(&composition, &settings, &weights).unwrap();
+        assert!(long.lengths.iter().any(|&length| length == 1_000), "some episodes last: {:?}", long.lengths);
+        assert_eq!(play(&composition, &Settings { steps: 90, ..settings }, &weights).unwrap(), long, "{copies} copies");
+    }
+}
+
 #[test]
 fn members_of_equal_weights_play_equal_episodes_where_they_start_alike_and_others_where_not() {
     let composition = swing_up();
