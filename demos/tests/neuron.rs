@@ -163,6 +163,7 @@ fn wrong_input_is_one_sentence_and_leaves_nothing() {
     refused(&scratch, "train --weights absent.npz", &["absent.npz"]);
     refused(&scratch, &format!("train --weights {file} --rows 8"), &["913"]);
     refused(&scratch, "train --steps -3", &["--steps"]);
+    refused(&scratch, "train --trial 0", &["--trial", "0"]);
     refused(&scratch, "train --strategy pgpe --members 3", &["twos", "3"]);
     refused(&scratch, "train --resume absent", &["absent"]);
     refused(&scratch, "reshuffle --intervals 0", &["--intervals", "0"]);

@@ -95,6 +95,9 @@ impl Settings {
         if !(1..=100).contains(&arguments.tries) {
             return Err(Failure::Input(format!("--tries: expected 1 to 100, got {}", arguments.tries)));
         }
+        if !(1.0..=1e15).contains(&arguments.trial) {
+            return Err(Failure::Input(format!("--trial: expected 1 to 1e15 steps, got {}", arguments.trial)));
+        }
         let mut stages = recipe::stages(steps);
         if let Some(strategy) = arguments.strategy {
             let stage = Stage { strategy, steps, ..stages[0] };
