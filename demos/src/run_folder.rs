@@ -22,6 +22,9 @@ pub struct RunFolder {
     path: PathBuf,
 }
 
+/// The file of a run that holds its configuration, its settings as `settings`.
+pub const CONFIGURATION: &str = "config.json";
+
 /// Where runs go that were given no place.
 const RUNS: &str = "runs";
 
@@ -38,7 +41,7 @@ impl RunFolder {
         };
         let folder = Self { path };
         let config = config(common, command, gpu.info(), settings);
-        if let Err(failure) = folder.write_json("config.json", &config) {
+        if let Err(failure) = folder.write_json(CONFIGURATION, &config) {
             if made {
                 // Our own, and empty.
                 let _ = fs::remove_dir(&folder.path);

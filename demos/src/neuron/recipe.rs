@@ -1,4 +1,4 @@
-//! The networks, their first weights and the stages of their training.
+//! The networks, their first weights and the recipe of their training.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use fourfold::rollout::Policy;
 use fourfold::shaders::policies::{AttentionNeuron, Perceptron};
 use fourfold::shaders::threefry::Random;
 
-use super::training::{Stage, StrategyName};
+use super::training::{Recipe, StrategyName};
 
 /// The ordinary policy beside the attention neuron: 5-16-1 with tanh, 113 weights.
 pub fn perceptron() -> Arc<dyn Policy> {
@@ -61,8 +61,8 @@ pub fn initial(network: &AttentionNeuron, seed: u32) -> (Vec<f32>, Vec<usize>) {
 /// The recipe for a number of environment steps. A population of 128 with 8 episodes each is where CMA-ES's step size
 /// settles low enough: with 256 members it stays where the policy cannot balance (scores end near 340), with 64 the mean
 /// wanders.
-pub fn stages(steps: f64) -> Vec<Stage> {
-    vec![Stage {
+pub fn recipe(steps: f64) -> Recipe {
+    Recipe {
         strategy: StrategyName::CmaEs,
         steps,
         members: 128,
@@ -72,5 +72,5 @@ pub fn stages(steps: f64) -> Vec<Stage> {
         last_rate: 1.0,
         deviation_rate: 0.078,
         weight_decay: 0.002,
-    }]
+    }
 }

@@ -1,4 +1,4 @@
-//! Training of a policy by an evolution strategy, in stages, resumable after every burst of generations.
+//! Training of a policy by an evolution strategy, resumable after every burst of generations.
 
 use std::sync::Arc;
 
@@ -28,11 +28,11 @@ pub enum StrategyName {
     CmaEs,
 }
 
-/// One stage: a strategy with fresh state from the best centre of the stage before.
+/// What decides a training, beside its seed and its first weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Stage {
+pub struct Recipe {
     pub strategy: StrategyName,
-    /// Environment steps of this stage, about: it ends with the burst that reaches them.
+    /// Environment steps, about: it ends with the burst that reaches them.
     pub steps: f64,
     pub members: usize,
     pub episodes: usize,
@@ -49,9 +49,8 @@ pub struct Stage {
 /// A point of a learning curve.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Point {
-    pub stage: usize,
     pub generation: u32,
-    /// Environment steps so far, over all stages, those of validation not counted.
+    /// Environment steps so far, those of validation not counted.
     pub steps: u64,
     /// The mean fitness of the population in the last generation of the burst.
     pub population: f64,
@@ -62,9 +61,6 @@ pub struct Point {
 /// Where a training is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    pub stage: usize,
-    /// Steps of this stage so far.
-    pub stage_steps: u64,
     pub bursts: u64,
     pub curve: Vec<Point>,
     /// The score of the best centre on the validation episodes.
@@ -76,10 +72,8 @@ pub struct Record {
 pub struct Training {
     gpu: Gpu,
     policy: Arc<dyn Policy>,
-    stages: Vec<Stage>,
+    recipe: Recipe,
     seed: u32,
-    /// The weights that CMA-ES searches; all others stay as they were at first.
-    free: Vec<usize>,
     pub record: Record,
     /// The weights that the best score belongs to, or the first ones.
     pub best: Vec<f32>,
@@ -158,25 +152,23 @@ impl Training {
     pub fn new(
         gpu: &Gpu,
         policy: Arc<dyn Policy>,
-        stages: Vec<Stage>,
+        recipe: Recipe,
         seed: u32,
         (initial, free): (Vec<f32>, Vec<usize>),
     ) -> Result<Self, Failure> {
-        let search = begin(gpu, &policy, &stages[0], seed, &initial, &free)?;
+        let search = begin(gpu, &policy, &recipe, seed, &initial, free)?;
         let (gpu, record) = (gpu.clone(), Record::default());
-        Ok(Self { gpu, policy, stages, seed, free, record, best: initial, search })
+        Ok(Self { gpu, policy, recipe, seed, record, best: initial, search })
     }
 
-    /// Whether every stage has had its steps.
+    /// Whether it has had its steps.
     pub fn finished(&self) -> bool {
-        self.record.stage == self.stages.len()
+        self.steps() as f64 >= self.recipe.steps
     }
 
     /// The part of all steps that is done, in units of 1.
     pub fn progress(&self) -> f64 {
-        let before: f64 = self.stages[..self.record.stage].iter().map(|stage| stage.steps).sum();
-        let all: f64 = self.stages.iter().map(|stage| stage.steps).sum();
-        ((before + self.record.stage_steps as f64) / all).min(1.0)
+        (self.steps() as f64 / self.recipe.steps).min(1.0)
     }
 
     /// Environment steps so far.
@@ -189,14 +181,13 @@ impl Training {
     /// # Errors
     /// A policy that gives numbers that are not finite, or the loss of the device.
     pub fn burst(&mut self) -> Result<(), Failure> {
-        let stage = self.stages[self.record.stage];
-        let part = (self.record.stage_steps as f64 / stage.steps).min(1.0);
-        let share = f64::from(stage.last_rate);
-        let factor = share + (1.0 - share) * 0.5 * (1.0 + (std::f64::consts::PI * part).cos());
-        let rate = (f64::from(stage.rate) * factor) as f32;
+        let recipe = self.recipe;
+        let share = f64::from(recipe.last_rate);
+        let factor = share + (1.0 - share) * 0.5 * (1.0 + (std::f64::consts::PI * self.progress()).cos());
+        let rate = (f64::from(recipe.rate) * factor) as f32;
         let (generation, steps, population) = match &mut self.search {
             Search::Gpu(strategy) => {
-                strategy.set_rates(rate, stage.deviation_rate);
+                strategy.set_rates(rate, recipe.deviation_rate);
                 let values = strategy.submit(BURST)?.wait()?;
                 let (generation, summaries) = strategy.progress(&values)?;
                 let last = &summaries[summaries.len() - BURST..];
@@ -205,35 +196,19 @@ impl Training {
             Search::Cpu(search) => {
                 let (mut steps, mut mean) = (0, 0.0);
                 for _ in 0..BURST {
-                    let (taken, fitness) = search.generation(&self.gpu, self.seed, stage.episodes)?;
+                    let (taken, fitness) = search.generation(&self.gpu, self.seed, recipe.episodes)?;
                     steps += taken;
                     mean = fitness;
                 }
                 (search.search.generation(), steps, mean)
             }
         };
-        self.record.stage_steps += steps;
         self.record.bursts += 1;
-        let total = self.steps() + steps;
-        let over = self.record.stage_steps as f64 >= stage.steps;
+        let steps = self.steps() + steps;
+        let over = steps as f64 >= recipe.steps;
         let validation =
             if self.record.bursts.is_multiple_of(BETWEEN_VALIDATIONS) || over { Some(self.validate()?) } else { None };
-        let index = self.record.stage;
-        self.record.curve.push(Point { stage: index, generation, steps: total, population, validation });
-        if over {
-            self.record.stage += 1;
-            self.record.stage_steps = 0;
-            if let Some(stage) = self.stages.get(self.record.stage) {
-                self.search = begin(
-                    &self.gpu,
-                    &self.policy,
-                    stage,
-                    self.seed + self.record.stage as u32,
-                    &self.best,
-                    &self.free,
-                )?;
-            }
-        }
+        self.record.curve.push(Point { generation, steps, population, validation });
         Ok(())
     }
 
@@ -271,7 +246,7 @@ impl Training {
         Ok(())
     }
 
-    /// Goes on from a checkpoint of a training with the same policy, stages and seed.
+    /// Goes on from a checkpoint of a training with the same policy, recipe and seed.
     ///
     /// # Errors
     /// A checkpoint that is damaged or of another training.
@@ -279,14 +254,11 @@ impl Training {
         let record: Record = serde_json::from_str(checkpoint.get("record")?)
             .map_err(|error| Failure::Input(format!("{}: expected a record, got {error}", checkpoint.file())))?;
         let best = checkpoint.f32("best", &[self.best.len()])?.to_vec();
-        if let Some(stage) = self.stages.get(record.stage) {
-            self.search = begin(&self.gpu, &self.policy, stage, self.seed + record.stage as u32, &best, &self.free)?;
-            match &mut self.search {
-                Search::Gpu(strategy) => strategy.restore(checkpoint)?,
-                Search::Cpu(search) => {
-                    search.average = checkpoint.f64("average", &[search.average.len()])?.to_vec();
-                    search.search.restore(checkpoint, "cma_es.")?;
-                }
+        match &mut self.search {
+            Search::Gpu(strategy) => strategy.restore(checkpoint)?,
+            Search::Cpu(search) => {
+                search.average = checkpoint.f64("average", &[search.average.len()])?.to_vec();
+                search.search.restore(checkpoint, "cma_es.")?;
             }
         }
         (self.record, self.best) = (record, best);
@@ -294,46 +266,47 @@ impl Training {
     }
 }
 
-/// The strategy of a stage.
+/// The strategy of a recipe, at its beginning.
 fn begin(
     gpu: &Gpu,
     policy: &Arc<dyn Policy>,
-    stage: &Stage,
+    recipe: &Recipe,
     seed: u32,
     initial: &[f32],
-    free: &[usize],
+    free: Vec<usize>,
 ) -> Result<Search, Failure> {
     let environment = Arc::new(CartPoleSwingUp { easy: false });
     let members = Members::Given { trace: false };
     let composition = Composition { environment, policy: policy.clone(), sensors: Default::default(), members };
-    let rollout = rollout::Settings { patient: true, ..rollout::Settings::new(stage.members, stage.episodes, HORIZON) };
-    let method = match stage.strategy {
-        StrategyName::Pgpe => Method::Pgpe { deviation: stage.deviation, rate: stage.deviation_rate, fraction: 0.2 },
-        StrategyName::OpenAiEs => Method::OpenAiEs { sigma: stage.deviation },
+    let rollout =
+        rollout::Settings { patient: true, ..rollout::Settings::new(recipe.members, recipe.episodes, HORIZON) };
+    let method = match recipe.strategy {
+        StrategyName::Pgpe => Method::Pgpe { deviation: recipe.deviation, rate: recipe.deviation_rate, fraction: 0.2 },
+        StrategyName::OpenAiEs => Method::OpenAiEs { sigma: recipe.deviation },
         StrategyName::CmaEs => {
             let settings = cma_es::Settings {
-                members: stage.members,
-                sigma: f64::from(stage.deviation),
+                members: recipe.members,
+                sigma: f64::from(recipe.deviation),
                 seed,
                 ..cma_es::Settings::new(free.len())
             };
             let searched: Vec<f32> = free.iter().map(|&index| initial[index]).collect();
             let search = CmaEs::new(&searched, settings).map_err(Failure::input)?;
-            let weights = gpu.zeros("weights", stage.members * initial.len())?;
+            let weights = gpu.zeros("weights", recipe.members * initial.len())?;
             let seed = gpu.upload("seed", &Data::U32(vec![seed, 0]))?;
             let operands = Operands { seed: seed.clone(), weights: Weights::Given(weights.clone()), wiring: None };
             let plan = Plan::new(&composition, &rollout, &gpu.target())?;
             let mut rollout = Rollout::new(gpu, plan, operands)?;
             rollout.pace(DISPATCH)?;
             let average = vec![0.0; free.len()];
-            let (fixed, free) = (initial.to_vec(), free.to_vec());
+            let fixed = initial.to_vec();
             return Ok(Search::Cpu(Box::new(CpuSearch { search, average, fixed, free, rollout, weights, seed })));
         }
     };
     let settings = fourfold::evolution::Settings {
         method,
-        rate: stage.rate,
-        weight_decay: stage.weight_decay,
+        rate: recipe.rate,
+        weight_decay: recipe.weight_decay,
         rollout,
         key: seed,
         ring: BURST,

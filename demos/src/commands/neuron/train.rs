@@ -20,10 +20,10 @@ use crate::Failure;
 use crate::arguments::Common;
 use crate::neuron::evaluation::{OBSERVATIONS, Order, Protocol, Scores};
 use crate::neuron::recipe;
-use crate::neuron::training::{Record, Stage, StrategyName, Training};
+use crate::neuron::training::{Recipe, Record, StrategyName, Training};
 use crate::plot::{Axis, Line, LinePlot};
 use crate::progress::Progress;
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::run_folder::{CONFIGURATION, RunFolder, adapter_json};
 use crate::table::table;
 
 /// Train the attention neuron and a perceptron on the cart-pole swing-up, inputs never shuffled; then score both over
@@ -41,7 +41,7 @@ pub struct Arguments {
     /// Environment steps of each training, about
     #[arg(long, allow_negative_numbers = true, value_name = "COUNT", default_value_t = 1e9)]
     pub steps: f64,
-    /// One stage of this strategy instead of the recipe's, CMA-ES
+    /// This strategy instead of the recipe's, CMA-ES
     #[arg(long, value_enum)]
     pub strategy: Option<StrategyName>,
     /// Members of the population, with --strategy
@@ -79,7 +79,7 @@ struct Settings {
     rows: usize,
     key_bias: bool,
     seed: u32,
-    stages: Vec<Stage>,
+    recipe: Recipe,
     tries: usize,
     trial: f64,
     alone: bool,
@@ -98,22 +98,20 @@ impl Settings {
         if !(1.0..=1e15).contains(&arguments.trial) {
             return Err(Failure::Input(format!("--trial: expected 1 to 1e15 steps, got {}", arguments.trial)));
         }
-        let mut stages = recipe::stages(steps);
-        if let Some(strategy) = arguments.strategy {
-            let stage = Stage { strategy, steps, ..stages[0] };
-            stages = vec![Stage {
-                members: arguments.members.unwrap_or(stage.members),
-                episodes: arguments.episodes.unwrap_or(stage.episodes),
-                deviation: arguments.deviation.unwrap_or(stage.deviation),
-                rate: arguments.rate.unwrap_or(stage.rate),
-                ..stage
-            }];
-        }
+        let standard = recipe::recipe(steps);
+        let recipe = Recipe {
+            strategy: arguments.strategy.unwrap_or(standard.strategy),
+            members: arguments.members.unwrap_or(standard.members),
+            episodes: arguments.episodes.unwrap_or(standard.episodes),
+            deviation: arguments.deviation.unwrap_or(standard.deviation),
+            rate: arguments.rate.unwrap_or(standard.rate),
+            ..standard
+        };
         Ok(Self {
             rows: arguments.network.rows,
             key_bias: arguments.network.key_bias,
             seed: common.seed as u32,
-            stages,
+            recipe,
             tries: if common.quick { arguments.tries.min(2) } else { arguments.tries },
             trial: if common.quick { arguments.trial.min(1e6) } else { arguments.trial },
             alone: arguments.alone,
@@ -145,7 +143,6 @@ type Contender = (&'static str, Arc<dyn Policy>, (Vec<f32>, Vec<usize>));
 
 const NEURON: &str = "attention neuron";
 const PERCEPTRON: &str = "perceptron";
-const SETTINGS: &str = "settings.json";
 
 /// Seeds of the episodes of the table: no training and no choice between weights has seen them.
 const TEST_SEED: u32 = 0x7E57_0000;
@@ -188,10 +185,9 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             let value = serde_json::to_value(&settings).map_err(Failure::run)?;
             // A population that makes no sense is found out before the folder is made.
             for (_, policy, initial) in settings.policies(0)? {
-                Training::new(&gpu, policy, settings.stages.clone(), settings.seed, initial)?;
+                Training::new(&gpu, policy, settings.recipe, settings.seed, initial)?;
             }
-            let folder = RunFolder::create(common, "neuron-train", &gpu, value.clone())?;
-            folder.write_json(SETTINGS, &value)?;
+            let folder = RunFolder::create(common, "neuron-train", &gpu, value)?;
             train(common, &gpu, &folder, &settings)?
         }
     };
@@ -200,9 +196,14 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn resume(common: &Common, folder: &Path) -> Result<String, Failure> {
-    let path = folder.join(SETTINGS);
-    let bytes = file::read(&path)?;
-    let settings: Settings = serde_json::from_slice(&bytes).map_err(|error| {
+    /// What is read of a run's configuration.
+    #[derive(Deserialize)]
+    struct Configuration {
+        settings: Settings,
+    }
+
+    let path = folder.join(CONFIGURATION);
+    let Configuration { settings } = serde_json::from_slice(&file::read(&path)?).map_err(|error| {
         Failure::Input(format!("{}: expected settings of `fourfold neuron train`, got {error}", path.display()))
     })?;
     let gpu = common.open(false)?;
@@ -221,7 +222,7 @@ impl Saved {
     fn open(gpu: &Gpu, folder: &RunFolder, settings: &Settings, index: usize, number: usize) -> Result<Self, Failure> {
         let (name, policy, initial) = settings.policies(number)?.swap_remove(index);
         let seed = settings.seed + number as u32;
-        let mut training = Training::new(gpu, policy, settings.stages.clone(), seed, initial)?;
+        let mut training = Training::new(gpu, policy, settings.recipe, seed, initial)?;
         let file = format!("{}-{}.safetensors", name.replace(' ', "_"), number + 1);
         let path = folder.path().join(&file);
         let mut seconds = 0.0;
