@@ -341,13 +341,9 @@ impl Strategy {
     }
 
     fn read(&self, names: &[&str]) -> Result<Vec<Data>, Error> {
-        let label = wgpu::CommandEncoderDescriptor { label: Some("evolution readback") };
-        let mut encoder = self.gpu.device().create_command_encoder(&label);
         let element = |name: &str| self.plan.buffers[position(&self.plan, name)].element;
         let views: Vec<_> = names.iter().map(|name| (self.view(name), element(name))).collect();
-        let ticket = self.gpu.readback(&mut encoder, &views)?;
-        self.gpu.queue().submit([encoder.finish()]);
-        Ok(ticket.wait()?)
+        Ok(self.gpu.submit_readback(&views)?.wait()?)
     }
 
     /// Waits for the state of the strategy and writes it into a checkpoint.

@@ -86,6 +86,18 @@ impl Gpu {
     }
 }
 
+impl Gpu {
+    /// Submits copies of the views in a submission of their own, and waits for nothing: as [`Gpu::readback`], for those
+    /// who have no encoder at hand.
+    pub(crate) fn submit_readback(&self, views: &[(BufferView, Element)]) -> Result<Ticket, Error> {
+        let label = wgpu::CommandEncoderDescriptor { label: Some("fourfold readback") };
+        let mut encoder = self.device().create_command_encoder(&label);
+        let ticket = self.readback(&mut encoder, views)?;
+        self.queue().submit([encoder.finish()]);
+        Ok(ticket)
+    }
+}
+
 impl Ticket {
     /// The values in the order of the views, once the submission is done and the device has been polled since; `None`
     /// before.

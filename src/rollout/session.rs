@@ -185,10 +185,10 @@ impl Rollout {
         self.plan.set_steps(TRIAL.min(whole));
         self.allocate()?;
         // The first compiles.
-        self.submit(0..1)?;
+        self.submit(0..1);
         self.gpu.wait()?;
         let start = Instant::now();
-        self.submit(0..1)?;
+        self.submit(0..1);
         self.gpu.wait()?;
         let each = start.elapsed().as_secs_f64().max(1e-6) / self.plan.settings.steps as f64;
         let steps = (time.as_secs_f64() / each) as usize;
@@ -196,7 +196,7 @@ impl Rollout {
         self.allocate()
     }
 
-    fn submit(&self, range: std::ops::Range<usize>) -> Result<(), Error> {
+    fn submit(&self, range: std::ops::Range<usize>) {
         let label = wgpu::CommandEncoderDescriptor { label: Some("rollout") };
         let mut encoder = self.gpu.device().create_command_encoder(&label);
         {
@@ -204,7 +204,6 @@ impl Rollout {
             self.record_range(&mut pass, range);
         }
         self.gpu.queue().submit([encoder.finish()]);
-        Ok(())
     }
 
     /// Plays every episode and waits for what came of them.
@@ -213,7 +212,7 @@ impl Rollout {
     /// A number that was not finite, or the loss of the device.
     pub fn run(&self) -> Result<Episodes, Error> {
         for dispatch in 0..self.dispatches() {
-            self.submit(dispatch..dispatch + 1)?;
+            self.submit(dispatch..dispatch + 1);
         }
         self.episodes()
     }
@@ -234,11 +233,7 @@ impl Rollout {
     }
 
     fn read<const N: usize>(&self, views: [(BufferView, Element); N]) -> Result<[Data; N], Error> {
-        let label = wgpu::CommandEncoderDescriptor { label: Some("rollout readback") };
-        let mut encoder = self.gpu.device().create_command_encoder(&label);
-        let ticket = self.gpu.readback(&mut encoder, &views)?;
-        self.gpu.queue().submit([encoder.finish()]);
-        let data = ticket.wait()?;
+        let data = self.gpu.submit_readback(&views)?.wait()?;
         Ok(data.try_into().unwrap_or_else(|_| unreachable!("a tensor for each view")))
     }
 
@@ -254,7 +249,7 @@ impl Rollout {
         let mut trace = Trace::new(&self.plan);
         for dispatch in 0..self.dispatches() {
             let [counters] = self.read([(self.counters().clone(), Element::U32)])?;
-            self.submit(dispatch..dispatch + 1)?;
+            self.submit(dispatch..dispatch + 1);
             let [steps] = self.read([(self.buffers[4].clone(), Element::F32)])?;
             let fresh = vec![0; counters.len()];
             trace.extend(if dispatch == 0 { &fresh } else { counters.u32() }, steps.f32());

@@ -143,11 +143,13 @@ impl Composition {
     pub fn wgsl(&self, keeping: Keeping) -> String {
         let mut text = self.header(keeping);
         text.push_str(&self.globals());
-        let kept = match keeping {
-            Keeping::Private => include_str!("weights_private.wgsl"),
-            Keeping::Shared => include_str!("weights_shared.wgsl"),
-            Keeping::Held => include_str!("weights_held.wgsl"),
-            Keeping::Streamed => include_str!("weights_streamed.wgsl"),
+        const ROW: &str = include_str!("slots_in_a_row.wgsl");
+        const DRAWN: &str = include_str!("weight_drawn.wgsl");
+        let kept: &[&str] = match keeping {
+            Keeping::Private => &[ROW, include_str!("weights_private.wgsl")],
+            Keeping::Shared => &[include_str!("weights_shared.wgsl")],
+            Keeping::Held => &[ROW, DRAWN, include_str!("weights_held.wgsl")],
+            Keeping::Streamed => &[ROW, DRAWN, include_str!("weights_streamed.wgsl")],
         };
         let source = match self.members {
             Members::Given { .. } => include_str!("weights_given.wgsl"),
@@ -161,10 +163,9 @@ impl Composition {
             Members::Given { trace: true } => include_str!("trace_on.wgsl"),
             _ => include_str!("trace_off.wgsl"),
         };
-        let library = LIBRARY;
-        let parts = [self.environment.source(), self.policy.source()];
-        let kernel = [include_str!("unroll.wgsl"), source, kept, include_str!("sources.wgsl"), sensors, trace];
-        for part in library.into_iter().chain(parts).chain(kernel) {
+        let parts = [self.environment.source(), self.policy.source(), include_str!("unroll.wgsl"), source];
+        let sensing = [include_str!("sources.wgsl"), sensors, trace];
+        for part in LIBRARY.into_iter().chain(parts).chain(kept.iter().copied()).chain(sensing) {
             text.push('\n');
             text.push_str(part);
         }

@@ -8,10 +8,6 @@ const TABLE_BLOCKS = (TABLES + 31u) / 32u;
 
 var<private> held: array<array<vec4<f32>, 32>, TABLE_BLOCKS>;
 
-fn slot_of(workgroup: u32, local: u32) -> u32 {
-    return workgroup * WORKGROUP + local;
-}
-
 fn prepare(needed: bool, local: u32) {
     if needed {
         for (var block = 0u; block < TABLE_BLOCKS; block++) {
@@ -31,11 +27,6 @@ fn prepare(needed: bool, local: u32) {
             held[TABLE_BLOCKS - 1u] = row;
         }
     }
-}
-
-fn weight(i: u32) -> f32 {
-    let two = source_pair(i / 2u);
-    return select(two.x, two.y, (i & 1u) == 1u);
 }
 
 fn table(i: u32) -> vec4<f32> {

@@ -3,10 +3,6 @@
 var<private> kept: array<f32, 2u * ((WEIGHTS + 1u) / 2u)>;
 var<private> tables: array<vec4<f32>, TABLES>;
 
-fn slot_of(workgroup: u32, local: u32) -> u32 {
-    return workgroup * WORKGROUP + local;
-}
-
 fn prepare(needed: bool, local: u32) {
     if needed {
         for (var pair = 0u; pair < (WEIGHTS + 1u) / 2u; pair++) {

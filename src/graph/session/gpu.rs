@@ -157,9 +157,7 @@ impl Session {
     }
 
     fn copy_back(&mut self, views: &[(BufferView, Element)]) -> Result<Ticket, SessionError> {
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        let ticket = self.gpu.readback(&mut encoder, views)?;
-        self.gpu.queue().submit([encoder.finish()]);
+        let ticket = self.gpu.submit_readback(views)?;
         self.traffic.submissions += 1;
         self.traffic.readbacks += 1;
         Ok(ticket)
