@@ -1,31 +1,22 @@
 //! `fourfold bench rollout` as a user and the comparison with EvoJAX run it.
 
+mod scratch;
+
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
-/// A folder that disappears with its value.
-struct Scratch(PathBuf);
+use scratch::Scratch;
 
 impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("fourfold-bench-rollout-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
     /// Runs `fourfold bench rollout` in this folder.
     fn bench(&self, line: &str) -> Output {
-        self.fourfold(&format!("bench rollout {line}"))
+        self.run(&format!("bench rollout {line}"))
     }
 
-    fn fourfold(&self, line: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fourfold"));
-        // Some Vulkan drivers write a line of their own where this is not set.
-        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-        command.args(line.split_whitespace()).current_dir(&self.0).output().unwrap()
+    fn run(&self, line: &str) -> Output {
+        self.fourfold().args(line.split_whitespace()).output().unwrap()
     }
 
     /// The object that it prints.
@@ -33,12 +24,6 @@ impl Scratch {
         let output = self.bench(&format!("{line} --json --quiet"));
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -98,11 +83,11 @@ fn the_table_names_live_steps_and_all_lane_steps_apart() {
 #[test]
 fn flags_of_the_whole_command_may_stand_before_the_word_rollout() {
     let scratch = Scratch::new("order");
-    let output = scratch.fourfold("bench --json --quiet rollout --policy linear --members 2 --steps 10 --runs 1");
+    let output = scratch.run("bench --json --quiet rollout --policy linear --members 2 --steps 10 --runs 1");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["lane_steps"], 20);
 
-    let refused = scratch.fourfold("bench --kernel softmax rollout --members 2 --steps 10 --runs 1");
+    let refused = scratch.run("bench --kernel softmax rollout --members 2 --steps 10 --runs 1");
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("--kernel"));
 }

@@ -1,32 +1,16 @@
 //! The `fourfold` command as a user runs it: exit codes, sentences, and what a run leaves behind.
 
+mod scratch;
+
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
-/// A folder that disappears with its value.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("fourfold-command-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use scratch::Scratch;
 
 /// Runs `fourfold` in a folder of its own.
 fn fourfold(scratch: &Scratch, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fourfold"));
-    // Some Vulkan drivers write a line of their own where this is not set.
-    command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-    command.args(arguments).current_dir(&scratch.0).output().unwrap()
+    let mut command = scratch.fourfold();
+    command.args(arguments).output().unwrap()
 }
 
 /// Asserts that the input is refused with exit code 2 and one sentence, and that nothing is left behind.

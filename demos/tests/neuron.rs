@@ -1,7 +1,9 @@
 //! The attention neuron: what shuffled inputs do to it, and `fourfold neuron train` and `reshuffle` as a user runs them.
 
+mod scratch;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,28 +15,11 @@ use fourfold_demos::commands::neuron::weights::trained;
 use fourfold_demos::neuron::evaluation::{Order, Protocol};
 use serde_json::Value;
 
-/// A folder that disappears with its value.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("fourfold-neuron-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use scratch::Scratch;
 
 fn neuron(scratch: &Scratch, arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fourfold"));
-    // Some Vulkan drivers write a line of their own where this is not set.
-    command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-    command.args(["neuron"]).args(arguments.split_whitespace()).arg("--quiet").current_dir(&scratch.0);
+    let mut command = scratch.fourfold();
+    command.args(["neuron"]).args(arguments.split_whitespace()).arg("--quiet");
     command
 }
 

@@ -1,34 +1,18 @@
 //! `fourfold neuron clone` as a user runs it: what it leaves behind and what it refuses.
 
+mod scratch;
+
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use fourfold::data::load_flat_vector;
 use serde_json::Value;
 
-/// A folder that disappears with its value.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("fourfold-clone-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use scratch::Scratch;
 
 fn clone(scratch: &Scratch, arguments: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fourfold"));
-    // Some Vulkan drivers write a line of their own where this is not set.
-    command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-    command.args(["neuron", "clone", "--quiet"]).args(arguments.split_whitespace()).current_dir(&scratch.0);
+    let mut command = scratch.fourfold();
+    command.args(["neuron", "clone", "--quiet"]).args(arguments.split_whitespace());
     command.output().unwrap()
 }
 

@@ -1,5 +1,7 @@
 //! `fourfold sam` as a user runs it: what it leaves behind, what it refuses, and that resuming gives the same bits.
 
+mod scratch;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,33 +12,12 @@ use fourfold::data::{Checkpoint, digits};
 use fourfold::models::TrainedClassifier;
 use serde_json::Value;
 
-/// A folder that disappears with its value.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("fourfold-sam-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use scratch::Scratch;
 
 /// `fourfold sam` in a folder of its own.
 fn sam(scratch: &Scratch, arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fourfold"));
-    // Some Vulkan drivers write a line of their own where this is not set.
-    command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-    command.arg("sam").arg("--quiet").args(arguments.split_whitespace()).current_dir(&scratch.0);
+    let mut command = scratch.fourfold();
+    command.arg("sam").arg("--quiet").args(arguments.split_whitespace());
     command
 }
 
@@ -85,7 +66,7 @@ fn json(path: &Path) -> Value {
 fn a_run_leaves_its_configuration_metrics_results_networks_and_pictures() {
     let scratch = Scratch::new("run");
     succeeds(&scratch, "--model mlp:8 --seeds 1 --seed 3 --epochs 2 --lanczos 3 --out run");
-    let run = scratch.join("run");
+    let run = scratch.0.join("run");
     let mut names: Vec<_> = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(
@@ -151,7 +132,7 @@ fn wrong_files_are_refused_by_name() {
     refused(&scratch, "--data mnist --data-dir nowhere", &["nowhere"]);
 
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/fashion-mnist");
-    let folder = scratch.join("data/fashion-mnist");
+    let folder = scratch.0.join("data/fashion-mnist");
     fs::create_dir_all(&folder).unwrap();
     for entry in fs::read_dir(fixture).unwrap() {
         let entry = entry.unwrap();
@@ -176,7 +157,7 @@ fn wrong_files_are_refused_by_name() {
 #[test]
 fn a_place_that_cannot_take_the_run_is_refused() {
     let scratch = Scratch::new("place");
-    fs::write(scratch.join("file"), "precious").unwrap();
+    fs::write(scratch.0.join("file"), "precious").unwrap();
     // A folder below a file is refused to everyone, one without rights not to an administrator.
     refused(&scratch, "--epochs 1 --model mlp:8 --out file/deeper", &["file/deeper"]);
     refused(&scratch, "--epochs 1 --model mlp:8 --out .", &["new or empty folder"]);
@@ -186,20 +167,20 @@ fn a_place_that_cannot_take_the_run_is_refused() {
 fn what_cannot_be_resumed_is_refused_and_left_alone() {
     let scratch = Scratch::new("resume");
     refused(&scratch, "--resume nowhere", &["nowhere"]);
-    fs::create_dir(scratch.join("empty")).unwrap();
+    fs::create_dir(scratch.0.join("empty")).unwrap();
     refused(&scratch, "--resume empty", &["empty", "checkpoint.safetensors"]);
 
     succeeds(&scratch, "--model mlp:8 --seeds 1 --epochs 1 --lanczos 0 --out run");
     refused(&scratch, "--resume run --model vit", &["checkpoint.safetensors", "`vit`", "`mlp:8`"]);
     refused(&scratch, "--resume run --data mnist", &["checkpoint.safetensors", "mnist", "digits"]);
 
-    let path = scratch.join("run/checkpoint.safetensors");
+    let path = scratch.0.join("run/checkpoint.safetensors");
     let whole = fs::read(&path).unwrap();
     for length in [0, 4, 100, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
         refused(&scratch, "--resume run", &["checkpoint.safetensors", "expected", &length.to_string()]);
     }
-    fs::copy(scratch.join("run/sam-0.safetensors"), &path).unwrap();
+    fs::copy(scratch.0.join("run/sam-0.safetensors"), &path).unwrap();
     refused(&scratch, "--resume run", &["checkpoint.safetensors", "settings"]);
 
     // The state of another network, under settings that name this one.
@@ -221,7 +202,7 @@ fn a_run_that_was_killed_and_resumed_ends_in_the_same_bits() {
     succeeds(&scratch, &format!("{arguments} whole"));
 
     let epochs = |folder: &str| {
-        let checkpoint = Checkpoint::load(&scratch.join(folder).join("checkpoint.safetensors")).ok()?;
+        let checkpoint = Checkpoint::load(&scratch.0.join(folder).join("checkpoint.safetensors")).ok()?;
         let record: Value = serde_json::from_str(checkpoint.get("record").unwrap()).unwrap();
         Some(record["epochs"].as_array().unwrap().len())
     };
@@ -241,10 +222,10 @@ fn a_run_that_was_killed_and_resumed_ends_in_the_same_bits() {
     assert!(child.wait().unwrap().success());
 
     for file in ["checkpoint.safetensors", "sgd-0.safetensors", "sam-0.safetensors", "metrics.jsonl"] {
-        let [whole, broken] = ["whole", "broken"].map(|folder| fs::read(scratch.join(folder).join(file)).unwrap());
+        let [whole, broken] = ["whole", "broken"].map(|folder| fs::read(scratch.0.join(folder).join(file)).unwrap());
         assert!(whole == broken, "{file} differs");
     }
-    let trainings = |folder: &str| json(&scratch.join(folder).join("results.json"))["trainings"].clone();
+    let trainings = |folder: &str| json(&scratch.0.join(folder).join("results.json"))["trainings"].clone();
     assert_eq!(trainings("whole"), trainings("broken"));
 }
 
@@ -266,7 +247,7 @@ fn every_variant_of_the_method_trains() {
         // A flag given twice is refused, so the small network is named only where the variant names none.
         let model = if variant.contains("--model") { "" } else { "--model mlp:8" };
         succeeds(&scratch, &format!("{model} {variant} --seeds 1 --epochs 1 --lanczos 0 --out {index}"));
-        let metrics = fs::read_to_string(scratch.join(&format!("{index}/metrics.jsonl"))).unwrap();
+        let metrics = fs::read_to_string(scratch.0.join(format!("{index}/metrics.jsonl"))).unwrap();
         let last: Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
         let (loss, sharpened) = (last["loss"].as_f64().unwrap(), last["sharpened_loss"].as_f64().unwrap());
         assert!(sharpened > loss, "{variant}: the ascent went from {loss} to {sharpened}");

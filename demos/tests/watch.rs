@@ -1,46 +1,36 @@
 //! `fourfold neuron watch` as a user runs it: what it leaves behind and what it refuses.
 
+mod scratch;
+
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use fourfold::data::Checkpoint;
 use fourfold::shaders::Data;
 use serde_json::Value;
 
-/// A folder that disappears with its value, with a file of weights in it.
-struct Scratch(PathBuf);
+use scratch::Scratch;
 
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("fourfold-watch-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        let weights: Vec<f32> = (0..913).map(|index| 0.3 * (1.7 * index as f32).sin()).collect();
-        let mut checkpoint = Checkpoint::new();
-        checkpoint.insert("weights", &[913], Data::F32(weights));
-        checkpoint.save(&path.join("weights.safetensors")).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A folder with a file of weights in it.
+fn with_weights(name: &str) -> Scratch {
+    let scratch = Scratch::new(name);
+    let weights: Vec<f32> = (0..913).map(|index| 0.3 * (1.7 * index as f32).sin()).collect();
+    let mut checkpoint = Checkpoint::new();
+    checkpoint.insert("weights", &[913], Data::F32(weights));
+    checkpoint.save(&scratch.0.join("weights.safetensors")).unwrap();
+    scratch
 }
 
 /// `fourfold neuron watch` in a folder of its own.
 fn watch(scratch: &Scratch, arguments: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fourfold"));
-    // Some Vulkan drivers write a line of their own where this is not set.
-    command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-    command.args(["neuron", "watch", "--quiet"]).args(arguments.split_whitespace()).current_dir(&scratch.0);
+    let mut command = scratch.fourfold();
+    command.args(["neuron", "watch", "--quiet"]).args(arguments.split_whitespace());
     command.output().unwrap()
 }
 
 #[test]
 fn an_episode_leaves_its_pictures_its_steps_and_a_report() {
-    let scratch = Scratch::new("run");
+    let scratch = with_weights("run");
     let arguments =
         "--weights weights.safetensors --shuffle-at 3,6 --forget --noise-channels 2 --quick --every 20 --out run";
     let output = watch(&scratch, arguments);
@@ -64,7 +54,7 @@ fn an_episode_leaves_its_pictures_its_steps_and_a_report() {
 
 #[test]
 fn an_episode_is_the_same_whether_it_is_picked_or_named() {
-    let scratch = Scratch::new("same");
+    let scratch = with_weights("same");
     let steps = |arguments: &str, out: &str| {
         let line =
             format!("--weights weights.safetensors --shuffle-at 10 --every 100 --seed 4 --out {out} {arguments}");
@@ -81,7 +71,7 @@ fn an_episode_is_the_same_whether_it_is_picked_or_named() {
 
 #[test]
 fn wrong_input_is_refused_with_one_sentence_and_leaves_nothing() {
-    let scratch = Scratch::new("wrong");
+    let scratch = with_weights("wrong");
     for (arguments, word) in [
         ("--rows 64", "--weights"),
         ("--tensor best", "--weights"),

@@ -1,0 +1,30 @@
+//! A folder for one test, and the command run in it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A folder that disappears with its value.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("fourfold-test-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// `fourfold` in this folder.
+    pub fn fourfold(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fourfold"));
+        // Some Vulkan drivers write a line of their own where this is not set.
+        command.env("XDG_RUNTIME_DIR", std::env::temp_dir()).current_dir(&self.0);
+        command
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
