@@ -147,9 +147,12 @@ impl Axis {
         let value = if self.logarithmic { 10f64.powf(place) } else { place };
         match value.abs() {
             0.0 => "0".to_owned(),
-            size if !(1e-3..1e5).contains(&size) => format!("{value:.0e}"),
-            // As many digits as tell neighbouring marks apart, without zeros at the end.
-            _ => format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').to_owned(),
+            size if !(1e-3..1e5).contains(&size) => {
+                let text = format!("{value:.3e}");
+                let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+                format!("{}e{power}", plain(digits))
+            }
+            _ => plain(&format!("{value:.3}")).to_owned(),
         }
     }
 
@@ -225,6 +228,11 @@ fn png(width: u32, height: u32, draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result
     Bitmap::draw(width, height, draw)?.png()
 }
 
+/// As many digits as tell neighbouring marks apart: without zeros at the end.
+fn plain(decimal: &str) -> &str {
+    decimal.trim_end_matches('0').trim_end_matches('.')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +255,14 @@ mod tests {
 
     fn line(points: &[(f64, f64)]) -> Line {
         Line { name: "SAM".into(), points: points.to_vec(), band: Vec::new() }
+    }
+
+    #[test]
+    fn neighbouring_marks_have_different_names() {
+        let axis = Axis::new("steps");
+        let names: Vec<String> = (0..5).map(|mark| axis.name(8e8 + 2e8 * f64::from(mark))).collect();
+        assert_eq!(names, ["8e8", "1e9", "1.2e9", "1.4e9", "1.6e9"]);
+        assert_eq!([0.0, 12.5, -3.0, 1.05e-4].map(|value| axis.name(value)), ["0", "12.5", "-3", "1.05e-4"]);
     }
 
     #[test]
