@@ -1,0 +1,114 @@
+//! What an inner problem is: a WGSL file of two functions (three with a derivative), and the same functions on the CPU.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+
+use crate::unroll::EpisodeRandom;
+
+/// A computation that goes on step after step, `s[t + 1] = f(s[t], theta)`, with a loss at each step: what outer
+/// parameters `theta` are learned for. The training of a network under a learning rate is one, an episode of a policy is
+/// another.
+///
+/// The WGSL file defines
+///
+/// ```wgsl
+/// fn problem_reset(random: ptr<function, Random>) -> array<f32, STATE>
+/// fn problem_step(state: ptr<function, array<f32, STATE>>, time: u32, random: ptr<function, Random>) -> Loss
+/// ```
+///
+/// with `struct Loss { value: f32, done: bool }`, the loss after the step and whether the inner problem ended of itself.
+/// It reads the outer parameters by `parameter(i)`, i below `PARAMETERS`, and numbers of its own by `data[i]`, i below
+/// `DATA`. It may draw with `random_uniform(random)` (in [0, 1)) and `random_normal(random)`, the same numbers for all
+/// particles, and use the functions of `mathematics.wgsl`. `time` counts the steps of the inner problem from 0.
+///
+/// A problem whose derivative is known also has a file with
+///
+/// ```wgsl
+/// fn problem_tangent(state: array<f32, STATE>, tangent: ptr<function, array<f32, STATE>>, time: u32,
+///                    random: ptr<function, Random>) -> f32
+/// ```
+///
+/// the directional derivative of the step: `tangent` is that of the state before the step and becomes that of the state
+/// after it, `parameter_tangent(i)` is that of the outer parameters, and the result is that of the loss. It may call what
+/// the first file defines.
+///
+/// The methods are the twin: they compute the same in f64, in the plainest way.
+pub trait InnerProblem: Debug + Send + Sync {
+    /// The name of the WGSL file, for messages: `toy_regression.wgsl`.
+    fn file(&self) -> &str;
+
+    /// The text of the WGSL file.
+    fn source(&self) -> Cow<'static, str>;
+
+    /// Numbers in the inner state, at least 1: `STATE` in the WGSL.
+    fn states(&self) -> usize;
+
+    /// Outer parameters, at least 1: `PARAMETERS` in the WGSL.
+    fn parameters(&self) -> usize;
+
+    /// Steps of the whole inner problem; `None` where it never ends.
+    fn horizon(&self) -> Option<usize>;
+
+    /// Sizes of its own that the WGSL file names: `const NAME: u32 = value;`.
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
+
+    /// Numbers that all particles read: `data` in the WGSL.
+    fn data(&self) -> &[f32] {
+        &[]
+    }
+
+    /// Passes through loops of the WGSL in one step, at most (of those that a driver may not unroll): what a software
+    /// driver's limit is held against.
+    fn iterations(&self) -> usize {
+        self.states() + self.parameters()
+    }
+
+    /// By how many units of 2^-24, relative to the larger of 1 and the value, a number of the state or the loss may err
+    /// in f32 after one step.
+    fn rounding(&self) -> f64 {
+        64.0
+    }
+
+    /// By what factor one step may magnify an error of the state, at most.
+    fn growth(&self) -> f64 {
+        4.0
+    }
+
+    /// The state at the start.
+    fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]);
+
+    /// Advances the state by the step of number `time`.
+    fn step(&self, state: &mut [f64], parameters: &[f64], time: u32, random: &mut EpisodeRandom) -> Loss;
+
+    /// The text of the WGSL file of the derivative, if there is one.
+    fn tangent_source(&self) -> Option<Cow<'static, str>> {
+        None
+    }
+
+    /// The twin of `problem_tangent`: the derivative of the loss; `tangent` becomes that of the state after the step.
+    ///
+    /// # Panics
+    /// A problem without a derivative has none.
+    fn tangent(
+        &self,
+        _state: &[f64],
+        _tangent: &mut [f64],
+        _parameters: &[f64],
+        _parameter_tangent: &[f64],
+        _time: u32,
+        _random: &mut EpisodeRandom,
+    ) -> f64 {
+        unreachable!("{} has no derivative", self.file())
+    }
+}
+
+/// What a step of an inner problem gives.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Loss {
+    /// The loss after the step, to be minimised.
+    pub value: f64,
+    /// Whether the inner problem ended of itself; horizons are not its own.
+    pub done: bool,
+}

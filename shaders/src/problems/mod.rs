@@ -1,0 +1,5 @@
+//! Inner problems whose WGSL and twin lie side by side.
+
+mod toy_regression;
+
+pub use toy_regression::ToyRegression;
