@@ -1,9 +1,13 @@
 //! Inner problems whose WGSL and twin lie side by side.
 
 mod influence_balancing;
+mod linear_loss;
+mod lorenz;
 mod toy_regression;
 
 pub use influence_balancing::InfluenceBalancing;
+pub use linear_loss::LinearLoss;
+pub use lorenz::Lorenz;
 pub use toy_regression::ToyRegression;
 
 use std::sync::Arc;
@@ -12,7 +16,13 @@ use crate::inner_problem::InnerProblem;
 
 /// One small instance of every problem: what cases of kernels and tests draw from.
 pub fn samples() -> Vec<Arc<dyn InnerProblem>> {
-    vec![Arc::new(ToyRegression::default()), Arc::new(InfluenceBalancing)]
+    vec![
+        Arc::new(ToyRegression::default()),
+        Arc::new(InfluenceBalancing),
+        Arc::new(Lorenz { horizon: 20 }),
+        Arc::new(LinearLoss::independent(7, 3, 1)),
+        Arc::new(LinearLoss::memoryless(16, &[1.0, -0.5, 2.0, 0.25, 1.5])),
+    ]
 }
 
 #[cfg(test)]
