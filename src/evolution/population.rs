@@ -1,0 +1,305 @@
+//! Inner problems as graphs whose leading axis is the population: N networks trained side by side by batched matrix
+//! products.
+//!
+//! A [`GraphProblem`] says how members begin and what a step does to them, in the operations of a
+//! [`Graph`](crate::graph::Graph); a [`Population`] plans both once and records them as often as an outer iteration needs. Beside
+//! the inner problems in WGSL, which keep a few numbers of state in registers, it is for members of thousands of weights.
+//!
+//! ```
+//! use fourfold::evolution::{GraphProblem, Inner, InnerStep, MemberState};
+//! use fourfold::graph::{Tensor, gradients};
+//!
+//! /// Gradient descent on `x^2 / 2` from 1, whose rate `exp(theta)` is to be learned.
+//! #[derive(Debug)]
+//! struct Descent;
+//!
+//! impl GraphProblem for Descent {
+//!     fn name(&self) -> &str {
+//!         "descent"
+//!     }
+//!     fn parameters(&self) -> usize {
+//!         1
+//!     }
+//!     fn horizon(&self) -> Option<usize> {
+//!         Some(10)
+//!     }
+//!     fn states(&self) -> Vec<MemberState> {
+//!         vec![MemberState::f32("x", [])]
+//!     }
+//!     fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+//!         vec![inner.graph.constant(1.0)]
+//!     }
+//!     fn step<'g>(&self, inner: &Inner<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
+//!         let x = states[0];
+//!         let slope = gradients((x.square() * 0.5).sum_all(), &[x])[0];
+//!         let x = x - inner.parameter(0).exp() * slope;
+//!         InnerStep { states: vec![x], loss: x.square() * 0.5 }
+//!     }
+//! }
+//! ```
+
+mod error;
+mod graphs;
+mod problem;
+
+pub use error::PopulationError;
+pub use problem::{GraphProblem, Inner, InnerStep, MemberState, SharedTensor};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fourfold_shaders::threefry::threefry;
+use fourfold_shaders::{Data, Element, advance_step};
+
+use self::graphs::{EPISODE_SEED, LOSSES, STEP_SEED, STEPS, THETA, TIME};
+use crate::data::{Checkpoint, Error as FileError};
+use crate::gpu::{BufferView, Gpu, Launch, Recording};
+use crate::graph::{Graph, Plan, Session, Values};
+
+/// The members of an inner problem on a device, all at the same inner time.
+///
+/// Nothing is read back: resets and steps are recorded into a pass of the caller's, who knows the inner time because
+/// they recorded it. The random numbers of members depend on the key alone, so two populations of one key see the same
+/// episodes.
+#[derive(Debug)]
+pub struct Population {
+    gpu: Gpu,
+    problem: String,
+    size: usize,
+    /// Rows of the ring of losses.
+    ring: usize,
+    step: Session,
+    reset: Session,
+    share: Session,
+    /// The number of the episode goes up.
+    episode: Recording,
+    buffers: BTreeMap<String, BufferView>,
+    /// Names, element types and lengths of what a checkpoint holds.
+    kept: Vec<(String, Element, usize)>,
+}
+
+/// The plans of a population, which nothing but the problem, its size and the target decide.
+#[derive(Debug, Clone)]
+pub struct PopulationPlan {
+    pub step: Arc<Plan>,
+    pub reset: Arc<Plan>,
+    /// The states of the last member become those of all.
+    pub share: Arc<Plan>,
+}
+
+impl PopulationPlan {
+    /// The plans of `size` members, whose losses of the last `ring` steps are kept.
+    ///
+    /// # Errors
+    /// Graphs that the problem builds wrongly.
+    pub fn new(
+        problem: &dyn GraphProblem,
+        size: usize,
+        ring: usize,
+        target: &fourfold_shaders::Target,
+    ) -> Result<Self, PopulationError> {
+        if size == 0 || ring == 0 || problem.parameters() == 0 {
+            let message = format!(
+                "a population needs at least one member, one step of losses and one outer parameter, but {} has \
+                 {size} members, {ring} steps and {} parameters",
+                problem.name(),
+                problem.parameters()
+            );
+            return Err(PopulationError::Settings { message });
+        }
+        let plan = |graph: Graph| match Plan::new(&graph, target) {
+            Ok(plan) => Ok(Arc::new(plan)),
+            Err(error) => Err(PopulationError::Graph { problem: problem.name().into(), error }),
+        };
+        Ok(Self {
+            step: plan(graphs::step(problem, size, ring))?,
+            reset: plan(graphs::reset(problem, size))?,
+            share: plan(graphs::share(problem, size))?,
+        })
+    }
+
+    /// Bytes of all buffers, those that the plans share counted once.
+    pub fn bytes(&self) -> usize {
+        let shared = |plan: &Plan| -> usize {
+            plan.states.values().map(|binding| plan.buffers[binding.region.buffer].words * Element::BYTES).sum()
+        };
+        let own = |plan: &Plan| plan.total_bytes() - shared(plan);
+        self.step.total_bytes() + own(&self.reset) + own(&self.share)
+    }
+}
+
+/// Places that keys are made for.
+const STEP_PLACE: u32 = 1;
+const EPISODE_PLACE: u32 = 2;
+
+impl Population {
+    /// `size` members, none of which has begun an episode; the losses of the last `ring` steps are kept. Neither submits
+    /// nor polls.
+    ///
+    /// # Errors
+    /// Graphs that the problem builds wrongly, shared tensors whose shape does not fit, no memory.
+    pub fn new(
+        gpu: &Gpu,
+        problem: &dyn GraphProblem,
+        size: usize,
+        ring: usize,
+        key: u32,
+    ) -> Result<Self, PopulationError> {
+        let mut shared = BTreeMap::new();
+        for tensor in problem.shared() {
+            let elements: usize = tensor.shape.iter().product();
+            if elements != tensor.data.len() {
+                let message = format!(
+                    "{}: the shared tensor `{}` has {} elements, but its shape {:?} takes {elements}",
+                    problem.name(),
+                    tensor.name,
+                    tensor.data.len(),
+                    tensor.shape
+                );
+                return Err(PopulationError::Settings { message });
+            }
+            shared.insert(graphs::shared_name(tensor.name), gpu.upload(tensor.name, tensor.data)?);
+        }
+        Self::on_shared(gpu, problem, size, ring, key, shared)
+    }
+
+    /// Another population of the same problem, which reads the same shared tensors.
+    ///
+    /// # Errors
+    /// As [`Population::new`]; and a problem whose shared tensors are others.
+    pub fn beside(
+        &self,
+        problem: &dyn GraphProblem,
+        size: usize,
+        ring: usize,
+        key: u32,
+    ) -> Result<Self, PopulationError> {
+        let names = problem.shared();
+        let names = names.iter().map(|tensor| graphs::shared_name(tensor.name));
+        let shared = names.filter_map(|name| Some((name.clone(), self.buffers.get(&name)?.clone()))).collect();
+        Self::on_shared(&self.gpu, problem, size, ring, key, shared)
+    }
+
+    fn on_shared(
+        gpu: &Gpu,
+        problem: &dyn GraphProblem,
+        size: usize,
+        ring: usize,
+        key: u32,
+        shared: BTreeMap<String, BufferView>,
+    ) -> Result<Self, PopulationError> {
+        let plan = PopulationPlan::new(problem, size, ring, &gpu.target())?;
+        let seed = |place| Data::U32(vec![threefry([key, place], [0, 0])[0], 0]);
+        let values =
+            Values::from([(STEP_SEED.to_owned(), seed(STEP_PLACE)), (EPISODE_SEED.to_owned(), seed(EPISODE_PLACE))]);
+        let step = Session::on_buffers(gpu, plan.step.clone(), &values, &shared)?;
+        let mut buffers = shared;
+        for name in plan.step.states.keys() {
+            buffers.insert(name.clone(), step.buffer(name)?);
+        }
+        let on_ours = |plan: &Arc<Plan>| {
+            let ours = plan.states.keys().filter_map(|name| Some((name.clone(), buffers.get(name)?.clone())));
+            Session::on_buffers(gpu, plan.clone(), &Values::new(), &ours.collect())
+        };
+        let (reset, share) = (on_ours(&plan.reset)?, on_ours(&plan.share)?);
+        let call = advance_step::Problem::SEED.call(&gpu.target());
+        let episode = gpu.prepare(&[Launch::new(&call, std::slice::from_ref(&buffers[EPISODE_SEED]))])?;
+        let own = problem.states().into_iter().map(|state| graphs::state_name(&state.name));
+        let counters = [STEPS, TIME, STEP_SEED, EPISODE_SEED].map(str::to_owned);
+        let kept = own.chain(counters).map(|name| {
+            let binding = &plan.step.states[&name];
+            (name, binding.element, binding.region.length)
+        });
+        let kept = kept.collect();
+        let problem = problem.name().to_owned();
+        Ok(Self { gpu: gpu.clone(), problem, size, ring, step, reset, share, episode, buffers, kept })
+    }
+
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Members.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Steps whose losses are kept.
+    pub fn ring(&self) -> usize {
+        self.ring
+    }
+
+    /// The plan of a step.
+    pub fn step_plan(&self) -> &Plan {
+        self.step.plan()
+    }
+
+    /// `(size, parameters)`: the outer parameters of each member, which the caller writes.
+    pub fn theta(&self) -> &BufferView {
+        &self.buffers[THETA]
+    }
+
+    /// `(ring, size)`: row `step mod ring` has the losses of the step of this number, counted over all episodes.
+    pub fn losses(&self) -> &BufferView {
+        &self.buffers[LOSSES]
+    }
+
+    /// `(size, ..)`: a state of the members.
+    pub fn state(&self, name: &str) -> Option<&BufferView> {
+        self.buffers.get(&graphs::state_name(name))
+    }
+
+    /// Dispatches of one step.
+    pub fn dispatches(&self) -> usize {
+        self.step.plan().dispatches.len()
+    }
+
+    /// Records the start of an episode.
+    pub fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.episode.record(pass);
+        self.reset.record(pass);
+    }
+
+    /// Records one step of every member.
+    pub fn record_step(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.step.record(pass);
+    }
+
+    /// Records that all members take over the states of the last one.
+    pub fn record_share(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.share.record(pass);
+    }
+
+    /// The tensors that a checkpoint holds, for whoever reads them back.
+    pub fn views(&self) -> Vec<(BufferView, Element)> {
+        self.kept.iter().map(|(name, element, _)| (self.buffers[name].clone(), *element)).collect()
+    }
+
+    /// Writes the tensors of [`views`](Self::views) into a checkpoint, their names after `prefix`.
+    pub fn insert(&self, checkpoint: &mut Checkpoint, prefix: &str, values: Vec<Data>) {
+        for ((name, _, length), values) in self.kept.iter().zip(values) {
+            checkpoint.insert(&format!("{prefix}{name}"), &[*length], values);
+        }
+    }
+
+    /// Goes on from the tensors in a checkpoint.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape; then nothing is changed.
+    pub fn restore(&self, checkpoint: &Checkpoint, prefix: &str) -> Result<(), FileError> {
+        let mut found = Vec::with_capacity(self.kept.len());
+        for (name, element, length) in &self.kept {
+            found.push(checkpoint.tensor(&format!("{prefix}{name}"), *element, &[*length])?);
+        }
+        for ((name, ..), data) in self.kept.iter().zip(found) {
+            let view = &self.buffers[name];
+            self.gpu.queue().write_buffer(&view.buffer, view.offset, data.bytes());
+        }
+        Ok(())
+    }
+
+    /// The name of the problem.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+}

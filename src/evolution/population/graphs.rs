@@ -1,0 +1,123 @@
+//! The graphs of a population: the start of an episode, one step, and the share of one member's states with all others.
+
+use fourfold_shaders::Element;
+use fourfold_shaders::elementwise::Binary;
+
+use super::problem::{GraphProblem, Inner, InnerStep};
+use crate::graph::{Graph, Op, Tag, Tensor, TensorType};
+
+/// The names of what every population has. A state of the problem is named `state.NAME`, a shared tensor `shared.NAME`.
+pub(super) const THETA: &str = "theta";
+pub(super) const TIME: &str = "time";
+pub(super) const STEP_SEED: &str = "step_seed";
+pub(super) const EPISODE_SEED: &str = "episode_seed";
+/// Steps done, by which the ring of losses turns.
+pub(super) const STEPS: &str = "steps";
+pub(super) const LOSSES: &str = "losses";
+
+pub(super) fn state_name(name: &str) -> String {
+    format!("state.{name}")
+}
+
+pub(super) fn shared_name(name: &str) -> String {
+    format!("shared.{name}")
+}
+
+fn declare<'g>(graph: &'g Graph, problem: &dyn GraphProblem, population: usize) -> (Inner<'g>, Vec<Tensor<'g>>) {
+    let bookkeeping = |name, kind| graph.state(name, Tag::Bookkeeping, kind);
+    let shared = problem.shared();
+    let inner = Inner {
+        graph,
+        population,
+        theta: graph.state(THETA, Tag::Weights, TensorType::f32([population, problem.parameters()])),
+        time: bookkeeping(TIME, TensorType::u32([])),
+        step_seed: bookkeeping(STEP_SEED, TensorType::u32([2])),
+        episode_seed: bookkeeping(EPISODE_SEED, TensorType::u32([2])),
+        shared: shared
+            .iter()
+            .map(|tensor| {
+                let kind = TensorType { element: tensor.data.element(), shape: tensor.shape.into() };
+                graph.state(&shared_name(tensor.name), Tag::Input, kind)
+            })
+            .collect(),
+    };
+    let states = problem.states();
+    let states = states.iter().map(|state| graph.state(&state_name(&state.name), Tag::Weights, state.of(population)));
+    (inner, states.collect())
+}
+
+/// The states become `values`, which are of `what` and may lack the population axis.
+#[track_caller]
+fn assign<'g>(graph: &'g Graph, what: &'static str, states: &[Tensor<'g>], values: Vec<Tensor<'g>>) {
+    if values.len() != states.len() {
+        graph.fail(what, format!("gives {} states where the problem has {}", values.len(), states.len()));
+        return;
+    }
+    for (&state, value) in states.iter().zip(values) {
+        if value == state || value.is_poisoned() {
+            continue;
+        }
+        if value.element() != state.element() || value.shape().broadcast_strides(&state.shape()).is_none() {
+            graph.fail(what, format!("gives {value:?} for the state {state:?}"));
+            return;
+        }
+        graph.assign(state, taken(value).broadcast_to(state.shape()));
+    }
+}
+
+/// The value, computed if it is nothing but another state: states change one after the other, and that one may have
+/// changed before it is read.
+fn taken(value: Tensor<'_>) -> Tensor<'_> {
+    let graph = value.graph();
+    let mut root = value.value();
+    while matches!(graph.node(root.node).op, Op::Reshape | Op::StopGradient | Op::Broadcast | Op::View { .. }) {
+        root = graph.node(root.node).inputs[0];
+    }
+    match graph.node(root.node).op {
+        Op::State { .. } if value.element() == Element::F32 => value.binary(Binary::Max, value),
+        _ => value,
+    }
+}
+
+/// The graph of a reset: the states begin an episode, whose number counts from 1, and time is 0.
+pub(super) fn reset(problem: &dyn GraphProblem, population: usize) -> Graph {
+    let graph = Graph::new();
+    {
+        let (inner, states) = declare(&graph, problem, population);
+        let values = problem.reset(&inner);
+        assign(&graph, "reset", &states, values);
+        graph.assign(inner.time, graph.constant(0.0).cast(Element::U32));
+    }
+    graph
+}
+
+/// The graph of a step, which leaves the losses in row (steps mod `ring`) of the losses `(ring, population)`.
+pub(super) fn step(problem: &dyn GraphProblem, population: usize, ring: usize) -> Graph {
+    let graph = Graph::new();
+    {
+        let (inner, states) = declare(&graph, problem, population);
+        let steps = graph.state(STEPS, Tag::Bookkeeping, TensorType::u32([]));
+        let losses = graph.state(LOSSES, Tag::Bookkeeping, TensorType::f32([ring, population]));
+        let InnerStep { states: after, loss } = problem.step(&inner, &states);
+        assign(&graph, "step", &states, after);
+        if loss.kind() != TensorType::f32([population]) && !loss.is_poisoned() {
+            graph.fail("step", format!("gives the losses {loss:?} where the population has {population} members"));
+        }
+        graph.record(losses, loss, steps);
+        for counter in [steps, inner.time, inner.step_seed] {
+            graph.advance(counter);
+        }
+    }
+    graph
+}
+
+/// The graph in which the states of the last member become those of all.
+pub(super) fn share(problem: &dyn GraphProblem, population: usize) -> Graph {
+    let graph = Graph::new();
+    for state in problem.states() {
+        let state = graph.state(&state_name(&state.name), Tag::Weights, state.of(population));
+        let last = state.narrow(0, population - 1, 1);
+        graph.assign(state, last.broadcast_to(state.shape()));
+    }
+    graph
+}
