@@ -3,16 +3,26 @@
 mod influence_balancing;
 mod linear_loss;
 mod lorenz;
+mod ridge;
 mod toy_regression;
 
 pub use influence_balancing::InfluenceBalancing;
 pub use linear_loss::LinearLoss;
 pub use lorenz::Lorenz;
+pub use ridge::{Ridge, RidgeError};
 pub use toy_regression::ToyRegression;
 
 use std::sync::Arc;
 
 use crate::inner_problem::InnerProblem;
+
+/// Rows of 5 features, the targets a product of two.
+fn small_ridge() -> Ridge {
+    let wave = |row: usize, feature: usize| (0.9 * (row * (feature + 1)) as f32 + feature as f32).sin();
+    let rows: Vec<Vec<f32>> = (0..25).map(|row| (0..5).map(|feature| wave(row, feature)).collect()).collect();
+    let targets: Vec<f32> = (0..25).map(|row| wave(row, 0) * wave(row, 3) + wave(row, 2)).collect();
+    Ridge::new(&rows, &targets, 0).expect("25 rows of 5 finite numbers")
+}
 
 /// One small instance of every problem: what cases of kernels and tests draw from.
 pub fn samples() -> Vec<Arc<dyn InnerProblem>> {
@@ -22,6 +32,7 @@ pub fn samples() -> Vec<Arc<dyn InnerProblem>> {
         Arc::new(Lorenz { horizon: 20 }),
         Arc::new(LinearLoss::independent(7, 3, 1)),
         Arc::new(LinearLoss::memoryless(16, &[1.0, -0.5, 2.0, 0.25, 1.5])),
+        Arc::new(small_ridge()),
     ]
 }
 
