@@ -181,7 +181,7 @@ fn partial_sums_call(uniform: &Uniform) -> Call {
     uniform.partial_sums_call(&PARTIAL_SUMS, 2, 2 * uniform.directions as usize)
 }
 
-fn gradient_sum_call(uniform: &Uniform) -> Call {
+pub(crate) fn gradient_sum_call(uniform: &Uniform) -> Call {
     let lengths = [uniform.sums(2), uniform.parameters as usize];
     Call::new(&GRADIENT_SUM, uniform, (uniform.pairs as usize).div_ceil(WORKGROUP), lengths)
 }

@@ -60,6 +60,7 @@ pub mod matmul_tile;
 pub mod matmul_vector;
 pub mod mean_squared_error;
 pub mod pad;
+pub mod persistent_gradient;
 pub mod pgpe_deviation;
 pub mod pgpe_gradient;
 pub mod policies;
@@ -109,6 +110,7 @@ pub fn kernels() -> Vec<KernelRef> {
         matmul::KERNELS,
         mean_squared_error::KERNELS,
         pad::KERNELS,
+        persistent_gradient::KERNELS,
         pgpe_deviation::KERNELS,
         pgpe_gradient::KERNELS,
         reduce::KERNELS,
@@ -123,5 +125,5 @@ pub fn kernels() -> Vec<KernelRef> {
         threefry::KERNELS,
     ];
     let listed = listed.into_iter().flatten().map(|&kernel| KernelRef::from(kernel));
-    listed.chain(elementwise::kernels()).chain(unroll::kernels()).collect()
+    listed.chain(elementwise::kernels()).chain(unroll::kernels()).chain(inner_problem::kernels()).collect()
 }

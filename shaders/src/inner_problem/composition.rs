@@ -1,0 +1,64 @@
+//! An inner problem and a kernel that unrolls it, put together as one text.
+
+use std::fmt::Write;
+
+use super::{InnerProblem, LIBRARY};
+use crate::{Binding, Element};
+
+/// The whole text of a kernel: sizes, bindings, the library, then `parts`, which start with the files of the problem.
+pub(super) fn wgsl(problem: &dyn InnerProblem, title: &str, bindings: &[Binding], parts: &[&str]) -> String {
+    let mut text = format!("// {}, {title}: put together from plain files.\n\n{}", problem.file(), sizes(problem));
+    for (index, binding) in bindings.iter().enumerate() {
+        let access = if binding.access.writes() { "read_write" } else { "read" };
+        let element = match binding.element {
+            Element::F32 => "f32",
+            Element::U32 => "u32",
+        };
+        let Binding { name, shape, .. } = binding;
+        writeln!(text, "@group(0) @binding({index}) var<storage, {access}> {name}: array<{element}>;  // {shape}")
+            .expect("strings take any text");
+    }
+    for part in LIBRARY.iter().chain(parts) {
+        text.push('\n');
+        text.push_str(part);
+    }
+    text
+}
+
+/// The sizes that the files name, as WGSL constants.
+pub fn sizes(problem: &dyn InnerProblem) -> String {
+    let mut text = String::new();
+    let sizes = [
+        ("STATE", problem.states()),
+        ("PARAMETERS", problem.parameters()),
+        ("PARAMETER_PAIRS", problem.parameters().div_ceil(2)),
+        ("DATA", data(problem).len()),
+    ];
+    for (name, value) in sizes.iter().chain(&problem.sizes()) {
+        writeln!(text, "const {name}: u32 = {value}u;").expect("strings take any text");
+    }
+    text
+}
+
+/// What the binding `data` holds: the numbers of the problem, or one that nobody reads.
+pub fn data(problem: &dyn InnerProblem) -> &[f32] {
+    match problem.data() {
+        [] => &[0.0],
+        data => data,
+    }
+}
+
+/// The name of a kernel: `KIND.PROBLEM`.
+pub(super) fn name(kind: &str, problem: &dyn InnerProblem) -> String {
+    format!("{kind}.{}", problem.file().strip_suffix(".wgsl").unwrap_or(problem.file()))
+}
+
+/// The most steps that an invocation may take in a dispatch, if each takes `passes` passes through loops and all take
+/// `once` besides: Mesa's llvmpipe leaves every loop, without an error, once their passes come to 65,535 in all.
+pub(super) fn most_steps(passes: usize, once: usize, target: &crate::Target) -> usize {
+    if !target.software {
+        return u32::MAX as usize / 4;
+    }
+    const LIMIT: usize = 65_535;
+    LIMIT.saturating_sub(once) / (passes + 2)
+}

@@ -1,0 +1,20 @@
+// Perturbations lie in a buffer, where each invocation puts its own when it is renewed: for many parameters.
+
+fn prepare(drawn: u32, unperturbed: bool, renewed: bool) {
+    if renewed && !unperturbed {
+        for (var pair = 0u; pair < PARAMETER_PAIRS; pair++) {
+            let two = normal_pair(drawn, pair);
+            perturbations[2u * pair * unroll.pairs + column] = two.x;
+            perturbations[(2u * pair + 1u) * unroll.pairs + column] = two.y;
+        }
+    }
+}
+
+// An unperturbed particle, whose spread is 0, reads somebody's.
+fn normal(i: u32) -> f32 {
+    return perturbations[i * unroll.pairs + min(column, unroll.pairs - 1u)];
+}
+
+fn parameter(i: u32) -> f32 {
+    return center[i] + spread * normal(i);
+}

@@ -1,0 +1,211 @@
+// Advances the particles of an inner problem by a truncation of their unroll: `truncation` steps, in one dispatch or in
+// several, from saved state to saved state.
+//
+// One invocation owns an antithetic pair, the particles at  center + sigma n  and  center - sigma n. Both draw the same
+// random numbers, and when either ends, or the horizon is reached, both start the inner problem again. Particles either
+// have a state of their own from unroll to unroll, or (`shared_state`) start each unroll from one that an unperturbed
+// particle of their chunk has reached; its invocation comes after those of the pairs.
+//
+// With xi the sum of the perturbations that a pair has had since its inner problem started, in units of sigma, the
+// estimate of the gradient is  1 / (particles * sigma) * sum of  (L+ - L-) xi  over steps. A perturbation changes between
+// unrolls only, so one unroll adds
+//
+//   a xi + b n  to the sum,  and then  xi = keep xi + add n,
+//
+// where a, b, keep and add also hold for an unroll in which an inner problem ended: its steps up to the end, the last
+// included, count with all of xi, those after it with the present perturbation alone.
+
+struct Uniform {
+    // Steps of this dispatch, and those of the unroll before it.
+    steps: u32,
+    first: u32,
+    // Steps of the whole unroll.
+    truncation: u32,
+    pairs: u32,
+    // Chunks of neighbouring pairs: of a chunk, all are at the same time.
+    chunks: u32,
+    // Steps of the inner problem; the greatest number where it never ends.
+    horizon: u32,
+    // Unrolls that a perturbation lasts, if no inner problem starts within them.
+    interval: u32,
+    // 1 where particles start each unroll from one state.
+    shared_state: u32,
+    // 1 where all pairs of a chunk draw the same random numbers.
+    alike: u32,
+    // The place that draws, see random.wgsl; the two after it are taken too.
+    stream: u32,
+    // Which losses count: SUM, LAST or FINAL.
+    objective: u32,
+    // 1 where the first inner problem of chunk c has only (c + 1) / chunks of the steps.
+    staggered: u32,
+    sigma: f32,
+}
+
+@group(1) @binding(0) var<uniform> unroll: Uniform;
+
+override WORKGROUP: u32 = 64u;
+
+// Places of random numbers, counted from `stream`.
+const PERTURBATION = 0u;
+const RESET = 1u;
+const STEP = 2u;
+
+// Every step; the last of each unroll and of each inner problem; the same, as the change since the unroll before.
+const SUM = 0u;
+const LAST = 1u;
+const FINAL = 2u;
+
+// Rows of `counters`: the unroll whose draw the perturbation is, unrolls since then, inner problems finished, steps into
+// the present one, steps at which it is cut off (0 before the first), and whether one has ended in this unroll.
+const DRAWN = 0u;
+const AGE = 1u;
+const EPISODE = 2u;
+const TIME = 3u;
+const LIMIT = 4u;
+const ENDED = 5u;
+
+// Rows of `saved` after the states of both particles: L+ - L- up to the end, and after it, L+ and L-, and what L+ - L-
+// was in the unroll before.
+const BEFORE = 2u * STATE;
+const AFTER = 2u * STATE + 1u;
+const PLUS = 2u * STATE + 2u;
+const MINUS = 2u * STATE + 3u;
+const PREVIOUS = 2u * STATE + 4u;
+
+// The column of this invocation, and the scale of its perturbation for the particle that advances: sigma, -sigma or 0.
+var<private> column: u32;
+var<private> spread: f32;
+
+@compute @workgroup_size(WORKGROUP)
+fn advance(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    // An unperturbed particle reads the one column that the pairs read too, and writes another: they take turns.
+    let columns = unroll.pairs + 2u * unroll.chunks * unroll.shared_state;
+    if index < unroll.pairs + unroll.chunks * unroll.shared_state {
+        let unperturbed = index >= unroll.pairs;
+        let chunk = select(index / ((unroll.pairs + unroll.chunks - 1u) / unroll.chunks), index - unroll.pairs, unperturbed);
+        let turn = seed[1] & 1u;
+        column = select(index, unroll.pairs + 2u * chunk + 1u - turn, unperturbed);
+        let begins = unroll.first == 0u;
+        let source = select(column, unroll.pairs + 2u * chunk + turn, begins && unroll.shared_state == 1u);
+
+        var drawn = counters[DRAWN * columns + column];
+        var age = counters[AGE * columns + column];
+        var episode = counters[EPISODE * columns + source];
+        var time = counters[TIME * columns + source];
+        var limit = counters[LIMIT * columns + source];
+        var ended = 0u;
+        var before = 0.0;
+        var after = 0.0;
+        var losses = vec2<f32>(0.0);
+        let previous = saved[PREVIOUS * columns + column];
+        if begins {
+            if limit == 0u {
+                limit = unroll.horizon;
+                if unroll.staggered == 1u {
+                    limit = max(unroll.horizon / unroll.chunks * (chunk + 1u), 1u);
+                }
+            }
+            // An inner problem that has started since the last draw takes a perturbation of its own.
+            if time < unroll.truncation || age >= unroll.interval {
+                drawn = seed[1];
+                age = 0u;
+            }
+        } else {
+            ended = counters[ENDED * columns + column];
+            before = saved[BEFORE * columns + column];
+            after = saved[AFTER * columns + column];
+            losses = vec2<f32>(saved[PLUS * columns + column], saved[MINUS * columns + column]);
+        }
+        let scale = select(unroll.sigma, 0.0, unperturbed);
+        prepare(drawn, unperturbed, begins && age == 0u);
+
+        var plus: array<f32, STATE>;
+        var minus: array<f32, STATE>;
+        if time > 0u {
+            for (var i = 0u; i < STATE; i++) {
+                plus[i] = saved[i * columns + source];
+                minus[i] = saved[(STATE + i) * columns + source];
+            }
+        }
+
+        // The sum keeps drivers from building a kernel for each number of steps.
+        let steps = unroll.steps + workgroup.z;
+        var last = vec2<f32>(0.0);
+        for (var taken = 0u; taken < steps; taken++) {
+            let place = select(
+                episode * unroll.pairs + index, episode * unroll.chunks + chunk, unroll.alike == 1u || unperturbed,
+            );
+            var random = Random(vec2<u32>(seed[0], unroll.stream + RESET), place, 0u);
+            if time == 0u {
+                plus = problem_reset(&random);
+                minus = plus;
+            }
+            random.key.y = unroll.stream + STEP;
+            random.drawn = time * 256u;
+            var again = random;
+            spread = scale;
+            let up = problem_step(&plus, time, &random);
+            spread = -scale;
+            let down = problem_step(&minus, time, &again);
+            last = vec2<f32>(up.value, down.value);
+            time += 1u;
+
+            let over = up.done || down.done || time >= limit;
+            if unroll.objective == SUM || over || unroll.first + taken + 1u == unroll.truncation {
+                losses += last;
+                if ended == 0u {
+                    before += last.x - last.y;
+                } else {
+                    after += last.x - last.y;
+                }
+            }
+            if over {
+                ended = 1u;
+                episode += 1u;
+                time = 0u;
+                limit = unroll.horizon;
+            }
+        }
+
+        if unroll.first + unroll.steps == unroll.truncation {
+            if !unperturbed {
+                let renewed = drawn == seed[1];
+                var share = vec4<f32>(0.0, before + after, 0.0, 0.0);
+                if unroll.shared_state == 0u {
+                    share.x = before - previous;
+                    share.y = after + select(0.0, before, renewed);
+                    share.z = select(1.0, 0.0, ended == 1u);
+                    share.w = select(0.0, 1.0, select(renewed, time > 0u, ended == 1u));
+                }
+                share = analysed(share);
+                for (var row = 0u; row < 4u; row++) {
+                    shares[row * unroll.pairs + index] = share[row];
+                }
+                shares[4u * unroll.pairs + index] = losses.x;
+                shares[5u * unroll.pairs + index] = losses.y;
+            }
+            age += 1u;
+            saved[PREVIOUS * columns + column] = select(0.0, last.x - last.y, unroll.objective == FINAL && time > 0u);
+        }
+
+        for (var i = 0u; i < STATE; i++) {
+            saved[i * columns + column] = plus[i];
+            saved[(STATE + i) * columns + column] = minus[i];
+        }
+        saved[BEFORE * columns + column] = before;
+        saved[AFTER * columns + column] = after;
+        saved[PLUS * columns + column] = losses.x;
+        saved[MINUS * columns + column] = losses.y;
+        counters[DRAWN * columns + column] = drawn;
+        counters[AGE * columns + column] = age;
+        counters[EPISODE * columns + column] = episode;
+        counters[TIME * columns + column] = time;
+        counters[LIMIT * columns + column] = limit;
+        counters[ENDED * columns + column] = ended;
+    }
+}
