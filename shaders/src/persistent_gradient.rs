@@ -19,7 +19,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::evolution_gradient::{self, MOST_DRAWS, WORKGROUP, partial_sums_bounds};
 use crate::threefry::{NORMAL_UNITS, normal_pair};
-use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Target, Tolerance, row};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance, row};
 
 /// The kernels of this file; the sums over the slices are added by [`evolution_gradient::GRADIENT_SUM`].
 pub const KERNELS: &[&Kernel] = &[&PARTIAL_SUMS];
@@ -294,6 +294,7 @@ fn case(generator: &mut Generator) -> Case {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Element;
 
     #[test]
     fn accumulators_of_ten_thousand_particles_over_a_hundred_thousand_parameters_lie_in_bindings_of_the_default_size() {

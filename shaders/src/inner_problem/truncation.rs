@@ -356,14 +356,14 @@ impl Pair {
         pair
     }
 
-    /// The deviates that this pair's perturbation is made of.
+    /// The deviates that this pair's perturbation is made of, and one more where the parameters are odd in number.
     fn normals(&self, uniform: &Uniform, seed: [u32; 2], parameters: usize) -> Vec<f64> {
         let blocks = parameters.div_ceil(2) as u32;
         let block = |pair: u32| {
             let element = (self.column as u32).wrapping_mul(blocks).wrapping_add(pair);
             normal_pair([seed[0], self.drawn], uniform.stream, element)
         };
-        (0..blocks).flat_map(block).take(parameters).collect()
+        (0..blocks).flat_map(block).collect()
     }
 
     fn advance(&mut self, truncation: &Truncation, uniform: &Uniform, seed: [u32; 2], center: &[f64], normals: &[f64]) {
