@@ -60,7 +60,9 @@ pub mod matmul_tile;
 pub mod matmul_vector;
 pub mod mean_squared_error;
 pub mod pad;
+pub mod pair_shares;
 pub mod persistent_gradient;
+pub mod perturb;
 pub mod pgpe_deviation;
 pub mod pgpe_gradient;
 pub mod policies;
@@ -111,6 +113,8 @@ pub fn kernels() -> Vec<KernelRef> {
         mean_squared_error::KERNELS,
         pad::KERNELS,
         persistent_gradient::KERNELS,
+        pair_shares::KERNELS,
+        perturb::KERNELS,
         pgpe_deviation::KERNELS,
         pgpe_gradient::KERNELS,
         reduce::KERNELS,

@@ -1,0 +1,85 @@
+// What an unroll adds to the estimate of a gradient, from the losses of antithetic pairs that advanced in lockstep: for
+// pair d the numbers a, b, keep and add of `persistent_gradient`, then the losses of both members.
+//
+// The members 2 r and 2 r + 1 are those of pair d = first + r, and losses[t] are theirs after step t of the unroll. With
+// delta[t] = losses[t, 2 r] - losses[t, 2 r + 1], summed over the steps that count (all, or the last of the unroll and
+// of each inner problem),
+//
+//   before = sum of delta[t] up to the step at which an inner problem ended, that one included, or up to the last
+//   after  = sum of delta[t] over the others
+//   a      = before - previous            (0 where members start each unroll from one state)
+//   b      = after + before               (after alone where the perturbation is not new)
+//   keep   = 1 if no inner problem ended
+//   add    = 1 if the perturbation is new; where an inner problem ended, if another has begun
+//
+// `previous` is 0 but for telescoped losses, where it is the last delta of the unroll before, of the same inner problem.
+
+struct Uniform {
+    steps: u32,      // of the unroll
+    members: u32,    // a row of losses
+    pairs: u32,      // of all populations
+    first: u32,      // of the pairs of this population among all
+    present: u32,    // pairs of this population
+    ended: u32,      // steps up to the first end of an inner problem; 0 where none ended
+    period: u32,     // steps between ends
+    objective: u32,  // SUM, LAST or FINAL
+    renewed: u32,    // 1 where the perturbation is new
+    own: u32,        // 1 where members have states of their own from unroll to unroll
+}
+
+@group(0) @binding(0) var<storage, read> losses: array<f32>;            // (steps, members)
+@group(0) @binding(1) var<storage, read_write> previous: array<f32>;    // (pairs)
+@group(0) @binding(2) var<storage, read_write> shares: array<f32>;      // (6, pairs): a, b, keep, add, L+, L-
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 64u;
+
+const SUM = 0u;
+const LAST = 1u;
+const FINAL = 2u;
+
+@compute @workgroup_size(WORKGROUP)
+fn pair_shares(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    if row < size.present {
+        let d = size.first + row;
+        var before = 0.0;
+        var after = 0.0;
+        var sum = vec2<f32>(0.0);
+        var last = vec2<f32>(0.0);
+        // z is 0: without it one software driver compiles a kernel anew for each number of steps.
+        let steps = size.steps + workgroup.z;
+        for (var t = 0u; t < steps; t++) {
+            last = vec2<f32>(losses[t * size.members + 2u * row], losses[t * size.members + 2u * row + 1u]);
+            let over = size.ended > 0u && t + 1u >= size.ended && (t + 1u - size.ended) % size.period == 0u;
+            if size.objective == SUM || over || t + 1u == steps {
+                sum += last;
+                if size.ended == 0u || t < size.ended {
+                    before += last.x - last.y;
+                } else {
+                    after += last.x - last.y;
+                }
+            }
+        }
+        let ends = size.ended > 0u;
+        // Whether the unroll stops within an inner problem.
+        let within = !ends || (size.steps - size.ended) % size.period != 0u;
+        var share = vec4<f32>(0.0, before + after, 0.0, 0.0);
+        if size.own == 1u {
+            share.x = before - previous[d];
+            share.y = after + select(0.0, before, size.renewed == 1u);
+            share.z = select(1.0, 0.0, ends);
+            share.w = select(0.0, 1.0, select(size.renewed == 1u, within, ends));
+        }
+        for (var i = 0u; i < 4u; i++) {
+            shares[i * size.pairs + d] = share[i];
+        }
+        shares[4u * size.pairs + d] = sum.x;
+        shares[5u * size.pairs + d] = sum.y;
+        previous[d] = select(0.0, last.x - last.y, size.objective == FINAL && within);
+    }
+}

@@ -1,0 +1,66 @@
+// The outer parameters of a population of antithetic pairs around a centre, whose members an own kernel or graph trains:
+//
+//   theta[2 r, p]     = center[p] + sigma * normal(first + r, p)
+//   theta[2 r + 1, p] = center[p] - sigma * normal(first + r, p)
+//
+// for r below `present`, the pairs of this population; members after them stand at the centre. No perturbation is
+// stored: normal(d, p) is element  d * 2 parameter_pairs + p  of what the place `stream` drew in unroll drawn[d] (see
+// random.wgsl). Pairs that are renewed draw anew, in the unroll of the seed, and say so in `drawn`.
+
+struct Uniform {
+    parameters: u32,
+    parameter_pairs: u32,  // (parameters + 1) / 2
+    first: u32,            // of the pairs of this population among all
+    present: u32,          // pairs of this population
+    members: u32,          // rows of theta, at least 2 present
+    renewed: u32,          // 1 where the pairs draw anew
+    stream: u32,
+    sigma: f32,
+}
+
+@group(0) @binding(0) var<storage, read> center: array<f32>;        // (parameters)
+@group(0) @binding(1) var<storage, read> seed: array<u32>;          // (2): key, unroll
+@group(0) @binding(2) var<storage, read_write> drawn: array<u32>;   // (pairs of all populations)
+@group(0) @binding(3) var<storage, read_write> theta: array<f32>;   // (members, parameters)
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 64u;
+
+fn write(member: u32, parameter: u32, value: f32) {
+    if member < size.members && parameter < size.parameters {
+        theta[member * size.parameters + parameter] = value;
+    }
+}
+
+// One invocation for two parameters, whose words are drawn together, of two members.
+@compute @workgroup_size(WORKGROUP)
+fn perturb(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    let row = index / size.parameter_pairs;
+    let pair = index % size.parameter_pairs;
+    if 2u * row < size.members {
+        var change = vec2<f32>(0.0);
+        if row < size.present {
+            let d = size.first + row;
+            var unroll = seed[1];
+            if size.renewed == 0u {
+                unroll = drawn[d];
+            } else if pair == 0u {
+                // No other invocation reads it: those of a renewed pair take the seed's.
+                drawn[d] = unroll;
+            }
+            let key = vec2<u32>(seed[0], size.stream);
+            change = size.sigma * box_muller(threefry(key, vec2<u32>(d * size.parameter_pairs + pair, unroll)));
+        }
+        let second = min(2u * pair + 1u, size.parameters - 1u);
+        let middle = vec2<f32>(center[2u * pair], center[second]);
+        for (var i = 0u; i < 2u; i++) {
+            write(2u * row, 2u * pair + i, middle[i] + change[i]);
+            write(2u * row + 1u, 2u * pair + i, middle[i] - change[i]);
+        }
+    }
+}
