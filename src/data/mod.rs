@@ -1,13 +1,16 @@
-//! Data sets of labelled images, checkpoint files, and flat vectors of weights.
+//! Data sets of labelled images, tables and texts, checkpoint files, and flat vectors of weights.
 //!
-//! [`digits`] are in the library; [`mnist`] reads MNIST, Fashion-MNIST and whatever else comes in the same four IDX
-//! files. Parsing works on bytes; what touches files stands behind the feature `files`, which is on by default.
+//! [`digits`], [`diabetes`] and [`genesis`] are in the library; [`mnist`] reads MNIST, Fashion-MNIST and whatever else
+//! comes in the same four IDX files. Parsing works on bytes; what touches files stands behind the feature `files`, which
+//! is on by default.
 
+mod characters;
 mod classification;
 mod digits;
 mod error;
 mod flat_vector;
 mod random;
+mod regression;
 mod standardisation;
 
 pub mod checkpoint;
@@ -16,6 +19,7 @@ pub mod file;
 pub mod idx;
 pub mod mnist;
 
+pub use characters::{Characters, genesis};
 pub use checkpoint::Checkpoint;
 pub use classification::{Dataset, Split};
 pub use digits::digits;
@@ -24,4 +28,5 @@ pub use flat_vector::flat_vector;
 #[cfg(feature = "files")]
 pub use flat_vector::load_flat_vector;
 pub use random::permutation;
+pub use regression::{Regression, diabetes};
 pub use standardisation::Standardisation;
