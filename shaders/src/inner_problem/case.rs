@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::derivative_case::{tangents, uoro};
 use super::{
     Evaluation, EvaluationProblem, InnerProblem, Keeping, Objective, Truncation, TruncationProblem, composition,
 };
@@ -27,11 +28,18 @@ pub fn kernels() -> Vec<KernelRef> {
     vec![
         listed("truncation".into(), truncation, &truncated),
         listed("truncation.evaluation".into(), evaluation, &evaluated),
+        listed("tangent".into(), tangents, &tangents(&mut generator)),
+        listed("uoro".into(), uoro, &uoro(&mut generator)),
     ]
 }
 
 /// A state that the problem reaches in some steps, and how many.
-fn reached(generator: &mut Generator, problem: &dyn InnerProblem, parameters: &[f64], most: usize) -> (Vec<f64>, u32) {
+pub(super) fn reached(
+    generator: &mut Generator,
+    problem: &dyn InnerProblem,
+    parameters: &[f64],
+    most: usize,
+) -> (Vec<f64>, u32) {
     let mut state = vec![0.0; problem.states()];
     problem.reset(&mut EpisodeRandom::new(1, 0, 0, 0), &mut state);
     let steps = generator.length(most.max(1)).min(most);
@@ -42,7 +50,7 @@ fn reached(generator: &mut Generator, problem: &dyn InnerProblem, parameters: &[
 }
 
 /// Outer parameters about which cases are drawn.
-fn center(generator: &mut Generator, problem: &dyn InnerProblem) -> Vec<f32> {
+pub(super) fn center(generator: &mut Generator, problem: &dyn InnerProblem) -> Vec<f32> {
     (0..problem.parameters()).map(|_| 0.5 * generator.normal() - 0.5).collect()
 }
 

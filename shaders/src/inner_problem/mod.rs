@@ -1,19 +1,25 @@
 //! Inner problems and the kernels that unroll them: populations of particles that advance a truncation at a time.
 //!
 //! Their WGSL is put together from plain files: an [`InnerProblem`] and `truncation.wgsl` or `evaluation.wgsl`, with
-//! what says where outer parameters come from. The twins of the kernels run the twin of the problem in f64.
+//! what says where outer parameters come from; or, where it has a derivative, `tangent.wgsl` or `uoro.wgsl`. The twins of
+//! the kernels run the twin of the problem in f64.
 
 mod case;
 mod composition;
+mod derivative_case;
 mod evaluation;
 mod problem;
+mod tangent;
 mod truncation;
+mod uoro;
 
 pub use case::kernels;
 pub use composition::{data, sizes};
 pub use evaluation::{Evaluation, Problem as EvaluationProblem};
 pub use problem::{InnerProblem, Loss};
+pub use tangent::{COUNTERS as TANGENT_COUNTERS, Directions, Problem as TangentProblem, Tangents};
 pub use truncation::{COUNTERS, Keeping, Objective, Problem as TruncationProblem, SHARES, STREAMS, Truncation};
+pub use uoro::{COUNTERS as UORO_COUNTERS, Problem as UoroProblem, Uoro};
 
 /// The functions and structures that the files of inner problems may use.
 pub const LIBRARY: [&str; 4] = [

@@ -22,6 +22,10 @@ pub const SHARES: usize = 6;
 /// Numbers that are saved of a pair beyond the states of both particles.
 const SUMS: usize = 5;
 
+/// Where saved states and counters stand among the operands.
+pub(super) const SAVED_BINDING: usize = 3;
+pub(super) const COUNTERS_BINDING: usize = 4;
+
 /// Which losses count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Objective {
@@ -32,6 +36,17 @@ pub enum Objective {
     /// That of the last step of each inner problem, telescoped: an unroll counts by how much it changes the loss that its
     /// last step has (Vicol et al. 2021, section on final losses).
     Final,
+}
+
+impl Objective {
+    /// Its number in the uniform blocks.
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Objective::Sum => 0,
+            Objective::Last => 1,
+            Objective::Final => 2,
+        }
+    }
 }
 
 /// Where the perturbations of the pairs are kept during a dispatch.
@@ -179,7 +194,7 @@ pub struct Problem {
 }
 
 /// What stands in the kernel for a number of steps that never comes.
-const NEVER: u32 = u32::MAX;
+pub(super) const NEVER: u32 = u32::MAX;
 
 impl Problem {
     /// Columns of the saved state: pairs, then two for the unperturbed particle of each chunk where state is shared.
@@ -201,11 +216,7 @@ impl Problem {
             shared_state: self.shared_state.into(),
             alike: self.alike.into(),
             stream: self.stream,
-            objective: match self.objective {
-                Objective::Sum => 0,
-                Objective::Last => 1,
-                Objective::Final => 2,
-            },
+            objective: self.objective.number(),
             staggered: self.staggered.into(),
             sigma: self.sigma,
         };
@@ -441,7 +452,6 @@ impl Pair {
 /// A step errs by the rounding of the problem, which is of the larger of 1 and the value, and the next one magnifies what
 /// it finds; a loss is a function of the state. Differences and sums of losses err as the losses do.
 fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
-    const COUNTERS_BINDING: usize = 4;
     if binding == COUNTERS_BINDING {
         return Tolerance::Exact;
     }
@@ -454,7 +464,7 @@ fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
         |data: &Data| data.f32().iter().filter(|x| x.is_finite()).fold(1.0_f64, |a, &b| a.max(f64::from(b).abs()));
     let growth = truncation.problem.growth().powi(uniform.steps.saturating_sub(1) as i32);
     let unit = truncation.problem.rounding() * growth * f64::from(uniform.steps) * Tolerance::EPSILON;
-    let scale = largest(&after[3]).max(largest(&operands[3]));
+    let scale = largest(&after[SAVED_BINDING]).max(largest(&operands[SAVED_BINDING]));
     Tolerance::Within { relative: unit, absolute: unit * scale }
 }
 

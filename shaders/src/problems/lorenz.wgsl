@@ -15,15 +15,15 @@ fn problem_reset(random: ptr<function, Random>) -> array<f32, STATE> {
     return array<f32, STATE>(1.2, 1.3, 1.6, 1.2, 1.3, 1.6);
 }
 
-fn advance(at: vec3<f32>, a: f32, r: f32) -> vec3<f32> {
+fn lorenz_step(at: vec3<f32>, a: f32, r: f32) -> vec3<f32> {
     return at + TIME_STEP * vec3<f32>(a * (at.y - at.x), (r - at.z) * at.x - at.y, at.x * at.y - B * at.z);
 }
 
 fn problem_step(state: ptr<function, array<f32, STATE>>, time: u32, random: ptr<function, Random>) -> Loss {
     let at = vec3<f32>((*state)[0], (*state)[1], (*state)[2]);
     let truth = vec3<f32>((*state)[3], (*state)[4], (*state)[5]);
-    let next = advance(at, exp(parameter(0u)), exp(parameter(1u)));
-    let true_next = advance(truth, TRUE_A, TRUE_R);
+    let next = lorenz_step(at, exp(parameter(0u)), exp(parameter(1u)));
+    let true_next = lorenz_step(truth, TRUE_A, TRUE_R);
     *state = array<f32, STATE>(next.x, next.y, next.z, true_next.x, true_next.y, true_next.z);
     let off = next.z - true_next.z;
     return Loss(off * off, false);
