@@ -5,9 +5,11 @@ mod cart_pole;
 mod cart_pole_swing_up;
 mod mountain_car_continuous;
 mod pendulum;
+mod swimmer;
 
 pub use acrobot::Acrobot;
 pub use cart_pole::CartPole;
 pub use cart_pole_swing_up::CartPoleSwingUp;
 pub use mountain_car_continuous::MountainCarContinuous;
 pub use pendulum::Pendulum;
+pub use swimmer::Swimmer;

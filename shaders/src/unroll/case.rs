@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Composition, Environment, EpisodeRandom, Keeping, Members, Policy, Problem, Sensors, Wiring};
-use crate::environments::{Acrobot, CartPole, CartPoleSwingUp, MountainCarContinuous, Pendulum};
+use crate::environments::{Acrobot, CartPole, CartPoleSwingUp, MountainCarContinuous, Pendulum, Swimmer};
 use crate::policies::{AttentionNeuron, Linear, Perceptron};
 use crate::{Case, Data, Generator, Kernel, KernelRef};
 
@@ -15,6 +15,7 @@ fn environments(generator: &mut Generator) -> Vec<Arc<dyn Environment>> {
         Arc::new(Pendulum),
         Arc::new(Acrobot),
         Arc::new(MountainCarContinuous),
+        Arc::new(Swimmer),
     ]
 }
 
@@ -59,6 +60,7 @@ pub fn kernels() -> Vec<KernelRef> {
         listed("unroll(pendulum)", |generator| case_of(generator, 2, 0)),
         listed("unroll(acrobot)", |generator| case_of(generator, 3, 0)),
         listed("unroll(mountain_car_continuous)", |generator| case_of(generator, 4, 0)),
+        listed("unroll(swimmer)", |generator| case_of(generator, 5, 0)),
         listed("unroll(perceptron)", |generator| case_of(generator, 0, 1)),
         listed("unroll(attention_neuron)", |generator| case_of(generator, 0, 2)),
     ]
