@@ -7,20 +7,32 @@
 //!   anything back.
 //! * [`CmaEs`] runs on the CPU in `f64`: sampling and adapting a covariance matrix cost little beside the rollouts of
 //!   small networks, and nothing else learns as much from each of them (feature `cma-es`, on by default).
+//! * [`OuterLoop`] descends along the gradient that a [`Source`] estimates: a [`TruncatedUnroll`] of an [`InnerProblem`]
+//!   by persistent evolution strategies and their kin, as an [`Estimator`] says. Losses are minimised there.
+//! * [`Evaluator`] gives the outer objective at any points.
 //! * [`Population`] trains the members of a [`GraphProblem`] side by side: networks whose training is itself the inner
 //!   problem of an evolution strategy.
 
 #[cfg(feature = "cma-es")]
 pub mod cma_es;
 
+mod estimator;
+mod evaluation;
+mod outer;
 pub mod population;
-
 mod strategy;
+mod truncation;
 
 #[cfg(feature = "cma-es")]
 pub use cma_es::CmaEs;
 
+pub use estimator::{Estimator, Particles, Renewal};
+pub use evaluation::{Evaluated, Evaluator};
+pub use fourfold_shaders::inner_problem::{InnerProblem, Loss, Objective};
+pub use fourfold_shaders::problems;
+pub use outer::{Descent, Kept, Outer, OuterLoop, OuterSettings, Progress, Source};
 pub use population::{
     GraphProblem, Inner, InnerStep, MemberState, Population, PopulationError, PopulationPlan, SharedTensor,
 };
 pub use strategy::{Method, Plan, Settings, Strategy};
+pub use truncation::{TruncatedUnroll, TruncationPlan, TruncationSettings};

@@ -4,11 +4,17 @@
 use naga::{ArraySize, Handle, Module, Scalar, ScalarKind, Type, TypeInner, VectorSize};
 
 use super::{Composition, Error};
+use fourfold_shaders::inner_problem::{self, InnerProblem};
 use fourfold_shaders::unroll::{Keeping, LIBRARY};
 
 /// What stands in for the kernel where a policy is read by itself.
 const WEIGHTS: &str =
     "fn weight(i: u32) -> f32 { return 0.0; }\nfn table(i: u32) -> vec4<f32> { return vec4<f32>(); }\n";
+
+/// What stands in for a kernel where an inner problem is read by itself.
+const PARAMETERS: &str = "fn parameter(i: u32) -> f32 { return 0.0; }\n\
+    fn parameter_tangent(i: u32) -> f32 { return 0.0; }\n\
+    @group(0) @binding(0) var<storage, read> data: array<f32>;\n";
 
 /// A function that a file must define: its name, its arguments and its result.
 struct Signature {
@@ -18,7 +24,7 @@ struct Signature {
 }
 
 /// Checks both files and the sizes that their descriptions give.
-pub(super) fn check(composition: &Composition) -> Result<(), Error> {
+pub(crate) fn check(composition: &Composition) -> Result<(), Error> {
     let (environment, policy) = (&*composition.environment, &*composition.policy);
     let interface = composition.interface();
     let refuse = |file: &str, message: String| Err(Error::File { file: file.into(), line: None, message });
@@ -58,7 +64,7 @@ pub(super) fn check(composition: &Composition) -> Result<(), Error> {
         environment.file(),
         environment.source(),
         &composition.sizes(Keeping::Streamed),
-        "",
+        (&LIBRARY, ""),
         &[
             Signature { name: "environment_reset", arguments: vec![random.clone()], result: states.clone() },
             Signature {
@@ -79,13 +85,48 @@ pub(super) fn check(composition: &Composition) -> Result<(), Error> {
     let table = Signature { name: "policy_table", arguments: vec!["u32".into()], result: "vec4<f32>".into() };
     let tables = policy.tables(interface) > 0;
     let wanted: Vec<_> = [act].into_iter().chain(tables.then_some(table)).collect();
-    file(policy.file(), policy.source(), &composition.sizes(Keeping::Streamed), WEIGHTS, &wanted)
+    file(policy.file(), policy.source(), &composition.sizes(Keeping::Streamed), (&LIBRARY, WEIGHTS), &wanted)
 }
 
-/// Checks one file: that it parses beside the library, and that it defines what it must.
-fn file(name: &str, source: &str, sizes: &str, stand_in: &str, wanted: &[Signature]) -> Result<(), Error> {
+/// Checks the files of an inner problem and the sizes that its description gives.
+pub(crate) fn check_problem(problem: &dyn InnerProblem) -> Result<(), Error> {
+    let name = problem.file();
+    if let Some((size, _)) =
+        [("states", problem.states()), ("parameters", problem.parameters())].iter().find(|(_, size)| *size == 0)
+    {
+        let message = format!("its description says {size} = 0: there must be at least one");
+        return Err(Error::File { file: name.into(), line: None, message });
+    }
+    let states = format!("array<f32, {}>", problem.states());
+    let state = format!("ptr<function, {states}>");
+    let random = || "ptr<function, Random>".to_string();
+    let reset = Signature { name: "problem_reset", arguments: vec![random()], result: states.clone() };
+    let arguments = vec![state.clone(), "u32".into(), random()];
+    let step = Signature { name: "problem_step", arguments, result: "Loss".into() };
+    let sizes = inner_problem::sizes(problem);
+    let before = (&inner_problem::LIBRARY[..], PARAMETERS);
+    file(name, &problem.source(), &sizes, before, &[reset, step])?;
+    if let Some(tangent) = problem.tangent_source() {
+        let arguments = vec![states, state, "u32".into(), random()];
+        let wanted = Signature { name: "problem_tangent", arguments, result: "f32".into() };
+        // The derivative may call what the problem's own file defines.
+        let stand_in = format!("{PARAMETERS}{}\n", problem.source());
+        let name = format!("the derivative of {name}");
+        file(&name, &tangent, &sizes, (&inner_problem::LIBRARY, &stand_in), &[wanted])?;
+    }
+    Ok(())
+}
+
+/// Checks one file: that it parses after a library and what stands in for the kernel, and that it defines what it must.
+fn file(
+    name: &str,
+    source: &str,
+    sizes: &str,
+    (library, stand_in): (&[&str], &str),
+    wanted: &[Signature],
+) -> Result<(), Error> {
     let mut text = sizes.to_string();
-    LIBRARY.into_iter().chain([stand_in]).for_each(|part| text.push_str(part));
+    library.iter().chain([&stand_in]).for_each(|part| text.push_str(part));
     let before = text.lines().count();
     text.push_str(source);
     let module = naga::front::wgsl::parse_str(&text).map_err(|error| {

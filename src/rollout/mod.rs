@@ -94,7 +94,7 @@
 //! Worlds that are seen as pixels are to come as an environment whose `pixel(state, x, y)` takes the place of the
 //! observation: [`Sensors`] are where it will be read.
 
-mod check;
+pub(crate) mod check;
 mod error;
 mod plan;
 mod session;
