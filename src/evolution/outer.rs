@@ -140,7 +140,7 @@ impl<S: Source> OuterLoop<S> {
         if !(settings.rate.is_finite() && settings.rate >= 0.0) {
             return refuse(format!("the learning rate must be finite and not negative but is {}", settings.rate));
         }
-        if let Some(clip) = settings.clip.filter(|clip| !(*clip > 0.0)) {
+        if let Some(clip) = settings.clip.filter(|clip| clip.is_nan() || *clip <= 0.0) {
             return refuse(format!("the gradient must be cut off above 0, not at {clip}"));
         }
         let columns = source.columns().len().max(1);
