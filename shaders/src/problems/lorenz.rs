@@ -81,15 +81,15 @@ impl InnerProblem for Lorenz {
         1
     }
 
-    /// The exponential of 4 may err by 11 units of its own, and 200 y a step is what it is multiplied by; the loss doubles
-    /// the error of z, which is some 50.
+    /// The exponentials may err by 11 units of their own, and what they are multiplied by is below 3 in a step. The loss
+    /// magnifies the errors of both z, each some 3 units of 40, by twice their difference, relative to its square.
     fn rounding(&self) -> f64 {
-        4_096.0
+        512.0
     }
 
-    /// The state grows by less than a half in a step; the loss magnifies an error of z, relative to 50, by 100.
+    /// An error of the state grows by less than a half in a step; what the loss makes of it is in its own rounding.
     fn growth(&self) -> f64 {
-        128.0
+        2.0
     }
 
     fn reset(&self, _: &mut EpisodeRandom, state: &mut [f64]) {

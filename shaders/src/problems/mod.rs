@@ -1,11 +1,13 @@
 //! Inner problems whose WGSL and twin lie side by side.
 
+mod character_lstm;
 mod influence_balancing;
 mod linear_loss;
 mod lorenz;
 mod ridge;
 mod toy_regression;
 
+pub use character_lstm::CharacterLstm;
 pub use influence_balancing::InfluenceBalancing;
 pub use linear_loss::LinearLoss;
 pub use lorenz::Lorenz;
@@ -33,6 +35,8 @@ pub fn samples() -> Vec<Arc<dyn InnerProblem>> {
         Arc::new(LinearLoss::independent(7, 3, 1)),
         Arc::new(LinearLoss::memoryless(16, &[1.0, -0.5, 2.0, 0.25, 1.5])),
         Arc::new(small_ridge()),
+        Arc::new(CharacterLstm::random(12, 7, 5)),
+        Arc::new(CharacterLstm::sized(&[2, 0, 1, 1, 2], 3, 2, 3)),
     ]
 }
 

@@ -138,6 +138,20 @@ impl Ridge {
         sum + f64::from(self.data[self.data.len() - 1])
     }
 
+    /// By how many units of 2^-24 a step rounds the state and the loss, at weights below 4 and a coefficient below 150 (the
+    /// paper's largest): sums of as many products as features, relative to the sum of their magnitudes. Of those of a step
+    /// the rate is left, and the coefficient errs by 24 units of its own.
+    fn roundings(&self) -> (f64, f64) {
+        let terms = (self.features + 2) as f64;
+        let (row, _) = magnitudes(self.set(0).0, self.features);
+        let (_, target) = magnitudes(self.set(0).1, self.features);
+        let (_, quadratic) = magnitudes(self.set(1).0, self.features);
+        let (_, linear) = magnitudes(self.set(1).1, self.features);
+        let constant = f64::from(self.data[self.data.len() - 1]);
+        let step = 4.0 + RATE * (terms * (4.0 * row + target) + 4.0 * 150.0 * 24.0);
+        (step, terms * (8.0 * quadratic + 4.0 * linear + constant))
+    }
+
     /// The gradient of the training loss with its penalty.
     fn training_gradient(&self, weights: &[f64], coefficient: f64) -> Vec<f64> {
         let (matrix, vector) = self.set(0);
@@ -263,26 +277,19 @@ impl InnerProblem for Ridge {
         3 * self.features * (self.features + 1) + 3 * self.features
     }
 
-    /// A step rounds sums of as many products as features, relative to the sum of their magnitudes at weights below 4, and
-    /// multiplies them by the rate; the coefficient errs by 32 units of its own at most, and is below 3 / rate. The loss
-    /// sums the squares of the features.
+    /// The roundings of the state and of the loss.
     fn rounding(&self) -> f64 {
-        let terms = (self.features + 2) as f64;
-        let (training, (row, _)) = (self.set(0), magnitudes(self.set(0).0, self.features));
-        let (_, target) = magnitudes(training.1, self.features);
-        let (_, quadratic) = magnitudes(self.set(1).0, self.features);
-        let (_, linear) = magnitudes(self.set(1).1, self.features);
-        let constant = f64::from(self.data[self.data.len() - 1]);
-        let step = 4.0 + RATE * terms * (4.0 * row + target) + 3.0 * 4.0 * 32.0;
-        step + terms * (8.0 * quadratic + 4.0 * linear + constant)
+        let (step, loss) = self.roundings();
+        step + loss
     }
 
-    /// The state shrinks in the directions of the eigenvectors, and so grows by the root of the features at most; the loss
-    /// magnifies its errors by its slope, at weights below 4.
+    /// The state shrinks in the directions of the eigenvectors, and so grows by the root of the features at most. The loss
+    /// magnifies its errors by its slope, at weights below 4; they are smaller than the loss's own.
     fn growth(&self) -> f64 {
         let (_, quadratic) = magnitudes(self.set(1).0, self.features);
         let (_, linear) = magnitudes(self.set(1).1, self.features);
-        (self.features as f64).sqrt() + 4.0 * quadratic + linear
+        let (step, loss) = self.roundings();
+        (self.features as f64).sqrt() + (4.0 * quadratic + linear) * step / (step + loss)
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {
