@@ -81,6 +81,12 @@ impl Call {
         self.context.as_deref()?.downcast_ref()
     }
 
+    /// The same call with further pipeline-overridable constants set.
+    pub fn with_constants(mut self, constants: Vec<(&'static str, f64)>) -> Self {
+        self.constants.extend(constants);
+        self
+    }
+
     /// The value given to a constant, if it was given one.
     pub fn constant(&self, name: &str) -> Option<f64> {
         self.constants.iter().find(|(given, _)| *given == name).map(|(_, value)| *value)

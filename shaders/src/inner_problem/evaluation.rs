@@ -112,6 +112,7 @@ impl Problem {
         let workgroup = if target.software { 8 } else { 64 };
         Call::new(KernelRef::from(kernel), &uniform, slots.div_ceil(workgroup), lengths)
             .with_constant("WORKGROUP", workgroup as u32)
+            .with_constants(evaluation.problem.constants())
             .with_context(Arc::new(evaluation.clone()))
     }
 }

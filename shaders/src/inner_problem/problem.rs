@@ -54,6 +54,11 @@ pub trait InnerProblem: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Values of pipeline-overridable constants of the WGSL file.
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
     /// Numbers that all particles read: `data` in the WGSL.
     fn data(&self) -> &[f32] {
         &[]

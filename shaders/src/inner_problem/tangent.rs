@@ -158,6 +158,7 @@ impl Problem {
         let workgroup = if target.software { 8 } else { 64 };
         Call::new(KernelRef::from(kernel), &uniform, self.directions.div_ceil(workgroup), lengths)
             .with_constant("WORKGROUP", workgroup as u32)
+            .with_constants(tangents.problem.constants())
             .with_context(Arc::new(tangents.clone()))
     }
 }

@@ -238,6 +238,7 @@ impl Problem {
         let particles = self.pairs + if self.shared_state { self.chunks } else { 0 };
         Call::new(KernelRef::from(kernel), &uniform, particles.div_ceil(workgroup), lengths)
             .with_constant("WORKGROUP", workgroup as u32)
+            .with_constants(truncation.problem.constants())
             .with_context(Arc::new(truncation.clone()))
     }
 }

@@ -136,6 +136,7 @@ impl Problem {
         let workgroup = if target.software { 8 } else { 64 };
         Call::new(KernelRef::from(kernel), &uniform, self.replicas.div_ceil(workgroup), lengths)
             .with_constant("WORKGROUP", workgroup as u32)
+            .with_constants(uoro.problem.constants())
             .with_context(Arc::new(uoro.clone()))
     }
 }

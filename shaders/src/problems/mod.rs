@@ -1,6 +1,7 @@
 //! Inner problems whose WGSL and twin lie side by side.
 
 mod character_lstm;
+mod control;
 mod influence_balancing;
 mod linear_loss;
 mod lorenz;
@@ -8,6 +9,7 @@ mod ridge;
 mod toy_regression;
 
 pub use character_lstm::CharacterLstm;
+pub use control::Control;
 pub use influence_balancing::InfluenceBalancing;
 pub use linear_loss::LinearLoss;
 pub use lorenz::Lorenz;
@@ -16,7 +18,9 @@ pub use toy_regression::ToyRegression;
 
 use std::sync::Arc;
 
+use crate::environments::{CartPoleSwingUp, Swimmer};
 use crate::inner_problem::InnerProblem;
+use crate::policies::{Linear, Perceptron};
 
 /// Rows of 5 features, the targets a product of two.
 fn small_ridge() -> Ridge {
@@ -37,6 +41,8 @@ pub fn samples() -> Vec<Arc<dyn InnerProblem>> {
         Arc::new(small_ridge()),
         Arc::new(CharacterLstm::random(12, 7, 5)),
         Arc::new(CharacterLstm::sized(&[2, 0, 1, 1, 2], 3, 2, 3)),
+        Arc::new(Control::new(Swimmer, Linear)),
+        Arc::new(Control::new(CartPoleSwingUp { easy: true }, Perceptron::new(&[6])).waiting()),
     ]
 }
 
