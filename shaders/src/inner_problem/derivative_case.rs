@@ -111,7 +111,8 @@ pub(super) fn uoro(generator: &mut Generator) -> Case {
         Data::F32(composition::data(problem).to_vec()),
         Data::F32(saved),
         Data::U32(counters),
-        Data::F32((0..uoro.estimates() * replicas).map(|_| generator.normal()).collect()),
+        Data::F32((0..problem.parameters() * replicas).map(|_| generator.normal()).collect()),
+        Data::F32((0..replicas).map(|_| generator.normal()).collect()),
     ];
     debug_assert_eq!(uoro::COUNTERS, 2, "episodes and times");
     let call = sizes.call(&uoro, uoro.kernel(), &SOFTWARE);

@@ -30,11 +30,6 @@ impl Uoro {
         2 * self.problem.states() + self.problem.parameters()
     }
 
-    /// Rows of the estimates of a replica: the gradient, and the losses.
-    pub fn estimates(&self) -> usize {
-        self.problem.parameters() + 1
-    }
-
     /// The most steps that a dispatch on this target may take; 0 where it cannot take one.
     pub fn most_steps(&self, target: &Target) -> usize {
         let (states, parameters) = (self.problem.states(), self.problem.parameters());
@@ -77,7 +72,8 @@ fn bindings() -> Vec<Binding> {
         Binding::read("data", "(numbers of the problem)"),
         Binding::update("saved", "(2 states + parameters, replicas): s, s~, theta~"),
         Binding::update("counters", "(2, replicas)").u32(),
-        Binding::update("estimates", "(parameters + 1, replicas): gradient, losses"),
+        Binding::update("estimates", "(parameters, replicas): gradients"),
+        Binding::update("losses", "(replicas)"),
     ]
 }
 
@@ -112,8 +108,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with the operands `seed` (`u32`, 2), `center`, `data`, `saved`, `counters` (`u32`), `estimates`. Before
-    /// the first unroll, `saved` and `counters` are zero.
+    /// The call with the operands `seed` (`u32`, 2), `center`, `data`, `saved`, `counters` (`u32`), `estimates`, `losses`.
+    /// Before the first unroll, `saved` and `counters` are zero.
     pub fn call(&self, uoro: &Uoro, kernel: Arc<Kernel>, target: &Target) -> Call {
         let uniform = Uniform {
             steps: self.steps as u32,
@@ -131,7 +127,8 @@ impl Problem {
             composition::data(problem).len(),
             uoro.saved() * self.replicas,
             COUNTERS * self.replicas,
-            uoro.estimates() * self.replicas,
+            problem.parameters() * self.replicas,
+            self.replicas,
         ];
         let workgroup = if target.software { 8 } else { 64 };
         Call::new(KernelRef::from(kernel), &uniform, self.replicas.div_ceil(workgroup), lengths)
@@ -154,10 +151,10 @@ fn twin(call: &Call, operands: &mut [Operand<'_>]) {
 fn run(call: &Call, operands: &mut [Operand<'_>], tell: &mut dyn FnMut(usize, f64, f64)) {
     let problem = &*uoro_of(call).problem;
     let uniform: Uniform = call.uniform();
-    let [seed, center, _, saved, counters, estimates] = operands else { unreachable!("six operands") };
+    let [seed, center, _, saved, counters, estimates, losses] = operands else { unreachable!("seven operands") };
     let seed = [seed.u32()[0], seed.u32()[1]];
     let center: Vec<f64> = center.f32().iter().map(|&number| f64::from(number)).collect();
-    let (saved, counters, estimates) = (saved.f32(), counters.u32(), estimates.f32());
+    let (saved, counters, estimates, losses) = (saved.f32(), counters.u32(), estimates.f32(), losses.f32());
     let (states, parameters, replicas) = (problem.states(), problem.parameters(), uniform.replicas as usize);
     let objective = |objective: Objective| uniform.objective == objective.number();
     for replica in 0..replicas {
@@ -167,9 +164,10 @@ fn run(call: &Call, operands: &mut [Operand<'_>], tell: &mut dyn FnMut(usize, f6
         let mut state = numbers(saved, 0..states);
         let mut s_tilde = numbers(saved, states..2 * states);
         let mut theta_tilde = numbers(saved, 2 * states..2 * states + parameters);
-        let mut sums = numbers(estimates, 0..parameters + 1);
+        let (mut gradient, mut sum) = (numbers(estimates, 0..parameters), f64::from(losses[replica]));
         if uniform.first == 0 {
-            sums.fill(0.0);
+            gradient.fill(0.0);
+            sum = 0.0;
         }
         let (mut episode, mut time) = (counters[replica], counters[replicas + replica]);
         for step in uniform.first..uniform.first + uniform.steps {
@@ -197,12 +195,12 @@ fn run(call: &Call, operands: &mut [Operand<'_>], tell: &mut dyn FnMut(usize, f6
                 let mut tangent = vec![0.0; states];
                 let direct = problem.tangent(&state, &mut tangent, &center, &along, time, &mut { random });
                 if counts {
-                    sums[p] += slope * theta_tilde[p] + direct;
+                    gradient[p] += slope * theta_tilde[p] + direct;
                 }
                 w.push(signs.iter().zip(&tangent).map(|(sign, tangent)| sign * tangent).sum::<f64>());
             }
             if counts {
-                sums[parameters] += loss.value;
+                sum += loss.value;
             }
             let length = |vector: &[f64]| vector.iter().map(|x| x * x).sum::<f64>().sqrt() + SMALL;
             let rho0 = (length(&theta_tilde) / length(&d)).sqrt();
@@ -220,9 +218,10 @@ fn run(call: &Call, operands: &mut [Operand<'_>], tell: &mut dyn FnMut(usize, f6
         for (row, number) in state.iter().chain(&s_tilde).chain(&theta_tilde).enumerate() {
             saved[row * replicas + replica] = *number as f32;
         }
-        for (row, number) in sums.into_iter().enumerate() {
+        for (row, number) in gradient.into_iter().enumerate() {
             estimates[row * replicas + replica] = number as f32;
         }
+        losses[replica] = sum as f32;
         (counters[replica], counters[replicas + replica]) = (episode, time);
     }
 }
@@ -300,7 +299,7 @@ mod tests {
         let (mut saved, mut counters) = (vec![0.0; uoro.saved() * replicas], vec![0; COUNTERS * replicas]);
         let mut sums = vec![[0.0; 2]; replicas];
         for unroll in 0..steps / truncation {
-            let mut estimates = vec![f32::NAN; uoro.estimates() * replicas];
+            let (mut estimates, mut losses) = (vec![f32::NAN; 2 * replicas], vec![f32::NAN; replicas]);
             call.run_twin(&mut [
                 Operand::U32(&mut [5, unroll as u32]),
                 Operand::F32(&mut [-4.0, -4.0]),
@@ -308,6 +307,7 @@ mod tests {
                 Operand::F32(&mut saved),
                 Operand::U32(&mut counters),
                 Operand::F32(&mut estimates),
+                Operand::F32(&mut losses),
             ]);
             for (replica, sum) in sums.iter_mut().enumerate() {
                 sum.iter_mut().zip([0, 1]).for_each(|(sum, p)| *sum += f64::from(estimates[p * replicas + replica]));

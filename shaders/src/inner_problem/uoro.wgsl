@@ -81,12 +81,12 @@ fn differentiate(
             }
         }
         var gradient: array<f32, PARAMETERS>;
-        var losses = 0.0;
+        var sum = 0.0;
         if unroll.first > 0u {
             for (var p = 0u; p < PARAMETERS; p++) {
                 gradient[p] = estimates[p * replicas + replica];
             }
-            losses = estimates[PARAMETERS * replicas + replica];
+            sum = losses[replica];
         }
 
         var signs: array<f32, 2u * SIGN_PAIRS>;
@@ -117,7 +117,7 @@ fn differentiate(
             let over = loss.done || time + 1u >= unroll.horizon;
             let late = step + 1u == unroll.truncation;
             let counts = unroll.objective == SUM || over || (unroll.objective == LAST && late);
-            losses += select(0.0, loss.value, counts);
+            sum += select(0.0, loss.value, counts);
 
             along = PARAMETERS;
             var d = s_tilde;
@@ -162,7 +162,7 @@ fn differentiate(
             estimates[p * replicas + replica] = gradient[p];
             saved[(2u * STATE + p) * replicas + replica] = theta_tilde[p];
         }
-        estimates[PARAMETERS * replicas + replica] = losses;
+        losses[replica] = sum;
         for (var i = 0u; i < STATE; i++) {
             saved[i * replicas + replica] = state[i];
             saved[(STATE + i) * replicas + replica] = s_tilde[i];
