@@ -166,7 +166,8 @@ fn the_description_of_every_kernel_agrees_with_its_wgsl() {
                 _ => panic!("{name}: `{wgsl}` is bound in an address space that no kernel uses"),
             }
         }
-        let unused = kernel.bindings.iter().zip(&seen).find(|(_, seen)| !**seen);
+        // Unrolls of an inner problem bind `data` whether that problem reads numbers of its own or not.
+        let unused = kernel.bindings.iter().zip(&seen).find(|(binding, seen)| !**seen && binding.name != "data");
         assert!(unused.is_none(), "{name}: `{}` is described but not used", unused.map_or("", |(b, _)| b.name));
     }
 }
