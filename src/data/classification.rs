@@ -124,6 +124,43 @@ impl Dataset {
         }
     }
 
+    /// The set of these rows, in their order; at least one.
+    ///
+    /// # Errors
+    /// No rows, or rows past the last.
+    pub fn rows(&self, rows: std::ops::Range<usize>) -> Result<Dataset, Error> {
+        if rows.end > self.len() {
+            let expected = format!("at least {} rows", rows.end);
+            return Err(Error::content(&self.name, expected, self.len().to_string()));
+        }
+        let rows: Vec<u32> = (rows.start as u32..rows.end as u32).collect();
+        let (images, labels) = self.batch(&rows);
+        Dataset::new(&self.name, self.image_shape, self.classes, images, labels)
+    }
+
+    /// Images whose pixels are the means of squares of `side` x `side` pixels.
+    ///
+    /// # Errors
+    /// Images whose height or width is no multiple of `side`.
+    pub fn pooled(&self, side: usize) -> Result<Dataset, Error> {
+        let [height, width] = self.image_shape;
+        if side == 0 || !height.is_multiple_of(side) || !width.is_multiple_of(side) {
+            let expected = format!("images whose height and width are multiples of {side}");
+            return Err(Error::content(&self.name, expected, format!("{height} x {width}")));
+        }
+        let shape = [height / side, width / side];
+        let mut images = Vec::with_capacity(self.len() * shape[0] * shape[1]);
+        for row in 0..self.len() {
+            let image = self.image(row);
+            for (y, x) in (0..shape[0]).flat_map(|y| (0..shape[1]).map(move |x| (y, x))) {
+                let lines = (side * y..side * (y + 1)).map(|line| &image[line * width + side * x..][..side]);
+                let sum: f32 = lines.flatten().sum();
+                images.push(sum / (side * side) as f32);
+            }
+        }
+        Dataset::new(&self.name, shape, self.classes, images, self.labels.clone())
+    }
+
     /// Splits off `test_fraction` of each class, drawn without regard to the order of the rows: both sets hold the
     /// classes in the same proportion (to the nearest row), shuffled.
     ///
@@ -205,6 +242,23 @@ mod tests {
     #[test]
     fn a_batch_holds_the_rows_in_the_order_asked_for() {
         assert_eq!(set(10).batch(&[7, 0, 7]), (vec![7.0, 0.0, 7.0], vec![3, 0, 3]));
+    }
+
+    #[test]
+    fn pooled_pixels_are_means_of_squares() {
+        let image = (0..16).map(|pixel| pixel as f32).collect();
+        let set = Dataset::new("one", [2, 8], 2, image, vec![1]).unwrap();
+        let pooled = set.pooled(2).unwrap();
+        assert_eq!((pooled.image_shape(), pooled.images()), ([1, 4], &[4.5, 6.5, 8.5, 10.5][..]));
+        assert!(set.pooled(3).is_err());
+    }
+
+    #[test]
+    fn rows_of_a_set_are_a_set() {
+        let rows = set(10).rows(3..6).unwrap();
+        assert_eq!((rows.images(), rows.labels()), (&[3.0, 4.0, 5.0][..], &[3, 0, 1][..]));
+        assert!(set(10).rows(3..11).is_err());
+        assert!(set(10).rows(3..3).is_err());
     }
 
     #[test]

@@ -39,10 +39,12 @@
 //! ```
 
 mod error;
+mod evaluation;
 mod graphs;
 mod problem;
 
 pub use error::PopulationError;
+pub use evaluation::PopulationEvaluation;
 pub use problem::{GraphProblem, Inner, InnerStep, MemberState, SharedTensor};
 
 use std::collections::BTreeMap;
@@ -68,6 +70,7 @@ pub struct Population {
     size: usize,
     /// Rows of the ring of losses.
     ring: usize,
+    key: u32,
     step: Session,
     reset: Session,
     share: Session,
@@ -128,9 +131,11 @@ impl PopulationPlan {
     }
 }
 
-/// Places that keys are made for.
-const STEP_PLACE: u32 = 1;
-const EPISODE_PLACE: u32 = 2;
+/// The seeds with which a population begins.
+fn seeds(key: u32) -> [(&'static str, [u32; 2]); 2] {
+    let seed = |place| [threefry([key, place], [0, 0])[0], 0];
+    [(STEP_SEED, seed(1)), (EPISODE_SEED, seed(2))]
+}
 
 impl Population {
     /// `size` members, none of which has begun an episode; the losses of the last `ring` steps are kept. Neither submits
@@ -189,9 +194,7 @@ impl Population {
         shared: BTreeMap<String, BufferView>,
     ) -> Result<Self, PopulationError> {
         let plan = PopulationPlan::new(problem, size, ring, &gpu.target())?;
-        let seed = |place| Data::U32(vec![threefry([key, place], [0, 0])[0], 0]);
-        let values =
-            Values::from([(STEP_SEED.to_owned(), seed(STEP_PLACE)), (EPISODE_SEED.to_owned(), seed(EPISODE_PLACE))]);
+        let values = Values::from(seeds(key).map(|(name, seed)| (name.to_owned(), Data::U32(seed.to_vec()))));
         let step = Session::on_buffers(gpu, plan.step.clone(), &values, &shared)?;
         let mut buffers = shared;
         for name in plan.step.states.keys() {
@@ -212,7 +215,7 @@ impl Population {
         });
         let kept = kept.collect();
         let problem = problem.name().to_owned();
-        Ok(Self { gpu: gpu.clone(), problem, size, ring, step, reset, share, episode, buffers, kept })
+        Ok(Self { gpu: gpu.clone(), problem, size, ring, key, step, reset, share, episode, buffers, kept })
     }
 
     pub fn gpu(&self) -> &Gpu {
@@ -268,6 +271,16 @@ impl Population {
     /// Records that all members take over the states of the last one.
     pub fn record_share(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.share.record(pass);
+    }
+
+    /// Begins again with the first episode, before the next submission: the same random numbers follow.
+    pub fn rewind(&self) {
+        let counters = [(STEPS, vec![0]), (TIME, vec![0])];
+        let seeds = seeds(self.key).map(|(name, seed)| (name, seed.to_vec()));
+        for (name, words) in counters.into_iter().chain(seeds) {
+            let view = &self.buffers[name];
+            self.gpu.queue().write_buffer(&view.buffer, view.offset, bytemuck::cast_slice(&words));
+        }
     }
 
     /// The tensors that a checkpoint holds, for whoever reads them back.

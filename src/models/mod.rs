@@ -6,6 +6,8 @@ mod mlp;
 mod trained;
 mod vision_transformer;
 
+pub mod hyperparameters;
+
 pub use attention_neuron::{AttentionNeuronModel, NeuronMemory, NeuronSteps};
 pub use classifier::{Architecture, ArchitectureError, Classifier};
 pub use mlp::Mlp;
