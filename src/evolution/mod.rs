@@ -37,7 +37,7 @@ pub use fourfold_shaders::inner_problem::{InnerProblem, Loss, Objective};
 pub use fourfold_shaders::problems;
 pub use outer::{Descent, Kept, Outer, OuterLoop, OuterSettings, Progress, Source};
 pub use population::{
-    GraphProblem, Inner, InnerStep, MemberState, Population, PopulationError, PopulationEvaluation, PopulationPlan,
+    GraphProblem, Inner, InnerStep, MemberState, Population, PopulationEvaluation, PopulationPlan, PopulationUnroll,
     SharedTensor,
 };
 pub use strategy::{Method, Plan, Settings, Strategy};

@@ -38,14 +38,15 @@
 //! }
 //! ```
 
-mod error;
+mod clock;
 mod evaluation;
 mod graphs;
 mod problem;
+mod unroll;
 
-pub use error::PopulationError;
 pub use evaluation::PopulationEvaluation;
 pub use problem::{GraphProblem, Inner, InnerStep, MemberState, SharedTensor};
+pub use unroll::PopulationUnroll;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,9 +55,10 @@ use fourfold_shaders::threefry::threefry;
 use fourfold_shaders::{Data, Element, advance_step};
 
 use self::graphs::{EPISODE_SEED, LOSSES, STEP_SEED, STEPS, THETA, TIME};
-use crate::data::{Checkpoint, Error as FileError};
+use super::outer::Kept;
 use crate::gpu::{BufferView, Gpu, Launch, Recording};
-use crate::graph::{Graph, Plan, Session, Values};
+use crate::graph::{Graph, Plan, Session, SessionError, Values};
+use crate::rollout::Error;
 
 /// The members of an inner problem on a device, all at the same inner time.
 ///
@@ -77,6 +79,7 @@ pub struct Population {
     /// The number of the episode goes up.
     episode: Recording,
     buffers: BTreeMap<String, BufferView>,
+    bytes: u64,
     /// Names, element types and lengths of what a checkpoint holds.
     kept: Vec<(String, Element, usize)>,
 }
@@ -100,7 +103,7 @@ impl PopulationPlan {
         size: usize,
         ring: usize,
         target: &fourfold_shaders::Target,
-    ) -> Result<Self, PopulationError> {
+    ) -> Result<Self, Error> {
         if size == 0 || ring == 0 || problem.parameters() == 0 {
             let message = format!(
                 "a population needs at least one member, one step of losses and one outer parameter, but {} has \
@@ -108,11 +111,11 @@ impl PopulationPlan {
                 problem.name(),
                 problem.parameters()
             );
-            return Err(PopulationError::Settings { message });
+            return Err(Error::Settings { message });
         }
         let plan = |graph: Graph| match Plan::new(&graph, target) {
             Ok(plan) => Ok(Arc::new(plan)),
-            Err(error) => Err(PopulationError::Graph { problem: problem.name().into(), error }),
+            Err(error) => Err(Error::Settings { message: format!("the inner problem {}: {error}", problem.name()) }),
         };
         Ok(Self {
             step: plan(graphs::step(problem, size, ring))?,
@@ -131,6 +134,13 @@ impl PopulationPlan {
     }
 }
 
+fn refused(error: SessionError) -> Error {
+    match error {
+        SessionError::Gpu(error) => Error::Gpu(error),
+        other => Error::Settings { message: other.to_string() },
+    }
+}
+
 /// The seeds with which a population begins.
 fn seeds(key: u32) -> [(&'static str, [u32; 2]); 2] {
     let seed = |place| [threefry([key, place], [0, 0])[0], 0];
@@ -143,13 +153,7 @@ impl Population {
     ///
     /// # Errors
     /// Graphs that the problem builds wrongly, shared tensors whose shape does not fit, no memory.
-    pub fn new(
-        gpu: &Gpu,
-        problem: &dyn GraphProblem,
-        size: usize,
-        ring: usize,
-        key: u32,
-    ) -> Result<Self, PopulationError> {
+    pub fn new(gpu: &Gpu, problem: &dyn GraphProblem, size: usize, ring: usize, key: u32) -> Result<Self, Error> {
         let mut shared = BTreeMap::new();
         for tensor in problem.shared() {
             let elements: usize = tensor.shape.iter().product();
@@ -161,7 +165,7 @@ impl Population {
                     tensor.data.len(),
                     tensor.shape
                 );
-                return Err(PopulationError::Settings { message });
+                return Err(Error::Settings { message });
             }
             shared.insert(graphs::shared_name(tensor.name), gpu.upload(tensor.name, tensor.data)?);
         }
@@ -172,13 +176,7 @@ impl Population {
     ///
     /// # Errors
     /// As [`Population::new`]; and a problem whose shared tensors are others.
-    pub fn beside(
-        &self,
-        problem: &dyn GraphProblem,
-        size: usize,
-        ring: usize,
-        key: u32,
-    ) -> Result<Self, PopulationError> {
+    pub fn beside(&self, problem: &dyn GraphProblem, size: usize, ring: usize, key: u32) -> Result<Self, Error> {
         let names = problem.shared();
         let names = names.iter().map(|tensor| graphs::shared_name(tensor.name));
         let shared = names.filter_map(|name| Some((name.clone(), self.buffers.get(&name)?.clone()))).collect();
@@ -192,17 +190,18 @@ impl Population {
         ring: usize,
         key: u32,
         shared: BTreeMap<String, BufferView>,
-    ) -> Result<Self, PopulationError> {
+    ) -> Result<Self, Error> {
         let plan = PopulationPlan::new(problem, size, ring, &gpu.target())?;
         let values = Values::from(seeds(key).map(|(name, seed)| (name.to_owned(), Data::U32(seed.to_vec()))));
-        let step = Session::on_buffers(gpu, plan.step.clone(), &values, &shared)?;
+        let bytes = plan.bytes() as u64;
+        let step = Session::on_buffers(gpu, plan.step.clone(), &values, &shared).map_err(refused)?;
         let mut buffers = shared;
         for name in plan.step.states.keys() {
-            buffers.insert(name.clone(), step.buffer(name)?);
+            buffers.insert(name.clone(), step.buffer(name).map_err(refused)?);
         }
         let on_ours = |plan: &Arc<Plan>| {
             let ours = plan.states.keys().filter_map(|name| Some((name.clone(), buffers.get(name)?.clone())));
-            Session::on_buffers(gpu, plan.clone(), &Values::new(), &ours.collect())
+            Session::on_buffers(gpu, plan.clone(), &Values::new(), &ours.collect()).map_err(refused)
         };
         let (reset, share) = (on_ours(&plan.reset)?, on_ours(&plan.share)?);
         let call = advance_step::Problem::SEED.call(&gpu.target());
@@ -215,7 +214,7 @@ impl Population {
         });
         let kept = kept.collect();
         let problem = problem.name().to_owned();
-        Ok(Self { gpu: gpu.clone(), problem, size, ring, key, step, reset, share, episode, buffers, kept })
+        Ok(Self { gpu: gpu.clone(), problem, size, ring, key, step, reset, share, episode, buffers, bytes, kept })
     }
 
     pub fn gpu(&self) -> &Gpu {
@@ -283,32 +282,26 @@ impl Population {
         }
     }
 
-    /// The tensors that a checkpoint holds, for whoever reads them back.
-    pub fn views(&self) -> Vec<(BufferView, Element)> {
-        self.kept.iter().map(|(name, element, _)| (self.buffers[name].clone(), *element)).collect()
+    /// What a checkpoint holds of the members, named after `prefix`.
+    pub fn kept(&self, prefix: &str) -> Vec<Kept> {
+        let kept = |(name, element, length): &(String, Element, usize)| Kept {
+            name: format!("{prefix}{name}"),
+            view: self.buffers[name].clone(),
+            element: *element,
+            length: *length,
+        };
+        self.kept.iter().map(kept).collect()
     }
 
-    /// Writes the tensors of [`views`](Self::views) into a checkpoint, their names after `prefix`.
-    pub fn insert(&self, checkpoint: &mut Checkpoint, prefix: &str, values: Vec<Data>) {
-        for ((name, _, length), values) in self.kept.iter().zip(values) {
-            checkpoint.insert(&format!("{prefix}{name}"), &[*length], values);
-        }
+    /// Bytes of all buffers.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
-    /// Goes on from the tensors in a checkpoint.
-    ///
-    /// # Errors
-    /// A tensor that is missing or of another shape; then nothing is changed.
-    pub fn restore(&self, checkpoint: &Checkpoint, prefix: &str) -> Result<(), FileError> {
-        let mut found = Vec::with_capacity(self.kept.len());
-        for (name, element, length) in &self.kept {
-            found.push(checkpoint.tensor(&format!("{prefix}{name}"), *element, &[*length])?);
-        }
-        for ((name, ..), data) in self.kept.iter().zip(found) {
-            let view = &self.buffers[name];
-            self.gpu.queue().write_buffer(&view.buffer, view.offset, data.bytes());
-        }
-        Ok(())
+    /// Bytes of the tensors that all members read, which other populations may share.
+    pub fn shared_bytes(&self) -> u64 {
+        let shared = self.buffers.iter().filter(|(name, _)| name.starts_with(graphs::SHARED));
+        shared.map(|(_, view)| view.size).sum()
     }
 
     /// The name of the problem.

@@ -2,8 +2,9 @@
 
 use fourfold_shaders::{Data, Element};
 
-use super::{GraphProblem, Population, PopulationError};
+use super::{GraphProblem, Population};
 use crate::gpu::Gpu;
+use crate::rollout::Error;
 
 /// Whole inner problems at given points, for logs and maps. All points see the same random numbers, those of the key.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl PopulationEvaluation {
         steps: usize,
         episodes: usize,
         key: u32,
-    ) -> Result<Self, PopulationError> {
+    ) -> Result<Self, Error> {
         Self::of(Population::new(gpu, problem, points, steps, key)?, problem, episodes)
     }
 
@@ -41,13 +42,13 @@ impl PopulationEvaluation {
         steps: usize,
         episodes: usize,
         key: u32,
-    ) -> Result<Self, PopulationError> {
+    ) -> Result<Self, Error> {
         Self::of(population.beside(problem, points, steps, key)?, problem, episodes)
     }
 
-    fn of(population: Population, problem: &dyn GraphProblem, episodes: usize) -> Result<Self, PopulationError> {
+    fn of(population: Population, problem: &dyn GraphProblem, episodes: usize) -> Result<Self, Error> {
         if episodes == 0 {
-            return Err(PopulationError::Settings { message: "an evaluation takes at least one episode".into() });
+            return Err(Error::Settings { message: "an evaluation takes at least one episode".into() });
         }
         let steps = population.ring();
         Ok(Self { population, parameters: problem.parameters(), steps, episodes })
@@ -73,11 +74,11 @@ impl PopulationEvaluation {
     ///
     /// # Errors
     /// A number of values that is no multiple of the parameters; the device was lost.
-    pub fn losses(&self, theta: &[f32], mut report: impl FnMut(usize)) -> Result<Vec<Vec<f64>>, PopulationError> {
+    pub fn losses(&self, theta: &[f32], mut report: impl FnMut(usize)) -> Result<Vec<Vec<f64>>, Error> {
         if !theta.len().is_multiple_of(self.parameters) {
             let message =
                 format!("points have {} numbers each, but {} numbers were given", self.parameters, theta.len());
-            return Err(PopulationError::Settings { message });
+            return Err(Error::Settings { message });
         }
         let mut curves = Vec::with_capacity(theta.len() / self.parameters);
         let size = self.population.size();
@@ -110,12 +111,12 @@ impl PopulationEvaluation {
     ///
     /// # Errors
     /// As [`losses`](Self::losses).
-    pub fn sums(&self, theta: &[f32], report: impl FnMut(usize)) -> Result<Vec<f64>, PopulationError> {
+    pub fn sums(&self, theta: &[f32], report: impl FnMut(usize)) -> Result<Vec<f64>, Error> {
         Ok(self.losses(theta, report)?.iter().map(|losses| losses.iter().sum()).collect())
     }
 
     /// `(steps, members)`: one inner problem.
-    fn episode(&self) -> Result<Data, PopulationError> {
+    fn episode(&self) -> Result<Data, Error> {
         let gpu = self.population.gpu();
         let mut waited = None;
         for first in (0..self.steps).step_by(Self::SUBMISSION) {

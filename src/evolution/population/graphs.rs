@@ -19,8 +19,11 @@ pub(super) fn state_name(name: &str) -> String {
     format!("state.{name}")
 }
 
+/// Before the names of shared tensors.
+pub(super) const SHARED: &str = "shared.";
+
 pub(super) fn shared_name(name: &str) -> String {
-    format!("shared.{name}")
+    format!("{SHARED}{name}")
 }
 
 fn declare<'g>(graph: &'g Graph, problem: &dyn GraphProblem, population: usize) -> (Inner<'g>, Vec<Tensor<'g>>) {
