@@ -1,7 +1,9 @@
-//! `fourfold bench`: every kernel on this adapter, beside what the adapter can do; and rollouts.
+//! `fourfold bench`: every kernel on this adapter, beside what the adapter can do; rollouts; and outer iterations of
+//! persistent evolution strategies.
 
 mod ceiling;
 mod measure;
+mod pes;
 mod problems;
 mod rollout;
 
@@ -39,6 +41,8 @@ pub struct Arguments {
 /// What else can be measured.
 #[derive(Debug, Clone, Subcommand)]
 enum Instead {
+    /// Measure persistent evolution strategies: seconds of an outer iteration
+    Pes(pes::Arguments),
     /// Measure rollouts: environment steps per second of a population
     Rollout(rollout::Arguments),
 }
@@ -58,12 +62,16 @@ struct Row {
     ceiling: Ceiling,
 }
 
-/// Measures the kernels, or rollouts.
+/// Measures the kernels, or what else is asked for.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.instead {
         Some(Instead::Rollout(_)) if arguments.kernel.is_some() => {
             Err(Failure::input("--kernel: `bench rollout` measures no single kernel; leave it out"))
         }
+        Some(Instead::Pes(_)) if arguments.kernel.is_some() => {
+            Err(Failure::input("--kernel: `bench pes` measures no single kernel; leave it out"))
+        }
+        Some(Instead::Pes(pes)) => pes::run(common, pes, arguments.json),
         Some(Instead::Rollout(rollout)) => rollout::run(common, rollout, arguments.json),
         None => kernels(common, arguments),
     }
