@@ -1,13 +1,18 @@
 //! Persistent evolution strategies and their kin: what their estimates are, on inner problems whose gradients are known.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use fourfold::Gpu;
+use fourfold::data::Checkpoint;
 use fourfold::evolution::problems::{InfluenceBalancing, ToyRegression};
 use fourfold::evolution::{
-    Descent, Estimator, Evaluator, InnerProblem, Objective, Outer, OuterLoop, OuterSettings, TruncatedUnroll,
+    Descent, Estimator, Evaluator, InnerProblem, Loss, Objective, Outer, OuterLoop, OuterSettings, TruncatedUnroll,
     TruncationPlan, TruncationSettings,
 };
+use fourfold::rollout::EpisodeRandom;
+use fourfold::shaders::threefry::normal_pair;
+use fourfold::shaders::{Data, Element};
+use fourfold::{Gpu, wgpu};
 
 fn outer_loop(
     gpu: &Gpu,
@@ -174,4 +179,233 @@ fn many_iterations_of_the_toy_problem_need_one_readback() {
     let evaluator = Evaluator::new(&gpu, Arc::new(ToyRegression::default()), [1, 1, 100], 0).expect("an evaluator");
     let objective = evaluator.run(&progress.centers[0]).expect("an objective")[0].sum;
     assert!(objective < 600.0, "{objective}");
+}
+
+fn read(gpu: &Gpu, view: &fourfold::gpu::BufferView, element: Element) -> Data {
+    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let ticket = gpu.readback(&mut encoder, &[(view.clone(), element)]).expect("a ticket");
+    gpu.queue().submit([encoder.finish()]);
+    ticket.wait().expect("values").remove(0)
+}
+
+#[test]
+fn accumulators_are_the_sum_of_what_was_drawn_and_zero_after_an_end() {
+    let gpu = Gpu::open().expect("an adapter");
+    let (pairs, key) = (20, 8);
+    let settings = TruncationSettings::new(Estimator::PES, 2 * pairs, 10, 0.3);
+    let mut outer = outer_loop(&gpu, ToyRegression { horizon: 40 }, settings, FROZEN, &[-4.0, -4.0], key);
+    let mut expected = vec![0.0; 2 * pairs];
+    for unroll in 0..10_u32 {
+        outer.run(1).expect("an unroll");
+        for (d, xi) in expected.chunks_mut(2).enumerate() {
+            let normals = normal_pair([key, unroll], 0, d as u32);
+            xi.iter_mut().zip(normals).for_each(|(xi, normal)| *xi += normal);
+            if unroll % 4 == 3 {
+                xi.fill(0.0);
+            }
+        }
+        let accumulators = read(&gpu, &outer.source().accumulators()[0], Element::F32);
+        for (xi, expected) in accumulators.f32().iter().zip(&expected) {
+            assert!((f64::from(*xi) - expected).abs() < 1e-5, "{xi} {expected} after unroll {unroll}");
+        }
+    }
+}
+
+#[test]
+fn telescoped_final_losses_add_up_to_the_final_loss_times_all_perturbations() {
+    let gpu = Gpu::open().expect("an adapter");
+    let (pairs, sigma) = (50, 0.3);
+    let mut settings = TruncationSettings::new(Estimator::PES, 2 * pairs, 10, sigma);
+    settings.objective = Objective::Final;
+    let mut outer = outer_loop(&gpu, ToyRegression { horizon: 40 }, settings, FROZEN, &[-4.0, -4.0], 8);
+    let mut sum = [0.0; 2];
+    let mut xi = Vec::new();
+    for unroll in 0..4_u32 {
+        if unroll == 3 {
+            xi = read(&gpu, &outer.source().accumulators()[0], Element::F32).f32().to_vec();
+        }
+        outer.run(1).expect("an unroll");
+        let gradient = outer.gradient().expect("a gradient");
+        sum = [0, 1].map(|p| sum[p] + f64::from(gradient[p]));
+    }
+    let shares = read(&gpu, &outer.source().shares(), Element::F32);
+    let mut expected = [0.0; 2];
+    for d in 0..pairs {
+        let difference = f64::from(shares.f32()[4 * pairs + d]) - f64::from(shares.f32()[5 * pairs + d]);
+        let normals = normal_pair([8, 3], 0, d as u32);
+        for p in 0..2 {
+            let all = f64::from(xi[2 * d + p]) + normals[p];
+            expected[p] += difference * all / (2.0 * pairs as f64 * f64::from(sigma));
+        }
+    }
+    for p in 0..2 {
+        // Losses of about 25, in f32.
+        assert!((sum[p] - expected[p]).abs() < 1e-4 * (1.0 + expected[p].abs()), "{sum:?} {expected:?}");
+    }
+}
+
+/// The toy regression with 50 added to every loss: a problem of a user's own, made of another.
+#[derive(Debug)]
+struct Raised(ToyRegression);
+
+impl InnerProblem for Raised {
+    fn file(&self) -> &str {
+        "raised.wgsl"
+    }
+    fn source(&self) -> Cow<'static, str> {
+        self.0.source().replace("0.25 * abs(next.y - 100.0), false", "0.25 * abs(next.y - 100.0) + 50.0, false").into()
+    }
+    fn states(&self) -> usize {
+        self.0.states()
+    }
+    fn parameters(&self) -> usize {
+        self.0.parameters()
+    }
+    fn horizon(&self) -> Option<usize> {
+        self.0.horizon()
+    }
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        self.0.sizes()
+    }
+    fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {
+        self.0.reset(random, state);
+    }
+    fn step(&self, state: &mut [f64], parameters: &[f64], time: u32, random: &mut EpisodeRandom) -> Loss {
+        let Loss { value, done } = self.0.step(state, parameters, time, random);
+        Loss { value: value + 50.0, done }
+    }
+}
+
+#[test]
+fn a_constant_added_to_every_loss_leaves_the_gradient() {
+    let gpu = Gpu::open().expect("an adapter");
+    let settings = TruncationSettings::new(Estimator::PES, 200, 10, 0.3);
+    let mut plain = outer_loop(&gpu, ToyRegression::default(), settings, FROZEN, &[-1.0, -2.0], 1);
+    let mut raised = outer_loop(&gpu, Raised(ToyRegression::default()), settings, FROZEN, &[-1.0, -2.0], 1);
+    for _ in 0..12 {
+        let means: Vec<f32> = [plain.run(1), raised.run(1)].map(|run| run.expect("an unroll").metrics[0][4]).into();
+        assert!((means[1] - means[0] - 500.0).abs() < 0.1, "{means:?}");
+        let [plain, raised] = [plain.gradient(), raised.gradient()].map(|gradient| gradient.expect("a gradient"));
+        for (plain, raised) in plain.iter().zip(raised) {
+            assert!((plain - raised).abs() < 1e-3 * (1.0 + plain.abs()), "{plain} {raised}");
+        }
+    }
+}
+
+#[test]
+fn a_loop_goes_on_from_a_checkpoint_to_the_same_bits() {
+    let gpu = Gpu::open().expect("an adapter");
+    let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: Some(5.0), ring: 4 };
+    for estimator in [Estimator::PES, Estimator::gpes(3), Estimator::TRUNCATED_ES] {
+        let mut settings = TruncationSettings::new(estimator, 40, 30, 0.3);
+        (settings.chunks, settings.staggered) = (2, true);
+        let fresh = || outer_loop(&gpu, ToyRegression::default(), settings, descent, &[-4.0, -4.0], 3);
+        let (mut whole, mut first, mut second) = (fresh(), fresh(), fresh());
+        let expected = whole.run(37).expect("iterations");
+        first.run(17).expect("iterations");
+        let mut checkpoint = Checkpoint::new();
+        first.save(&mut checkpoint).expect("a state");
+        let checkpoint = Checkpoint::from_bytes("memory", &checkpoint.to_bytes()).expect("a checkpoint");
+        second.restore(&checkpoint).expect("a restored loop");
+        assert_eq!(second.run(20).expect("iterations"), expected, "{estimator:?}");
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_with_what_is_wrong() {
+    let gpu = Gpu::open().expect("an adapter");
+    let refused = |change: &dyn Fn(&mut TruncationSettings)| {
+        let mut settings = TruncationSettings::new(Estimator::PES, 100, 10, 0.3);
+        change(&mut settings);
+        let problem: Arc<dyn InnerProblem> = Arc::new(ToyRegression::default());
+        TruncationPlan::new(problem, settings, &gpu.target()).expect_err("refused").to_string()
+    };
+    assert!(refused(&|settings| settings.particles = 7).contains("come in twos"));
+    assert!(refused(&|settings| settings.truncation = 0).contains("truncation"));
+    assert!(refused(&|settings| settings.sigma = 0.0).contains("sigma"));
+    assert!(refused(&|settings| settings.sigma = f32::NAN).contains("sigma"));
+    assert!(refused(&|settings| settings.chunks = 3).contains("3 equal chunks"));
+    assert!(refused(&|settings| settings.estimator = Estimator::gpes(0)).contains("at least one unroll"));
+    let broken = TruncationPlan::new(
+        Arc::new(InfluenceBalancing),
+        TruncationSettings { objective: Objective::Final, ..TruncationSettings::new(Estimator::PES, 2, 1, 0.1) },
+        &gpu.target(),
+    );
+    assert!(broken.expect_err("refused").to_string().contains("never ends"));
+}
+
+#[test]
+fn a_file_without_a_step_is_named() {
+    #[derive(Debug)]
+    struct Half;
+    impl InnerProblem for Half {
+        fn file(&self) -> &str {
+            "half.wgsl"
+        }
+        fn source(&self) -> Cow<'static, str> {
+            "fn problem_reset(random: ptr<function, Random>) -> array<f32, STATE> { return array<f32, STATE>(); }"
+                .into()
+        }
+        fn states(&self) -> usize {
+            1
+        }
+        fn parameters(&self) -> usize {
+            1
+        }
+        fn horizon(&self) -> Option<usize> {
+            None
+        }
+        fn reset(&self, _: &mut EpisodeRandom, _: &mut [f64]) {}
+        fn step(&self, _: &mut [f64], _: &[f64], _: u32, _: &mut EpisodeRandom) -> Loss {
+            Loss { value: 0.0, done: false }
+        }
+    }
+    let settings = TruncationSettings::new(Estimator::PES, 2, 1, 0.1);
+    let refused = TruncationPlan::new(Arc::new(Half), settings, &fourfold::shaders::Target::default());
+    let message = refused.expect_err("refused").to_string();
+    assert!(message.contains("half.wgsl") && message.contains("problem_step"), "{message}");
+}
+
+#[test]
+fn the_plan_states_the_memory_of_a_population_of_any_size() {
+    #[derive(Debug)]
+    struct Wide;
+    impl InnerProblem for Wide {
+        fn file(&self) -> &str {
+            "wide.wgsl"
+        }
+        fn source(&self) -> Cow<'static, str> {
+            "fn problem_reset(random: ptr<function, Random>) -> array<f32, STATE> { return array<f32, STATE>(); }
+            fn problem_step(state: ptr<function, array<f32, STATE>>, time: u32, random: ptr<function, Random>) -> Loss {
+                return Loss(parameter(time), false);
+            }"
+            .into()
+        }
+        fn states(&self) -> usize {
+            4
+        }
+        fn parameters(&self) -> usize {
+            100_000
+        }
+        fn horizon(&self) -> Option<usize> {
+            Some(100)
+        }
+        fn iterations(&self) -> usize {
+            1
+        }
+        fn reset(&self, _: &mut EpisodeRandom, _: &mut [f64]) {}
+        fn step(&self, _: &mut [f64], _: &[f64], _: u32, _: &mut EpisodeRandom) -> Loss {
+            Loss { value: 0.0, done: false }
+        }
+    }
+    let plan = |estimator| {
+        let settings = TruncationSettings::new(estimator, 10_000, 10, 0.1);
+        TruncationPlan::new(Arc::new(Wide), settings, &fourfold::shaders::Target::default()).expect("a plan")
+    };
+    // An accumulator of 100,000 numbers for each of 5,000 pairs, and no perturbation stored.
+    let persistent = plan(Estimator::PES);
+    assert!((2_000_000_000..2_010_000_000).contains(&persistent.bytes()), "{}", persistent.bytes());
+    assert!(persistent.buffers.iter().all(|buffer| buffer.bytes() <= 128 << 20));
+    // Nothing is accumulated where particles share their state.
+    assert!(plan(Estimator::TRUNCATED_ES).bytes() < 8_000_000);
 }
