@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::{Binding, Call, Case, Generator, Kernel, Operand, Target, Tolerance};
 
 /// The kernels of this file.
-pub const KERNELS: &[&Kernel] = &[&ADVANCE_STEP];
+pub const KERNELS: &[&Kernel] = &[&ADVANCE_STEP, &ADVANCE_BOTH];
 
 /// `counter[last] += increment`.
 pub static ADVANCE_STEP: Kernel = Kernel {
@@ -19,6 +19,24 @@ pub static ADVANCE_STEP: Kernel = Kernel {
     // Integers.
     tolerance: |_, _, _| Tolerance::Exact,
     case,
+    flops: |_| 0.0,
+};
+
+/// `counter[last] += increment` and `other += increment`.
+pub static ADVANCE_BOTH: Kernel = Kernel {
+    name: std::borrow::Cow::Borrowed("advance_step.both"),
+    source: std::borrow::Cow::Borrowed(include_str!("advance_step.wgsl")),
+    entry_point: "advance_both",
+    bindings: std::borrow::Cow::Borrowed(&[
+        Binding::update("counter", "(length)").u32(),
+        Binding::update("other", "(1)").u32(),
+    ]),
+    uniform_bytes: size_of::<Uniform>(),
+    needs_subgroups: false,
+    twin: twin_both,
+    // Integers.
+    tolerance: |_, _, _| Tolerance::Exact,
+    case: case_both,
     flops: |_| 0.0,
 };
 
@@ -50,6 +68,12 @@ impl Problem {
         let uniform = Uniform { length: self.length as u32, increment: self.increment };
         Call::new(&ADVANCE_STEP, &uniform, 1, [self.length])
     }
+
+    /// The call with the operands `counter` (`u32`, `length`) and `other` (`u32`, 1), which both go up.
+    pub fn both(&self, _: &Target) -> Call {
+        let uniform = Uniform { length: self.length as u32, increment: self.increment };
+        Call::new(&ADVANCE_BOTH, &uniform, 1, [self.length, 1])
+    }
 }
 
 /// The twin.
@@ -63,8 +87,25 @@ fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     advance_step(&call.uniform(), counter.u32());
 }
 
+fn twin_both(call: &Call, operands: &mut [Operand<'_>]) {
+    let [counter, other] = operands else { unreachable!("two counters") };
+    let uniform: Uniform = call.uniform();
+    advance_step(&uniform, counter.u32());
+    advance_step(&Uniform { length: 1, ..uniform }, other.u32());
+}
+
+fn problem(generator: &mut Generator) -> Problem {
+    Problem { length: generator.length(3), increment: generator.pick(&[0, 1, 7, u32::MAX]) }
+}
+
+fn case_both(generator: &mut Generator) -> Case {
+    let problem = problem(generator);
+    let counters = [problem.length, 1].map(|length| generator.indices(length, u32::MAX));
+    Case::new(problem, problem.both(&Target::default()), counters)
+}
+
 fn case(generator: &mut Generator) -> Case {
-    let problem = Problem { length: generator.length(3), increment: generator.pick(&[0, 1, 7, u32::MAX]) };
+    let problem = problem(generator);
     let counter = generator.indices(problem.length, u32::MAX);
     Case::new(problem, problem.call(&Target::default()), [counter])
 }

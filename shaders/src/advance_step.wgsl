@@ -1,4 +1,4 @@
-// The counter of a run goes up:  counter[last] = counter[last] + increment.
+// The counter of a run goes up:  counter[last] = counter[last] + increment;  or two of them together.
 //
 // With it, step numbers and the seeds (key, step) of random numbers change in every step of a submission
 // without a word from the host.
@@ -9,6 +9,8 @@ struct Uniform {
 }
 
 @group(0) @binding(0) var<storage, read_write> counter: array<u32>;  // (length)
+@group(0) @binding(1) var<storage, read_write> other: array<u32>;    // (1)
+
 @group(1) @binding(0) var<uniform> size: Uniform;
 
 // Lanes come in groups; one of them works.
@@ -16,5 +18,13 @@ struct Uniform {
 fn advance_step(@builtin(local_invocation_index) local: u32) {
     if local == 0u {
         counter[size.length - 1u] += size.increment;
+    }
+}
+
+@compute @workgroup_size(32)
+fn advance_both(@builtin(local_invocation_index) local: u32) {
+    if local == 0u {
+        counter[size.length - 1u] += size.increment;
+        other[0] += size.increment;
     }
 }

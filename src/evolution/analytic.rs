@@ -97,6 +97,10 @@ impl Source for AnalyticUnroll {
         self.sum.record(pass);
     }
 
+    fn record_metrics(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.truncated.record_metrics(pass);
+    }
+
     fn kept(&self) -> Vec<Kept> {
         self.truncated.kept().into_iter().chain(self.tangent.kept()).collect()
     }

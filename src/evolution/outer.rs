@@ -53,6 +53,10 @@ pub trait Source: Debug {
     /// [`Outer::gradient`] that the source was made with. They neither change theta nor the seed.
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, iteration: u32);
 
+    /// Records what the [`metrics`](Self::metrics) still take after [`record`](Self::record), in those iterations alone
+    /// whose metrics are read.
+    fn record_metrics(&self, _pass: &mut wgpu::ComputePass<'_>) {}
+
     /// What goes on from iteration to iteration, and so belongs into a checkpoint.
     fn kept(&self) -> Vec<Kept>;
 
@@ -103,8 +107,10 @@ pub struct OuterLoop<S> {
     parameters: usize,
     /// The state of the optimiser, and the rings.
     buffers: Vec<(&'static str, Element, BufferView)>,
-    before: Recording,
-    after: Recording,
+    update: Recording,
+    /// Theta and metrics go into the rings.
+    remember: Recording,
+    advance: Recording,
     /// Iterations submitted or recorded so far.
     iteration: u32,
     readbacks: usize,
@@ -146,7 +152,7 @@ impl<S: Source> OuterLoop<S> {
         let columns = source.columns().len().max(1);
         let zeros = |name, length| gpu.zeros(name, length).map(|view| (name, Element::F32, view));
         let mut buffers = vec![
-            (STEP, Element::U32, gpu.zeros(STEP, 1)?),
+            (STEP, Element::U32, gpu.upload(STEP, &Data::U32(vec![1]))?),
             zeros(CENTERS, settings.ring * parameters)?,
             zeros(METRICS, settings.ring * columns)?,
         ];
@@ -162,8 +168,9 @@ impl<S: Source> OuterLoop<S> {
             settings,
             parameters,
             buffers,
-            before: Recording::default(),
-            after: Recording::default(),
+            update: Recording::default(),
+            remember: Recording::default(),
+            advance: Recording::default(),
             iteration: 0,
             readbacks: 0,
         };
@@ -179,21 +186,20 @@ impl<S: Source> OuterLoop<S> {
     fn prepare(&mut self) -> Result<(), Error> {
         let (gpu, target, count) = (&self.gpu, self.gpu.target(), self.parameters);
         let one = |call: &Call, views: &[BufferView]| gpu.prepare(&[Launch::new(call, views)]);
-        let before = one(&advance_step::Problem::STEP.call(&target), &[self.view(STEP)])?;
         let Outer { center, seed, gradient } = self.outer.clone();
-        let (mut after, mut gradient) = (Recording::default(), gradient);
+        let (mut update, mut gradient) = (Recording::default(), gradient);
         if let Some(clip) = self.settings.clip {
             for (bound, way) in [(clip, Binary::Min), (-clip, Binary::Max)] {
                 let bound = gpu.upload("clip", &Data::F32(vec![bound]))?;
                 let clipped = gpu.uninitialised("clipped", count)?;
                 let call = binary(way, &[count], &[1]);
                 let call = call.unwrap_or_else(|error| unreachable!("one number goes with any: {error}"));
-                after = after.then(one(&call, &[gradient, bound, clipped.clone()])?);
+                update = update.then(one(&call, &[gradient, bound, clipped.clone()])?);
                 gradient = clipped;
             }
         }
         let (rate, step) = (self.view(RATE), self.view(STEP));
-        let update = match self.settings.descent {
+        let descent = match self.settings.descent {
             Descent::Sgd => {
                 let problem = sgd::Problem { count, momentum: 0.0, nesterov: false, weight_decay: 0.0, decayed: 0 };
                 one(&problem.call(&target), &[center.clone(), gradient, rate])?
@@ -206,13 +212,14 @@ impl<S: Source> OuterLoop<S> {
             }
         };
         let record = |columns| ring::Problem { length: self.settings.ring, columns }.call(&target);
-        after = after.then(update).then(one(&record(count), &[center, step.clone(), self.view(CENTERS)])?);
+        let mut remember = one(&record(count), &[center, step.clone(), self.view(CENTERS)])?;
         if let Some(metrics) = self.source.metrics() {
             let columns = self.source.columns().len();
-            after = after.then(one(&record(columns), &[metrics, step, self.view(METRICS)])?);
+            remember = remember.then(one(&record(columns), &[metrics, step.clone(), self.view(METRICS)])?);
         }
-        let after = after.then(one(&advance_step::Problem::SEED.call(&target), &[seed])?);
-        (self.before, self.after) = (before, after);
+        // The step counts from 1, as Adam wants it, and the iteration of the seed from 0.
+        let advance = one(&advance_step::Problem::SEED.both(&target), &[seed, step])?;
+        (self.update, self.remember, self.advance) = (update.then(descent), remember, advance);
         Ok(())
     }
 
@@ -247,9 +254,17 @@ impl<S: Source> OuterLoop<S> {
 
     /// Records one iteration. The caller submits, in the order of recording.
     pub fn record(&mut self, pass: &mut wgpu::ComputePass<'_>) {
-        self.before.record(pass);
+        self.record_iteration(pass, true);
+    }
+
+    fn record_iteration(&mut self, pass: &mut wgpu::ComputePass<'_>, remembered: bool) {
         self.source.record(pass, self.iteration);
-        self.after.record(pass);
+        self.update.record(pass);
+        if remembered {
+            self.source.record_metrics(pass);
+            self.remember.record(pass);
+        }
+        self.advance.record(pass);
         self.iteration += 1;
     }
 
@@ -268,7 +283,7 @@ impl<S: Source> OuterLoop<S> {
     /// What the values of a [`readback`](Self::readback) say.
     pub fn progress(&self, values: &[Data]) -> Progress {
         let [step, centers, metrics] = values else { unreachable!("three tensors are read back") };
-        let (iteration, ring) = (step.u32()[0], self.settings.ring);
+        let (iteration, ring) = (step.u32()[0] - 1, self.settings.ring);
         let first = iteration.saturating_sub(ring as u32 - 1).max(1);
         let rows = |data: &Data, columns: usize| -> Vec<Vec<f32>> {
             let row = |iteration: u32| data.f32()[iteration as usize % ring * columns..][..columns].to_vec();
@@ -291,7 +306,9 @@ impl<S: Source> OuterLoop<S> {
         let mut encoder = self.gpu.device().create_command_encoder(&label);
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            (0..iterations).for_each(|_| self.record(&mut pass));
+            // The rings are read after the submission, and hold no more than its last iterations.
+            let unread = iterations.saturating_sub(self.settings.ring);
+            (0..iterations).for_each(|iteration| self.record_iteration(&mut pass, iteration >= unread));
         }
         let ticket = self.readback(&mut encoder)?;
         self.gpu.queue().submit([encoder.finish()]);
@@ -393,7 +410,7 @@ impl<S: Source> OuterLoop<S> {
         for (kept, data) in kept.iter().zip(found) {
             self.gpu.queue().write_buffer(&kept.view.buffer, kept.view.offset, data.bytes());
             if kept.name == STEP {
-                self.iteration = data.u32()[0];
+                self.iteration = data.u32()[0] - 1;
             }
         }
         Ok(())

@@ -199,7 +199,8 @@ impl TruncationPlan {
 pub struct TruncatedUnroll {
     plan: TruncationPlan,
     buffers: Vec<BufferView>,
-    recording: Recording,
+    estimate: Recording,
+    metrics: Recording,
 }
 
 impl TruncatedUnroll {
@@ -231,8 +232,8 @@ impl TruncatedUnroll {
                 name => gpu.zeros(name, buffer.length)?,
             });
         }
-        let mut built = Self { plan, buffers, recording: Recording::default() };
-        built.recording = built.prepare(gpu, outer, analytic)?;
+        let mut built = Self { plan, buffers, estimate: Recording::default(), metrics: Recording::default() };
+        [built.estimate, built.metrics] = built.prepare(gpu, outer, analytic)?;
         Ok(built)
     }
 
@@ -245,7 +246,7 @@ impl TruncatedUnroll {
         self.views(name).next().unwrap_or_else(|| unreachable!("the plan has the buffer `{name}`"))
     }
 
-    fn prepare(&self, gpu: &Gpu, outer: &Outer, analytic: Option<&BufferView>) -> Result<Recording, Error> {
+    fn prepare(&self, gpu: &Gpu, outer: &Outer, analytic: Option<&BufferView>) -> Result<[Recording; 2], Error> {
         let (plan, target) = (&self.plan, gpu.target());
         let kernel = plan.truncation.kernel();
         let mut views = vec![outer.seed.clone(), outer.center.clone(), self.view("data")];
@@ -280,7 +281,7 @@ impl TruncatedUnroll {
         let mean = reduce::Problem { reduction: Reduction::Mean, outer: SHARES, axis: pairs, inner: 1 };
         let metrics =
             gpu.prepare_sequence(&mean.sequence(&target), &[self.view(UNROLL_SHARES), self.view("metrics")])?;
-        Ok(unroll.then(gradient).then(metrics))
+        Ok([unroll.then(gradient), metrics])
     }
 
     pub fn plan(&self) -> &TruncationPlan {
@@ -307,7 +308,11 @@ impl TruncatedUnroll {
 
 impl Source for TruncatedUnroll {
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, _: u32) {
-        self.recording.record(pass);
+        self.estimate.record(pass);
+    }
+
+    fn record_metrics(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.metrics.record(pass);
     }
 
     fn kept(&self) -> Vec<Kept> {
