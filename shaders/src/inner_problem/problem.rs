@@ -30,7 +30,8 @@ use crate::unroll::EpisodeRandom;
 ///
 /// the directional derivative of the step: `tangent` is that of the state before the step and becomes that of the state
 /// after it, `parameter_tangent(i)` is that of the outer parameters, and the result is that of the loss. It may call what
-/// the first file defines.
+/// the first file defines. Where the step draws, it draws the same numbers in the same order. Its errors are judged by
+/// the same [`rounding`](Self::rounding) and [`growth`](Self::growth), in proportion to the tangents.
 ///
 /// The methods are the twin: they compute the same in f64, in the plainest way.
 pub trait InnerProblem: Debug + Send + Sync {
