@@ -6,6 +6,7 @@ pub(crate) mod canvas;
 pub mod classification;
 pub mod commands;
 pub mod failure;
+pub mod heat_map;
 pub mod neuron;
 pub mod plot;
 pub mod progress;

@@ -135,7 +135,8 @@ impl Axis {
         Self { label: label.to_owned(), ..Self::default() }
     }
 
-    fn place(&self, value: f64) -> f64 {
+    /// Where a value lies: its logarithm on a logarithmic axis, where values of 0 and below have no place.
+    pub(crate) fn place(&self, value: f64) -> f64 {
         match self.logarithmic {
             true if value <= 0.0 => f64::NAN,
             true => value.log10(),
@@ -143,8 +144,13 @@ impl Axis {
         }
     }
 
-    fn name(&self, place: f64) -> String {
-        let value = if self.logarithmic { 10f64.powf(place) } else { place };
+    /// The value at a place.
+    pub(crate) fn value(&self, place: f64) -> f64 {
+        if self.logarithmic { 10f64.powf(place) } else { place }
+    }
+
+    pub(crate) fn name(&self, place: f64) -> String {
+        let value = self.value(place);
         match value.abs() {
             0.0 => "0".to_owned(),
             size if !(1e-3..1e5).contains(&size) => {
@@ -157,7 +163,7 @@ impl Axis {
     }
 
     /// The range of places that holds the values and the least range, widened by `margin` of its length.
-    fn extent(&self, places: impl Iterator<Item = f64>, margin: f64) -> Range<f64> {
+    pub(crate) fn extent(&self, places: impl Iterator<Item = f64>, margin: f64) -> Range<f64> {
         let least = self.range.iter().flat_map(|range| [self.place(range.start), self.place(range.end)]);
         let places: Vec<f64> = places.chain(least).filter(|place| place.is_finite()).collect();
         let low = places.iter().copied().fold(f64::INFINITY, f64::min);
