@@ -11,6 +11,7 @@ mod error;
 mod flat_vector;
 mod random;
 mod regression;
+mod resizing;
 mod standardisation;
 
 pub mod checkpoint;

@@ -14,4 +14,5 @@ mod tensors;
 
 pub use schedule::RateSchedule;
 pub use task::{ImageTask, Judgement, TaskSettings};
+pub(super) use task::{TRAINING_ROWS, bounded};
 pub use tensors::TensorHyperparameters;

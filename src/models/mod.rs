@@ -2,6 +2,7 @@
 
 mod attention_neuron;
 mod classifier;
+pub mod learned_optimiser;
 mod mlp;
 mod trained;
 mod vision_transformer;

@@ -79,15 +79,15 @@ impl Table {
 
 /// A minibatch that all members see.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Minibatch<'g> {
+pub(in crate::models) struct Minibatch<'g> {
     /// `(1, batch, features)`
-    images: Tensor<'g>,
+    pub images: Tensor<'g>,
     /// `u32 (batch)`
-    labels: Tensor<'g>,
+    pub labels: Tensor<'g>,
 }
 
 /// Places of random numbers: minibatches, then the parameters from `INITIAL` on.
-const TRAINING_ROWS: u32 = 0;
+pub(in crate::models) const TRAINING_ROWS: u32 = 0;
 const JUDGING_ROWS: u32 = 1;
 const INITIAL: u32 = 2;
 
@@ -150,7 +150,7 @@ impl ImageTask {
         named("fc").chain(named("velocity")).collect()
     }
 
-    pub(super) fn shared(&self) -> Vec<SharedTensor<'_>> {
+    pub(in crate::models) fn shared(&self) -> Vec<SharedTensor<'_>> {
         const NAMES: [[&str; 2]; 2] =
             [["training.images", "training.labels"], ["validation.images", "validation.labels"]];
         let mut shared = Vec::new();
@@ -167,7 +167,7 @@ impl ImageTask {
     }
 
     /// PyTorch's default for linear layers: uniform within 1 / sqrt(inputs), the same for all members; and no velocity.
-    pub(super) fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+    pub(in crate::models) fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
         let shapes = self.tensors();
         let drawn = shapes.iter().enumerate().map(|(index, shape)| {
             let Initialise::Uniform(bound) = Initialise::linear(self.widths[index / 2]) else {
@@ -178,7 +178,13 @@ impl ImageTask {
         drawn.chain(shapes.iter().map(|shape| inner.graph.full(&shape[..], 0.0))).collect()
     }
 
-    fn minibatch<'g>(&self, inner: &Inner<'g>, seed: Tensor<'g>, place: u32, table: usize) -> Minibatch<'g> {
+    pub(in crate::models) fn minibatch<'g>(
+        &self,
+        inner: &Inner<'g>,
+        seed: Tensor<'g>,
+        place: u32,
+        table: usize,
+    ) -> Minibatch<'g> {
         let (batch, rows) = (self.settings.batch, self.tables[table].rows);
         // The product may round up to the number of rows.
         let last = inner.graph.constant((rows - 1) as f32);
@@ -189,7 +195,12 @@ impl ImageTask {
     }
 
     /// `(population, batch, classes)`; masks `(population, 1, units)` are those of the hidden layers, if any.
-    fn logits<'g>(&self, images: Tensor<'g>, tensors: &[Tensor<'g>], masks: &[Tensor<'g>]) -> Tensor<'g> {
+    pub(in crate::models) fn logits<'g>(
+        &self,
+        images: Tensor<'g>,
+        tensors: &[Tensor<'g>],
+        masks: &[Tensor<'g>],
+    ) -> Tensor<'g> {
         let layers = tensors.len() / 2;
         let mut x = images;
         for layer in 0..layers {
@@ -205,7 +216,7 @@ impl ImageTask {
     }
 
     /// The mean cross-entropy of each member, `(population)`.
-    fn cross_entropy<'g>(&self, logits: Tensor<'g>, labels: Tensor<'g>) -> Tensor<'g> {
+    pub(in crate::models) fn cross_entropy<'g>(&self, logits: Tensor<'g>, labels: Tensor<'g>) -> Tensor<'g> {
         let [population, batch, _] = logits.shape()[..] else { return logits };
         let labels = labels.reshape([1, batch]).broadcast_to([population, batch]);
         logits.cross_entropy(labels, 0.0).mean(1)
@@ -263,7 +274,7 @@ impl ImageTask {
 }
 
 /// The tensor, with 0 where a number has left all bounds.
-fn bounded(tensor: Tensor<'_>) -> Tensor<'_> {
+pub(in crate::models) fn bounded(tensor: Tensor<'_>) -> Tensor<'_> {
     let graph = tensor.graph();
     tensor.abs().compare(Compare::Le, graph.constant(BOUND)).select(tensor, graph.constant(0.0))
 }
