@@ -10,7 +10,7 @@ use crate::problems::samples;
 use crate::unroll::EpisodeRandom;
 use crate::{Case, Data, Generator, Kernel, KernelRef, Target};
 
-/// One listed kernel for each problem, in truncations; and one of evaluations.
+/// One listed kernel for each way of going through an inner problem; the cases draw the problem too.
 pub fn kernels() -> Vec<KernelRef> {
     fn listed(name: String, case: fn(&mut Generator) -> Case, drawn: &Case) -> KernelRef {
         let kernel = &drawn.call.kernel;
@@ -58,6 +58,18 @@ pub(super) fn center(generator: &mut Generator, problem: &dyn InnerProblem) -> V
 pub(super) fn truncation(generator: &mut Generator) -> Case {
     let samples = samples();
     let problem = samples[generator.indices(1, samples.len() as u32).u32()[0] as usize].clone();
+    truncation_of(generator, problem)
+}
+
+impl Truncation {
+    /// A random case of this problem, for `verify`: one or two steps of an unroll from states that it reaches, about random
+    /// outer parameters.
+    pub fn case(&self, generator: &mut Generator) -> Case {
+        truncation_of(generator, self.problem.clone())
+    }
+}
+
+fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> Case {
     let keeping = generator.pick(&[Keeping::Private, Keeping::Stored, Keeping::Streamed]);
     let keeping = if problem.parameters() > 64 && keeping == Keeping::Private { Keeping::Stored } else { keeping };
     // Eight bindings are all that there may be.
