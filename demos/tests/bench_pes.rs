@@ -26,7 +26,8 @@ fn every_run_gives_seconds_of_an_iteration_and_theta_moves() {
 #[test]
 fn wrong_sizes_are_refused_with_one_sentence_and_leave_nothing() {
     let scratch = Scratch::new("bench-pes-wrong");
-    for line in ["--particles 7", "--particles 0", "--iterations 0", "--runs 0", "--kernel softmax", "--particles many"] {
+    for line in ["--particles 7", "--particles 0", "--iterations 0", "--runs 0", "--kernel softmax", "--particles many"]
+    {
         let output = scratch.fourfold().args(["bench", "pes"]).args(line.split(' ')).output().unwrap();
         let sentence = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{line}: {sentence}");
