@@ -7,7 +7,8 @@ use fourfold::data::Checkpoint;
 use fourfold::evolution::problems::ToyRegression;
 use fourfold::evolution::{
     Descent, Estimator, GraphProblem, Inner, InnerStep, MemberState, Objective, Outer, OuterLoop, OuterSettings,
-    PopulationUnroll, TruncatedUnroll, TruncationPlan, TruncationSettings,
+    PopulationBackpropagation, PopulationUnroll, TangentMethod, TangentPlan, TangentSettings, TangentUnroll,
+    TruncatedUnroll, TruncationPlan, TruncationSettings,
 };
 use fourfold::graph::{Tensor, gradients};
 use fourfold::shaders::Element;
@@ -154,6 +155,32 @@ fn many_iterations_take_one_readback_and_a_resumed_run_goes_on_to_the_same_bits(
     let mut resumed = begin();
     resumed.restore(&checkpoint).unwrap();
     assert_eq!(resumed.run(9).unwrap(), expected);
+}
+
+#[test]
+fn backpropagation_through_a_graph_is_that_of_derivatives_in_forward_mode() {
+    let gpu = gpu();
+    for truncation in [1, 4, 12] {
+        let outer = || Outer::new(&gpu, &START, 21).unwrap();
+        let (toy, settings) = (Toy { horizon: 12 }, outer_settings(0.3));
+        let backward = outer();
+        let source = PopulationBackpropagation::new(&gpu, &toy, truncation, &backward, 5).unwrap();
+        let mut backward = OuterLoop::new(&gpu, backward, source, settings).unwrap();
+        let forward = outer();
+        let problem = Arc::new(ToyRegression { horizon: 12 });
+        let tangents = TangentSettings::new(TangentMethod::Tbptt, truncation);
+        let plan = TangentPlan::new(problem, tangents, &gpu.target()).unwrap();
+        let source = TangentUnroll::new(&gpu, plan, &forward).unwrap();
+        let mut forward = OuterLoop::new(&gpu, forward, source, settings).unwrap();
+        let (a, b) = (backward.run(10).unwrap(), forward.run(10).unwrap());
+        for (a, b) in a.centers.iter().flatten().zip(b.centers.iter().flatten()) {
+            assert!((a - b).abs() < 1e-4, "truncation {truncation}: {a} backward, {b} forward");
+        }
+        assert!((a.centers[9][0] - START[0]).abs() > 1e-3, "{:?}", a.centers);
+    }
+    let outer = Outer::new(&gpu, &START, 21).unwrap();
+    let error = PopulationBackpropagation::new(&gpu, &Toy { horizon: 12 }, 5, &outer, 5).unwrap_err().to_string();
+    assert!(error.contains("a multiple of its 5 steps, not 12"), "{error}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! function.
 
 use fourfold::graph::{Adaptive, AttentionMask, Graph, Reference, Tensor, TensorType, Value, gradients};
-use fourfold::shaders::elementwise::Compare;
+use fourfold::shaders::elementwise::{Binary, Compare};
 use fourfold::shaders::{Element, dropout, threefry};
 
 /// What `build` makes of the inputs of these types and values.
@@ -46,6 +46,20 @@ fn operands_stretch_to_their_common_shape() {
         condition.select(x, graph.constant(9.0))
     });
     assert_eq!(chosen, [9.0, 9.0, 9.0, 4.0, 5.0, 6.0]);
+}
+
+#[test]
+fn whole_numbers_wrap_around_and_powers_of_them_are_refused() {
+    let largest = [5.0, f64::from(u32::MAX)];
+    assert_eq!(evaluate([u32([2], &largest), u32([], &[3.0])], |_, [a, b]| a + b), [8.0, 2.0]);
+    assert_eq!(evaluate([u32([], &[2.0]), u32([], &[3.0])], |_, [a, b]| a.compare(Compare::Lt, b)), [1.0]);
+    let graph = Graph::new();
+    let whole = graph.input("whole", TensorType::u32([2]));
+    whole.binary(Binary::Pow, whole);
+    assert!(graph.check().unwrap_err().message.starts_with("Pow takes f32 tensors, got input U32[2]"));
+    let mixed = Graph::new();
+    let _ = mixed.input("x", TensorType::u32([2])) + mixed.constant(1.0);
+    assert!(mixed.check().unwrap_err().message.starts_with("Add takes tensors of one type"));
 }
 
 #[test]

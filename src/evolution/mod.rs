@@ -126,8 +126,8 @@ pub use fourfold_shaders::inner_problem::{InnerProblem, Loss, Objective};
 pub use fourfold_shaders::problems;
 pub use outer::{Descent, Kept, Outer, OuterLoop, OuterSettings, Progress, Source};
 pub use population::{
-    GraphProblem, Inner, InnerStep, MemberState, Population, PopulationEvaluation, PopulationPlan, PopulationUnroll,
-    SharedTensor,
+    GraphProblem, Inner, InnerStep, MemberState, Population, PopulationBackpropagation, PopulationEvaluation,
+    PopulationPlan, PopulationUnroll, SharedTensor,
 };
 pub use strategy::{Method, Plan, Settings, Strategy};
 pub use tangent::{TangentMethod, TangentPlan, TangentSettings, TangentUnroll};

@@ -38,12 +38,14 @@
 //! }
 //! ```
 
+mod backpropagation;
 mod clock;
 mod evaluation;
 mod graphs;
 mod problem;
 mod unroll;
 
+pub use backpropagation::PopulationBackpropagation;
 pub use evaluation::PopulationEvaluation;
 pub use problem::{GraphProblem, Inner, InnerStep, MemberState, SharedTensor};
 pub use unroll::PopulationUnroll;
@@ -154,7 +156,18 @@ impl Population {
     /// # Errors
     /// Graphs that the problem builds wrongly, shared tensors whose shape does not fit, no memory.
     pub fn new(gpu: &Gpu, problem: &dyn GraphProblem, size: usize, ring: usize, key: u32) -> Result<Self, Error> {
-        let mut shared = BTreeMap::new();
+        Self::on_given(gpu, problem, size, ring, key, BTreeMap::new())
+    }
+
+    /// As [`new`](Self::new), some tensors lying in buffers that are given.
+    fn on_given(
+        gpu: &Gpu,
+        problem: &dyn GraphProblem,
+        size: usize,
+        ring: usize,
+        key: u32,
+        mut given: BTreeMap<String, BufferView>,
+    ) -> Result<Self, Error> {
         for tensor in problem.shared() {
             let elements: usize = tensor.shape.iter().product();
             if elements != tensor.data.len() {
@@ -167,9 +180,9 @@ impl Population {
                 );
                 return Err(Error::Settings { message });
             }
-            shared.insert(graphs::shared_name(tensor.name), gpu.upload(tensor.name, tensor.data)?);
+            given.insert(graphs::shared_name(tensor.name), gpu.upload(tensor.name, tensor.data)?);
         }
-        Self::on_shared(gpu, problem, size, ring, key, shared)
+        Self::on_buffers(gpu, problem, size, ring, key, given)
     }
 
     /// Another population of the same problem, which reads the same shared tensors.
@@ -180,22 +193,22 @@ impl Population {
         let names = problem.shared();
         let names = names.iter().map(|tensor| graphs::shared_name(tensor.name));
         let shared = names.filter_map(|name| Some((name.clone(), self.buffers.get(&name)?.clone()))).collect();
-        Self::on_shared(&self.gpu, problem, size, ring, key, shared)
+        Self::on_buffers(&self.gpu, problem, size, ring, key, shared)
     }
 
-    fn on_shared(
+    fn on_buffers(
         gpu: &Gpu,
         problem: &dyn GraphProblem,
         size: usize,
         ring: usize,
         key: u32,
-        shared: BTreeMap<String, BufferView>,
+        given: BTreeMap<String, BufferView>,
     ) -> Result<Self, Error> {
         let plan = PopulationPlan::new(problem, size, ring, &gpu.target())?;
         let values = Values::from(seeds(key).map(|(name, seed)| (name.to_owned(), Data::U32(seed.to_vec()))));
         let bytes = plan.bytes() as u64;
-        let step = Session::on_buffers(gpu, plan.step.clone(), &values, &shared).map_err(refused)?;
-        let mut buffers = shared;
+        let step = Session::on_buffers(gpu, plan.step.clone(), &values, &given).map_err(refused)?;
+        let mut buffers = given;
         for name in plan.step.states.keys() {
             buffers.insert(name.clone(), step.buffer(name).map_err(refused)?);
         }

@@ -4,7 +4,7 @@ use fourfold_shaders::Element;
 use fourfold_shaders::elementwise::Binary;
 
 use super::problem::{GraphProblem, Inner, InnerStep};
-use crate::graph::{Graph, Op, Tag, Tensor, TensorType};
+use crate::graph::{Graph, Op, Tag, Tensor, TensorType, gradients};
 
 /// The names of what every population has. A state of the problem is named `state.NAME`, a shared tensor `shared.NAME`.
 pub(super) const THETA: &str = "theta";
@@ -110,6 +110,41 @@ pub(super) fn step(problem: &dyn GraphProblem, population: usize, ring: usize) -
         for counter in [steps, inner.time, inner.step_seed] {
             graph.advance(counter);
         }
+    }
+    graph
+}
+
+/// The name of the gradient and of the mean loss in [`backpropagation`].
+pub(super) const GRADIENT: &str = "gradient";
+pub(super) const MEAN: &str = "mean";
+
+/// The graph of `steps` steps of one member, whose losses are added and differentiated for theta through all of them.
+pub(super) fn backpropagation(problem: &dyn GraphProblem, steps: usize) -> Graph {
+    let graph = Graph::new();
+    {
+        let (inner, states) = declare(&graph, problem, 1);
+        let later = |counter: Tensor<'_>, steps: usize| match steps {
+            0 => graph.tensor(counter.value()),
+            _ => graph.tensor(counter.value()).binary(Binary::Add, graph.constant(steps as f32).cast(Element::U32)),
+        };
+        let key = inner.step_seed.narrow(0, 0, 1);
+        let done = inner.step_seed.narrow(0, 1, 1);
+        let seed = |step: usize| graph.concatenate(&[key, later(done, step)], 0);
+        let (mut after, mut sum) = (states.clone(), graph.constant(0.0));
+        for step in 0..steps {
+            let here = Inner { time: later(inner.time, step), step_seed: seed(step), ..inner.clone() };
+            let InnerStep { states, loss } = problem.step(&here, &after);
+            if loss.kind() != TensorType::f32([1]) && !loss.is_poisoned() {
+                graph.fail("step", format!("gives the losses {loss:?} where the population has 1 member"));
+            }
+            (after, sum) = (states, sum + loss.sum_all());
+        }
+        let slope = gradients(sum, &[inner.theta])[0];
+        graph.output(GRADIENT, slope.reshape([problem.parameters()]));
+        graph.output(MEAN, (sum * (1.0 / steps as f32)).reshape([1]));
+        assign(&graph, "step", &states, after);
+        graph.assign(inner.time, later(inner.time, steps));
+        graph.assign(inner.step_seed, seed(steps));
     }
     graph
 }

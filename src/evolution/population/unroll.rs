@@ -33,8 +33,9 @@ pub struct PopulationUnroll {
     shares: BufferView,
     accumulators: Vec<BufferView>,
     metrics: BufferView,
-    /// From shares to gradient and metrics.
+    /// From shares to gradient, and to metrics.
     gradient: Recording,
+    mean: Recording,
     bytes: u64,
 }
 
@@ -137,7 +138,7 @@ impl PopulationUnroll {
         launches.push(Launch::new(&last, &ends));
         let mean = reduce::Problem { reduction: Reduction::Mean, outer: SHARES, axis: pairs, inner: 1 };
         let mean = gpu.prepare_sequence(&mean.sequence(&target), &[shares.clone(), metrics.clone()])?;
-        let gradient = gpu.prepare(&launches)?.then(mean);
+        let gradient = gpu.prepare(&launches)?;
 
         let views = [&drawn, &previous, &shares, &sums, &metrics];
         let own = views.into_iter().chain(&accumulators).map(|view| view.size).sum::<u64>();
@@ -145,7 +146,7 @@ impl PopulationUnroll {
         // Shared tensors stand once, however many chunks read them.
         let repeated = (chunks.len() as u64 - 1) * chunks[0].population.shared_bytes();
         let bytes = own + populations - repeated;
-        Ok(Self { settings, chunks, drawn, previous, shares, accumulators, metrics, gradient, bytes })
+        Ok(Self { settings, chunks, drawn, previous, shares, accumulators, metrics, gradient, mean, bytes })
     }
 
     pub fn settings(&self) -> &TruncationSettings {
@@ -196,6 +197,10 @@ impl Source for PopulationUnroll {
             }
         }
         self.gradient.record(pass);
+    }
+
+    fn record_metrics(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.mean.record(pass);
     }
 
     fn kept(&self) -> Vec<Kept> {

@@ -17,13 +17,13 @@ impl<'g> Tensor<'g> {
         self.graph().add(Op::Unary(function), &[self], [self.kind()])
     }
 
-    /// Combines two tensors element by element.
+    /// Combines two tensors of one type element by element; powers take `f32`. Whole numbers wrap around.
     #[track_caller]
     pub fn binary(self, function: Binary, other: Self) -> Self {
         self.combine(Op::Binary(function), other, &format!("{function:?}"))
     }
 
-    /// 1 where the comparison holds, 0 elsewhere.
+    /// The `f32` 1 where the comparison of two tensors of one type holds, 0 elsewhere.
     #[track_caller]
     pub fn compare(self, comparison: Compare, other: Self) -> Self {
         self.combine(Op::Compare(comparison), other, &format!("{comparison:?}"))
@@ -31,12 +31,15 @@ impl<'g> Tensor<'g> {
 
     #[track_caller]
     fn combine(self, op: Op, other: Self, name: &str) -> Self {
-        if self.element() != Element::F32 || other.element() != Element::F32 {
-            let message = format!("{name} takes f32 tensors, got {self:?} and {other:?}");
+        let whole = self.element() == Element::U32 && op != Op::Binary(Binary::Pow);
+        if self.element() != other.element() || self.element() == Element::U32 && !whole {
+            let expected = if op == Op::Binary(Binary::Pow) { "f32 tensors" } else { "tensors of one type" };
+            let message = format!("{name} takes {expected}, got {self:?} and {other:?}");
             return self.graph().fail("elementwise", message);
         }
+        let element = if matches!(op, Op::Compare(_)) { Element::F32 } else { self.element() };
         match self.shape().broadcast(&other.shape()) {
-            Some(shape) => self.graph().add(op, &[self, other], [TensorType::f32(shape)]),
+            Some(shape) => self.graph().add(op, &[self, other], [TensorType { element, shape }]),
             None => {
                 let message =
                     format!("{name} of shapes {} and {}, which do not broadcast", self.shape(), other.shape());

@@ -11,6 +11,10 @@ pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<
     Some(match &node.op {
         Op::Constant(number) => vec![f64::from(*number)],
         Op::Unary(function) => inputs[0].iter().map(|&x| function.evaluate(x)).collect(),
+        Op::Binary(function) if kinds[0].element == Element::U32 => {
+            let pairs = stretched(0).into_iter().zip(stretched(1));
+            pairs.map(|(a, b)| f64::from(function.evaluate_u32(a as u32, b as u32))).collect()
+        }
         Op::Binary(function) => {
             stretched(0).into_iter().zip(stretched(1)).map(|(a, b)| function.evaluate(a, b)).collect()
         }
