@@ -10,7 +10,7 @@ use fourfold::Gpu;
 use fourfold::gpu::Options;
 
 use crate::Failure;
-use crate::commands::{adapters, bench, neuron, sam, verify};
+use crate::commands::{adapters, bench, neuron, pes, sam, verify};
 
 /// GPU compute kernels with CPU twins, and what is learnt with them.
 #[derive(Debug, Clone, Parser)]
@@ -51,6 +51,8 @@ pub enum Command {
     Demo,
     /// Train and examine the attention neuron, a policy that works with its inputs shuffled
     Neuron(Box<neuron::Arguments>),
+    /// Train outer parameters through truncated unrolls, by persistent evolution strategies and their kin
+    Pes(Box<pes::Arguments>),
     /// Train a classifier with SGD and with SAM, and compare
     Sam(Box<sam::Arguments>),
     /// Run every kernel against its CPU twin over generated cases

@@ -4,6 +4,7 @@ pub mod adapters;
 pub mod bench;
 pub mod demo;
 pub mod neuron;
+pub mod pes;
 pub mod sam;
 pub mod verify;
 
@@ -18,6 +19,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Bench(arguments) => bench::run(common, arguments),
         Command::Demo => demo::run(common),
         Command::Neuron(arguments) => neuron::run(common, arguments),
+        Command::Pes(arguments) => pes::run(common, arguments),
         Command::Sam(arguments) => sam::run(common, arguments),
         Command::Verify(arguments) => verify::run(common, arguments),
     }

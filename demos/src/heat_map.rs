@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use plotters::prelude::*;
+use plotters::style::RGBColor;
 use plotters::style::colors::colormaps::ViridisRGB;
 
 use crate::Failure;
-use crate::bitmap::{Area, Bitmap, Drawn, FONT};
+use crate::bitmap::Drawn;
+use crate::canvas::{Anchor, Canvas, Frame, picture};
 use crate::plot::{Axis, COLOURS, Line};
 
 /// Values over a rectangle of two axes. Dark is low.
@@ -22,14 +23,27 @@ pub struct HeatMap {
     /// Row by row from the lowest y on, each from the lowest x on: the value in the middle of each cell. Those that are
     /// not finite are left white.
     pub values: Vec<f64>,
-    /// What the values are, with their scale.
+    /// What the values are, with their scale: from the one end of its range to the other where it has one, else from the
+    /// lowest value to the highest.
     pub colours: Axis,
     /// Paths over the map: a ring where one begins, a disc where it ends. Points outside the map are left out.
     pub paths: Vec<Line>,
+    /// Points that crosses mark.
+    pub marks: Vec<(f64, f64)>,
 }
 
-/// Pixels of the bar that tells which colour is which value.
-const BAR: u32 = 150;
+/// Of paths beyond the colours of plots.
+const MORE: [RGBColor; 4] =
+    [RGBColor(240, 240, 240), RGBColor(160, 20, 40), RGBColor(190, 130, 255), RGBColor(140, 90, 40)];
+
+const BLACK: RGBColor = RGBColor(0, 0, 0);
+const WHITE: RGBColor = RGBColor(255, 255, 255);
+const LETTERS: f64 = 14.0;
+/// What the map leaves free at its sides: on the right for the scale and the names of the paths.
+const LEFT: f64 = 76.0;
+const TOP: f64 = 48.0;
+const RIGHT: f64 = 290.0;
+const BOTTOM: f64 = 64.0;
 
 impl HeatMap {
     /// The middles of the cells, in the order of the values: where these are to be taken.
@@ -43,131 +57,194 @@ impl HeatMap {
     }
 
     /// The map as the bytes of a PNG file of the given size in pixels.
+    ///
+    /// # Errors
+    /// The picture cannot be drawn.
     pub fn png(&self, width: u32, height: u32) -> Result<Vec<u8>, Failure> {
-        Bitmap::draw(width, height, |area| self.draw(area))?.png()
+        let size = (f64::from(width), f64::from(height));
+        picture(size.0, size.1, 2, |canvas| self.draw(canvas, size))?.png()
     }
 
-    fn draw(&self, area: &Area<'_>) -> Drawn {
-        let (width, _) = area.dim_in_pixel();
-        let (map, bar) = area.split_horizontally(width.saturating_sub(BAR));
-        let scale = self.scale();
-        self.draw_map(&map, &scale)?;
-        self.draw_bar(&bar, &scale)
-    }
-
-    /// The places of the lowest and the highest value.
-    fn scale(&self) -> Range<f64> {
-        self.colours.extent(self.values.iter().map(|&value| self.colours.place(value)), 0.0)
-    }
-
-    fn draw_map(&self, area: &Area<'_>, scale: &Range<f64>) -> Drawn {
-        let [x_range, y_range] = [(&self.x, &self.rectangle[0]), (&self.y, &self.rectangle[1])]
-            .map(|(axis, range)| axis.place(range.start)..axis.place(range.end));
-        let mut chart = ChartBuilder::on(area)
-            .caption(&self.title, (FONT, 24))
-            .margin(16)
-            .x_label_area_size(48)
-            .y_label_area_size(72)
-            .build_cartesian_2d(x_range.clone(), y_range.clone())?;
-        let columns = self.columns.max(1);
-        let rows = self.values.len().div_ceil(columns).max(1);
-        let step = |range: &Range<f64>, count: usize| (range.end - range.start) / count as f64;
-        let (across, up) = (step(&x_range, columns), step(&y_range, rows));
-        let cells = self.values.iter().enumerate().filter_map(|(index, &value)| {
-            let place = Some(self.colours.place(value)).filter(|place| place.is_finite())?;
-            let left = x_range.start + across * (index % columns) as f64;
-            let bottom = y_range.start + up * (index / columns) as f64;
-            Some(Rectangle::new([(left, bottom), (left + across, bottom + up)], colour(place, scale).filled()))
-        });
-        chart.draw_series(cells.collect::<Vec<_>>())?;
-        chart
-            .configure_mesh()
-            .disable_mesh()
-            .x_desc(&self.x.label)
-            .y_desc(&self.y.label)
-            .x_label_formatter(&|place| self.x.name(*place))
-            .y_label_formatter(&|place| self.y.name(*place))
-            .label_style((FONT, 15))
-            .axis_desc_style((FONT, 17))
-            .draw()?;
-        for (index, path) in self.paths.iter().enumerate() {
-            // The first colour of plots is near the colours of the map.
-            let colour = COLOURS[(index + 1) % COLOURS.len()];
-            let inside = |&(x, y): &(f64, f64)| x_range.contains(&x) && y_range.contains(&y);
-            let places = path.points.iter().map(|&(x, y)| (self.x.place(x), self.y.place(y)));
-            let points: Vec<(f64, f64)> = places.filter(inside).collect();
-            chart.draw_series(LineSeries::new(points.iter().copied(), WHITE.stroke_width(5)))?;
-            chart
-                .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(3)))?
-                .label(&path.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], colour.stroke_width(3)));
-            if let (Some(&first), Some(&last)) = (points.first(), points.last()) {
-                chart.draw_series([
-                    Circle::new(first, 7, WHITE.stroke_width(5)),
-                    Circle::new(first, 7, colour.stroke_width(3)),
-                    Circle::new(last, 8, WHITE.filled()),
-                    Circle::new(last, 6, colour.filled()),
-                ])?;
+    fn draw(&self, canvas: &Canvas<'_, '_>, (width, height): (f64, f64)) -> Drawn {
+        let side = |length: f64, free: f64| (length - free).max(1.0);
+        let (width, height) = (side(width, LEFT + RIGHT), side(height, TOP + BOTTOM));
+        let map = Frame { left: LEFT, top: TOP, width, height };
+        canvas.text(&self.title, (map.left + 0.5 * width, 18.0), 18.0, Anchor::Middle, BLACK)?;
+        self.draw_values(canvas, map)?;
+        self.draw_axes(canvas, map)?;
+        let bar = Frame { left: map.right() + 24.0, top: map.top, width: 18.0, height: 0.4 * height };
+        self.draw_scale(canvas, bar)?;
+        self.draw_paths(canvas, map)?;
+        self.draw_names(canvas, (bar.left, bar.bottom() + 46.0))?;
+        for (x, y) in self.marks.iter().map(|&mark| self.place(map, mark)).filter(|&place| holds(map, place)) {
+            for (width, colour) in [(4.0, WHITE), (2.0, BLACK)] {
+                canvas.line(&[(x - 8.0, y - 8.0), (x + 8.0, y + 8.0)], width, colour)?;
+                canvas.line(&[(x - 8.0, y + 8.0), (x + 8.0, y - 8.0)], width, colour)?;
             }
         }
-        if self.paths.iter().any(|path| !path.name.is_empty()) {
-            chart
-                .configure_series_labels()
-                .label_font((FONT, 16))
-                .background_style(WHITE.mix(0.85))
-                .border_style(BLACK.mix(0.2))
-                .legend_area_size(32)
-                .margin(8)
-                .draw()?;
+        Ok(())
+    }
+
+    fn draw_paths(&self, canvas: &Canvas<'_, '_>, map: Frame) -> Drawn {
+        let places = |path: &Line| path.points.iter().map(|&point| self.place(map, point)).collect::<Vec<_>>();
+        for (index, path) in self.paths.iter().enumerate() {
+            for piece in inside(&places(path), map) {
+                canvas.line(piece, 3.6, WHITE)?;
+                canvas.line(piece, 2.2, path_colour(index))?;
+            }
+        }
+        // Ends above all lines.
+        for (index, path) in self.paths.iter().enumerate() {
+            let places = places(path);
+            let ends = [places.first(), places.last()].map(|place| place.copied().filter(|&place| holds(map, place)));
+            for (place, radii) in ends.into_iter().zip([[7.0, 5.6, 3.0, 1.6], [6.0, 4.6, 0.0, 0.0]]) {
+                let Some(place) = place else { continue };
+                for (radius, colour) in radii.into_iter().zip([WHITE, path_colour(index), WHITE, path_colour(index)]) {
+                    if radius > 0.0 {
+                        canvas.disc(place, radius, colour)?;
+                    }
+                }
+            }
         }
         Ok(())
     }
 
-    fn draw_bar(&self, area: &Area<'_>, scale: &Range<f64>) -> Drawn {
-        const SHADES: usize = 128;
-        let mut chart = ChartBuilder::on(area)
-            .margin(16)
-            .margin_top(56)
-            .margin_bottom(64)
-            .margin_left(4)
-            .y_label_area_size(90)
-            .build_cartesian_2d(0.0..1.0, scale.clone())?;
-        let step = (scale.end - scale.start) / SHADES as f64;
-        chart.draw_series((0..SHADES).map(|index| {
-            let low = scale.start + step * index as f64;
-            Rectangle::new([(0.0, low), (1.0, low + step)], colour(low + 0.5 * step, scale).filled())
-        }))?;
-        chart
-            .configure_mesh()
-            .disable_mesh()
-            .disable_x_axis()
-            .y_desc(&self.colours.label)
-            .y_label_formatter(&|place| self.colours.name(*place))
-            .label_style((FONT, 15))
-            .axis_desc_style((FONT, 17))
-            .draw()?;
+    fn draw_names(&self, canvas: &Canvas<'_, '_>, (x, y): (f64, f64)) -> Drawn {
+        for (index, path) in self.paths.iter().enumerate().filter(|(_, path)| !path.name.is_empty()) {
+            let y = y + 22.0 * index as f64;
+            canvas.line(&[(x, y), (x + 26.0, y)], 5.0, BLACK)?;
+            canvas.line(&[(x + 1.0, y), (x + 25.0, y)], 3.6, path_colour(index))?;
+            canvas.text(&path.name, (x + 36.0, y), LETTERS, Anchor::Left, BLACK)?;
+        }
         Ok(())
+    }
+
+    /// The places of both ends of the colours.
+    fn scale(&self) -> Range<f64> {
+        match &self.colours.range {
+            Some(range) => self.colours.place(range.start)..self.colours.place(range.end),
+            None => self.colours.extent(self.values.iter().map(|&value| self.colours.place(value)), 0.0),
+        }
+    }
+
+    fn places(&self, axis: usize) -> Range<f64> {
+        let (axis, range) = ([&self.x, &self.y][axis], &self.rectangle[axis]);
+        axis.place(range.start)..axis.place(range.end)
+    }
+
+    fn draw_values(&self, canvas: &Canvas<'_, '_>, map: Frame) -> Drawn {
+        let columns = self.columns.max(1);
+        let rows = self.values.len().div_ceil(columns).max(1);
+        let (width, height) = (map.width / columns as f64, map.height / rows as f64);
+        let scale = self.scale();
+        for (index, &value) in self.values.iter().enumerate() {
+            let place = self.colours.place(value);
+            if place.is_finite() {
+                let (left, up) = (map.left + width * (index % columns) as f64, (index / columns + 1) as f64);
+                let frame = Frame { left, top: map.bottom() - height * up, width, height };
+                canvas.rectangle(frame, colour(place, &scale))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_axes(&self, canvas: &Canvas<'_, '_>, map: Frame) -> Drawn {
+        let corners = [
+            (map.left, map.top),
+            (map.right(), map.top),
+            (map.right(), map.bottom()),
+            (map.left, map.bottom()),
+            (map.left, map.top),
+        ];
+        canvas.line(&corners, 1.0, BLACK)?;
+        for tick in ticks(&self.x, &self.places(0)) {
+            let x = map.left + map.width * tick.0;
+            canvas.line(&[(x, map.bottom()), (x, map.bottom() + 5.0)], 1.0, BLACK)?;
+            canvas.text(&tick.1, (x, map.bottom() + 16.0), LETTERS, Anchor::Middle, BLACK)?;
+        }
+        for tick in ticks(&self.y, &self.places(1)) {
+            let y = map.bottom() - map.height * tick.0;
+            canvas.line(&[(map.left - 5.0, y), (map.left, y)], 1.0, BLACK)?;
+            canvas.text(&tick.1, (map.left - 9.0, y), LETTERS, Anchor::Right, BLACK)?;
+        }
+        canvas.text(&self.x.label, (map.left + 0.5 * map.width, map.bottom() + 42.0), 15.0, Anchor::Middle, BLACK)?;
+        // Above the axis: letters cannot be turned.
+        canvas.text(&self.y.label, (8.0, map.top - 18.0), 15.0, Anchor::Left, BLACK)
+    }
+
+    fn draw_scale(&self, canvas: &Canvas<'_, '_>, bar: Frame) -> Drawn {
+        const PIECES: usize = 256;
+        let scale = self.scale();
+        for piece in 0..PIECES {
+            let height = bar.height / PIECES as f64;
+            let frame = Frame { top: bar.bottom() - height * (piece + 1) as f64, height, ..bar };
+            canvas.rectangle(
+                frame,
+                colour(scale.start + (scale.end - scale.start) * (piece as f64 + 0.5) / PIECES as f64, &scale),
+            )?;
+        }
+        for tick in ticks(&self.colours, &scale) {
+            let y = bar.bottom() - bar.height * tick.0;
+            canvas.line(&[(bar.right(), y), (bar.right() + 5.0, y)], 1.0, BLACK)?;
+            canvas.text(&tick.1, (bar.right() + 9.0, y), LETTERS, Anchor::Left, BLACK)?;
+        }
+        canvas.text(&self.colours.label, (bar.left, bar.bottom() + 18.0), LETTERS, Anchor::Left, BLACK)
+    }
+
+    /// Where a point lies in the picture.
+    fn place(&self, map: Frame, (x, y): (f64, f64)) -> (f64, f64) {
+        let (x, y) = (share(self.x.place(x), &self.places(0)), share(self.y.place(y), &self.places(1)));
+        (map.left + map.width * x, map.bottom() - map.height * y)
     }
 }
 
+/// The colour of a place on the scale, or of the end that it lies beyond.
 fn colour(place: f64, scale: &Range<f64>) -> RGBColor {
     ViridisRGB::get_color_normalized(place.clamp(scale.start, scale.end), scale.start, scale.end)
+}
+
+fn path_colour(index: usize) -> RGBColor {
+    // The first colour of plots is near the colours of the map, and comes last.
+    let mut colours = COLOURS[1..].iter().chain(&MORE).chain(&COLOURS[..1]);
+    *colours.nth(index % (COLOURS.len() + MORE.len())).unwrap_or(&BLACK)
+}
+
+/// Where a place lies in a range: 0 at the first, 1 at the last.
+fn share(place: f64, range: &Range<f64>) -> f64 {
+    (place - range.start) / (range.end - range.start)
+}
+
+/// Shares and names of round values.
+fn ticks(axis: &Axis, range: &Range<f64>) -> Vec<(f64, String)> {
+    axis.ticks(range, 10).into_iter().map(|place| (share(place, range), axis.name(place))).collect()
+}
+
+fn holds(map: Frame, (x, y): (f64, f64)) -> bool {
+    (map.left..=map.right()).contains(&x) && (map.top..=map.bottom()).contains(&y)
+}
+
+/// The pieces of a path that lie in the map.
+fn inside(places: &[(f64, f64)], map: Frame) -> impl Iterator<Item = &[(f64, f64)]> {
+    places.split(move |&place| !holds(map, place)).filter(|piece| piece.len() > 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn map(values: Vec<f64>, columns: usize, paths: Vec<Line>) -> Vec<u8> {
-        let map = HeatMap { rectangle: [0.0..4.0, 0.0..4.0], columns, values, paths, ..HeatMap::default() };
-        map.png(500, 400).unwrap()
+    fn sample(values: Vec<f64>, columns: usize, points: &[(f64, f64)]) -> HeatMap {
+        let paths = vec![Line { name: "PES".into(), points: points.to_vec(), ..Line::default() }];
+        HeatMap { rectangle: [0.0..4.0, 0.0..4.0], columns, values, paths, ..HeatMap::default() }
     }
 
-    fn count(bytes: &[u8], colour: RGBColor) -> usize {
-        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        reader.next_frame(&mut pixels).unwrap();
-        pixels.chunks_exact(3).filter(|pixel| *pixel == [colour.0, colour.1, colour.2]).count()
+    /// The colour at a place between the lower left corner of the map, (0, 0), and the upper right one, (1, 1).
+    fn at(map: &HeatMap, (x, y): (f64, f64)) -> RGBColor {
+        let (width, height) = (700.0, 500.0);
+        let bitmap = picture(width, height, 1, |canvas| map.draw(canvas, (width, height))).unwrap();
+        let x = LEFT + (width - LEFT - RIGHT) * x;
+        let y = height - BOTTOM - (height - TOP - BOTTOM) * y;
+        let first = 3 * (y as usize * bitmap.width as usize + x as usize);
+        RGBColor(bitmap.pixels[first], bitmap.pixels[first + 1], bitmap.pixels[first + 2])
     }
 
     #[test]
@@ -180,18 +257,34 @@ mod tests {
 
     #[test]
     fn low_is_dark_and_what_is_not_finite_white() {
-        let ends = [0.0, 1.0].map(|place| colour(place, &(0.0..1.0)));
-        let [low, high] = ends.map(|colour| count(&map(vec![0.0, 1.0], 2, Vec::new()), colour));
-        assert!(low > 10_000 && low.abs_diff(high) < low / 20, "{low} dark and {high} bright pixels");
-        let [low, missing] = ends.map(|colour| count(&map(vec![0.0, f64::NAN, 1.0, 0.0], 2, Vec::new()), colour));
-        assert!(low > 10_000 && missing < low, "{low} dark and {missing} bright pixels");
+        let map = sample(vec![0.0, f64::NAN, 1.0, 0.5], 2, &[]);
+        let [low, middle, high] = [0.0, 0.5, 1.0].map(|place| colour(place, &(0.0..1.0)));
+        let quarters = [(0.2, 0.2), (0.7, 0.2), (0.2, 0.7), (0.7, 0.7)].map(|place| at(&map, place));
+        assert_eq!(quarters, [low, WHITE, high, middle]);
+        let brightness = |colour: RGBColor| u32::from(colour.0) + u32::from(colour.1) + u32::from(colour.2);
+        assert!(brightness(low) < brightness(high));
+    }
+
+    #[test]
+    fn a_range_of_the_colours_is_the_whole_scale() {
+        let colours = Axis { logarithmic: true, range: Some(1.0..100.0), ..Axis::default() };
+        let map = HeatMap { colours, ..sample(vec![10.0, 1e9], 2, &[]) };
+        assert_eq!([(0.2, 0.5), (0.7, 0.5)].map(|place| at(&map, place)), [0.5, 1.0].map(|at| colour(at, &(0.0..1.0))));
     }
 
     #[test]
     fn a_path_lies_over_the_map_and_points_outside_are_left_out() {
-        let path = |points: &[(f64, f64)]| Line { name: "PES".into(), points: points.to_vec(), band: Vec::new() };
-        let drawn = map(vec![1.0; 16], 4, vec![path(&[(1.0, 1.0), (3.0, 3.0), (90.0, 3.0)])]);
-        assert!(count(&drawn, COLOURS[1]) > 300);
-        map(vec![], 4, vec![path(&[(9.0, 9.0)]), path(&[])]);
+        let map = sample(vec![1.0; 16], 4, &[(0.0, 2.0), (3.0, 2.0), (90.0, 3.0)]);
+        assert_eq!(at(&map, (0.4, 0.5)), path_colour(0));
+        assert_ne!(at(&map, (0.9, 0.5)), path_colour(0));
+        sample(vec![], 4, &[(9.0, 9.0)]).png(500, 400).unwrap();
+    }
+
+    #[test]
+    fn paths_are_cut_where_they_leave_the_map() {
+        let map = Frame { left: 0.0, top: 0.0, width: 10.0, height: 10.0 };
+        let places = [(1.0, 1.0), (2.0, 2.0), (11.0, 2.0), (3.0, 3.0), (4.0, 4.0), (f64::NAN, 1.0), (5.0, 5.0)];
+        let pieces: Vec<usize> = inside(&places, map).map(<[_]>::len).collect();
+        assert_eq!(pieces, [2, 2]);
     }
 }

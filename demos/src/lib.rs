@@ -8,6 +8,7 @@ pub mod commands;
 pub mod failure;
 pub mod heat_map;
 pub mod neuron;
+pub mod pes;
 pub mod plot;
 pub mod progress;
 pub mod run_folder;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use crate::Failure;
@@ -14,6 +16,8 @@ pub struct LinePlot {
     pub x: Axis,
     pub y: Axis,
     pub lines: Vec<Line>,
+    /// Values of y that dashed lines mark.
+    pub marks: Vec<f64>,
 }
 
 /// An axis and its scale.
@@ -34,6 +38,8 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
     /// Half the height of the band around each point, e.g. of an interval; empty for none.
     pub band: Vec<f64>,
+    /// The lowest and the highest value at each point, where they are not as far from it; empty for none.
+    pub extremes: Vec<(f64, f64)>,
 }
 
 /// Horizontal bars, longest first if the caller sorts them.
@@ -71,7 +77,11 @@ impl LinePlot {
         let edges: Vec<(f64, f64)> =
             self.lines.iter().flat_map(|line| line.edges(&self.x, &self.y)).filter(finite).collect();
         let x_range = self.x.extent(edges.iter().map(|point| point.0), 0.0);
-        let y_range = self.y.extent(edges.iter().map(|point| point.1), 0.05);
+        let marks = self.marks.iter().map(|&value| self.y.place(value));
+        let y_range = self.y.extent(edges.iter().map(|point| point.1).chain(marks.clone()), 0.05);
+        let (left, right) = (x_range.start, x_range.end);
+        let x_range = Ticked { ticks: self.x.ticks(&x_range, 10), range: x_range.into() };
+        let y_range = Ticked { ticks: self.y.ticks(&y_range, 10), range: y_range.into() };
 
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, (FONT, 24))
@@ -90,17 +100,27 @@ impl LinePlot {
             .light_line_style(WHITE)
             .bold_line_style(BLACK.mix(0.12))
             .draw()?;
+        for mark in marks {
+            chart.draw_series(DashedLineSeries::new([(left, mark), (right, mark)], 8, 6, BLACK.stroke_width(1)))?;
+        }
         for (index, line) in self.lines.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
-            if !line.band.is_empty() {
+            if !line.band.is_empty() || !line.extremes.is_empty() {
                 let outline: Vec<_> = line.edges(&self.x, &self.y).filter(finite).collect();
                 chart.draw_series([Polygon::new(outline, colour.mix(0.18))])?;
             }
             let kept = points(line).into_iter().filter(finite);
-            chart
-                .draw_series(LineSeries::new(kept, colour.stroke_width(2)))?
-                .label(&line.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], colour.stroke_width(3)));
+            // Colours come again after the last, with dashes.
+            let dashed = index >= COLOURS.len();
+            let series = match dashed {
+                false => chart.draw_series(LineSeries::new(kept, colour.stroke_width(2)))?,
+                true => chart.draw_series(DashedLineSeries::new(kept, 7, 5, colour.stroke_width(2)))?,
+            };
+            series.label(&line.name).legend(move |(x, y)| {
+                let gap = if dashed { 5 } else { 0 };
+                let piece = move |from, to| PathElement::new([(x + from, y), (x + to, y)], colour.stroke_width(3));
+                EmptyElement::at((0, 0)) + piece(0, 12 - gap) + piece(12, 24 - gap)
+            });
         }
         if self.lines.iter().any(|line| !line.name.is_empty()) {
             chart
@@ -119,10 +139,14 @@ impl LinePlot {
 impl Line {
     /// The outline of the line with its band: along the upper edge and back along the lower, in places on the axes.
     fn edges<'a>(&'a self, x: &'a Axis, y: &'a Axis) -> impl Iterator<Item = (f64, f64)> + 'a {
-        let half = |index: usize| self.band.get(index).copied().unwrap_or(0.0);
         let edge = move |index: usize, sign: f64| {
-            let point = self.points[index];
-            (x.place(point.0), y.place(point.1 + sign * half(index)))
+            let (at, value) = self.points[index];
+            let edge = match self.extremes.get(index) {
+                Some(&(lowest, _)) if sign < 0.0 => lowest,
+                Some(&(_, highest)) => highest,
+                None => value + sign * self.band.get(index).copied().unwrap_or(0.0),
+            };
+            (x.place(at), y.place(edge))
         };
         let indices = 0..self.points.len();
         indices.clone().map(move |index| edge(index, 1.0)).chain(indices.rev().map(move |index| edge(index, -1.0)))
@@ -160,6 +184,33 @@ impl Axis {
             }
             _ => plain(&format!("{value:.3}")).to_owned(),
         }
+    }
+
+    /// Round values in a range of places, `most` at most: where marks stand.
+    pub(crate) fn ticks(&self, range: &Range<f64>, most: usize) -> Vec<f64> {
+        let decades = range.end - range.start;
+        let inside = |place: &f64| (range.start..=range.end).contains(place);
+        if !self.logarithmic {
+            return round_values(range, most);
+        }
+        if decades > 2.5 {
+            // Whole powers of ten.
+            let stride = (decades / most as f64).ceil();
+            let first = (range.start / stride).ceil() as i64;
+            let last = (range.end / stride).floor() as i64;
+            return (first..=last).map(|index| index as f64 * stride).collect();
+        }
+        let powers = range.start.floor() as i32..=range.end.ceil() as i32;
+        let in_decades = |digits: &'static [f64]| -> Vec<f64> {
+            let all = powers.clone().flat_map(|power| digits.iter().map(move |digit| f64::from(power) + digit.log10()));
+            all.filter(inside).collect()
+        };
+        let fits = |ticks: &Vec<f64>| (3..=most).contains(&ticks.len());
+        let sevenths: &[&[f64]] = &[&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0], &[1.0, 2.0, 5.0]];
+        sevenths.iter().map(|digits| in_decades(digits)).find(fits).unwrap_or_else(|| {
+            let values = round_values(&(self.value(range.start)..self.value(range.end)), most);
+            values.into_iter().map(f64::log10).filter(inside).collect()
+        })
     }
 
     /// The range of places that holds the values and the least range, widened by `margin` of its length.
@@ -229,6 +280,42 @@ impl BarPlot {
     }
 }
 
+/// A range of places with marks of our own choice.
+struct Ticked {
+    range: RangedCoordf64,
+    ticks: Vec<f64>,
+}
+
+impl Ranged for Ticked {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, place: &f64, pixels: (i32, i32)) -> i32 {
+        self.range.map(place, pixels)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        if hint.weight().allow_light_points() { Vec::new() } else { self.ticks.clone() }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.range()
+    }
+}
+
+/// Multiples of 1, 2 or 5 times a power of ten in a range, `most` at most.
+fn round_values(range: &Range<f64>, most: usize) -> Vec<f64> {
+    let least = (range.end - range.start) / most as f64;
+    if !(least > 0.0 && least.is_finite()) {
+        return Vec::new();
+    }
+    let power = 10f64.powf(least.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power).into_iter().find(|&step| step >= least);
+    let step = step.unwrap_or(10.0 * power);
+    let (first, last) = ((range.start / step).ceil() as i64, (range.end / step).floor() as i64);
+    (first..=last).map(|index| index as f64 * step).collect()
+}
+
 /// Draws on a white bitmap and encodes it.
 fn png(width: u32, height: u32, draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<Vec<u8>, Failure> {
     Bitmap::draw(width, height, draw)?.png()
@@ -256,11 +343,17 @@ mod tests {
     }
 
     fn plot(lines: Vec<Line>) -> LinePlot {
-        LinePlot { title: "Accuracy".into(), x: Axis::new("epoch"), y: Axis::new("accuracy / %"), lines }
+        LinePlot {
+            title: "Accuracy".into(),
+            x: Axis::new("epoch"),
+            y: Axis::new("accuracy / %"),
+            lines,
+            marks: Vec::new(),
+        }
     }
 
     fn line(points: &[(f64, f64)]) -> Line {
-        Line { name: "SAM".into(), points: points.to_vec(), band: Vec::new() }
+        Line { name: "SAM".into(), points: points.to_vec(), ..Line::default() }
     }
 
     #[test]
@@ -310,6 +403,28 @@ mod tests {
         assert_eq!(axis.place(1000.0), 3.0);
         assert_eq!(axis.name(2.0), "100");
         assert_eq!(axis.name(-5.0), "1e-5");
+    }
+
+    #[test]
+    fn marks_stand_at_round_values() {
+        let linear = Axis::default();
+        assert_eq!(linear.ticks(&(-5.2..5.2), 10), [-4.0, -2.0, 0.0, 2.0, 4.0]);
+        let axis = Axis { logarithmic: true, ..Axis::default() };
+        let names = |from: f64, to: f64| -> Vec<String> {
+            axis.ticks(&(from.log10()..to.log10()), 10).into_iter().map(|place| axis.name(place)).collect()
+        };
+        assert_eq!(names(1e-13, 1e14).first().unwrap(), "1e-12");
+        assert_eq!(names(0.9, 5e4), ["1", "10", "100", "1000", "10000"]);
+        assert_eq!(names(500.0, 2600.0), ["500", "600", "800", "1000", "2000"]);
+        assert_eq!(names(14.0, 15.0), ["14", "14.2", "14.4", "14.6", "14.8", "15"][..names(14.0, 15.0).len()]);
+        assert!(linear.ticks(&(1.0..1.0), 10).is_empty());
+    }
+
+    #[test]
+    fn extremes_lie_at_their_own_distances() {
+        let line = Line { extremes: vec![(0.5, 3.0)], ..line(&[(0.0, 1.0)]) };
+        let (x, y) = (Axis::new("x"), Axis::new("y"));
+        assert_eq!(line.edges(&x, &y).collect::<Vec<_>>(), [(0.0, 3.0), (0.0, 0.5)]);
     }
 
     #[test]

@@ -10,9 +10,14 @@ pub fn table<const COLUMNS: usize>(
     header: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,
 ) -> String {
+    wide_table(&header, rows.into_iter().map(Vec::from))
+}
+
+/// The same with any number of columns, as many in each row as in the header.
+pub fn wide_table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header);
+    table.set_header(header.iter().copied());
     for row in rows {
         table.add_row(row);
     }

@@ -70,6 +70,29 @@ pub trait Source: Debug {
     fn bytes(&self) -> u64;
 }
 
+/// A source that was chosen at run time.
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, iteration: u32) {
+        (**self).record(pass, iteration);
+    }
+
+    fn kept(&self) -> Vec<Kept> {
+        (**self).kept()
+    }
+
+    fn metrics(&self) -> Option<BufferView> {
+        (**self).metrics()
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        (**self).columns()
+    }
+
+    fn bytes(&self) -> u64 {
+        (**self).bytes()
+    }
+}
+
 /// How theta moves.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Descent {

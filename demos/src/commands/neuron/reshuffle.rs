@@ -80,6 +80,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         name: name.into(),
         points: rows.iter().map(|(interval, row)| (*interval as f64, row[which].mean())).collect(),
         band: rows.iter().map(|(_, row)| row[which].error()).collect(),
+        ..Line::default()
     };
     let constant = arguments.intervals.iter().map(|&interval| (interval as f64, never.mean())).collect();
     let plot = LinePlot {
@@ -89,8 +90,9 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         lines: vec![
             line("memory kept", 0),
             line("memory of the channels cleared", 1),
-            Line { name: "never shuffled".into(), points: constant, band: Vec::new() },
+            Line { name: "never shuffled".into(), points: constant, ..Line::default() },
         ],
+        ..LinePlot::default()
     };
     folder.write("reshuffle.png", &plot.png(900, 520)?)?;
     let results: Vec<_> = rows

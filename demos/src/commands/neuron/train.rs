@@ -313,6 +313,7 @@ fn train(common: &Common, gpu: &Gpu, folder: &RunFolder, settings: &Settings) ->
         x: Axis { label: "environment steps".into(), ..Axis::default() },
         y: Axis { label: "mean score".into(), logarithmic: false, range: Some(0.0..600.0) },
         lines: finished.iter().flat_map(curves).collect(),
+        ..LinePlot::default()
     };
     folder.write("learning.png", &curve.png(900, 520)?)?;
     let mut lines = Vec::new();
@@ -349,7 +350,7 @@ fn curves(finished: &Finished) -> Vec<Line> {
     let line = |(number, record): (usize, &Record)| Line {
         name: format!("{}, try {}", finished.name, number + 1),
         points: record.curve.iter().filter_map(|point| Some((point.steps as f64, point.validation?))).collect(),
-        band: Vec::new(),
+        ..Line::default()
     };
     finished.records.iter().enumerate().map(line).collect()
 }

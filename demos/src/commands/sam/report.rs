@@ -96,6 +96,7 @@ fn lines(names: [&str; 2], epochs: &[EpochRow], value: impl Fn(&EpochRow) -> Opt
             name: format!("{name}{suffix}"),
             band: band.collect(),
             points: points.iter().map(|(epoch, mean)| (*epoch, mean.mean)).collect(),
+            ..Line::default()
         }
     };
     names.map(line).into_iter().filter(|line| !line.points.is_empty()).collect()
@@ -107,13 +108,20 @@ fn accuracy_plot(title: &str, names: [&str; 2], epochs: &[EpochRow]) -> LinePlot
         x: Axis::new("epoch"),
         y: Axis::new("test accuracy, % (band: 95 % interval over seeds)"),
         lines: lines(names, epochs, |row| Some(100.0 * row.test_accuracy), ""),
+        ..LinePlot::default()
     }
 }
 
 fn loss_plot(title: &str, names: [&str; 2], epochs: &[EpochRow]) -> LinePlot {
     let mut all = lines(names, epochs, |row| Some(row.loss), ", training loss at w");
     all.extend(lines(names, epochs, |row| row.sharpened_loss, ", at w + eps"));
-    LinePlot { title: title.into(), x: Axis::new("epoch"), y: Axis::new("cross-entropy"), lines: all }
+    LinePlot {
+        title: title.into(),
+        x: Axis::new("epoch"),
+        y: Axis::new("cross-entropy"),
+        lines: all,
+        ..LinePlot::default()
+    }
 }
 
 fn markdown(

@@ -87,6 +87,7 @@ fn losses(passes: &[Pass]) -> LinePlot {
         x: Axis::new("pass"),
         y: Axis { logarithmic: true, ..Axis::new("loss") },
         lines: vec![Line { points, ..Line::default() }],
+        ..LinePlot::default()
     }
 }
 
@@ -95,7 +96,7 @@ fn scores(passes: &[Pass], rows: &[Summary]) -> LinePlot {
     let last = passes.len().max(2) as f64;
     let level = |policy: &str| {
         let mean = rows.iter().find(|row| row.policy == policy).map_or(f64::NAN, |row| row.mean);
-        Line { name: policy.into(), points: vec![(1.0, mean), (last, mean)], band: Vec::new() }
+        Line { name: policy.into(), points: vec![(1.0, mean), (last, mean)], ..Line::default() }
     };
     let points = passes.iter().map(|pass| (pass.pass as f64, pass.score)).collect();
     LinePlot {
@@ -103,9 +104,10 @@ fn scores(passes: &[Pass], rows: &[Summary]) -> LinePlot {
         x: Axis::new("pass"),
         y: Axis::new("score"),
         lines: vec![
-            Line { name: "student, inputs shuffled".into(), points, band: Vec::new() },
+            Line { name: "student, inputs shuffled".into(), points, ..Line::default() },
             level("teacher"),
             level("teacher, inputs shuffled"),
         ],
+        ..LinePlot::default()
     }
 }

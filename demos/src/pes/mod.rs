@@ -1,0 +1,16 @@
+//! Persistent evolution strategies and what they are compared with: the problems, their settings, and trainings.
+
+pub mod backend;
+pub mod catalogue;
+pub mod estimator;
+pub mod recipe;
+pub mod task;
+pub mod trace;
+pub mod training;
+
+pub use backend::{Backend, Estimate, Judge, Judged, Wgsl};
+pub use estimator::EstimatorName;
+pub use recipe::{ObjectiveName, OptimiserName, Recipe};
+pub use task::{Entry, Map, Reference, Task};
+pub use trace::{Point, Trace};
+pub use training::Training;
