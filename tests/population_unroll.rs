@@ -193,7 +193,7 @@ fn settings_that_make_no_sense_are_refused_with_the_number_that_is_wrong() {
         (TruncationSettings { particles: 7, ..good }, "7"),
         (TruncationSettings { chunks: 3, ..good }, "3 equal chunks"),
         (TruncationSettings { sigma: -1.0, ..good }, "-1"),
-        (TruncationSettings { truncation: 0, ..good }, "at least one step"),
+        (TruncationSettings { truncation: 0, ..good }, "between 1 and 2^30 steps, not 0"),
         (TruncationSettings { alike: false, ..good }, "same random numbers"),
     ];
     for (settings, named) in cases {

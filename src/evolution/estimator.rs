@@ -1,5 +1,7 @@
 //! How truncated unrolls are perturbed: where the estimators of their gradient differ, and nowhere else.
 
+use crate::rollout::Error;
+
 /// When a particle's perturbation is drawn anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Renewal {
@@ -62,6 +64,16 @@ impl Estimator {
         match self.renewal {
             Renewal::Unrolls(unrolls) => Some(unrolls),
             Renewal::Episode => None,
+        }
+    }
+
+    /// Whether this is an estimator.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let refuse = |message: &str| Err(Error::Settings { message: message.into() });
+        match *self {
+            Self { renewal: Renewal::Unrolls(0), .. } => refuse("a perturbation lasts at least one unroll, not 0"),
+            Self { renewal: Renewal::Unrolls(1), .. } | Self { particles: Particles::Own, .. } => Ok(()),
+            _ => refuse("where particles share a state, each unroll has perturbations of its own"),
         }
     }
 }

@@ -111,6 +111,7 @@ mod analytic;
 mod estimator;
 mod evaluation;
 mod outer;
+mod pair_gradient;
 pub mod population;
 mod strategy;
 mod tangent;

@@ -10,8 +10,9 @@ use fourfold_shaders::inner_problem::{
 use fourfold_shaders::reduce::{self, Reduction};
 use fourfold_shaders::{Call, Data, Element, Target, persistent_gradient};
 
-use super::estimator::{Estimator, Particles, Renewal};
+use super::estimator::{Estimator, Particles};
 use super::outer::{Kept, Outer, Source};
+use super::pair_gradient::{COLUMNS, PairGradient, means};
 use crate::gpu::{BufferView, Gpu, Launch, Recording};
 use crate::rollout::{Allocation, Error};
 
@@ -119,12 +120,7 @@ impl TangentPlan {
             }
         }
         if let TangentMethod::Dodge { estimator, .. } = method {
-            if estimator.renewal == Renewal::Unrolls(0) {
-                return refuse("a direction lasts at least one unroll, not 0".into());
-            }
-            if estimator.particles == Particles::Shared && estimator.renewal != Renewal::Unrolls(1) {
-                return refuse("where tangents start at zero, each unroll has directions of its own".into());
-            }
+            estimator.check()?;
         }
         let mut plan = Self { settings, problem, steps: 0, buffers: Vec::new() };
         let most = match plan.tangents() {
@@ -310,7 +306,7 @@ impl TangentUnroll {
             None => mean(parameters, lanes, self.view(ESTIMATES), outer.gradient.clone())?,
         };
         let metrics = match plan.tangents() {
-            Some(_) => mean(SHARES, lanes, self.view(SHARE_ROWS), self.view(METRICS))?,
+            Some(_) => means(gpu, lanes, &self.view(SHARE_ROWS), &self.view(METRICS))?,
             None => mean(1, lanes, self.view(LOSSES), self.view(METRICS))?,
         };
         Ok(unroll.then(gradient).then(metrics))
@@ -324,20 +320,15 @@ impl TangentUnroll {
         outer: &Outer,
     ) -> Result<Recording, Error> {
         let accumulators: Vec<_> = self.views(ACCUMULATORS).collect();
-        let (sums, sum) = problem.calls(&gpu.target());
-        let drawn = self.view(COUNTERS).part(0, problem.pairs);
-        let operands: Vec<Vec<BufferView>> = sums
-            .iter()
-            .map(|(shard, _)| {
-                let shares = self.view(SHARE_ROWS);
-                vec![shares, drawn.clone(), outer.seed.clone(), accumulators[*shard].clone(), self.view(SUMS)]
-            })
-            .collect();
-        let mut launches: Vec<_> =
-            sums.iter().zip(&operands).map(|((_, call), views)| Launch::new(call, views)).collect();
-        let last = [self.view(SUMS), outer.gradient.clone()];
-        launches.push(Launch::new(&sum, &last));
-        Ok(gpu.prepare(&launches)?)
+        let gradient = PairGradient {
+            shares: &self.view(SHARE_ROWS),
+            drawn: &self.view(COUNTERS).part(0, problem.pairs),
+            seed: &outer.seed,
+            accumulators: &accumulators,
+            sums: &self.view(SUMS),
+            gradient: &outer.gradient,
+        };
+        gradient.prepare(gpu, problem)
     }
 
     pub fn plan(&self) -> &TangentPlan {
@@ -372,7 +363,7 @@ impl Source for TangentUnroll {
     fn columns(&self) -> &'static [&'static str] {
         match self.plan.settings.method {
             TangentMethod::Uoro { .. } => &["loss"],
-            _ => &["a", "b", "keep", "add", "loss_plus", "loss_minus"],
+            _ => COLUMNS,
         }
     }
 

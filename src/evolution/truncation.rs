@@ -5,11 +5,11 @@ use std::sync::Arc;
 use fourfold_shaders::inner_problem::{
     self, COUNTERS, InnerProblem, Keeping, Objective, SHARES, Truncation, TruncationProblem,
 };
-use fourfold_shaders::reduce::{self, Reduction};
 use fourfold_shaders::{Data, Element, Target, persistent_gradient};
 
-use super::estimator::{Estimator, Particles, Renewal};
+use super::estimator::{Estimator, Particles};
 use super::outer::{Kept, Outer, Source};
+use super::pair_gradient::{COLUMNS, PairGradient, means};
 use crate::gpu::{BufferView, Gpu, Launch, Recording};
 use crate::rollout::{Allocation, Error};
 
@@ -51,6 +51,43 @@ impl TruncationSettings {
             stream: 0,
         }
     }
+
+    /// Whether the settings make sense for a problem of this name, with so many outer parameters and steps.
+    pub(super) fn check(&self, problem: &str, parameters: usize, horizon: Option<usize>) -> Result<(), Error> {
+        let refuse = |message: String| Err(Error::Settings { message });
+        let Self { particles, truncation, sigma, chunks, .. } = *self;
+        if particles == 0 || !particles.is_multiple_of(2) || particles > 1 << 30 {
+            return refuse(format!("antithetic particles come in twos, up to 2^30, but there are {particles}"));
+        }
+        let pairs = particles / 2;
+        if truncation == 0 || truncation > 1 << 30 {
+            return refuse(format!("a truncation has between 1 and 2^30 steps, not {truncation}"));
+        }
+        if !(sigma > 0.0 && sigma.is_finite()) {
+            return refuse(format!("the standard deviation sigma must be finite and above 0 but is {sigma}"));
+        }
+        if chunks == 0 || !pairs.is_multiple_of(chunks) {
+            return refuse(format!("{pairs} antithetic pairs do not fall into {chunks} equal chunks"));
+        }
+        self.estimator.check()?;
+        match horizon {
+            None if self.staggered || self.objective == Objective::Final => {
+                return refuse(format!(
+                    "{problem} never ends: it has no final loss, and chunks cannot start at different times of it"
+                ));
+            }
+            Some(horizon) if horizon == 0 || horizon > 1 << 30 => {
+                return refuse(format!("{problem}: its horizon must be between 1 and 2^30, not {horizon}"));
+            }
+            _ => {}
+        }
+        if pairs as u64 * parameters.div_ceil(2) as u64 > 1 << 32 {
+            return refuse(format!(
+                "{pairs} perturbations of {parameters} parameters are more than can be drawn (2^33)"
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// What the estimate of a gradient takes, as pure data.
@@ -88,45 +125,9 @@ impl TruncationPlan {
         target: &Target,
     ) -> Result<Self, Error> {
         crate::rollout::check::check_problem(&*problem)?;
+        settings.check(problem.file(), problem.parameters(), problem.horizon())?;
         let refuse = |message: String| Err(Error::Settings { message });
-        let TruncationSettings { particles, truncation: length, sigma, chunks, estimator, .. } = settings;
-        if particles == 0 || !particles.is_multiple_of(2) || particles > 1 << 30 {
-            return refuse(format!("antithetic particles come in twos, up to 2^30, but there are {particles}"));
-        }
-        let pairs = particles / 2;
-        if length == 0 || length > 1 << 30 {
-            return refuse(format!("a truncation has between 1 and 2^30 steps, not {length}"));
-        }
-        if !(sigma > 0.0 && sigma.is_finite()) {
-            return refuse(format!("the standard deviation sigma must be finite and above 0 but is {sigma}"));
-        }
-        if chunks == 0 || !pairs.is_multiple_of(chunks) {
-            return refuse(format!("{pairs} antithetic pairs do not fall into {chunks} equal chunks"));
-        }
-        if estimator.renewal == Renewal::Unrolls(0) {
-            return refuse("a perturbation lasts at least one unroll, not 0".into());
-        }
-        if estimator.particles == Particles::Shared && estimator.renewal != Renewal::Unrolls(1) {
-            return refuse("where particles share a state, each unroll has perturbations of its own".into());
-        }
-        match problem.horizon() {
-            None if settings.staggered || settings.objective == Objective::Final => {
-                return refuse(format!(
-                    "{} never ends: it has no final loss, and chunks cannot start at different times of it",
-                    problem.file()
-                ));
-            }
-            Some(horizon) if horizon == 0 || horizon > 1 << 30 => {
-                return refuse(format!("{}: its horizon must be between 1 and 2^30, not {horizon}", problem.file()));
-            }
-            _ => {}
-        }
-        let parameters = problem.parameters();
-        if pairs as u64 * parameters.div_ceil(2) as u64 > 1 << 32 {
-            return refuse(format!(
-                "{pairs} perturbations of {parameters} parameters are more than can be drawn (2^33)"
-            ));
-        }
+        let (pairs, length) = (settings.particles / 2, settings.truncation);
         let truncation = Truncation::new(problem, pairs, analytic);
         let most = truncation.most_steps(target);
         if most == 0 {
@@ -262,25 +263,17 @@ impl TruncatedUnroll {
         let unroll = gpu.prepare(&unrolls)?;
 
         let pairs = plan.settings.particles / 2;
-        let accumulators: Vec<_> = self.views(ACCUMULATORS).collect();
-        let (sums, sum) = plan.gradient().calls(&target);
-        let shared = [self.view(UNROLL_SHARES), self.view(UNROLL_COUNTERS).part(0, pairs), outer.seed.clone()];
-        let operands: Vec<Vec<BufferView>> = sums
-            .iter()
-            .map(|(shard, _)| {
-                let own = [accumulators[*shard].clone(), self.view("sums")];
-                shared.iter().cloned().chain(own).collect()
-            })
-            .collect();
-        let mut launches: Vec<_> =
-            sums.iter().zip(&operands).map(|((_, call), views)| Launch::new(call, views)).collect();
-        let last = [self.view("sums"), outer.gradient.clone()];
-        launches.push(Launch::new(&sum, &last));
-        let gradient = gpu.prepare(&launches)?;
-
-        let mean = reduce::Problem { reduction: Reduction::Mean, outer: SHARES, axis: pairs, inner: 1 };
-        let metrics =
-            gpu.prepare_sequence(&mean.sequence(&target), &[self.view(UNROLL_SHARES), self.view("metrics")])?;
+        let (shares, accumulators) = (self.view(UNROLL_SHARES), self.accumulators());
+        let gradient = PairGradient {
+            shares: &shares,
+            drawn: &self.view(UNROLL_COUNTERS).part(0, pairs),
+            seed: &outer.seed,
+            accumulators: &accumulators,
+            sums: &self.view("sums"),
+            gradient: &outer.gradient,
+        };
+        let gradient = gradient.prepare(gpu, &plan.gradient())?;
+        let metrics = means(gpu, pairs, &shares, &self.view("metrics"))?;
         Ok([unroll.then(gradient), metrics])
     }
 
@@ -334,7 +327,7 @@ impl Source for TruncatedUnroll {
 
     /// Means over the pairs; the mean loss of a particle is that of the last two.
     fn columns(&self) -> &'static [&'static str] {
-        &["a", "b", "keep", "add", "loss_plus", "loss_minus"]
+        COLUMNS
     }
 
     fn bytes(&self) -> u64 {

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use fourfold_shaders::inner_problem::SHARES;
-use fourfold_shaders::reduce::{self, Reduction};
 use fourfold_shaders::threefry::threefry;
 use fourfold_shaders::{Element, pair_shares, persistent_gradient, perturb};
 
 use super::clock::Clock;
 use super::{GraphProblem, Population};
-use crate::evolution::estimator::{Particles, Renewal};
+use crate::evolution::estimator::Particles;
 use crate::evolution::outer::{Kept, Outer, Source};
+use crate::evolution::pair_gradient::{COLUMNS, PairGradient, means};
 use crate::evolution::truncation::TruncationSettings;
 use crate::gpu::{BufferView, Gpu, Launch, Recording};
 use crate::rollout::Error;
@@ -125,20 +125,16 @@ impl PopulationUnroll {
         }
         let sums = gpu.zeros("sums", gradient.sums(&target))?;
         let metrics = gpu.zeros("metrics", SHARES)?;
-        let (calls, last) = gradient.calls(&target);
-        let operands: Vec<_> = calls
-            .iter()
-            .map(|(shard, _)| {
-                [shares.clone(), drawn.clone(), outer.seed.clone(), accumulators[*shard].clone(), sums.clone()]
-            })
-            .collect();
-        let mut launches: Vec<_> =
-            calls.iter().zip(&operands).map(|((_, call), views)| Launch::new(call, views)).collect();
-        let ends = [sums.clone(), outer.gradient.clone()];
-        launches.push(Launch::new(&last, &ends));
-        let mean = reduce::Problem { reduction: Reduction::Mean, outer: SHARES, axis: pairs, inner: 1 };
-        let mean = gpu.prepare_sequence(&mean.sequence(&target), &[shares.clone(), metrics.clone()])?;
-        let gradient = gpu.prepare(&launches)?;
+        let pair_gradient = PairGradient {
+            shares: &shares,
+            drawn: &drawn,
+            seed: &outer.seed,
+            accumulators: &accumulators,
+            sums: &sums,
+            gradient: &outer.gradient,
+        };
+        let mean = means(gpu, pairs, &shares, &metrics)?;
+        let gradient = pair_gradient.prepare(gpu, &gradient)?;
 
         let views = [&drawn, &previous, &shares, &sums, &metrics];
         let own = views.into_iter().chain(&accumulators).map(|view| view.size).sum::<u64>();
@@ -228,7 +224,7 @@ impl Source for PopulationUnroll {
 
     /// Means over the pairs; the mean loss of a particle is that of the last two.
     fn columns(&self) -> &'static [&'static str] {
-        &["a", "b", "keep", "add", "loss_plus", "loss_minus"]
+        COLUMNS
     }
 
     fn bytes(&self) -> u64 {
@@ -238,43 +234,13 @@ impl Source for PopulationUnroll {
 
 fn check(problem: &dyn GraphProblem, settings: &TruncationSettings, outer: &Outer) -> Result<(), Error> {
     let refuse = |message: String| Err(Error::Settings { message });
-    let TruncationSettings { particles, truncation, sigma, chunks, estimator, .. } = *settings;
     let parameters = outer.center.elements();
     if parameters != problem.parameters() {
         let (name, own) = (problem.name(), problem.parameters());
         return refuse(format!("{name} has {own} outer parameters, but theta has {parameters}"));
     }
-    if particles == 0 || !particles.is_multiple_of(2) {
-        return refuse(format!("antithetic particles come in twos, but there are {particles}"));
-    }
-    if chunks == 0 || !(particles / 2).is_multiple_of(chunks) {
-        return refuse(format!("{} antithetic pairs do not fall into {chunks} equal chunks", particles / 2));
-    }
-    if truncation == 0 || problem.horizon() == Some(0) {
-        return refuse("a truncation and an inner problem have at least one step each".into());
-    }
-    if !(sigma > 0.0 && sigma.is_finite()) {
-        return refuse(format!("the standard deviation sigma must be finite and above 0 but is {sigma}"));
-    }
-    if estimator.renewal == Renewal::Unrolls(0) {
-        return refuse("a perturbation lasts at least one unroll, not 0".into());
-    }
-    if estimator.particles == Particles::Shared && estimator.renewal != Renewal::Unrolls(1) {
-        return refuse("where particles share a state, each unroll has perturbations of its own".into());
-    }
     if !settings.alike {
         return refuse("the members of a population always draw the same random numbers".into());
     }
-    let ends = problem.horizon().is_some();
-    if !ends && (settings.staggered || settings.objective == fourfold_shaders::inner_problem::Objective::Final) {
-        return refuse(format!(
-            "{} never ends: it has no final loss, and chunks cannot start at different times of it",
-            problem.name()
-        ));
-    }
-    if particles as u64 / 2 * parameters.div_ceil(2) as u64 > 1 << 32 {
-        let pairs = particles / 2;
-        return refuse(format!("{pairs} perturbations of {parameters} parameters are more than can be drawn (2^33)"));
-    }
-    Ok(())
+    settings.check(problem.name(), parameters, problem.horizon())
 }
