@@ -4,6 +4,7 @@ mod report;
 mod run;
 mod settings;
 mod surface;
+mod variance;
 
 use std::path::PathBuf;
 
@@ -29,6 +30,8 @@ pub struct Arguments {
 pub enum Mode {
     /// Compare all estimators that a problem allows, with the settings of the paper
     Compare(Compare),
+    /// Measure how far gradients of a small LSTM, and of linear losses, scatter at a theta that stays
+    Variance(variance::Arguments),
 }
 
 /// One estimator on a problem. Flags that are not given have the values of the problem's paper.
@@ -109,18 +112,25 @@ pub struct Compare {
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     if arguments.mode.is_some() && arguments.one != One::default() {
         return Err(Failure::Input(
-            "`compare` stands before its PROBLEM and its flags, not behind those of one estimator".into(),
+            "`compare` stands before its PROBLEM and its flags, and `variance` before its flags, not behind those of one \
+            estimator"
+                .into(),
         ));
     }
-    let (problem, resume) = match &arguments.mode {
-        Some(Mode::Compare(compare)) => (&compare.problem, &compare.resume),
+    let compared = match &arguments.mode {
+        Some(Mode::Variance(arguments)) => return variance::run(common, arguments),
+        Some(Mode::Compare(compare)) => Some(compare),
+        None => None,
+    };
+    let (problem, resume) = match compared {
+        Some(compare) => (&compare.problem, &compare.resume),
         None => (&arguments.one.problem, &arguments.one.resume),
     };
     let experiment = match (resume, problem) {
         (Some(folder), problem) => Experiment::resume(common, folder, problem.as_deref())?,
         (None, Some(problem)) => {
-            let settings = match &arguments.mode {
-                Some(Mode::Compare(compare)) => Settings::of_all(common, problem, compare)?,
+            let settings = match compared {
+                Some(compare) => Settings::of_all(common, problem, compare)?,
                 None => Settings::of_one(common, problem, &arguments.one)?,
             };
             Experiment::begin(common, settings)?

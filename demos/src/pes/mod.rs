@@ -7,6 +7,7 @@ pub mod recipe;
 pub mod task;
 pub mod trace;
 pub mod training;
+pub mod variance;
 
 pub use backend::{Backend, Estimate, Judge, Judged, Wgsl};
 pub use estimator::EstimatorName;
