@@ -43,6 +43,7 @@ fn plot(findings: &Findings, study: &Study) -> LinePlot {
             points: points.iter().map(|point| (point.unrolls as f64, point.error)).collect(),
             // An edge at 0 has no place on a logarithmic axis.
             band: points.iter().map(|point| point.half_width.min(0.9 * point.error.abs())).collect(),
+            ..Line::default()
         }
     };
     let network = &findings.settings.network;
@@ -58,6 +59,7 @@ fn plot(findings: &Findings, study: &Study) -> LinePlot {
         x: Axis { label: "unrolls, T / K".into(), logarithmic: true, range: None },
         y: Axis { label: "mean |g - base|^2 / |base|^2 (band: 95 %)".into(), logarithmic: true, range: None },
         lines: ESTIMATORS.into_iter().enumerate().map(line).collect(),
+        ..LinePlot::default()
     }
 }
 
@@ -105,8 +107,15 @@ fn linear_row(row: &Row) -> [String; 5] {
     ]
 }
 
-const BASE_HEADER: [&str; 7] =
-    ["text", "|gradient|", "error of the base", "expected", "loss differences", "subtracted sums", "gradient"];
+const BASE_HEADER: [&str; 7] = [
+    "text",
+    "length of the gradient",
+    "error of the base",
+    "expected",
+    "loss differences",
+    "subtracted sums",
+    "gradient",
+];
 
 fn base_row(study: &Study) -> [String; 7] {
     let (base, agreement) = (study.base, study.agreement);
@@ -172,11 +181,14 @@ fn markdown(findings: &Findings, gpu: &Gpu) -> String {
     let linear = &findings.settings.linear;
     text += &format!(
         "## Linear losses\n\nP = {}, {} unrolls of one step, {} estimates of {} antithetic pairs on the GPU. The total variance \
-        of one pair in units of the squared length of the gradient, measured, and in brackets its closed form.\n\n{}\n",
+        of one pair in units of the squared length of the gradient, measured (with a standard error of about {:.0} %), and in \
+        brackets its closed form.\n\n{}\n",
         linear.parameters,
         linear.unrolls,
         linear.repeats,
         linear.pairs,
+        // That of the mean of squares which scatter about as much as they are large.
+        100.0 / (linear.repeats as f64).sqrt(),
         markdown_table(LINEAR_HEADER, &findings.linear.iter().map(linear_row).collect::<Vec<_>>()),
     );
     let info = gpu.info();
