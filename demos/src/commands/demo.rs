@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use fourfold::Gpu;
+use fourfold::evolution::problems::ToyRegression;
+use fourfold::evolution::{
+    Descent, Estimator, Evaluator, Outer, OuterLoop, OuterSettings, TruncatedUnroll, TruncationPlan, TruncationSettings,
+};
 use fourfold::shaders::policies::AttentionNeuron;
 
 use crate::Failure;
@@ -17,8 +22,8 @@ const CASES: u32 = 3;
 /// Episodes of the policy.
 const EPISODES: usize = 200;
 
-/// Judges the kernels, trains on handwritten digits, nearly half of whose labels are wrong, and shuffles the inputs of
-/// a trained policy.
+/// Judges the kernels, trains on handwritten digits, nearly half of whose labels are wrong, shuffles the inputs of a
+/// trained policy, and learns a schedule from truncated unrolls.
 pub fn run(common: &Common) -> Result<(), Failure> {
     let gpu = common.open(false)?;
     println!("1. The adapter: {} ({})\n", gpu.info().name, gpu.info().backend);
@@ -55,6 +60,40 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         let scores = Protocol { order, ..plain }.scores(&gpu, Arc::new(network), &weights)?;
         println!("   {name:<10}  mean score {:.0}, standard error {:.0}", scores.mean(), scores.error());
     }
-    println!("\nNext: `fourfold neuron --help`, `fourfold sam --help`, `fourfold verify`.");
+
+    println!(
+        "\n5. A schedule of learning rates is learned from unrolls of 10 of its 100 steps (Vicol et al. 2021): by evolution"
+    );
+    println!(
+        "   strategies on the truncated unrolls alone, and by persistent ones, which remember what came before:\n"
+    );
+    let problem = Arc::new(ToyRegression::default());
+    let evaluator = Evaluator::new(&gpu, problem.clone(), [2, 1, problem.horizon], 0)?;
+    for (estimator, name) in [(Estimator::TRUNCATED_ES, "truncated"), (Estimator::PES, "persistent")] {
+        let theta = schedule(&gpu, problem.clone(), estimator, common.seed as u32)?;
+        let [before, after] = evaluator.run(&[ToyRegression::START, theta].concat())?[..] else {
+            unreachable!("an objective for each of two points")
+        };
+        println!("   {name:<10}  sum of losses {:.0}, from {:.0}", after.sum, before.sum);
+    }
+    println!("\nNext: `fourfold pes --help`, `fourfold neuron --help`, `fourfold sam --help`, `fourfold verify`.");
     Ok(())
+}
+
+/// Outer iterations.
+const ITERATIONS: usize = 1_500;
+
+/// What an estimator learns in [`ITERATIONS`] outer iterations with the settings of the paper.
+fn schedule(
+    gpu: &Gpu,
+    problem: Arc<ToyRegression>,
+    estimator: Estimator,
+    key: u32,
+) -> Result<[f32; 2], fourfold::rollout::Error> {
+    let settings = TruncationSettings::new(estimator, 100, 10, 0.3);
+    let outer = Outer::new(gpu, &ToyRegression::START, key)?;
+    let source = TruncatedUnroll::new(gpu, TruncationPlan::new(problem, settings, &gpu.target())?, &outer)?;
+    let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: None, ring: 1 };
+    let progress = OuterLoop::new(gpu, outer, source, descent)?.run(ITERATIONS)?;
+    Ok([progress.centers[0][0], progress.centers[0][1]])
 }
