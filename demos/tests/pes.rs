@@ -171,3 +171,20 @@ fn a_run_that_was_killed_and_resumed_ends_in_the_same_bits() {
     assert_eq!(output.status.code(), Some(2), "{sentence}");
     assert!(sentence.contains("`influence`") && sentence.contains("`toy`"), "{sentence}");
 }
+
+#[test]
+fn control_compares_the_estimators_for_each_task() {
+    let scratch = Scratch::new("pes-control");
+    let output = succeeds(&scratch, "control --quick --task pendulum --points 2 --episodes 2 --out run");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(["PES", "NRES", "full ES", "truncated ES"].iter().all(|name| table.contains(name)), "{table}");
+    let run = scratch.0.join("run");
+    assert_eq!(names(&run), ["config.json", "pendulum.png", "report.md", "results.json"]);
+    let results: Value = serde_json::from_str(&fs::read_to_string(run.join("results.json")).unwrap()).unwrap();
+    let curves = &results["tasks"][0]["estimators"][0]["curves"];
+    assert_eq!((curves.as_array().unwrap().len(), curves[0].as_array().unwrap().len()), (2, 3));
+
+    let refused = pes(&scratch, "control --task swimming").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("swimmer-short"));
+}

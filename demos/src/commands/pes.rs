@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 
 use crate::Failure;
 use crate::arguments::Common;
-use crate::pes::{EstimatorName, ObjectiveName, OptimiserName};
+use crate::pes::{EstimatorName, ObjectiveName, OptimiserName, control};
 
 pub use run::Experiment;
 pub use settings::{Seeds, Settings};
@@ -32,6 +32,8 @@ pub enum Mode {
     Compare(Compare),
     /// Measure how far gradients of a small LSTM, and of linear losses, scatter at a theta that stays
     Variance(variance::Arguments),
+    /// Learn policies for a swimmer, a cart-pole and a pendulum, and compare estimators per step of the environment
+    Control(control::Settings),
 }
 
 /// One estimator on a problem. Flags that are not given have the values of the problem's paper.
@@ -112,13 +114,14 @@ pub struct Compare {
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     if arguments.mode.is_some() && arguments.one != One::default() {
         return Err(Failure::Input(
-            "`compare` stands before its PROBLEM and its flags, and `variance` before its flags, not behind those of one \
-            estimator"
+            "`compare` stands before its PROBLEM and its flags, `variance` and `control` before their flags, not behind \
+            those of one estimator"
                 .into(),
         ));
     }
     let compared = match &arguments.mode {
         Some(Mode::Variance(arguments)) => return variance::run(common, arguments),
+        Some(Mode::Control(settings)) => return control::run(common, settings),
         Some(Mode::Compare(compare)) => Some(compare),
         None => None,
     };

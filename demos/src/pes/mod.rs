@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod catalogue;
+pub mod control;
 pub mod estimator;
 pub mod recipe;
 pub mod task;
