@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 
 use crate::Failure;
 use crate::arguments::Common;
+use crate::pes::hyperparameters::{Schedule, Tensors};
 use crate::pes::{EstimatorName, ObjectiveName, OptimiserName, control};
 
 pub use run::Experiment;
@@ -34,6 +35,8 @@ pub enum Mode {
     Variance(variance::Arguments),
     /// Learn policies for a swimmer, a cart-pole and a pendulum, and compare estimators per step of the environment
     Control(control::Settings),
+    Schedule(Box<Schedule>),
+    Hyperparameters(Box<Tensors>),
 }
 
 /// One estimator on a problem. Flags that are not given have the values of the problem's paper.
@@ -122,6 +125,8 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let compared = match &arguments.mode {
         Some(Mode::Variance(arguments)) => return variance::run(common, arguments),
         Some(Mode::Control(settings)) => return control::run(common, settings),
+        Some(Mode::Schedule(schedule)) => return schedule.run(common),
+        Some(Mode::Hyperparameters(tensors)) => return tensors.run(common),
         Some(Mode::Compare(compare)) => Some(compare),
         None => None,
     };

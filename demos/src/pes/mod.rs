@@ -4,6 +4,7 @@ pub mod backend;
 pub mod catalogue;
 pub mod control;
 pub mod estimator;
+pub mod hyperparameters;
 pub mod recipe;
 pub mod task;
 pub mod trace;

@@ -178,6 +178,20 @@ impl ImageTask {
         drawn.chain(shapes.iter().map(|shape| inner.graph.full(&shape[..], 0.0))).collect()
     }
 
+    /// Weights that keep the scale of what passes through layers of ReLUs (He et al. 2015): normal with the variance 2 /
+    /// inputs, the same for all members; no biases, and no velocity.
+    pub(super) fn reset_deep<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+        let shapes = self.tensors();
+        let drawn = shapes.iter().enumerate().map(|(index, shape)| match index % 2 {
+            0 => {
+                let deviation = (2.0 / self.widths[index / 2] as f32).sqrt();
+                inner.episode_seed.normal(INITIAL + index as u32, &shape[..]) * deviation
+            }
+            _ => inner.graph.full(&shape[..], 0.0),
+        });
+        drawn.chain(shapes.iter().map(|shape| inner.graph.full(&shape[..], 0.0))).collect()
+    }
+
     pub(in crate::models) fn minibatch<'g>(
         &self,
         inner: &Inner<'g>,

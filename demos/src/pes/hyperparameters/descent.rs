@@ -1,0 +1,175 @@
+//! One training of hyper-parameters: an outer loop, and theta along its way.
+
+use std::time::Instant;
+
+use clap::Args;
+use fourfold::Gpu;
+use fourfold::evolution::{
+    Descent, Estimator, GraphProblem, Outer, OuterLoop, OuterSettings, PopulationUnroll, TruncationSettings,
+};
+use serde::Serialize;
+
+use crate::Failure;
+use crate::progress::Progress;
+
+/// How the outer parameters are trained. What is not given follows from the experiment.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TrainingFlags {
+    /// Start from the sizes of the paper, which are for GPUs
+    #[arg(long)]
+    pub paper: bool,
+    /// Antithetic particles N, an even number
+    #[arg(long, value_name = "COUNT")]
+    pub particles: Option<usize>,
+    /// Steps of an unroll, K
+    #[arg(long, value_name = "STEPS")]
+    pub truncation: Option<usize>,
+    /// The standard deviation of the perturbations
+    #[arg(long, value_name = "NUMBER")]
+    pub sigma: Option<f32>,
+    /// The learning rate of Adam
+    #[arg(long, value_name = "NUMBER")]
+    pub rate: Option<f32>,
+    /// Outer iterations
+    #[arg(long, value_name = "COUNT")]
+    pub iterations: Option<usize>,
+    /// Points along the way at which the objective is measured
+    #[arg(long, value_name = "COUNT")]
+    pub points: Option<usize>,
+}
+
+impl TrainingFlags {
+    /// With the settings of the experiment where no flag says otherwise.
+    pub fn or(&self, settings: Training) -> Training {
+        Training {
+            particles: self.particles.unwrap_or(settings.particles),
+            truncation: self.truncation.unwrap_or(settings.truncation),
+            sigma: self.sigma.unwrap_or(settings.sigma),
+            rate: self.rate.unwrap_or(settings.rate),
+            iterations: self.iterations.unwrap_or(settings.iterations),
+            points: self.points.unwrap_or(settings.points),
+        }
+    }
+}
+
+/// How the outer parameters are trained.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Training {
+    pub particles: usize,
+    pub truncation: usize,
+    pub sigma: f32,
+    pub rate: f32,
+    pub iterations: usize,
+    pub points: usize,
+}
+
+/// Theta along a training.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Path {
+    pub estimator: String,
+    pub seed: u64,
+    /// Inner steps of one iteration.
+    pub inner_steps: usize,
+    /// Iterations finished, and theta after them; the start is that after 0.
+    pub thetas: Vec<(usize, Vec<f32>)>,
+    /// The objective at each of them, once it is measured.
+    pub objectives: Vec<f64>,
+    /// Seconds of training, without measuring.
+    pub seconds: f64,
+}
+
+/// The estimators that are compared, by name.
+pub const PES: (&str, Estimator) = ("PES", Estimator::PES);
+pub const TRUNCATED_ES: (&str, Estimator) = ("truncated ES", Estimator::TRUNCATED_ES);
+
+/// Seconds that a submission should take, at most: below what drivers take for a hang.
+const SUBMISSION: f64 = 0.5;
+
+impl Training {
+    /// Refuses what makes no sense, naming the flag.
+    ///
+    /// # Errors
+    /// A value out of its range.
+    pub fn check(&self) -> Result<(), Failure> {
+        let counts = [("truncation", self.truncation), ("iterations", self.iterations), ("points", self.points)];
+        let refuse = |message: String| Err(Failure::Input(message));
+        if let Some((flag, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return refuse(format!("--{flag} takes a number from 1 on, got 0"));
+        }
+        if self.particles == 0 || !self.particles.is_multiple_of(2) {
+            let particles = self.particles;
+            return refuse(format!("--particles takes an even number from 2 on (antithetic pairs), got {particles}"));
+        }
+        if !(self.sigma.is_finite() && self.sigma > 0.0) {
+            return refuse(format!("--sigma takes a number above 0, got {}", self.sigma));
+        }
+        if !(self.rate.is_finite() && self.rate >= 0.0) {
+            return refuse(format!("--rate takes a finite number from 0 on, got {}", self.rate));
+        }
+        Ok(())
+    }
+
+    /// Trains theta from a start; everything random follows from the seed.
+    ///
+    /// # Errors
+    /// Settings that make no sense, no memory, theta that is no number any more, or the loss of the device.
+    pub fn run(
+        &self,
+        gpu: &Gpu,
+        problem: &dyn GraphProblem,
+        (name, estimator): (&str, Estimator),
+        theta: &[f32],
+        seed: u64,
+        quiet: bool,
+    ) -> Result<Path, Failure> {
+        let outer = Outer::new(gpu, theta, seed as u32)?;
+        let settings = TruncationSettings::new(estimator, self.particles, self.truncation, self.sigma);
+        let source = PopulationUnroll::new(gpu, problem, settings, &outer, seed as u32)?;
+        let inner_steps = source.inner_steps();
+        const RING: usize = 64;
+        let outer_settings = OuterSettings { descent: Descent::adam(0.9), rate: self.rate, clip: None, ring: RING };
+        let mut outer = OuterLoop::new(gpu, outer, source, outer_settings)?;
+        let every = self.iterations.div_ceil(self.points);
+        let mut thetas = vec![(0, theta.to_vec())];
+        let mut progress = Progress::new(&format!("{name}, seed {seed}"), self.iterations as u64, quiet);
+        let begun = Instant::now();
+        let mut burst = 1;
+        while (outer.iteration() as usize) < self.iterations {
+            let submitted = Instant::now();
+            burst = burst.min(self.iterations - outer.iteration() as usize);
+            let finished = outer.run(burst)?;
+            let last = finished.iteration as usize;
+            for iteration in
+                (last + 1 - burst..=last).filter(|iteration| iteration % every == 0 || *iteration == self.iterations)
+            {
+                let row = finished.centers.len() - 1 - (last - iteration);
+                thetas.push((iteration, finished.centers[row].clone()));
+            }
+            let theta = finished.centers.last().map_or(&[][..], Vec::as_slice);
+            if !theta.iter().all(|number| number.is_finite()) {
+                return Err(Failure::Run(format!("{name}: theta is no number any more after {last} iterations")));
+            }
+            progress.say(format!("theta {theta:.2?}").chars().take(40).collect::<String>());
+            progress.advance(burst as u64);
+            let fitting = burst as f64 * SUBMISSION / submitted.elapsed().as_secs_f64();
+            burst = (fitting as usize).clamp(1, (2 * burst).min(RING));
+        }
+        progress.finish();
+        let seconds = begun.elapsed().as_secs_f64();
+        Ok(Path { estimator: name.to_owned(), seed, inner_steps, thetas, objectives: Vec::new(), seconds })
+    }
+}
+
+impl Path {
+    /// The best objective up to each measured point, over the inner steps taken.
+    pub fn best_so_far(&self) -> Vec<(f64, f64)> {
+        let mut best = f64::INFINITY;
+        let points = self.thetas.iter().zip(&self.objectives);
+        points
+            .map(|((iteration, _), &objective)| {
+                best = best.min(objective);
+                ((iteration * self.inner_steps) as f64, best)
+            })
+            .collect()
+    }
+}
