@@ -1,5 +1,6 @@
 //! `fourfold pes`: outer parameters learned through truncated unrolls, by persistent evolution strategies and their kin.
 
+mod learned_optimiser;
 mod report;
 mod run;
 mod settings;
@@ -37,6 +38,8 @@ pub enum Mode {
     Control(control::Settings),
     Schedule(Box<Schedule>),
     Hyperparameters(Box<Tensors>),
+    /// Train an optimiser by PES and by truncated ES, and hold both against tuned SGD and Adam
+    LearnedOptimiser(Box<learned_optimiser::Arguments>),
 }
 
 /// One estimator on a problem. Flags that are not given have the values of the problem's paper.
@@ -117,7 +120,7 @@ pub struct Compare {
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     if arguments.mode.is_some() && arguments.one != One::default() {
         return Err(Failure::Input(
-            "`compare` stands before its PROBLEM and its flags, `variance` and `control` before their flags, not behind \
+            "`compare` stands before its PROBLEM and its flags, all others before their flags, not behind \
             those of one estimator"
                 .into(),
         ));
@@ -127,6 +130,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         Some(Mode::Control(settings)) => return control::run(common, settings),
         Some(Mode::Schedule(schedule)) => return schedule.run(common),
         Some(Mode::Hyperparameters(tensors)) => return tensors.run(common),
+        Some(Mode::LearnedOptimiser(arguments)) => return learned_optimiser::run(common, arguments),
         Some(Mode::Compare(compare)) => Some(compare),
         None => None,
     };

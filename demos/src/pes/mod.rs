@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod control;
 pub mod estimator;
 pub mod hyperparameters;
+pub mod learned_optimiser;
 pub mod recipe;
 pub mod task;
 pub mod trace;
