@@ -12,7 +12,7 @@ use crate::unroll::{Environment, EpisodeRandom, Outcome};
 /// [-1, 1], 5 newton metres each. The reward of a step of 0.04 seconds is the speed along x less 1e-4 of the squares of
 /// the action; the episode is cut off after 1,000 steps and never ends of itself.
 ///
-/// As in Gymnasium a linear policy swims well: evolution finds some that return 420 (17 metres in 40 seconds).
+/// As in Gymnasium a linear policy swims well: evolution finds some that return 460 (18 metres in 40 seconds).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swimmer;
 

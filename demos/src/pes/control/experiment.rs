@@ -20,10 +20,10 @@ pub struct Settings {
     #[arg(long, value_name = "COUNT", default_value_t = 8)]
     pub seeds: u32,
     /// Other seeds, on which each estimator is tuned
-    #[arg(long, value_name = "COUNT", default_value_t = 2)]
+    #[arg(long, value_name = "COUNT", default_value_t = 3)]
     pub tuning_seeds: u32,
     /// Learning rates of Adam to choose from
-    #[arg(long, value_name = "RATES", value_delimiter = ',', default_values_t = [0.01, 0.03, 0.1, 0.3])]
+    #[arg(long, value_name = "RATES", value_delimiter = ',', default_values_t = [0.01, 0.03, 0.1, 0.3, 1.0])]
     pub rates: Vec<f32>,
     /// Standard deviations of perturbations to choose from
     #[arg(long, value_name = "DEVIATIONS", value_delimiter = ',', default_values_t = [0.1, 0.3])]
