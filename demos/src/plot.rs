@@ -86,6 +86,8 @@ impl LinePlot {
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, (FONT, 24))
             .margin(16)
+            // Half of the name of a mark at the end.
+            .margin_right(36)
             .x_label_area_size(48)
             .y_label_area_size(72)
             .build_cartesian_2d(x_range, y_range)?;
@@ -109,18 +111,25 @@ impl LinePlot {
                 let outline: Vec<_> = line.edges(&self.x, &self.y).filter(finite).collect();
                 chart.draw_series([Polygon::new(outline, colour.mix(0.18))])?;
             }
-            let kept = points(line).into_iter().filter(finite);
             // Colours come again after the last, with dashes.
             let dashed = index >= COLOURS.len();
-            let series = match dashed {
-                false => chart.draw_series(LineSeries::new(kept, colour.stroke_width(2)))?,
-                true => chart.draw_series(DashedLineSeries::new(kept, 7, 5, colour.stroke_width(2)))?,
-            };
-            series.label(&line.name).legend(move |(x, y)| {
-                let gap = if dashed { 5 } else { 0 };
-                let piece = move |from, to| PathElement::new([(x + from, y), (x + to, y)], colour.stroke_width(3));
-                EmptyElement::at((0, 0)) + piece(0, 12 - gap) + piece(12, 24 - gap)
-            });
+            chart.draw_series(std::iter::empty::<Circle<(f64, f64), i32>>())?.label(&line.name).legend(
+                move |(x, y)| {
+                    let gap = if dashed { 5 } else { 0 };
+                    let piece = move |from, to| PathElement::new([(x + from, y), (x + to, y)], colour.stroke_width(3));
+                    EmptyElement::at((0, 0)) + piece(0, 12 - gap) + piece(12, 24 - gap)
+                },
+            );
+        }
+        // The first lines lie above the others, and all above the bands.
+        for (index, line) in self.lines.iter().enumerate().rev() {
+            let style = COLOURS[index % COLOURS.len()].stroke_width(2);
+            let kept = points(line).into_iter().filter(finite);
+            if index < COLOURS.len() {
+                chart.draw_series(LineSeries::new(kept, style))?;
+            } else {
+                chart.draw_series(DashedLineSeries::new(kept, 7, 5, style))?;
+            }
         }
         if self.lines.iter().any(|line| !line.name.is_empty()) {
             chart

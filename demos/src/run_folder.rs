@@ -62,6 +62,18 @@ impl RunFolder {
         }
     }
 
+    /// The command line that the run began with, without the name of the program.
+    ///
+    /// # Errors
+    /// There is no configuration, or it holds none.
+    pub fn command_line(&self) -> Result<Vec<String>, Failure> {
+        let path = self.path.join(CONFIGURATION);
+        let config: Value = serde_json::from_slice(&file::read(&path)?).unwrap_or_default();
+        serde_json::from_value(config["command_line"].clone()).map_err(|error| {
+            Failure::Input(format!("{}: expected the configuration of a run, got {error}", path.display()))
+        })
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -20,7 +20,7 @@ pub fn write(
     traces: &[Trace],
     gpu: &Gpu,
 ) -> Result<String, Failure> {
-    let shown = Shown { settings, task, traces };
+    let shown = Shown { settings, task, traces, command: folder.command_line()?.join(" ") };
     folder.write_json_lines("metrics.jsonl", &metrics(traces))?;
     folder.write_json("results.json", &shown.results(gpu))?;
     let mut pictures = vec![("objective.png", shown.objective())];
@@ -73,6 +73,7 @@ pub fn number(value: f64) -> String {
         size if !(1e-2..1e5).contains(&size) => format!("{value:.1e}"),
         size if size < 10.0 => format!("{value:.3}"),
         size if size < 100.0 => format!("{value:.2}"),
+        size if size >= 1e4 => format!("{value:.0}"),
         _ => format!("{value:.1}"),
     }
 }
@@ -95,6 +96,8 @@ struct Shown<'a> {
     settings: &'a Settings,
     task: &'a Task,
     traces: &'a [Trace],
+    /// The command line that the run began with.
+    command: String,
 }
 
 impl Shown<'_> {
@@ -280,9 +283,11 @@ impl Shown<'_> {
         let start = f64::from(self.task.theta[0]);
         let far = |line: &Line| line.points.iter().any(|(_, theta)| (theta - start).abs() > 20.0 * (1.0 + start.abs()));
         let lines = self.lines(|_, iteration| iteration as f64, theta).into_iter().filter(|line| !far(line)).collect();
+        let iterations = || self.settings.entries.iter().map(|entry| entry.recipe.iterations);
+        let logarithmic = iterations().max() > iterations().min().map(|least| 5 * least);
         Some(LinePlot {
             title: self.title(),
-            x: Axis::new("outer iterations"),
+            x: Axis { logarithmic, ..Axis::new("outer iterations") },
             y: Axis::new(name),
             lines,
             marks: self.task.best.clone().unwrap_or_default(),
@@ -291,8 +296,7 @@ impl Shown<'_> {
 
     fn markdown(&self, gpu: &Gpu, pictures: &[&str]) -> String {
         let mut text = format!("# {}\n\n{}\n\n", self.task.name, self.task.about);
-        let command: Vec<String> = std::env::args().skip(1).collect();
-        let _ = writeln!(text, "`fourfold {}`\n", command.join(" "));
+        let _ = writeln!(text, "`fourfold {}`\n", self.command);
         let _ = writeln!(text, "{} after so many outer iterations{}.\n", capital(self.task.objective), self.spread());
         let (header, rows) = self.table(true);
         text += &markdown_table(&header, rows);
@@ -321,7 +325,7 @@ impl Shown<'_> {
         let info = gpu.info();
         let _ = writeln!(
             text,
-            "\nThe time of an iteration is the median over seeds and holds evaluations and checkpoints' reading.\n\n\
+            "\nThe time of an iteration is the median over seeds, evaluations of the objective included.\n\n\
              Adapter: {} ({}, {}).",
             info.name, info.backend, info.driver_info
         );
