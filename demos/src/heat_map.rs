@@ -89,8 +89,10 @@ impl HeatMap {
         let places = |path: &Line| path.points.iter().map(|&point| self.place(map, point)).collect::<Vec<_>>();
         for (index, path) in self.paths.iter().enumerate() {
             for piece in inside(&places(path), map) {
-                canvas.line(piece, 3.6, WHITE)?;
-                canvas.line(piece, 2.2, path_colour(index))?;
+                for (width, colour) in [(3.6, WHITE), (2.2, path_colour(index))] {
+                    // One by one: where a line of many points turns sharply, its corner grows to a spike.
+                    piece.windows(2).try_for_each(|pair| canvas.line(pair, width, colour))?;
+                }
             }
         }
         // Ends above all lines.

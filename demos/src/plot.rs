@@ -18,6 +18,8 @@ pub struct LinePlot {
     pub lines: Vec<Line>,
     /// Values of y that dashed lines mark.
     pub marks: Vec<f64>,
+    /// The names of the lines stand at the lower left, not at the right.
+    pub names_below: bool,
 }
 
 /// An axis and its scale.
@@ -132,8 +134,13 @@ impl LinePlot {
             }
         }
         if self.lines.iter().any(|line| !line.name.is_empty()) {
+            let position = match self.names_below {
+                true => SeriesLabelPosition::LowerLeft,
+                false => SeriesLabelPosition::MiddleRight,
+            };
             chart
                 .configure_series_labels()
+                .position(position)
                 .label_font((FONT, 16))
                 .background_style(WHITE.mix(0.85))
                 .border_style(BLACK.mix(0.2))
@@ -357,7 +364,7 @@ mod tests {
             x: Axis::new("epoch"),
             y: Axis::new("accuracy / %"),
             lines,
-            marks: Vec::new(),
+            ..LinePlot::default()
         }
     }
 

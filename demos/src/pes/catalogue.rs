@@ -256,7 +256,7 @@ fn lorenz() -> Task {
         entries,
         milestones: vec![100, 500, 1_000, 2_000, 5_000],
         best: Some(Lorenz::BEST.to_vec()),
-        map: Some(Map { x: 1.5..3.5, y: 3.0..4.0, colours: 1e2..1e6 }),
+        map: Some(Map { x: 1.5..3.5, y: 3.0..4.0, colours: 1e4..1e6 }),
         references: Vec::new(),
     }
 }

@@ -257,6 +257,8 @@ impl Shown<'_> {
             x: Axis { logarithmic: true, ..Axis::new("outer iterations") },
             y: self.objective_axis(),
             lines: self.lines(|_, iteration| iteration as f64, objective),
+            // All lines begin at one point, and go down late.
+            names_below: true,
             ..LinePlot::default()
         }
     }
@@ -267,6 +269,8 @@ impl Shown<'_> {
             x: Axis { logarithmic: true, ..Axis::new("inner steps of a particle: outer iterations times K") },
             y: self.objective_axis(),
             lines: self.lines(|recipe, iteration| (iteration * recipe.truncation) as f64, objective),
+            // All lines begin at one point, and go down late.
+            names_below: true,
             ..LinePlot::default()
         }
     }
@@ -291,6 +295,7 @@ impl Shown<'_> {
             y: Axis::new(name),
             lines,
             marks: self.task.best.clone().unwrap_or_default(),
+            ..LinePlot::default()
         })
     }
 
