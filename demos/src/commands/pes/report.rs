@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Settings, surface};
 use crate::Failure;
-use crate::pes::{Entry, Recipe, Task, Trace};
+use crate::pes::{Entry, OptimiserName, Recipe, Task, Trace};
 use crate::plot::{Axis, Line, LinePlot};
 use crate::run_folder::{RunFolder, adapter_json};
 use crate::table::wide_table;
@@ -346,9 +346,10 @@ impl Shown<'_> {
             let _ =
                 write!(particles, " in {} {}chunks", recipe.chunks, if recipe.staggered { "staggered " } else { "" });
         }
+        let rate = if recipe.rate < 1e-3 { format!("{:e}", recipe.rate) } else { recipe.rate.to_string() };
         let mut steps = match recipe.optimiser {
-            crate::pes::OptimiserName::Sgd => format!("SGD {}", recipe.rate),
-            crate::pes::OptimiserName::Adam => format!("Adam {}, beta1 {}", recipe.rate, recipe.beta1),
+            OptimiserName::Sgd => format!("SGD {rate}"),
+            OptimiserName::Adam => format!("Adam {rate}, beta1 {}", recipe.beta1),
         };
         if let Some(clip) = recipe.clip {
             let _ = write!(steps, ", cut off at {clip}");
