@@ -153,7 +153,7 @@ fn markdown(settings: &Settings, results: &Results, pictures: &[String], gpu: &G
         "A perceptron with {hidden} hidden units ({count} outer parameters) turns gradient, weight, averages of gradients and \
          the step into the next step of each weight: `w -= {direction} d exp(1e-3 a)`. It begins with an output of 0, so \
          that it does nothing, and is trained on perceptrons {} by minibatches of {} images: T {horizon}, K {truncation}, \
-         {particles} particles in {chunks} chunks{}, sigma {sigma}, Adam at {rate} with beta1 {beta1}, {iterations} outer \
+         {particles} particles{}, sigma {sigma}, Adam at {rate} with beta1 {beta1}, {iterations} outer \
          iterations of either estimator, seed {}. The loss of a step is the cross-entropy of its minibatch before the \
          step, cut off at 3 ln 10.\n",
         if settings.digits_alone {
@@ -162,7 +162,7 @@ fn markdown(settings: &Settings, results: &Results, pictures: &[String], gpu: &G
             "64-32-10 on Fashion-MNIST, averaged to 8x8"
         },
         settings.batch,
-        if *chunks > 1 { " at different inner times" } else { "" },
+        if *chunks > 1 { format!(" in {chunks} chunks at different inner times") } else { String::new() },
         settings.seed,
     );
     if !results.curves.is_empty() {
