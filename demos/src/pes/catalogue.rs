@@ -26,7 +26,10 @@ pub fn find(name: &str) -> Result<Task, Failure> {
         None if name == "lorenz" => Ok(lorenz()),
         None if name == "ridge" => ridge(name, &diabetes().truncated(308, 6), SPLIT),
         Some(("ridge", file)) => ridge(name, &Regression::load(Path::new(file))?, 1),
-        _ => Err(Failure::Input(format!("PROBLEM takes {NAMES}, got `{name}`"))),
+        _ => Err(Failure::Input(format!(
+            "PROBLEM takes {NAMES}, got `{name}` (policies, networks and a learned optimiser have commands of their own: see \
+             `fourfold pes --help`)"
+        ))),
     }
 }
 
