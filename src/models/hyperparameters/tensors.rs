@@ -4,7 +4,7 @@ use fourfold_shaders::elementwise::{Compare, Unary};
 
 use super::ImageTask;
 use crate::evolution::{GraphProblem, Inner, InnerStep, MemberState, SharedTensor};
-use crate::graph::Tensor;
+use crate::graph::{Op, Tensor};
 
 /// Outer parameters, of which there are 29 for five hidden layers: the logarithm of the rate of each tensor, the logit
 /// of the momentum of each tensor, and for each hidden layer the logit of the share of its units that are there:
@@ -81,14 +81,18 @@ impl GraphProblem for TensorHyperparameters {
     }
 
     fn step<'g>(&self, inner: &Inner<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
-        let (tensors, population) = (self.tensors(), inner.population);
-        let rates: Vec<_> = (0..tensors).map(|tensor| inner.parameter(tensor).exp()).collect();
-        let momenta: Vec<_> =
-            (tensors..2 * tensors).map(|tensor| inner.parameter(tensor).unary(Unary::Sigmoid)).collect();
+        let (tensors, population, parameters) = (self.tensors(), inner.population, self.parameters());
+        // One parameter of all members after the other, each where a view may begin: views cost nothing, slices a
+        // dispatch for each parameter.
+        let row = population.next_multiple_of(Op::ALIGNMENT);
+        let rows = inner.theta.transpose().pad(&[0, 0], [parameters, row]).reshape([parameters * row]);
+        let (exponentials, sigmoids) = (rows.exp(), rows.unary(Unary::Sigmoid));
+        let rates: Vec<_> = (0..tensors).map(|tensor| exponentials.view(tensor * row, [population])).collect();
+        let momenta: Vec<_> = (tensors..2 * tensors).map(|tensor| sigmoids.view(tensor * row, [population])).collect();
         let positions = inner.shared[inner.shared.len() - 1];
         let masks = self.task.settings.hidden.iter().enumerate().map(|(layer, &units)| {
-            let share = inner.parameter(2 * tensors + layer).unary(Unary::Sigmoid);
-            let kept = (share * units as f32).unary(Unary::Floor).reshape([population, 1]);
+            let share = sigmoids.view((2 * tensors + layer) * row, [population, 1]);
+            let kept = (share * units as f32).unary(Unary::Floor);
             let mask = positions.narrow(0, 0, units).reshape([1, units]).compare(Compare::Lt, kept);
             mask.reshape([population, 1, units])
         });

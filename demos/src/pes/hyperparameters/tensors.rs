@@ -26,7 +26,7 @@ pub struct Tensors {
     pub images: ImageFlags,
     #[command(flatten)]
     pub training: TrainingFlags,
-    /// How many seeds, from --seed on [default: 2]
+    /// How many seeds, from --seed on [default: 3]
     #[arg(long, value_name = "COUNT")]
     pub seeds: Option<usize>,
     /// Points that are measured side by side
@@ -91,14 +91,14 @@ impl Tensors {
     }
 
     fn settings(&self, quick: bool) -> Result<Settings, Failure> {
-        let reduced = Training { particles: 40, truncation: 10, sigma: 0.3, rate: 0.03, iterations: 500, points: 20 };
+        let reduced = Training { particles: 20, truncation: 10, sigma: 0.3, rate: 0.03, iterations: 500, points: 20 };
         let (images, training, seeds) = if quick {
             (Images::quick(5), Training { particles: 4, truncation: 5, iterations: 12, points: 3, ..reduced }, 1)
         } else if self.training.paper {
             let paper = Training { particles: 10, rate: 0.01, iterations: 50_000, points: 500, ..reduced };
             (Images::paper(DataName::FashionMnist, 5, 1_000), paper, 4)
         } else {
-            (Images::reduced(DataName::FashionMnist, 5, 200), reduced, 2)
+            (Images { batch: 32, ..Images::reduced(DataName::FashionMnist, 5, 200) }, reduced, 3)
         };
         let (images, training) = (self.images.or(images), self.training.or(training));
         images.check()?;
