@@ -334,36 +334,55 @@ fn settings_that_make_no_sense_are_refused_with_what_is_wrong() {
     assert!(broken.expect_err("refused").to_string().contains("never ends"));
 }
 
+/// A problem whose file is this text.
+#[derive(Debug)]
+struct Written(&'static str);
+
+impl InnerProblem for Written {
+    fn file(&self) -> &str {
+        "written.wgsl"
+    }
+    fn source(&self) -> Cow<'static, str> {
+        self.0.into()
+    }
+    fn states(&self) -> usize {
+        1
+    }
+    fn parameters(&self) -> usize {
+        1
+    }
+    fn horizon(&self) -> Option<usize> {
+        None
+    }
+    fn reset(&self, _: &mut EpisodeRandom, _: &mut [f64]) {}
+    fn step(&self, _: &mut [f64], _: &[f64], _: u32, _: &mut EpisodeRandom) -> Loss {
+        Loss { value: 0.0, done: false }
+    }
+}
+
+fn refusal(text: &'static str) -> String {
+    let settings = TruncationSettings::new(Estimator::PES, 2, 1, 0.1);
+    let refused = TruncationPlan::new(Arc::new(Written(text)), settings, &fourfold::shaders::Target::default());
+    refused.expect_err("refused").to_string()
+}
+
 #[test]
 fn a_file_without_a_step_is_named() {
-    #[derive(Debug)]
-    struct Half;
-    impl InnerProblem for Half {
-        fn file(&self) -> &str {
-            "half.wgsl"
-        }
-        fn source(&self) -> Cow<'static, str> {
-            "fn problem_reset(random: ptr<function, Random>) -> array<f32, STATE> { return array<f32, STATE>(); }"
-                .into()
-        }
-        fn states(&self) -> usize {
-            1
-        }
-        fn parameters(&self) -> usize {
-            1
-        }
-        fn horizon(&self) -> Option<usize> {
-            None
-        }
-        fn reset(&self, _: &mut EpisodeRandom, _: &mut [f64]) {}
-        fn step(&self, _: &mut [f64], _: &[f64], _: u32, _: &mut EpisodeRandom) -> Loss {
-            Loss { value: 0.0, done: false }
-        }
-    }
-    let settings = TruncationSettings::new(Estimator::PES, 2, 1, 0.1);
-    let refused = TruncationPlan::new(Arc::new(Half), settings, &fourfold::shaders::Target::default());
-    let message = refused.expect_err("refused").to_string();
-    assert!(message.contains("half.wgsl") && message.contains("problem_step"), "{message}");
+    let message =
+        refusal("fn problem_reset(random: ptr<function, Random>) -> array<f32, STATE> { return array<f32, STATE>(); }");
+    assert!(message.contains("written.wgsl") && message.contains("problem_step"), "{message}");
+}
+
+#[test]
+fn a_file_that_takes_a_name_of_the_kernel_is_named() {
+    let message = refusal(
+        "fn problem_reset(random: ptr<function, Random>) -> array<f32, STATE> { return array<f32, STATE>(); }
+        fn advance(x: f32) -> f32 { return x; }
+        fn problem_step(state: ptr<function, array<f32, STATE>>, time: u32, random: ptr<function, Random>) -> Loss {
+            return Loss(advance(parameter(0u)), false);
+        }",
+    );
+    assert!(message.contains("written.wgsl") && message.contains("advance"), "{message}");
 }
 
 #[test]

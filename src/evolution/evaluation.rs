@@ -51,6 +51,7 @@ impl Evaluator {
             return Err(Error::Settings { message });
         }
         let evaluation = Evaluation { problem };
+        crate::rollout::check::check_whole(evaluation.problem.file(), &evaluation.wgsl())?;
         let (target, problem) = (gpu.target(), &*evaluation.problem);
         let most = evaluation.most_steps(&target).min(horizon);
         if most == 0 {

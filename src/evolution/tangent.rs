@@ -123,6 +123,8 @@ impl TangentPlan {
             estimator.check()?;
         }
         let mut plan = Self { settings, problem, steps: 0, buffers: Vec::new() };
+        let kernel = plan.tangents().map_or_else(|| plan.uoro().wgsl(), |tangents| tangents.wgsl());
+        crate::rollout::check::check_whole(plan.problem.file(), &kernel)?;
         let most = match plan.tangents() {
             Some(tangents) => tangents.most_steps(target),
             None => plan.uoro().most_steps(target),

@@ -129,6 +129,7 @@ impl TruncationPlan {
         let refuse = |message: String| Err(Error::Settings { message });
         let (pairs, length) = (settings.particles / 2, settings.truncation);
         let truncation = Truncation::new(problem, pairs, analytic);
+        crate::rollout::check::check_whole(truncation.problem.file(), &truncation.wgsl())?;
         let most = truncation.most_steps(target);
         if most == 0 {
             return refuse(format!(

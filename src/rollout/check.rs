@@ -117,6 +117,15 @@ pub(crate) fn check_problem(problem: &dyn InnerProblem) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks a whole kernel, whose parts are right by themselves: a file may use a name that the kernel has.
+pub(crate) fn check_whole(name: &str, kernel: &str) -> Result<(), Error> {
+    let Err(error) = naga::front::wgsl::parse_str(kernel) else { return Ok(()) };
+    let line = error.location(kernel).and_then(|location| kernel.lines().nth(location.line_number as usize - 1));
+    let message =
+        format!("it does not go with the kernel: {} (`{}`)", error.message(), line.unwrap_or_default().trim());
+    Err(Error::File { file: name.into(), line: None, message })
+}
+
 /// Checks one file: that it parses after a library and what stands in for the kernel, and that it defines what it must.
 fn file(
     name: &str,

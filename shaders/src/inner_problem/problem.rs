@@ -19,7 +19,9 @@ use crate::unroll::EpisodeRandom;
 /// with `struct Loss { value: f32, done: bool }`, the loss after the step and whether the inner problem ended of itself.
 /// It reads the outer parameters by `parameter(i)`, i below `PARAMETERS`, and numbers of its own by `data[i]`, i below
 /// `DATA`. It may draw with `random_uniform(random)` (in [0, 1)) and `random_normal(random)`, the same numbers for all
-/// particles, and use the functions of `mathematics.wgsl`. `time` counts the steps of the inner problem from 0.
+/// particles, and use the functions of `mathematics.wgsl`. `time` counts the steps of the inner problem from 0. Names that
+/// the kernels use themselves are taken, and a file that takes one again is refused by name when it is planned: give
+/// functions and constants of a problem names of its own.
 ///
 /// A problem whose derivative is known also has a file with
 ///
