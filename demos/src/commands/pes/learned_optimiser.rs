@@ -19,7 +19,7 @@ use crate::run_folder::RunFolder;
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     /// Outer iterations
-    #[arg(long, value_name = "COUNT", default_value_t = 200)]
+    #[arg(long, value_name = "COUNT", default_value_t = 400)]
     pub iterations: usize,
     /// Inner steps of an unroll
     #[arg(long, value_name = "STEPS", default_value_t = 20)]
@@ -52,7 +52,7 @@ pub struct Arguments {
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     pub seeds: usize,
     /// Inner steps of the contests beyond what was trained
-    #[arg(long, value_name = "STEPS", default_value_t = 500)]
+    #[arg(long, value_name = "STEPS", default_value_t = 1_000)]
     pub long: usize,
     /// Where the files of MNIST and Fashion-MNIST lie, in folders of their names
     #[arg(long, value_name = "FOLDER", default_value = "data")]
