@@ -1,9 +1,10 @@
 //! Hyper-parameters of networks trained side by side: schedules, rates of each tensor, widths by masks, accuracy.
 
 use fourfold::data::{Dataset, digits};
-use fourfold::evolution::{GraphProblem, Population, PopulationEvaluation};
+use fourfold::evolution::{GraphProblem, Population, PopulationEvaluation, PopulationPlan};
+use fourfold::graph::Tag;
 use fourfold::models::hyperparameters::{ImageTask, Judgement, RateSchedule, TaskSettings, TensorHyperparameters};
-use fourfold::shaders::Element;
+use fourfold::shaders::{Element, Target};
 use fourfold::{BufferView, Gpu, wgpu};
 
 const HORIZON: usize = 40;
@@ -150,6 +151,24 @@ fn masks_cut_the_width_of_layers_to_whole_units() {
 fn five_hidden_layers_have_29_hyperparameters() {
     let settings = TaskSettings { hidden: vec![8; 5], ..settings(Judgement::ValidationLoss) };
     assert_eq!(TensorHyperparameters::new(task(settings)).parameters(), 29);
+}
+
+#[test]
+fn the_plan_states_the_memory_of_the_papers_population() {
+    let hidden = vec![100, 100];
+    let settings = TaskSettings { hidden, batch: 100, horizon: 5_000, ..settings(Judgement::TrainingLoss) };
+    let problem = RateSchedule { task: task(settings), momentum: 0.9, steps: 5_000.0 };
+    let weights = problem.task.weights();
+    assert_eq!(weights, 64 * 100 + 100 + 100 * 100 + 100 + 100 * 10 + 10);
+    let plan = PopulationPlan::new(&problem, 1_000, 10, &Target::default()).unwrap();
+    // Weights and velocities of each member, and its theta, each tensor to the next multiple of 64 numbers.
+    let kept = plan.step.peak_bytes()[&Tag::Weights];
+    let exact = 4 * 1_000 * (2 * weights + 2);
+    assert!(kept >= exact && kept < exact + 4 * 64 * 13, "{kept} bytes where {exact} are needed");
+    // What a step computes on the way is a few times the activations of the batch, whatever the horizon.
+    let activations = plan.step.peak_bytes()[&Tag::Activations];
+    assert!(activations < 4 * 1_000 * (2 * weights + 12 * 100 * 100), "{activations} bytes");
+    assert!(plan.bytes() >= plan.step.total_bytes());
 }
 
 #[test]
