@@ -59,7 +59,7 @@ const TUNING: [u32; 2] = [0x7A5E_0001, 0x7A5E_0002];
 const KEY: u32 = 0x00C0_7E57;
 
 impl Contest {
-    /// Tunes the rivals by the mean loss over [`TUNING`] episodes, and runs all on other episodes, the same for all:
+    /// Tunes the rivals by the mean loss over `TUNING` episodes, and runs all on other episodes, the same for all:
     /// `seeds` of them.
     ///
     /// # Errors
