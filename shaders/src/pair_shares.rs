@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use bytemuck::{Pod, Zeroable};
 
 use crate::flat::NARROW;
-use crate::inner_problem::Objective;
+use crate::inner_problem::{Objective, SHARES, Unrolled};
 use crate::row::sum_units;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Tolerance, grid};
 
@@ -99,22 +99,14 @@ impl Problem {
             present: self.present as u32,
             ended: self.ended.unwrap_or(0) as u32,
             period: self.horizon.unwrap_or(self.steps).max(1) as u32,
-            objective: match self.objective {
-                Objective::Sum => SUM,
-                Objective::Last => LAST,
-                Objective::Final => FINAL,
-            },
+            objective: self.objective.number(),
             renewed: u32::from(self.renewed),
             own: u32::from(self.own),
         };
-        let lengths = [self.steps * self.members, self.pairs, 6 * self.pairs];
+        let lengths = [self.steps * self.members, self.pairs, SHARES * self.pairs];
         Call::new(&PAIR_SHARES, &uniform, self.present.div_ceil(WORKGROUP), lengths)
     }
 }
-
-const SUM: u32 = 0;
-const LAST: u32 = 1;
-const FINAL: u32 = 2;
 
 /// What the losses of a pair add up to.
 struct Sums {
@@ -139,7 +131,7 @@ impl Uniform {
         for t in 0..self.steps {
             let pair = [0, 1].map(|i| f64::from(losses[(t * self.members + 2 * row + i) as usize]));
             sums.last = pair[0] - pair[1];
-            if self.objective == SUM || self.over(t) || t + 1 == self.steps {
+            if self.objective == Objective::Sum.number() || self.over(t) || t + 1 == self.steps {
                 for (i, loss) in pair.into_iter().enumerate() {
                     sums.losses[i] += loss;
                     sums.magnitudes[i] += loss.abs();
@@ -160,18 +152,13 @@ pub fn pair_shares(uniform: &Uniform, losses: &[f32], previous: &mut [f32], shar
     for row in 0..uniform.present {
         let d = (uniform.first + row) as usize;
         let Sums { before, after, losses, last, .. } = uniform.sums(losses, row);
-        let share = if uniform.own == 1 {
-            let a = before - f64::from(previous[d]);
-            let b = after + if uniform.renewed == 1 { before } else { 0.0 };
-            let add = if ends { within } else { uniform.renewed == 1 };
-            [a, b, f64::from(!ends), f64::from(add)]
-        } else {
-            [0.0, before + after, 0.0, 0.0]
-        };
+        let (previous_delta, renewed) = (f64::from(previous[d]), uniform.renewed == 1);
+        let unrolled = Unrolled { before, after, previous: previous_delta, renewed, ended: ends, within };
+        let share = if uniform.own == 1 { unrolled.accumulated() } else { unrolled.present() };
         for (i, value) in share.into_iter().chain(losses).enumerate() {
             shares[i * uniform.pairs as usize + d] = value as f32;
         }
-        previous[d] = if uniform.objective == FINAL && within { last as f32 } else { 0.0 };
+        previous[d] = if uniform.objective == Objective::Final.number() && within { last as f32 } else { 0.0 };
     }
 }
 

@@ -1,9 +1,12 @@
 //! An inner problem and a kernel that unrolls it, put together as one text.
 
 use std::fmt::Write;
+use std::sync::Arc;
+
+use bytemuck::Pod;
 
 use super::{InnerProblem, LIBRARY};
-use crate::{Binding, Element};
+use crate::{Binding, Call, Element, Kernel, KernelRef, Target};
 
 /// The whole text of a kernel: sizes, bindings, the library, then `parts`, which start with the files of the problem.
 pub(super) fn wgsl(problem: &dyn InnerProblem, title: &str, bindings: &[Binding], parts: &[&str]) -> String {
@@ -55,10 +58,26 @@ pub(super) fn name(kind: &str, problem: &dyn InnerProblem) -> String {
 
 /// The most steps that an invocation may take in a dispatch, if each takes `passes` passes through loops and all take
 /// `once` besides: Mesa's llvmpipe leaves every loop, without an error, once their passes come to 65,535 in all.
-pub(super) fn most_steps(passes: usize, once: usize, target: &crate::Target) -> usize {
+pub(super) fn most_steps(passes: usize, once: usize, target: &Target) -> usize {
     if !target.software {
         return u32::MAX as usize / 4;
     }
     const LIMIT: usize = 65_535;
     LIMIT.saturating_sub(once) / (passes + 2)
+}
+
+/// The call of a kernel whose invocations are `lanes`, with the problem's overridable constants; `lengths` as in
+/// [`Call::new`].
+pub(super) fn call(
+    kernel: Arc<Kernel>,
+    problem: &dyn InnerProblem,
+    uniform: &impl Pod,
+    lanes: usize,
+    lengths: impl Into<Vec<usize>>,
+    target: &Target,
+) -> Call {
+    let workgroup = if target.software { 8 } else { 64 };
+    Call::new(KernelRef::from(kernel), uniform, lanes.div_ceil(workgroup), lengths)
+        .with_constant("WORKGROUP", workgroup as u32)
+        .with_constants(problem.constants())
 }

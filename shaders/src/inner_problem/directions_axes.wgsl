@@ -7,6 +7,6 @@ fn parameter_tangent(i: u32) -> f32 {
 }
 
 // (a, b, keep, add): a is the derivative.
-fn share_of(change: f32, before: f32, after: f32, renewed: bool, ended: bool, within: bool) -> vec4<f32> {
-    return vec4<f32>(change + after, 0.0, 0.0, 0.0);
+fn directed(carried: vec4<f32>, before: f32, after: f32) -> vec4<f32> {
+    return vec4<f32>(carried.x + after, 0.0, 0.0, 0.0);
 }

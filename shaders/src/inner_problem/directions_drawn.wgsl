@@ -15,16 +15,7 @@ fn parameter_tangent(i: u32) -> f32 {
     return direction[i];
 }
 
-// (a, b, keep, add): steps up to an end count with all directions that a carried tangent has had, those after it with the
-// present one alone. `within`: the unroll ends within an inner problem.
-fn share_of(change: f32, before: f32, after: f32, renewed: bool, ended: bool, within: bool) -> vec4<f32> {
-    if unroll.carried == 0u {
-        return vec4<f32>(0.0, before + after, 0.0, 0.0);
-    }
-    return vec4<f32>(
-        change,
-        after + select(0.0, before, renewed),
-        select(1.0, 0.0, ended),
-        select(0.0, 1.0, select(renewed, within, ended)),
-    );
+// (a, b, keep, add): of tangents that are carried, or that start at zero in each unroll.
+fn directed(carried: vec4<f32>, before: f32, after: f32) -> vec4<f32> {
+    return select(present_shares(before, after), carried, unroll.carried == 1u);
 }

@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{InnerProblem, composition};
 use crate::unroll::EpisodeRandom;
-use crate::{Binding, Call, Data, Kernel, KernelRef, Operand, Target, Tolerance};
+use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
 
 /// Rows of the counters of a slot.
 const COUNTERS: usize = 2;
@@ -109,10 +109,7 @@ impl Problem {
             COUNTERS * slots,
             2 * slots,
         ];
-        let workgroup = if target.software { 8 } else { 64 };
-        Call::new(KernelRef::from(kernel), &uniform, slots.div_ceil(workgroup), lengths)
-            .with_constant("WORKGROUP", workgroup as u32)
-            .with_constants(evaluation.problem.constants())
+        composition::call(kernel, &*evaluation.problem, &uniform, slots, lengths, target)
             .with_context(Arc::new(evaluation.clone()))
     }
 }

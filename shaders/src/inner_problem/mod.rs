@@ -11,6 +11,7 @@ mod evaluation;
 mod problem;
 mod tangent;
 mod truncation;
+mod unrolled;
 mod uoro;
 
 pub use case::kernels;
@@ -18,7 +19,9 @@ pub use composition::{data, sizes};
 pub use evaluation::{Evaluation, Problem as EvaluationProblem};
 pub use problem::{InnerProblem, Loss};
 pub use tangent::{COUNTERS as TANGENT_COUNTERS, Directions, Problem as TangentProblem, Tangents};
-pub use truncation::{COUNTERS, Keeping, Objective, Problem as TruncationProblem, SHARES, STREAMS, Truncation};
+pub use truncation::{COUNTERS, Keeping, Problem as TruncationProblem, STREAMS, Truncation};
+pub(crate) use unrolled::Unrolled;
+pub use unrolled::{Objective, SHARES};
 pub use uoro::{COUNTERS as UORO_COUNTERS, Problem as UoroProblem, Uoro};
 
 /// The functions and structures that the files of inner problems may use.

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::truncation::{COUNTERS_BINDING, NEVER, Objective, SAVED_BINDING, SHARES};
+use super::truncation::{COUNTERS_BINDING, SAVED_BINDING};
+use super::unrolled::{NEVER, Objective, SHARES, Unrolled};
 use super::{InnerProblem, composition};
 use crate::threefry::normal_pair;
 use crate::unroll::EpisodeRandom;
-use crate::{Binding, Call, Data, Kernel, KernelRef, Operand, Target, Tolerance};
+use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
 
 /// Rows of the counters of a direction. The first says in which unroll it was drawn.
 pub const COUNTERS: usize = 5;
@@ -64,7 +65,8 @@ impl Tangents {
             }
         };
         let tangent = self.problem.tangent_source().expect("a problem that has a derivative");
-        let parts = [&*self.problem.source(), &*tangent, include_str!("tangent.wgsl"), directions];
+        let unrolled = [include_str!("unrolled.wgsl"), include_str!("tangent.wgsl")];
+        let parts = [&*self.problem.source(), &*tangent, unrolled[0], unrolled[1], directions];
         composition::wgsl(&*self.problem, "differentiated along directions", &bindings(), &parts)
     }
 
@@ -155,10 +157,7 @@ impl Problem {
             COUNTERS * self.directions,
             SHARES * self.directions,
         ];
-        let workgroup = if target.software { 8 } else { 64 };
-        Call::new(KernelRef::from(kernel), &uniform, self.directions.div_ceil(workgroup), lengths)
-            .with_constant("WORKGROUP", workgroup as u32)
-            .with_constants(tangents.problem.constants())
+        composition::call(kernel, &*tangents.problem, &uniform, self.directions, lengths, target)
             .with_context(Arc::new(tangents.clone()))
     }
 }
@@ -292,18 +291,18 @@ impl Lane {
     /// a, b, keep, add, and the loss, twice.
     fn shares(&self, tangents: &Tangents, uniform: &Uniform, seed: [u32; 2]) -> [f64; SHARES] {
         let carried = uniform.carried == 1;
-        let change = self.before - if carried { self.previous } else { 0.0 };
-        let renewed = self.drawn == seed[1];
-        let one = |yes: bool| if yes { 1.0 } else { 0.0 };
+        let unrolled = Unrolled {
+            before: self.before,
+            after: self.after,
+            previous: if carried { self.previous } else { 0.0 },
+            renewed: self.drawn == seed[1],
+            ended: self.ended,
+            within: self.time > 0,
+        };
         let [a, b, keep, add] = match tangents.directions {
-            Directions::Axes => [change + self.after, 0.0, 0.0, 0.0],
-            Directions::Drawn if !carried => [0.0, self.before + self.after, 0.0, 0.0],
-            Directions::Drawn => {
-                let present = self.after + if renewed { self.before } else { 0.0 };
-                // After an end, what is left is the present direction, if it has been used at all.
-                let add = if self.ended { self.time > 0 } else { renewed };
-                [change, present, one(!self.ended), one(add)]
-            }
+            Directions::Axes => [unrolled.accumulated()[0] + self.after, 0.0, 0.0, 0.0],
+            Directions::Drawn if !carried => unrolled.present(),
+            Directions::Drawn => unrolled.accumulated(),
         };
         [a, b, keep, add, self.losses, self.losses]
     }

@@ -39,15 +39,8 @@ struct Uniform {
 
 override WORKGROUP: u32 = 64u;
 
-// Places of random numbers, counted from `stream`.
+// The place of random numbers, counted from `stream`, that drawn directions take.
 const PERTURBATION = 0u;
-const RESET = 1u;
-const STEP = 2u;
-
-// Every step; the last of each unroll and of each inner problem; the same, as the change since the unroll before.
-const SUM = 0u;
-const LAST = 1u;
-const FINAL = 2u;
 
 // Rows of `counters`: the unroll whose draw the direction is, unrolls since then, inner problems finished, steps into the
 // present one, and whether one has ended in this unroll.
@@ -150,8 +143,9 @@ fn differentiate(
         }
 
         if unroll.first + unroll.steps == unroll.truncation {
-            let change = before - select(0.0, previous, unroll.carried == 1u);
-            let share = share_of(change, before, after, drawn == seed[1], ended == 1u, time > 0u);
+            let earlier = select(0.0, previous, unroll.carried == 1u);
+            let carried = accumulated_shares(before, after, earlier, drawn == seed[1], ended == 1u, time > 0u);
+            let share = directed(carried, before, after);
             for (var row = 0u; row < 4u; row++) {
                 shares[row * columns + column] = share[row];
             }

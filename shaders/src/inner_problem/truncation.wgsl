@@ -45,15 +45,8 @@ struct Uniform {
 
 override WORKGROUP: u32 = 64u;
 
-// Places of random numbers, counted from `stream`.
+// The place of random numbers, counted from `stream`, that perturbations take.
 const PERTURBATION = 0u;
-const RESET = 1u;
-const STEP = 2u;
-
-// Every step; the last of each unroll and of each inner problem; the same, as the change since the unroll before.
-const SUM = 0u;
-const LAST = 1u;
-const FINAL = 2u;
 
 // Rows of `counters`: the unroll whose draw the perturbation is, unrolls since then, inner problems finished, steps into
 // the present one, steps at which it is cut off (0 before the first), and whether one has ended in this unroll.
@@ -174,15 +167,8 @@ fn advance(
 
         if unroll.first + unroll.steps == unroll.truncation {
             if !unperturbed {
-                let renewed = drawn == seed[1];
-                var share = vec4<f32>(0.0, before + after, 0.0, 0.0);
-                if unroll.shared_state == 0u {
-                    share.x = before - previous;
-                    share.y = after + select(0.0, before, renewed);
-                    share.z = select(1.0, 0.0, ended == 1u);
-                    share.w = select(0.0, 1.0, select(renewed, time > 0u, ended == 1u));
-                }
-                share = analysed(share);
+                let own = accumulated_shares(before, after, previous, drawn == seed[1], ended == 1u, time > 0u);
+                let share = analysed(select(own, present_shares(before, after), unroll.shared_state == 1u));
                 for (var row = 0u; row < 4u; row++) {
                     shares[row * unroll.pairs + index] = share[row];
                 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::truncation::{COUNTERS_BINDING, NEVER, Objective, SAVED_BINDING};
+use super::truncation::{COUNTERS_BINDING, SAVED_BINDING};
+use super::unrolled::{NEVER, Objective};
 use super::{InnerProblem, composition};
 use crate::threefry;
 use crate::unroll::EpisodeRandom;
-use crate::{Binding, Call, Data, Kernel, KernelRef, Operand, Target, Tolerance};
+use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
 
 /// Rows of the counters of a replica.
 pub const COUNTERS: usize = 2;
@@ -44,7 +45,7 @@ impl Uoro {
     /// If the problem has no derivative.
     pub fn wgsl(&self) -> String {
         let tangent = self.problem.tangent_source().expect("a problem that has a derivative");
-        let parts = [&*self.problem.source(), &*tangent, include_str!("uoro.wgsl")];
+        let parts = [&*self.problem.source(), &*tangent, include_str!("unrolled.wgsl"), include_str!("uoro.wgsl")];
         composition::wgsl(&*self.problem, "differentiated with rank one", &bindings(), &parts)
     }
 
@@ -130,10 +131,7 @@ impl Problem {
             problem.parameters() * self.replicas,
             self.replicas,
         ];
-        let workgroup = if target.software { 8 } else { 64 };
-        Call::new(KernelRef::from(kernel), &uniform, self.replicas.div_ceil(workgroup), lengths)
-            .with_constant("WORKGROUP", workgroup as u32)
-            .with_constants(uoro.problem.constants())
+        composition::call(kernel, &*uoro.problem, &uniform, self.replicas, lengths, target)
             .with_context(Arc::new(uoro.clone()))
     }
 }

@@ -21,7 +21,7 @@ struct Uniform {
     horizon: u32,
     // The place that draws, see random.wgsl; the two after it are taken too.
     stream: u32,
-    // Which losses count: SUM, LAST or FINAL.
+    // Which losses count: SUM, LAST or FINAL, which is not telescoped here: the last of each inner problem.
     objective: u32,
 }
 
@@ -29,15 +29,8 @@ struct Uniform {
 
 override WORKGROUP: u32 = 64u;
 
-// Places of random numbers, counted from `stream`.
+// The place of random numbers, counted from `stream`, that signs take.
 const SIGNS = 0u;
-const RESET = 1u;
-const STEP = 2u;
-
-// Every step; the last of each unroll and of each inner problem; the last of each inner problem.
-const SUM = 0u;
-const LAST = 1u;
-const FINAL = 2u;
 
 // Rows of `counters`: inner problems finished, steps into the present one.
 const EPISODE = 0u;
