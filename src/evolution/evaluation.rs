@@ -55,11 +55,7 @@ impl Evaluator {
         let (target, problem) = (gpu.target(), &*evaluation.problem);
         let most = evaluation.most_steps(&target).min(horizon);
         if most == 0 {
-            let message = format!(
-                "{}: one step takes more passes through loops than the 65,535 that software drivers allow to a dispatch",
-                problem.file()
-            );
-            return Err(Error::Settings { message });
+            return Err(Error::too_many_passes(problem.file()));
         }
         const STREAM: u32 = 16;
         let sizes = EvaluationProblem { points, episodes, horizon, steps: most, fresh: true, stream: STREAM };

@@ -108,6 +108,7 @@
 pub mod cma_es;
 
 mod analytic;
+mod buffers;
 mod estimator;
 mod evaluation;
 mod outer;

@@ -35,6 +35,16 @@ impl Outer {
             gradient: gpu.zeros("gradient", initial.len())?,
         })
     }
+
+    /// Whether theta is that of a problem of this name with so many outer parameters.
+    pub(super) fn check(&self, problem: &str, parameters: usize) -> Result<(), Error> {
+        let theta = self.center.elements();
+        if theta != parameters {
+            let message = format!("{problem} has {parameters} outer parameters, but theta has {theta}");
+            return Err(Error::Settings { message });
+        }
+        Ok(())
+    }
 }
 
 /// A tensor of a source that a checkpoint holds.

@@ -8,11 +8,13 @@ use fourfold_shaders::inner_problem::{
     UoroProblem,
 };
 use fourfold_shaders::reduce::{self, Reduction};
-use fourfold_shaders::{Call, Data, Element, Target, persistent_gradient};
+use fourfold_shaders::{Call, Element, Target, persistent_gradient};
 
+use super::buffers::{Buffers, DATA};
 use super::estimator::{Estimator, Particles};
 use super::outer::{Kept, Outer, Source};
 use super::pair_gradient::{COLUMNS, PairGradient, means};
+use super::truncation::check_steps;
 use crate::gpu::{BufferView, Gpu, Launch, Recording};
 use crate::rollout::{Allocation, Error};
 
@@ -80,7 +82,6 @@ const SHARE_ROWS: &str = "shares";
 const ESTIMATES: &str = "estimates";
 const LOSSES: &str = "losses";
 const SUMS: &str = "sums";
-const DATA: &str = "data";
 const METRICS: &str = "metrics";
 const ACCUMULATORS: &str = "accumulators";
 
@@ -97,17 +98,9 @@ impl TangentPlan {
         if problem.tangent_source().is_none() {
             return refuse(format!("{file} has no derivative: only evolution strategies can estimate its gradient"));
         }
-        if truncation == 0 || truncation > 1 << 30 {
-            return refuse(format!("a truncation has between 1 and 2^30 steps, not {truncation}"));
-        }
-        match problem.horizon() {
-            None if settings.objective == Objective::Final => {
-                return refuse(format!("{file} never ends: it has no final loss"));
-            }
-            Some(horizon) if horizon == 0 || horizon > 1 << 30 => {
-                return refuse(format!("{file}: its horizon must be between 1 and 2^30, not {horizon}"));
-            }
-            _ => {}
+        check_steps(file, truncation, problem.horizon())?;
+        if problem.horizon().is_none() && settings.objective == Objective::Final {
+            return refuse(format!("{file} never ends: it has no final loss"));
         }
         let parameters = problem.parameters();
         if let TangentMethod::Uoro { replicas: lanes } | TangentMethod::Dodge { directions: lanes, .. } = method {
@@ -130,10 +123,7 @@ impl TangentPlan {
             None => plan.uoro().most_steps(target),
         };
         if most == 0 {
-            return refuse(format!(
-                "{}: one step takes more passes through loops than the 65,535 that software drivers allow to a dispatch",
-                plan.problem.file()
-            ));
+            return Err(Error::too_many_passes(plan.problem.file()));
         }
         plan.steps = truncation.min(most);
         let lanes = plan.lanes();
@@ -249,8 +239,9 @@ impl TangentPlan {
 #[derive(Debug)]
 pub struct TangentUnroll {
     plan: TangentPlan,
-    buffers: Vec<BufferView>,
-    recording: Recording,
+    buffers: Buffers,
+    gradient: Recording,
+    metrics: Recording,
 }
 
 impl TangentUnroll {
@@ -259,39 +250,20 @@ impl TangentUnroll {
     /// # Errors
     /// Another number of outer parameters than the problem has, no memory, or a shader that the driver refuses.
     pub fn new(gpu: &Gpu, plan: TangentPlan, outer: &Outer) -> Result<Self, Error> {
-        let (problem, parameters) = (&*plan.problem, outer.center.elements());
-        if parameters != problem.parameters() {
-            let message =
-                format!("{} has {} outer parameters, but theta has {parameters}", problem.file(), problem.parameters());
-            return Err(Error::Settings { message });
-        }
-        let mut buffers = Vec::with_capacity(plan.buffers.len());
-        for buffer in &plan.buffers {
-            buffers.push(match buffer.name {
-                DATA => gpu.upload(DATA, &Data::F32(inner_problem::data(problem).to_vec()))?,
-                name => gpu.zeros(name, buffer.length)?,
-            });
-        }
-        let mut built = Self { plan, buffers, recording: Recording::default() };
-        built.recording = built.prepare(gpu, outer)?;
+        let problem = &*plan.problem;
+        outer.check(problem.file(), problem.parameters())?;
+        let buffers = Buffers::new(gpu, &plan.buffers, inner_problem::data(problem))?;
+        let mut built = Self { plan, buffers, gradient: Recording::default(), metrics: Recording::default() };
+        [built.gradient, built.metrics] = built.prepare(gpu, outer)?;
         Ok(built)
     }
 
-    fn views(&self, name: &str) -> impl Iterator<Item = BufferView> {
-        let named = self.plan.buffers.iter().zip(&self.buffers).filter(move |(buffer, _)| buffer.name == name);
-        named.map(|(_, view)| view.clone())
-    }
-
-    fn view(&self, name: &str) -> BufferView {
-        self.views(name).next().unwrap_or_else(|| unreachable!("the plan has the buffer `{name}`"))
-    }
-
-    fn prepare(&self, gpu: &Gpu, outer: &Outer) -> Result<Recording, Error> {
+    fn prepare(&self, gpu: &Gpu, outer: &Outer) -> Result<[Recording; 2], Error> {
         let (plan, target) = (&self.plan, gpu.target());
         let (parameters, lanes) = (plan.problem.parameters(), plan.lanes());
         let results: &[&str] = if plan.tangents().is_some() { &[SHARE_ROWS] } else { &[ESTIMATES, LOSSES] };
         let mut views = vec![outer.seed.clone(), outer.center.clone()];
-        views.extend([DATA, SAVED, COUNTERS].iter().chain(results).map(|name| self.view(name)));
+        views.extend([DATA, SAVED, COUNTERS].iter().chain(results).map(|name| self.buffers.view(name)));
         let calls = plan.calls(&target);
         let unroll = gpu.prepare(&calls.iter().map(|call| Launch::new(call, &views)).collect::<Vec<_>>())?;
 
@@ -303,15 +275,15 @@ impl TangentUnroll {
             Some(directional) => self.directional(gpu, &directional, outer)?,
             // One number to a row: along axes, the shares begin with the gradient.
             None if plan.tangents().is_some() => {
-                mean(parameters, 1, self.view(SHARE_ROWS).part(0, parameters), outer.gradient.clone())?
+                mean(parameters, 1, self.buffers.view(SHARE_ROWS).part(0, parameters), outer.gradient.clone())?
             }
-            None => mean(parameters, lanes, self.view(ESTIMATES), outer.gradient.clone())?,
+            None => mean(parameters, lanes, self.buffers.view(ESTIMATES), outer.gradient.clone())?,
         };
         let metrics = match plan.tangents() {
-            Some(_) => means(gpu, lanes, &self.view(SHARE_ROWS), &self.view(METRICS))?,
-            None => mean(1, lanes, self.view(LOSSES), self.view(METRICS))?,
+            Some(_) => means(gpu, lanes, &self.buffers.view(SHARE_ROWS), &self.buffers.view(METRICS))?,
+            None => mean(1, lanes, self.buffers.view(LOSSES), self.buffers.view(METRICS))?,
         };
-        Ok(unroll.then(gradient).then(metrics))
+        Ok([unroll.then(gradient), metrics])
     }
 
     /// The mean of what the directions have seen.
@@ -321,13 +293,13 @@ impl TangentUnroll {
         problem: &persistent_gradient::Problem,
         outer: &Outer,
     ) -> Result<Recording, Error> {
-        let accumulators: Vec<_> = self.views(ACCUMULATORS).collect();
+        let accumulators: Vec<_> = self.buffers.views(ACCUMULATORS).collect();
         let gradient = PairGradient {
-            shares: &self.view(SHARE_ROWS),
-            drawn: &self.view(COUNTERS).part(0, problem.pairs),
+            shares: &self.buffers.view(SHARE_ROWS),
+            drawn: &self.buffers.view(COUNTERS).part(0, problem.pairs),
             seed: &outer.seed,
             accumulators: &accumulators,
-            sums: &self.view(SUMS),
+            sums: &self.buffers.view(SUMS),
             gradient: &outer.gradient,
         };
         gradient.prepare(gpu, problem)
@@ -340,24 +312,19 @@ impl TangentUnroll {
 
 impl Source for TangentUnroll {
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, _: u32) {
-        self.recording.record(pass);
+        self.gradient.record(pass);
+    }
+
+    fn record_metrics(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.metrics.record(pass);
     }
 
     fn kept(&self) -> Vec<Kept> {
-        let kept = [SAVED, COUNTERS, ACCUMULATORS];
-        let all = self.plan.buffers.iter().zip(&self.buffers).enumerate();
-        all.filter(|(_, (buffer, _))| kept.contains(&buffer.name))
-            .map(|(index, (buffer, view))| Kept {
-                name: format!("tangent.{index}.{}", buffer.name),
-                view: view.clone(),
-                element: buffer.element,
-                length: buffer.length,
-            })
-            .collect()
+        self.buffers.kept("tangent", &[SAVED, COUNTERS, ACCUMULATORS])
     }
 
     fn metrics(&self) -> Option<BufferView> {
-        Some(self.view(METRICS))
+        Some(self.buffers.view(METRICS))
     }
 
     /// Means over directions, whose losses are all alike, as those of [`TruncatedUnroll`](super::TruncatedUnroll); of

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use fourfold_shaders::inner_problem::{
     self, COUNTERS, InnerProblem, Keeping, Objective, SHARES, Truncation, TruncationProblem,
 };
-use fourfold_shaders::{Data, Element, Target, persistent_gradient};
+use fourfold_shaders::{Element, Target, persistent_gradient};
 
+use super::buffers::{Buffers, DATA};
 use super::estimator::{Estimator, Particles};
 use super::outer::{Kept, Outer, Source};
 use super::pair_gradient::{COLUMNS, PairGradient, means};
@@ -60,9 +61,6 @@ impl TruncationSettings {
             return refuse(format!("antithetic particles come in twos, up to 2^30, but there are {particles}"));
         }
         let pairs = particles / 2;
-        if truncation == 0 || truncation > 1 << 30 {
-            return refuse(format!("a truncation has between 1 and 2^30 steps, not {truncation}"));
-        }
         if !(sigma > 0.0 && sigma.is_finite()) {
             return refuse(format!("the standard deviation sigma must be finite and above 0 but is {sigma}"));
         }
@@ -70,16 +68,11 @@ impl TruncationSettings {
             return refuse(format!("{pairs} antithetic pairs do not fall into {chunks} equal chunks"));
         }
         self.estimator.check()?;
-        match horizon {
-            None if self.staggered || self.objective == Objective::Final => {
-                return refuse(format!(
-                    "{problem} never ends: it has no final loss, and chunks cannot start at different times of it"
-                ));
-            }
-            Some(horizon) if horizon == 0 || horizon > 1 << 30 => {
-                return refuse(format!("{problem}: its horizon must be between 1 and 2^30, not {horizon}"));
-            }
-            _ => {}
+        check_steps(problem, truncation, horizon)?;
+        if horizon.is_none() && (self.staggered || self.objective == Objective::Final) {
+            return refuse(format!(
+                "{problem} never ends: it has no final loss, and chunks cannot start at different times of it"
+            ));
         }
         if pairs as u64 * parameters.div_ceil(2) as u64 > 1 << 32 {
             return refuse(format!(
@@ -87,6 +80,21 @@ impl TruncationSettings {
             ));
         }
         Ok(())
+    }
+}
+
+/// Whether an unroll and a whole inner problem have steps, and not too many to count.
+pub(super) fn check_steps(problem: &str, truncation: usize, horizon: Option<usize>) -> Result<(), Error> {
+    const MOST: usize = 1 << 30;
+    let refuse = |message: String| Err(Error::Settings { message });
+    if truncation == 0 || truncation > MOST {
+        return refuse(format!("a truncation has between 1 and 2^30 steps, not {truncation}"));
+    }
+    match horizon {
+        Some(horizon) if horizon == 0 || horizon > MOST => {
+            refuse(format!("{problem}: its horizon must be between 1 and 2^30, not {horizon}"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -107,6 +115,8 @@ const UNROLL_COUNTERS: &str = "counters";
 const UNROLL_SHARES: &str = "shares";
 const PERTURBATIONS: &str = "perturbations";
 const ACCUMULATORS: &str = "accumulators";
+const SUMS: &str = "sums";
+const METRICS: &str = "metrics";
 
 impl TruncationPlan {
     /// The plan for an inner problem.
@@ -126,16 +136,12 @@ impl TruncationPlan {
     ) -> Result<Self, Error> {
         crate::rollout::check::check_problem(&*problem)?;
         settings.check(problem.file(), problem.parameters(), problem.horizon())?;
-        let refuse = |message: String| Err(Error::Settings { message });
         let (pairs, length) = (settings.particles / 2, settings.truncation);
         let truncation = Truncation::new(problem, pairs, analytic);
         crate::rollout::check::check_whole(truncation.problem.file(), &truncation.wgsl())?;
         let most = truncation.most_steps(target);
         if most == 0 {
-            return refuse(format!(
-                "{}: one step takes more passes through loops than the 65,535 that software drivers allow to a dispatch",
-                truncation.problem.file()
-            ));
+            return Err(Error::too_many_passes(truncation.problem.file()));
         }
         let mut plan = Self { settings, truncation, steps: length.min(most), buffers: Vec::new() };
         let columns = plan.problem(0).columns();
@@ -144,9 +150,9 @@ impl TruncationPlan {
             f32(SAVED, plan.truncation.saved() * columns),
             Allocation { name: UNROLL_COUNTERS, element: Element::U32, length: COUNTERS * columns },
             f32(UNROLL_SHARES, SHARES * pairs),
-            f32("data", inner_problem::data(&*plan.truncation.problem).len()),
-            f32("sums", plan.gradient().sums(target)),
-            f32("metrics", SHARES),
+            f32(DATA, inner_problem::data(&*plan.truncation.problem).len()),
+            f32(SUMS, plan.gradient().sums(target)),
+            f32(METRICS, SHARES),
         ];
         plan.buffers.extend(plan.truncation.perturbations(pairs).map(|length| f32(PERTURBATIONS, length)));
         plan.buffers.extend(plan.gradient().accumulators().into_iter().map(|length| f32(ACCUMULATORS, length)));
@@ -200,7 +206,7 @@ impl TruncationPlan {
 #[derive(Debug)]
 pub struct TruncatedUnroll {
     plan: TruncationPlan,
-    buffers: Vec<BufferView>,
+    buffers: Buffers,
     estimate: Recording,
     metrics: Recording,
 }
@@ -221,40 +227,21 @@ impl TruncatedUnroll {
         outer: &Outer,
         analytic: Option<&BufferView>,
     ) -> Result<Self, Error> {
-        let (problem, parameters) = (&*plan.truncation.problem, outer.center.elements());
-        if parameters != problem.parameters() {
-            let message =
-                format!("{} has {} outer parameters, but theta has {parameters}", problem.file(), problem.parameters());
-            return Err(Error::Settings { message });
-        }
-        let mut buffers = Vec::with_capacity(plan.buffers.len());
-        for buffer in &plan.buffers {
-            buffers.push(match buffer.name {
-                "data" => gpu.upload("data", &Data::F32(inner_problem::data(problem).to_vec()))?,
-                name => gpu.zeros(name, buffer.length)?,
-            });
-        }
+        let problem = &*plan.truncation.problem;
+        outer.check(problem.file(), problem.parameters())?;
+        let buffers = Buffers::new(gpu, &plan.buffers, inner_problem::data(problem))?;
         let mut built = Self { plan, buffers, estimate: Recording::default(), metrics: Recording::default() };
         [built.estimate, built.metrics] = built.prepare(gpu, outer, analytic)?;
         Ok(built)
     }
 
-    fn views(&self, name: &str) -> impl Iterator<Item = BufferView> {
-        let named = self.plan.buffers.iter().zip(&self.buffers).filter(move |(buffer, _)| buffer.name == name);
-        named.map(|(_, view)| view.clone())
-    }
-
-    fn view(&self, name: &str) -> BufferView {
-        self.views(name).next().unwrap_or_else(|| unreachable!("the plan has the buffer `{name}`"))
-    }
-
     fn prepare(&self, gpu: &Gpu, outer: &Outer, analytic: Option<&BufferView>) -> Result<[Recording; 2], Error> {
         let (plan, target) = (&self.plan, gpu.target());
         let kernel = plan.truncation.kernel();
-        let mut views = vec![outer.seed.clone(), outer.center.clone(), self.view("data")];
-        views.extend([SAVED, UNROLL_COUNTERS, UNROLL_SHARES].map(|name| self.view(name)));
+        let mut views = vec![outer.seed.clone(), outer.center.clone(), self.buffers.view(DATA)];
+        views.extend([SAVED, UNROLL_COUNTERS, UNROLL_SHARES].map(|name| self.buffers.view(name)));
         if plan.truncation.keeping == Keeping::Stored {
-            views.push(self.view(PERTURBATIONS));
+            views.push(self.buffers.view(PERTURBATIONS));
         }
         views.extend(analytic.cloned());
         let firsts = (0..plan.settings.truncation).step_by(plan.steps);
@@ -264,17 +251,17 @@ impl TruncatedUnroll {
         let unroll = gpu.prepare(&unrolls)?;
 
         let pairs = plan.settings.particles / 2;
-        let (shares, accumulators) = (self.view(UNROLL_SHARES), self.accumulators());
+        let (shares, accumulators) = (self.buffers.view(UNROLL_SHARES), self.accumulators());
         let gradient = PairGradient {
             shares: &shares,
-            drawn: &self.view(UNROLL_COUNTERS).part(0, pairs),
+            drawn: &self.buffers.view(UNROLL_COUNTERS).part(0, pairs),
             seed: &outer.seed,
             accumulators: &accumulators,
-            sums: &self.view("sums"),
+            sums: &self.buffers.view(SUMS),
             gradient: &outer.gradient,
         };
         let gradient = gradient.prepare(gpu, &plan.gradient())?;
-        let metrics = means(gpu, pairs, &shares, &self.view("metrics"))?;
+        let metrics = means(gpu, pairs, &shares, &self.buffers.view(METRICS))?;
         Ok([unroll.then(gradient), metrics])
     }
 
@@ -285,18 +272,18 @@ impl TruncatedUnroll {
     /// (6, pairs): a, b, keep, add and both losses of each pair in the last unroll, see
     /// [`persistent_gradient`](fourfold_shaders::persistent_gradient).
     pub fn shares(&self) -> BufferView {
-        self.view(UNROLL_SHARES)
+        self.buffers.view(UNROLL_SHARES)
     }
 
     /// (pairs, parameters rounded up to even), perhaps in several buffers: what each pair has been perturbed by since its
     /// inner problem started, in units of sigma.
     pub fn accumulators(&self) -> Vec<BufferView> {
-        self.views(ACCUMULATORS).collect()
+        self.buffers.views(ACCUMULATORS).collect()
     }
 
     /// `u32` (6, columns), of which the first row says in which iteration the perturbation of a pair was drawn.
     pub fn counters(&self) -> BufferView {
-        self.view(UNROLL_COUNTERS)
+        self.buffers.view(UNROLL_COUNTERS)
     }
 }
 
@@ -310,20 +297,11 @@ impl Source for TruncatedUnroll {
     }
 
     fn kept(&self) -> Vec<Kept> {
-        let kept = [SAVED, UNROLL_COUNTERS, PERTURBATIONS, ACCUMULATORS];
-        let all = self.plan.buffers.iter().zip(&self.buffers).enumerate();
-        all.filter(|(_, (buffer, _))| kept.contains(&buffer.name))
-            .map(|(index, (buffer, view))| Kept {
-                name: format!("unroll.{index}.{}", buffer.name),
-                view: view.clone(),
-                element: buffer.element,
-                length: buffer.length,
-            })
-            .collect()
+        self.buffers.kept("unroll", &[SAVED, UNROLL_COUNTERS, PERTURBATIONS, ACCUMULATORS])
     }
 
     fn metrics(&self) -> Option<BufferView> {
-        Some(self.view("metrics"))
+        Some(self.buffers.view(METRICS))
     }
 
     /// Means over the pairs; the mean loss of a particle is that of the last two.

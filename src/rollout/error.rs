@@ -18,6 +18,16 @@ pub enum Error {
     Gpu(gpu::Error),
 }
 
+impl Error {
+    /// A file of which a software driver would not finish a single step in a dispatch.
+    pub(crate) fn too_many_passes(file: &str) -> Self {
+        let message = format!(
+            "{file}: one step takes more passes through loops than the 65,535 that software drivers allow to a dispatch"
+        );
+        Error::Settings { message }
+    }
+}
+
 impl From<gpu::Error> for Error {
     fn from(error: gpu::Error) -> Self {
         Error::Gpu(error)

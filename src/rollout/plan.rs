@@ -87,10 +87,7 @@ impl Plan {
         let groups = groups(members, episodes, keeping, target);
         let most_steps = composition.most_steps(keeping, target);
         if most_steps == 0 {
-            return refuse(format!(
-                "{}: one step takes more passes through loops than the 65,535 that software drivers allow to a dispatch",
-                composition.policy.file()
-            ));
+            return Err(Error::too_many_passes(composition.policy.file()));
         }
         let (composition, buffers) = (composition.clone(), Vec::new());
         let mut plan = Self { composition, settings: *settings, groups, keeping, dispatches: 0, buffers, most_steps };

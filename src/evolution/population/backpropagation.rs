@@ -39,11 +39,7 @@ impl PopulationBackpropagation {
         key: u32,
     ) -> Result<Self, Error> {
         let refuse = |message: String| Err(Error::Settings { message });
-        let parameters = outer.center.elements();
-        if parameters != problem.parameters() {
-            let (name, own) = (problem.name(), problem.parameters());
-            return refuse(format!("{name} has {own} outer parameters, but theta has {parameters}"));
-        }
+        outer.check(problem.name(), problem.parameters())?;
         if truncation == 0 || truncation >= 1 << 24 {
             return refuse(format!("a truncation has between 1 and 2^24 - 1 steps, not {truncation}"));
         }

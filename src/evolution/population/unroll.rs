@@ -233,14 +233,10 @@ impl Source for PopulationUnroll {
 }
 
 fn check(problem: &dyn GraphProblem, settings: &TruncationSettings, outer: &Outer) -> Result<(), Error> {
-    let refuse = |message: String| Err(Error::Settings { message });
-    let parameters = outer.center.elements();
-    if parameters != problem.parameters() {
-        let (name, own) = (problem.name(), problem.parameters());
-        return refuse(format!("{name} has {own} outer parameters, but theta has {parameters}"));
-    }
+    outer.check(problem.name(), problem.parameters())?;
     if !settings.alike {
-        return refuse("the members of a population always draw the same random numbers".into());
+        let message = "the members of a population always draw the same random numbers".into();
+        return Err(Error::Settings { message });
     }
-    settings.check(problem.name(), parameters, problem.horizon())
+    settings.check(problem.name(), problem.parameters(), problem.horizon())
 }
