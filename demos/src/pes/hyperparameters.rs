@@ -2,6 +2,7 @@
 
 mod descent;
 mod images;
+mod measurement;
 mod schedule;
 mod tensors;
 

@@ -9,12 +9,12 @@ use serde_json::json;
 
 use super::descent::{PES, Path, TRUNCATED_ES, Training, TrainingFlags};
 use super::images::{ImageFlags, Images};
+use super::measurement::{MEASURED, measured};
 use crate::Failure;
 use crate::arguments::Common;
 use crate::commands::sam::DataName;
 use crate::heat_map::HeatMap;
 use crate::plot::{Axis, Line, LinePlot};
-use crate::progress::Progress;
 use crate::run_folder::{RunFolder, adapter_json};
 use crate::table::table;
 
@@ -77,8 +77,8 @@ struct Settings {
 /// The part of the plane that the paper shows: a, then d.
 const SHOWN: [std::ops::Range<f64>; 2] = [1e-3..0.316_227_766, 0.006_309_573..158.489_319];
 
-/// The key of measurements, which no training has.
-const MEASURED: u32 = 0x0B1E_C71E;
+/// Outer parameters: the logarithms of a and d.
+const PARAMETERS: usize = 2;
 
 impl Schedule {
     /// Trains, measures, writes the folder of the run and prints the table.
@@ -142,7 +142,8 @@ impl Settings {
         let evaluation = self.measure(&gpu, &problem, self.episodes)?;
         for path in &mut paths {
             let thetas: Vec<f32> = path.thetas.iter().flat_map(|(_, theta)| theta.iter().copied()).collect();
-            path.objectives = measured(&evaluation, &thetas, &format!("the path of {}", path.estimator), common.quiet)?;
+            path.objectives =
+                measured(&evaluation, &thetas, PARAMETERS, &format!("the path of {}", path.estimator), common.quiet)?;
         }
         drop(evaluation);
         let map = if self.grid > 0 { Some(self.map(&gpu, &problem, &paths, common.quiet)?) } else { None };
@@ -164,7 +165,7 @@ impl Settings {
         let [x, y] = Self::axes();
         let cells = HeatMap::cells(&x, &y, &SHOWN, self.grid, self.grid);
         let thetas: Vec<f32> = cells.iter().flat_map(|&(a, d)| [a.ln() as f32, d.ln() as f32]).collect();
-        let values = measured(&evaluation, &thetas, "the map", quiet)?;
+        let values = measured(&evaluation, &thetas, PARAMETERS, "the map", quiet)?;
         let lines = paths.iter().map(|path| Line {
             name: path.estimator.clone(),
             points: path.thetas.iter().map(|(_, theta)| point(theta)).collect(),
@@ -254,15 +255,4 @@ impl Settings {
 /// (a, d) of theta.
 fn point(theta: &[f32]) -> (f64, f64) {
     (f64::from(theta[0]).exp(), f64::from(theta[1]).exp())
-}
-
-fn measured(evaluation: &PopulationEvaluation, thetas: &[f32], what: &str, quiet: bool) -> Result<Vec<f64>, Failure> {
-    let mut progress = Progress::new(what, thetas.len() as u64 / 2, quiet);
-    let mut before = 0;
-    let values = evaluation.sums(thetas, |done| {
-        progress.advance((done - before) as u64);
-        before = done;
-    })?;
-    progress.finish();
-    Ok(values)
 }

@@ -11,11 +11,11 @@ use serde_json::json;
 
 use super::descent::{PES, Path, TRUNCATED_ES, Training, TrainingFlags};
 use super::images::{ImageFlags, Images};
+use super::measurement::{MEASURED, measured};
 use crate::Failure;
 use crate::arguments::Common;
 use crate::commands::sam::DataName;
 use crate::plot::{Axis, Line, LinePlot};
-use crate::progress::Progress;
 use crate::run_folder::{RunFolder, adapter_json};
 use crate::table::table;
 
@@ -70,9 +70,6 @@ impl Ranges {
         ranges.into_iter().map(|range| between(range) as f32).collect()
     }
 }
-
-/// The key of measurements, which no training has.
-const MEASURED: u32 = 0x0B1E_C71E;
 
 /// The place of random search, and that of starts.
 const SEARCH: u32 = 1;
@@ -139,7 +136,7 @@ impl Settings {
         let evaluation = PopulationEvaluation::new(gpu, problem, points, horizon, self.episodes, MEASURED)?;
         let thetas: Vec<f32> =
             paths.iter().flat_map(|path| &path.thetas).flat_map(|(_, theta)| theta.iter().copied()).collect();
-        let values = sums(&evaluation, &thetas, problem.parameters(), "measuring the paths", quiet)?;
+        let values = measured(&evaluation, &thetas, problem.parameters(), "measuring the paths", quiet)?;
         let mut values = values.into_iter();
         for path in paths {
             path.objectives = values.by_ref().take(path.thetas.len()).collect();
@@ -162,8 +159,13 @@ impl Settings {
         let points: Vec<Vec<f32>> = (0..points.max(1)).map(|_| SEARCHED.draw(problem, &mut random)).collect();
         let horizon = self.images.horizon;
         let evaluation = PopulationEvaluation::new(gpu, problem, self.side_by_side, horizon, 1, seed as u32)?;
-        let values =
-            sums(&evaluation, &points.concat(), problem.parameters(), &format!("random search, seed {seed}"), quiet)?;
+        let values = measured(
+            &evaluation,
+            &points.concat(),
+            problem.parameters(),
+            &format!("random search, seed {seed}"),
+            quiet,
+        )?;
         let seconds = begun.elapsed().as_secs_f64();
         let (mut best, mut thetas) = (f64::INFINITY, Vec::new());
         for (index, (value, theta)) in values.iter().zip(&points).enumerate() {
@@ -272,21 +274,4 @@ fn least(values: &[f64]) -> f64 {
 
 fn numbers(values: impl Iterator<Item = f64>) -> String {
     values.map(|value| format!("{value:.0}")).collect::<Vec<_>>().join(", ")
-}
-
-fn sums(
-    evaluation: &PopulationEvaluation,
-    thetas: &[f32],
-    parameters: usize,
-    what: &str,
-    quiet: bool,
-) -> Result<Vec<f64>, Failure> {
-    let mut progress = Progress::new(what, (thetas.len() / parameters) as u64, quiet);
-    let mut before = 0;
-    let values = evaluation.sums(thetas, |done| {
-        progress.advance((done - before) as u64);
-        before = done;
-    })?;
-    progress.finish();
-    Ok(values)
 }
