@@ -1,4 +1,4 @@
-//! Data sets of labelled images, tables and texts, checkpoint files, and flat vectors of weights.
+//! Data sets of labelled images, tables, texts and trajectories, checkpoint files, and flat vectors of weights.
 //!
 //! [`digits`], [`diabetes`] and [`genesis`] are in the library; [`mnist`] reads MNIST, Fashion-MNIST and whatever else
 //! comes in the same four IDX files. Parsing works on bytes; what touches files stands behind the feature `files`, which
@@ -13,6 +13,7 @@ mod random;
 mod regression;
 mod resizing;
 mod standardisation;
+mod trajectories;
 
 pub mod checkpoint;
 #[cfg(feature = "files")]
@@ -31,3 +32,4 @@ pub use flat_vector::load_flat_vector;
 pub use random::permutation;
 pub use regression::{Regression, diabetes};
 pub use standardisation::Standardisation;
+pub use trajectories::{Actions, Steps, Trajectories};

@@ -4,6 +4,7 @@ mod attention_neuron;
 mod classifier;
 pub mod learned_optimiser;
 mod mlp;
+mod sequence_model;
 mod trained;
 mod vision_transformer;
 
@@ -12,5 +13,6 @@ pub mod hyperparameters;
 pub use attention_neuron::{AttentionNeuronModel, NeuronMemory, NeuronSteps};
 pub use classifier::{Architecture, ArchitectureError, Classifier};
 pub use mlp::Mlp;
+pub use sequence_model::{SequenceModel, Window};
 pub use trained::TrainedClassifier;
 pub use vision_transformer::{VisionTransformer, VisionTransformerOptions};
