@@ -297,7 +297,7 @@ fn assert_no_buffer_is_read_and_written(plan: &Plan) {
 #[test]
 fn no_dispatch_of_a_training_step_binds_a_buffer_for_reading_and_writing() {
     let mut parameters = Parameters::new();
-    let options = TransformerOptions { dimension: 16, heads: 2, hidden: 24, dropout: 0.1 };
+    let options = TransformerOptions { hidden: 24, dropout: 0.1, ..TransformerOptions::new(16, 2) };
     let block = TransformerBlock::new(&mut parameters, "block", options, 0);
     for second_order in [false, true] {
         let graph = Graph::new();

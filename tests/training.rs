@@ -107,7 +107,7 @@ fn sam_on_a_perceptron() -> Training {
 /// Sharpness-aware AdamW on a transformer block with dropout.
 fn sam_on_a_transformer() -> Training {
     let mut parameters = Parameters::new();
-    let options = TransformerOptions { dimension: 16, heads: 2, hidden: 24, dropout: 0.2 };
+    let options = TransformerOptions { hidden: 24, dropout: 0.2, ..TransformerOptions::new(16, 2) };
     let block = TransformerBlock::new(&mut parameters, "block", options, 0);
     let head = Linear::new(&mut parameters, "head", 16, 4);
     let graph = Graph::new();

@@ -2,6 +2,7 @@
 
 mod attention_neuron;
 mod classifier;
+pub mod decision_transformer;
 pub mod learned_optimiser;
 mod mlp;
 mod sequence_model;

@@ -34,7 +34,7 @@ impl VisionTransformer {
     pub fn new(parameters: &mut Parameters, options: VisionTransformerOptions) -> Self {
         let VisionTransformerOptions { image: [height, width], patch, dimension, heads, classes, .. } = options;
         let tokens = height / patch * (width / patch);
-        let block = TransformerOptions { dimension, heads, hidden: 4 * dimension, dropout: options.dropout };
+        let block = TransformerOptions { dropout: options.dropout, ..TransformerOptions::new(dimension, heads) };
         Self {
             options,
             embedding: Linear::new(parameters, "embedding", patch * patch, dimension),

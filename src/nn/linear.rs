@@ -14,9 +14,19 @@ impl Linear {
     /// Declares `name.weight` and `name.bias` with PyTorch's default initialisation.
     pub fn new(parameters: &mut Parameters, name: &str, inputs: usize, outputs: usize) -> Self {
         let initialise = Initialise::linear(inputs);
+        Self::initialised(parameters, name, [inputs, outputs], [initialise; 2])
+    }
+
+    /// Declares `name.weight` and `name.bias` with their own initialisation each.
+    pub fn initialised(
+        parameters: &mut Parameters,
+        name: &str,
+        [inputs, outputs]: [usize; 2],
+        [weight, bias]: [Initialise; 2],
+    ) -> Self {
         Self {
-            weight: parameters.add(format!("{name}.weight"), [outputs, inputs], initialise),
-            bias: parameters.add(format!("{name}.bias"), [outputs], initialise),
+            weight: parameters.add(format!("{name}.weight"), [outputs, inputs], weight),
+            bias: parameters.add(format!("{name}.bias"), [outputs], bias),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Layers over a flat tensor of parameters, and their initialisation.
 
+mod activation;
 mod dropout;
 mod initialise;
 mod layer_norm;
@@ -7,9 +8,10 @@ mod linear;
 mod parameters;
 mod transformer;
 
+pub use activation::Activation;
 pub use dropout::{Dropout, Noise};
 pub use initialise::Initialise;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use parameters::{Parameter, ParameterId, Parameters, ParametersError, Weights};
-pub use transformer::{TransformerBlock, TransformerOptions};
+pub use transformer::{AttentionDropout, NormPlacement, TransformerBlock, TransformerOptions};

@@ -1,9 +1,28 @@
-//! The pre-norm transformer block.
+//! The transformer block.
 
-use super::{Dropout, LayerNorm, Linear, Noise, Parameters, Weights};
+use super::{Activation, Dropout, Initialise, LayerNorm, Linear, Noise, Parameters, Weights};
 use crate::graph::{AttentionMask, Tensor};
 
-/// The sizes of a transformer block.
+/// Where the layer norms of a block stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormPlacement {
+    /// `x + f(norm(x))`, as in GPT-2 and vision transformers.
+    Before,
+    /// `norm(x + f(x))`, as in the first transformer (Vaswani et al. 2017).
+    After,
+}
+
+/// What attention's own dropout drops.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum AttentionDropout {
+    None,
+    /// A share of the probabilities, as in GPT-2.
+    Probabilities(f32),
+    /// A share of the mixed values, before the projection.
+    Output(f32),
+}
+
+/// The sizes and variants of a transformer block.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TransformerOptions {
     /// The length of a token.
@@ -12,12 +31,35 @@ pub struct TransformerOptions {
     pub heads: usize,
     /// The width of the hidden layer.
     pub hidden: usize,
+    pub activation: Activation,
+    pub norm: NormPlacement,
     /// The share of elements dropped behind attention and behind the hidden layers.
     pub dropout: f32,
+    pub attention_dropout: AttentionDropout,
+    /// Initial weights of the affine layers, and of those that write to the residual stream; biases are 0 where these
+    /// are given, and all is PyTorch's default where they are not.
+    pub initialise: Option<[Initialise; 2]>,
 }
 
-/// `x + attention(norm(x))`, then `x + mlp(norm(x))` with GELU (erf form), as in Vision Transformers (Dosovitskiy et al.
-/// 2021) and GPT-2.
+impl TransformerOptions {
+    /// A block of a vision transformer: hidden layers four times as wide as a token, GELU (erf form), norms before, no
+    /// dropout.
+    pub fn new(dimension: usize, heads: usize) -> Self {
+        Self {
+            dimension,
+            heads,
+            hidden: 4 * dimension,
+            activation: Activation::GeluErf,
+            norm: NormPlacement::Before,
+            dropout: 0.0,
+            attention_dropout: AttentionDropout::None,
+            initialise: None,
+        }
+    }
+}
+
+/// `x + attention(norm(x))`, then `x + mlp(norm(x))`, as in Vision Transformers (Dosovitskiy et al. 2021) and GPT-2, and
+/// the variants of its [options](TransformerOptions).
 #[derive(Debug, Clone, Copy)]
 pub struct TransformerBlock {
     options: TransformerOptions,
@@ -27,22 +69,33 @@ pub struct TransformerBlock {
     hidden_norm: LayerNorm,
     expand: Linear,
     contract: Linear,
-    /// The first of two streams of random numbers.
+    /// The first of the streams of random numbers.
     stream: u32,
 }
 
 impl TransformerBlock {
-    /// Declares the block's parameters under `name`; `stream` and the next one are for its dropout.
+    /// Declares the block's parameters under `name`; `stream` and the next one are for its dropout, and the one after
+    /// them where attention has dropout of its own.
     pub fn new(parameters: &mut Parameters, name: &str, options: TransformerOptions, stream: u32) -> Self {
         let TransformerOptions { dimension, hidden, .. } = options;
+        let linear = |parameters: &mut Parameters, part: &str, inputs: usize, outputs: usize, residual: bool| {
+            let name = format!("{name}.{part}");
+            match options.initialise {
+                None => Linear::new(parameters, &name, inputs, outputs),
+                Some(initialise) => {
+                    let initialise = [initialise[usize::from(residual)], Initialise::Constant(0.0)];
+                    Linear::initialised(parameters, &name, [inputs, outputs], initialise)
+                }
+            }
+        };
         Self {
             options,
             attention_norm: LayerNorm::new(parameters, &format!("{name}.norm1"), dimension),
-            query_key_value: Linear::new(parameters, &format!("{name}.qkv"), dimension, 3 * dimension),
-            projection: Linear::new(parameters, &format!("{name}.proj"), dimension, dimension),
+            query_key_value: linear(parameters, "qkv", dimension, 3 * dimension, false),
+            projection: linear(parameters, "proj", dimension, dimension, true),
             hidden_norm: LayerNorm::new(parameters, &format!("{name}.norm2"), dimension),
-            expand: Linear::new(parameters, &format!("{name}.fc1"), dimension, hidden),
-            contract: Linear::new(parameters, &format!("{name}.fc2"), hidden, dimension),
+            expand: linear(parameters, "fc1", dimension, hidden, false),
+            contract: linear(parameters, "fc2", hidden, dimension, true),
             stream,
         }
     }
@@ -56,14 +109,31 @@ impl TransformerBlock {
         mask: AttentionMask<'g>,
         noise: Noise<'g>,
     ) -> Tensor<'g> {
-        let attended = self.attend(weights, self.attention_norm.forward(weights, x), mask);
-        let x = x + self.dropout(0).forward(attended, noise);
-        let hidden = self.expand.forward(weights, self.hidden_norm.forward(weights, x)).gelu_erf();
-        x + self.dropout(1).forward(self.contract.forward(weights, hidden), noise)
+        let attend = |x| self.dropout(0).forward(self.attend(weights, x, mask, noise), noise);
+        let transform = |x| {
+            let hidden = self.options.activation.forward(self.expand.forward(weights, x));
+            self.dropout(1).forward(self.contract.forward(weights, hidden), noise)
+        };
+        match self.options.norm {
+            NormPlacement::Before => {
+                let x = x + attend(self.attention_norm.forward(weights, x));
+                x + transform(self.hidden_norm.forward(weights, x))
+            }
+            NormPlacement::After => {
+                let x = self.attention_norm.forward(weights, x + attend(x));
+                self.hidden_norm.forward(weights, x + transform(x))
+            }
+        }
     }
 
     #[track_caller]
-    fn attend<'g>(&self, weights: &Weights<'_, 'g>, x: Tensor<'g>, mask: AttentionMask<'g>) -> Tensor<'g> {
+    fn attend<'g>(
+        &self,
+        weights: &Weights<'_, 'g>,
+        x: Tensor<'g>,
+        mask: AttentionMask<'g>,
+        noise: Noise<'g>,
+    ) -> Tensor<'g> {
         let TransformerOptions { dimension, heads, .. } = self.options;
         let [batch, length, _] = x.shape()[..] else {
             let message = format!("takes x (batch, length, dimension), got {x:?}");
@@ -74,7 +144,18 @@ impl TransformerBlock {
         let packed = self.query_key_value.forward(weights, x).reshape([batch, length, 3, heads, size]);
         let packed = packed.permute(&[2, 0, 3, 1, 4]);
         let part = |index| packed.narrow(0, index, 1).reshape([batch, heads, length, size]);
-        let attended = part(0).attention(part(1), part(2), mask);
+        let [queries, keys, values] = [part(0), part(1), part(2)];
+        let dropout = |rate| Dropout { rate, stream: self.stream + 2 };
+        let attended = match self.options.attention_dropout {
+            AttentionDropout::Probabilities(rate) if rate > 0.0 && noise.seed.is_some() => {
+                // The fused kernels keep no probabilities.
+                let scores = queries.matmul_transposed(keys, false, true);
+                let probabilities = scores.masked_softmax(1.0 / (size as f32).sqrt(), mask);
+                dropout(rate).forward(probabilities, noise).matmul(values)
+            }
+            AttentionDropout::Output(rate) => dropout(rate).forward(queries.attention(keys, values, mask), noise),
+            _ => queries.attention(keys, values, mask),
+        };
         self.projection.forward(weights, attended.permute(&[0, 2, 1, 3]).reshape([batch, length, dimension]))
     }
 

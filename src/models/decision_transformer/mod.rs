@@ -1,0 +1,7 @@
+//! The decision transformer (Chen, Lu et al. 2021), with the variants of its code and of others'.
+
+mod network;
+mod settings;
+
+pub use network::{DecisionTransformer, Outputs};
+pub use settings::{DropoutRates, EmbeddingNorm, Initialisation, Returns, Settings, SettingsError, Tokens};

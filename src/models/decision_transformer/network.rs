@@ -1,0 +1,296 @@
+//! The network: tokens of returns, observations and actions through causal transformer blocks.
+
+use fourfold_shaders::Element;
+
+use super::settings::{EmbeddingNorm, Initialisation, Returns, Settings, SettingsError, Tokens};
+use crate::data::Actions;
+use crate::graph::{AttentionMask, Tensor};
+use crate::models::{SequenceModel, Window};
+use crate::nn::{
+    Dropout, Initialise, LayerNorm, Linear, Noise, NormPlacement, ParameterId, Parameters, TransformerBlock,
+    TransformerOptions, Weights,
+};
+
+/// What the heads say of each step of a window.
+#[derive(Debug, Clone, Copy)]
+pub struct Outputs<'g> {
+    /// (B, K, [`Actions::outputs`]): actions, or the logits of choices.
+    pub actions: Tensor<'g>,
+    /// The logits (B, K, classes) of the step's own return from what came before it, where there are return classes
+    /// behind observations; the next step's return (B, K, 1) where there are world heads.
+    pub returns: Option<Tensor<'g>>,
+    /// The next observation (B, K, observations), where there are world heads.
+    pub observations: Option<Tensor<'g>>,
+}
+
+/// A decision transformer (Chen, Lu et al. 2021): offline reinforcement learning as return-conditioned sequence
+/// modelling, with continuous or discrete actions.
+///
+/// Each step of a window is a token of its return-to-go, one of its observation and one of its action. A token is an
+/// affine map of its numbers plus an embedding of its time, which the tokens of a step share. They go through
+/// one layer norm and through pre-norm causal blocks; the action comes from the observation's token, which sees everything before the
+/// action and nothing of it. [`Settings`] name the variants.
+#[derive(Debug, Clone)]
+pub struct DecisionTransformer {
+    settings: Settings,
+    parameters: Parameters,
+    times: Option<ParameterId>,
+    embed_return: Option<Embedding>,
+    embed_observation: Linear,
+    embed_action: Embedding,
+    embedding_norm: Option<LayerNorm>,
+    shift: Option<ParameterId>,
+    blocks: Vec<TransformerBlock>,
+    norm: Option<LayerNorm>,
+    predict_action: Head,
+    predict_return: Option<Linear>,
+    predict_observation: Option<Linear>,
+}
+
+/// Numbers, or the number of a class, to a token.
+#[derive(Debug, Clone, Copy)]
+enum Embedding {
+    Numbers(Linear),
+    Table(ParameterId),
+}
+
+/// From a token to actions.
+#[derive(Debug, Clone, Copy)]
+enum Head {
+    Affine(Linear),
+    /// (outputs, width)
+    Linear(ParameterId),
+}
+
+/// Streams of random numbers that a block may take.
+const STREAMS: u32 = 3;
+
+impl DecisionTransformer {
+    /// Declares the parameters.
+    ///
+    /// # Errors
+    /// Settings that describe no network.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let Settings { observations, actions, width, layers, .. } = settings;
+        let scaled = settings.initialisation == Initialisation::Scaled;
+        let small = Initialise::Normal(0.02);
+        let residual = if scaled { Initialise::Normal(0.02 / (2.0 * layers as f32).sqrt()) } else { small };
+
+        let mut parameters = Parameters::new();
+        let parameters = &mut parameters;
+        let linear = |parameters: &mut Parameters, name: &str, inputs: usize, outputs: usize| {
+            let weights = if scaled { small } else { Initialise::linear(inputs) };
+            let bias = if scaled { Initialise::Constant(0.0) } else { Initialise::linear(inputs) };
+            Linear::initialised(parameters, name, [inputs, outputs], [weights, bias])
+        };
+        let table = |parameters: &mut Parameters, name: &str, rows: usize| {
+            Embedding::Table(parameters.add(format!("{name}.weight"), [rows, width], small))
+        };
+        let times = settings.times.map(|times| {
+            let initialise = if scaled { small } else { Initialise::Normal(1.0) };
+            parameters.add("embed_timestep.weight", [times, width], initialise)
+        });
+        let embed_return = (settings.tokens != Tokens::ObservationAction).then(|| match settings.returns {
+            Returns::Number => Embedding::Numbers(linear(parameters, "embed_return", 1, width)),
+            Returns::Classes(classes) => table(parameters, "embed_return", classes),
+        });
+        let embed_observation = linear(parameters, "embed_state", observations, width);
+        let embed_action = match actions {
+            Actions::Continuous(numbers) => Embedding::Numbers(linear(parameters, "embed_action", numbers, width)),
+            Actions::Discrete(choices) => table(parameters, "embed_action", choices),
+        };
+        let normed = settings.embedding_norm == EmbeddingNorm::LayerNorm;
+        let embedding_norm = normed.then(|| LayerNorm::new(parameters, "embed_ln", width));
+        let shift = settings.shift.then(|| parameters.add("shift", [width], small));
+        let block = TransformerOptions {
+            dimension: width,
+            heads: settings.heads,
+            hidden: settings.hidden,
+            activation: settings.activation,
+            norm: settings.norm,
+            dropout: settings.dropout.residual,
+            attention_dropout: settings.dropout.attention,
+            initialise: Some([small, residual]),
+        };
+        let blocks = (0..layers)
+            .map(|index| TransformerBlock::new(parameters, &format!("block{index}"), block, 1 + STREAMS * index as u32))
+            .collect();
+        let norm = (settings.norm == NormPlacement::Before).then(|| LayerNorm::new(parameters, "norm", width));
+        let outputs = actions.outputs();
+        let predict_action = if settings.head_bias {
+            Head::Affine(linear(parameters, "predict_action", width, outputs))
+        } else {
+            Head::Linear(parameters.add("predict_action.weight", [outputs, width], small))
+        };
+        let classes = match settings.returns {
+            Returns::Classes(classes) if settings.tokens == Tokens::ObservationReturnAction => Some(classes),
+            _ => settings.world_heads.then_some(1),
+        };
+        let predict_return = classes.map(|outputs| linear(parameters, "predict_return", width, outputs));
+        let predict_observation =
+            settings.world_heads.then(|| linear(parameters, "predict_state", width, observations));
+        Ok(Self {
+            settings,
+            parameters: std::mem::take(parameters),
+            times,
+            embed_return,
+            embed_observation,
+            embed_action,
+            embedding_norm,
+            shift,
+            blocks,
+            norm,
+            predict_action,
+            predict_return,
+            predict_observation,
+        })
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What the heads say of a window.
+    #[track_caller]
+    pub fn forward<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> Outputs<'g> {
+        let x = self.transform(weights, window, noise);
+        // Heads read one token of a step each: only those go through the last norm.
+        let token = |index| {
+            let [batch, context, _, width] = x.shape()[..] else { return x };
+            let tokens = x.narrow(2, index, 1).reshape([batch, context, width]);
+            self.norm.map_or(tokens, |norm| norm.forward(weights, tokens))
+        };
+        let (acting, last) = match self.settings.tokens {
+            Tokens::ObservationAction => (0, 1),
+            _ => (1, 2),
+        };
+        let returns = self.predict_return.map(|head| {
+            let from = if self.settings.world_heads { last } else { 0 };
+            head.forward(weights, token(from))
+        });
+        let observations = self.predict_observation.map(|head| head.forward(weights, token(last)));
+        Outputs { actions: self.actions_of(weights, token(acting)), returns, observations }
+    }
+
+    /// The actions, or logits, of normed tokens (.., width).
+    #[track_caller]
+    fn actions_of<'g>(&self, weights: &Weights<'_, 'g>, tokens: Tensor<'g>) -> Tensor<'g> {
+        let actions = match self.predict_action {
+            Head::Affine(head) => head.forward(weights, tokens),
+            Head::Linear(head) => tokens.matmul_transposed(weights.get(head), false, true),
+        };
+        match self.settings.actions {
+            Actions::Continuous(_) if self.settings.bounded => actions.tanh(),
+            _ => actions,
+        }
+    }
+
+    /// The tokens after the last block, before the last norm: (B, K, tokens of a step, width).
+    #[track_caller]
+    fn transform<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> Tensor<'g> {
+        let (batch, context) = match window.mask.shape()[..] {
+            [batch, context] => (batch, context),
+            _ => {
+                let message = format!("takes a mask (batch, context), got {:?}", window.mask);
+                return window.mask.graph().fail("decision_transformer", message);
+            }
+        };
+        let width = self.settings.width;
+        let embed = |embedding: Embedding, numbers: Tensor<'g>| match embedding {
+            Embedding::Numbers(linear) => linear.forward(weights, numbers),
+            Embedding::Table(table) => {
+                let classes = numbers.reshape([batch, context]).cast(Element::U32);
+                weights.get(table).gather(classes)
+            }
+        };
+        let returns = self.embed_return.map(|map| embed(map, window.returns.reshape([batch, context, 1])));
+        let observation = self.embed_observation.forward(weights, window.observations);
+        let action = embed(self.embed_action, window.actions);
+        let tokens: Vec<_> = match self.settings.tokens {
+            Tokens::ReturnObservationAction => returns.into_iter().chain([observation, action]).collect(),
+            Tokens::ObservationReturnAction => [observation].into_iter().chain(returns).chain([action]).collect(),
+            Tokens::ObservationAction => vec![observation, action],
+        };
+        let step = tokens.len();
+        let bounded = |token: Tensor<'g>| match self.settings.embedding_norm {
+            EmbeddingNorm::Tanh => token.tanh(),
+            _ => token,
+        };
+        let tokens: Vec<_> =
+            tokens.into_iter().map(|token| bounded(token).reshape([batch, context, 1, width])).collect();
+        let mut x = window.mask.graph().concatenate(&tokens, 2);
+        if let (Some(times), Some(rows)) = (self.times, self.settings.times) {
+            let last = window.mask.graph().constant(rows as f32 - 1.0);
+            let clipped = window.times.cast(Element::F32).min(last).cast(Element::U32);
+            x = x + weights.get(times).gather(clipped).reshape([batch, context, 1, width]);
+        }
+        if let Some(norm) = self.embedding_norm {
+            x = norm.forward(weights, x);
+        }
+        if let Some(shift) = self.shift {
+            x = x + weights.get(shift);
+        }
+        let mut x = x.reshape([batch, step * context, width]);
+        x = Dropout { rate: self.settings.dropout.embedding, stream: 0 }.forward(x, noise);
+        let keys = window.mask.reshape([batch, context, 1]).broadcast_to([batch, context, step]);
+        let mask = AttentionMask { causal: true, keys: Some(keys.reshape([batch, step * context])) };
+        for block in &self.blocks {
+            x = block.forward(weights, x, mask, noise);
+        }
+        x.reshape([batch, context, step, width])
+    }
+
+    /// The mean of `losses: (B, K)` over the steps that are no padding.
+    #[track_caller]
+    fn mean_over_steps<'g>(losses: Tensor<'g>, mask: Tensor<'g>) -> Tensor<'g> {
+        (losses * mask).sum_all() / mask.sum_all()
+    }
+}
+
+impl SequenceModel for DecisionTransformer {
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn observations(&self) -> usize {
+        self.settings.observations
+    }
+
+    fn actions(&self) -> Actions {
+        self.settings.actions
+    }
+
+    fn context(&self) -> usize {
+        self.settings.context
+    }
+
+    fn loss<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> Tensor<'g> {
+        let outputs = self.forward(weights, window, noise);
+        let shape = window.mask.shape();
+        let losses = match self.settings.actions {
+            Actions::Continuous(_) => (outputs.actions - window.actions).square().mean(2),
+            Actions::Discrete(_) => {
+                let choices = window.actions.reshape(shape.clone()).cast(Element::U32);
+                outputs.actions.cross_entropy(choices, 0.0)
+            }
+        };
+        let loss = Self::mean_over_steps(losses, window.mask);
+        match outputs.returns {
+            Some(logits) if self.settings.return_loss != 0.0 => {
+                let classes = window.returns.reshape(shape).cast(Element::U32);
+                let returns = Self::mean_over_steps(logits.cross_entropy(classes, 0.0), window.mask);
+                loss + returns * self.settings.return_loss
+            }
+            _ => loss,
+        }
+    }
+
+    fn act<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>) -> Tensor<'g> {
+        let actions = self.forward(weights, window, Noise::NONE).actions;
+        match actions.shape()[..] {
+            [batch, context, outputs] => actions.narrow(1, context - 1, 1).reshape([batch, outputs]),
+            _ => actions,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The function between two layers.
+
+use crate::graph::Tensor;
+
+/// What a hidden layer applies to each of its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    Relu,
+    /// By the error function, as in BERT and vision transformers.
+    GeluErf,
+    /// By a hyperbolic tangent, as in GPT-2.
+    GeluTanh,
+}
+
+impl Activation {
+    /// Applies it to each element.
+    #[track_caller]
+    pub fn forward(self, x: Tensor<'_>) -> Tensor<'_> {
+        match self {
+            Activation::Relu => x.relu(),
+            Activation::GeluErf => x.gelu_erf(),
+            Activation::GeluTanh => x.gelu_tanh(),
+        }
+    }
+}
