@@ -63,6 +63,20 @@ impl Binding {
     pub const fn u32(self) -> Self {
         Self { element: Element::U32, ..self }
     }
+
+    /// The variables of group 0 as WGSL declares them, for kernels that are put together.
+    pub(crate) fn declare(bindings: &[Binding]) -> String {
+        let declared = bindings.iter().enumerate().map(|(index, binding)| {
+            let access = if binding.access.writes() { "read_write" } else { "read" };
+            let element = match binding.element {
+                Element::F32 => "f32",
+                Element::U32 => "u32",
+            };
+            let Binding { name, shape, .. } = binding;
+            format!("@group(0) @binding({index}) var<storage, {access}> {name}: array<{element}>;  // {shape}\n")
+        });
+        declared.collect()
+    }
 }
 
 /// One entry point of one WGSL file, described.

@@ -5,12 +5,12 @@
 //! the same thing on slices in the plainest way, the **tolerance rule** that says how far the two may differ and why,
 //! and the **generator of cases** that the tests and the `fourfold verify` command draw from. [`kernels`] lists all.
 //!
-//! Three kinds of kernels are put together from several plain files, and [`Kernel::source`] has the whole, which any tool
+//! Four kinds of kernels are put together from several plain files, and [`Kernel::source`] has the whole, which any tool
 //! reads: those that draw random numbers are `random.wgsl` before their own file, so that Threefry stands once; an
-//! [`unroll`] is made of an environment, a policy and what lies between them; and the kernels of [`inner_problem`] of a
-//! problem and what says where its parameters come from. The functions of `random.wgsl`, `mathematics.wgsl`,
-//! `unroll/*.wgsl` and `inner_problem/*.wgsl` have their twins where they are used: in [`threefry`], in the environments,
-//! policies and problems, and in the unrolls' own.
+//! [`unroll`] is made of an environment, a policy and what lies between them, and a [`step`] of an environment alone; and
+//! the kernels of [`inner_problem`] of a problem and what says where its parameters come from. The functions of
+//! `random.wgsl`, `mathematics.wgsl`, `unroll/*.wgsl` and `inner_problem/*.wgsl` have their twins where they are used: in
+//! [`threefry`], in the environments, policies and problems, and in the unrolls' own.
 //!
 //! This crate calls no GPU API. A [`Call`] is plain data: the `fourfold` crate records it into a `wgpu` compute pass,
 //! and anyone else can take the WGSL, the bindings and the grid from it and launch it with the API of their choice.
@@ -77,6 +77,7 @@ pub mod sgd_plain;
 pub mod sign_ascent;
 pub mod softmax;
 pub mod softmax_backward;
+pub mod step;
 pub mod threefry;
 pub mod unroll;
 
@@ -130,5 +131,10 @@ pub fn kernels() -> Vec<KernelRef> {
         threefry::KERNELS,
     ];
     let listed = listed.into_iter().flatten().map(|&kernel| KernelRef::from(kernel));
-    listed.chain(elementwise::kernels()).chain(unroll::kernels()).chain(inner_problem::kernels()).collect()
+    listed
+        .chain(elementwise::kernels())
+        .chain(unroll::kernels())
+        .chain(step::kernels())
+        .chain(inner_problem::kernels())
+        .collect()
 }

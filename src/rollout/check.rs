@@ -3,9 +3,9 @@
 
 use naga::{ArraySize, Handle, Module, Scalar, ScalarKind, Type, TypeInner, VectorSize};
 
-use super::{Composition, Error};
+use super::{Composition, Environment, Error};
 use fourfold_shaders::inner_problem::{self, InnerProblem};
-use fourfold_shaders::unroll::{Keeping, LIBRARY};
+use fourfold_shaders::unroll::{self, Keeping, LIBRARY};
 
 /// What stands in for the kernel where a policy is read by itself.
 const WEIGHTS: &str =
@@ -25,17 +25,10 @@ struct Signature {
 
 /// Checks both files and the sizes that their descriptions give.
 pub(crate) fn check(composition: &Composition) -> Result<(), Error> {
-    let (environment, policy) = (&*composition.environment, &*composition.policy);
+    let policy = &*composition.policy;
     let interface = composition.interface();
     let refuse = |file: &str, message: String| Err(Error::File { file: file.into(), line: None, message });
-    let sizes = [
-        ("states", environment.states()),
-        ("observations", environment.observations()),
-        ("actions", environment.actions()),
-    ];
-    if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-        return refuse(environment.file(), format!("its description says {name} = 0: there must be at least one"));
-    }
+    check_environment(&*composition.environment)?;
     if composition.sensors.copies == 0 {
         return Err(Error::Settings { message: "sensors give the observation at least once, but copies is 0".into() });
     }
@@ -55,37 +48,48 @@ pub(crate) fn check(composition: &Composition) -> Result<(), Error> {
         );
     }
 
-    let array = |length: usize| format!("array<f32, {length}>");
-    let pointer = |inner: &str| format!("ptr<function, {inner}>");
-    let states = array(environment.states());
-    let actions = array(interface.actions);
-    let random = pointer("Random");
-    file(
-        environment.file(),
-        environment.source(),
-        &composition.sizes(Keeping::Streamed),
-        (&LIBRARY, ""),
-        &[
-            Signature { name: "environment_reset", arguments: vec![random.clone()], result: states.clone() },
-            Signature {
-                name: "environment_observe",
-                arguments: vec![states.clone()],
-                result: array(environment.observations()),
-            },
-            Signature {
-                name: "environment_step",
-                arguments: vec![pointer(&states), actions.clone(), random],
-                result: "Outcome".into(),
-            },
-        ],
-    )?;
-    let memory = array(policy.memory(interface).max(1));
-    let act =
-        Signature { name: "policy_act", arguments: vec![pointer(&memory), array(interface.inputs)], result: actions };
+    let memory = pointer(&array(policy.memory(interface).max(1)));
+    let (arguments, result) = (vec![memory, array(interface.inputs)], array(interface.actions));
+    let act = Signature { name: "policy_act", arguments, result };
     let table = Signature { name: "policy_table", arguments: vec!["u32".into()], result: "vec4<f32>".into() };
     let tables = policy.tables(interface) > 0;
     let wanted: Vec<_> = [act].into_iter().chain(tables.then_some(table)).collect();
     file(policy.file(), policy.source(), &composition.sizes(Keeping::Streamed), (&LIBRARY, WEIGHTS), &wanted)
+}
+
+/// Checks the file of an environment and the sizes that its description gives.
+pub(crate) fn check_environment(environment: &dyn Environment) -> Result<(), Error> {
+    let sizes = [
+        ("states", environment.states()),
+        ("observations", environment.observations()),
+        ("actions", environment.actions()),
+    ];
+    if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
+        let message = format!("its description says {name} = 0: there must be at least one");
+        return Err(Error::File { file: environment.file().into(), line: None, message });
+    }
+    let [states, observations, actions] = sizes.map(|(_, size)| array(size));
+    let random = || pointer("Random");
+    let arguments = vec![pointer(&states), actions, random()];
+    file(
+        environment.file(),
+        environment.source(),
+        &unroll::sizes(environment),
+        (&LIBRARY, ""),
+        &[
+            Signature { name: "environment_reset", arguments: vec![random()], result: states.clone() },
+            Signature { name: "environment_observe", arguments: vec![states], result: observations },
+            Signature { name: "environment_step", arguments, result: "Outcome".into() },
+        ],
+    )
+}
+
+fn array(length: usize) -> String {
+    format!("array<f32, {length}>")
+}
+
+fn pointer(inner: &str) -> String {
+    format!("ptr<function, {inner}>")
 }
 
 /// Checks the files of an inner problem and the sizes that its description gives.

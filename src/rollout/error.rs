@@ -14,6 +14,8 @@ pub enum Error {
     Settings { message: String },
     /// A function of a WGSL file gave a number that is not finite.
     Fault { file: String, function: &'static str, member: usize, episode: usize, step: usize },
+    /// An action that somebody gave to an environment is not finite.
+    Action { lane: usize, step: usize },
     /// The GPU floor refused.
     Gpu(gpu::Error),
 }
@@ -45,6 +47,9 @@ impl fmt::Display for Error {
                 "{file}: `{function}` gave a number that is not finite, to member {member} in step {step} of its \
                  episode {episode}"
             ),
+            Error::Action { lane, step } => {
+                write!(f, "the action that lane {lane} was given in step {step} of its episode is not finite")
+            }
             Error::Gpu(error) => error.fmt(f),
         }
     }

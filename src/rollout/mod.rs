@@ -99,6 +99,7 @@ mod error;
 mod plan;
 mod session;
 mod trace;
+mod vector_environment;
 mod wiring;
 
 pub use error::Error;
@@ -110,4 +111,5 @@ pub use fourfold_shaders::unroll::{
 pub use plan::{Allocation, Plan, Settings};
 pub use session::{Episodes, Operands, Rollout, Weights};
 pub use trace::{End, Step, Trace};
+pub use vector_environment::{VectorBuffers, VectorEnvironment, VectorSettings, VectorStep};
 pub use wiring::shuffled;

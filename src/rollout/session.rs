@@ -252,7 +252,8 @@ impl Rollout {
             self.submit(dispatch..dispatch + 1);
             let [steps] = self.read([(self.buffers[4].clone(), Element::F32)])?;
             let fresh = vec![0; counters.len()];
-            trace.extend(if dispatch == 0 { &fresh } else { counters.u32() }, steps.f32());
+            let before = if dispatch == 0 { &fresh } else { counters.u32() };
+            trace.extend(&self.plan, before, steps.f32());
         }
         Ok((self.episodes()?, trace))
     }

@@ -1,6 +1,9 @@
 //! Every step of every episode, for data sets and pictures.
 
-use super::Plan;
+use fourfold_shaders::unroll::traced;
+
+use super::{Environment, Plan};
+use crate::data::{self, Actions, Steps, Trajectories};
 
 /// How a step left its episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,57 +27,83 @@ pub struct Step {
     pub end: End,
 }
 
-/// The steps of every episode: `episodes[member * episodes + episode]`.
+impl Step {
+    /// A step from its numbers by row: state, observation, action, reward, end.
+    fn read(environment: &dyn Environment, number: impl Fn(usize) -> f32) -> Self {
+        let (states, observations, actions) = (environment.states(), environment.observations(), environment.actions());
+        let numbers = |first: usize, count: usize| (first..first + count).map(&number).collect();
+        Self {
+            state: numbers(0, states),
+            observation: numbers(states, observations),
+            action: numbers(states + observations, actions),
+            reward: number(states + observations + actions),
+            end: match number(states + observations + actions + 1) {
+                1.0 => End::Terminated,
+                2.0 => End::Truncated,
+                _ => End::No,
+            },
+        }
+    }
+}
+
+/// The steps of every episode: `episodes[member * episodes + episode]` of a rollout, `episodes[lane]` of a vector
+/// environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
     pub episodes: Vec<Vec<Step>>,
-    /// Numbers of state, observation and action.
-    widths: [usize; 3],
-    /// Episodes of a slot, and steps of a dispatch.
-    quota: usize,
-    steps: usize,
 }
 
 impl Trace {
     pub(super) fn new(plan: &Plan) -> Self {
-        let environment = &plan.composition.environment;
-        Self {
-            episodes: vec![Vec::new(); plan.settings.members * plan.settings.episodes],
-            widths: [environment.states(), environment.observations(), environment.actions()],
-            quota: plan.settings.episodes / plan.groups,
-            steps: plan.settings.steps,
+        Self { episodes: vec![Vec::new(); plan.settings.members * plan.settings.episodes] }
+    }
+
+    /// Adds what one dispatch of a rollout recorded; `counters` are those before it.
+    pub(super) fn extend(&mut self, plan: &Plan, counters: &[u32], trace: &[f32]) {
+        let environment = &*plan.composition.environment;
+        let traced = plan.composition.traced();
+        let quota = plan.settings.episodes / plan.groups;
+        let slots = self.episodes.len() / quota;
+        for slot in 0..slots {
+            let (mut episode, fault) = (counters[slot] as usize, counters[2 * slots + slot]);
+            for step in 0..plan.settings.steps {
+                if episode >= quota || fault != 0 {
+                    break;
+                }
+                let step = Step::read(environment, |row| trace[(step * traced + row) * slots + slot]);
+                let over = step.end != End::No;
+                // Slot = member * groups + group, so that its episodes follow those of the slot before.
+                self.episodes[slot * quota + episode].push(step);
+                episode += usize::from(over);
+            }
         }
     }
 
-    /// Adds what one dispatch recorded; `counters` are those before it.
-    pub(super) fn extend(&mut self, counters: &[u32], trace: &[f32]) {
-        let slots = self.episodes.len() / self.quota;
-        let [states, observations, actions] = self.widths;
-        let traced = states + observations + actions + 2;
-        for slot in 0..slots {
-            let (mut episode, fault) = (counters[slot] as usize, counters[2 * slots + slot]);
-            for step in 0..self.steps {
-                if episode >= self.quota || fault != 0 {
-                    break;
-                }
-                let number = |row: usize| trace[(step * traced + row) * slots + slot];
-                let numbers = |first: usize, count: usize| (first..first + count).map(number).collect::<Vec<_>>();
-                let end = match number(traced - 1) {
-                    1.0 => End::Terminated,
-                    2.0 => End::Truncated,
-                    _ => End::No,
-                };
-                let step = Step {
-                    state: numbers(0, states),
-                    observation: numbers(states, observations),
-                    action: numbers(states + observations, actions),
-                    reward: number(traced - 2),
-                    end,
-                };
-                // Slot = member * groups + group, so that its episodes follow those of the slot before.
-                self.episodes[slot * self.quota + episode].push(step);
-                episode += usize::from(end != End::No);
+    /// What lanes recorded that have taken so many steps each.
+    pub(super) fn of_lanes(environment: &dyn Environment, lengths: &[u32], trace: &[f32]) -> Self {
+        let (traced, lanes) = (traced(environment), lengths.len());
+        let step = |step: usize, lane| Step::read(environment, |row| trace[(step * traced + row) * lanes + lane]);
+        let episode = |(lane, &length): (usize, &u32)| (0..length as usize).map(|time| step(time, lane)).collect();
+        Self { episodes: lengths.iter().enumerate().map(episode).collect() }
+    }
+
+    /// The episodes as data to learn from; `name` stands for the file in error messages. An episode that was left before
+    /// its end counts as cut off.
+    ///
+    /// # Errors
+    /// Those of [`Trajectories::new`]: an episode without steps, or actions that are not what `actions` says.
+    pub fn trajectories(&self, name: &str, actions: Actions) -> Result<Trajectories, data::Error> {
+        let mut steps = Steps::default();
+        for episode in &self.episodes {
+            for step in episode {
+                steps.observations.extend(&step.observation);
+                steps.actions.extend(&step.action);
+                steps.rewards.push(step.reward);
             }
+            steps.ends.push(steps.rewards.len());
+            steps.terminated.push(episode.last().is_some_and(|step| step.end == End::Terminated));
         }
+        let seen = self.episodes.iter().flatten().next();
+        Trajectories::new(name, seen.map_or(0, |step| step.observation.len()), actions, steps)
     }
 }

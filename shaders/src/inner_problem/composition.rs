@@ -6,21 +6,12 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 use super::{InnerProblem, LIBRARY};
-use crate::{Binding, Call, Element, Kernel, KernelRef, Target};
+use crate::{Binding, Call, Kernel, KernelRef, Target};
 
 /// The whole text of a kernel: sizes, bindings, the library, then `parts`, which start with the files of the problem.
 pub(super) fn wgsl(problem: &dyn InnerProblem, title: &str, bindings: &[Binding], parts: &[&str]) -> String {
     let mut text = format!("// {}, {title}: put together from plain files.\n\n{}", problem.file(), sizes(problem));
-    for (index, binding) in bindings.iter().enumerate() {
-        let access = if binding.access.writes() { "read_write" } else { "read" };
-        let element = match binding.element {
-            Element::F32 => "f32",
-            Element::U32 => "u32",
-        };
-        let Binding { name, shape, .. } = binding;
-        writeln!(text, "@group(0) @binding({index}) var<storage, {access}> {name}: array<{element}>;  // {shape}")
-            .expect("strings take any text");
-    }
+    text.push_str(&Binding::declare(bindings));
     for part in LIBRARY.iter().chain(parts) {
         text.push('\n');
         text.push_str(part);

@@ -8,7 +8,7 @@ use crate::policies::{AttentionNeuron, Linear, Perceptron};
 use crate::{Case, Data, Generator, Kernel, KernelRef};
 
 /// The environments that cases draw from.
-fn environments(generator: &mut Generator) -> Vec<Arc<dyn Environment>> {
+pub(crate) fn environments(generator: &mut Generator) -> Vec<Arc<dyn Environment>> {
     vec![
         Arc::new(CartPoleSwingUp { easy: generator.chance(0.5) }),
         Arc::new(CartPole),
@@ -44,16 +44,6 @@ fn policies(generator: &mut Generator) -> Vec<Arc<dyn Policy>> {
 
 /// One listed kernel for each environment, with a linear policy, and for each policy, in the cart-pole swing-up.
 pub fn kernels() -> Vec<KernelRef> {
-    let listed = |name: &'static str, case: fn(&mut Generator) -> Case| {
-        let drawn = case(&mut Generator::new(0, 1)).call.kernel;
-        KernelRef::from(Arc::new(Kernel {
-            name: name.into(),
-            source: drawn.source.clone(),
-            bindings: drawn.bindings.clone(),
-            case,
-            ..*drawn
-        }))
-    };
     vec![
         listed("unroll(cart_pole_swing_up)", |generator| case_of(generator, 0, 0)),
         listed("unroll(cart_pole)", |generator| case_of(generator, 1, 0)),
@@ -64,6 +54,13 @@ pub fn kernels() -> Vec<KernelRef> {
         listed("unroll(perceptron)", |generator| case_of(generator, 0, 1)),
         listed("unroll(attention_neuron)", |generator| case_of(generator, 0, 2)),
     ]
+}
+
+/// A kernel that is put together, by the name under which it is listed, with its cases.
+pub(crate) fn listed(name: &'static str, case: fn(&mut Generator) -> Case) -> KernelRef {
+    let drawn = case(&mut Generator::new(0, 1)).call.kernel;
+    let (name, source, bindings) = (name.into(), drawn.source.clone(), drawn.bindings.clone());
+    KernelRef::from(Arc::new(Kernel { name, source, bindings, case, ..*drawn }))
 }
 
 /// Any environment with any policy.
@@ -130,23 +127,27 @@ impl Composition {
     }
 }
 
+/// A state that episode `number` of an environment can reach, within twenty steps of random actions.
+pub(crate) fn reached(generator: &mut Generator, environment: &dyn Environment, number: u32) -> Vec<f64> {
+    let mut state = vec![0.0; environment.states()];
+    let mut action = vec![0.0; environment.actions()];
+    environment.reset(&mut EpisodeRandom::new(1, 0, number, 0), &mut state);
+    for step in 0..generator.length(20) {
+        action.iter_mut().for_each(|action| *action = f64::from(generator.normal()));
+        let mut random = EpisodeRandom::new(1, 1, number, step as u32);
+        if environment.step(&mut state, &action, &mut random).done {
+            environment.reset(&mut EpisodeRandom::new(2, 0, number, 0), &mut state);
+        }
+    }
+    state
+}
+
 /// Operands: slots in the middle of an episode, at its start, at its last step and finished.
 fn inputs(generator: &mut Generator, composition: &Composition, problem: &Problem) -> Vec<Data> {
     let slots = problem.slots();
     let (mut saved, mut counters) = (vec![0.0; composition.saved() * slots], vec![0; 3 * slots]);
-    let environment = &*composition.environment;
-    let mut state = vec![0.0; environment.states()];
-    let mut action = vec![0.0; environment.actions()];
     for slot in 0..slots {
-        // A state that an episode can reach.
-        environment.reset(&mut EpisodeRandom::new(1, 0, slot as u32, 0), &mut state);
-        for step in 0..generator.length(20) {
-            action.iter_mut().for_each(|action| *action = f64::from(generator.normal()));
-            let mut random = EpisodeRandom::new(1, 1, slot as u32, step as u32);
-            if environment.step(&mut state, &action, &mut random).done {
-                environment.reset(&mut EpisodeRandom::new(2, 0, slot as u32, 0), &mut state);
-            }
-        }
+        let state = reached(generator, &*composition.environment, slot as u32);
         let memory = (0..composition.memory()).map(|_| 0.3 * f64::from(generator.normal()));
         let numbers: Vec<f64> = state.iter().copied().chain(memory).chain([5.0]).collect();
         for (row, number) in numbers.into_iter().enumerate() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{COUNTERS, Environment, Interface, Policy, Sensors, case, twin};
+use super::{COUNTERS, Environment, Interface, Policy, Sensors, case, environment, twin};
 use crate::{Binding, Call, Kernel, KernelRef, Target};
 
 /// Where the weights of the members come from.
@@ -35,6 +35,9 @@ pub enum Keeping {
 /// The functions and structures that environments and policies may use.
 pub const LIBRARY: [&str; 3] =
     [include_str!("../random.wgsl"), include_str!("../mathematics.wgsl"), include_str!("episode.wgsl")];
+
+/// What a kernel that steps environments has beside them.
+pub(crate) const STEPPING: &str = include_str!("stepping.wgsl");
 
 /// What is unrolled.
 #[derive(Debug, Clone)]
@@ -79,7 +82,7 @@ impl Composition {
 
     /// Numbers that a trace holds of one step: state, observation, action, reward, end.
     pub fn traced(&self) -> usize {
-        self.environment.states() + self.environment.observations() + self.environment.actions() + 2
+        environment::traced(&*self.environment)
     }
 
     /// Numbers that are kept of one member: weights and tables.
@@ -163,7 +166,7 @@ impl Composition {
             Members::Given { trace: true } => include_str!("trace_on.wgsl"),
             _ => include_str!("trace_off.wgsl"),
         };
-        let parts = [self.environment.source(), self.policy.source(), include_str!("unroll.wgsl"), source];
+        let parts = [self.environment.source(), STEPPING, self.policy.source(), include_str!("unroll.wgsl"), source];
         let sensing = [include_str!("sources.wgsl"), sensors, trace];
         for part in LIBRARY.into_iter().chain(parts).chain(kept.iter().copied()).chain(sensing) {
             text.push('\n');
@@ -184,11 +187,8 @@ impl Composition {
     /// The sizes that the files name, as WGSL constants.
     pub fn sizes(&self, keeping: Keeping) -> String {
         let interface = self.interface();
-        let mut text = String::new();
+        let mut text = environment::sizes(&*self.environment);
         let sizes = [
-            ("STATE", self.environment.states()),
-            ("OBSERVATIONS", self.environment.observations()),
-            ("ACTIONS", interface.actions),
             ("COPIES", self.sensors.copies),
             ("NOISE_CHANNELS", self.sensors.noise_channels),
             ("INPUTS", interface.inputs),
@@ -196,7 +196,6 @@ impl Composition {
             ("TABLES", self.policy.tables(interface).max(1)),
             ("MEMORY", self.memory()),
             ("CHANNEL_MEMORY", self.policy.channel_memory(interface)),
-            ("TRACE", self.traced()),
             ("SPARE", usize::from(keeping != Keeping::Held)),
         ];
         for (name, value) in sizes.iter().chain(&self.policy.sizes()) {
@@ -209,16 +208,7 @@ impl Composition {
     fn globals(&self) -> String {
         let forgets = self.sensors.wiring.is_some_and(|wiring| wiring.forget);
         let mut text = format!("const FORGETS: bool = {forgets};\n\n");
-        for (index, binding) in self.bindings().iter().enumerate() {
-            let access = if binding.access.writes() { "read_write" } else { "read" };
-            let element = match binding.element {
-                crate::Element::F32 => "f32",
-                crate::Element::U32 => "u32",
-            };
-            let Binding { name, shape, .. } = binding;
-            writeln!(text, "@group(0) @binding({index}) var<storage, {access}> {name}: array<{element}>;  // {shape}")
-                .expect("strings take any text");
-        }
+        text.push_str(&Binding::declare(&self.bindings()));
         if self.policy.tables(self.interface()) == 0 {
             text.push_str("\n// The policy has no tables.\n");
             text.push_str("fn policy_table(i: u32) -> vec4<f32> {\n    return vec4<f32>();\n}\n");

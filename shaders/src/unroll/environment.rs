@@ -59,6 +59,22 @@ pub trait Environment: Debug + Send + Sync {
     fn step(&self, state: &mut [f64], action: &[f64], random: &mut EpisodeRandom) -> Outcome;
 }
 
+/// Numbers that a trace holds of one step: state, observation, action, reward, end.
+pub fn traced(environment: &dyn Environment) -> usize {
+    environment.states() + environment.observations() + environment.actions() + 2
+}
+
+/// The sizes that the file of an environment names, as WGSL constants.
+pub fn sizes(environment: &dyn Environment) -> String {
+    let sizes = [
+        ("STATE", environment.states()),
+        ("OBSERVATIONS", environment.observations()),
+        ("ACTIONS", environment.actions()),
+        ("TRACE", traced(environment)),
+    ];
+    sizes.map(|(name, value)| format!("const {name}: u32 = {value}u;\n")).concat()
+}
+
 /// What a step of an environment gives.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
@@ -67,7 +83,19 @@ pub struct Outcome {
     pub done: bool,
 }
 
-/// The deviates of one step of one episode, drawn in order: `Random` of `unroll.wgsl`.
+impl Outcome {
+    /// How the step leaves its episode: 0 it goes on, 1 it ended of itself, 2 its time is up. `end_of` of
+    /// `stepping.wgsl`.
+    pub(crate) fn end(self, late: bool) -> u32 {
+        match (self.done, late) {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => 0,
+        }
+    }
+}
+
+/// The deviates of one step of one episode, drawn in order: `Random` of `episode.wgsl`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpisodeRandom {
     key: [u32; 2],

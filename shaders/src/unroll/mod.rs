@@ -5,16 +5,16 @@
 //! them ([`Sensors`], where weights come from and where they are kept). A [`Composition`] says which; its twin runs the
 //! twins of its parts in f64.
 
-mod case;
-mod composition;
+pub(crate) mod case;
+pub(crate) mod composition;
 mod environment;
 mod policy;
 mod sensors;
-mod twin;
+pub(crate) mod twin;
 
 pub use case::{case, kernels};
 pub use composition::{Composition, Keeping, LIBRARY, Members, Problem, Uniform};
-pub use environment::{Environment, EpisodeRandom, Outcome};
+pub use environment::{Environment, EpisodeRandom, Outcome, sizes, traced};
 pub use policy::{Interface, Policy};
 pub use sensors::{Sensors, Wiring};
 

@@ -130,29 +130,24 @@ fn advance(
     let outcome = environment.step(&mut now.state, &action, &mut random);
     now.sum += outcome.reward;
     now.time += 1;
-    let late = now.time >= uniform.horizon;
-    numbers.extend([
-        outcome.reward,
-        if outcome.done {
-            1.0
-        } else if late {
-            2.0
-        } else {
-            0.0
-        },
-    ]);
+    let end = outcome.end(now.time >= uniform.horizon);
+    numbers.extend([outcome.reward, f64::from(end)]);
+    now.fault = fault(&observation, &action, &now.state, now.sum);
+    Recorded { numbers, over: now.fault == 0 && end != 0 }
+}
 
+/// What went wrong in a step: `fault_of` of `stepping.wgsl`.
+pub(crate) fn fault(observation: &[f64], action: &[f64], state: &[f64], sum: f64) -> u32 {
     let strange = |numbers: &[f64]| numbers.iter().any(|number| !(*number as f32).is_finite());
-    now.fault = if !strange(&now.state) && !strange(&action) && (now.sum as f32).is_finite() {
+    if !strange(state) && !strange(action) && !strange(&[sum]) {
         0
-    } else if strange(&observation) {
+    } else if strange(observation) {
         1
-    } else if strange(&action) {
+    } else if strange(action) {
         2
     } else {
         3
-    };
-    Recorded { numbers, over: now.fault == 0 && (outcome.done || late) }
+    }
 }
 
 /// The inputs of the policy.

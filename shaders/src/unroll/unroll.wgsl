@@ -32,10 +32,8 @@ struct Uniform {
 
 override WORKGROUP: u32 = 64u;
 
-// Places of random numbers, counted from `stream`.
+// Places of random numbers, counted from `stream`; those of environments are in stepping.wgsl.
 const PERTURBATION = 0u;
-const RESET = 1u;
-const STEP = 2u;
 const NOISE = 3u;
 
 // The member that this invocation plays.
@@ -45,11 +43,6 @@ var<private> member: u32;
 const EPISODE = 0u;
 const TIME = 1u;
 const FAULT = 2u;
-
-// Not a number, or infinite. (The comparison x != x may be optimised away.)
-fn strange(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7F800000u) == 0x7F800000u;
-}
 
 // An array stays in registers where every index is a constant. So the memory is loaded into the end of a row that moves
 // up, and saved from the front of one; at most 32 numbers to a row, since loops over whole arrays of as many are unrolled.
@@ -162,26 +155,10 @@ fn advance(
             let outcome = environment_step(&state, action, &random);
             sum += outcome.reward;
             time += 1u;
-            let done = outcome.done;
-            let late = time >= unroll.horizon;
-            record_after(taken, slot, slots, outcome.reward, select(select(0u, 2u, late), 1u, done));
-
-            // One test of a sum finds any number that is not finite.
-            var actions = 0.0;
-            for (var i = 0u; i < ACTIONS; i++) {
-                actions += abs(action[i]);
-            }
-            var numbers = actions + abs(sum);
-            for (var i = 0u; i < STATE; i++) {
-                numbers += abs(state[i]);
-            }
-            if strange(numbers) {
-                var observed = 0.0;
-                for (var i = 0u; i < OBSERVATIONS; i++) {
-                    observed += abs(observation[i]);
-                }
-                fault = select(select(3u, 2u, strange(actions)), 1u, strange(observed));
-            } else if done || late {
+            let end = end_of(outcome.done, time >= unroll.horizon);
+            record_after(taken, slot, slots, outcome.reward, end);
+            fault = fault_of(observation, action, state, sum);
+            if fault == 0u && end != 0u {
                 returns[member * total + number] = sum;
                 lengths[member * total + number] = time;
                 episode += 1u;

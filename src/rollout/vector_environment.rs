@@ -1,0 +1,323 @@
+//! Many episodes side by side, with actions that come from outside.
+
+use std::sync::Arc;
+
+use fourfold_shaders::step::{COUNTERS, Composition, Problem};
+use fourfold_shaders::unroll::{Fault, traced};
+use fourfold_shaders::{Data, Element};
+
+use super::{Environment, Episodes, Error, Trace, check};
+use crate::gpu::{BufferView, Gpu, Launch, Recording};
+
+/// How episodes are played side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VectorSettings {
+    /// Episodes; `num_envs` of Gymnasium.
+    pub lanes: usize,
+    /// Steps after which an episode is cut off.
+    pub horizon: usize,
+    /// The key of the random numbers.
+    pub seed: u32,
+    /// The place that draws, see [`threefry`](fourfold_shaders::threefry); the next three are taken too.
+    pub stream: u32,
+    /// Whether every step is recorded on the GPU, for [`VectorEnvironment::trace`].
+    pub trace: bool,
+}
+
+impl VectorSettings {
+    /// `lanes` episodes of at most `horizon` steps, without a trace.
+    pub fn new(lanes: usize, horizon: usize, seed: u32) -> Self {
+        Self { lanes, horizon, seed, stream: 0, trace: false }
+    }
+}
+
+/// Buffers that are shared with whoever acts; those that are not given are made.
+#[derive(Debug, Clone, Default)]
+pub struct VectorBuffers {
+    /// (lanes, actions): read by each step.
+    pub actions: Option<BufferView>,
+    /// (lanes, observations): what each lane sees after the step; left as it is where the episode is over.
+    pub observations: Option<BufferView>,
+    /// (lanes): 0 where the episode was over before.
+    pub rewards: Option<BufferView>,
+    /// `u32` (lanes): 0 where the episode goes on, 1 where it has ended of itself, 2 where its time is up.
+    pub ends: Option<BufferView>,
+}
+
+/// Episodes of one environment on a device, all at the same step: Gymnasium's vector environment, whose `reset` and
+/// `step` are dispatches. A lane whose episode is over waits there for the others.
+///
+/// Lane `e` plays the episode that a [`Rollout`](super::Rollout) of one member with as many episodes plays as its
+/// episode `e`, for the same seed and actions.
+///
+/// ```
+/// use fourfold::rollout::environments::CartPole;
+/// use fourfold::rollout::{VectorEnvironment, VectorSettings};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let gpu = fourfold::Gpu::open()?;
+/// let mut environment = VectorEnvironment::new(&gpu, CartPole, &VectorSettings::new(4, 500, 7))?;
+/// let mut step = environment.reset(0)?;
+/// while step.ends.contains(&0) {
+///     // Lean to where the pole falls.
+///     let actions: Vec<f32> = step.observations.chunks(4).map(|seen| seen[2] + seen[3]).collect();
+///     step = environment.step(&actions)?;
+/// }
+/// let episodes = environment.episodes()?;
+/// assert!(episodes.lengths.iter().all(|&steps| steps > 50), "{:?}", episodes.lengths);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct VectorEnvironment {
+    gpu: Gpu,
+    composition: Composition,
+    settings: VectorSettings,
+    seed: BufferView,
+    actions: BufferView,
+    saved: BufferView,
+    counters: BufferView,
+    observations: BufferView,
+    rewards: BufferView,
+    ends: BufferView,
+    trace: Option<BufferView>,
+    resetting: Recording,
+    stepping: Recording,
+}
+
+/// What a step gives the host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorStep {
+    /// (lanes, observations)
+    pub observations: Vec<f32>,
+    /// (lanes)
+    pub rewards: Vec<f32>,
+    /// (lanes): 0 where the episode goes on, 1 where it has ended of itself, 2 where its time is up.
+    pub ends: Vec<u32>,
+}
+
+impl VectorEnvironment {
+    /// Creates buffers and pipelines; neither submits nor polls. The first thing to record is a reset.
+    ///
+    /// # Errors
+    /// A WGSL file that lacks a function or has it with the wrong sizes, settings that make no sense, no memory, or a
+    /// shader that the driver refuses.
+    pub fn new(gpu: &Gpu, environment: impl Environment + 'static, settings: &VectorSettings) -> Result<Self, Error> {
+        Self::on_buffers(gpu, Arc::new(environment), settings, VectorBuffers::default())
+    }
+
+    /// As [`new`](Self::new), on buffers that belong to the host, an agent or another session.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and buffers that do not fit.
+    pub fn on_buffers(
+        gpu: &Gpu,
+        environment: Arc<dyn Environment>,
+        settings: &VectorSettings,
+        buffers: VectorBuffers,
+    ) -> Result<Self, Error> {
+        check::check_environment(&*environment)?;
+        let VectorSettings { lanes, horizon, seed, trace, .. } = *settings;
+        for (name, value) in [("lanes", lanes), ("horizon", horizon)] {
+            if value == 0 || value > u32::MAX as usize / 4 {
+                return Err(Error::Settings { message: format!("{name} must be between 1 and 2^30 but is {value}") });
+            }
+        }
+        let make = |given: Option<BufferView>, name, width: usize| {
+            given.map_or_else(|| gpu.uninitialised(name, lanes * width), Ok)
+        };
+        let composition = Composition { environment: environment.clone(), trace };
+        let mut world = Self {
+            gpu: gpu.clone(),
+            settings: *settings,
+            seed: gpu.upload("seed", &Data::U32(vec![seed, 0]))?,
+            actions: make(buffers.actions, "actions", environment.actions())?,
+            saved: make(None, "saved", composition.saved())?,
+            counters: make(None, "counters", COUNTERS)?,
+            observations: make(buffers.observations, "observations", environment.observations())?,
+            rewards: make(buffers.rewards, "rewards", 1)?,
+            ends: make(buffers.ends, "ends", 1)?,
+            trace: trace.then(|| make(None, "trace", horizon * traced(&*environment))).transpose()?,
+            composition,
+            resetting: Recording::default(),
+            stepping: Recording::default(),
+        };
+        let kernel = world.composition.kernel();
+        let views: Vec<_> = world.views();
+        let prepare = |fresh| {
+            let problem = Problem { lanes, horizon, fresh, stream: settings.stream };
+            let workgroup = if gpu.target().software { 8 } else { 64 };
+            let call = problem.call_with(&world.composition, kernel.clone(), workgroup);
+            gpu.prepare(&[Launch::new(&call, &views)])
+        };
+        (world.resetting, world.stepping) = (prepare(true)?, prepare(false)?);
+        Ok(world)
+    }
+
+    fn views(&self) -> Vec<BufferView> {
+        let fixed =
+            [&self.seed, &self.actions, &self.saved, &self.counters, &self.observations, &self.rewards, &self.ends];
+        fixed.into_iter().chain(&self.trace).cloned().collect()
+    }
+
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    pub fn environment(&self) -> &dyn Environment {
+        &*self.composition.environment
+    }
+
+    pub fn settings(&self) -> &VectorSettings {
+        &self.settings
+    }
+
+    /// Records the reset of every lane: first observations, rewards and ends of 0.
+    pub fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.resetting.record(pass);
+    }
+
+    /// Records one step of every lane, with the actions that lie in the [buffer](Self::actions) by then.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.stepping.record(pass);
+    }
+
+    /// `u32` (2): key and generation. Another generation is other episodes.
+    pub fn seed(&self) -> &BufferView {
+        &self.seed
+    }
+
+    /// (lanes, actions)
+    pub fn actions(&self) -> &BufferView {
+        &self.actions
+    }
+
+    /// (lanes, observations)
+    pub fn observations(&self) -> &BufferView {
+        &self.observations
+    }
+
+    /// (lanes)
+    pub fn rewards(&self) -> &BufferView {
+        &self.rewards
+    }
+
+    /// `u32` (lanes)
+    pub fn ends(&self) -> &BufferView {
+        &self.ends
+    }
+
+    /// (lanes): the sum of rewards of each episode so far.
+    pub fn returns(&self) -> BufferView {
+        let lanes = self.settings.lanes;
+        self.saved.part(self.environment().states() * lanes, lanes)
+    }
+
+    /// `u32` (lanes): the steps of each episode so far.
+    pub fn lengths(&self) -> BufferView {
+        self.counters.part(0, self.settings.lanes)
+    }
+
+    /// Sets the generation for the next reset, before the next submission: lane `e` of generation `g` is episode
+    /// `g * lanes + e` of the seed.
+    pub fn set_generation(&mut self, generation: u32) {
+        self.gpu.queue().write_buffer(&self.seed.buffer, self.seed.offset + 4, &generation.to_le_bytes());
+    }
+
+    /// Looks for a number that was not finite, in `u32` (2, lanes) counters.
+    fn check(&self, counters: &[u32]) -> Result<(), Error> {
+        let (lengths, faults) = counters.split_at(self.settings.lanes);
+        let fault = |(lane, &fault): (usize, &u32)| Some((lane, Fault::of(fault)?));
+        let Some((lane, fault)) = faults.iter().enumerate().find_map(fault) else { return Ok(()) };
+        let step = lengths[lane] as usize - 1;
+        let function = match fault {
+            Fault::Observation => "environment_observe",
+            Fault::Action => return Err(Error::Action { lane, step }),
+            Fault::Step => "environment_step",
+        };
+        let file = self.environment().file().into();
+        Err(Error::Fault { file, function, member: 0, episode: lane, step })
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl VectorEnvironment {
+    /// Starts episodes of a generation, and waits for what is seen first.
+    ///
+    /// # Errors
+    /// The loss of the device.
+    pub fn reset(&mut self, generation: u32) -> Result<VectorStep, Error> {
+        self.set_generation(generation);
+        self.submit(&self.resetting);
+        self.seen()
+    }
+
+    /// Takes a step with the actions of the host, (lanes, actions), and waits for what came of it.
+    ///
+    /// # Errors
+    /// Actions of another length, or the loss of the device.
+    pub fn step(&mut self, actions: &[f32]) -> Result<VectorStep, Error> {
+        let expected = self.settings.lanes * self.environment().actions();
+        if actions.len() != expected {
+            let message = format!("a step takes {expected} numbers of action, not {}", actions.len());
+            return Err(Error::Settings { message });
+        }
+        self.gpu.queue().write_buffer(&self.actions.buffer, self.actions.offset, bytemuck::cast_slice(actions));
+        self.submit(&self.stepping);
+        self.seen()
+    }
+
+    fn submit(&self, recording: &Recording) {
+        let label = wgpu::CommandEncoderDescriptor { label: Some("vector environment") };
+        let mut encoder = self.gpu.device().create_command_encoder(&label);
+        recording.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+        self.gpu.queue().submit([encoder.finish()]);
+    }
+
+    fn seen(&self) -> Result<VectorStep, Error> {
+        let views = [(&self.observations, Element::F32), (&self.rewards, Element::F32), (&self.ends, Element::U32)];
+        let [observations, rewards, ends] = self.read(views)?;
+        let (observations, rewards) = (observations.f32().to_vec(), rewards.f32().to_vec());
+        Ok(VectorStep { observations, rewards, ends: ends.u32().to_vec() })
+    }
+
+    fn read<const N: usize>(&self, views: [(&BufferView, Element); N]) -> Result<[Data; N], Error> {
+        let views = views.map(|(view, element)| (view.clone(), element));
+        let data = self.gpu.submit_readback(&views)?.wait()?;
+        Ok(data.try_into().unwrap_or_else(|_| unreachable!("a tensor for each view")))
+    }
+
+    /// Whether every episode is over, or stopped at a number that is not finite: waits for a few bytes of each lane.
+    ///
+    /// # Errors
+    /// The loss of the device.
+    pub fn is_over(&self) -> Result<bool, Error> {
+        let [counters, ends] = self.read([(&self.counters, Element::U32), (&self.ends, Element::U32)])?;
+        let faults = &counters.u32()[self.settings.lanes..];
+        Ok(ends.u32().iter().zip(faults).all(|(&end, &fault)| end != 0 || fault != 0))
+    }
+
+    /// Waits for returns and lengths of the episodes, as far as they have gone.
+    ///
+    /// # Errors
+    /// A number that was not finite, or the loss of the device.
+    pub fn episodes(&self) -> Result<Episodes, Error> {
+        let [returns, counters] = self.read([(&self.returns(), Element::F32), (&self.counters, Element::U32)])?;
+        self.check(counters.u32())?;
+        let lengths = counters.u32()[..self.settings.lanes].to_vec();
+        Ok(Episodes { returns: returns.f32().to_vec(), lengths })
+    }
+
+    /// Waits for every step that was taken since the reset.
+    ///
+    /// # Errors
+    /// As [`episodes`](Self::episodes), and settings without a trace.
+    pub fn trace(&self) -> Result<Trace, Error> {
+        let Some(trace) = &self.trace else {
+            return Err(Error::Settings { message: "a trace needs `VectorSettings { trace: true, .. }`".into() });
+        };
+        let [counters, trace] = self.read([(&self.counters, Element::U32), (trace, Element::F32)])?;
+        self.check(counters.u32())?;
+        Ok(Trace::of_lanes(self.environment(), &counters.u32()[..self.settings.lanes], trace.f32()))
+    }
+}
