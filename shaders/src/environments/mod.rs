@@ -3,6 +3,7 @@
 mod acrobot;
 mod cart_pole;
 mod cart_pole_swing_up;
+mod key_to_door;
 mod mountain_car_continuous;
 mod pendulum;
 mod swimmer;
@@ -10,6 +11,7 @@ mod swimmer;
 pub use acrobot::Acrobot;
 pub use cart_pole::CartPole;
 pub use cart_pole_swing_up::CartPoleSwingUp;
+pub use key_to_door::KeyToDoor;
 pub use mountain_car_continuous::MountainCarContinuous;
 pub use pendulum::Pendulum;
 pub use swimmer::Swimmer;

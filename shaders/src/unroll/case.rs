@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Composition, Environment, EpisodeRandom, Keeping, Members, Policy, Problem, Sensors, Wiring};
-use crate::environments::{Acrobot, CartPole, CartPoleSwingUp, MountainCarContinuous, Pendulum, Swimmer};
+use crate::environments::{Acrobot, CartPole, CartPoleSwingUp, KeyToDoor, MountainCarContinuous, Pendulum, Swimmer};
 use crate::policies::{AttentionNeuron, Linear, Perceptron};
 use crate::{Case, Data, Generator, Kernel, KernelRef};
 
@@ -16,6 +16,11 @@ pub(crate) fn environments(generator: &mut Generator) -> Vec<Arc<dyn Environment
         Arc::new(Acrobot),
         Arc::new(MountainCarContinuous),
         Arc::new(Swimmer),
+        Arc::new(generator.pick(&[
+            KeyToDoor::full(),
+            KeyToDoor::square(4, 5),
+            KeyToDoor { side: None, phases: [2, 1, 3] },
+        ])),
     ]
 }
 
@@ -51,6 +56,7 @@ pub fn kernels() -> Vec<KernelRef> {
         listed("unroll(acrobot)", |generator| case_of(generator, 3, 0)),
         listed("unroll(mountain_car_continuous)", |generator| case_of(generator, 4, 0)),
         listed("unroll(swimmer)", |generator| case_of(generator, 5, 0)),
+        listed("unroll(key_to_door)", |generator| case_of(generator, 6, 0)),
         listed("unroll(perceptron)", |generator| case_of(generator, 0, 1)),
         listed("unroll(attention_neuron)", |generator| case_of(generator, 0, 2)),
     ]
