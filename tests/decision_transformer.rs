@@ -1,12 +1,12 @@
 //! The decision transformer: what its outputs depend on, in f64, for every variant.
 
 use fourfold::data::Actions;
-use fourfold::graph::{Graph, Reference, Tag, Tensor, TensorType, gradients};
+use fourfold::graph::{AttentionMask, Graph, Reference, Tag, Tensor, TensorType, gradients};
 use fourfold::models::decision_transformer::{
     DecisionTransformer, DropoutRates, EmbeddingNorm, Initialisation, Outputs, Returns, Settings, Tokens,
 };
 use fourfold::models::{SequenceModel, Window};
-use fourfold::nn::{Activation, Noise, NormPlacement};
+use fourfold::nn::{Activation, Noise, NormPlacement, Parameters, Strided, TransformerBlock, TransformerOptions};
 use fourfold::shaders::threefry::Random;
 
 /// Two windows of four steps, of which the second begins with two steps of padding.
@@ -175,6 +175,32 @@ fn the_action_of_a_window_is_that_of_its_last_step() {
         let outputs = model.actions().outputs();
         let expected = [&all[3 * outputs..4 * outputs], &all[7 * outputs..]].concat();
         assert_eq!(last, expected, "{settings:?}");
+    }
+}
+
+#[test]
+fn a_block_of_one_token_in_three_gives_what_the_whole_block_gives_there() {
+    for norm in [NormPlacement::Before, NormPlacement::After] {
+        let mut parameters = Parameters::new();
+        let options = TransformerOptions { norm, ..TransformerOptions::new(8, 2) };
+        let block = TransformerBlock::new(&mut parameters, "block", options, 0);
+        let graph = Graph::new();
+        let x = graph.input("x", TensorType::f32([2, 12, 8]));
+        let keys = graph.input("keys", TensorType::f32([2, 12]));
+        let flat = graph.state("weights", Tag::Weights, TensorType::f32([parameters.length()]));
+        let weights = parameters.of(flat);
+        let tokens = Strided { every: 3, at: 1 };
+        let mask = AttentionMask { causal: true, keys: Some(keys) };
+        let whole = tokens.of(block.forward(&weights, x, mask, Noise::NONE));
+        let part = block.forward_strided(&weights, x, tokens, Some(keys), Noise::NONE);
+        let mut random = Random::new(3, 0);
+        let mut numbers = |count: usize| (0..count).map(|_| f64::from(random.normal())).collect::<Vec<_>>();
+        let initial = parameters.initial(2).f32().iter().map(|&weight| f64::from(weight)).collect();
+        let padded = [vec![0.0; 6], vec![1.0; 6]].concat();
+        let keys = [vec![1.0; 12], padded].concat();
+        let values = Reference::new([("x", numbers(192)), ("keys", keys), ("weights", initial)]);
+        let difference = (whole - part).abs().maximum(2).maximum(1);
+        assert!(values.evaluate(difference).unwrap().iter().all(|&off| off < 1e-12), "{norm:?}");
     }
 }
 

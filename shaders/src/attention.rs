@@ -133,6 +133,7 @@ impl Problem {
     /// The softmax of the scores as a kernel by itself, for the path by batched products.
     pub fn masked_softmax(&self) -> masked_softmax::Problem {
         let Self { batch, heads, length_q, length_k, factor, causal, keys, .. } = *self;
+        let causal = causal.then(|| masked_softmax::Causal::aligned(length_q, length_k));
         masked_softmax::Problem { batch, heads, length_q, length_k, factor, causal, keys }
     }
 }

@@ -80,6 +80,36 @@ pub struct Uniform {
     pub length_q: u32,
     pub length_k: u32,
     pub factor: f32,
+    /// The keys that query 0 sees under a causal mask.
+    pub first: i32,
+    /// How many more each next query sees.
+    pub stride: u32,
+}
+
+/// A causal mask: query `i` sees the keys below `first + i * stride`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Causal {
+    /// The keys that query 0 sees; not above 0, it sees none.
+    pub first: i32,
+    /// 1 where there is a query for each key, n for a query of every n-th one.
+    pub stride: u32,
+}
+
+impl Causal {
+    /// Query `i` sees the keys up to `i + length_k - length_q`, so that the last query sees all.
+    pub fn aligned(length_q: usize, length_k: usize) -> Self {
+        Self { first: length_k as i32 + 1 - length_q as i32, stride: 1 }
+    }
+
+    /// A query of the token at place `at` of each group of `every` tokens sees the keys up to its own.
+    pub fn strided(every: usize, at: usize) -> Self {
+        Self { first: at as i32 + 1, stride: every as u32 }
+    }
+
+    /// The keys that a query sees.
+    pub fn seen(self, query: usize) -> usize {
+        (i64::from(self.first) + query as i64 * i64::from(self.stride)).max(0) as usize
+    }
 }
 
 /// A softmax over the keys of `(batch, heads, length_q, length_k)` scores.
@@ -91,8 +121,8 @@ pub struct Problem {
     pub length_k: usize,
     /// Multiplies the scores.
     pub factor: f32,
-    /// Query `i` sees the keys up to `i + length_k - length_q`, so that the last query sees all.
-    pub causal: bool,
+    /// `None` where every query sees every key.
+    pub causal: Option<Causal>,
     /// There is a key-padding mask `(batch, length_k)`: keys of value 0 are left out.
     pub keys: bool,
 }
@@ -102,7 +132,8 @@ impl Problem {
     pub fn call(&self, target: &Target) -> Call {
         let Self { batch, heads, length_q, length_k, factor, causal, keys } = *self;
         let [rows, heads, length_q] = [batch * heads * length_q, heads, length_q].map(|size| size as u32);
-        let uniform = Uniform { rows, heads, length_q, length_k: length_k as u32, factor };
+        let Causal { first, stride } = causal.unwrap_or(Causal { first: 0, stride: 0 });
+        let uniform = Uniform { rows, heads, length_q, length_k: length_k as u32, factor, first, stride };
         let vec4 = length_k.is_multiple_of(4);
         let kernel = match (keys, vec4) {
             (false, false) => &MASKED_SOFTMAX,
@@ -114,7 +145,7 @@ impl Problem {
         let lengths = [scores, scores, batch * length_k];
         Sharing::choose(rows as usize, if vec4 { length_k / 4 } else { length_k }, target)
             .call(kernel, &uniform, rows as usize, &lengths[..if keys { 3 } else { 2 }])
-            .with_constant("CAUSAL", u8::from(causal))
+            .with_constant("CAUSAL", u8::from(causal.is_some()))
     }
 
     /// The gradient for `x`, whatever the masks: the call with operands `y`, `dy`, `dx`.
@@ -126,12 +157,12 @@ impl Problem {
 
 /// The twin; `keys` is the key-padding mask.
 pub fn masked_softmax(uniform: &Uniform, causal: bool, x: &[f32], keys: Option<&[f32]>, y: &mut [f32]) {
+    let mask = Causal { first: uniform.first, stride: uniform.stride };
     let [heads, length_q, length_k] = [uniform.heads, uniform.length_q, uniform.length_k].map(|size| size as usize);
     for (row, (x, y)) in x.chunks(length_k).zip(y.chunks_mut(length_k)).enumerate() {
         let (batch, query) = (row / (heads * length_q), row % length_q);
         let allowed = |key: usize| {
-            (!causal || key + length_q <= query + length_k)
-                && keys.is_none_or(|keys| keys[batch * length_k + key] != 0.0)
+            (!causal || key < mask.seen(query)) && keys.is_none_or(|keys| keys[batch * length_k + key] != 0.0)
         };
         let score = |key: usize| f64::from(uniform.factor) * f64::from(x[key]);
         let largest = (0..length_k).filter(|&key| allowed(key)).map(score).fold(f64::MIN, f64::max);
@@ -175,7 +206,11 @@ fn case(generator: &mut Generator, keys: bool, vec4: bool) -> Case {
         false if length.is_multiple_of(4) => length + 1,
         false => length,
     };
-    let (factor, causal) = (generator.pick(&[1.0, 0.125, 0.3]), generator.chance(0.5));
+    let factor = generator.pick(&[1.0, 0.125, 0.3]);
+    let causal = generator.chance(0.7).then(|| match generator.chance(0.6) {
+        true => Causal::aligned(length_q, length_k),
+        false => Causal { first: generator.length(5) as i32 - 2, stride: generator.length(4) as u32 },
+    });
     let problem = Problem { batch, heads, length_q, length_k, factor, causal, keys };
     let largest = generator.pick(&[100.0, 100.0, 1e30]);
     let x = generator.values(batch * heads * length_q * length_k, largest);
@@ -189,15 +224,22 @@ mod tests {
 
     #[test]
     fn the_last_query_of_a_causal_softmax_sees_all_keys_and_the_first_of_many_none() {
-        let uniform = Uniform { rows: 3, heads: 1, length_q: 3, length_k: 2, factor: 1.0 };
+        let Causal { first, stride } = Causal::aligned(3, 2);
+        let uniform = Uniform { rows: 3, heads: 1, length_q: 3, length_k: 2, factor: 1.0, first, stride };
         let mut y = [f32::NAN; 6];
         masked_softmax(&uniform, true, &[5.0; 6], None, &mut y);
         assert_eq!(y, [0.0, 0.0, 1.0, 0.0, 0.5, 0.5]);
     }
 
     #[test]
+    fn queries_of_every_third_token_see_the_keys_up_to_their_own() {
+        let seen: Vec<usize> = (0..3).map(|query| Causal::strided(3, 1).seen(query)).collect();
+        assert_eq!(seen, [2, 5, 8]);
+    }
+
+    #[test]
     fn a_masked_key_gets_nothing_and_a_row_masked_whole_is_zero() {
-        let uniform = Uniform { rows: 2, heads: 1, length_q: 1, length_k: 3, factor: 0.5 };
+        let uniform = Uniform { rows: 2, heads: 1, length_q: 1, length_k: 3, factor: 0.5, first: 0, stride: 0 };
         let mut y = [f32::NAN; 6];
         masked_softmax(&uniform, false, &[7.0; 6], Some(&[1.0, 0.0, 1.0, 0.0, 0.0, 0.0]), &mut y);
         assert_eq!(y, [0.5, 0.0, 0.5, 0.0, 0.0, 0.0]);

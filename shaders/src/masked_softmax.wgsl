@@ -2,7 +2,8 @@
 //     y[b, h, i, j] = exp(factor * x[b, h, i, j] - m) / sum_j exp(factor * x[b, h, i, j] - m)   where (i, j) is allowed
 //     y[b, h, i, j] = 0                                                                         where it is not
 // with sum and maximum m over the allowed keys of the row. A key j is allowed for a query i
-//   - under CAUSAL, if j <= i + length_k - length_q (the last query sees all keys);
+//   - under CAUSAL, if j < first + i * stride (stride is 1, and first leaves all keys to the last query, where there is
+//     a query for each key; it is 3 for a query of every third token);
 //   - in the entry points with a key-padding mask, if keys[b, j] is not 0.
 // A row without any allowed key is 0 throughout.
 //
@@ -15,6 +16,8 @@ struct Uniform {
     length_q: u32,
     length_k: u32,
     factor: f32,
+    first: i32,      // the keys that query 0 sees under CAUSAL
+    stride: u32,     // how many more each next one sees
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;                // (batch, heads, length_q, length_k)
@@ -71,7 +74,8 @@ fn row_of(workgroup: vec3<u32>, workgroups: vec3<u32>, local: u32) -> u32 {
 // The number of keys that the causal mask allows for a row.
 fn limit_of(row: u32) -> u32 {
     if CAUSAL {
-        return max(row % size.length_q + 1u + size.length_k, size.length_q) - size.length_q;
+        let seen = size.first + i32((row % size.length_q) * size.stride);
+        return u32(clamp(seen, 0, i32(size.length_k)));
     }
     return size.length_k;
 }

@@ -3,6 +3,7 @@
 
 use fourfold_shaders::Element;
 use fourfold_shaders::elementwise::{Compare, Unary};
+use fourfold_shaders::masked_softmax::Causal;
 
 use super::rules::algebra::clamp;
 use super::{Graph, Op, Shape, Tensor};
@@ -38,13 +39,13 @@ pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) ->
         }
         (Op::Attention { scale, causal }, &[q, k, v, ref keys @ ..]) => {
             let scores = q.matmul_transposed(k, false, true) * *scale;
-            let allowed = allowed(&scores.shape(), *causal, keys, graph);
+            let allowed = allowed(&scores.shape(), causal_of(&scores, *causal), keys, graph);
             let (weights, log_sum) = masked_softmax(hide(scores, allowed), allowed);
             vec![weights.matmul(v), log_sum.reshape(&q.shape()[..3])]
         }
         (Op::AttentionGradient { scale, causal }, &[q, k, v, output, log_sum, doutput, ref keys @ ..]) => {
             let scores = q.matmul_transposed(k, false, true) * *scale;
-            let scores = hide(scores, allowed(&scores.shape(), *causal, keys, graph));
+            let scores = hide(scores, allowed(&scores.shape(), causal_of(&scores, *causal), keys, graph));
             let column = [&log_sum.shape()[..], &[1]].concat();
             let weights = (scores - log_sum.reshape(column)).exp();
             let dweights = doutput.matmul_transposed(v, false, true);
@@ -116,13 +117,21 @@ fn positions(graph: &Graph, length: usize) -> Tensor<'_> {
 
 /// 1 where query `i` may see key `j`, 0 elsewhere, in a shape that broadcasts to that of the scores `(batch, heads,
 /// queries, keys)`; `None` where every query sees every key.
-fn allowed<'g>(scores: &Shape, causal: bool, keys: &[Tensor<'g>], graph: &'g Graph) -> Option<Tensor<'g>> {
+fn allowed<'g>(scores: &Shape, causal: Option<Causal>, keys: &[Tensor<'g>], graph: &'g Graph) -> Option<Tensor<'g>> {
     let (queries, length) = (scores[2], scores[3]);
-    let triangle =
-        causal.then(|| positions(graph, queries).reshape([queries, 1]).compare(Compare::Ge, positions(graph, length)));
+    let triangle = causal.map(|Causal { first, stride }| {
+        let seen = positions(graph, queries) * stride as f32 + first as f32;
+        seen.reshape([queries, 1]).compare(Compare::Gt, positions(graph, length))
+    });
     let zero = graph.constant(0.0);
     let keys = keys.first().map(|keys| keys.compare(Compare::Ne, zero).reshape([scores[0], 1, 1, length]));
     triangle.into_iter().chain(keys).reduce(|a, b| a * b)
+}
+
+/// The mask of attention with scores `(batch, heads, queries, keys)`.
+fn causal_of(scores: &Tensor<'_>, causal: bool) -> Option<Causal> {
+    let shape = scores.shape();
+    causal.then(|| Causal::aligned(shape[2], shape[3]))
 }
 
 /// The scores, and a large negative number where they are not allowed.

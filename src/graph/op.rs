@@ -2,6 +2,7 @@
 
 use fourfold_shaders::Element;
 use fourfold_shaders::elementwise::{Binary, Compare, Unary};
+use fourfold_shaders::masked_softmax::Causal;
 
 /// What a buffer is for: the memory report of a plan is split by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,7 +119,7 @@ pub enum Op {
     /// allowed keys, 0 elsewhere and throughout a row without any.
     MaskedSoftmax {
         scale: f32,
-        causal: bool,
+        causal: Option<Causal>,
     },
     /// (logits `(rows, classes)`, labels `u32 (rows)`) to (loss `(rows)`, its gradient for the logits
     /// `(rows, classes)`).

@@ -1,5 +1,7 @@
 //! The affine layer.
 
+use std::ops::Range;
+
 use super::{Initialise, ParameterId, Parameters, Weights};
 use crate::graph::Tensor;
 
@@ -34,5 +36,12 @@ impl Linear {
     #[track_caller]
     pub fn forward<'g>(&self, weights: &Weights<'_, 'g>, x: Tensor<'g>) -> Tensor<'g> {
         x.linear(weights.get(self.weight), weights.get(self.bias))
+    }
+
+    /// Some of the outputs alone.
+    #[track_caller]
+    pub fn forward_part<'g>(&self, weights: &Weights<'_, 'g>, x: Tensor<'g>, outputs: Range<usize>) -> Tensor<'g> {
+        let part = |id| weights.get(id).narrow(0, outputs.start, outputs.len());
+        x.linear(part(self.weight), part(self.bias))
     }
 }

@@ -14,4 +14,4 @@ pub use initialise::Initialise;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use parameters::{Parameter, ParameterId, Parameters, ParametersError, Weights};
-pub use transformer::{AttentionDropout, NormPlacement, TransformerBlock, TransformerOptions};
+pub use transformer::{AttentionDropout, NormPlacement, Strided, TransformerBlock, TransformerOptions};

@@ -1,6 +1,7 @@
 //! Scaled dot-product attention.
 
 use fourfold_shaders::attention::{Problem, prefers_products};
+use fourfold_shaders::masked_softmax::Causal;
 use fourfold_shaders::{Element, Target};
 
 use crate::graph::{Op, Shape, Tensor, TensorType};
@@ -62,19 +63,29 @@ impl<'g> Tensor<'g> {
     /// Softmax of `scale * scores + mask` over the keys of scores `(batch, heads, queries, keys)`.
     #[track_caller]
     pub fn masked_softmax(self, scale: f32, mask: AttentionMask<'g>) -> Self {
+        let causal = match self.shape()[..] {
+            [_, _, queries, keys] if mask.causal => Some(Causal::aligned(queries, keys)),
+            _ => None,
+        };
+        self.causal_softmax(scale, causal, mask.keys)
+    }
+
+    /// Softmax of `scale * scores + mask` over the keys of scores `(batch, heads, queries, keys)`, with a causal mask for
+    /// queries of some tokens alone, and a key mask `(batch, keys)` if there is one.
+    #[track_caller]
+    pub fn causal_softmax(self, scale: f32, causal: Option<Causal>, keys: Option<Tensor<'g>>) -> Self {
         let shape = self.shape();
         if self.is_poisoned() {
             return self;
         }
-        let mask_fits =
-            mask.keys.is_none_or(|keys| shape.rank() == 4 && keys.shape() == Shape::from([shape[0], shape[3]]));
+        let mask_fits = keys.is_none_or(|keys| shape.rank() == 4 && keys.shape() == Shape::from([shape[0], shape[3]]));
         if shape.rank() != 4 || !mask_fits {
             let message =
-                format!("takes scores (batch, heads, queries, keys), mask (batch, keys), got {self:?}, {mask:?}");
+                format!("takes scores (batch, heads, queries, keys), mask (batch, keys), got {self:?}, {keys:?}");
             return self.graph().fail("masked_softmax", message);
         }
-        let operands: Vec<_> = [self].into_iter().chain(mask.keys).collect();
-        self.graph().add(Op::MaskedSoftmax { scale, causal: mask.causal }, &operands, [self.kind()])
+        let operands: Vec<_> = [self].into_iter().chain(keys).collect();
+        self.graph().add(Op::MaskedSoftmax { scale, causal }, &operands, [self.kind()])
     }
 
     #[track_caller]

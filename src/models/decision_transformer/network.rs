@@ -7,7 +7,7 @@ use crate::data::Actions;
 use crate::graph::{AttentionMask, Tensor};
 use crate::models::{SequenceModel, Window};
 use crate::nn::{
-    Dropout, Initialise, LayerNorm, Linear, Noise, NormPlacement, ParameterId, Parameters, TransformerBlock,
+    Dropout, Initialise, LayerNorm, Linear, Noise, NormPlacement, ParameterId, Parameters, Strided, TransformerBlock,
     TransformerOptions, Weights,
 };
 
@@ -154,23 +154,29 @@ impl DecisionTransformer {
     /// What the heads say of a window.
     #[track_caller]
     pub fn forward<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> Outputs<'g> {
-        let x = self.transform(weights, window, noise);
-        // Heads read one token of a step each: only those go through the last norm.
-        let token = |index| {
-            let [batch, context, _, width] = x.shape()[..] else { return x };
-            let tokens = x.narrow(2, index, 1).reshape([batch, context, width]);
-            self.norm.map_or(tokens, |norm| norm.forward(weights, tokens))
+        let (every, acting) = match self.settings.tokens {
+            Tokens::ObservationAction => (2, 0),
+            _ => (3, 1),
         };
-        let (acting, last) = match self.settings.tokens {
-            Tokens::ObservationAction => (0, 1),
-            _ => (1, 2),
+        let (x, keys) = self.tokens(weights, window, noise);
+        let (last, before) = self.blocks.split_last().expect("there is at least one layer");
+        let run = |x, block: &TransformerBlock| {
+            block.forward(weights, x, AttentionMask { causal: true, keys: Some(keys) }, noise)
         };
-        let returns = self.predict_return.map(|head| {
-            let from = if self.settings.world_heads { last } else { 0 };
-            head.forward(weights, token(from))
-        });
-        let observations = self.predict_observation.map(|head| head.forward(weights, token(last)));
-        Outputs { actions: self.actions_of(weights, token(acting)), returns, observations }
+        let x = before.iter().fold(x, run);
+        let norm = |x| self.norm.map_or(x, |norm| norm.forward(weights, x));
+        let acting = Strided { every, at: acting };
+        // Heads read a token of a step each. With one of them, the last block has queries of that one alone.
+        let Some(predict_return) = self.predict_return else {
+            let x = last.forward_strided(weights, x, acting, Some(keys), noise);
+            return Outputs { actions: self.actions_of(weights, norm(x)), returns: None, observations: None };
+        };
+        let x = run(x, last);
+        let token = |at| norm(Strided { every, at }.of(x));
+        let returns = predict_return.forward(weights, token(if self.settings.world_heads { every - 1 } else { 0 }));
+        let observations = self.predict_observation.map(|head| head.forward(weights, token(every - 1)));
+        let actions = self.actions_of(weights, norm(acting.of(x)));
+        Outputs { actions, returns: Some(returns), observations }
     }
 
     /// The actions, or logits, of normed tokens (.., width).
@@ -186,15 +192,13 @@ impl DecisionTransformer {
         }
     }
 
-    /// The tokens after the last block, before the last norm: (B, K, tokens of a step, width).
+    /// The tokens (B, tokens of all steps, width) that go into the first block, and their key mask.
     #[track_caller]
-    fn transform<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> Tensor<'g> {
-        let (batch, context) = match window.mask.shape()[..] {
-            [batch, context] => (batch, context),
-            _ => {
-                let message = format!("takes a mask (batch, context), got {:?}", window.mask);
-                return window.mask.graph().fail("decision_transformer", message);
-            }
+    fn tokens<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> (Tensor<'g>, Tensor<'g>) {
+        let [batch, context] = window.mask.shape()[..] else {
+            let message = format!("takes a mask (batch, context), got {:?}", window.mask);
+            let failure = window.mask.graph().fail("decision_transformer", message);
+            return (failure, failure);
         };
         let width = self.settings.width;
         let embed = |embedding: Embedding, numbers: Tensor<'g>| match embedding {
@@ -231,14 +235,10 @@ impl DecisionTransformer {
         if let Some(shift) = self.shift {
             x = x + weights.get(shift);
         }
-        let mut x = x.reshape([batch, step * context, width]);
-        x = Dropout { rate: self.settings.dropout.embedding, stream: 0 }.forward(x, noise);
+        let x = x.reshape([batch, step * context, width]);
+        let x = Dropout { rate: self.settings.dropout.embedding, stream: 0 }.forward(x, noise);
         let keys = window.mask.reshape([batch, context, 1]).broadcast_to([batch, context, step]);
-        let mask = AttentionMask { causal: true, keys: Some(keys.reshape([batch, step * context])) };
-        for block in &self.blocks {
-            x = block.forward(weights, x, mask, noise);
-        }
-        x.reshape([batch, context, step, width])
+        (x, keys.reshape([batch, step * context]))
     }
 
     /// The mean of `losses: (B, K)` over the steps that are no padding.

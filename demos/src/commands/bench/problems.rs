@@ -204,7 +204,8 @@ fn attention(target: &Target, length: usize) -> Vec<Problem> {
     let (length_q, length_k, factor) = (length, length, 0.125);
     let size = format!("4 x 8 x {length} x 64");
     let fused = attention::Problem { batch, heads, length_q, length_k, head_size, factor, causal: true, keys: false };
-    let scores = masked_softmax::Problem { batch, heads, length_q, length_k, factor, causal: true, keys: false };
+    let causal = Some(masked_softmax::Causal::aligned(length, length));
+    let scores = masked_softmax::Problem { batch, heads, length_q, length_k, factor, causal, keys: false };
     let scores_size = format!("4 x 8 x {length} x {length}");
     vec![
         Problem::new("attention", &*size, fused.call(target), 1),
