@@ -69,6 +69,7 @@ pub mod pgpe_gradient;
 pub mod policies;
 pub mod problems;
 pub mod reduce;
+pub mod returns_to_go;
 pub mod ring;
 pub mod sam_ascent;
 pub mod scatter_add;
@@ -80,6 +81,7 @@ pub mod softmax_backward;
 pub mod step;
 pub mod threefry;
 pub mod unroll;
+pub mod windows;
 
 pub use activation::Activation;
 pub use call::{Call, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid};
@@ -120,6 +122,7 @@ pub fn kernels() -> Vec<KernelRef> {
         pgpe_deviation::KERNELS,
         pgpe_gradient::KERNELS,
         reduce::KERNELS,
+        returns_to_go::KERNELS,
         ring::KERNELS,
         sam_ascent::KERNELS,
         scatter_add::KERNELS,
@@ -129,6 +132,7 @@ pub fn kernels() -> Vec<KernelRef> {
         softmax::KERNELS,
         softmax_backward::KERNELS,
         threefry::KERNELS,
+        windows::KERNELS,
     ];
     let listed = listed.into_iter().flatten().map(|&kernel| KernelRef::from(kernel));
     listed

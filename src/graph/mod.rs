@@ -21,7 +21,7 @@ pub mod session;
 mod shape;
 mod tensor;
 
-pub use build::{Adaptive, AttentionMask, NormalOutputs};
+pub use build::{Adaptive, AttentionMask, EpisodeTables, NormalOutputs, WindowOptions, WindowRows};
 pub use error::GraphError;
 pub use gradients::{gradients, vector_jacobian};
 pub use op::{Op, Tag};

@@ -169,6 +169,15 @@ pub enum Op {
         stream: u32,
         rate: f32,
     },
+    /// (seed, starts `u32 (n)`, episode of each step `u32 (steps)`, first step of each episode and then the number of
+    /// steps `u32 (episodes + 1)`) to (rows `u32 (batch, context)`, times `u32 (batch, context)`, mask
+    /// `(batch, context)`): windows of `context` steps from drawn starts, with padding before those that are shorter.
+    Windows {
+        stream: u32,
+        context: usize,
+        restart: bool,
+        largest: u32,
+    },
 
     // Ascent of sharpness-aware minimisation, over flat tensors, with T = |w| + eta in the first `adaptive` elements and
     // T = 1 in the others.
@@ -254,6 +263,7 @@ impl Op {
             Op::Uniform { .. } => "uniform",
             Op::Normal { .. } => "normal",
             Op::Dropout { .. } => "dropout",
+            Op::Windows { .. } => "windows",
             Op::Ascent { .. } => "ascent",
             Op::SignAscent { .. } => "sign_ascent",
             Op::ScaledGradient { .. } => "scaled_gradient",

@@ -265,7 +265,7 @@ fn rule(op: &Op) -> Option<String> {
         Op::Binary(function) => Some(function.name().into()),
         Op::Poison | Op::Input { .. } | Op::State { .. } | Op::Constant(_) => None,
         Op::Compare(_) | Op::Cast(_) | Op::StopGradient | Op::ArgMax { .. } => None,
-        Op::Uniform { .. } | Op::Normal { .. } => None,
+        Op::Uniform { .. } | Op::Normal { .. } | Op::Windows { .. } => None,
         Op::Assign | Op::Sgd { .. } | Op::AdamW { .. } | Op::Advance | Op::Record => None,
         Op::Select => Some("select".into()),
         Op::Reshape | Op::Broadcast | Op::Permute { .. } | Op::Slice { .. } | Op::Pad { .. } => Some(op.name().into()),

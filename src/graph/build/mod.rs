@@ -8,7 +8,9 @@ mod product;
 mod random;
 mod reduce;
 mod rows;
+mod windows;
 
 pub use attention::AttentionMask;
 pub use effects::Adaptive;
 pub use rows::NormalOutputs;
+pub use windows::{EpisodeTables, WindowOptions, WindowRows};

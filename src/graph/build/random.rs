@@ -6,7 +6,7 @@ use crate::graph::{Op, Shape, Tensor, TensorType};
 
 impl<'g> Tensor<'g> {
     #[track_caller]
-    fn check_seed(self, operation: &'static str) -> Result<(), Tensor<'g>> {
+    pub(super) fn check_seed(self, operation: &'static str) -> Result<(), Tensor<'g>> {
         if self.is_poisoned() {
             return Err(self);
         }

@@ -10,6 +10,7 @@ use fourfold_shaders::{
     Activation, Call, Sequence, Slot, Target, adamw, advance_step, argmax, attention, attention_backward, copy,
     cross_entropy, dropout, gather, global_norm, layer_norm, layer_norm_backward, layer_norm_parameters,
     masked_softmax, matmul, pad, reduce, ring, sam_ascent, scatter_add, sgd, softmax, softmax_backward, threefry,
+    windows,
 };
 
 use crate::graph::{GraphError, Node, Op, Shape, TensorType};
@@ -92,6 +93,19 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
             threefry::Problem { distribution, count: node.outputs[0].elements(), stream }.call(target).into()
         }
         Op::Dropout { stream, rate } => dropout::Problem { count, probability: rate, stream }.call(target).into(),
+        Op::Windows { stream, context, restart, largest } => {
+            let problem = windows::Problem {
+                batch: node.outputs[0].elements() / context,
+                context,
+                count: inputs[1].elements(),
+                steps: inputs[2].elements(),
+                episodes: inputs[3].elements() - 1,
+                stream,
+                restart,
+                largest,
+            };
+            problem.call(target).into()
+        }
         Op::Ascent { adaptive, eta } => {
             sam_ascent::Problem { count, norm: Norm::L2, adaptive, eta }.call(target).into()
         }

@@ -22,6 +22,7 @@ pub fn passes(op: &Op, input: usize) -> bool {
         Op::Poison | Op::Input { .. } | Op::State { .. } | Op::Constant(_) => false,
         Op::Unary(Unary::Sign | Unary::Step | Unary::Floor) | Op::Compare(_) | Op::Cast(_) => false,
         Op::StopGradient | Op::ArgMax { .. } | Op::Uniform { .. } | Op::Normal { .. } => false,
+        Op::Windows { .. } => false,
         Op::Assign | Op::Sgd { .. } | Op::AdamW { .. } | Op::Advance | Op::Record => false,
         Op::Select => input != 0,
         Op::MaskedSoftmax { .. } | Op::CrossEntropy { .. } => input == 0,
@@ -120,6 +121,7 @@ impl<'g> Site<'g> {
             | Op::ArgMax { .. }
             | Op::Uniform { .. }
             | Op::Normal { .. }
+            | Op::Windows { .. }
             | Op::Assign
             | Op::Sgd { .. }
             | Op::AdamW { .. }
