@@ -236,6 +236,23 @@ fn every_parameter_with_a_loss_has_the_gradient_of_finite_differences() {
 }
 
 #[test]
+fn returns_past_the_last_class_are_in_the_last() {
+    let settings = variants()[2];
+    let model = DecisionTransformer::new(settings).unwrap();
+    let graph = Graph::new();
+    let mut scene = scene(&graph, &model);
+    let loss = model.loss(&model.parameters().of(scene.weights), &scene.window, Noise::NONE);
+    let mut with = |last: f64| {
+        scene.values.set("returns", vec![last, 1.0, last, 3.0, 0.0, 0.0, last, 2.0]);
+        scene.values.evaluate(loss).unwrap()[0]
+    };
+    let within = with(4.0);
+    assert_eq!(with(5.0), within);
+    assert_eq!(with(17.0), within);
+    assert_ne!(with(3.0), within);
+}
+
+#[test]
 fn settings_that_describe_no_network_are_refused_in_a_sentence() {
     let base = small(Actions::Continuous(2));
     let refused = |settings: Settings| DecisionTransformer::new(settings).unwrap_err().to_string();

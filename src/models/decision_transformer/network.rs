@@ -192,6 +192,15 @@ impl DecisionTransformer {
         }
     }
 
+    /// Returns, those past the last class in the last.
+    #[track_caller]
+    fn classed<'g>(&self, returns: Tensor<'g>) -> Tensor<'g> {
+        match self.settings.returns {
+            Returns::Number => returns,
+            Returns::Classes(classes) => returns.min(returns.graph().constant(classes as f32 - 1.0)),
+        }
+    }
+
     /// The tokens (B, tokens of all steps, width) that go into the first block, and their key mask.
     #[track_caller]
     fn tokens<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> (Tensor<'g>, Tensor<'g>) {
@@ -208,7 +217,8 @@ impl DecisionTransformer {
                 weights.get(table).gather(classes)
             }
         };
-        let returns = self.embed_return.map(|map| embed(map, window.returns.reshape([batch, context, 1])));
+        let returns =
+            self.embed_return.map(|map| embed(map, self.classed(window.returns).reshape([batch, context, 1])));
         let observation = self.embed_observation.forward(weights, window.observations);
         let action = embed(self.embed_action, window.actions);
         let tokens: Vec<_> = match self.settings.tokens {
@@ -278,7 +288,7 @@ impl SequenceModel for DecisionTransformer {
         let loss = Self::mean_over_steps(losses, window.mask);
         match outputs.returns {
             Some(logits) if self.settings.return_loss != 0.0 => {
-                let classes = window.returns.reshape(shape).cast(Element::U32);
+                let classes = self.classed(window.returns).reshape(shape).cast(Element::U32);
                 let returns = Self::mean_over_steps(logits.cross_entropy(classes, 0.0), window.mask);
                 loss + returns * self.settings.return_loss
             }

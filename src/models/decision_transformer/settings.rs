@@ -22,7 +22,7 @@ pub enum Tokens {
 pub enum Returns {
     /// A real number.
     Number,
-    /// One of this many classes, by its number.
+    /// One of this many classes, by its number; numbers past the last class are in the last.
     Classes(usize),
 }
 
