@@ -1,5 +1,6 @@
 //! Networks: functions from weights and inputs to outputs, over the layers of [`nn`](crate::nn).
 
+pub mod agent;
 mod attention_neuron;
 mod classifier;
 pub mod decision_transformer;
@@ -11,6 +12,7 @@ mod vision_transformer;
 
 pub mod hyperparameters;
 
+pub use agent::{Agent, AgentSettings, Sampling};
 pub use attention_neuron::{AttentionNeuronModel, NeuronMemory, NeuronSteps};
 pub use classifier::{Architecture, ArchitectureError, Classifier};
 pub use mlp::Mlp;

@@ -1,0 +1,480 @@
+//! A sequence model as a policy: the rolling context of many episodes on the GPU.
+//!
+//! [`Agent`] is any [`SequenceModel`] as one plan, whose states hold the last K steps of each episode. A step of it takes
+//! what was seen and earned, appends it to the context, and says what to do. Nothing is read back for that: a host with
+//! an environment of its own calls [`Agent::act`], which moves one observation in and one action out, and in a
+//! [`VectorEnvironment`] whole batches of episodes are [played](Agent::play) where they are.
+//!
+//! The protocol is that of Decision Transformer's evaluation. The first return-to-go is the target; after each step the
+//! reward is taken off it. The window is the last K steps, padded with zeros and a mask on the left; the action of its
+//! last step, not chosen yet, is 0. Times count from 0.
+//!
+//! # A host's own environment
+//!
+//! ```
+//! use fourfold::data::Actions;
+//! use fourfold::models::decision_transformer::{DecisionTransformer, Settings};
+//! use fourfold::models::{Agent, AgentSettings, SequenceModel};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let gpu = fourfold::Gpu::open()?;
+//! let model = DecisionTransformer::new(Settings::gym(2, Actions::Discrete(3), 5).sized(16, 1, 1))?;
+//! let weights = model.parameters().initial(1);
+//!
+//! // Two games at once, from which 10 and 20 points are asked.
+//! let settings = AgentSettings { targets: vec![10.0, 20.0], ..AgentSettings::new(2, 0.0) };
+//! let mut agent = Agent::new(&gpu, &model, weights, &settings)?;
+//! let mut rewards = [0.0; 2];
+//! for frame in 0..8 {
+//!     let positions = [0.1 * frame as f32, 0.0, 0.0, 0.5];
+//!     let choices = agent.act(&positions, &rewards)?;
+//!     assert!(choices.iter().all(|choice| [0.0, 1.0, 2.0].contains(choice)));
+//!     rewards = [1.0, choices[1]];
+//!     if frame == 4 {
+//!         // The second game is over and begins again; the first goes on.
+//!         agent.restart_lanes(&[1])?;
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod policy;
+
+use std::collections::BTreeMap;
+
+use fourfold_shaders::Data;
+
+pub use error::AgentError;
+
+use super::SequenceModel;
+use crate::data::{Actions, Standardisation};
+use crate::gpu::{BufferView, Gpu};
+use crate::graph::session::Traffic;
+use crate::graph::{Plan, Session, Values};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::rollout::Episodes;
+use crate::rollout::VectorEnvironment;
+
+/// How discrete actions are chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Sampling {
+    /// The most likely one; continuous actions are always what the model says.
+    Greedy,
+    /// One in proportion to `exp(logit / temperature)`.
+    Sampled { temperature: f32 },
+}
+
+/// How an agent plays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentSettings {
+    /// (episodes): the return that is asked of each episode, in the environment's units.
+    pub targets: Vec<f32>,
+    /// What returns were divided by in training.
+    pub return_scale: f32,
+    /// Rewards are paid at the end of an episode: targets are held instead of reduced by what was earned.
+    pub delayed: bool,
+    /// How observations were standardised in training.
+    pub standardisation: Option<Standardisation>,
+    pub sampling: Sampling,
+    /// The key of what is sampled; another one than the environment's.
+    pub seed: u32,
+}
+
+impl AgentSettings {
+    /// `episodes` episodes with one target, returns and observations as they are, greedy.
+    pub fn new(episodes: usize, target: f32) -> Self {
+        Self {
+            targets: vec![target; episodes],
+            return_scale: 1.0,
+            delayed: false,
+            standardisation: None,
+            sampling: Sampling::Greedy,
+            seed: 0,
+        }
+    }
+
+    /// Episodes that are played side by side.
+    pub fn episodes(&self) -> usize {
+        self.targets.len()
+    }
+}
+
+/// Where the weights of an agent lie.
+#[derive(Debug, Clone)]
+pub enum AgentWeights {
+    /// In a buffer of somebody else, say of the training: the agent plays with what it holds by then.
+    Shared(BufferView),
+    /// In a buffer of the agent's that begins as this flat tensor.
+    Own(Data),
+}
+
+impl From<BufferView> for AgentWeights {
+    fn from(view: BufferView) -> Self {
+        AgentWeights::Shared(view)
+    }
+}
+
+impl From<Data> for AgentWeights {
+    fn from(data: Data) -> Self {
+        AgentWeights::Own(data)
+    }
+}
+
+/// Buffers that are shared with an environment; those that are not given are made.
+#[derive(Debug, Clone, Default)]
+pub struct AgentBuffers {
+    /// (episodes, observations)
+    pub observations: Option<BufferView>,
+    /// (episodes): what the last action earned.
+    pub rewards: Option<BufferView>,
+    /// (episodes, [`Actions::width`]): written by each step.
+    pub actions: Option<BufferView>,
+}
+
+/// A policy with a memory of the last K steps of each of E episodes.
+#[derive(Debug)]
+pub struct Agent {
+    session: Session,
+    restarting: Session,
+    settings: AgentSettings,
+    traffic: Traffic,
+}
+
+/// Names of the plan's tensors.
+const WEIGHTS: &str = "weights";
+const OBSERVATION: &str = "observation";
+const REWARD: &str = "reward";
+const ACTION: &str = "action";
+const OUTPUT: &str = "output";
+const TARGETS: &str = "targets";
+const REMAINING: &str = "remaining";
+const FRESH: &str = "fresh";
+const SEED: &str = "seed";
+
+impl Agent {
+    /// An agent on buffers of its own. Creates buffers and pipelines; neither submits nor polls.
+    ///
+    /// # Errors
+    /// Settings that do not go with the model, weights of another length, no memory, or a shader that the driver refuses.
+    pub fn new(
+        gpu: &Gpu,
+        model: &dyn SequenceModel,
+        weights: impl Into<AgentWeights>,
+        settings: &AgentSettings,
+    ) -> Result<Self, AgentError> {
+        Self::on_buffers(gpu, model, weights, settings, AgentBuffers::default())
+    }
+
+    /// An agent that sees, earns and acts in the lanes of an environment.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and a model that does not fit the environment, or another number of episodes.
+    pub fn in_environment(
+        environment: &VectorEnvironment,
+        model: &dyn SequenceModel,
+        weights: impl Into<AgentWeights>,
+        settings: &AgentSettings,
+    ) -> Result<Self, AgentError> {
+        let world = environment.environment();
+        let got = (environment.settings().lanes, world.observations(), world.actions());
+        let expected = (settings.episodes(), model.observations(), model.actions().width());
+        if got != expected {
+            let message = format!(
+                "the agent plays {expected:?} and the environment {got:?}: episodes, observations and numbers of an action"
+            );
+            return Err(AgentError::Settings { message });
+        }
+        let buffers = AgentBuffers {
+            observations: Some(environment.observations().clone()),
+            rewards: Some(environment.rewards().clone()),
+            actions: Some(environment.actions().clone()),
+        };
+        Self::on_buffers(environment.gpu(), model, weights, settings, buffers)
+    }
+
+    /// As [`new`](Self::new), on buffers that belong to the host or an environment.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and buffers that do not fit.
+    pub fn on_buffers(
+        gpu: &Gpu,
+        model: &dyn SequenceModel,
+        weights: impl Into<AgentWeights>,
+        settings: &AgentSettings,
+        buffers: AgentBuffers,
+    ) -> Result<Self, AgentError> {
+        check(model, settings)?;
+        let target = gpu.target();
+        let plan = Plan::new(&policy::graph(model, settings), &target)?;
+
+        let mut values = Values::new();
+        let scaled = scaled(&settings.targets, settings.return_scale);
+        values.insert(TARGETS.into(), Data::F32(scaled.clone()));
+        values.insert(REMAINING.into(), Data::F32(scaled));
+        values.insert(FRESH.into(), Data::F32(vec![1.0; settings.episodes()]));
+        if let Some(Standardisation { mean, deviation }) = &settings.standardisation {
+            values.insert(policy::MEAN.into(), Data::F32(mean.clone()));
+            values.insert(policy::DEVIATION.into(), Data::F32(deviation.clone()));
+        }
+        if settings.sampling != Sampling::Greedy {
+            values.insert(SEED.into(), Data::U32(vec![settings.seed, 0]));
+        }
+        let mut given = BTreeMap::new();
+        match weights.into() {
+            AgentWeights::Shared(view) => drop(given.insert(WEIGHTS.to_string(), view)),
+            AgentWeights::Own(data) => drop(values.insert(WEIGHTS.into(), data)),
+        }
+        let shared = [(OBSERVATION, buffers.observations), (REWARD, buffers.rewards), (ACTION, buffers.actions)];
+        given.extend(shared.into_iter().filter_map(|(name, view)| Some((name.to_string(), view?))));
+        let session = Session::on_buffers(gpu, plan, &values, &given)?;
+
+        let fresh = BTreeMap::from([(FRESH.to_string(), session.buffer(FRESH)?)]);
+        let restart = Plan::new(&policy::restart(settings.episodes()), &target)?;
+        let restarting = Session::on_buffers(gpu, restart, &Values::new(), &fresh)?;
+        Ok(Self { session, restarting, settings: settings.clone(), traffic: Traffic::default() })
+    }
+
+    pub fn gpu(&self) -> &Gpu {
+        self.session.gpu()
+    }
+
+    pub fn settings(&self) -> &AgentSettings {
+        &self.settings
+    }
+
+    /// The dispatches of a step.
+    pub fn plan(&self) -> &Plan {
+        self.session.plan()
+    }
+
+    /// What was asked of the queue so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Records one step: reads observations and rewards, writes actions. The reward of an episode that has just begun is
+    /// not read.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.session.record(pass);
+    }
+
+    /// Records that every episode begins anew with the next step.
+    pub fn record_restart(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.restarting.record(pass);
+    }
+
+    /// (episodes, observations)
+    pub fn observations(&self) -> BufferView {
+        self.view(OBSERVATION)
+    }
+
+    /// (episodes): what the last actions earned.
+    pub fn rewards(&self) -> BufferView {
+        self.view(REWARD)
+    }
+
+    /// (episodes, [`Actions::width`]): the numbers of an action, or the number of a choice.
+    pub fn actions(&self) -> BufferView {
+        self.view(ACTION)
+    }
+
+    /// (episodes, [`Actions::outputs`]): what the model said in the last step, actions or logits.
+    pub fn output(&self) -> BufferView {
+        self.view(OUTPUT)
+    }
+
+    /// (episodes): what the last step still asked for, over the return scale.
+    pub fn remaining(&self) -> BufferView {
+        self.view(REMAINING)
+    }
+
+    fn view(&self, name: &str) -> BufferView {
+        self.session.buffer(name).expect("the plan of an agent has these tensors")
+    }
+
+    /// Begins every episode anew with the next step.
+    pub fn restart(&mut self) {
+        (0..self.settings.episodes()).for_each(|lane| self.mark_fresh(lane));
+        self.traffic.uploads += 1;
+    }
+
+    /// Begins some episodes anew with the next step; the others go on.
+    ///
+    /// # Errors
+    /// There is no episode of such a number.
+    pub fn restart_lanes(&mut self, lanes: &[usize]) -> Result<(), AgentError> {
+        let episodes = self.settings.episodes();
+        if let Some(stranger) = lanes.iter().find(|lane| **lane >= episodes) {
+            let message = format!("expected numbers of episodes below {episodes}, got {stranger}");
+            return Err(AgentError::Settings { message });
+        }
+        lanes.iter().for_each(|&lane| self.mark_fresh(lane));
+        self.traffic.uploads += 1;
+        Ok(())
+    }
+
+    fn mark_fresh(&self, lane: usize) {
+        let fresh = self.view(FRESH).part(lane, 1);
+        self.gpu().queue().write_buffer(&fresh.buffer, fresh.offset, &1.0_f32.to_le_bytes());
+    }
+
+    /// Sets what is asked of each episode when it begins, (episodes), in the environment's units.
+    ///
+    /// # Errors
+    /// Another number of targets, or one that is not finite.
+    pub fn set_targets(&mut self, targets: &[f32]) -> Result<(), AgentError> {
+        self.write_returns(TARGETS, targets)?;
+        self.settings.targets = targets.to_vec();
+        Ok(())
+    }
+
+    /// Sets what each episode was still asked for in the last step, (episodes), in the environment's units: the next
+    /// step takes its reward off, unless rewards are [delayed](AgentSettings::delayed). For hosts with a rule of their
+    /// own; an episode that begins asks for its target.
+    ///
+    /// # Errors
+    /// As [`set_targets`](Self::set_targets).
+    pub fn set_remaining(&mut self, remaining: &[f32]) -> Result<(), AgentError> {
+        self.write_returns(REMAINING, remaining)
+    }
+
+    fn write_returns(&mut self, name: &str, returns: &[f32]) -> Result<(), AgentError> {
+        check_returns(returns, self.settings.episodes())?;
+        self.session.write(name, &Data::F32(scaled(returns, self.settings.return_scale)))?;
+        self.traffic.uploads += 1;
+        Ok(())
+    }
+
+    /// Starts the random numbers of sampled actions anew.
+    ///
+    /// # Errors
+    /// The agent is greedy.
+    pub fn set_seed(&mut self, seed: u32) -> Result<(), AgentError> {
+        self.session.write(SEED, &Data::U32(vec![seed, 0]))?;
+        self.traffic.uploads += 1;
+        Ok(())
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Agent {
+    /// Says what to do: `observations` (episodes, observations) as they are, `rewards` (episodes) of the last actions,
+    /// which are not read where an episode begins. The actions, (episodes, [`Actions::width`]), are the numbers that
+    /// [`Trajectories`](crate::data::Trajectories) store.
+    ///
+    /// # Errors
+    /// Numbers of another length, or the loss of the device.
+    pub fn act(&mut self, observations: &[f32], rewards: &[f32]) -> Result<Vec<f32>, AgentError> {
+        self.session.write(OBSERVATION, &Data::F32(observations.to_vec()))?;
+        self.session.write(REWARD, &Data::F32(rewards.to_vec()))?;
+        self.session.run(1)?;
+        let actions = self.session.read(ACTION)?;
+        self.traffic.uploads += 2;
+        self.traffic.submissions += 2;
+        self.traffic.readbacks += 1;
+        Ok(actions.f32().to_vec())
+    }
+
+    /// Waits for what the model said in the last step, (episodes, [`Actions::outputs`]): actions, or logits.
+    ///
+    /// # Errors
+    /// The loss of the device.
+    pub fn read_output(&mut self) -> Result<Vec<f32>, AgentError> {
+        let output = self.session.read(OUTPUT)?;
+        self.traffic.submissions += 1;
+        self.traffic.readbacks += 1;
+        Ok(output.f32().to_vec())
+    }
+
+    /// Plays one episode in each lane of the environment that the agent was [made for](Self::in_environment), from its
+    /// reset to the horizon, and waits for what came of them: the one time that anything is read back. Where episodes may
+    /// end early, `checks` steps after which to look whether all have (50, say) save what is left, at a readback of a
+    /// few bytes each.
+    ///
+    /// # Errors
+    /// An environment on other buffers, a number that was not finite, or the loss of the device.
+    pub fn play(&mut self, environment: &VectorEnvironment, checks: Option<usize>) -> Result<Episodes, AgentError> {
+        // Enough to keep a GPU busy, and few enough that no submission lasts.
+        const STEPS: usize = 16;
+        let shared = [
+            (environment.observations(), self.observations()),
+            (environment.rewards(), self.rewards()),
+            (environment.actions(), self.actions()),
+        ];
+        if shared.iter().any(|(theirs, ours)| (&theirs.buffer, theirs.offset) != (&ours.buffer, ours.offset)) {
+            let message = "the agent plays in the environment that it was made for, or on whose buffers it acts".into();
+            return Err(AgentError::Settings { message });
+        }
+        let horizon = environment.settings().horizon;
+        let checks = checks.unwrap_or(horizon).max(1);
+        let mut taken = 0;
+        while taken < horizon {
+            let until = horizon.min(taken / checks * checks + checks).min(taken + STEPS);
+            let mut encoder = self.gpu().device().create_command_encoder(&Default::default());
+            {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                if taken == 0 {
+                    environment.record_reset(&mut pass);
+                    self.record_restart(&mut pass);
+                }
+                for _ in taken..until {
+                    self.record(&mut pass);
+                    environment.record(&mut pass);
+                }
+            }
+            self.gpu().queue().submit([encoder.finish()]);
+            self.traffic.submissions += 1;
+            taken = until;
+            if taken < horizon && taken.is_multiple_of(checks) {
+                self.traffic.submissions += 1;
+                self.traffic.readbacks += 1;
+                if environment.is_over()? {
+                    break;
+                }
+            }
+        }
+        self.traffic.submissions += 1;
+        self.traffic.readbacks += 1;
+        Ok(environment.episodes()?)
+    }
+}
+
+fn scaled(returns: &[f32], scale: f32) -> Vec<f32> {
+    returns.iter().map(|target| target / scale).collect()
+}
+
+fn check_returns(returns: &[f32], episodes: usize) -> Result<(), AgentError> {
+    if returns.len() != episodes || returns.iter().any(|target| !target.is_finite()) {
+        let message = format!("expected {episodes} finite returns, got {returns:?}");
+        return Err(AgentError::Settings { message });
+    }
+    Ok(())
+}
+
+fn check(model: &dyn SequenceModel, settings: &AgentSettings) -> Result<(), AgentError> {
+    let refuse = |message: String| Err(AgentError::Settings { message });
+    if settings.episodes() == 0 {
+        return refuse("expected at least one episode, got no target".into());
+    }
+    check_returns(&settings.targets, settings.episodes())?;
+    if !(settings.return_scale.is_finite() && settings.return_scale > 0.0) {
+        return refuse(format!("expected a return scale above 0, got {}", settings.return_scale));
+    }
+    if let Some(Standardisation { mean, deviation }) = &settings.standardisation
+        && [mean.len(), deviation.len()] != [model.observations(); 2]
+    {
+        let (expected, got) = (model.observations(), mean.len());
+        return refuse(format!("expected the standardisation of {expected} observations, got one of {got}"));
+    }
+    match (settings.sampling, model.actions()) {
+        (Sampling::Sampled { temperature }, _) if !(temperature.is_finite() && temperature > 0.0) => {
+            refuse(format!("expected a temperature above 0, got {temperature}"))
+        }
+        (Sampling::Sampled { .. }, Actions::Continuous(_)) => {
+            refuse("continuous actions are not sampled: the model says one".into())
+        }
+        _ => Ok(()),
+    }
+}
