@@ -2,10 +2,12 @@
 
 pub mod agent;
 mod attention_neuron;
+pub mod behaviour_cloning;
 mod classifier;
 pub mod decision_transformer;
 pub mod learned_optimiser;
 mod mlp;
+pub mod offline_training;
 mod sequence_model;
 mod trained;
 mod vision_transformer;
