@@ -82,6 +82,11 @@ impl Checkpoint {
         text.ok_or_else(|| Error::content(&self.file, format!("an entry `{key}` in the metadata"), "none"))
     }
 
+    /// All keys and texts, in the order of the keys.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.metadata.iter().map(|(key, text)| (key.as_str(), text.as_str()))
+    }
+
     /// Checks that a text is `expected`, e.g. that the checkpoint is one of this model.
     pub fn expect(&self, key: &str, expected: &str) -> Result<(), Error> {
         match self.get(key)? {

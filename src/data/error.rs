@@ -19,6 +19,10 @@ impl Error {
     pub(crate) fn content(file: &str, expected: impl Into<String>, got: impl Into<String>) -> Self {
         Error::Content { file: file.to_owned(), expected: expected.into(), got: got.into() }
     }
+
+    pub(crate) fn tensor(file: &str, tensor: &str, expected: impl Into<String>, got: impl Into<String>) -> Self {
+        Error::Tensor { file: file.to_owned(), tensor: tensor.to_owned(), expected: expected.into(), got: got.into() }
+    }
 }
 
 impl fmt::Display for Error {

@@ -1,11 +1,7 @@
 //! A flat vector of weights from a file: numpy's `.npz` and `.npy`, or safetensors.
 
-use std::io::Read;
-
+use super::numpy::{ARCHIVE_MAGIC, Archive, Array, LONGEST_HEADER, MAGIC, listed};
 use super::{Checkpoint, Error};
-
-/// The longest header of an array in numpy's format that is read; those that numpy writes for weights have 128 bytes.
-const LONGEST_HEADER: u64 = 1 << 16;
 
 /// The `length` values of the array called `name`, or of the only one, from the bytes of a file, which `file` names in
 /// errors. Which format it is, its first bytes say.
@@ -17,16 +13,16 @@ const LONGEST_HEADER: u64 = 1 << 16;
 /// The file is of no such format or damaged, has no such array or several to choose from, or one of another length or
 /// type; a value is not finite.
 pub fn flat_vector(file: &str, bytes: &[u8], name: Option<&str>, length: usize) -> Result<Vec<f32>, Error> {
-    let (name, values) = if bytes.starts_with(b"PK") {
+    let (name, values) = if bytes.starts_with(ARCHIVE_MAGIC) {
         from_npz(file, bytes, name, length)?
-    } else if bytes.starts_with(NUMPY) {
+    } else if bytes.starts_with(MAGIC) {
         let values = read_array(file, "the array", bytes, length)?;
         ("the array".to_owned(), values)
     } else {
         from_safetensors(file, bytes, name, length)?
     };
     match values.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(wrong(file, &name, "finite values", format!("{} at index {index}", values[index]))),
+        Some(index) => Err(Error::tensor(file, &name, "finite values", format!("{} at index {index}", values[index]))),
         None => Ok(values),
     }
 }
@@ -37,24 +33,15 @@ pub fn load_flat_vector(path: &std::path::Path, name: Option<&str>, length: usiz
     flat_vector(&path.display().to_string(), &super::file::read(path)?, name, length)
 }
 
-fn wrong(file: &str, tensor: &str, expected: impl Into<String>, got: impl Into<String>) -> Error {
-    Error::Tensor { file: file.into(), tensor: tensor.into(), expected: expected.into(), got: got.into() }
-}
-
 /// The array of this name, or the only one.
 fn chosen<'a>(file: &str, names: &'a [String], name: Option<&str>) -> Result<&'a str, Error> {
-    let found = || match names {
-        [] => "none".to_owned(),
-        [only] => format!("`{only}`"),
-        several => several.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
-    };
     match (name, names) {
         (Some(name), _) => {
             let array = names.iter().find(|own| *own == name).map(String::as_str);
-            array.ok_or_else(|| Error::content(file, format!("an array `{name}`"), found()))
+            array.ok_or_else(|| Error::content(file, format!("an array `{name}`"), listed(names)))
         }
         (None, [only]) => Ok(only),
-        (None, _) => Err(Error::content(file, "one array, or the name of the one that is meant", found())),
+        (None, _) => Err(Error::content(file, "one array, or the name of the one that is meant", listed(names))),
     }
 }
 
@@ -70,103 +57,45 @@ fn from_safetensors(file: &str, bytes: &[u8], name: Option<&str>, length: usize)
     let name = chosen(file, &names, name)?;
     let shape = checkpoint.tensors().find(|(own, ..)| *own == name).map_or(&[][..], |(_, shape, _)| shape);
     if shape.iter().product::<usize>() != length {
-        return Err(wrong(file, name, format!("{length} values"), format!("shape {shape:?}")));
+        return Err(Error::tensor(file, name, format!("{length} values"), format!("shape {shape:?}")));
     }
     Ok((name.to_owned(), checkpoint.f32(name, shape)?.to_vec()))
 }
 
-/// The chosen array of a zip archive of arrays, each the file `NAME.npy`.
+/// The chosen array of a zip archive.
 fn from_npz(file: &str, bytes: &[u8], name: Option<&str>, length: usize) -> Result<(String, Vec<f32>), Error> {
-    let damaged = |error: rawzip::Error| Error::content(file, "a whole .npz file", format!("a damaged one ({error})"));
-    let archive = rawzip::ZipArchive::from_slice(bytes).map_err(damaged)?;
-    let (mut names, mut places) = (Vec::new(), Vec::new());
-    let mut entries = archive.entries();
-    while let Some(entry) = entries.next_entry().map_err(damaged)? {
-        let path = String::from_utf8_lossy(entry.file_path().as_bytes()).into_owned();
-        if let Some(name) = path.strip_suffix(".npy") {
-            names.push(name.to_owned());
-            places.push((entry.wayfinder(), entry.compression_method()));
-        }
-    }
-    let name = chosen(file, &names, name)?;
-    let index = names.iter().position(|own| own == name).expect("it was chosen from the names");
-    let (place, method) = places[index];
-    let entry = archive.get_entry(place).map_err(damaged)?;
+    let archive = Archive::open(file, bytes)?;
+    let name = chosen(file, archive.names(), name)?;
     // Whatever the archive says of its sizes, no more is unpacked than a header and the values that are wanted.
-    let most = LONGEST_HEADER + 8 * length as u64 + 1;
-    let mut unpacked = Vec::new();
-    let read = match method {
-        rawzip::CompressionMethod::STORE => entry.verifying_reader(entry.data()).take(most).read_to_end(&mut unpacked),
-        rawzip::CompressionMethod::DEFLATE => {
-            let inflated = flate2::bufread::DeflateDecoder::new(entry.data());
-            entry.verifying_reader(inflated).take(most).read_to_end(&mut unpacked)
-        }
-        other => {
-            let got = format!("compression method {}", other.as_u16());
-            return Err(wrong(file, name, "a stored or deflated array", got));
-        }
-    };
-    read.map_err(|error| wrong(file, name, "a whole array", format!("a damaged one ({error})")))?;
+    let unpacked = archive.read(name, LONGEST_HEADER + 8 * length as u64 + 1)?;
     Ok((name.to_owned(), read_array(file, name, &unpacked, length)?))
 }
 
-/// How an array of numpy begins.
-const NUMPY: &[u8] = b"\x93NUMPY";
-
-/// The values of an array in numpy's format: magic, version, the length of a header, the header (the text of a Python
-/// dictionary), the values.
+/// The values of an array in numpy's format.
 fn read_array(file: &str, name: &str, bytes: &[u8], length: usize) -> Result<Vec<f32>, Error> {
-    let (header, values) = header_and_values(bytes)
-        .ok_or_else(|| wrong(file, name, "a whole array in numpy's format", format!("{} other bytes", bytes.len())))?;
-    let (kind, column_major, shape) = described(header)
-        .ok_or_else(|| wrong(file, name, "a header with descr, fortran_order and shape", format!("`{header}`")))?;
-    let shown = format!("shape {shape:?}");
-    if shape.iter().try_fold(1, |product: usize, &axis| product.checked_mul(axis)) != Some(length) {
-        return Err(wrong(file, name, format!("{length} values"), shown));
+    let array = Array::parse(file, name, bytes)?;
+    let shown = format!("shape {:?}", array.shape);
+    if array.elements() != Some(length) {
+        return Err(Error::tensor(file, name, format!("{length} values"), shown));
     }
-    if column_major && shape.iter().filter(|&&axis| axis > 1).count() > 1 {
-        return Err(wrong(file, name, "values in row-major order", format!("column-major {shown}")));
+    if !array.is_row_major() {
+        return Err(Error::tensor(file, name, "values in row-major order", format!("column-major {shown}")));
     }
-    let width = match kind {
+    let width = match array.kind {
         "<f4" => 4,
         "<f8" => 8,
-        other => return Err(wrong(file, name, "float32 (<f4) or float64 (<f8) values", format!("`{other}`"))),
+        other => {
+            return Err(Error::tensor(file, name, "float32 (<f4) or float64 (<f8) values", format!("`{other}`")));
+        }
     };
+    let values = array.values;
     if values.len() != width * length {
-        return Err(wrong(file, name, format!("{} bytes of values", width * length), format!("{}", values.len())));
+        return Err(Error::tensor(file, name, format!("{} bytes of values", width * length), values.len().to_string()));
     }
     Ok(match width {
         4 => values.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
         _ => values.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect(),
     })
-}
-
-fn header_and_values(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let rest = bytes.strip_prefix(NUMPY)?;
-    let (version, rest) = rest.split_first_chunk::<2>()?;
-    let (length, rest) = if version[0] == 1 {
-        let (length, rest) = rest.split_first_chunk::<2>()?;
-        (u16::from_le_bytes(*length).into(), rest)
-    } else {
-        let (length, rest) = rest.split_first_chunk::<4>()?;
-        (u32::from_le_bytes(*length) as usize, rest)
-    };
-    let (header, values) = rest.split_at_checked(length)?;
-    Some((std::str::from_utf8(header).ok()?.trim_end(), values))
-}
-
-/// Element type, whether columns come first, and shape, from `{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}`.
-fn described(header: &str) -> Option<(&str, bool, Vec<usize>)> {
-    let after = |key: &str| header.split_once(key).map(|(_, rest)| rest.trim_start());
-    let kind = after("'descr':")?.strip_prefix('\'')?.split('\'').next()?;
-    let column_major = match after("'fortran_order':")? {
-        text if text.starts_with("True") => true,
-        text if text.starts_with("False") => false,
-        _ => return None,
-    };
-    let axes = after("'shape':")?.strip_prefix('(')?.split(')').next()?;
-    let axes = axes.split(',').map(str::trim).filter(|axis| !axis.is_empty());
-    Some((kind, column_major, axes.map(|axis| axis.parse().ok()).collect::<Option<_>>()?))
 }
 
 #[cfg(test)]
@@ -189,7 +118,7 @@ mod tests {
     /// An array in numpy's format.
     fn array(kind: &str, column_major: &str, shape: &str, values: &[u8]) -> Vec<u8> {
         let header = format!("{{'descr': '{kind}', 'fortran_order': {column_major}, 'shape': {shape}, }}\n");
-        [NUMPY, &[1, 0], &(header.len() as u16).to_le_bytes(), header.as_bytes(), values].concat()
+        [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes(), header.as_bytes(), values].concat()
     }
 
     fn npz(arrays: &[(&str, &[u8])]) -> Vec<u8> {

@@ -1,9 +1,25 @@
 //! Trajectories: episodes that somebody played and wrote down, the data of offline reinforcement learning.
 
+mod column;
+#[cfg(feature = "hdf5")]
+mod d4rl;
+mod format;
+#[cfg(feature = "hdf5")]
+mod hdf5;
+mod imitation;
+#[cfg(feature = "hdf5")]
+mod minari;
+mod stored;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{Error, Standardisation};
+
+pub use format::Format;
+
+/// More choices than any environment has: a file that speaks of more is damaged.
+const MOST_CHOICES: usize = 1 << 16;
 
 /// What an action is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,12 +79,7 @@ impl Trajectories {
     /// No episode, an episode without steps, lengths that disagree, a number that is not finite, or a discrete action
     /// that is none; `name` stands for the file in the sentence, which also names the key and the row.
     pub fn new(name: &str, observations: usize, actions: Actions, steps: Steps) -> Result<Self, Error> {
-        let wrong = |key: &str, expected: String, got: String| Error::Tensor {
-            file: name.into(),
-            tensor: key.into(),
-            expected,
-            got,
-        };
+        let wrong = |key: &str, expected: String, got: String| Error::tensor(name, key, expected, got);
         let Steps { ends, terminated, .. } = &steps;
         let Some(&count) = ends.last() else {
             return Err(Error::content(name, "at least one episode", "none"));
@@ -90,8 +101,8 @@ impl Trajectories {
             ("rewards", &steps.rewards, 1),
         ];
         for (key, values, width) in columns {
-            if values.len() != count * width {
-                let expected = format!("{count} steps of {width}, {} numbers", count * width);
+            if count.checked_mul(width) != Some(values.len()) {
+                let expected = format!("{count} steps of {width}, {} numbers", count.saturating_mul(width));
                 return Err(wrong(key, expected, values.len().to_string()));
             }
             if let Some(place) = values.iter().position(|value| !value.is_finite()) {
@@ -100,6 +111,9 @@ impl Trajectories {
             }
         }
         if let Actions::Discrete(choices) = actions {
+            if choices > MOST_CHOICES {
+                return Err(Error::content(name, format!("at most {MOST_CHOICES} choices"), choices.to_string()));
+            }
             let valid = |action: &f32| *action >= 0.0 && action.fract() == 0.0 && *action < choices as f32;
             if let Some(row) = steps.actions.iter().position(|action| !valid(action)) {
                 let got = format!("{} in row {row}", steps.actions[row]);

@@ -1,0 +1,89 @@
+//! Our own format: a checkpoint (safetensors) of the columns, with name, actions and notes in its metadata.
+//!
+//! Tensors `observations` (steps, observations), `actions` (steps, width) and `rewards` (steps) in `f32`; `ends` and
+//! `terminated` (episodes) in `u32`. Metadata: `format`, `name`, `choices` if actions are discrete, and each note behind
+//! the prefix `note.`.
+
+use fourfold_shaders::{Data, Element};
+
+use super::super::{Checkpoint, Error};
+use super::{Actions, Steps, Trajectories};
+
+const FORMAT: &str = "fourfold trajectories";
+const NOTE: &str = "note.";
+
+impl Trajectories {
+    /// The episodes, with name and notes, as a checkpoint.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let mut checkpoint = Checkpoint::new();
+        checkpoint.set("format", FORMAT);
+        checkpoint.set("name", self.name());
+        if let Actions::Discrete(choices) = self.actions() {
+            checkpoint.set("choices", choices.to_string());
+        }
+        for (key, note) in self.notes() {
+            checkpoint.set(&format!("{NOTE}{key}"), note.as_str());
+        }
+        let Steps { observations, actions, rewards, ends, terminated } = self.columns();
+        let (count, width) = (self.steps(), self.actions().width());
+        checkpoint.insert("observations", &[count, self.observations()], Data::F32(observations.clone()));
+        checkpoint.insert("actions", &[count, width], Data::F32(actions.clone()));
+        checkpoint.insert("rewards", &[count], Data::F32(rewards.clone()));
+        let ends = ends.iter().map(|&end| end as u32).collect();
+        checkpoint.insert("ends", &[self.episodes()], Data::U32(ends));
+        let terminated = terminated.iter().map(|&terminated| terminated.into()).collect();
+        checkpoint.insert("terminated", &[self.episodes()], Data::U32(terminated));
+        checkpoint
+    }
+
+    /// The episodes of a [`checkpoint`](Self::checkpoint).
+    ///
+    /// # Errors
+    /// If it is none of trajectories, or what [`new`](Self::new) refuses.
+    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, Error> {
+        let file = checkpoint.file();
+        checkpoint.expect("format", FORMAT)?;
+        let extents = |name: &str| {
+            let tensor = checkpoint.tensors().find(|(own, ..)| *own == name);
+            let (_, shape, _) = tensor.ok_or_else(|| Error::content(file, format!("a tensor `{name}`"), "none"))?;
+            match *shape {
+                [rows] => Ok((rows, 1)),
+                [rows, width] => Ok((rows, width)),
+                _ => Err(Error::tensor(file, name, "one or two axes", format!("shape {shape:?}"))),
+            }
+        };
+        let (count, observations) = extents("observations")?;
+        let (_, width) = extents("actions")?;
+        let (episodes, _) = extents("ends")?;
+        let choices = checkpoint.texts().find(|&(key, _)| key == "choices");
+        let actions = match choices.map(|(_, text)| (text, text.parse())) {
+            None => Actions::Continuous(width),
+            Some((_, Ok(choices))) => Actions::Discrete(choices),
+            Some((text, Err(_))) => {
+                return Err(Error::content(file, "a number of `choices` in the metadata", format!("`{text}`")));
+            }
+        };
+        let f32 = |name, shape: &[usize]| checkpoint.f32(name, shape).map(<[f32]>::to_vec);
+        let u32 = |name| checkpoint.tensor(name, Element::U32, &[episodes]).map(Data::u32);
+        let steps = Steps {
+            observations: f32("observations", &[count, observations])?,
+            actions: f32("actions", &[count, actions.width()])?,
+            rewards: f32("rewards", &[count])?,
+            ends: u32("ends")?.iter().map(|&end| end as usize).collect(),
+            terminated: u32("terminated")?.iter().map(|&terminated| terminated != 0).collect(),
+        };
+        let mut trajectories = Self::new(file, observations, actions, steps)?.named(checkpoint.get("name")?);
+        for (key, text) in checkpoint.texts() {
+            if let Some(key) = key.strip_prefix(NOTE) {
+                trajectories.set_note(key, text);
+            }
+        }
+        Ok(trajectories)
+    }
+
+    /// Writes the episodes to a file of our own format, whole or not at all.
+    #[cfg(feature = "files")]
+    pub fn save(&self, path: &std::path::Path) -> Result<(), Error> {
+        self.checkpoint().save(path)
+    }
+}
