@@ -204,6 +204,11 @@ impl Checkpoint {
 
     /// Reads a checkpoint from the bytes of a safetensors file; `file` names it in errors.
     pub fn from_bytes(file: &str, bytes: &[u8]) -> Result<Self, Error> {
+        Self::from_bytes_where(file, bytes, |_| true)
+    }
+
+    /// The same with the tensors whose names are wanted: others may have elements that are not read here.
+    pub fn from_bytes_where(file: &str, bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Self, Error> {
         let malformed = |error: &dyn std::fmt::Display| {
             Error::content(file, "a whole safetensors file", format!("{} bytes that are none ({error})", bytes.len()))
         };
@@ -214,7 +219,7 @@ impl Checkpoint {
         for (key, text) in header.metadata().iter().flatten() {
             checkpoint.set(key, text.as_str());
         }
-        for (name, view) in contents.iter() {
+        for (name, view) in contents.iter().filter(|(name, _)| wanted(name)) {
             let shape = view.shape();
             match view.dtype() {
                 Dtype::F32 => checkpoint.insert(name, shape, Data::from_bytes(Element::F32, view.data())),

@@ -23,6 +23,34 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     })
 }
 
+/// Writes a folder of files so that it is there with all of them or not at all. Nothing is overwritten: the folder may
+/// be there, but empty.
+pub fn write_folder(path: &Path, files: &[(&str, &[u8])]) -> Result<(), Error> {
+    let held = fs::read_dir(path).ok().and_then(|mut entries| entries.next()?.ok());
+    if let Some(entry) = held {
+        let got = format!("one that holds `{}`", entry.file_name().to_string_lossy());
+        return Err(Error::content(&path.display().to_string(), "no folder, or an empty one", got));
+    }
+    let beside = beside(path);
+    let written = write_files(&beside, files).and_then(|()| {
+        // Not every system lets a folder take the name of an empty one.
+        if path.is_dir() {
+            fs::remove_dir(path)?;
+        }
+        fs::rename(&beside, path)
+    });
+    written.map_err(|source| {
+        // It may never have come to exist; the first error is the one to report.
+        let _ = fs::remove_dir_all(&beside);
+        Error::Write { file: path.display().to_string(), source }
+    })
+}
+
+fn write_files(folder: &Path, files: &[(&str, &[u8])]) -> std::io::Result<()> {
+    fs::create_dir(folder)?;
+    files.iter().try_for_each(|(name, bytes)| write_durably(&folder.join(name), bytes))
+}
+
 fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;

@@ -1,7 +1,9 @@
 //! The decision transformer (Chen, Lu et al. 2021), with the variants of its code and of others'.
 
+mod hugging_face;
 mod network;
 mod settings;
 
+pub use hugging_face::HuggingFaceCheckpoint;
 pub use network::{DecisionTransformer, Outputs};
 pub use settings::{DropoutRates, EmbeddingNorm, Initialisation, Returns, Settings, SettingsError, Tokens};
