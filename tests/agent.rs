@@ -35,10 +35,12 @@ struct Rebuilt {
     session: TwinSession,
     context: usize,
     widths: [usize; 2],
+    restart_times: bool,
 }
 
 impl Rebuilt {
-    fn new(gpu: &Gpu, model: &DecisionTransformer, weights: &Data, episodes: usize) -> Self {
+    fn new(gpu: &Gpu, model: &DecisionTransformer, weights: &Data, settings: &AgentSettings) -> Self {
+        let episodes = settings.episodes();
         let graph = Graph::new();
         let (context, observations, width) = (model.context(), model.observations(), model.actions().width());
         let flat = model.parameters().state(&graph, "weights");
@@ -52,7 +54,7 @@ impl Rebuilt {
         graph.output("output", model.act(&model.parameters().of(flat), &window));
         let values = Values::from([("weights".to_string(), weights.clone())]);
         let session = TwinSession::new(Plan::new(&graph, &gpu.target()).unwrap(), &values).unwrap();
-        Self { session, context, widths: [observations, width] }
+        Self { session, context, widths: [observations, width], restart_times: settings.restart_times }
     }
 
     /// What the model says of the last steps of each history, whose last action is not there yet.
@@ -69,7 +71,8 @@ impl Rebuilt {
                         seen.extend(&history.observations[step * observations..][..observations]);
                         let action = history.actions.get(step * width..(step + 1) * width);
                         actions.extend(action.unwrap_or(&vec![0.0; width]));
-                        times.push(step as u32);
+                        let first = if self.restart_times { steps.saturating_sub(self.context) } else { 0 };
+                        times.push((step - first) as u32);
                         mask.push(1.0);
                     }
                     None => {
@@ -94,7 +97,7 @@ impl Rebuilt {
 
 /// Twelve steps of three episodes, longer and shorter than the context, one of which begins again at step 5 and another
 /// at step 8, on random observations and rewards.
-fn acts_on_the_last_steps(actions: Actions, context: usize, delayed: bool) {
+fn acts_on_the_last_steps(actions: Actions, context: usize, asked: AgentSettings) {
     const EPISODES: usize = 3;
     let gpu = gpu();
     let model = transformer(2, actions, context);
@@ -103,12 +106,11 @@ fn acts_on_the_last_steps(actions: Actions, context: usize, delayed: bool) {
     let settings = AgentSettings {
         targets: vec![30.0, -10.0, 5.0],
         return_scale: 10.0,
-        delayed,
         standardisation: Some(standardisation.clone()),
-        ..AgentSettings::new(EPISODES, 0.0)
+        ..asked
     };
     let mut agent = Agent::new(&gpu, &model, weights.clone(), &settings).unwrap();
-    let mut rebuilt = Rebuilt::new(&gpu, &model, &weights, EPISODES);
+    let mut rebuilt = Rebuilt::new(&gpu, &model, &weights, &settings);
     let mut histories: Vec<History> = (0..EPISODES).map(|_| History::default()).collect();
     let mut random = Random::new(3, 0);
     let mut numbers = |count: usize| (0..count).map(|_| random.normal()).collect::<Vec<f32>>();
@@ -125,7 +127,7 @@ fn acts_on_the_last_steps(actions: Actions, context: usize, delayed: bool) {
         for (lane, history) in histories.iter_mut().enumerate() {
             history.returns.push(match history.returns.last() {
                 None => settings.targets[lane] / 10.0,
-                Some(&asked) if delayed => asked,
+                Some(&asked) if settings.delayed => asked,
                 Some(&asked) => asked - rewards[lane] / 10.0,
             });
             for (index, seen) in observations[2 * lane..][..2].iter().enumerate() {
@@ -153,22 +155,29 @@ fn acts_on_the_last_steps(actions: Actions, context: usize, delayed: bool) {
 
 #[test]
 fn continuous_actions_are_those_of_the_last_steps_rebuilt_by_the_host() {
-    acts_on_the_last_steps(Actions::Continuous(3), 4, false);
+    acts_on_the_last_steps(Actions::Continuous(3), 4, AgentSettings::new(3, 0.0));
 }
 
 #[test]
 fn discrete_actions_are_those_of_the_last_steps_rebuilt_by_the_host() {
-    acts_on_the_last_steps(Actions::Discrete(4), 4, false);
+    acts_on_the_last_steps(Actions::Discrete(4), 4, AgentSettings::new(3, 0.0));
 }
 
 #[test]
 fn a_context_of_one_step_sees_that_step_alone() {
-    acts_on_the_last_steps(Actions::Continuous(1), 1, false);
+    acts_on_the_last_steps(Actions::Continuous(1), 1, AgentSettings::new(3, 0.0));
 }
 
 #[test]
 fn delayed_rewards_leave_the_target_as_it_is() {
-    acts_on_the_last_steps(Actions::Continuous(1), 3, true);
+    let settings = AgentSettings { delayed: true, ..AgentSettings::new(3, 0.0) };
+    acts_on_the_last_steps(Actions::Continuous(1), 3, settings);
+}
+
+#[test]
+fn times_may_count_from_the_first_step_of_the_window() {
+    let settings = AgentSettings { restart_times: true, ..AgentSettings::new(3, 0.0) };
+    acts_on_the_last_steps(Actions::Continuous(1), 4, settings);
 }
 
 /// Logits that do not depend on anything but the weights.

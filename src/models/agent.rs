@@ -49,6 +49,7 @@ use fourfold_shaders::Data;
 pub use error::AgentError;
 
 use super::SequenceModel;
+use super::offline_training::{OfflineSettings, ReturnsToGo};
 use crate::data::{Actions, Standardisation};
 use crate::gpu::{BufferView, Gpu};
 use crate::graph::session::Traffic;
@@ -77,6 +78,8 @@ pub struct AgentSettings {
     pub delayed: bool,
     /// How observations were standardised in training.
     pub standardisation: Option<Standardisation>,
+    /// Times count from a window's first step, and not from its episode's, as in training.
+    pub restart_times: bool,
     pub sampling: Sampling,
     /// The key of what is sampled; another one than the environment's.
     pub seed: u32,
@@ -90,8 +93,21 @@ impl AgentSettings {
             return_scale: 1.0,
             delayed: false,
             standardisation: None,
+            restart_times: false,
             sampling: Sampling::Greedy,
             seed: 0,
+        }
+    }
+
+    /// `episodes` episodes with one target for a model that was trained in this way: with its scale of returns, its
+    /// standardisation, its times, and targets held where it was told of whole returns alone.
+    pub fn trained(training: &OfflineSettings, episodes: usize, target: f32) -> Self {
+        Self {
+            return_scale: training.return_scale,
+            delayed: training.returns == ReturnsToGo::Delayed,
+            standardisation: training.standardisation.clone(),
+            restart_times: training.restart_times,
+            ..Self::new(episodes, target)
         }
     }
 

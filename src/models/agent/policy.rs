@@ -52,11 +52,16 @@ pub(super) fn graph(model: &dyn SequenceModel, settings: &AgentSettings) -> Grap
 
     let part = |first, width| seen.narrow(2, first, width);
     let number = |first| part(first, 1).reshape([episodes, context]);
+    let mut times = number(TIME);
+    if settings.restart_times {
+        let first = (now - (context - 1) as f32).max(graph.constant(0.0));
+        times = (times - first.reshape([episodes, 1])) * number(MASK);
+    }
     let window = Window {
         returns: number(RETURN),
         observations: part(SEEN, observations),
         actions: taken(graph.full([episodes, width], 0.0)),
-        times: number(TIME).cast(Element::U32),
+        times: times.cast(Element::U32),
         mask: number(MASK),
     };
     let output = model.act(&model.parameters().of(weights), &window);
