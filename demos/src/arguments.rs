@@ -10,7 +10,7 @@ use fourfold::Gpu;
 use fourfold::gpu::Options;
 
 use crate::Failure;
-use crate::commands::{adapters, bench, neuron, pes, sam, verify};
+use crate::commands::{adapters, bench, data, neuron, pes, sam, verify};
 
 /// GPU compute kernels with CPU twins, and what is learnt with them.
 #[derive(Debug, Clone, Parser)]
@@ -46,6 +46,8 @@ pub struct Common {
 pub enum Command {
     /// List the adapters, with the features and limits that matter here
     Adapters(adapters::Arguments),
+    /// Inspect recorded trajectories
+    Data(data::Arguments),
     /// Show what there is so far: kernels against twins, SGD against SAM, a policy whose inputs are shuffled; about two
     /// minutes on a software driver
     Demo,

@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod bench;
+pub mod data;
 pub mod demo;
 pub mod neuron;
 pub mod pes;
@@ -17,6 +18,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Adapters(arguments) => adapters::run(common, arguments),
         Command::Bench(arguments) => bench::run(common, arguments),
+        Command::Data(arguments) => data::run(common, arguments),
         Command::Demo => demo::run(common),
         Command::Neuron(arguments) => neuron::run(common, arguments),
         Command::Pes(arguments) => pes::run(common, arguments),

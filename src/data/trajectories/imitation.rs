@@ -1,6 +1,7 @@
 //! The `.npz` files of the `imitation` library: `obs` (steps + episodes, ..), since each episode keeps the observation
 //! behind its last step; `acts` (steps, ..), `rews` (steps), `terminal` (episodes), and `indices` (episodes - 1), the
-//! steps at which all episodes but the first begin. Its `infos` are pickled objects, and are left alone.
+//! steps at which all episodes but the first begin. Its `infos` are pickled objects, and are left alone. `terminal` is true
+//! of an episode that was recorded to its end, and its recorder counts the end of the time as one.
 
 use super::super::Error;
 use super::super::numpy::Archive;
