@@ -10,7 +10,7 @@ use fourfold::Gpu;
 use fourfold::gpu::Options;
 
 use crate::Failure;
-use crate::commands::{adapters, bench, data, neuron, pes, sam, verify};
+use crate::commands::{adapters, bench, data, dt, neuron, pes, sam, verify};
 
 /// GPU compute kernels with CPU twins, and what is learnt with them.
 #[derive(Debug, Clone, Parser)]
@@ -51,6 +51,8 @@ pub enum Command {
     /// Show what there is so far: kernels against twins, SGD against SAM, a policy whose inputs are shuffled; about two
     /// minutes on a software driver
     Demo,
+    /// Train decision transformers on recorded trajectories, and let them act
+    Dt(dt::Arguments),
     /// Train and examine the attention neuron, a policy that works with its inputs shuffled
     Neuron(Box<neuron::Arguments>),
     /// Train outer parameters through truncated unrolls, by persistent evolution strategies and their kin

@@ -4,6 +4,7 @@ pub mod adapters;
 pub mod bench;
 pub mod data;
 pub mod demo;
+pub mod dt;
 pub mod neuron;
 pub mod pes;
 pub mod sam;
@@ -20,6 +21,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Bench(arguments) => bench::run(common, arguments),
         Command::Data(arguments) => data::run(common, arguments),
         Command::Demo => demo::run(common),
+        Command::Dt(arguments) => dt::run(common, arguments),
         Command::Neuron(arguments) => neuron::run(common, arguments),
         Command::Pes(arguments) => pes::run(common, arguments),
         Command::Sam(arguments) => sam::run(common, arguments),

@@ -1,0 +1,3 @@
+//! Experiments with the decision transformer.
+
+pub mod shortest_paths;
