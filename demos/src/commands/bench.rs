@@ -1,7 +1,8 @@
-//! `fourfold bench`: every kernel on this adapter, beside what the adapter can do; rollouts; and outer iterations of
-//! persistent evolution strategies.
+//! `fourfold bench`: every kernel on this adapter, beside what the adapter can do; rollouts; outer iterations of
+//! persistent evolution strategies; and training steps of the decision transformer.
 
 mod ceiling;
+mod dt;
 mod measure;
 mod pes;
 mod problems;
@@ -41,6 +42,8 @@ pub struct Arguments {
 /// What else can be measured.
 #[derive(Debug, Clone, Subcommand)]
 enum Instead {
+    /// Measure a training step of the decision transformer, beside PyTorch's where it is asked for
+    Dt(dt::Arguments),
     /// Measure persistent evolution strategies: seconds of an outer iteration
     Pes(pes::Arguments),
     /// Measure rollouts: environment steps per second of a population
@@ -71,6 +74,10 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         Some(Instead::Pes(_)) if arguments.kernel.is_some() => {
             Err(Failure::input("--kernel: `bench pes` measures no single kernel; leave it out"))
         }
+        Some(Instead::Dt(_)) if arguments.kernel.is_some() => {
+            Err(Failure::input("--kernel: `bench dt` measures no single kernel; leave it out"))
+        }
+        Some(Instead::Dt(dt)) => dt::run(common, dt, arguments.json),
         Some(Instead::Pes(pes)) => pes::run(common, pes, arguments.json),
         Some(Instead::Rollout(rollout)) => rollout::run(common, rollout, arguments.json),
         None => kernels(common, arguments),

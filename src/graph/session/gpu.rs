@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+#[cfg(not(target_arch = "wasm32"))]
+use std::time::Duration;
 
 use fourfold_shaders::{Data, Element};
 
 use super::{SessionError, Values};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::gpu::Timestamps;
 use crate::gpu::{BufferView, Gpu, Launch, Recording, Ticket};
 use crate::graph::plan::{Plan, Region};
 
@@ -121,6 +125,32 @@ impl Session {
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn run_range(&mut self, range: Range<usize>) -> Result<(), SessionError> {
         self.submit(|recording, pass| recording.record_range(pass, range))
+    }
+
+    /// Runs one step and returns how long each of the plan's dispatches took by the GPU's own clock; `None` where the
+    /// device was opened without timestamps. Every dispatch is a pass of its own, so the sum is more than a step takes.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn profile(&mut self) -> Result<Option<Vec<Duration>>, SessionError> {
+        let count = self.plan.dispatches.len();
+        let Some(timestamps) = Timestamps::new(&self.gpu, count as u32)? else { return Ok(None) };
+        let most = timestamps.passes() as usize;
+        let mut times = Vec::with_capacity(count);
+        for first in (0..count).step_by(most) {
+            let passes = most.min(count - first);
+            let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+            for pass in 0..passes {
+                let timestamp_writes = timestamps.writes(pass as u32);
+                let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+                let dispatch = first + pass;
+                self.recording.record_range(&mut encoder.begin_compute_pass(&descriptor), dispatch..dispatch + 1);
+            }
+            let ticket = timestamps.readback(&self.gpu, &mut encoder, passes as u32)?;
+            self.gpu.queue().submit([encoder.finish()]);
+            self.traffic.submissions += 1;
+            self.traffic.readbacks += 1;
+            times.extend(ticket.wait()?);
+        }
+        Ok(Some(times))
     }
 
     /// Submits one pass.

@@ -1,6 +1,8 @@
 //! A model in training on recorded trajectories.
 
 use std::collections::BTreeMap;
+#[cfg(not(target_arch = "wasm32"))]
+use std::time::Duration;
 
 use fourfold_shaders::Data;
 
@@ -151,6 +153,14 @@ impl OfflineTraining {
         let (ring, length) = (ring.f32(), self.settings.losses);
         let kept = self.steps.min(length);
         Ok((self.steps - kept..self.steps).map(|step| ring[step % length]).collect())
+    }
+
+    /// Runs one training step and returns how long each dispatch of the plan took by the GPU's own clock, see
+    /// [`Session::profile`].
+    pub fn profile(&mut self) -> Result<Option<Vec<Duration>>, OfflineTrainingError> {
+        let times = self.session.profile()?;
+        self.steps += usize::from(times.is_some());
+        Ok(times)
     }
 
     /// Waits for the steps and returns the flat tensor of parameters.

@@ -1,0 +1,82 @@
+//! PyTorch's training step, in a process that answers each line with the seconds of some steps.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+
+use super::Arguments;
+use crate::Failure;
+
+/// The network and its training in PyTorch, and the loop that answers.
+const SCRIPT: &str = include_str!("../../../../../benches/peers/torch_dt.py");
+
+/// A running PyTorch.
+pub struct Torch {
+    process: Child,
+    questions: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    /// What it says of itself.
+    pub about: Value,
+}
+
+impl Torch {
+    /// Starts `python` and waits until its first steps are done.
+    pub fn start(python: &str, arguments: &Arguments) -> Result<Self, Failure> {
+        let mut command = Command::new(python);
+        command.args(["-c", SCRIPT, "--serve", "--device", &arguments.torch_device]);
+        command.args(["--batch", &arguments.batch.to_string(), "--context", &arguments.context.to_string()]);
+        if let Some(threads) = arguments.torch_threads {
+            command.args(["--threads", &threads.to_string()]);
+        }
+        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut process = started.map_err(|error| {
+            Failure::input(format!("--torch: expected a Python that starts, got `{python}`: {error}"))
+        })?;
+        let questions = process.stdin.take();
+        let Some(answers) = process.stdout.take().map(BufReader::new) else {
+            return Err(Failure::run("PyTorch's process has no output"));
+        };
+        let mut torch = Self { process, questions, answers, about: Value::Null };
+        torch.about = torch.answer().ok_or_else(|| {
+            Failure::input(format!("--torch: expected a Python with PyTorch, got `{python}`, whose script ended early"))
+        })?;
+        Ok(torch)
+    }
+
+    /// For tables.
+    pub fn name(&self) -> String {
+        let text = |key: &str| self.about[key].as_str().unwrap_or_default().to_string();
+        match self.about["threads"].as_u64() {
+            Some(threads) if text("device") == "cpu" => format!("PyTorch {}, {threads} threads", text("torch")),
+            _ => format!("PyTorch {}, {}", text("torch"), text("device")),
+        }
+    }
+
+    /// Seconds of a step over `steps` steps: by the clock on the wall, and of CPU time.
+    pub fn run(&mut self, steps: usize) -> Result<[f64; 2], Failure> {
+        let early = || Failure::run("PyTorch's process ended early");
+        let questions = self.questions.as_mut().ok_or_else(early)?;
+        writeln!(questions, "{steps}").and_then(|()| questions.flush()).map_err(|_| early())?;
+        let answer = self.answer().ok_or_else(early)?;
+        match [&answer["wall_s"], &answer["cpu_s"]].map(Value::as_f64) {
+            [Some(wall), Some(cpu)] => Ok([wall, cpu]),
+            _ => Err(Failure::run(format!("expected seconds from PyTorch's process, got {answer}"))),
+        }
+    }
+
+    /// The next line; `None` where there is none, or it is no JSON.
+    fn answer(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).ok()?;
+        serde_json::from_str(&line).ok()
+    }
+}
+
+impl Drop for Torch {
+    fn drop(&mut self) {
+        // The script ends with its input.
+        self.questions = None;
+        let _ = self.process.wait();
+    }
+}
