@@ -46,13 +46,13 @@ pub struct Common {
 pub enum Command {
     /// List the adapters, with the features and limits that matter here
     Adapters(adapters::Arguments),
-    /// Inspect recorded trajectories
+    /// Collect or inspect recorded trajectories
     Data(data::Arguments),
     /// Show what there is so far: kernels against twins, SGD against SAM, a policy whose inputs are shuffled; about two
     /// minutes on a software driver
     Demo,
-    /// Train decision transformers on recorded trajectories, and let them act
-    Dt(dt::Arguments),
+    /// Learn from recorded episodes by decision transformers, and compare with behaviour cloning
+    Dt(Box<dt::Arguments>),
     /// Train and examine the attention neuron, a policy that works with its inputs shuffled
     Neuron(Box<neuron::Arguments>),
     /// Train outer parameters through truncated unrolls, by persistent evolution strategies and their kin

@@ -23,8 +23,20 @@ pub struct ColumnPlot {
 #[derive(Debug, Clone, Default)]
 pub struct Columns {
     pub name: String,
-    /// One for each category; from 0 up.
+    /// One for each category, from 0 up or down.
     pub heights: Vec<f64>,
+    /// Half the length of the line through the end of each bar, a deviation say; empty for none.
+    pub spreads: Vec<f64>,
+}
+
+impl Columns {
+    fn low(&self, category: usize) -> f64 {
+        self.heights[category] - self.spreads.get(category).copied().unwrap_or(0.0)
+    }
+
+    fn high(&self, category: usize) -> f64 {
+        self.heights[category] + self.spreads.get(category).copied().unwrap_or(0.0)
+    }
 }
 
 /// The share of a category's width that its bars take.
@@ -37,8 +49,13 @@ impl ColumnPlot {
     }
 
     fn draw(&self, area: &Area<'_>) -> Drawn {
-        let heights = self.series.iter().flat_map(|series| &series.heights).copied();
-        let highest = heights.filter(|height| height.is_finite()).fold(0.0, f64::max);
+        let ends = self.series.iter().flat_map(|series| {
+            let ends = |(index, height): (usize, &f64)| [series.low(index), series.high(index), *height];
+            series.heights.iter().enumerate().flat_map(ends)
+        });
+        let (lowest, highest) = ends
+            .filter(|end| end.is_finite())
+            .fold((0.0, 0.0), |(low, high): (f64, f64), end| (low.min(end), high.max(end)));
         let top = if highest > 0.0 { 1.08 * highest } else { 1.0 };
         let count = self.categories.len().max(1) as f64;
         let mut chart = ChartBuilder::on(area)
@@ -46,7 +63,7 @@ impl ColumnPlot {
             .margin(16)
             .x_label_area_size(56)
             .y_label_area_size(72)
-            .build_cartesian_2d(0.0..count, 0.0..top)?;
+            .build_cartesian_2d(0.0..count, 1.08 * lowest..top)?;
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -70,11 +87,19 @@ impl ColumnPlot {
             });
             let name = move |(x, y)| Rectangle::new([(x, y - 6), (x + 16, y + 6)], colour.filled());
             chart.draw_series(bars)?.label(&series.name).legend(name);
+            let lines = series.spreads.iter().enumerate().filter(|(_, spread)| spread.is_finite());
+            chart.draw_series(lines.map(|(category, _)| {
+                let middle = left(category) + 0.46 * bar;
+                PathElement::new(
+                    [(middle, series.low(category)), (middle, series.high(category))],
+                    BLACK.stroke_width(2),
+                )
+            }))?;
         }
         // Names stand under the middle of their bars; the axis' own marks would fall between them.
         let style = TextStyle::from((FONT, 16).into_font()).pos(Pos::new(HPos::Center, VPos::Top));
         for (category, name) in self.categories.iter().enumerate() {
-            let (x, y) = chart.plotting_area().map_coordinate(&(category as f64 + 0.5, 0.0));
+            let (x, y) = chart.plotting_area().map_coordinate(&(category as f64 + 0.5, 1.08 * lowest));
             area.draw_text(name, &style, (x, y + 8))?;
         }
         chart
@@ -96,7 +121,11 @@ mod tests {
 
     /// Pixels of a colour in a plot of two series over three categories.
     fn pixels(heights: [[f64; 3]; 2]) -> [usize; 2] {
-        let series = |index: usize| Columns { name: format!("series {index}"), heights: heights[index].to_vec() };
+        let series = |index: usize| Columns {
+            name: format!("series {index}"),
+            heights: heights[index].to_vec(),
+            ..Columns::default()
+        };
         let plot = ColumnPlot {
             title: "Steps".into(),
             x: "steps".into(),

@@ -1,5 +1,6 @@
 //! `fourfold data`: trajectories in files.
 
+pub mod collect;
 pub mod inspect;
 
 use clap::{Args, Subcommand};
@@ -7,7 +8,7 @@ use clap::{Args, Subcommand};
 use crate::Failure;
 use crate::arguments::Common;
 
-/// Inspect recorded trajectories
+/// Collect or inspect recorded trajectories
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -16,13 +17,16 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Action {
+    /// Train a policy and record episodes of it at several stages, in D4RL's sense
+    Collect(collect::Arguments),
     /// Show what a file of trajectories holds: D4RL or Minari (HDF5), imitation (npz), or our own (safetensors)
     Inspect(inspect::Arguments),
 }
 
 /// Does what the sub-command asks for.
-pub fn run(_: &Common, arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.action {
+        Action::Collect(arguments) => collect::run(common, arguments),
         Action::Inspect(arguments) => inspect::run(arguments),
     }
 }

@@ -1,13 +1,12 @@
-//! `fourfold dt`: the decision transformer's experiments.
-
-mod shortest_paths;
+//! `fourfold dt`: decision transformers, which learn from recorded episodes.
 
 use clap::{Args, Subcommand};
 
 use crate::Failure;
 use crate::arguments::Common;
+use crate::dt::{control, sweep};
 
-/// Train decision transformers on recorded trajectories, and let them act
+/// Learn from recorded episodes by decision transformers, and compare with behaviour cloning
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -16,13 +15,16 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Experiment {
-    /// Learn shortest paths on a random graph from random walks alone
-    ShortestPaths(Box<shortest_paths::Arguments>),
+    /// Continuous control: transformers against behaviour cloning, dense rewards against delayed, context 1 against 20
+    Control(control::Settings),
+    /// Ask for a sweep of returns, and see what is achieved
+    Sweep(sweep::Settings),
 }
 
-/// Trains and reports.
+/// Runs the experiment.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.experiment {
-        Experiment::ShortestPaths(arguments) => shortest_paths::run(common, arguments),
+        Experiment::Control(settings) => control::run(common, settings),
+        Experiment::Sweep(settings) => sweep::run(common, settings),
     }
 }

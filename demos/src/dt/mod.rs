@@ -1,3 +1,7 @@
-//! Experiments with the decision transformer.
+//! Decision transformers: the data that they learn from, and the experiments.
 
-pub mod shortest_paths;
+pub mod collection;
+pub mod contender;
+pub mod control;
+pub mod data_set;
+pub mod sweep;

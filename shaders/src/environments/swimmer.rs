@@ -21,7 +21,7 @@ const LENGTH: f64 = 1.0;
 const MASS: f64 = 1.0;
 const WATER: Fluid = Fluid { along: 1.0, across: 6.0 };
 /// 100 degrees.
-const WIDEST: f64 = 1.745_329_251_994_329_5;
+const JOINT_LIMIT: f64 = 1.745_329_251_994_329_5;
 const SPRING: f64 = 100.0;
 const SUBSTEPS: usize = 4;
 const TIME_STEP: f64 = 0.01;
@@ -105,7 +105,7 @@ fn advance(state: &mut [f64], motors: [f64; 2], fluid: Fluid, time: f64) {
     let moving: [f64; 5] = std::array::from_fn(|what| state[5 + what]);
     let pulls: [f64; 2] = std::array::from_fn(|joint| {
         let angle = angles[joint + 1] - angles[joint];
-        motors[joint] - SPRING * (angle - angle.clamp(-WIDEST, WIDEST))
+        motors[joint] - SPRING * (angle - angle.clamp(-JOINT_LIMIT, JOINT_LIMIT))
     });
     let mut forces = [0.0, 0.0, -pulls[0], pulls[0] - pulls[1], pulls[1]];
     // The rods' centres swing around each other: their accelerations at constant spins turn the normals by a quarter more.
@@ -197,7 +197,7 @@ mod tests {
         let moving = &state[5..10];
         let kinetic: f64 =
             (0..5).flat_map(|i| (0..5).map(move |k| (i, k))).map(|(i, k)| moving[i] * inertia[i][k] * moving[k]).sum();
-        let stretched = |joint: f64| (joint.abs() - WIDEST).max(0.0);
+        let stretched = |joint: f64| (joint.abs() - JOINT_LIMIT).max(0.0);
         let springs = stretched(state[3] - state[2]).powi(2) + stretched(state[4] - state[3]).powi(2);
         0.5 * kinetic + 0.5 * SPRING * springs
     }
@@ -256,8 +256,8 @@ mod tests {
         let mut generator = Generator::new(3, 10);
         for _ in 0..100 {
             let mut state: [f64; 10] = std::array::from_fn(|_| f64::from(generator.normal()));
-            state[3] = state[2] + state[3].clamp(-WIDEST, WIDEST);
-            state[4] = state[3] + state[4].clamp(-WIDEST, WIDEST);
+            state[3] = state[2] + state[3].clamp(-JOINT_LIMIT, JOINT_LIMIT);
+            state[4] = state[3] + state[4].clamp(-JOINT_LIMIT, JOINT_LIMIT);
             let mut before = energy(&state);
             let start = before;
             for _ in 0..1_000 {
@@ -334,7 +334,7 @@ mod tests {
                 }
                 Swimmer.step(&mut state, &action, &mut random);
                 let joints = [state[3] - state[2], state[4] - state[3]];
-                assert!(joints.iter().all(|joint| joint.abs() < WIDEST + 0.6), "{state:?}");
+                assert!(joints.iter().all(|joint| joint.abs() < JOINT_LIMIT + 0.6), "{state:?}");
                 assert!(state[5..7].iter().all(|speed| speed.abs() < 6.0), "{state:?}");
                 assert!(state[7..].iter().all(|spin| spin.abs() < 40.0), "{state:?}");
             }

@@ -32,7 +32,7 @@ const LENGTH = 1.0;
 const MASS = 1.0;
 const ALONG = 1.0;
 const ACROSS = 6.0;
-const WIDEST = 1.74532925;
+const JOINT_LIMIT = 1.74532925;
 const SPRING = 100.0;
 const SUBSTEPS = 4u;
 const TIME_STEP = 0.01;
@@ -95,7 +95,7 @@ fn moved(old: Swimmer, motors: vec2<f32>) -> Swimmer {
         -sines.z * squares.x - 3.0 * sines.y * squares.y,
     );
     let joints = old.angles.yz - old.angles.xy;
-    let pulls = motors - SPRING * (joints - clamp(joints, vec2<f32>(-WIDEST), vec2<f32>(WIDEST)));
+    let pulls = motors - SPRING * (joints - clamp(joints, vec2<f32>(-JOINT_LIMIT), vec2<f32>(JOINT_LIMIT)));
     let torques = vec3<f32>(-pulls.x, pulls.x - pulls.y, pulls.y);
 
     // | P  Q' | | v |   | momentum |

@@ -1,0 +1,13 @@
+//! Data sets of our own: episodes of policies at several stages of their training, in the sense of D4RL.
+
+mod action_repeat;
+mod course;
+mod exploration;
+mod recording;
+mod world;
+
+pub use action_repeat::ActionRepeat;
+pub use course::{Course, Generation};
+pub use exploration::{Exploring, UniformActions};
+pub use recording::{Collector, Stage, random_return};
+pub use world::World;

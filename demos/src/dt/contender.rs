@@ -1,0 +1,280 @@
+//! What learns from a data set: the transformer and its baselines, trained and played in the same way.
+
+use std::time::Instant;
+
+use clap::Args;
+use fourfold::Gpu;
+use fourfold::models::behaviour_cloning::{self, BehaviourCloning};
+use fourfold::models::decision_transformer::{self, DecisionTransformer};
+use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo};
+use fourfold::models::{Agent, AgentSettings, SequenceModel};
+use fourfold::optim::Schedule;
+use fourfold::rollout::{VectorBuffers, VectorEnvironment, VectorSettings};
+use fourfold::shaders::Data;
+use serde::{Deserialize, Serialize};
+
+use super::data_set::DataSet;
+use crate::Failure;
+use crate::progress::Progress;
+
+/// Sizes of networks and trainings.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct Sizes {
+    /// The length of the transformer's tokens; the paper has 128
+    #[arg(long, value_name = "NUMBERS", default_value_t = 32)]
+    pub width: usize,
+    /// Blocks of the transformer; the paper has 3
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub layers: usize,
+    /// Steps that networks see, K
+    #[arg(long, value_name = "STEPS", default_value_t = 20)]
+    pub context: usize,
+    /// The width of the perceptron of behaviour cloning; the paper has 256
+    #[arg(long, value_name = "NUMBERS", default_value_t = 128)]
+    pub cloning_width: usize,
+    /// Windows of a training step of a transformer; the paper has 64. One of context 1 has so many more that it sees as
+    /// many steps of episodes
+    #[arg(long, value_name = "COUNT", default_value_t = 16)]
+    pub batch: usize,
+    /// Windows of a training step of behaviour cloning
+    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    pub cloning_batch: usize,
+    /// Training steps of a transformer; the paper has 100,000, at a tenth of the rate
+    #[arg(long, value_name = "COUNT", default_value_t = 600)]
+    pub steps: usize,
+    /// Training steps of behaviour cloning; the paper has 25,000
+    #[arg(long, value_name = "COUNT", default_value_t = 500)]
+    pub cloning_steps: usize,
+    /// The learning rate after its rise over the first tenth of the steps; it falls along half a cosine to a tenth
+    #[arg(long, allow_negative_numbers = true, default_value_t = 1e-3)]
+    pub rate: f32,
+    /// The share of elements dropped in training
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    pub dropout: f32,
+}
+
+impl Sizes {
+    /// # Errors
+    /// Sizes that make no sense, by the names of their flags.
+    pub fn check(&self) -> Result<(), Failure> {
+        let counts = [
+            ("--width", self.width, 1_024),
+            ("--layers", self.layers, 64),
+            ("--context", self.context, 1_000),
+            ("--cloning-width", self.cloning_width, 4_096),
+            ("--batch", self.batch, 65_536),
+            ("--cloning-batch", self.cloning_batch, 65_536),
+            ("--steps", self.steps, 1_000_000),
+            ("--cloning-steps", self.cloning_steps, 1_000_000),
+        ];
+        for (name, count, most) in counts {
+            if !(1..=most).contains(&count) {
+                return Err(Failure::Input(format!("{name}: expected 1 to {most}, got {count}")));
+            }
+        }
+        if !(self.rate > 0.0 && self.rate.is_finite()) {
+            return Err(Failure::Input(format!("--rate: expected a number above 0, got {}", self.rate)));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(Failure::Input(format!("--dropout: expected 0 to less than 1, got {}", self.dropout)));
+        }
+        Ok(())
+    }
+}
+
+/// A way to learn from a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contender {
+    /// A decision transformer; with `short`, of context 1; with `delayed`, told the whole return at each step.
+    Transformer { short: bool, delayed: bool },
+    /// Behaviour cloning by a perceptron, of the best episodes that are this share of all steps.
+    Cloning { percent: u32 },
+}
+
+impl Contender {
+    /// All that experiments compare.
+    pub const ALL: [Self; 7] = [
+        Self::Transformer { short: false, delayed: false },
+        Self::Transformer { short: false, delayed: true },
+        Self::Transformer { short: true, delayed: false },
+        Self::Cloning { percent: 10 },
+        Self::Cloning { percent: 25 },
+        Self::Cloning { percent: 40 },
+        Self::Cloning { percent: 100 },
+    ];
+
+    pub fn name(self) -> String {
+        match self {
+            Contender::Transformer { short: false, delayed: false } => "transformer".into(),
+            Contender::Transformer { short: false, delayed: true } => "transformer, delayed".into(),
+            Contender::Transformer { short: true, delayed } => {
+                format!("transformer, K = 1{}", if delayed { ", delayed" } else { "" })
+            }
+            Contender::Cloning { percent: 100 } => "BC".into(),
+            Contender::Cloning { percent } => format!("{percent} % BC"),
+        }
+    }
+
+    /// Training steps.
+    pub fn steps(self, sizes: &Sizes) -> usize {
+        match self {
+            Contender::Transformer { .. } => sizes.steps,
+            Contender::Cloning { .. } => sizes.cloning_steps,
+        }
+    }
+
+    /// Windows of a training step.
+    fn batch(self, sizes: &Sizes) -> usize {
+        match self {
+            Contender::Transformer { short: true, .. } => sizes.batch * sizes.context,
+            Contender::Transformer { .. } => sizes.batch,
+            Contender::Cloning { .. } => sizes.cloning_batch,
+        }
+    }
+
+    /// The network before its training.
+    ///
+    /// # Errors
+    /// Sizes that describe no network.
+    pub fn model(self, sizes: &Sizes, data: &DataSet) -> Result<Box<dyn SequenceModel>, Failure> {
+        let observations = data.trajectories.observations();
+        match self {
+            Contender::Transformer { short, .. } => {
+                let context = if short { 1 } else { sizes.context };
+                let settings = decision_transformer::Settings {
+                    times: Some(data.world.environment().horizon()),
+                    dropout: decision_transformer::DropoutRates::all(sizes.dropout),
+                    ..decision_transformer::Settings::gym(observations, data.actions(), context)
+                };
+                let settings = settings.sized(sizes.width, sizes.layers, 1);
+                Ok(Box::new(DecisionTransformer::new(settings).map_err(Failure::input)?))
+            }
+            Contender::Cloning { .. } => {
+                let settings = behaviour_cloning::Settings {
+                    width: sizes.cloning_width,
+                    dropout: sizes.dropout,
+                    ..behaviour_cloning::Settings::new(observations, data.actions(), sizes.context)
+                };
+                Ok(Box::new(BehaviourCloning::new(settings).map_err(Failure::input)?))
+            }
+        }
+    }
+
+    /// Trains on a data set.
+    ///
+    /// # Errors
+    /// Sizes that make no sense, or the loss of the device.
+    pub fn train(
+        self,
+        gpu: &Gpu,
+        data: &DataSet,
+        sizes: &Sizes,
+        seed: u32,
+        progress: &mut Progress,
+    ) -> Result<Learner, Failure> {
+        /// Steps between two looks at the device.
+        const BURST: usize = 50;
+        let begun = Instant::now();
+        let model = self.model(sizes, data)?;
+        let (steps, return_scale) = (self.steps(sizes), data.return_scale());
+        let standardisation = data.trajectories.standardisation();
+        let delayed = matches!(self, Contender::Transformer { delayed: true, .. });
+        let best = match self {
+            Contender::Cloning { percent } if percent < 100 => Some(data.trajectories.best(f64::from(percent) / 100.0)),
+            _ => None,
+        };
+        let settings = OfflineSettings {
+            batch: self.batch(sizes),
+            rate: sizes.rate,
+            schedule: Schedule::WarmUpCosine { warm_up: steps.div_ceil(10), steps, least: 0.1 },
+            returns: if delayed { ReturnsToGo::Delayed } else { ReturnsToGo::Sums },
+            return_scale,
+            // Of all episodes, before the best are chosen.
+            standardisation: Some(standardisation.clone()),
+            seed,
+            losses: BURST,
+            ..match self {
+                Contender::Transformer { .. } => OfflineSettings::gym(&data.trajectories),
+                Contender::Cloning { .. } => OfflineSettings::behaviour_cloning(&data.trajectories),
+            }
+        };
+        let episodes = best.as_ref().unwrap_or(&data.trajectories);
+        let mut training = OfflineTraining::new(gpu, &*model, episodes, settings).map_err(Failure::run)?;
+        let mut losses = Vec::new();
+        while training.steps() < steps {
+            let burst = BURST.min(steps - training.steps());
+            training.run(burst).map_err(Failure::run)?;
+            losses = training.losses().map_err(Failure::run)?;
+            progress.say(format!("{}, {}, loss {:.4}", data.name(), self.name(), mean(&losses)));
+            progress.advance(burst as u64);
+        }
+        let weights = training.weights().map_err(Failure::run)?;
+        let agent = AgentSettings {
+            return_scale,
+            delayed,
+            standardisation: Some(standardisation),
+            ..AgentSettings::new(1, data.expert as f32)
+        };
+        let seconds = begun.elapsed().as_secs_f64();
+        Ok(Learner { model, weights, agent, loss: mean(&losses), seconds })
+    }
+}
+
+fn mean(losses: &[f32]) -> f64 {
+    losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64
+}
+
+/// A network that has learned.
+#[derive(Debug)]
+pub struct Learner {
+    model: Box<dyn SequenceModel>,
+    weights: Data,
+    agent: AgentSettings,
+    /// The mean loss of the last steps.
+    pub loss: f64,
+    /// The time that its training took.
+    pub seconds: f64,
+}
+
+/// Steps after which to look whether all episodes are over.
+const CHECKS: usize = 50;
+
+impl Learner {
+    pub fn parameters(&self) -> usize {
+        self.model.parameters().length()
+    }
+
+    /// The returns of `episodes` episodes as one batch, for each target; the same starts for each.
+    ///
+    /// # Errors
+    /// A number that was not finite, or the loss of the device.
+    pub fn play(
+        &self,
+        gpu: &Gpu,
+        data: &DataSet,
+        targets: &[f64],
+        [episodes, seed]: [u32; 2],
+        progress: &mut Progress,
+    ) -> Result<Vec<Vec<f64>>, Failure> {
+        let environment = data.world.environment();
+        let settings = VectorSettings::new(episodes as usize, environment.horizon(), seed);
+        let environment = VectorEnvironment::on_buffers(gpu, environment, &settings, VectorBuffers::default())?;
+        let wanted = vec![data.expert as f32; episodes as usize];
+        let settings = AgentSettings { targets: wanted, ..self.agent.clone() };
+        let mut agent =
+            Agent::in_environment(&environment, &*self.model, self.weights.clone(), &settings).map_err(Failure::run)?;
+        let mut returns = Vec::with_capacity(targets.len());
+        for &target in targets {
+            progress.say(format!("{}, plays for {target:.0}", data.name()));
+            agent.set_targets(&vec![target as f32; episodes as usize]).map_err(Failure::run)?;
+            let played = agent.play(&environment, Some(CHECKS)).map_err(Failure::run)?;
+            returns.push(played.returns.into_iter().map(f64::from).collect());
+            progress.advance(PLAYED);
+        }
+        Ok(returns)
+    }
+}
+
+/// What a played batch counts for on the progress bar, in training steps.
+pub const PLAYED: u64 = 50;

@@ -1,0 +1,256 @@
+//! Continuous control from recorded episodes: the transformer against behaviour cloning, dense rewards against delayed
+//! ones, a context of 20 steps against one.
+
+mod report;
+
+use clap::Args;
+use fourfold::Gpu;
+use serde::{Deserialize, Serialize};
+
+use super::collection::{Collector, Stage, World};
+use super::contender::{Contender, PLAYED, Sizes};
+use super::data_set::DataSet;
+use crate::Failure;
+use crate::arguments::Common;
+use crate::progress::Progress;
+use crate::run_folder::RunFolder;
+
+/// The settings of the experiment.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct Settings {
+    /// The data sets: `pendulum` or `cart-pole-swing-up` with `-medium`, `-medium-replay`, `-medium-expert` or `-expert`,
+    /// and `pendulum-imitation` and `cart-pole-imitation` [default: all but medium-expert]
+    #[arg(long = "data", value_name = "NAMES", value_delimiter = ',')]
+    pub data: Vec<String>,
+    /// How many seeds are trained, from --seed on; the data are those of --seed
+    #[arg(long, value_name = "COUNT", default_value_t = 2)]
+    pub seeds: u32,
+    /// Episodes of each data set of our own
+    #[arg(long, value_name = "COUNT", default_value_t = 300)]
+    pub episodes: usize,
+    /// Episodes that each policy is evaluated on, as one batch
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub evaluation: u32,
+    #[command(flatten)]
+    pub sizes: Sizes,
+}
+
+/// A data set by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Collected(World, Stage),
+    Imitation(World),
+}
+
+impl Source {
+    /// The data sets of the experiment.
+    const ALL: [Self; 8] = [
+        Self::Collected(World::Pendulum, Stage::Medium),
+        Self::Collected(World::Pendulum, Stage::MediumReplay),
+        Self::Collected(World::Pendulum, Stage::Expert),
+        Self::Imitation(World::Pendulum),
+        Self::Collected(World::CartPoleSwingUp, Stage::Medium),
+        Self::Collected(World::CartPoleSwingUp, Stage::MediumReplay),
+        Self::Collected(World::CartPoleSwingUp, Stage::Expert),
+        Self::Imitation(World::CartPole),
+    ];
+
+    pub fn world(self) -> World {
+        match self {
+            Source::Collected(world, _) | Source::Imitation(world) => world,
+        }
+    }
+
+    pub fn name(self) -> String {
+        match self {
+            Source::Collected(world, stage) => format!("{}-{}", world.name(), stage.name()),
+            Source::Imitation(world) => format!("{}-imitation", world.name()),
+        }
+    }
+
+    /// The data set of a name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn named(name: &str) -> Result<Self, Failure> {
+        let collected = World::ALL.into_iter().flat_map(|world| Stage::ALL.map(|stage| Self::Collected(world, stage)));
+        let real = [World::Pendulum, World::CartPole].map(Self::Imitation);
+        collected.chain(real).find(|source| source.name() == name).ok_or_else(|| {
+            Failure::Input(format!(
+                "--data: expected an environment and a stage, as in pendulum-medium-replay or pendulum-imitation, got \
+                 `{name}`"
+            ))
+        })
+    }
+}
+
+/// Data sets by their names, from policies that are trained once for each environment.
+#[derive(Debug)]
+pub struct Library {
+    gpu: Gpu,
+    episodes: usize,
+    seed: u32,
+    /// Trains for a quarter of the time.
+    quick: bool,
+    quiet: bool,
+    collectors: Vec<Collector>,
+}
+
+impl Library {
+    pub fn new(gpu: &Gpu, common: &Common, episodes: usize) -> Self {
+        let (seed, quick, quiet) = (common.seed as u32, common.quick, common.quiet);
+        Self { gpu: gpu.clone(), episodes, seed, quick, quiet, collectors: Vec::new() }
+    }
+
+    /// A data set; where it is of our own collection, the policy is trained if that was not done before.
+    ///
+    /// # Errors
+    /// Those of [`Collector::new`].
+    pub fn open(&mut self, source: Source) -> Result<DataSet, Failure> {
+        let (world, stage) = match source {
+            Source::Imitation(world) => return DataSet::imitation(&self.gpu, world, self.seed),
+            Source::Collected(world, stage) => (world, stage),
+        };
+        if let Some(collector) = self.collectors.iter().find(|collector| collector.world() == world) {
+            return DataSet::collected(collector, stage, self.episodes);
+        }
+        let course = if self.quick { world.course().quick() } else { world.course() };
+        let collector = Collector::new(&self.gpu, world, course, self.seed, self.quiet)?;
+        let data = DataSet::collected(&collector, stage, self.episodes)?;
+        self.collectors.push(collector);
+        Ok(data)
+    }
+}
+
+impl Settings {
+    fn sources(&self) -> Result<Vec<Source>, Failure> {
+        match self.data.is_empty() {
+            true => Ok(Source::ALL.to_vec()),
+            false => self.data.iter().map(|name| Source::named(name)).collect(),
+        }
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        self.sizes.check()?;
+        let counts = [
+            ("--seeds", self.seeds as usize),
+            ("--episodes", self.episodes),
+            ("--evaluation", self.evaluation as usize),
+        ];
+        for (name, count) in counts {
+            if !(1..=100_000).contains(&count) {
+                return Err(Failure::Input(format!("{name}: expected 1 to 100000, got {count}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same with less of all, to see it work.
+    fn quick(self) -> Self {
+        let sizes = Sizes { width: 16, layers: 1, context: 5, batch: 16, steps: 30, cloning_steps: 30, ..self.sizes };
+        let data = if self.data.is_empty() { vec!["cart-pole-imitation".into()] } else { self.data };
+        let (seeds, episodes, evaluation) = (1, self.episodes.min(40), self.evaluation.min(10));
+        Self { data, seeds, episodes, evaluation, sizes }
+    }
+}
+
+/// A data set with what learned from it.
+#[derive(Debug)]
+pub struct Compared {
+    pub data: DataSet,
+    pub trials: Vec<Trial>,
+}
+
+/// A contender on a data set.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trial {
+    pub contender: Contender,
+    pub parameters: usize,
+    /// For each seed, the mean score over the evaluation's episodes.
+    pub scores: Vec<f64>,
+    /// For each seed, the mean return.
+    pub returns: Vec<f64>,
+    /// For each seed, the mean loss of the last training steps.
+    pub losses: Vec<f64>,
+    /// For each seed, the seconds of its training.
+    pub seconds: Vec<f64>,
+}
+
+/// Starts of evaluations, which no data set has.
+pub const EVALUATION: u32 = 0xE7A1_0000;
+
+/// Runs the experiment and writes its report.
+///
+/// # Errors
+/// Settings that make no sense, a folder that cannot be written, or the loss of the device.
+pub fn run(common: &Common, settings: &Settings) -> Result<(), Failure> {
+    let settings = if common.quick { settings.clone().quick() } else { settings.clone() };
+    settings.check()?;
+    let sources = settings.sources()?;
+    let gpu = common.open(false)?;
+    let value = serde_json::to_value(&settings).map_err(Failure::run)?;
+    let folder = RunFolder::create(common, "dt-control", &gpu, value)?;
+    let mut library = Library::new(&gpu, common, settings.episodes);
+    let sets = sources.into_iter().map(|source| library.open(source)).collect::<Result<Vec<_>, _>>()?;
+
+    let each = Contender::ALL.map(|contender| contender.steps(&settings.sizes) as u64 + PLAYED);
+    let total = each.iter().sum::<u64>() * u64::from(settings.seeds) * sets.len() as u64;
+    let mut progress = Progress::new("control", total, common.quiet);
+    let mut results = Vec::with_capacity(sets.len());
+    for data in sets {
+        let trial = |contender| try_out(&gpu, contender, &data, &settings, common.seed as u32, &mut progress);
+        let trials = Contender::ALL.into_iter().map(trial).collect::<Result<Vec<_>, _>>()?;
+        results.push(Compared { data, trials });
+        // What is there is kept, should the run end early.
+        report::write_results(&folder, &results)?;
+    }
+    progress.finish();
+    let summary = report::write(&folder, &settings, &results, &gpu)?;
+    println!("{summary}\n\nThe run is in {}", folder.path().display());
+    Ok(())
+}
+
+fn try_out(
+    gpu: &Gpu,
+    contender: Contender,
+    data: &DataSet,
+    settings: &Settings,
+    seed: u32,
+    progress: &mut Progress,
+) -> Result<Trial, Failure> {
+    let mut trial = Trial {
+        contender,
+        parameters: 0,
+        scores: Vec::new(),
+        returns: Vec::new(),
+        losses: Vec::new(),
+        seconds: Vec::new(),
+    };
+    for number in 0..settings.seeds {
+        let seed = seed.wrapping_add(number);
+        let learner = contender.train(gpu, data, &settings.sizes, seed, progress)?;
+        let starts = [settings.evaluation, EVALUATION.wrapping_add(seed)];
+        let played = learner.play(gpu, data, &[data.expert], starts, progress)?;
+        let mean = played[0].iter().sum::<f64>() / played[0].len() as f64;
+        trial.parameters = learner.parameters();
+        trial.scores.push(data.score(mean));
+        trial.returns.push(mean);
+        trial.losses.push(learner.loss);
+        trial.seconds.push(learner.seconds);
+    }
+    Ok(trial)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_sets_are_found_by_their_names_and_no_others() {
+        for source in Source::ALL {
+            assert_eq!(Source::named(&source.name()).unwrap(), source);
+        }
+        let failure = Source::named("hopper-medium").unwrap_err().to_string();
+        assert!(failure.ends_with("got `hopper-medium`"), "{failure}");
+    }
+}
