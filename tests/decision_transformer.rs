@@ -3,8 +3,9 @@
 use fourfold::data::Actions;
 use fourfold::graph::{AttentionMask, Graph, Reference, Tag, Tensor, TensorType, gradients};
 use fourfold::models::decision_transformer::{
-    DecisionTransformer, DropoutRates, EmbeddingNorm, Initialisation, Outputs, Returns, Settings, Tokens,
+    DecisionTransformer, DropoutRates, EmbeddingNorm, Initialisation, Outputs, Positions, Returns, Settings, Tokens,
 };
+use fourfold::models::offline_training::OfflineSettings;
 use fourfold::models::{SequenceModel, Window};
 use fourfold::nn::{Activation, Noise, NormPlacement, Parameters, Strided, TransformerBlock, TransformerOptions};
 use fourfold::shaders::threefry::Random;
@@ -32,6 +33,9 @@ fn variants() -> Vec<Settings> {
         continuous.without_returns(),
         Settings { norm: NormPlacement::After, activation: Activation::GeluErf, ..continuous },
         Settings { embedding_norm: EmbeddingNorm::Tanh, head_bias: false, ..discrete },
+        // With times, an action is not what the loss is taken of: see the golden files.
+        Settings { positions: Positions::Window, times: None, ..Settings::atari(OBSERVATIONS, 4, CONTEXT, 6) }
+            .sized(8, 2, 2),
         Settings { embedding_norm: EmbeddingNorm::None, times: None, bounded: false, ..continuous },
         Settings {
             world_heads: true,
@@ -263,4 +267,16 @@ fn settings_that_describe_no_network_are_refused_in_a_sentence() {
     assert!(refused(Settings { return_loss: 1.0, ..base }).contains("a loss of returns takes return classes"));
     let order = Settings { world_heads: true, tokens: Tokens::ObservationReturnAction, ..base };
     assert!(refused(order).contains("take tokens in the paper's order"));
+}
+
+#[test]
+fn weight_decay_of_matrices_spares_the_tables_of_choices_classes_places_and_times() {
+    let settings =
+        Settings { returns: Returns::Classes(5), ..Settings::atari(OBSERVATIONS, 4, CONTEXT, 6).sized(8, 1, 2) };
+    let model = DecisionTransformer::new(settings).unwrap();
+    let decayed = model.parameters().iter().filter(|parameter| OfflineSettings::matrices(parameter));
+    let names: Vec<_> = decayed.map(|parameter| parameter.name.as_str()).collect();
+    let block = ["qkv", "proj", "fc1", "fc2"].map(|layer| format!("block0.{layer}.weight"));
+    let expected = ["embed_state.weight"].into_iter().chain(block.iter().map(String::as_str));
+    assert_eq!(names, expected.chain(["predict_action.weight"]).collect::<Vec<_>>());
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fourfold::Gpu;
-use fourfold::data::{Actions, Checkpoint};
+use fourfold::data::{Actions, Checkpoint, Steps, Trajectories};
 use fourfold::graph::{Graph, Plan, Reference, Session, Shape, Tag, TensorType, TwinSession, Values, gradients};
-use fourfold::models::decision_transformer::{DecisionTransformer, DropoutRates, Returns, Settings, Tokens};
+use fourfold::models::decision_transformer::{DecisionTransformer, DropoutRates, Positions, Returns, Settings, Tokens};
+use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, Starts};
 use fourfold::models::{SequenceModel, Window};
 use fourfold::nn::{Activation, Noise, NormPlacement};
 use fourfold::optim::{AdamW, Optimiser, Schedule, clip_by_global_norm};
@@ -96,6 +97,12 @@ impl Golden {
             ..small(Actions::Discrete(4))
         };
         Self::new("return_classes", settings, FAST)
+    }
+
+    /// Embeddings with a tanh, places in the window and one time for it, a head without bias.
+    fn atari() -> Self {
+        let settings = Settings::atari(4, 4, 5, 9).sized(16, 2, 2);
+        Self::new("atari", Settings { dropout: DropoutRates::NONE, ..settings }, FAST)
     }
 
     /// The published network for Hopper, its starting point by the rule of the generator.
@@ -237,12 +244,16 @@ impl Golden {
         let loss = self.model.loss(&bound, &window, Noise::NONE);
         let gradient = gradients(loss, &[weights])[0];
         let reference = Reference::new(self.start.iter().map(|(name, data)| (name.clone(), wide(data))));
-        let asked: Vec<_> = [loss, gradient, outputs.actions].into_iter().chain(outputs.returns).collect();
+        let acting = self.model.act(&bound, &window);
+        let asked: Vec<_> = [loss, gradient, outputs.actions, acting].into_iter().chain(outputs.returns).collect();
         let values = reference.evaluate_all(&asked).expect("values for all");
         check("loss", &values[0], self.stored("loss"), STORED);
         self.check_gradient(&values[1], STORED);
         check("actions", &self.masked(&values[2]), self.stored("predictions.actions"), STORED);
-        if let Some(returns) = values.get(3) {
+        if self.model.settings().positions == Positions::Window {
+            check("acting", &values[3], self.stored("predictions.acting"), STORED);
+        }
+        if let Some(returns) = values.get(4) {
             check("returns", &self.masked(returns), self.stored("predictions.returns"), STORED);
         }
     }
@@ -295,6 +306,11 @@ fn predictions_and_gradients_with_return_classes_are_those_of_pytorch() {
 }
 
 #[test]
+fn predictions_and_gradients_with_places_in_the_window_are_those_of_pytorch() {
+    Golden::atari().check_rules();
+}
+
+#[test]
 fn twenty_losses_of_continuous_actions_are_those_of_pytorch() {
     let golden = Golden::continuous();
     golden.check_on_the_gpu(|gradient| golden.check_gradient(gradient, SINGLE));
@@ -313,8 +329,14 @@ fn twenty_losses_with_return_classes_are_those_of_pytorch() {
 }
 
 #[test]
+fn twenty_losses_with_places_in_the_window_are_those_of_pytorch() {
+    let golden = Golden::atari();
+    golden.check_on_the_gpu(|gradient| golden.check_gradient(gradient, SINGLE));
+}
+
+#[test]
 fn the_twins_have_the_twenty_losses_of_pytorch() {
-    for golden in [Golden::continuous(), Golden::discrete(), Golden::return_classes()] {
+    for golden in [Golden::continuous(), Golden::discrete(), Golden::return_classes(), Golden::atari()] {
         golden.check_on_the_twins();
     }
 }
@@ -337,4 +359,45 @@ fn twenty_losses_of_the_published_network_are_those_of_pytorch() {
             check_scaled(&format!("sample.{name}"), &spread.collect::<Vec<_>>(), sample, SINGLE * largest);
         }
     });
+}
+
+/// Standardisation, sums of rewards, padding, masks and times come before the network here.
+#[test]
+fn twenty_losses_from_recorded_episodes_are_those_of_pytorch() {
+    let golden = Golden::new("episodes", small(Actions::Continuous(3)), FAST);
+    let lengths = golden.file.u32("recorded.lengths", &[3]).expect("lengths of the episodes");
+    let ends = lengths.iter().scan(0, |end, &length| {
+        *end += length as usize;
+        Some(*end)
+    });
+    let recorded = |name: &str| golden.stored(&format!("recorded.{name}")).to_vec();
+    let steps = Steps {
+        observations: recorded("observations"),
+        actions: recorded("actions"),
+        rewards: recorded("rewards"),
+        ends: ends.collect(),
+        terminated: vec![true; lengths.len()],
+    };
+    let data = Trajectories::new("recorded", 4, Actions::Continuous(3), steps).expect("whole episodes");
+    let Training { rate, warm_up, clip, optimiser } = golden.training;
+    let settings = OfflineSettings {
+        batch: 3,
+        optimiser,
+        rate,
+        schedule: Schedule::WarmUp { steps: warm_up },
+        clip: Some(clip),
+        return_scale: 10.0,
+        // All windows begin at the fourth step of the second episode, which has six.
+        starts: Starts::Given(vec![6]),
+        ..OfflineSettings::gym(&data)
+    };
+    let gpu = Gpu::open().expect("an adapter");
+    let mut training = OfflineTraining::new(&gpu, &golden.model, &data, settings).expect("a training");
+    training.set_weights(&golden.start["weights"]).expect("as many weights");
+    training.run(STEPS).expect("steps");
+    let losses = training.losses().expect("losses of all steps");
+    for (step, (&got, expected)) in losses.iter().zip(golden.stored("losses")).enumerate() {
+        check(&format!("losses[{step}]"), &[got.into()], &[*expected], SINGLE);
+    }
+    assert_eq!(losses.len(), STEPS);
 }

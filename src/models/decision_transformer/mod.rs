@@ -6,4 +6,4 @@ mod settings;
 
 pub use hugging_face::HuggingFaceCheckpoint;
 pub use network::{DecisionTransformer, Outputs};
-pub use settings::{DropoutRates, EmbeddingNorm, Initialisation, Returns, Settings, SettingsError, Tokens};
+pub use settings::{DropoutRates, EmbeddingNorm, Initialisation, Positions, Returns, Settings, SettingsError, Tokens};

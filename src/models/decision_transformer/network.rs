@@ -2,7 +2,7 @@
 
 use fourfold_shaders::Element;
 
-use super::settings::{EmbeddingNorm, Initialisation, Returns, Settings, SettingsError, Tokens};
+use super::settings::{EmbeddingNorm, Initialisation, Positions, Returns, Settings, SettingsError, Tokens};
 use crate::data::Actions;
 use crate::graph::{AttentionMask, Tensor};
 use crate::models::{SequenceModel, Window};
@@ -35,6 +35,8 @@ pub struct DecisionTransformer {
     settings: Settings,
     parameters: Parameters,
     times: Option<ParameterId>,
+    /// (context * tokens of a step, width)
+    positions: Option<ParameterId>,
     embed_return: Option<Embedding>,
     embed_observation: Linear,
     embed_action: Embedding,
@@ -62,6 +64,13 @@ enum Head {
     Linear(ParameterId),
 }
 
+/// The step whose time a window has, where it has one alone.
+#[derive(Debug, Clone, Copy)]
+enum WindowTime {
+    First,
+    Last,
+}
+
 /// Streams of random numbers that a block may take.
 const STREAMS: u32 = 3;
 
@@ -85,11 +94,19 @@ impl DecisionTransformer {
             Linear::initialised(parameters, name, [inputs, outputs], [weights, bias])
         };
         let table = |parameters: &mut Parameters, name: &str, rows: usize| {
-            Embedding::Table(parameters.add(format!("{name}.weight"), [rows, width], small))
+            Embedding::Table(parameters.add(format!("{name}.table"), [rows, width], small))
         };
         let times = settings.times.map(|times| {
-            let initialise = if scaled { small } else { Initialise::Normal(1.0) };
+            let initialise = match settings.positions {
+                Positions::Window => Initialise::Constant(0.0),
+                Positions::Steps if scaled => small,
+                Positions::Steps => Initialise::Normal(1.0),
+            };
             parameters.add("embed_timestep.weight", [times, width], initialise)
+        });
+        let positions = (settings.positions == Positions::Window).then(|| {
+            let tokens = settings.context * settings.tokens.of_a_step();
+            parameters.add("embed_position.table", [tokens, width], Initialise::Constant(0.0))
         });
         let embed_return = (settings.tokens != Tokens::ObservationAction).then(|| match settings.returns {
             Returns::Number => Embedding::Numbers(linear(parameters, "embed_return", 1, width)),
@@ -134,6 +151,7 @@ impl DecisionTransformer {
             settings,
             parameters: std::mem::take(parameters),
             times,
+            positions,
             embed_return,
             embed_observation,
             embed_action,
@@ -154,11 +172,20 @@ impl DecisionTransformer {
     /// What the heads say of a window.
     #[track_caller]
     pub fn forward<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> Outputs<'g> {
-        let (every, acting) = match self.settings.tokens {
-            Tokens::ObservationAction => (2, 0),
-            _ => (3, 1),
-        };
-        let (x, keys) = self.tokens(weights, window, noise);
+        self.forward_at(weights, window, noise, WindowTime::First)
+    }
+
+    #[track_caller]
+    fn forward_at<'g>(
+        &self,
+        weights: &Weights<'_, 'g>,
+        window: &Window<'g>,
+        noise: Noise<'g>,
+        time: WindowTime,
+    ) -> Outputs<'g> {
+        let every = self.settings.tokens.of_a_step();
+        let acting = every - 2;
+        let (x, keys) = self.tokens(weights, window, noise, time);
         let (last, before) = self.blocks.split_last().expect("there is at least one layer");
         let run = |x, block: &TransformerBlock| {
             block.forward(weights, x, AttentionMask { causal: true, keys: Some(keys) }, noise)
@@ -203,7 +230,13 @@ impl DecisionTransformer {
 
     /// The tokens (B, tokens of all steps, width) that go into the first block, and their key mask.
     #[track_caller]
-    fn tokens<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> (Tensor<'g>, Tensor<'g>) {
+    fn tokens<'g>(
+        &self,
+        weights: &Weights<'_, 'g>,
+        window: &Window<'g>,
+        noise: Noise<'g>,
+        time: WindowTime,
+    ) -> (Tensor<'g>, Tensor<'g>) {
         let [batch, context] = window.mask.shape()[..] else {
             let message = format!("takes a mask (batch, context), got {:?}", window.mask);
             let failure = window.mask.graph().fail("decision_transformer", message);
@@ -234,11 +267,21 @@ impl DecisionTransformer {
         let tokens: Vec<_> =
             tokens.into_iter().map(|token| bounded(token).reshape([batch, context, 1, width])).collect();
         let mut x = window.mask.graph().concatenate(&tokens, 2);
-        if let (Some(times), Some(rows)) = (self.times, self.settings.times) {
-            let last = window.mask.graph().constant(rows as f32 - 1.0);
-            let clipped = window.times.cast(Element::F32).min(last).cast(Element::U32);
-            x = x + weights.get(times).gather(clipped).reshape([batch, context, 1, width]);
-        }
+        x = match self.positions {
+            None => match self.clipped(window.times.cast(Element::F32)) {
+                Some((times, rows)) => x + weights.get(times).gather(rows).reshape([batch, context, 1, width]),
+                None => x,
+            },
+            Some(positions) => {
+                let places = weights.get(positions).reshape([context, step * width]);
+                let (place, time) = places_in(window, time);
+                let x = x + places.gather(place).reshape([batch, context, step, width]);
+                match self.clipped(time) {
+                    Some((times, rows)) => x + weights.get(times).gather(rows).reshape([batch, 1, 1, width]),
+                    None => x,
+                }
+            }
+        };
         if let Some(norm) = self.embedding_norm {
             x = norm.forward(weights, x);
         }
@@ -249,6 +292,13 @@ impl DecisionTransformer {
         let x = Dropout { rate: self.settings.dropout.embedding, stream: 0 }.forward(x, noise);
         let keys = window.mask.reshape([batch, context, 1]).broadcast_to([batch, context, step]);
         (x, keys.reshape([batch, step * context]))
+    }
+
+    /// The table of times, and its rows for these times: later ones share the last.
+    #[track_caller]
+    fn clipped<'g>(&self, times: Tensor<'g>) -> Option<(ParameterId, Tensor<'g>)> {
+        let last = times.graph().constant(self.settings.times? as f32 - 1.0);
+        Some((self.times?, times.min(last).cast(Element::U32)))
     }
 
     /// The mean of `losses: (B, K)` over the steps that are no padding.
@@ -297,10 +347,28 @@ impl SequenceModel for DecisionTransformer {
     }
 
     fn act<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>) -> Tensor<'g> {
-        let actions = self.forward(weights, window, Noise::NONE).actions;
+        let actions = self.forward_at(weights, window, Noise::NONE, WindowTime::Last).actions;
         match actions.shape()[..] {
             [batch, context, outputs] => actions.narrow(1, context - 1, 1).reshape([batch, outputs]),
             _ => actions,
         }
     }
+}
+
+/// The place of each step in its window, counted from the first that is no padding, `u32` (B, K), and the time (B, 1) that
+/// stands for the window.
+#[track_caller]
+fn places_in<'g>(window: &Window<'g>, time: WindowTime) -> (Tensor<'g>, Tensor<'g>) {
+    let graph = window.mask.graph();
+    let times = window.times.cast(Element::F32);
+    let [batch, context] = times.shape()[..] else { return (times, times) };
+    // The least of all times, where padding has one past any episode's.
+    let past = graph.constant(-1e9);
+    let first = -window.mask.select(-times, past).maximum(1).reshape([batch, 1]);
+    let places = (times - first).max(graph.constant(0.0)).cast(Element::U32);
+    let time = match time {
+        WindowTime::First => first,
+        WindowTime::Last => times.narrow(1, context - 1, 1),
+    };
+    (places, time)
 }

@@ -17,6 +17,27 @@ pub enum Tokens {
     ObservationAction,
 }
 
+impl Tokens {
+    /// How many a step has. The last is the action's; from the one before it comes what is predicted of the action.
+    pub fn of_a_step(self) -> usize {
+        match self {
+            Tokens::ObservationAction => 2,
+            Tokens::ReturnObservationAction | Tokens::ObservationReturnAction => 3,
+        }
+    }
+}
+
+/// What is added to a token to tell where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Positions {
+    /// An embedding of its step's time, which the tokens of a step share.
+    Steps,
+    /// An embedding of its own place in the window, counted from the first step that is no padding, and one of the window's time, where
+    /// there are [times](Settings::times): that of its first step in training and of its last when acting, as in the
+    /// paper's Atari code. Both begin as zeros.
+    Window,
+}
+
 /// What a return-to-go is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Returns {
@@ -75,6 +96,7 @@ pub struct Settings {
     pub context: usize,
     /// Times that have an embedding, `max_ep_len`: later ones share the last. `None` embeds no times.
     pub times: Option<usize>,
+    pub positions: Positions,
     /// The length of a token.
     pub width: usize,
     pub layers: usize,
@@ -111,6 +133,7 @@ impl Settings {
             actions,
             context,
             times: Some(1000),
+            positions: Positions::Steps,
             width: 128,
             layers: 3,
             heads: 1,
@@ -127,6 +150,20 @@ impl Settings {
             world_heads: false,
             shift: false,
             initialisation: Initialisation::Original,
+        }
+    }
+
+    /// The paper's network for Atari (table 8) behind its convolutions, whose place an affine map of an observation takes:
+    /// 6 layers of width 128, 8 heads, GELU, tanh on embeddings, places in the window. Its published results have a
+    /// context of 30 (50 for Pong) and returns as they are.
+    pub fn atari(observations: usize, choices: usize, context: usize, times: usize) -> Self {
+        Self {
+            times: Some(times),
+            positions: Positions::Window,
+            activation: Activation::GeluErf,
+            embedding_norm: EmbeddingNorm::Tanh,
+            head_bias: false,
+            ..Self::gym(observations, Actions::Discrete(choices), context).sized(128, 6, 8)
         }
     }
 

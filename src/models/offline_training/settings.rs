@@ -92,7 +92,8 @@ impl OfflineSettings {
 
     /// Whether a parameter is a matrix of an affine layer: neither a bias or norm nor an embedding table.
     pub fn matrices(parameter: &Parameter) -> bool {
-        parameter.shape.rank() == 2 && !parameter.name.contains("embed_timestep")
+        let table = parameter.name.ends_with(".table") || parameter.name.contains("embed_timestep");
+        parameter.shape.rank() == 2 && !table
     }
 
     pub(super) fn check(&self, model: &dyn SequenceModel, data: &Trajectories) -> Result<(), OfflineTrainingError> {

@@ -41,6 +41,7 @@ class Network:
     activation: str = "relu"
     post_norm: bool = False
     return_classes: int = 0
+    atari: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,19 @@ def initial(generator, net):
     """All parameters, biases and scales of norms included, so that a forgotten one shows."""
     table = lambda rows: normal(generator, rows, net.width, deviation=0.5)
     p = {"embed_timestep.weight": table(net.times)}
+    if net.atari:
+        p |= {"embed_position.table": table(net.context * len(net.tokens))}
     if net.return_classes:
-        p |= {"embed_return.weight": table(net.return_classes)}
+        p |= {"embed_return.table": table(net.return_classes)}
     else:
         p |= linear(generator, "embed_return", 1, net.width)
     p |= linear(generator, "embed_state", net.observations, net.width)
     if net.discrete:
-        p |= {"embed_action.weight": table(net.actions)}
+        p |= {"embed_action.table": table(net.actions)}
     else:
         p |= linear(generator, "embed_action", net.actions, net.width)
-    p |= layer_norm(generator, "embed_ln", net.width)
+    if not net.atari:
+        p |= layer_norm(generator, "embed_ln", net.width)
     for i in range(net.layers):
         p |= layer_norm(generator, f"block{i}.norm1", net.width)
         p |= linear(generator, f"block{i}.qkv", net.width, 3 * net.width)
@@ -76,6 +80,8 @@ def initial(generator, net):
     if not net.post_norm:
         p |= layer_norm(generator, "norm", net.width)
     p |= linear(generator, "predict_action", net.width, net.actions)
+    if net.atari:
+        del p["predict_action.bias"]
     if net.return_classes:
         p |= linear(generator, "predict_return", net.width, net.return_classes)
     return p
@@ -87,11 +93,11 @@ def forward(net, p, w):
     affine = lambda name, x: F.linear(x, p[f"{name}.weight"], p[f"{name}.bias"])
     norm = lambda name, x: F.layer_norm(x, (net.width,), p[f"{name}.weight"], p[f"{name}.bias"], EPSILON)
     tokens = {
-        "R": F.embedding(w["returns"].long(), p["embed_return.weight"])
+        "R": F.embedding(w["returns"].long(), p["embed_return.table"])
         if net.return_classes
         else affine("embed_return", w["returns"][..., None]),
         "s": affine("embed_state", w["observations"]),
-        "a": F.embedding(w["actions"][..., 0].long(), p["embed_action.weight"])
+        "a": F.embedding(w["actions"][..., 0].long(), p["embed_action.table"])
         if net.discrete
         else affine("embed_action", w["actions"]),
     }
@@ -129,10 +135,42 @@ def forward(net, p, w):
     return actions if net.discrete else actions.tanh(), returns
 
 
+def atari_forward(net, p, w, acting=False):
+    """Logits of a network as the paper's for Atari, which has no padding: each window by itself, as long as it is.
+
+    A token is the tanh of its embedding, plus the embedding of its place in the window, plus one of a single time:
+    that of the first step in training and that of the last when acting. Masks are infinite.
+    """
+    affine = lambda name, x: F.linear(x, p[f"{name}.weight"], p[f"{name}.bias"])
+    norm = lambda name, x: F.layer_norm(x, (net.width,), p[f"{name}.weight"], p[f"{name}.bias"], EPSILON)
+    rows = []
+    for i, length in enumerate(w["mask"].sum(1).long().tolist()):
+        part = {name: tensor[i, net.context - length :] for name, tensor in w.items()}
+        tokens = {
+            "R": affine("embed_return", part["returns"][:, None]),
+            "s": affine("embed_state", part["observations"]),
+            "a": F.embedding(part["actions"][:, 0].long(), p["embed_action.table"]),
+        }
+        x = torch.stack([tokens[kind].tanh() for kind in net.tokens], dim=1).reshape(-1, net.width)
+        count = len(x)
+        x = x + p["embed_position.table"][:count] + p["embed_timestep.weight"][part["times"][-1 if acting else 0]]
+        causal = torch.ones(count, count, dtype=torch.bool).tril()
+        for b in range(net.layers):
+            heads = lambda y: y.view(count, net.heads, -1).transpose(0, 1)
+            q, k, v = map(heads, affine(f"block{b}.qkv", norm(f"block{b}.norm1", x)).split(net.width, dim=1))
+            scores = q @ k.transpose(1, 2) / math.sqrt(net.width // net.heads)
+            mixed = scores.masked_fill(~causal, -math.inf).softmax(dim=-1) @ v
+            x = x + affine(f"block{b}.proj", mixed.transpose(0, 1).reshape(count, net.width))
+            x = x + affine(f"block{b}.fc2", F.gelu(affine(f"block{b}.fc1", norm(f"block{b}.norm2", x))))
+        logits = F.linear(norm("norm", x), p["predict_action.weight"])[net.tokens.index("a") - 1 :: len(net.tokens)]
+        rows.append(F.pad(logits, (0, 0, net.context - length, 0)))
+    return torch.stack(rows)
+
+
 def loss_of(net, p, w):
     """The mean over steps that are no padding: of squared differences, or of cross-entropies."""
     real = w["mask"] > 0
-    actions, returns = forward(net, p, w)
+    actions, returns = (atari_forward(net, p, w), None) if net.atari else forward(net, p, w)
     if net.discrete:
         loss = F.cross_entropy(actions[real], w["actions"][..., 0].long()[real])
     else:
@@ -189,7 +227,8 @@ def values_of(net, parameters, window):
     p = {name: value.clone().requires_grad_() for name, value in parameters.items()}
     loss = loss_of(net, p, window)
     gradients = dict(zip(p, torch.autograd.grad(loss, list(p.values()))))
-    return forward(net, p, window), loss.reshape(1), gradients
+    predictions = (atari_forward(net, p, window), None) if net.atari else forward(net, p, window)
+    return predictions, loss.reshape(1), gradients
 
 
 def describe(net, training):
@@ -228,12 +267,48 @@ def write_small(folder, name, seed, net, training, lengths):
         # Where there is padding nothing is asked of the outputs, and the way there differs.
         real = batch["mask"][..., None]
         values["predictions.actions"] = actions * real
+        if net.atari:
+            values["predictions.acting"] = atari_forward(net, single, batch, acting=True)[:, -1]
         if returns is not None:
             values["predictions.returns"] = returns * real
         return values | {f"gradient.{name}": gradient for name, gradient in gradients.items()}
 
     write(folder / f"{name}.safetensors", named_parameters(parameters) | window, compute, describe(net, training))
     report_mistakes(net, training, parameters, window)
+
+
+# --- From recorded episodes ------------------------------------------------------------------------------------------
+
+
+def write_episodes(folder, net, training):
+    """Training on one window of recorded episodes, with everything that comes before the network: the window is the
+    last three steps of the second episode, and so padded; observations are standardised over all episodes (population
+    deviation + 1e-6), and returns-to-go, of rewards to the episode's end, are divided by 10."""
+    generator = torch.Generator().manual_seed(5)
+    parameters = initial(generator, net)
+    lengths = [3, 6, 2]
+    steps, first, end = sum(lengths), 6, 9
+    recorded = {
+        "recorded.observations": float32_exact(3 + 2 * normal(generator, steps, net.observations)),
+        "recorded.actions": float32_exact(torch.tanh(normal(generator, steps, net.actions))),
+        "recorded.rewards": normal(generator, steps, deviation=5),
+        "recorded.lengths": torch.tensor(lengths),
+    }
+
+    def window_of(dtype):
+        seen, actions, rewards = (recorded[f"recorded.{name}"] for name in ("observations", "actions", "rewards"))
+        seen = (seen - seen.mean(0)) / (seen.std(0, correction=0) + 1e-6)
+        returns = torch.stack([rewards[step:end].sum() for step in range(first, end)]) / 10
+        padded = lambda rows: F.pad(rows, (0, 0) * (rows.dim() - 1) + (net.context - len(rows), 0))[None]
+        window = {"returns": padded(returns), "observations": padded(seen[first:end]), "actions": padded(actions[first:end])}
+        window |= {"times": padded(torch.arange(3, 6)), "mask": padded(torch.ones(3, dtype=torch.float64))}
+        return cast(window, dtype)
+
+    def compute(dtype):
+        return {"losses": train(net, training, cast(parameters, dtype), window_of(dtype))[0]}
+
+    write(folder / "episodes.safetensors", named_parameters(parameters) | recorded, compute, describe(net, training))
+    report_mistakes(net, training, parameters, window_of(torch.float64))
 
 
 # --- The real size: starting points by a rule that needs no file ------------------------------------------------------
@@ -304,6 +379,9 @@ def main():
     write_small(folder, "discrete", 2, replace(gym, actions=4, discrete=True), fast, lengths)
     other = replace(gym, actions=4, discrete=True, tokens="sRa", activation="gelu_erf", post_norm=True, return_classes=5)
     write_small(folder, "return_classes", 3, other, fast, lengths)
+    atari = replace(gym, actions=4, discrete=True, activation="gelu_erf", atari=True)
+    write_small(folder, "atari", 4, atari, fast, lengths)
+    write_episodes(folder, gym, fast)
     write_hopper(folder)
 
 

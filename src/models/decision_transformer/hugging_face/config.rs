@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::data::{Actions, Error};
 use crate::models::decision_transformer::{
-    DropoutRates, EmbeddingNorm, Initialisation, Returns, Settings, SettingsError, Tokens,
+    DropoutRates, EmbeddingNorm, Initialisation, Positions, Returns, Settings, SettingsError, Tokens,
 };
 use crate::nn::{Activation, AttentionDropout, NormPlacement};
 
@@ -53,6 +53,9 @@ impl Config {
         if settings.norm != NormPlacement::Before || settings.embedding_norm != EmbeddingNorm::LayerNorm {
             let got = format!("{:?} and {:?}", settings.norm, settings.embedding_norm);
             return refuse("norms before the halves of a block and a layer norm on tokens", got);
+        }
+        if settings.positions != Positions::Steps {
+            return refuse("an embedding of each step's time", format!("{:?}", settings.positions));
         }
         let Some(max_ep_len) = settings.times else { return refuse("an embedding of times", "none".into()) };
         if !settings.head_bias {

@@ -1,6 +1,7 @@
 //! What is refused, and what comes back.
 
 use super::*;
+use crate::models::decision_transformer::Positions;
 use crate::nn::{Activation, NormPlacement};
 
 const NAMES: [&str; 2] = ["folder/config.json", "folder/model.safetensors"];
@@ -155,6 +156,8 @@ fn networks_that_huggingface_does_not_have_are_refused() {
     assert!(refused(Settings { norm: NormPlacement::After, ..small() }).contains("got After and LayerNorm"));
     assert!(refused(small().without_returns()).contains("tokens in the paper's order"));
     assert!(refused(Settings { times: None, ..small() }).contains("an embedding of times"));
+    let places = refused(Settings { positions: Positions::Window, ..small() });
+    assert!(places.ends_with("an embedding of each step's time for HuggingFace's network, got Window"), "{places}");
     let error = checkpoint(small()).with_weights(Data::F32(vec![0.0; 3])).unwrap_err().to_string();
     assert!(error.ends_with("weights of F32, got 3 of F32"), "{error}");
 }
