@@ -61,3 +61,14 @@ impl From<fourfold::rollout::Error> for Failure {
         }
     }
 }
+
+/// Settings and checkpoints are the user's; a device's refusal is the run's.
+impl From<fourfold::models::offline_training::OfflineTrainingError> for Failure {
+    fn from(error: fourfold::models::offline_training::OfflineTrainingError) -> Self {
+        use fourfold::models::offline_training::OfflineTrainingError::{Checkpoint, Setting};
+        match error {
+            Setting { .. } | Checkpoint(_) => Failure::input(error),
+            error => Failure::run(error),
+        }
+    }
+}

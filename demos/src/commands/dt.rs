@@ -1,10 +1,12 @@
 //! `fourfold dt`: decision transformers, which learn from recorded episodes.
 
+mod shortest_paths;
+
 use clap::{Args, Subcommand};
 
 use crate::Failure;
 use crate::arguments::Common;
-use crate::dt::{control, sweep};
+use crate::dt::{control, key_to_door, sweep};
 
 /// Learn from recorded episodes by decision transformers, and compare with behaviour cloning
 #[derive(Debug, Clone, Args)]
@@ -15,6 +17,10 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Experiment {
+    /// Learn shortest paths on a random graph from random walks alone
+    ShortestPaths(Box<shortest_paths::Arguments>),
+    /// Learn from random play to take a key that opens a door much later, and see what earned the reward
+    KeyToDoor(key_to_door::Settings),
     /// Continuous control: transformers against behaviour cloning, dense rewards against delayed, context 1 against 20
     Control(control::Settings),
     /// Ask for a sweep of returns, and see what is achieved
@@ -24,6 +30,8 @@ pub enum Experiment {
 /// Runs the experiment.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.experiment {
+        Experiment::ShortestPaths(arguments) => shortest_paths::run(common, arguments),
+        Experiment::KeyToDoor(settings) => key_to_door::run(common, settings),
         Experiment::Control(settings) => control::run(common, settings),
         Experiment::Sweep(settings) => sweep::run(common, settings),
     }

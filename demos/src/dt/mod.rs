@@ -4,4 +4,6 @@ pub mod collection;
 pub mod contender;
 pub mod control;
 pub mod data_set;
+pub mod key_to_door;
+pub mod shortest_paths;
 pub mod sweep;

@@ -1,0 +1,332 @@
+//! The tables, the pictures and the files of finished trials.
+
+use fourfold::Gpu;
+use serde_json::{Value, json};
+
+use super::Settings;
+use crate::Failure;
+use crate::column_plot::{ColumnPlot, Columns};
+use crate::dt::shortest_paths::{AtDistance, Finished, Outcome, Trial, Walk, picture};
+use crate::plot::{Axis, Line, LinePlot};
+use crate::run_folder::{RunFolder, adapter_json};
+use crate::table::wide_table;
+
+/// One graph in a line.
+pub fn line(seed: u64, finished: &Finished) -> String {
+    let [paper, sifted] = &finished.transformer;
+    format!(
+        "graph {seed}: {:.1} % optimal and {:.1} % at the goal of {} reachable starts; with unlikely lengths left aside \
+         {:.1} % and {:.1} %; random walk {:.1} %",
+        paper.optimal_share(),
+        paper.reached_share(),
+        paper.reachable(),
+        sifted.optimal_share(),
+        sifted.reached_share(),
+        finished.random_walk.reached_share(),
+    )
+}
+
+/// Writes `results.json`, `report.md` and four pictures; returns the tables for the terminal.
+pub fn write(
+    folder: &RunFolder,
+    settings: &Settings,
+    trials: &[(Trial, Finished)],
+    gpu: &Gpu,
+) -> Result<String, Failure> {
+    let results = json!({
+        "settings": settings,
+        "adapter": adapter_json(gpu.info()),
+        "graphs": trials.iter().map(|(trial, finished)| graph_json(trial, finished)).collect::<Vec<_>>(),
+    });
+    folder.write_json("results.json", &results)?;
+
+    let (first, shown) = &trials[0];
+    let title = format!("Path lengths from {} starts, graph {}", settings.task.starts, first.seed);
+    folder.write("lengths.png", &lengths(&title, &[shown]).png(900, 460)?)?;
+    let all: Vec<&Finished> = trials.iter().map(|(_, finished)| finished).collect();
+    let title = format!("Path lengths from {} starts on {} graphs", settings.task.starts * all.len(), all.len());
+    folder.write("lengths-all.png", &lengths(&title, &all).png(900, 460)?)?;
+    folder.write("loss.png", &losses(trials).png(900, 420)?)?;
+    let path = longest(first, shown);
+    let title = format!("Graph {}, and a path that the transformer generated", first.seed);
+    folder.write("graph.png", &picture::png(&first.graph, path, &title)?)?;
+
+    let (graphs, distances) = (by_graph(trials), by_distance(trials));
+    folder.write("report.md", markdown(settings, &graphs, &distances, gpu).as_bytes())?;
+    Ok(format!(
+        "{}\n\n{}\n\n{EXPLANATION}\n\nThe run is in {}",
+        graphs.terminal(),
+        distances.terminal(),
+        folder.path().display()
+    ))
+}
+
+/// What the columns are.
+const EXPLANATION: &str = "Shares are of the starts from which a way leads to the goal. `paper`: the rule of the paper, \
+P(R) of the transformer times the prior's power, and the most probable return and action; `sifted`: the same with lengths \
+left aside to which the transformer gives too little. `original`: of the paths that arrived, those that no walk of the data \
+contains. The random walk chooses among edges, random actions among all nodes.";
+
+/// A table for the terminal and for Markdown.
+struct Rows {
+    header: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Rows {
+    fn terminal(&self) -> String {
+        wide_table(&self.header, self.rows.iter().cloned())
+    }
+
+    fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let header: Vec<String> = self.header.iter().map(|&cell| cell.to_owned()).collect();
+        let rule = vec!["---".to_owned(); header.len()];
+        line(&header) + &line(&rule) + &self.rows.iter().map(|row| line(row)).collect::<String>()
+    }
+}
+
+fn percent(share: f64) -> String {
+    if share.is_nan() { "-".into() } else { format!("{share:.1}") }
+}
+
+/// A row for each graph, and one for all.
+fn by_graph(trials: &[(Trial, Finished)]) -> Rows {
+    let header = vec![
+        "graph",
+        "edges",
+        "at distance 1, 2, ..",
+        "walks at goal %",
+        "optimal, paper %",
+        "reached",
+        "detours",
+        "all to 3",
+        "original %",
+        "optimal, sifted %",
+        "reached",
+        "all to 3",
+        "random walk %",
+        "random actions %",
+    ];
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for (trial, finished) in trials {
+        let [paper, sifted] = &finished.transformer;
+        let distances = trial.graph.distances();
+        let counts: Vec<String> = (1..=paper.by_distance.len())
+            .map(|steps| distances.iter().filter(|&&distance| distance == Some(steps)).count().to_string())
+            .collect();
+        let yes = |outcome: &Outcome| if outcome.solves(3) { "yes" } else { "no" }.to_owned();
+        rows.push(vec![
+            trial.seed.to_string(),
+            trial.graph.edge_count().to_string(),
+            counts.join(" "),
+            percent(100.0 * trial.walks.reached()),
+            percent(paper.optimal_share()),
+            percent(paper.reached_share()),
+            (paper.reached() - paper.optimal()).to_string(),
+            yes(paper),
+            percent(paper.original_share()),
+            percent(sifted.optimal_share()),
+            percent(sifted.reached_share()),
+            yes(sifted),
+            percent(finished.random_walk.reached_share()),
+            percent(finished.random_actions.reached_share()),
+        ]);
+    }
+    let mean = |value: &dyn Fn(&(Trial, Finished)) -> f64| {
+        percent(trials.iter().map(value).sum::<f64>() / trials.len() as f64)
+    };
+    let solved = |rule: usize| {
+        let solved = trials.iter().filter(|(_, finished)| finished.transformer[rule].solves(3)).count();
+        format!("{solved} of {}", trials.len())
+    };
+    let detours: usize =
+        trials.iter().map(|(_, finished)| finished.transformer[0].reached() - finished.transformer[0].optimal()).sum();
+    rows.push(vec![
+        "mean".into(),
+        String::new(),
+        String::new(),
+        mean(&|(trial, _)| 100.0 * trial.walks.reached()),
+        mean(&|(_, finished)| finished.transformer[0].optimal_share()),
+        mean(&|(_, finished)| finished.transformer[0].reached_share()),
+        format!("{:.1}", detours as f64 / trials.len() as f64),
+        solved(0),
+        mean(&|(_, finished)| finished.transformer[0].original_share()),
+        mean(&|(_, finished)| finished.transformer[1].optimal_share()),
+        mean(&|(_, finished)| finished.transformer[1].reached_share()),
+        solved(1),
+        mean(&|(_, finished)| finished.random_walk.reached_share()),
+        mean(&|(_, finished)| finished.random_actions.reached_share()),
+    ]);
+    Rows { header, rows }
+}
+
+/// A row for each distance over all graphs.
+fn by_distance(trials: &[(Trial, Finished)]) -> Rows {
+    let header = vec![
+        "distance",
+        "starts",
+        "optimal, paper %",
+        "reached %",
+        "mean steps",
+        "optimal, sifted %",
+        "reached %",
+        "random walk optimal %",
+        "reached %",
+        "mean steps",
+    ];
+    let farthest = trials.iter().map(|(_, finished)| finished.shortest.by_distance.len()).max().unwrap_or(0);
+    let row = |distance: usize| {
+        let sum = |pick: &dyn Fn(&Finished) -> &Outcome| {
+            let mut sum = AtDistance { distance, ..AtDistance::default() };
+            for row in trials.iter().filter_map(|(_, finished)| pick(finished).by_distance.get(distance - 1)) {
+                sum.starts += row.starts;
+                sum.optimal += row.optimal;
+                sum.reached += row.reached;
+                sum.steps += row.steps;
+            }
+            sum
+        };
+        let [paper, sifted] = [sum(&|finished| &finished.transformer[0]), sum(&|finished| &finished.transformer[1])];
+        let random = sum(&|finished| &finished.random_walk);
+        let share = |part: usize| percent(100.0 * part as f64 / paper.starts as f64);
+        let steps = |row: AtDistance| match row.mean_length() {
+            mean if mean.is_nan() => "-".to_owned(),
+            mean => format!("{mean:.2}"),
+        };
+        vec![
+            distance.to_string(),
+            paper.starts.to_string(),
+            share(paper.optimal),
+            share(paper.reached),
+            steps(paper),
+            share(sifted.optimal),
+            share(sifted.reached),
+            share(random.optimal),
+            share(random.reached),
+            steps(random),
+        ]
+    };
+    Rows { header, rows: (1..=farthest).map(row).collect() }
+}
+
+/// The bar chart of figure 6: how many paths have 1, 2, .. steps, and how many never arrive.
+fn lengths(title: &str, finished: &[&Finished]) -> ColumnPlot {
+    let steps = finished[0].shortest.lengths.len();
+    let series = |name: &str, pick: &dyn Fn(&Finished) -> &Outcome| {
+        let count = |of: &dyn Fn(&Outcome) -> usize| finished.iter().map(|one| of(pick(one))).sum::<usize>() as f64;
+        let arrived = (0..steps).map(|index| count(&|outcome| outcome.lengths[index]));
+        let heights = arrived.chain([count(&|outcome| outcome.never)]).collect();
+        Columns { name: name.into(), heights, ..Columns::default() }
+    };
+    ColumnPlot {
+        title: title.into(),
+        x: "steps to the goal".into(),
+        y: "paths".into(),
+        categories: (1..=steps).map(|steps| steps.to_string()).chain(["never".into()]).collect(),
+        series: vec![
+            series("shortest path", &|finished| &finished.shortest),
+            series("transformer", &|finished| &finished.transformer[0]),
+            series("random walk", &|finished| &finished.random_walk),
+        ],
+    }
+}
+
+fn losses(trials: &[(Trial, Finished)]) -> LinePlot {
+    /// Training steps of one point.
+    const SPAN: usize = 10;
+    let of = |(trial, finished): &(Trial, Finished)| {
+        let mean = |(index, losses): (usize, &[f32])| {
+            let mean = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64;
+            ((index * SPAN + losses.len()) as f64, mean)
+        };
+        let points = finished.losses.chunks(SPAN).enumerate().map(mean).collect();
+        Line { name: format!("graph {}", trial.seed), points, ..Line::default() }
+    };
+    LinePlot {
+        title: "Training".into(),
+        x: Axis::new("training step"),
+        y: Axis::new("cross-entropy of return and action"),
+        lines: trials.iter().map(of).collect(),
+        ..LinePlot::default()
+    }
+}
+
+/// The longest generated path that is optimal; of several, one that no walk of the data contains.
+fn longest<'a>(trial: &Trial, finished: &'a Finished) -> &'a Walk {
+    let distances = trial.graph.distances();
+    let ways = trial.walks.ways();
+    let goal = trial.graph.goal();
+    let rank = |walk: &&Walk| match walk.length(goal) {
+        Some(length) if distances[walk.nodes[0]] == Some(length) => (length, !ways.contains(&walk.nodes[..=length])),
+        _ => (0, false),
+    };
+    finished.decoded.walks.iter().max_by_key(rank).expect("there is at least one start")
+}
+
+fn graph_json(trial: &Trial, finished: &Finished) -> Value {
+    let graph = &trial.graph;
+    let edges: Vec<&[usize]> = (0..graph.nodes()).map(|node| graph.successors(node)).collect();
+    json!({
+        "seed": trial.seed,
+        "goal": graph.goal(),
+        "edges": edges,
+        "distances": graph.distances(),
+        "graphs_drawn": trial.tries,
+        "walks_that_reach_the_goal": trial.walks.reached(),
+        "shortest": finished.shortest,
+        "transformer": finished.transformer[0],
+        "transformer_sifted": finished.transformer[1],
+        "random_walk": finished.random_walk,
+        "random_actions": finished.random_actions,
+        "paths": paths(finished),
+        "losses": finished.losses,
+        "seconds_training_and_generating": finished.seconds,
+    })
+}
+
+/// The generated path of each node, with the length that was predicted for it.
+fn paths(finished: &Finished) -> Vec<Value> {
+    let both = finished.decoded.walks.iter().zip(&finished.decoded.predicted);
+    both.map(|(walk, predicted)| json!({ "nodes": walk.nodes, "predicted": predicted })).collect()
+}
+
+fn markdown(settings: &Settings, graphs: &Rows, distances: &Rows, gpu: &Gpu) -> String {
+    let (task, recipe) = (&settings.task, &settings.recipe);
+    format!(
+        "# Shortest paths from random walks\n\n\
+        {} random directed graphs of {} nodes, each edge with probability {}, kept where there are about {:?} nodes (at most {} off, \
+        at least one) at distances 1 to 5 of the goal, none farther away, and at most {} without a way. On each, {} random walks of up to {} steps that choose among \
+        the edges there are and stop at the goal; a return is minus the steps to the goal, or \"never\". A transformer of {} layers, {} head(s) and \
+        width {} learns tokens state, return, action from windows of up to {} steps that begin at any step of a walk, with times \
+        counted from the window's start: {} steps of {} windows, AdamW, rate {}, dropout {}. It generates paths from {} starts \
+        drawn uniformly, the most probable return under P(R) prior(R)^{} and then the most probable action; `sifted` leaves lengths \
+        aside that have less than {}.\n\n{}\n{}\n{EXPLANATION}\n\n\
+        ![path lengths, first graph](lengths.png)\n\n![path lengths, all graphs](lengths-all.png)\n\n![the first graph](graph.png)\n\n\
+        ![loss](loss.png)\n\nAdapter: {} ({}, {}).\n",
+        settings.seeds.len(),
+        task.nodes,
+        task.sparsity,
+        task.filter.at_distance,
+        task.filter.tolerance,
+        task.filter.unreachable,
+        task.walks,
+        task.steps,
+        recipe.layers,
+        recipe.heads,
+        recipe.width,
+        recipe.context,
+        recipe.training_steps,
+        recipe.batch,
+        recipe.rate,
+        recipe.dropout,
+        task.starts,
+        recipe.prior_power,
+        recipe.least,
+        graphs.markdown(),
+        distances.markdown(),
+        gpu.info().name,
+        gpu.info().backend.to_str(),
+        gpu.info().driver_info,
+    )
+}

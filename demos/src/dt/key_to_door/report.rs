@@ -1,0 +1,205 @@
+//! The tables, the pictures and the files of a finished experiment.
+
+use fourfold::Gpu;
+use serde_json::json;
+
+use super::{Credit, Group, Method, Outcome, Settings, Trial};
+use crate::Failure;
+use crate::plot::{Axis, BarPlot, Line, LinePlot};
+use crate::progress::duration;
+use crate::run_folder::{RunFolder, adapter_json};
+use crate::table::table;
+
+/// Everything that was measured.
+#[derive(Debug, Clone)]
+pub struct Results {
+    pub trials: Vec<Trial>,
+    /// For each seed, what the critic says.
+    pub credits: Vec<Credit>,
+    /// The share of all random episodes that succeeded.
+    pub random: f64,
+    pub took: std::time::Duration,
+}
+
+/// Writes `results.json`, `report.md` and the pictures; returns the table for the terminal.
+pub fn write(folder: &RunFolder, settings: &Settings, results: &Results, gpu: &Gpu) -> Result<String, Failure> {
+    folder.write("success.png", &bars(settings, results).png(900)?)?;
+    folder.write("learning.png", &learning(settings, results).png(900, 520)?)?;
+    folder.write("credit.png", &credit(settings, results).png(900, 520)?)?;
+    let value = json!({
+        "settings": settings, "random": results.random, "trials": results.trials, "credit": results.credits,
+        "seconds": results.took.as_secs_f64(), "adapter": adapter_json(gpu.info()),
+    });
+    folder.write_json("results.json", &value)?;
+    let rows: Vec<[String; 7]> = cells(settings).map(|(episodes, method)| row(results, episodes, method)).collect();
+    let markdown: String = rows.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
+    let text = format!(
+        "{}| {} |\n|{}\n{markdown}{}",
+        opening(settings, results, gpu),
+        HEADER.join(" | "),
+        "---|".repeat(HEADER.len()),
+        closing(settings, results),
+    );
+    folder.write("report.md", text.as_bytes())?;
+    Ok(format!("{}\n\nRandom play succeeds in {:.2} %.", table(HEADER, rows), 100.0 * results.random))
+}
+
+const HEADER: [&str; 7] =
+    ["method", "episodes", "successes", "success, greedy", "key, greedy", "success, sampled", "key, sampled"];
+
+/// The rows of the table.
+fn cells(settings: &Settings) -> impl Iterator<Item = (usize, Method)> {
+    settings.episodes.iter().flat_map(|&episodes| Method::ALL.into_iter().map(move |method| (episodes, method)))
+}
+
+fn trials(results: &Results, episodes: usize, method: Method) -> Vec<&Trial> {
+    results.trials.iter().filter(|trial| (trial.episodes, trial.method) == (episodes, method)).collect()
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let values: Vec<f64> = values.collect();
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// `94.5 % (93.0, 96.0)`: the mean and, where there are several, each seed's.
+fn percents(values: impl Iterator<Item = f64>) -> String {
+    let values: Vec<f64> = values.map(|value| 100.0 * value).collect();
+    let all: Vec<String> = values.iter().map(|value| format!("{value:.1}")).collect();
+    let mean = format!("{:.1} %", mean(values.into_iter()));
+    if all.len() > 1 { format!("{mean} ({})", all.join(", ")) } else { mean }
+}
+
+fn row(results: &Results, episodes: usize, method: Method) -> [String; 7] {
+    let trials = trials(results, episodes, method);
+    let successes: Vec<String> = trials.iter().map(|trial| trial.successes.to_string()).collect();
+    [
+        method.name().to_owned(),
+        episodes.to_string(),
+        successes.join(", "),
+        percents(trials.iter().map(|trial| trial.greedy.success)),
+        percents(trials.iter().map(|trial| trial.greedy.key)),
+        percents(trials.iter().map(|trial| trial.sampled.success)),
+        percents(trials.iter().map(|trial| trial.sampled.key)),
+    ]
+}
+
+fn task(settings: &Settings) -> String {
+    let [key, empty, door] = settings.world().phases;
+    match settings.full {
+        true => format!("rooms of the paper, {key} + {empty} + {door} steps"),
+        false => format!("squares of {0} x {0} cells, {key} + {empty} + {door} steps", settings.side),
+    }
+}
+
+fn opening(settings: &Settings, results: &Results, gpu: &Gpu) -> String {
+    format!(
+        "# Key-to-Door: {}\n\n\
+         {} ({}); {} in all. Seeds: {}, each with random episodes, networks and evaluation episodes of its own; its smaller \
+         sets are the first of its episodes. Every training takes {} steps of {} whole episodes (AdamW, rate \
+         {}, clipped at 0.25) with layers: {}, width: {}, heads: {}, no dropout; the network after the last step counts, none \
+         is chosen. In the transformer's batches successes are drawn more often, so that they are {:.0} % of the windows; BC draws \
+         all episodes alike and %BC successes alone. The transformer is asked for a return of 1. {} evaluation episodes a \
+         trial, played as one batch, with the most likely move (greedy) and with moves drawn from the network's \
+         probabilities (sampled). Random play succeeded in {:.2} % of the random episodes.\n\n",
+        task(settings),
+        gpu.info().name,
+        gpu.info().driver_info,
+        duration(results.took),
+        settings.seeds,
+        settings.steps,
+        settings.batch,
+        settings.rate,
+        settings.layers,
+        settings.width,
+        settings.heads,
+        100.0 * settings.share,
+        settings.evaluation,
+        100.0 * results.random,
+    )
+}
+
+fn closing(settings: &Settings, results: &Results) -> String {
+    let mut text = format!(
+        "\n![Success](success.png)\n\n![Success during training](learning.png)\n\n## Credit assignment\n\n\
+         A transformer of the same size that sees observations and moves, but no returns, learns to predict whether the \
+         episode will be rewarded, from batches with {:.0} % successes. Below, what it says at each step of random episodes that \
+         it has not learnt from. The key that is held cannot be seen after the first room, so that what separates the lines \
+         then is remembered.\n\n| episodes | count | first step | last step with the key's room | first step with the door | \
+         last step |\n|---|---|---|---|---|---|\n",
+        100.0 * settings.critic_share,
+    );
+    let [key, empty, door] = settings.world().phases;
+    for outcome in Outcome::ALL {
+        let count: usize = results.credits.iter().map(|credit| credit.of(outcome).count).sum();
+        let at = |step: usize| mean(results.credits.iter().map(|credit| credit.of(outcome).mean[step]));
+        let columns = [0, key - 1, key + empty, key + empty + door - 1].map(|step| format!("{:.2}", at(step)));
+        text += &format!("| {} | {count} | {} |\n", outcome.name(), columns.join(" | "));
+    }
+    text + "\n![Predicted chance of the reward](credit.png)\n"
+}
+
+/// A bar for each method and number of episodes, and one for random play.
+fn bars(settings: &Settings, results: &Results) -> BarPlot {
+    let bar = |(episodes, method)| {
+        let success = 100.0 * mean(trials(results, episodes, method).iter().map(|trial| trial.greedy.success));
+        (format!("{}, {episodes}: {success:.1} %", method.name()), success)
+    };
+    let random = 100.0 * results.random;
+    let bars = cells(settings).map(bar).chain([(format!("random play: {random:.1} %"), random)]).collect();
+    BarPlot {
+        title: format!("Key-to-Door, {}", task(settings)),
+        label: "episodes that end with the door open, in percent (greedy)".into(),
+        bars,
+    }
+}
+
+fn learning(settings: &Settings, results: &Results) -> LinePlot {
+    let line = |(episodes, method): (usize, Method)| {
+        let trials = trials(results, episodes, method);
+        let at = |point: usize| mean(trials.iter().map(|trial| 100.0 * trial.curve[point].1));
+        let range = |point: usize| {
+            let values = || trials.iter().map(|trial| 100.0 * trial.curve[point].1);
+            (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
+        };
+        let points = trials[0].curve.len();
+        Line {
+            name: format!("{}, {episodes} episodes", method.name()),
+            points: (0..points).map(|point| (trials[0].curve[point].0 as f64, at(point))).collect(),
+            extremes: (0..points).map(range).collect(),
+            ..Line::default()
+        }
+    };
+    LinePlot {
+        title: "Success during training (band: all seeds)".into(),
+        x: Axis { range: Some(0.0..1.5 * settings.steps as f64), ..Axis::new("training steps") },
+        y: Axis { range: Some(0.0..100.0), ..Axis::new("success in percent (greedy)") },
+        lines: cells(settings).map(line).collect(),
+        ..LinePlot::default()
+    }
+}
+
+fn credit(settings: &Settings, results: &Results) -> LinePlot {
+    let line = |outcome: Outcome| {
+        let steps = settings.world().phases.iter().sum();
+        let over = |pick: &dyn Fn(&Group) -> f64| mean(results.credits.iter().map(|one| pick(one.of(outcome))));
+        Line {
+            name: outcome.name().into(),
+            points: (0..steps).map(|step| (step as f64, over(&|group| group.mean[step]))).collect(),
+            extremes: (0..steps)
+                .map(|step| (over(&|group| group.quartiles[step].0), over(&|group| group.quartiles[step].1)))
+                .collect(),
+            ..Line::default()
+        }
+    };
+    let [key, empty, door] = settings.world().phases;
+    let steps = key + empty + door;
+    let label = format!("step (the empty room begins at {key}, the door's at {})", key + empty);
+    LinePlot {
+        title: "Predicted chance of the reward (band: middle half of the episodes)".into(),
+        // Wide enough for the names beside the lines.
+        x: Axis { range: Some(0.0..1.4 * steps as f64), ..Axis::new(&label) },
+        y: Axis { range: Some(0.0..1.0), ..Axis::new("predicted chance of the reward") },
+        lines: Outcome::ALL.map(line).into(),
+        ..LinePlot::default()
+    }
+}

@@ -1,0 +1,225 @@
+//! Training one network on random play, and letting it play.
+
+use std::time::Instant;
+
+use fourfold::Gpu;
+use fourfold::data::Standardisation;
+use fourfold::gpu::BufferView;
+use fourfold::models::decision_transformer::DecisionTransformer;
+use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo, Starts};
+use fourfold::models::{Agent, AgentSettings, Sampling, SequenceModel};
+use fourfold::optim::Schedule;
+use fourfold::rollout::{Environment, VectorEnvironment, VectorSettings};
+use serde::Serialize;
+
+use super::{EVALUATION, Method, Outcome, RandomPlay, Settings};
+use crate::Failure;
+use crate::progress::Progress;
+
+/// One training and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trial {
+    pub method: Method,
+    pub seed: u32,
+    /// Random episodes, and how many of them succeeded.
+    pub episodes: usize,
+    pub successes: usize,
+    /// Training steps, and the share of greedy episodes that succeeded then.
+    pub curve: Vec<(usize, f64)>,
+    /// After the last step.
+    pub greedy: Played,
+    pub sampled: Played,
+    /// The mean loss of the last steps.
+    pub loss: f64,
+    pub seconds: f64,
+}
+
+/// Shares of the episodes of an evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Played {
+    /// That opened the door.
+    pub success: f64,
+    /// That took the key.
+    pub key: f64,
+}
+
+/// Which episodes a training draws, each with equal chances.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Draw {
+    Alike,
+    /// Successes so much more often that they are about this share.
+    Balanced(f64),
+    Successes,
+}
+
+impl Draw {
+    /// The first steps of episodes, repeated as often as they are to be drawn.
+    ///
+    /// # Errors
+    /// Successes are asked for and there are none, or nothing else.
+    fn starts(self, play: &RandomPlay) -> Result<Starts, Failure> {
+        let first = |&episode: &usize| play.trajectories.range(episode).start as u32;
+        let (doors, count) = (play.with(Outcome::Door), play.outcomes.len());
+        if self == Draw::Alike {
+            return Ok(Starts::Episodes);
+        }
+        if doors.is_empty() || doors.len() == count {
+            let message =
+                format!("{} of {count} random episodes succeeded: there is nothing to learn from", doors.len());
+            return Err(Failure::Run(message));
+        }
+        let mut starts: Vec<u32> = doors.iter().map(first).collect();
+        if let Draw::Balanced(share) = self {
+            let others = count - doors.len();
+            let copies = share / (1.0 - share) * others as f64 / doors.len() as f64;
+            starts = starts.repeat((copies.round() as usize).max(1));
+            starts.extend((0..count).filter(|&episode| play.outcomes[episode] != Outcome::Door).map(|one| first(&one)));
+        }
+        Ok(Starts::Given(starts))
+    }
+}
+
+/// Returns of 0 and 1 are told apart the sooner the larger they are.
+const RETURN_SCALE: f32 = 0.25;
+
+/// Steps whose losses are averaged.
+const LAST: usize = 50;
+
+/// A training on whole episodes, before its first step.
+///
+/// # Errors
+/// No success among the episodes where it takes one, no memory, or the loss of the device.
+fn begin(
+    gpu: &Gpu,
+    settings: &Settings,
+    model: &dyn SequenceModel,
+    play: &RandomPlay,
+    draw: Draw,
+    seed: u32,
+) -> Result<OfflineTraining, Failure> {
+    let offline = OfflineSettings { return_scale: RETURN_SCALE, ..common(settings, play, draw, seed)? };
+    OfflineTraining::new(gpu, model, &play.trajectories, offline).map_err(Failure::run)
+}
+
+/// A training of a critic, before its first step: each step is told the whole return of its episode, as a class.
+///
+/// # Errors
+/// No success among the episodes, no memory, or the loss of the device.
+pub fn begin_critic(
+    gpu: &Gpu,
+    settings: &Settings,
+    critic: &dyn SequenceModel,
+    play: &RandomPlay,
+    seed: u32,
+) -> Result<OfflineTraining, Failure> {
+    let draw = Draw::Balanced(settings.critic_share);
+    let offline = OfflineSettings { returns: ReturnsToGo::Delayed, ..common(settings, play, draw, seed)? };
+    OfflineTraining::new(gpu, critic, &play.trajectories, offline).map_err(Failure::run)
+}
+
+fn common(settings: &Settings, play: &RandomPlay, draw: Draw, seed: u32) -> Result<OfflineSettings, Failure> {
+    Ok(OfflineSettings {
+        batch: settings.batch,
+        rate: settings.rate,
+        schedule: Schedule::WarmUp { steps: WARM_UP.min(settings.steps) },
+        starts: draw.starts(play)?,
+        seed,
+        losses: LAST,
+        steps_per_submission: settings.burst(),
+        ..OfflineSettings::gym(&play.trajectories)
+    })
+}
+
+/// Steps over which the learning rate rises.
+const WARM_UP: usize = 100;
+
+/// Trains by one method, and evaluates on the way and at the end.
+///
+/// # Errors
+/// As [`begin`].
+pub fn trial(
+    gpu: &Gpu,
+    settings: &Settings,
+    method: Method,
+    play: &RandomPlay,
+    seed: u32,
+    progress: &mut Progress,
+) -> Result<Trial, Failure> {
+    let begun = Instant::now();
+    let model = method.model(settings)?;
+    let draw = match method {
+        Method::Transformer => Draw::Balanced(settings.share),
+        Method::SuccessCloning => Draw::Successes,
+        Method::Cloning => Draw::Alike,
+    };
+    let mut training = begin(gpu, settings, &model, play, draw, seed)?;
+    let weights = training.weights_view().map_err(Failure::run)?;
+    let standardisation = play.trajectories.standardisation();
+    let judge = |sampling| Judge::new(gpu, settings, &model, weights.clone(), &standardisation, sampling, seed);
+    let (mut greedy, mut sampled) = (judge(Sampling::Greedy)?, judge(Sampling::Sampled { temperature: 1.0 })?);
+    let mut curve = vec![(0, greedy.play()?.success)];
+    for point in 1..=settings.points {
+        let until = settings.steps * point / settings.points;
+        let steps = until - training.steps();
+        training.run(steps).map_err(Failure::run)?;
+        let success = greedy.play()?.success;
+        curve.push((until, success));
+        let percent = 100.0 * success;
+        progress.say(format!("seed {seed}, {} of {} episodes, {percent:.0} %", method.name(), play.outcomes.len()));
+        progress.advance(steps as u64);
+    }
+    let losses = training.losses().map_err(Failure::run)?;
+    Ok(Trial {
+        method,
+        seed,
+        episodes: play.outcomes.len(),
+        successes: play.with(Outcome::Door).len(),
+        curve,
+        greedy: greedy.play()?,
+        sampled: sampled.play()?,
+        loss: losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64,
+        seconds: begun.elapsed().as_secs_f64(),
+    })
+}
+
+/// An agent that plays the evaluation's episodes, all as one batch, with the weights of a training as they are.
+#[derive(Debug)]
+struct Judge {
+    environment: VectorEnvironment,
+    agent: Agent,
+}
+
+impl Judge {
+    fn new(
+        gpu: &Gpu,
+        settings: &Settings,
+        model: &DecisionTransformer,
+        weights: BufferView,
+        standardisation: &Standardisation,
+        sampling: Sampling,
+        seed: u32,
+    ) -> Result<Self, Failure> {
+        let (world, seed) = (settings.world(), seed.wrapping_add(EVALUATION));
+        let lanes = VectorSettings { trace: true, ..VectorSettings::new(settings.evaluation, world.horizon(), seed) };
+        let environment = VectorEnvironment::new(gpu, world, &lanes)?;
+        let asked = AgentSettings {
+            return_scale: RETURN_SCALE,
+            standardisation: Some(standardisation.clone()),
+            sampling,
+            seed: seed.wrapping_add(1 << 16),
+            ..AgentSettings::new(settings.evaluation, 1.0)
+        };
+        let agent = Agent::in_environment(&environment, model, weights, &asked).map_err(Failure::run)?;
+        Ok(Self { environment, agent })
+    }
+
+    fn play(&mut self) -> Result<Played, Failure> {
+        let returns = self.agent.play(&self.environment, None).map_err(Failure::run)?.returns;
+        let outcomes = Outcome::of_trace(&self.environment.trace()?);
+        let count = returns.len() as f64;
+        Ok(Played {
+            success: returns.iter().map(|&total| f64::from(total)).sum::<f64>() / count,
+            key: outcomes.iter().filter(|&&outcome| outcome >= Outcome::Key).count() as f64 / count,
+        })
+    }
+}
