@@ -46,7 +46,7 @@ pub struct Settings {
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
     pub seeds: u32,
     /// Steps of each training
-    #[arg(long, value_name = "COUNT", default_value_t = 800)]
+    #[arg(long, value_name = "COUNT", default_value_t = 500)]
     pub steps: usize,
     /// Episodes of a training step
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
@@ -73,7 +73,7 @@ pub struct Settings {
     #[arg(long, value_name = "COUNT", default_value_t = 200)]
     pub evaluation: usize,
     /// Points of a learning curve, the start not counted
-    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    #[arg(long, value_name = "COUNT", default_value_t = 5)]
     pub points: usize,
 }
 

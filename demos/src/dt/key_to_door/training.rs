@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use fourfold::Gpu;
-use fourfold::data::Standardisation;
 use fourfold::gpu::BufferView;
 use fourfold::models::decision_transformer::DecisionTransformer;
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo, Starts};
@@ -154,8 +153,8 @@ pub fn trial(
     };
     let mut training = begin(gpu, settings, &model, play, draw, seed)?;
     let weights = training.weights_view().map_err(Failure::run)?;
-    let standardisation = play.trajectories.standardisation();
-    let judge = |sampling| Judge::new(gpu, settings, &model, weights.clone(), &standardisation, sampling, seed);
+    let trained = training.settings().clone();
+    let judge = |sampling| Judge::new(gpu, settings, &model, weights.clone(), &trained, sampling);
     let (mut greedy, mut sampled) = (judge(Sampling::Greedy)?, judge(Sampling::Sampled { temperature: 1.0 })?);
     let mut curve = vec![(0, greedy.play()?.success)];
     for point in 1..=settings.points {
@@ -195,19 +194,16 @@ impl Judge {
         settings: &Settings,
         model: &DecisionTransformer,
         weights: BufferView,
-        standardisation: &Standardisation,
+        trained: &OfflineSettings,
         sampling: Sampling,
-        seed: u32,
     ) -> Result<Self, Failure> {
-        let (world, seed) = (settings.world(), seed.wrapping_add(EVALUATION));
+        let (world, seed) = (settings.world(), trained.seed.wrapping_add(EVALUATION));
         let lanes = VectorSettings { trace: true, ..VectorSettings::new(settings.evaluation, world.horizon(), seed) };
         let environment = VectorEnvironment::new(gpu, world, &lanes)?;
         let asked = AgentSettings {
-            return_scale: RETURN_SCALE,
-            standardisation: Some(standardisation.clone()),
             sampling,
             seed: seed.wrapping_add(1 << 16),
-            ..AgentSettings::new(settings.evaluation, 1.0)
+            ..AgentSettings::trained(trained, settings.evaluation, 1.0)
         };
         let agent = Agent::in_environment(&environment, model, weights, &asked).map_err(Failure::run)?;
         Ok(Self { environment, agent })
