@@ -5,6 +5,9 @@
 //! caller's buffers if the caller likes. Returns and lengths of all episodes stay on the GPU for an evolution strategy
 //! to use, or come back for a table.
 //!
+//! Where actions come from outside, from a network of many dispatches or from a host, a [`VectorEnvironment`] takes the
+//! same episodes a step at a time; what either played becomes [data to learn from](Trace::trajectories).
+//!
 //! # An environment of one's own
 //!
 //! It is one WGSL file and one twin. Here a ball hangs on a spring and is to be held still by small pushes; the WGSL
