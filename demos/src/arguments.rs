@@ -48,8 +48,8 @@ pub enum Command {
     Adapters(adapters::Arguments),
     /// Collect or inspect recorded trajectories
     Data(data::Arguments),
-    /// Show what there is so far: kernels against twins, SGD against SAM, a policy whose inputs are shuffled; about two
-    /// minutes on a software driver
+    /// Show what there is: kernels against twins, SGD against SAM, a policy whose inputs are shuffled, unrolls cut short, a
+    /// grid task learnt from random play; some three minutes on a software driver
     Demo,
     /// Learn from recorded episodes by decision transformers, and compare with behaviour cloning
     Dt(Box<dt::Arguments>),

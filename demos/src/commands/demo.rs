@@ -14,7 +14,9 @@ use crate::arguments::Common;
 use crate::commands::neuron::weights::trained;
 use crate::commands::sam::{Comparison, Settings};
 use crate::commands::verify;
+use crate::dt::key_to_door::{self, Method, Outcome, RandomPlay};
 use crate::neuron::evaluation::{Order, Protocol};
+use crate::progress::Progress;
 
 /// Cases of each kernel: enough to see a broken driver.
 const CASES: u32 = 3;
@@ -23,7 +25,7 @@ const CASES: u32 = 3;
 const EPISODES: usize = 200;
 
 /// Judges the kernels, trains on handwritten digits, nearly half of whose labels are wrong, shuffles the inputs of a
-/// trained policy, and learns a schedule from truncated unrolls.
+/// trained policy, learns a schedule from truncated unrolls, and a grid task from random play.
 pub fn run(common: &Common) -> Result<(), Failure> {
     let gpu = common.open(false)?;
     println!("1. The adapter: {} ({})\n", gpu.info().name, gpu.info().backend);
@@ -76,7 +78,33 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         };
         println!("   {name:<10}  sum of losses {:.0}, from {:.0}", after.sum, before.sum);
     }
-    println!("\nNext: `fourfold pes --help`, `fourfold neuron --help`, `fourfold sam --help`, `fourfold verify`.");
+
+    println!(
+        "\n6. Whoever takes the key in the first of three rooms can open the door in the last. Networks learn it from the"
+    );
+    println!(
+        "   episodes of somebody who walked at random: by cloning what was done, and as a decision transformer (Chen, Lu"
+    );
+    println!("   et al. 2021), which is asked for a return of 1 and then plays 200 episodes at once:\n");
+    let settings = key_to_door::Settings {
+        steps: if common.quick { 40 } else { 300 },
+        points: 1,
+        ..key_to_door::Settings::standard()
+    };
+    let walked =
+        RandomPlay::collect(&gpu, settings.world(), if common.quick { 600 } else { 10_000 }, common.seed as u32)?;
+    let share = walked.with(Outcome::Door).len() as f64 / walked.outcomes.len() as f64;
+    println!("   {:<12}  opens the door in {:>4.1} % of the episodes", "random", 100.0 * share);
+    let methods = [Method::Cloning, Method::Transformer];
+    let mut progress = Progress::new("demo", (methods.len() * settings.steps) as u64, common.quiet);
+    for method in methods {
+        let trial = key_to_door::trial(&gpu, &settings, method, &walked, common.seed as u32, &mut progress)?;
+        println!("   {:<12}  opens the door in {:>4.1} % of the episodes", method.name(), 100.0 * trial.greedy.success);
+    }
+    progress.finish();
+    println!(
+        "\nNext: `fourfold dt --help`, `fourfold pes --help`, `fourfold neuron --help`, `fourfold sam --help`, `fourfold verify`."
+    );
     Ok(())
 }
 

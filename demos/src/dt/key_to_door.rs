@@ -8,7 +8,7 @@ mod training;
 
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, FromArgMatches};
 use fourfold::Gpu;
 use fourfold::data::Actions;
 use fourfold::models::SequenceModel;
@@ -25,7 +25,7 @@ use crate::statistics::quantile;
 
 pub use credit::{Critic, predictions};
 pub use random_play::{Outcome, RandomPlay};
-pub use training::{Played, Trial};
+pub use training::{Played, Trial, trial};
 
 /// The settings of the experiment.
 #[derive(Debug, Clone, PartialEq, Args, Serialize)]
@@ -78,6 +78,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The settings of a command line without flags.
+    pub fn standard() -> Self {
+        let matches = Self::augment_args(clap::Command::new("key-to-door")).get_matches_from(["key-to-door"]);
+        Self::from_arg_matches(&matches).expect("every setting has a default")
+    }
+
     /// The same with less of all, to see it work.
     fn quick(self) -> Self {
         Self { episodes: vec![600], seeds: 1, steps: self.steps.min(40), batch: self.batch.min(16), points: 2, ..self }
@@ -228,7 +234,7 @@ pub fn run(common: &Common, settings: &Settings) -> Result<(), Failure> {
         for &episodes in &settings.episodes {
             let play = all.first(episodes)?;
             for method in Method::ALL {
-                trials.push(training::trial(&gpu, &settings, method, &play, seed, &mut progress)?);
+                trials.push(trial(&gpu, &settings, method, &play, seed, &mut progress)?);
             }
         }
         progress.say(format!("seed {seed}, the critic"));
