@@ -21,7 +21,7 @@ pub struct Arguments {
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     pub walks: usize,
     /// Training steps
-    #[arg(long, value_name = "STEPS", default_value_t = 300)]
+    #[arg(long, value_name = "STEPS", default_value_t = 500)]
     pub training_steps: usize,
     /// Windows of a training step
     #[arg(long, value_name = "COUNT", default_value_t = 128)]
@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     pub dropout: f32,
     /// The learning rate at its highest
-    #[arg(long, allow_negative_numbers = true, default_value_t = 3e-3)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 5e-3)]
     pub rate: f32,
     /// The power of the prior for short paths
     #[arg(long, allow_negative_numbers = true, default_value_t = 10.0)]
@@ -100,6 +100,7 @@ impl Arguments {
                 dropout: self.dropout,
                 batch: less(self.batch, 16),
                 rate: self.rate,
+                beta2: 0.95,
                 weight_decay: 1e-4,
                 clip: 1.0,
                 warm_up: 20,

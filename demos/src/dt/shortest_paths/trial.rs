@@ -40,6 +40,8 @@ pub struct Recipe {
     pub dropout: f32,
     pub batch: usize,
     pub rate: f32,
+    /// AdamW's decay of squares: short trainings gain by a short memory.
+    pub beta2: f32,
     pub weight_decay: f32,
     /// The gradient is clipped to this norm.
     pub clip: f32,
@@ -72,7 +74,7 @@ impl Recipe {
     fn training(&self, walks: &Walks, seed: u32) -> OfflineSettings {
         OfflineSettings {
             batch: self.batch,
-            optimiser: AdamW { weight_decay: self.weight_decay, ..AdamW::default() },
+            optimiser: AdamW { beta2: self.beta2, weight_decay: self.weight_decay, ..AdamW::default() },
             decays: |_| true,
             rate: self.rate,
             schedule: Schedule::WarmUpCosine { warm_up: self.warm_up, steps: self.training_steps, least: 0.0 },

@@ -227,6 +227,7 @@ fn lengths(title: &str, finished: &[&Finished]) -> ColumnPlot {
         series: vec![
             series("shortest path", &|finished| &finished.shortest),
             series("transformer", &|finished| &finished.transformer[0]),
+            series("transformer, sifted", &|finished| &finished.transformer[1]),
             series("random walk", &|finished| &finished.random_walk),
         ],
     }
@@ -299,7 +300,7 @@ fn markdown(settings: &Settings, graphs: &Rows, distances: &Rows, gpu: &Gpu) -> 
         at least one) at distances 1 to 5 of the goal, none farther away, and at most {} without a way. On each, {} random walks of up to {} steps that choose among \
         the edges there are and stop at the goal; a return is minus the steps to the goal, or \"never\". A transformer of {} layers, {} head(s) and \
         width {} learns tokens state, return, action from windows of up to {} steps that begin at any step of a walk, with times \
-        counted from the window's start: {} steps of {} windows, AdamW, rate {}, dropout {}. It generates paths from {} starts \
+        counted from the window's start: {} steps of {} windows, AdamW with beta2 {}, rate {} with half a cosine, dropout {}. It generates paths from {} starts \
         drawn uniformly, the most probable return under P(R) prior(R)^{} and then the most probable action; `sifted` leaves lengths \
         aside that have less than {}.\n\n{}\n{}\n{EXPLANATION}\n\n\
         ![path lengths, first graph](lengths.png)\n\n![path lengths, all graphs](lengths-all.png)\n\n![the first graph](graph.png)\n\n\
@@ -318,6 +319,7 @@ fn markdown(settings: &Settings, graphs: &Rows, distances: &Rows, gpu: &Gpu) -> 
         recipe.context,
         recipe.training_steps,
         recipe.batch,
+        recipe.beta2,
         recipe.rate,
         recipe.dropout,
         task.starts,
