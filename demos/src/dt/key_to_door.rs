@@ -8,7 +8,7 @@ mod training;
 
 use std::time::Instant;
 
-use clap::{Args, FromArgMatches};
+use clap::{Args, FromArgMatches, ValueEnum};
 use fourfold::Gpu;
 use fourfold::data::Actions;
 use fourfold::models::SequenceModel;
@@ -42,6 +42,9 @@ pub struct Settings {
     /// How many random episodes there are to learn from, with commas between them
     #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_values_t = [1_000, 10_000])]
     pub episodes: Vec<usize>,
+    /// What learns from them, with commas between
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Method::ALL)]
+    pub methods: Vec<Method>,
     /// Seeds, from --seed on: each has episodes and networks of its own
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
     pub seeds: u32,
@@ -72,7 +75,7 @@ pub struct Settings {
     /// Episodes of an evaluation
     #[arg(long, value_name = "COUNT", default_value_t = 200)]
     pub evaluation: usize,
-    /// Points of a learning curve, the start not counted
+    /// Points of a learning curve, the start not counted; 1 evaluates at the end alone
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     pub points: usize,
 }
@@ -146,7 +149,7 @@ impl Settings {
 }
 
 /// What learns from the episodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 pub enum Method {
     /// The decision transformer, asked for a return of 1.
     Transformer,
@@ -222,7 +225,7 @@ pub fn run(common: &Common, settings: &Settings) -> Result<(), Failure> {
     let folder =
         RunFolder::create(common, "dt-key-to-door", &gpu, serde_json::to_value(&settings).map_err(Failure::run)?)?;
     let begun = Instant::now();
-    let trainings = settings.seeds as usize * (settings.episodes.len() * Method::ALL.len() + 1);
+    let trainings = settings.seeds as usize * (settings.episodes.len() * settings.methods.len() + 1);
     let mut progress = Progress::new("key-to-door", (trainings * settings.steps) as u64, common.quiet);
     let (mut trials, mut credits, mut random) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..settings.seeds {
@@ -233,7 +236,7 @@ pub fn run(common: &Common, settings: &Settings) -> Result<(), Failure> {
         random.push(all.with(Outcome::Door).len() as f64 / most as f64);
         for &episodes in &settings.episodes {
             let play = all.first(episodes)?;
-            for method in Method::ALL {
+            for &method in &settings.methods {
                 trials.push(trial(&gpu, &settings, method, &play, seed, &mut progress)?);
             }
         }

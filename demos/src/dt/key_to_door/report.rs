@@ -24,7 +24,9 @@ pub struct Results {
 /// Writes `results.json`, `report.md` and the pictures; returns the table for the terminal.
 pub fn write(folder: &RunFolder, settings: &Settings, results: &Results, gpu: &Gpu) -> Result<String, Failure> {
     folder.write("success.png", &bars(settings, results).png(900)?)?;
-    folder.write("learning.png", &learning(settings, results).png(900, 520)?)?;
+    if settings.points > 1 {
+        folder.write("learning.png", &learning(settings, results).png(900, 520)?)?;
+    }
     folder.write("credit.png", &credit(settings, results).png(900, 520)?)?;
     let value = json!({
         "settings": settings, "random": results.random, "trials": results.trials, "credit": results.credits,
@@ -49,7 +51,7 @@ const HEADER: [&str; 7] =
 
 /// The rows of the table.
 fn cells(settings: &Settings) -> impl Iterator<Item = (usize, Method)> {
-    settings.episodes.iter().flat_map(|&episodes| Method::ALL.into_iter().map(move |method| (episodes, method)))
+    settings.episodes.iter().flat_map(|&episodes| settings.methods.iter().map(move |&method| (episodes, method)))
 }
 
 fn trials(results: &Results, episodes: usize, method: Method) -> Vec<&Trial> {
@@ -119,12 +121,13 @@ fn opening(settings: &Settings, results: &Results, gpu: &Gpu) -> String {
 }
 
 fn closing(settings: &Settings, results: &Results) -> String {
+    let curves = if settings.points > 1 { "![Success during training](learning.png)\n\n" } else { "" };
     let mut text = format!(
-        "\n![Success](success.png)\n\n![Success during training](learning.png)\n\n## Credit assignment\n\n\
+        "\n![Success](success.png)\n\n{curves}## Credit assignment\n\n\
          A transformer of the same size that sees observations and moves, but no returns, learns to predict whether the \
          episode will be rewarded, from batches with {:.0} % successes. Below, what it says at each step of random episodes that \
          it has not learnt from. The key that is held cannot be seen after the first room, so that what separates the lines \
-         then is remembered.\n\n| episodes | count | first step | last step with the key's room | first step with the door | \
+         then is remembered.\n\n| episodes | count | first step | last step in the key's room | first step in the door's | \
          last step |\n|---|---|---|---|---|---|\n",
         100.0 * settings.critic_share,
     );

@@ -23,7 +23,7 @@ pub struct Trial {
     /// Random episodes, and how many of them succeeded.
     pub episodes: usize,
     pub successes: usize,
-    /// Training steps, and the share of greedy episodes that succeeded then.
+    /// Training steps, and the share of greedy episodes that succeeded then; the start too, where there are several.
     pub curve: Vec<(usize, f64)>,
     /// After the last step.
     pub greedy: Played,
@@ -156,14 +156,16 @@ pub fn trial(
     let trained = training.settings().clone();
     let judge = |sampling| Judge::new(gpu, settings, &model, weights.clone(), &trained, sampling);
     let (mut greedy, mut sampled) = (judge(Sampling::Greedy)?, judge(Sampling::Sampled { temperature: 1.0 })?);
-    let mut curve = vec![(0, greedy.play()?.success)];
+    let mut played = if settings.points > 1 { Some(greedy.play()?) } else { None };
+    let mut curve: Vec<(usize, f64)> = played.iter().map(|played| (0, played.success)).collect();
     for point in 1..=settings.points {
         let until = settings.steps * point / settings.points;
         let steps = until - training.steps();
         training.run(steps).map_err(Failure::run)?;
-        let success = greedy.play()?.success;
-        curve.push((until, success));
-        let percent = 100.0 * success;
+        let now = greedy.play()?;
+        curve.push((until, now.success));
+        played = Some(now);
+        let percent = 100.0 * now.success;
         progress.say(format!("seed {seed}, {} of {} episodes, {percent:.0} %", method.name(), play.outcomes.len()));
         progress.advance(steps as u64);
     }
@@ -174,7 +176,7 @@ pub fn trial(
         episodes: play.outcomes.len(),
         successes: play.with(Outcome::Door).len(),
         curve,
-        greedy: greedy.play()?,
+        greedy: played.unwrap_or_else(|| unreachable!("a curve was checked to have a point")),
         sampled: sampled.play()?,
         loss: losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64,
         seconds: begun.elapsed().as_secs_f64(),
