@@ -202,3 +202,134 @@ fn build<'g>(graph: &'g Graph, model: &DecisionTransformer, world: &DirectedGrap
     graph.assign(mask, shifted(mask, zero + 1.0));
     graph.advance(step);
 }
+
+#[cfg(test)]
+mod tests {
+    use fourfold::data::Actions;
+    use fourfold::models::decision_transformer::{Initialisation, Returns, Settings, Tokens};
+    use fourfold::shaders::threefry::Random;
+
+    use super::*;
+
+    const STEPS: usize = 6;
+    const CONTEXT: usize = 3;
+
+    fn model(nodes: usize) -> DecisionTransformer {
+        let settings = Settings {
+            times: Some(CONTEXT),
+            tokens: Tokens::ObservationReturnAction,
+            returns: Returns::Classes(STEPS + 2),
+            initialisation: Initialisation::Original,
+            ..Settings::gym(nodes, Actions::Discrete(nodes), CONTEXT).sized(16, 2, 2)
+        };
+        DecisionTransformer::new(settings).unwrap()
+    }
+
+    /// One window at a time, put together by the host.
+    struct Host {
+        session: Session,
+        nodes: usize,
+    }
+
+    impl Host {
+        fn new(gpu: &Gpu, model: &DecisionTransformer, nodes: usize, weights: &Data) -> Self {
+            let graph = Graph::new();
+            let input = |name: &str, shape: &[usize]| graph.input(name, TensorType::f32(shape));
+            let window = Window {
+                returns: input("returns", &[1, CONTEXT]),
+                observations: input("observations", &[1, CONTEXT, nodes]),
+                actions: input("actions", &[1, CONTEXT, 1]),
+                times: graph.input("times", TensorType::u32([1, CONTEXT])),
+                mask: input("mask", &[1, CONTEXT]),
+            };
+            let flat = model.parameters().state(&graph, "weights");
+            let outputs = model.forward(&model.parameters().of(flat), &window, Noise::NONE);
+            graph.output("of_returns", outputs.returns.unwrap());
+            graph.output("of_actions", outputs.actions);
+            let values = Values::from([("weights".into(), weights.clone())]);
+            Self { session: Session::new(gpu, Plan::new(&graph, &gpu.target()).unwrap(), &values).unwrap(), nodes }
+        }
+
+        /// The last step's outputs after a past of (node, return, action).
+        fn ask(&mut self, past: &[[usize; 3]], output: &str) -> Vec<f32> {
+            let window = &past[past.len().saturating_sub(CONTEXT)..];
+            let padding = CONTEXT - window.len();
+            let column = |index: usize| {
+                let values = window.iter().map(|step| step[index] as f32);
+                Data::F32(vec![0.0; padding].into_iter().chain(values).collect())
+            };
+            let mut observations = vec![0.0; CONTEXT * self.nodes];
+            for (place, step) in window.iter().enumerate() {
+                observations[(padding + place) * self.nodes + step[0]] = 1.0;
+            }
+            let times = vec![0; padding].into_iter().chain(0..window.len() as u32).collect();
+            let mask = (0..CONTEXT).map(|place| f32::from(u8::from(place >= padding))).collect();
+            self.session.write("returns", &column(1)).unwrap();
+            self.session.write("observations", &Data::F32(observations)).unwrap();
+            self.session.write("actions", &column(2)).unwrap();
+            self.session.write("times", &Data::U32(times)).unwrap();
+            self.session.write("mask", &Data::F32(mask)).unwrap();
+            self.session.run(1).unwrap();
+            let values = self.session.read(output).unwrap();
+            let width = values.f32().len() / CONTEXT;
+            values.f32()[(CONTEXT - 1) * width..].to_vec()
+        }
+    }
+
+    fn largest(values: impl Iterator<Item = f64>) -> usize {
+        let numbered = values.enumerate();
+        numbered.fold((0, f64::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best }).0
+    }
+
+    /// The path that the rules give, in f64 on the host.
+    fn by_the_rules(host: &mut Host, world: &DirectedGraph, start: usize, power: f64, least: f64) -> (Walk, usize) {
+        let mut past: Vec<[usize; 3]> = Vec::new();
+        let mut walk = Walk { nodes: vec![start], actions: Vec::new() };
+        while past.len() < STEPS && walk.nodes[past.len()] != world.goal() {
+            past.push([walk.nodes[past.len()], 0, 0]);
+            let logits = host.ask(&past, "of_returns");
+            let total: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+            let probability = |length: usize| f64::from(logits[length]).exp() / total;
+            // All lengths from 1 to T where none is likely enough.
+            let some = (1..=STEPS).any(|length| probability(length) >= least);
+            let weight = |length: usize| match length {
+                length if length == 0 || length > STEPS => -1.0,
+                length if some && probability(length) < least => -1.0,
+                length => probability(length) * ((STEPS + 1 - length) as f64).powf(power),
+            };
+            past.last_mut().unwrap()[1] = largest((0..STEPS + 2).map(weight));
+            let action = largest(host.ask(&past, "of_actions").into_iter().map(f64::from));
+            past.last_mut().unwrap()[2] = action;
+            walk.actions.push(action);
+            walk.nodes.push(world.step(past[past.len() - 1][0], action));
+        }
+        (walk, past.first().map_or(0, |step| step[1]))
+    }
+
+    #[test]
+    fn paths_are_those_of_the_rules_followed_step_by_step_on_the_host() {
+        let gpu = Gpu::open().unwrap();
+        let world = DirectedGraph::random(9, 0.5, &mut Random::new(2, 0));
+        let model = model(world.nodes());
+        // Large weights, so that what a window holds shows in what is chosen.
+        let initial = model.parameters().initial(4);
+        let weights = Data::F32(initial.f32().iter().map(|weight| 3.0 * weight).collect());
+        let buffer = gpu.upload("weights", &weights).unwrap();
+        let mut host = Host::new(&gpu, &model, world.nodes(), &weights);
+        let mut decoder = Decoder::new(&gpu, &model, &world, Prior { steps: STEPS, power: 2.0 }, buffer).unwrap();
+        let mut longest = 0;
+        for least in [0.0, 0.2] {
+            let decoded = decoder.decode(least).unwrap();
+            for (start, walk) in decoded.walks.iter().enumerate() {
+                let (expected, promised) = by_the_rules(&mut host, &world, start, 2.0, f64::from(least));
+                assert_eq!(*walk, expected, "least {least}");
+                if start != world.goal() {
+                    assert_eq!(decoded.predicted[start], promised);
+                }
+                longest = longest.max(walk.actions.len());
+            }
+        }
+        // Some windows slid.
+        assert!(longest > CONTEXT);
+    }
+}
