@@ -1,6 +1,7 @@
 //! `fourfold dt`: decision transformers, which learn from recorded episodes.
 
 mod shortest_paths;
+mod train;
 
 use clap::{Args, Subcommand};
 
@@ -25,6 +26,8 @@ pub enum Experiment {
     Control(control::Settings),
     /// Ask for a sweep of returns, and see what is achieved
     Sweep(sweep::Settings),
+    /// Train on a file of trajectories (D4RL, Minari, imitation, our own), and play in Gymnasium
+    Train(Box<train::Arguments>),
 }
 
 /// Runs the experiment.
@@ -34,5 +37,6 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         Experiment::KeyToDoor(settings) => key_to_door::run(common, settings),
         Experiment::Control(settings) => control::run(common, settings),
         Experiment::Sweep(settings) => sweep::run(common, settings),
+        Experiment::Train(arguments) => train::run(common, arguments),
     }
 }

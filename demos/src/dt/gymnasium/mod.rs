@@ -1,0 +1,10 @@
+//! Environments of Python's Gymnasium, stepped by worker processes that each hold a batch of them.
+
+mod environments;
+mod link;
+mod play;
+mod process;
+
+pub use environments::Environments;
+pub use link::{Answer, End, Greeting};
+pub use play::{Played, play};

@@ -1,0 +1,99 @@
+//! Episodes of an agent in environments of Gymnasium.
+
+use fourfold::models::Agent;
+
+use super::{End, Environments};
+use crate::Failure;
+
+/// What episodes came to, one a lane.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Played {
+    pub returns: Vec<f64>,
+    pub lengths: Vec<usize>,
+    /// Whether the episode ended of itself.
+    pub terminated: Vec<bool>,
+}
+
+/// Plays an episode in each lane, all as one batch, each with its seed; cut off after `most` steps. `watch` is told the
+/// number of each step and of the episodes that go on.
+///
+/// # Errors
+/// A worker or the device failed.
+///
+/// # Panics
+/// If the agent has another number of episodes than there are lanes.
+pub fn play(
+    agent: &mut Agent,
+    environments: &mut Environments,
+    seeds: &[u32],
+    most: usize,
+    mut watch: impl FnMut(usize, usize),
+) -> Result<Played, Failure> {
+    let lanes = environments.lanes();
+    assert_eq!(agent.settings().episodes(), lanes, "episodes of the agent and lanes");
+    let mut played = Played { returns: vec![0.0; lanes], lengths: vec![0; lanes], terminated: vec![false; lanes] };
+    let mut going = vec![true; lanes];
+    let mut observations = environments.reset(seeds)?;
+    let mut rewards = vec![0.0; lanes];
+    agent.restart();
+    for step in 0..most {
+        let left = going.iter().filter(|&&going| going).count();
+        if left == 0 {
+            break;
+        }
+        watch(step, left);
+        let actions = agent.act(&observations, &rewards).map_err(Failure::run)?;
+        let answer = environments.step(&going, &actions)?;
+        for lane in (0..lanes).filter(|&lane| going[lane]) {
+            played.returns[lane] += answer.rewards[lane];
+            played.lengths[lane] += 1;
+            played.terminated[lane] = answer.ends[lane] == End::Terminated;
+        }
+        for (going, end) in going.iter_mut().zip(&answer.ends) {
+            *going &= *end == End::GoesOn;
+        }
+        observations = answer.observations;
+        rewards = answer.rewards.iter().map(|&reward| reward as f32).collect();
+    }
+    Ok(played)
+}
+
+#[cfg(test)]
+mod tests {
+    use fourfold::data::Actions;
+    use fourfold::models::decision_transformer::{DecisionTransformer, Settings};
+    use fourfold::models::{AgentSettings, SequenceModel};
+
+    use super::super::environments::tests::fakes;
+    use super::*;
+
+    fn agent() -> Agent {
+        let settings = Settings::gym(2, Actions::Continuous(1), 2).sized(8, 1, 1);
+        let model = DecisionTransformer::new(settings).unwrap();
+        let gpu = fourfold::Gpu::open().unwrap();
+        Agent::new(&gpu, &model, model.parameters().initial(3), &AgentSettings::new(5, 1.0)).unwrap()
+    }
+
+    #[test]
+    fn episodes_are_played_until_each_has_ended() {
+        let mut watched = Vec::new();
+        let played =
+            play(&mut agent(), &mut fakes(None), &[0, 1, 2, 3, 4], 1000, |step, left| watched.push((step, left)));
+        let played = played.unwrap();
+        // Odd seeds terminate in step 3; the time of the others is up in step 5.
+        assert_eq!(played.lengths, [5, 3, 5, 3, 5]);
+        assert_eq!(played.terminated, [false, true, false, true, false]);
+        assert_eq!(watched, [(0, 5), (1, 5), (2, 5), (3, 3), (4, 3)]);
+        // Rewards are the actions of a bounded head, and those differ with what is seen.
+        assert!(played.returns.iter().all(|total| total.abs() > 0.0 && total.abs() < 5.0), "{:?}", played.returns);
+        assert_ne!(played.returns[0], played.returns[2]);
+    }
+
+    #[test]
+    fn episodes_are_cut_off_after_the_most_steps_and_seeds_repeat_them() {
+        let (mut agent, mut environments) = (agent(), fakes(None));
+        let first = play(&mut agent, &mut environments, &[6; 5], 4, |_, _| {}).unwrap();
+        assert_eq!((&first.lengths[..], &first.terminated[..]), (&[4; 5][..], &[false; 5][..]));
+        assert_eq!(play(&mut agent, &mut environments, &[6; 5], 4, |_, _| {}).unwrap(), first);
+    }
+}
