@@ -72,6 +72,9 @@ pub struct Settings {
     /// Heads of attention
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     pub heads: usize,
+    /// Train no critic
+    #[arg(long)]
+    pub no_critic: bool,
     /// Episodes of an evaluation
     #[arg(long, value_name = "COUNT", default_value_t = 200)]
     pub evaluation: usize,
@@ -225,7 +228,8 @@ pub fn run(common: &Common, settings: &Settings) -> Result<(), Failure> {
     let folder =
         RunFolder::create(common, "dt-key-to-door", &gpu, serde_json::to_value(&settings).map_err(Failure::run)?)?;
     let begun = Instant::now();
-    let trainings = settings.seeds as usize * (settings.episodes.len() * settings.methods.len() + 1);
+    let of_a_seed = settings.episodes.len() * settings.methods.len() + usize::from(!settings.no_critic);
+    let trainings = settings.seeds as usize * of_a_seed;
     let mut progress = Progress::new("key-to-door", (trainings * settings.steps) as u64, common.quiet);
     let (mut trials, mut credits, mut random) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..settings.seeds {
@@ -240,8 +244,10 @@ pub fn run(common: &Common, settings: &Settings) -> Result<(), Failure> {
                 trials.push(trial(&gpu, &settings, method, &play, seed, &mut progress)?);
             }
         }
-        progress.say(format!("seed {seed}, the critic"));
-        credits.push(assign_credit(&gpu, &settings, &all, seed, &mut progress)?);
+        if !settings.no_critic {
+            progress.say(format!("seed {seed}, the critic"));
+            credits.push(assign_credit(&gpu, &settings, &all, seed, &mut progress)?);
+        }
     }
     progress.finish();
     let random = random.iter().sum::<f64>() / random.len() as f64;

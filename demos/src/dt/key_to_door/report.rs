@@ -27,7 +27,9 @@ pub fn write(folder: &RunFolder, settings: &Settings, results: &Results, gpu: &G
     if settings.points > 1 {
         folder.write("learning.png", &learning(settings, results).png(900, 520)?)?;
     }
-    folder.write("credit.png", &credit(settings, results).png(900, 520)?)?;
+    if !settings.no_critic {
+        folder.write("credit.png", &credit(settings, results).png(900, 520)?)?;
+    }
     let value = json!({
         "settings": settings, "random": results.random, "trials": results.trials, "credit": results.credits,
         "seconds": results.took.as_secs_f64(), "adapter": adapter_json(gpu.info()),
@@ -121,9 +123,13 @@ fn opening(settings: &Settings, results: &Results, gpu: &Gpu) -> String {
 }
 
 fn closing(settings: &Settings, results: &Results) -> String {
-    let curves = if settings.points > 1 { "![Success during training](learning.png)\n\n" } else { "" };
+    let curves = if settings.points > 1 { "\n![Success during training](learning.png)\n" } else { "" };
+    let pictures = format!("\n![Success](success.png)\n{curves}");
+    if results.credits.is_empty() {
+        return pictures;
+    }
     let mut text = format!(
-        "\n![Success](success.png)\n\n{curves}## Credit assignment\n\n\
+        "{pictures}\n## Credit assignment\n\n\
          A transformer of the same size that sees observations and moves, but no returns, learns to predict whether the \
          episode will be rewarded, from batches with {:.0} % successes. Below, what it says at each step of random episodes that \
          it has not learnt from. The key that is held cannot be seen after the first room, so that what separates the lines \
