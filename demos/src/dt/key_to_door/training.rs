@@ -62,7 +62,7 @@ impl Draw {
         if self == Draw::Alike {
             return Ok(Starts::Episodes);
         }
-        if doors.is_empty() || doors.len() == count {
+        if doors.is_empty() || (self != Draw::Successes && doors.len() == count) {
             let message =
                 format!("{} of {count} random episodes succeeded: there is nothing to learn from", doors.len());
             return Err(Failure::Run(message));
@@ -219,5 +219,48 @@ impl Judge {
             success: returns.iter().map(|&total| f64::from(total)).sum::<f64>() / count,
             key: outcomes.iter().filter(|&&outcome| outcome >= Outcome::Key).count() as f64 / count,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fourfold::data::{Actions, Steps, Trajectories};
+
+    use super::*;
+
+    /// Episodes of two steps, of which the given ones succeed.
+    fn play(episodes: usize, doors: &[usize]) -> RandomPlay {
+        let steps = Steps {
+            observations: vec![0.0; 2 * episodes],
+            actions: vec![0.0; 2 * episodes],
+            rewards: vec![0.0; 2 * episodes],
+            ends: (1..=episodes).map(|episode| 2 * episode).collect(),
+            terminated: vec![true; episodes],
+        };
+        let outcome = |episode| if doors.contains(&episode) { Outcome::Door } else { Outcome::NoKey };
+        RandomPlay {
+            trajectories: Trajectories::new("play", 1, Actions::Discrete(4), steps).unwrap(),
+            outcomes: (0..episodes).map(outcome).collect(),
+        }
+    }
+
+    #[test]
+    fn successes_are_drawn_as_often_as_the_share_says_and_all_other_episodes_once() {
+        let Starts::Given(starts) = Draw::Balanced(0.5).starts(&play(10, &[3, 7])).unwrap() else { panic!("a list") };
+        // Four copies of each success against eight others.
+        let mut sorted = starts;
+        sorted.sort_unstable();
+        assert_eq!(sorted, [0, 2, 4, 6, 6, 6, 6, 8, 10, 12, 14, 14, 14, 14, 16, 18]);
+        assert_eq!(Draw::Successes.starts(&play(10, &[3, 7])).unwrap(), Starts::Given(vec![6, 14]));
+        assert_eq!(Draw::Alike.starts(&play(10, &[])).unwrap(), Starts::Episodes);
+    }
+
+    #[test]
+    fn episodes_that_all_end_alike_cannot_be_balanced() {
+        for doors in [vec![], vec![0, 1, 2]] {
+            let failure = Draw::Balanced(0.5).starts(&play(3, &doors)).unwrap_err();
+            let expected = format!("{} of 3 random episodes succeeded: there is nothing to learn from", doors.len());
+            assert_eq!(failure, Failure::Run(expected));
+        }
     }
 }
