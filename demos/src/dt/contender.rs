@@ -48,12 +48,19 @@ pub struct Sizes {
     /// The learning rate after its rise over the first tenth of the steps; it falls along half a cosine to a tenth
     #[arg(long, allow_negative_numbers = true, default_value_t = 1e-3)]
     pub rate: f32,
-    /// The share of elements dropped in training
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    /// The share of elements dropped in training; the paper has 0.1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     pub dropout: f32,
+    /// Embed the time of each step, as the paper does: its first values drown the observations for thousands of steps
+    #[arg(long)]
+    pub times: bool,
 }
 
 impl Sizes {
+    pub fn times_in_words(&self) -> &'static str {
+        if self.times { "times embedded" } else { "no embedding of times" }
+    }
+
     /// # Errors
     /// Sizes that make no sense, by the names of their flags.
     pub fn check(&self) -> Result<(), Failure> {
@@ -143,7 +150,7 @@ impl Contender {
             Contender::Transformer { short, .. } => {
                 let context = if short { 1 } else { sizes.context };
                 let settings = decision_transformer::Settings {
-                    times: Some(data.world.environment().horizon()),
+                    times: sizes.times.then(|| data.world.environment().horizon()),
                     dropout: decision_transformer::DropoutRates::all(sizes.dropout),
                     ..decision_transformer::Settings::gym(observations, data.actions(), context)
                 };

@@ -18,8 +18,10 @@ use crate::run_folder::RunFolder;
 /// The settings of the experiment.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
-    /// The data sets: `pendulum` or `cart-pole-swing-up` with `-medium`, `-medium-replay`, `-medium-expert` or `-expert`,
-    /// and `pendulum-imitation` and `cart-pole-imitation` [default: all but medium-expert]
+    /// The data sets: `pendulum` or `cart-pole-swing-up` with `-random`, `-medium`, `-medium-replay`, `-full-replay`,
+    /// `-medium-expert` or `-expert`,
+    /// and `pendulum-imitation` and `cart-pole-imitation` [default: the last two, and
+    /// of both environments medium, medium-replay and expert]
     #[arg(long = "data", value_name = "NAMES", value_delimiter = ',')]
     pub data: Vec<String>,
     /// How many seeds are trained, from --seed on; the data are those of --seed
@@ -168,6 +170,8 @@ pub struct Trial {
     pub parameters: usize,
     /// For each seed, the mean score over the evaluation's episodes.
     pub scores: Vec<f64>,
+    /// For each seed, the standard error of that mean.
+    pub errors: Vec<f64>,
     /// For each seed, the mean return.
     pub returns: Vec<f64>,
     /// For each seed, the mean loss of the last training steps.
@@ -196,54 +200,85 @@ pub fn run(common: &Common, settings: &Settings) -> Result<(), Failure> {
     let each = Contender::ALL.map(|contender| contender.steps(&settings.sizes) as u64 + PLAYED);
     let total = each.iter().sum::<u64>() * u64::from(settings.seeds) * sets.len() as u64;
     let mut progress = Progress::new("control", total, common.quiet);
-    let mut results = Vec::with_capacity(sets.len());
-    for data in sets {
-        let trial = |contender| try_out(&gpu, contender, &data, &settings, common.seed as u32, &mut progress);
-        let trials = Contender::ALL.into_iter().map(trial).collect::<Result<Vec<_>, _>>()?;
-        results.push(Compared { data, trials });
-        // What is there is kept, should the run end early.
-        report::write_results(&folder, &results)?;
+    let mut results: Vec<Compared> = Vec::with_capacity(sets.len());
+    let mut summary = String::new();
+    // Seeds outermost: every data set has its first before any has its second.
+    for number in 0..settings.seeds {
+        let seed = (common.seed as u32).wrapping_add(number);
+        for (index, data) in sets.iter().enumerate() {
+            if number == 0 {
+                let trials = Contender::ALL.map(Trial::new).to_vec();
+                results.push(Compared { data: data.clone(), trials });
+            }
+            for trial in &mut results[index].trials {
+                trial.extend(&gpu, data, &settings, seed, &mut progress)?;
+            }
+            // What is there is reported, should the run end early.
+            summary = report::write(&folder, &settings, &results, &gpu)?;
+        }
     }
     progress.finish();
-    let summary = report::write(&folder, &settings, &results, &gpu)?;
     println!("{summary}\n\nThe run is in {}", folder.path().display());
     Ok(())
 }
 
-fn try_out(
-    gpu: &Gpu,
-    contender: Contender,
-    data: &DataSet,
-    settings: &Settings,
-    seed: u32,
-    progress: &mut Progress,
-) -> Result<Trial, Failure> {
-    let mut trial = Trial {
-        contender,
-        parameters: 0,
-        scores: Vec::new(),
-        returns: Vec::new(),
-        losses: Vec::new(),
-        seconds: Vec::new(),
-    };
-    for number in 0..settings.seeds {
-        let seed = seed.wrapping_add(number);
-        let learner = contender.train(gpu, data, &settings.sizes, seed, progress)?;
+impl Trial {
+    fn new(contender: Contender) -> Self {
+        let none = Vec::new;
+        let (scores, errors, returns, losses, seconds) = (none(), none(), none(), none(), none());
+        Self { contender, parameters: 0, scores, errors, returns, losses, seconds }
+    }
+
+    /// Trains and evaluates one more seed.
+    fn extend(
+        &mut self,
+        gpu: &Gpu,
+        data: &DataSet,
+        settings: &Settings,
+        seed: u32,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        let learner = self.contender.train(gpu, data, &settings.sizes, seed, progress)?;
         let starts = [settings.evaluation, EVALUATION.wrapping_add(seed)];
         let played = learner.play(gpu, data, &[data.expert], starts, progress)?;
-        let mean = played[0].iter().sum::<f64>() / played[0].len() as f64;
-        trial.parameters = learner.parameters();
-        trial.scores.push(data.score(mean));
-        trial.returns.push(mean);
-        trial.losses.push(learner.loss);
-        trial.seconds.push(learner.seconds);
+        let (mean, deviation) = spread(&played[0]);
+        self.parameters = learner.parameters();
+        self.scores.push(data.score(mean));
+        self.errors.push(100.0 * deviation / (played[0].len() as f64).sqrt() / (data.expert - data.random));
+        self.returns.push(mean);
+        self.losses.push(learner.loss);
+        self.seconds.push(learner.seconds);
+        Ok(())
     }
-    Ok(trial)
+
+    /// The mean score with its standard deviation over the seeds, or, of one seed, with its standard error.
+    fn spread(&self) -> (f64, f64) {
+        match self.errors[..] {
+            [error] => (self.scores[0], error),
+            _ => spread(&self.scores),
+        }
+    }
+}
+
+/// Mean and standard deviation (of a value, not of the mean); the deviation of one value is 0.
+fn spread(values: &[f64]) -> (f64, f64) {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (squares / (values.len().max(2) - 1) as f64).sqrt())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scores_spread_over_seeds_and_one_seed_over_its_episodes() {
+        let mut trial = Trial::new(Contender::ALL[0]);
+        (trial.scores, trial.errors) = (vec![5.0], vec![0.5]);
+        assert_eq!(trial.spread(), (5.0, 0.5));
+        (trial.scores, trial.errors) = (vec![1.0, 3.0], vec![0.5, 0.5]);
+        assert_eq!(trial.spread(), (2.0, 2f64.sqrt()));
+    }
 
     #[test]
     fn data_sets_are_found_by_their_names_and_no_others() {

@@ -20,8 +20,8 @@ use crate::table::table;
 /// The settings of the experiment.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
-    /// The data sets, by the names that `fourfold dt control` has for them [default: medium-replay of pendulum and
-    /// cart-pole-swing-up]
+    /// The data sets, by the names that `fourfold dt control` has for them [default: pendulum-full-replay and
+    /// cart-pole-swing-up-full-replay]
     #[arg(long = "data", value_name = "NAMES", value_delimiter = ',')]
     pub data: Vec<String>,
     /// Targets, evenly from the 5 % quantile of the data's returns to beyond the best of them
@@ -60,7 +60,7 @@ impl Settings {
     }
 
     fn sources(&self) -> Result<Vec<Source>, Failure> {
-        let default = ["pendulum-medium-replay".to_owned(), "cart-pole-swing-up-medium-replay".to_owned()];
+        let default = ["pendulum-full-replay".to_owned(), "cart-pole-swing-up-full-replay".to_owned()];
         let names = if self.data.is_empty() { &default[..] } else { &self.data[..] };
         names.iter().map(|name| Source::named(name)).collect()
     }
@@ -84,10 +84,15 @@ pub struct Sweep {
     /// The highest return of an episode in the data, and its lower end: the 5 % quantile.
     pub best: f64,
     pub low: f64,
-    /// Pearson's correlation of target and achieved return (mean over the seeds), over the targets up to the best.
+    /// The mean return of the best policy in the data, the best episode at most. Where starts decide much, as a pendulum's do, the best episode is
+    /// one that began upright, and no policy returns as much on average.
+    pub expert: f64,
+    /// Pearson's correlation of target and achieved return (mean over the seeds), over the targets up to the best policy.
     pub correlation: f64,
     /// The same of each seed.
     pub correlations: Vec<f64>,
+    /// Over the targets up to the best episode.
+    pub correlation_to_best: f64,
     pub losses: Vec<f64>,
     pub seconds: Vec<f64>,
 }
@@ -164,14 +169,12 @@ fn sweep(gpu: &Gpu, data: &DataSet, settings: &Settings, seed: u32, progress: &m
         achieved: Vec::new(),
         best,
         low,
+        expert: data.expert.min(best),
         correlation: 0.0,
         correlations: Vec::new(),
+        correlation_to_best: 0.0,
         losses: Vec::new(),
         seconds: Vec::new(),
-    };
-    let within = |achieved: &[f64]| -> Vec<(f64, f64)> {
-        let pairs = sweep.targets.iter().copied().zip(achieved.iter().copied());
-        pairs.filter(|(target, _)| *target <= best + 1e-6 * best.abs()).collect()
     };
     let (mut all, mut correlations) = (Vec::new(), Vec::new());
     for number in 0..settings.seeds {
@@ -181,17 +184,23 @@ fn sweep(gpu: &Gpu, data: &DataSet, settings: &Settings, seed: u32, progress: &m
         let starts = [settings.evaluation, EVALUATION.wrapping_add(seed)];
         let played = learner.play(gpu, data, &sweep.targets, starts, progress)?;
         let achieved: Vec<f64> = played.iter().map(|own| own.iter().sum::<f64>() / own.len() as f64).collect();
-        correlations.push(correlation(&within(&achieved)));
+        correlations.push(correlation(&up_to(&sweep.targets, &achieved, sweep.expert)));
         all.push(achieved);
         sweep.losses.push(learner.loss);
         sweep.seconds.push(learner.seconds);
     }
     sweep.achieved = all;
     sweep.correlations = correlations;
-    let pairs: Vec<(f64, f64)> = sweep.targets.iter().copied().zip(sweep.means()).collect();
-    let kept: Vec<(f64, f64)> = pairs.into_iter().filter(|(target, _)| *target <= best + 1e-6 * best.abs()).collect();
-    sweep.correlation = correlation(&kept);
+    let means = sweep.means();
+    sweep.correlation = correlation(&up_to(&sweep.targets, &means, sweep.expert));
+    sweep.correlation_to_best = correlation(&up_to(&sweep.targets, &means, best));
     Ok(sweep)
+}
+
+/// Targets that are at most `most`, each with what was achieved.
+fn up_to(targets: &[f64], achieved: &[f64], most: f64) -> Vec<(f64, f64)> {
+    let pairs = targets.iter().copied().zip(achieved.iter().copied());
+    pairs.filter(|(target, _)| *target <= most + 1e-6 * most.abs()).collect()
 }
 
 /// Achieved against asked, with the line of equals and the best return of the data.
@@ -200,20 +209,22 @@ fn picture(sweep: &Sweep) -> LinePlot {
     let achieved =
         Line { name: "achieved".into(), points: points(sweep.means()), extremes: sweep.extremes(), ..Line::default() };
     let equal = Line { name: "y = x".into(), points: points(sweep.targets.clone()), ..Line::default() };
-    // An upright line at the best return of the data, as high as the other two.
+    // Upright lines at the best returns of the data, as high as the other two.
     let heights = sweep.targets.iter().copied().chain(sweep.achieved.iter().flatten().copied());
     let (least, most) =
         heights.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)));
-    let best = Line {
-        name: "best of the data".into(),
-        points: vec![(sweep.best, least), (sweep.best, most)],
-        ..Line::default()
-    };
+    let upright =
+        |name: &str, at: f64| Line { name: name.into(), points: vec![(at, least), (at, most)], ..Line::default() };
     LinePlot {
         title: format!("{}: return asked and achieved (r = {:.2})", sweep.data, sweep.correlation),
         x: Axis::new("target return"),
         y: Axis::new("mean return achieved"),
-        lines: vec![achieved, equal, best],
+        lines: vec![
+            achieved,
+            equal,
+            upright("best episode of the data", sweep.best),
+            upright("best policy of the data", sweep.expert),
+        ],
         ..LinePlot::default()
     }
 }
@@ -232,12 +243,15 @@ fn report(folder: &RunFolder, settings: &Settings, sweeps: &[Sweep], gpu: &Gpu) 
         let header = ["target", "achieved", "least seed", "best seed"];
         let each: Vec<String> = sweep.correlations.iter().map(|own| format!("{own:.3}")).collect();
         let facts = format!(
-            "Pearson's r over the targets within the data's range ({:.1} to {:.1}, 5 % quantile and best episode): \
-             **{:.3}** of the mean over seeds; of each seed {}.",
+            "The data's returns reach from {:.1} (5 % quantile) to {:.1} (best episode); its best policy returns {:.1} on \
+             average. Pearson's r over the targets up to the best policy: **{:.3}** of the mean over seeds, {} of each \
+             seed; over the targets up to the best episode {:.3}.",
             sweep.low,
             sweep.best,
+            sweep.expert,
             sweep.correlation,
-            each.join(", ")
+            each.join(", "),
+            sweep.correlation_to_best
         );
         let lines: String = rows.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
         text += &format!(
@@ -251,13 +265,14 @@ fn report(folder: &RunFolder, settings: &Settings, sweeps: &[Sweep], gpu: &Gpu) 
     let sizes = &settings.sizes;
     text += &format!(
         "## Setting\n\n{} episodes for each target, played as one batch from the same starts; {} seeds. Transformer of \
-         width {}, {} layers, K = {}, {} steps of batch {} at rate {}. {} episodes of each data set of our own.\n\n\
+         width {}, {} layers, K = {}, {}; {} steps of batch {} at rate {}. {} episodes of each data set of our own.\n\n\
          Adapter: {} ({}).\n",
         settings.evaluation,
         settings.seeds,
         sizes.width,
         sizes.layers,
         sizes.context,
+        sizes.times_in_words(),
         sizes.steps,
         sizes.batch,
         sizes.rate,

@@ -21,6 +21,8 @@ pub enum Stage {
     Medium,
     /// What the population played until then
     MediumReplay,
+    /// What the population played in the whole training
+    FullReplay,
     /// Half of each
     MediumExpert,
     /// The best policy of the training, with little noise on its actions
@@ -28,13 +30,15 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub const ALL: [Self; 5] = [Self::Random, Self::Medium, Self::MediumReplay, Self::MediumExpert, Self::Expert];
+    pub const ALL: [Self; 6] =
+        [Self::Random, Self::Medium, Self::MediumReplay, Self::FullReplay, Self::MediumExpert, Self::Expert];
 
     pub fn name(self) -> &'static str {
         match self {
             Stage::Random => "random",
             Stage::Medium => "medium",
             Stage::MediumReplay => "medium-replay",
+            Stage::FullReplay => "full-replay",
             Stage::MediumExpert => "medium-expert",
             Stage::Expert => "expert",
         }
@@ -166,10 +170,11 @@ impl Collector {
                 let expert = self.exploring(center(self.expert), EXPERT_NOISE);
                 (self.play(&expert, key + 2, count)?, self.center_of(self.expert), deviation(EXPERT_NOISE))
             }
-            Stage::MediumReplay => {
+            Stage::MediumReplay | Stage::FullReplay => {
+                let last = if stage == Stage::MediumReplay { self.medium } else { self.course.generations - 1 };
                 let policy =
-                    format!("members of generations 0 to {}, {} of each generation", self.medium, self.share(count));
-                (self.replay(count)?, policy, "on weights, as they were trained".to_owned())
+                    format!("members of generations 0 to {last}, {} of each generation", self.share(count, last));
+                (self.replay(count, last)?, policy, "on weights, as they were trained".to_owned())
             }
             Stage::MediumExpert => {
                 let [medium, expert] =
@@ -223,17 +228,17 @@ impl Collector {
     }
 
     /// Members of a generation whose episodes are kept where `count` are wanted of all.
-    fn share(&self, count: usize) -> usize {
+    fn share(&self, count: usize, last: usize) -> usize {
         let course = &self.course;
-        count.div_ceil((self.medium + 1) * course.episodes).min(course.members)
+        count.div_ceil((last + 1) * course.episodes).min(course.members)
     }
 
-    /// Episodes that the population played until it was medium, evenly over the generations: the same members, drawn
+    /// Episodes that the population played until generation `last`, evenly over the generations: the same members, drawn
     /// again, from the same starts.
-    fn replay(&self, count: usize) -> Result<Steps, Failure> {
+    fn replay(&self, count: usize, last: usize) -> Result<Steps, Failure> {
         const CHOICE: u32 = 11;
         let course = &self.course;
-        let members = self.share(count);
+        let members = self.share(count, last);
         let count_of_weights = self.generations[0].center.len();
         let mut random = Random::new(self.training, CHOICE);
         let settings = Settings { members, ..course.rollout(self.world) };
@@ -244,7 +249,7 @@ impl Collector {
         };
         let queue = self.gpu.queue();
         let mut all = Steps::default();
-        for (number, generation) in self.generations[..=self.medium].iter().enumerate() {
+        for (number, generation) in self.generations[..=last].iter().enumerate() {
             let mut order: Vec<usize> = (0..course.members).collect();
             random.shuffle(&mut order);
             let key = [self.training, number as u32];

@@ -3,22 +3,15 @@
 use fourfold::Gpu;
 use serde_json::{Value, json};
 
-use super::{Compared, Settings, Trial};
+use super::{Compared, Settings, Trial, spread};
 use crate::Failure;
 use crate::column_plot::{ColumnPlot, Columns};
 use crate::dt::contender::Contender;
 use crate::run_folder::{RunFolder, adapter_json};
 use crate::table::wide_table;
 
-/// Mean and standard deviation (of a score, not of the mean); the deviation is 0 for one seed.
-fn spread(values: &[f64]) -> (f64, f64) {
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (squares / (values.len().max(2) - 1) as f64).sqrt())
-}
-
 /// Writes `results.json`: every number behind the table.
-pub fn write_results(folder: &RunFolder, results: &[Compared]) -> Result<(), Failure> {
+fn write_results(folder: &RunFolder, results: &[Compared]) -> Result<(), Failure> {
     let set = |Compared { data, trials }: &Compared| -> Value {
         let returns = data.trajectories.returns();
         json!({
@@ -44,30 +37,31 @@ pub fn write(folder: &RunFolder, settings: &Settings, results: &[Compared], gpu:
         let returns = data.trajectories.returns();
         data.score(returns.iter().sum::<f64>() / returns.len() as f64)
     };
-    let cell = |trial: &Trial| match spread(&trial.scores) {
-        (mean, _) if settings.seeds == 1 => format!("{mean:.1}"),
-        (mean, deviation) => format!("{mean:.1} ± {deviation:.1}"),
+    let cell = |trial: &Trial| {
+        let (mean, deviation) = trial.spread();
+        format!("{mean:.1} ± {deviation:.1}")
     };
+    let seeds = |compared: &Compared| compared.trials.first().map_or(0, |trial| trial.scores.len());
     let mut rows: Vec<Vec<String>> = Vec::new();
     for compared in results {
-        let own = [compared.data.name().to_owned(), format!("{:.1}", of_data(compared))];
+        let own = [compared.data.name().to_owned(), seeds(compared).to_string(), format!("{:.1}", of_data(compared))];
         rows.push(own.into_iter().chain(compared.trials.iter().map(cell)).collect());
     }
     let average = |index: usize| {
-        let means = results.iter().map(|compared| spread(&compared.trials[index].scores).0);
+        let means = results.iter().map(|compared| compared.trials[index].spread().0);
         format!("{:.1}", means.sum::<f64>() / results.len() as f64)
     };
     let data = results.iter().map(of_data).sum::<f64>() / results.len() as f64;
-    let own = ["average".to_owned(), format!("{data:.1}")];
+    let own = ["average".to_owned(), String::new(), format!("{data:.1}")];
     rows.push(own.into_iter().chain((0..names.len()).map(average)).collect());
 
     let series = |(index, name): (usize, &String)| {
-        let spreads = results.iter().map(|compared| spread(&compared.trials[index].scores));
+        let spreads = results.iter().map(|compared| compared.trials[index].spread());
         let (heights, spreads) = spreads.unzip();
         Columns { name: name.clone(), heights, spreads }
     };
     let plot = ColumnPlot {
-        title: format!("Normalised scores after training on recorded episodes ({} seeds)", settings.seeds),
+        title: "Normalised scores after training on recorded episodes".into(),
         x: String::new(),
         y: "score: 0 random, 100 expert".into(),
         categories: results
@@ -78,7 +72,7 @@ pub fn write(folder: &RunFolder, settings: &Settings, results: &[Compared], gpu:
     };
     folder.write("scores.png", &plot.png(1_500, 620)?)?;
 
-    let header: Vec<&str> = ["data", "its mean"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let header: Vec<&str> = ["data", "seeds", "its mean"].into_iter().chain(names.iter().map(String::as_str)).collect();
     let seconds: f64 = results.iter().flat_map(|compared| &compared.trials).flat_map(|trial| &trial.seconds).sum();
     let each = |index: usize| {
         let of_one: Vec<f64> = results.iter().flat_map(|compared| compared.trials[index].seconds.clone()).collect();
@@ -93,20 +87,19 @@ pub fn write(folder: &RunFolder, settings: &Settings, results: &[Compared], gpu:
     let text = format!(
         "# Control from recorded episodes: the decision transformer beside behaviour cloning\n\n\
          Normalised scores, 0 for uniform actions and 100 for the expert, over {} episodes played as one batch, mean ± \
-         standard deviation over {} seeds. `its mean` is the score of the data themselves. Transformers are asked for \
+         standard deviation over the seeds, or the standard error of one seed. `its mean` is the score of the data themselves. Transformers are asked for \
          the expert's return. `delayed` is told the whole return at each step, as where all reward is paid at the end, \
          and its target is held; behaviour cloning sees no rewards, so that it is the same with both.\n\n\
          | {} |\n|---{}|\n{lines}\n![scores](scores.png)\n\n\
          ## Setting\n\n\
          * {} episodes of each data set of our own; `results.json` says which policies played them, with which noise and \
          seeds.\n\
-         * Transformer: width {}, {} layers, one head, K = {} (or 1), dropout {}; {} steps of batch {}, AdamW, rate \
+         * Transformer: width {}, {} layers, one head, K = {} (or 1), dropout {}, {}; {} steps of batch {}, AdamW, rate \
          {} after a warm-up of a tenth of the steps, falling along half a cosine to a tenth, clipped at 0.25.\n\
          * Behaviour cloning: three hidden layers of {} over the last {} observations, {} steps of batch {}, no clipping.\n\
          * The mean time of a training on the first data set's sizes ({:.0} s for all): {}.\n\n\
          Adapter: {} ({}).\n",
         settings.evaluation,
-        settings.seeds,
         header.join(" | "),
         "|---".repeat(header.len() - 1),
         settings.episodes,
@@ -114,6 +107,7 @@ pub fn write(folder: &RunFolder, settings: &Settings, results: &[Compared], gpu:
         sizes.layers,
         sizes.context,
         sizes.dropout,
+        sizes.times_in_words(),
         sizes.steps,
         sizes.batch,
         sizes.rate,
@@ -129,15 +123,4 @@ pub fn write(folder: &RunFolder, settings: &Settings, results: &[Compared], gpu:
     folder.write("report.md", text.as_bytes())?;
     folder.write_json("adapter.json", &adapter_json(gpu.info()))?;
     Ok(wide_table(&header, rows))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_spread_is_that_of_seeds() {
-        assert_eq!(spread(&[1.0, 3.0]), (2.0, 2f64.sqrt()));
-        assert_eq!(spread(&[5.0]), (5.0, 0.0));
-    }
 }
