@@ -135,7 +135,7 @@ const WARM_UP: usize = 100;
 /// Trains by one method, and evaluates on the way and at the end.
 ///
 /// # Errors
-/// As [`begin`].
+/// No success among the episodes where the method takes one, no memory, or the loss of the device.
 pub fn trial(
     gpu: &Gpu,
     settings: &Settings,
