@@ -240,7 +240,7 @@ impl Trial {
     ) -> Result<(), Failure> {
         let learner = self.contender.train(gpu, data, &settings.sizes, seed, progress)?;
         let starts = [settings.evaluation, EVALUATION.wrapping_add(seed)];
-        let played = learner.play(gpu, data, &[data.expert], starts, progress)?;
+        let played = learner.play(gpu, data, &[data.target()], starts, progress)?;
         let (mean, deviation) = spread(&played[0]);
         self.parameters = learner.parameters();
         self.scores.push(data.score(mean));

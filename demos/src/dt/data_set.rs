@@ -13,7 +13,7 @@ pub struct DataSet {
     pub trajectories: Trajectories,
     /// The mean return of uniform actions: a score of 0.
     pub random: f64,
-    /// The mean return of an expert: a score of 100, and the return that is asked of transformers.
+    /// The mean return of an expert: a score of 100.
     pub expert: f64,
 }
 
@@ -70,6 +70,13 @@ impl DataSet {
         100.0 * (value - self.random) / (self.expert - self.random)
     }
 
+    /// The return that is asked of transformers: the expert's, or that of the best episode where it is lower. More than
+    /// anything in the data is no question that they have an answer to.
+    pub fn target(&self) -> f64 {
+        let best = self.trajectories.returns().into_iter().fold(f64::NEG_INFINITY, f64::max);
+        self.expert.min(best)
+    }
+
     /// What returns are divided by, so that they are a few units at most, as the paper's are.
     pub fn return_scale(&self) -> f32 {
         let largest = self.trajectories.returns().into_iter().fold(0.0, |largest, value| value.abs().max(largest));
@@ -91,6 +98,9 @@ mod tests {
         assert_eq!((pendulum.score(pendulum.random), pendulum.score(pendulum.expert)), (0.0, 100.0));
         let poles = DataSet::imitation(&gpu, World::CartPole, 0).unwrap();
         assert_eq!(poles.actions(), Actions::Discrete(2));
+        assert_eq!(poles.target(), poles.expert);
+        let beyond = DataSet { expert: 1_000.0, ..poles.clone() };
+        assert_eq!(beyond.target(), 500.0);
         assert!((poles.expert - 473.1).abs() < 0.1, "{}", poles.expert);
         assert!(DataSet::imitation(&gpu, World::Swimmer, 0).is_err());
     }

@@ -84,7 +84,7 @@ pub struct Sweep {
     /// The highest return of an episode in the data, and its lower end: the 5 % quantile.
     pub best: f64,
     pub low: f64,
-    /// The mean return of the best policy in the data, the best episode at most. Where starts decide much, as a pendulum's do, the best episode is
+    /// The mean return of the expert, the best episode at most. Where starts decide much, as a pendulum's do, the best episode is
     /// one that began upright, and no policy returns as much on average.
     pub expert: f64,
     /// Pearson's correlation of target and achieved return (mean over the seeds), over the targets up to the best policy.
@@ -223,7 +223,7 @@ fn picture(sweep: &Sweep) -> LinePlot {
             achieved,
             equal,
             upright("best episode of the data", sweep.best),
-            upright("best policy of the data", sweep.expert),
+            upright("expert, or best episode", sweep.expert),
         ],
         ..LinePlot::default()
     }
@@ -243,8 +243,8 @@ fn report(folder: &RunFolder, settings: &Settings, sweeps: &[Sweep], gpu: &Gpu) 
         let header = ["target", "achieved", "least seed", "best seed"];
         let each: Vec<String> = sweep.correlations.iter().map(|own| format!("{own:.3}")).collect();
         let facts = format!(
-            "The data's returns reach from {:.1} (5 % quantile) to {:.1} (best episode); its best policy returns {:.1} on \
-             average. Pearson's r over the targets up to the best policy: **{:.3}** of the mean over seeds, {} of each \
+            "The data's returns reach from {:.1} (5 % quantile) to {:.1} (best episode); the expert's mean, or the best \
+             episode where that is lower, is {:.1}. Pearson's r over the targets up to there: **{:.3}** of the mean over seeds, {} of each \
              seed; over the targets up to the best episode {:.3}.",
             sweep.low,
             sweep.best,

@@ -22,6 +22,7 @@ fn write_results(folder: &RunFolder, results: &[Compared]) -> Result<(), Failure
             "best_return": returns.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             "random_return": data.random,
             "expert_return": data.expert,
+            "target": data.target(),
             "notes": data.trajectories.notes(),
             "trials": trials,
         })
@@ -88,7 +89,7 @@ pub fn write(folder: &RunFolder, settings: &Settings, results: &[Compared], gpu:
         "# Control from recorded episodes: the decision transformer beside behaviour cloning\n\n\
          Normalised scores, 0 for uniform actions and 100 for the expert, over {} episodes played as one batch, mean ± \
          standard deviation over the seeds, or the standard error of one seed. `its mean` is the score of the data themselves. Transformers are asked for \
-         the expert's return. `delayed` is told the whole return at each step, as where all reward is paid at the end, \
+         the expert's return, or the best of the data where that is lower. `delayed` is told the whole return at each step, as where all reward is paid at the end, \
          and its target is held; behaviour cloning sees no rewards, so that it is the same with both.\n\n\
          | {} |\n|---{}|\n{lines}\n![scores](scores.png)\n\n\
          ## Setting\n\n\
