@@ -58,12 +58,16 @@ impl ColumnPlot {
             .fold((0.0, 0.0), |(low, high): (f64, f64), end| (low.min(end), high.max(end)));
         let top = if highest > 0.0 { 1.08 * highest } else { 1.0 };
         let count = self.categories.len().max(1) as f64;
+        // The names of a few series lie above the bars; those of many stand beside them.
+        const FEW: usize = 4;
+        let many = self.series.len() > FEW;
+        let beside = if many { 0.16 * count } else { 0.0 };
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, (FONT, 24))
             .margin(16)
             .x_label_area_size(56)
             .y_label_area_size(72)
-            .build_cartesian_2d(0.0..count, 1.08 * lowest..top)?;
+            .build_cartesian_2d(0.0..count + beside, 1.08 * lowest..top)?;
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -104,7 +108,7 @@ impl ColumnPlot {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperMiddle)
+            .position(if many { SeriesLabelPosition::UpperRight } else { SeriesLabelPosition::UpperMiddle })
             .label_font((FONT, 16))
             .background_style(WHITE.mix(0.85))
             .border_style(BLACK.mix(0.2))

@@ -30,6 +30,23 @@ fn write_results(folder: &RunFolder, results: &[Compared]) -> Result<(), Failure
     folder.write_json("results.json", &json!(results.iter().map(set).collect::<Vec<_>>()))
 }
 
+/// The scores as bars, a group for each data set.
+fn picture(names: &[String], results: &[Compared]) -> ColumnPlot {
+    let series = |(index, name): (usize, &String)| {
+        let spreads = results.iter().map(|compared| compared.trials[index].spread());
+        let (heights, spreads) = spreads.unzip();
+        Columns { name: name.clone(), heights, spreads }
+    };
+    let category = |compared: &Compared| compared.data.name().replace("cart-pole-swing-up", "swing-up");
+    ColumnPlot {
+        title: "Normalised scores after training on recorded episodes".into(),
+        x: String::new(),
+        y: "score: 0 random, 100 expert".into(),
+        categories: results.iter().map(category).collect(),
+        series: names.iter().enumerate().map(series).collect(),
+    }
+}
+
 /// Writes the report and returns its table for the terminal.
 pub fn write(folder: &RunFolder, settings: &Settings, results: &[Compared], gpu: &Gpu) -> Result<String, Failure> {
     write_results(folder, results)?;
@@ -56,22 +73,7 @@ pub fn write(folder: &RunFolder, settings: &Settings, results: &[Compared], gpu:
     let own = ["average".to_owned(), String::new(), format!("{data:.1}")];
     rows.push(own.into_iter().chain((0..names.len()).map(average)).collect());
 
-    let series = |(index, name): (usize, &String)| {
-        let spreads = results.iter().map(|compared| compared.trials[index].spread());
-        let (heights, spreads) = spreads.unzip();
-        Columns { name: name.clone(), heights, spreads }
-    };
-    let plot = ColumnPlot {
-        title: "Normalised scores after training on recorded episodes".into(),
-        x: String::new(),
-        y: "score: 0 random, 100 expert".into(),
-        categories: results
-            .iter()
-            .map(|compared| compared.data.name().replace("cart-pole-swing-up", "swing-up"))
-            .collect(),
-        series: names.iter().enumerate().map(series).collect(),
-    };
-    folder.write("scores.png", &plot.png(1_500, 620)?)?;
+    folder.write("scores.png", &picture(&names, results).png(1_800, 620)?)?;
 
     let header: Vec<&str> = ["data", "seeds", "its mean"].into_iter().chain(names.iter().map(String::as_str)).collect();
     let seconds: f64 = results.iter().flat_map(|compared| &compared.trials).flat_map(|trial| &trial.seconds).sum();
