@@ -21,7 +21,7 @@ pub struct Arguments {
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     pub walks: usize,
     /// Training steps
-    #[arg(long, value_name = "STEPS", default_value_t = 500)]
+    #[arg(long, value_name = "STEPS", default_value_t = 1000)]
     pub training_steps: usize,
     /// Windows of a training step
     #[arg(long, value_name = "COUNT", default_value_t = 128)]
