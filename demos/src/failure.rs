@@ -1,6 +1,7 @@
 //! Why a command ended, and the exit code that tells a script so.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// A sentence for the user and whose fault it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,22 @@ impl Failure {
 
     pub fn run(message: impl fmt::Display) -> Self {
         Failure::Run(message.to_string())
+    }
+
+    /// Checks numbers that flags were given, each against the least and the most that it may be.
+    ///
+    /// # Errors
+    /// The first flag whose number is out of its range.
+    pub fn check_counts<'f>(
+        counts: impl IntoIterator<Item = (&'f str, usize, RangeInclusive<usize>)>,
+    ) -> Result<(), Failure> {
+        for (name, count, range) in counts {
+            if !range.contains(&count) {
+                let (least, most) = range.into_inner();
+                return Err(Failure::Input(format!("{name}: expected {least} to {most}, got {count}")));
+            }
+        }
+        Ok(())
     }
 
     pub fn code(&self) -> u8 {

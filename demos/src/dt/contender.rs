@@ -64,21 +64,16 @@ impl Sizes {
     /// # Errors
     /// Sizes that make no sense, by the names of their flags.
     pub fn check(&self) -> Result<(), Failure> {
-        let counts = [
-            ("--width", self.width, 1_024),
-            ("--layers", self.layers, 64),
-            ("--context", self.context, 1_000),
-            ("--cloning-width", self.cloning_width, 4_096),
-            ("--batch", self.batch, 65_536),
-            ("--cloning-batch", self.cloning_batch, 65_536),
-            ("--steps", self.steps, 1_000_000),
-            ("--cloning-steps", self.cloning_steps, 1_000_000),
-        ];
-        for (name, count, most) in counts {
-            if !(1..=most).contains(&count) {
-                return Err(Failure::Input(format!("{name}: expected 1 to {most}, got {count}")));
-            }
-        }
+        Failure::check_counts([
+            ("--width", self.width, 1..=1_024),
+            ("--layers", self.layers, 1..=64),
+            ("--context", self.context, 1..=1_000),
+            ("--cloning-width", self.cloning_width, 1..=4_096),
+            ("--batch", self.batch, 1..=65_536),
+            ("--cloning-batch", self.cloning_batch, 1..=65_536),
+            ("--steps", self.steps, 1..=1_000_000),
+            ("--cloning-steps", self.cloning_steps, 1..=1_000_000),
+        ])?;
         if !(self.rate > 0.0 && self.rate.is_finite()) {
             return Err(Failure::Input(format!("--rate: expected a number above 0, got {}", self.rate)));
         }

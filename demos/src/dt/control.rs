@@ -134,17 +134,11 @@ impl Settings {
 
     fn check(&self) -> Result<(), Failure> {
         self.sizes.check()?;
-        let counts = [
-            ("--seeds", self.seeds as usize),
-            ("--episodes", self.episodes),
-            ("--evaluation", self.evaluation as usize),
-        ];
-        for (name, count) in counts {
-            if !(1..=100_000).contains(&count) {
-                return Err(Failure::Input(format!("{name}: expected 1 to 100000, got {count}")));
-            }
-        }
-        Ok(())
+        Failure::check_counts([
+            ("--seeds", self.seeds as usize, 1..=100_000),
+            ("--episodes", self.episodes, 1..=100_000),
+            ("--evaluation", self.evaluation as usize, 1..=100_000),
+        ])
     }
 
     /// The same with less of all, to see it work.

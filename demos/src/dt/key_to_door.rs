@@ -109,12 +109,7 @@ impl Settings {
             ("--points", self.points, 1..=self.steps),
         ];
         let episodes = self.episodes.iter().map(|&episodes| ("--episodes", episodes, 1..=1_000_000));
-        for (name, count, range) in counts.into_iter().chain(episodes) {
-            if !range.contains(&count) {
-                let (least, most) = range.into_inner();
-                return Err(Failure::Input(format!("{name}: expected {least} to {most}, got {count}")));
-            }
-        }
+        Failure::check_counts(counts.into_iter().chain(episodes))?;
         if self.episodes.is_empty() {
             return Err(Failure::Input("--episodes: expected at least one number, got none".into()));
         }

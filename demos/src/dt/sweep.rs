@@ -43,20 +43,12 @@ pub struct Settings {
 impl Settings {
     fn check(&self) -> Result<(), Failure> {
         self.sizes.check()?;
-        if !(3..=1_000).contains(&self.targets) {
-            return Err(Failure::Input(format!("--targets: expected 3 to 1000, got {}", self.targets)));
-        }
-        let counts = [
-            ("--seeds", self.seeds as usize),
-            ("--episodes", self.episodes),
-            ("--evaluation", self.evaluation as usize),
-        ];
-        for (name, count) in counts {
-            if !(1..=100_000).contains(&count) {
-                return Err(Failure::Input(format!("{name}: expected 1 to 100000, got {count}")));
-            }
-        }
-        Ok(())
+        Failure::check_counts([
+            ("--targets", self.targets, 3..=1_000),
+            ("--seeds", self.seeds as usize, 1..=100_000),
+            ("--episodes", self.episodes, 1..=100_000),
+            ("--evaluation", self.evaluation as usize, 1..=100_000),
+        ])
     }
 
     fn sources(&self) -> Result<Vec<Source>, Failure> {
