@@ -5,7 +5,7 @@
 //! CPU twin. A `wgpu` application keeps its own device, encoder, pass and buffers, and its own submission:
 //!
 //! ```
-//! use fourfold::shaders::{Element, softmax};
+//! use fourfold::shaders::{Element, normalisation::softmax};
 //! use fourfold::{BufferView, Gpu, Launch, wgpu};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -5,7 +5,7 @@ mod host;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fourfold::shaders::softmax;
+use fourfold::shaders::normalisation::softmax;
 use fourfold::wgpu;
 use fourfold::{BufferView, Gpu, Launch};
 use host::{COLUMNS, Host, LENGTH, ROWS, expected, input};

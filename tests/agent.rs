@@ -9,7 +9,7 @@ use fourfold::models::{SequenceModel, Window};
 use fourfold::nn::{Initialise, Linear, Noise, Parameters, Weights};
 use fourfold::rollout::environments::{CartPole, Pendulum};
 use fourfold::rollout::{VectorEnvironment, VectorSettings};
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 use fourfold::shaders::{Data, Element};
 use fourfold::{BufferView, Gpu};
 

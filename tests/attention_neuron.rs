@@ -7,8 +7,8 @@ use fourfold::Gpu;
 use fourfold::graph::{Graph, Plan, Session, TensorType, Values, gradients};
 use fourfold::models::AttentionNeuronModel;
 use fourfold::nn::Parameters;
-use fourfold::shaders::policies::AttentionNeuron;
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
+use fourfold::shaders::rollout::policies::AttentionNeuron;
 use fourfold::shaders::{Data, Target};
 
 /// The golden values were computed in f32 too; the twin is in f64 and the kernels are a few units of 2^-24 from it.

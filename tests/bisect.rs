@@ -7,7 +7,7 @@ use fourfold::graph::session::{find_wrong_kernel, run_mixed};
 use fourfold::graph::{Graph, Plan, Tag, TensorType, TwinSession, Values};
 use fourfold::nn::{LayerNorm, Linear, Parameters};
 use fourfold::optim::{Optimiser, Sam, Sgd};
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 use fourfold::shaders::{Data, Kernel, KernelRef};
 
 const BATCH: usize = 8;

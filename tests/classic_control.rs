@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fourfold::Gpu;
-use fourfold::shaders::environments::{Acrobot, CartPole, CartPoleSwingUp, MountainCarContinuous, Pendulum};
-use fourfold::shaders::policies::Linear;
-use fourfold::shaders::unroll::{
+use fourfold::shaders::rollout::environments::{Acrobot, CartPole, CartPoleSwingUp, MountainCarContinuous, Pendulum};
+use fourfold::shaders::rollout::policies::Linear;
+use fourfold::shaders::rollout::unroll::{
     Composition, Environment, EpisodeRandom, Keeping, Members, Outcome, Policy, Problem, Sensors,
 };
 use fourfold::shaders::{Case, Data};

@@ -8,7 +8,7 @@ use fourfold::models::decision_transformer::{
 use fourfold::models::offline_training::OfflineSettings;
 use fourfold::models::{SequenceModel, Window};
 use fourfold::nn::{Activation, Noise, NormPlacement, Parameters, Strided, TransformerBlock, TransformerOptions};
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 
 /// Two windows of four steps, of which the second begins with two steps of padding.
 const BATCH: usize = 2;

@@ -1,7 +1,7 @@
 //! The GPU floor: named errors for wrong buffers, shared pipelines, readback, loss of the device.
 
 use fourfold::gpu::{self, AliasingProblem, BindingProblem, BufferView, Error, Gpu, Launch, Options, Timestamps};
-use fourfold::shaders::{Call, Data, Element, Sequence, Slot, Target, softmax};
+use fourfold::shaders::{Call, Data, Element, Sequence, Slot, Target, normalisation::softmax};
 use fourfold::wgpu;
 
 fn open() -> Gpu {

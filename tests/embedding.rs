@@ -2,7 +2,7 @@
 
 mod host;
 
-use fourfold::shaders::softmax;
+use fourfold::shaders::normalisation::softmax;
 use fourfold::wgpu;
 use fourfold::{BufferView, Gpu, Launch};
 use host::witness::{frame, objects, threads};

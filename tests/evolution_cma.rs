@@ -5,7 +5,7 @@
 
 use fourfold::data::Checkpoint;
 use fourfold::evolution::cma_es::{CmaEs, CmaEsError, Form, Settings};
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 
 /// Evaluations until a member is below `target`, or `budget`.
 fn evaluations(strategy: &mut CmaEs, objective: impl Fn(&[f64]) -> f64, target: f64, budget: usize) -> usize {

@@ -8,7 +8,7 @@ use fourfold::models::hyperparameters::{ImageTask, Judgement, TaskSettings};
 use fourfold::models::learned_optimiser::{
     LearnedOptimiser, LearnedTraining, OptimiserConstants, OptimiserInput, RatedTraining, Rule,
 };
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 use fourfold::shaders::{Data, Element};
 
 const SIZES: [usize; 3] = [12, 1, 6];

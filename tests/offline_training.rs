@@ -14,8 +14,8 @@ use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, Retur
 use fourfold::models::{SequenceModel, Window};
 use fourfold::nn::{Initialise, Noise, Parameter, Parameters, Weights};
 use fourfold::optim::{AdamW, Schedule};
-use fourfold::shaders::threefry::Random;
-use fourfold::shaders::{Data, Element, Target, windows};
+use fourfold::shaders::random::threefry::Random;
+use fourfold::shaders::{Data, Element, Target, trajectories::windows};
 
 fn gpu() -> &'static Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();

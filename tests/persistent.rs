@@ -10,7 +10,7 @@ use fourfold::evolution::{
     TruncationPlan, TruncationSettings,
 };
 use fourfold::rollout::EpisodeRandom;
-use fourfold::shaders::threefry::normal_pair;
+use fourfold::shaders::random::threefry::normal_pair;
 use fourfold::shaders::{Data, Element};
 use fourfold::{Gpu, wgpu};
 

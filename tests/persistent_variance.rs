@@ -7,7 +7,7 @@ use fourfold::evolution::{
     Descent, Estimator, Outer, OuterLoop, OuterSettings, TruncatedUnroll, TruncationPlan, TruncationSettings,
 };
 use fourfold::gpu::BufferView;
-use fourfold::shaders::threefry::normal_pair;
+use fourfold::shaders::random::threefry::normal_pair;
 use fourfold::{Gpu, wgpu};
 
 const PARAMETERS: usize = 5;

@@ -19,7 +19,7 @@ const BATCH: usize = 8;
 
 impl Regression {
     fn new() -> Self {
-        let mut random = fourfold::shaders::threefry::Random::new(5, 0);
+        let mut random = fourfold::shaders::random::threefry::Random::new(5, 0);
         let inputs: Vec<f32> = (0..ROWS * INPUTS).map(|_| random.normal()).collect();
         let targets = inputs.chunks(INPUTS).map(|x| x[0] - 2.0 * x[1] + 0.5 * x[2]).collect();
         Self { inputs: Data::F32(inputs), targets: Data::F32(targets) }

@@ -6,8 +6,8 @@
 use std::sync::OnceLock;
 
 use fourfold::gpu::{Gpu, Launch};
-use fourfold::shaders::threefry::{Distribution, Problem};
-use fourfold::shaders::{Call, Data, Element, advance_step, dropout};
+use fourfold::shaders::random::threefry::{Distribution, Problem};
+use fourfold::shaders::{Call, Data, Element, optimiser::advance_step, random::dropout};
 use fourfold::{BufferView, wgpu};
 
 const COUNT: usize = 1_000_000;

@@ -3,7 +3,7 @@
 
 use fourfold::graph::{Adaptive, AttentionMask, Graph, Reference, Tensor, TensorType, Value, gradients};
 use fourfold::shaders::elementwise::{Binary, Compare};
-use fourfold::shaders::{Element, dropout, threefry};
+use fourfold::shaders::{Element, random::dropout, random::threefry};
 
 /// What `build` makes of the inputs of these types and values.
 fn evaluate<const N: usize>(

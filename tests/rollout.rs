@@ -10,7 +10,7 @@ use fourfold::rollout::{
     Composition, End, Environment, EpisodeRandom, Episodes, Error, Interface, Members, Operands, Outcome, Plan, Policy,
     Rollout, Sensors, Settings, Weights, Wiring, shuffled,
 };
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 use fourfold::shaders::{Data, Target};
 
 fn gpu() -> Gpu {

@@ -8,7 +8,7 @@ use fourfold::graph::{Adaptive, Graph, Plan, Reference, Session, Tag, Tensor, Te
 use fourfold::nn::{Linear, Parameters};
 use fourfold::optim::{AdamW, Ascent, Optimiser, Sam, Sgd, WeightDecay, clip_by_global_norm};
 use fourfold::shaders::Data;
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 
 /// One device for all tests of the file, which share its pipelines.
 fn gpu() -> &'static Gpu {

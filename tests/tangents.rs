@@ -11,7 +11,7 @@ use fourfold::evolution::{
     OuterSettings, Source, TangentMethod, TangentPlan, TangentSettings, TangentUnroll, TruncatedUnroll, TruncationPlan,
     TruncationSettings,
 };
-use fourfold::shaders::unroll::EpisodeRandom;
+use fourfold::shaders::rollout::unroll::EpisodeRandom;
 
 fn tangents(
     gpu: &Gpu,

@@ -6,7 +6,7 @@ use fourfold::graph::{AttentionMask, Graph, Plan, Session, Tag, TensorType, Twin
 use fourfold::nn::{Linear, Noise, Parameters, TransformerBlock, TransformerOptions};
 use fourfold::optim::{AdamW, Optimiser, Sam, Sgd};
 use fourfold::shaders::Data;
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 
 const BATCH: usize = 24;
 

@@ -9,7 +9,7 @@
 
 use std::error::Error;
 
-use fourfold::shaders::{Element, softmax};
+use fourfold::shaders::{Element, normalisation::softmax};
 use fourfold::wgpu;
 use fourfold::{BufferView, Gpu, Launch};
 

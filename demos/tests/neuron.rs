@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fourfold::Gpu;
 use fourfold::data::load_flat_vector;
-use fourfold::shaders::policies::AttentionNeuron;
+use fourfold::shaders::rollout::policies::AttentionNeuron;
 use fourfold_demos::commands::neuron::weights::trained;
 use fourfold_demos::neuron::evaluation::{Order, Protocol};
 use serde_json::Value;

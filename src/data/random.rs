@@ -1,6 +1,6 @@
 //! Seeded randomness for splits, shuffles and label noise: the same on every platform and in every later version.
 
-use fourfold_shaders::threefry::{Random, threefry};
+use fourfold_shaders::random::threefry::{Random, threefry};
 
 /// The numbers below `length` in the random order of one epoch: the order in which training visits the rows.
 pub fn permutation(length: usize, seed: u64, epoch: u64) -> Vec<u32> {

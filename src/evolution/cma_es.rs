@@ -43,7 +43,7 @@ use std::cmp::Ordering;
 use std::iter::repeat_with;
 
 use fourfold_shaders::Data;
-use fourfold_shaders::threefry::Random;
+use fourfold_shaders::random::threefry::Random;
 use nalgebra::{DMatrix, DVector};
 
 pub use error::CmaEsError;

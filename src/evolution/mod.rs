@@ -124,8 +124,8 @@ pub use cma_es::CmaEs;
 pub use analytic::{AnalyticPlan, AnalyticUnroll};
 pub use estimator::{Estimator, Particles, Renewal};
 pub use evaluation::{Evaluated, Evaluator};
+pub use fourfold_shaders::inner_problem::problems;
 pub use fourfold_shaders::inner_problem::{InnerProblem, Loss, Objective};
-pub use fourfold_shaders::problems;
 pub use outer::{Descent, Kept, Outer, OuterLoop, OuterSettings, Progress, Source};
 pub use population::{
     GraphProblem, Inner, InnerStep, MemberState, Population, PopulationBackpropagation, PopulationEvaluation,

@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 
 use fourfold_shaders::elementwise::{Binary, binary};
-use fourfold_shaders::{Call, Data, Element, adamw, advance_step, ring, sgd};
+use fourfold_shaders::{
+    Call, Data, Element, optimiser::adamw, optimiser::advance_step, optimiser::ring, optimiser::sgd,
+};
 
 use crate::data::{Checkpoint, Error as FileError};
 use crate::gpu::{BufferView, Gpu, Launch, Recording, Ticket};

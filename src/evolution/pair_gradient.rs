@@ -1,8 +1,8 @@
 //! From what each pair adds to a gradient to the gradient: the dispatches that all estimators of pairs end with.
 
+use fourfold_shaders::evolution::persistent_gradient;
 use fourfold_shaders::inner_problem::SHARES;
-use fourfold_shaders::persistent_gradient;
-use fourfold_shaders::reduce::{self, Reduction};
+use fourfold_shaders::reduction::reduce::{self, Reduction};
 
 use crate::gpu::{BufferView, Gpu, Launch, Recording};
 use crate::rollout::Error;

@@ -53,8 +53,8 @@ pub use unroll::PopulationUnroll;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fourfold_shaders::threefry::threefry;
-use fourfold_shaders::{Data, Element, advance_step};
+use fourfold_shaders::random::threefry::threefry;
+use fourfold_shaders::{Data, Element, optimiser::advance_step};
 
 use self::graphs::{EPISODE_SEED, LOSSES, STEP_SEED, STEPS, THETA, TIME};
 use super::outer::Kept;

@@ -1,11 +1,11 @@
 //! OpenAI-ES and PGPE whole on the GPU: rollouts, fitness, ranks, gradients and updates of a generation are one
 //! recording, and many generations go into one submission without a number coming back.
 
-use fourfold_shaders::fitness::Summary;
-use fourfold_shaders::unroll::{Composition, Members};
+use fourfold_shaders::evolution::fitness::Summary;
+use fourfold_shaders::rollout::unroll::{Composition, Members};
 use fourfold_shaders::{
-    Call, Data, Element, Target, adamw, advance_step, centred_ranks, evolution_gradient, fitness, pgpe_deviation,
-    pgpe_gradient, ring,
+    Call, Data, Element, Target, evolution::centred_ranks, evolution::evolution_gradient, evolution::fitness,
+    evolution::pgpe_deviation, evolution::pgpe_gradient, optimiser::adamw, optimiser::advance_step, optimiser::ring,
 };
 
 use crate::data::{Checkpoint, Error as FileError};

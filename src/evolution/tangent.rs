@@ -7,8 +7,8 @@ use fourfold_shaders::inner_problem::{
     self, Directions, InnerProblem, Objective, SHARES, TANGENT_COUNTERS, TangentProblem, Tangents, UORO_COUNTERS, Uoro,
     UoroProblem,
 };
-use fourfold_shaders::reduce::{self, Reduction};
-use fourfold_shaders::{Call, Element, Target, persistent_gradient};
+use fourfold_shaders::reduction::reduce::{self, Reduction};
+use fourfold_shaders::{Call, Element, Target, evolution::persistent_gradient};
 
 use super::buffers::{Buffers, DATA};
 use super::estimator::{Estimator, Particles};
@@ -54,7 +54,7 @@ pub struct TangentSettings {
     pub objective: Objective,
     /// Steps of an unroll, K.
     pub truncation: usize,
-    /// The place that draws, see [`threefry`](fourfold_shaders::threefry); the next two are taken too.
+    /// The place that draws, see [`threefry`](fourfold_shaders::random::threefry); the next two are taken too.
     pub stream: u32,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fourfold_shaders::inner_problem::{
     self, COUNTERS, InnerProblem, Keeping, Objective, SHARES, Truncation, TruncationProblem,
 };
-use fourfold_shaders::{Element, Target, persistent_gradient};
+use fourfold_shaders::{Element, Target, evolution::persistent_gradient};
 
 use super::buffers::{Buffers, DATA};
 use super::estimator::{Estimator, Particles};
@@ -33,7 +33,7 @@ pub struct TruncationSettings {
     /// Whether all pairs of a chunk draw the same random numbers: common random numbers are what makes the difference
     /// between particles show theta alone. (The particles of a pair always draw the same.)
     pub alike: bool,
-    /// The place that draws, see [`threefry`](fourfold_shaders::threefry); the next two are taken too.
+    /// The place that draws, see [`threefry`](fourfold_shaders::random::threefry); the next two are taken too.
     pub stream: u32,
 }
 
@@ -270,7 +270,7 @@ impl TruncatedUnroll {
     }
 
     /// (6, pairs): a, b, keep, add and both losses of each pair in the last unroll, see
-    /// [`persistent_gradient`](fourfold_shaders::persistent_gradient).
+    /// [`persistent_gradient`](fourfold_shaders::evolution::persistent_gradient).
     pub fn shares(&self) -> BufferView {
         self.buffers.view(UNROLL_SHARES)
     }

@@ -2,8 +2,8 @@
 //! [reference](super::Reference) go.
 
 use fourfold_shaders::Element;
+use fourfold_shaders::attention::masked_softmax::Causal;
 use fourfold_shaders::elementwise::{Compare, Unary};
-use fourfold_shaders::masked_softmax::Causal;
 
 use super::rules::algebra::clamp;
 use super::{Graph, Op, Shape, Tensor};

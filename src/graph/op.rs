@@ -1,8 +1,8 @@
 //! The operations of a graph.
 
 use fourfold_shaders::Element;
+use fourfold_shaders::attention::masked_softmax::Causal;
 use fourfold_shaders::elementwise::{Binary, Compare, Unary};
-use fourfold_shaders::masked_softmax::Causal;
 
 /// What a buffer is for: the memory report of a plan is split by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

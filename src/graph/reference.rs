@@ -5,7 +5,7 @@ mod primitive;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use fourfold_shaders::windows;
+use fourfold_shaders::trajectories::windows;
 
 use super::decompose::decompose;
 use super::{Graph, GraphError, Node, Op, Shape, Tensor, TensorType, Value};

@@ -2,7 +2,7 @@
 
 use fourfold_shaders::Data;
 use fourfold_shaders::elementwise::Unary;
-use fourfold_shaders::policies::AttentionNeuron;
+use fourfold_shaders::rollout::policies::AttentionNeuron;
 
 use crate::graph::{Graph, Op, Tensor, TensorType};
 use crate::nn::{Initialise, ParameterId, Parameters, Weights};

@@ -1,6 +1,6 @@
 //! Initial values of parameters.
 
-use fourfold_shaders::threefry::Random;
+use fourfold_shaders::random::threefry::Random;
 
 /// How a parameter begins.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,6 +1,6 @@
 //! The transformer block.
 
-use fourfold_shaders::masked_softmax::Causal;
+use fourfold_shaders::attention::masked_softmax::Causal;
 
 use super::{Activation, Dropout, Initialise, LayerNorm, Linear, Noise, Parameters, Weights};
 use crate::graph::{AttentionMask, Tensor};

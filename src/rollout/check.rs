@@ -5,7 +5,7 @@ use naga::{ArraySize, Handle, Module, Scalar, ScalarKind, Type, TypeInner, Vecto
 
 use super::{Composition, Environment, Error};
 use fourfold_shaders::inner_problem::{self, InnerProblem};
-use fourfold_shaders::unroll::{self, Keeping, LIBRARY};
+use fourfold_shaders::rollout::unroll::{self, Keeping, LIBRARY};
 
 /// What stands in for the kernel where a policy is read by itself.
 const WEIGHTS: &str =

@@ -106,9 +106,9 @@ mod vector_environment;
 mod wiring;
 
 pub use error::Error;
-pub use fourfold_shaders::environments;
-pub use fourfold_shaders::policies;
-pub use fourfold_shaders::unroll::{
+pub use fourfold_shaders::rollout::environments;
+pub use fourfold_shaders::rollout::policies;
+pub use fourfold_shaders::rollout::unroll::{
     Composition, Environment, EpisodeRandom, Fault, Interface, Members, Outcome, Policy, Sensors, Wiring,
 };
 pub use plan::{Allocation, Plan, Settings};

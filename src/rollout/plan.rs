@@ -1,6 +1,6 @@
 //! What a rollout takes, as pure data.
 
-use fourfold_shaders::unroll::{COUNTERS, Composition, Keeping, Members, Problem};
+use fourfold_shaders::rollout::unroll::{COUNTERS, Composition, Keeping, Members, Problem};
 use fourfold_shaders::{Element, Target};
 
 use super::Error;
@@ -16,7 +16,7 @@ pub struct Settings {
     pub horizon: usize,
     /// Whether episode `e` of every member starts alike (common random numbers).
     pub alike: bool,
-    /// The place that draws, see [`threefry`](fourfold_shaders::threefry); the next three are taken too.
+    /// The place that draws, see [`threefry`](fourfold_shaders::random::threefry); the next three are taken too.
     pub stream: u32,
     /// Whether the rollout will run many times, so that a kernel that is faster but compiles for up to a minute on
     /// software drivers is worth it.

@@ -3,7 +3,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use std::time::{Duration, Instant};
 
-use fourfold_shaders::unroll::{Fault, Members};
+use fourfold_shaders::rollout::unroll::{Fault, Members};
 use fourfold_shaders::{Call, Data, Element};
 
 use super::{Error, Plan, Trace};

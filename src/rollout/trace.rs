@@ -1,6 +1,6 @@
 //! Every step of every episode, for data sets and pictures.
 
-use fourfold_shaders::unroll::traced;
+use fourfold_shaders::rollout::unroll::traced;
 
 use super::{Environment, Plan};
 use crate::data::{self, Actions, Steps, Trajectories};

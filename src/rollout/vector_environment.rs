@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use fourfold_shaders::step::{COUNTERS, Composition, Problem};
-use fourfold_shaders::unroll::{Fault, traced};
+use fourfold_shaders::rollout::step::{COUNTERS, Composition, Problem};
+use fourfold_shaders::rollout::unroll::{Fault, traced};
 use fourfold_shaders::{Data, Element};
 
 use super::{Environment, Episodes, Error, Trace, check};
@@ -18,7 +18,7 @@ pub struct VectorSettings {
     pub horizon: usize,
     /// The key of the random numbers.
     pub seed: u32,
-    /// The place that draws, see [`threefry`](fourfold_shaders::threefry); the next three are taken too.
+    /// The place that draws, see [`threefry`](fourfold_shaders::random::threefry); the next three are taken too.
     pub stream: u32,
     /// Whether every step is recorded on the GPU, for [`VectorEnvironment::trace`].
     pub trace: bool,

@@ -1,7 +1,7 @@
 //! Orders of the inputs.
 
 use fourfold_shaders::Data;
-use fourfold_shaders::threefry::Random;
+use fourfold_shaders::random::threefry::Random;
 
 /// Random wirings for `episodes` episodes of `phases` phases each: `(episodes, phases, inputs)`, every row a permutation
 /// of its own. Where `first_plain`, the first phase of each episode keeps the plain order.

@@ -3,7 +3,7 @@
 use fourfold::graph::{Graph, Reference, Tag, Tensor, TensorType, Value, gradients};
 use fourfold::models::{AttentionNeuronModel, NeuronMemory};
 use fourfold::nn::Parameters;
-use fourfold::shaders::policies::AttentionNeuron;
+use fourfold::shaders::rollout::policies::AttentionNeuron;
 
 use super::finite_differences::{assert_close, spread};
 

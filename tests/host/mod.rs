@@ -5,7 +5,7 @@
 
 pub mod witness;
 
-use fourfold::shaders::{Data, Target, softmax};
+use fourfold::shaders::{Data, Target, normalisation::softmax};
 use fourfold::wgpu;
 
 pub const ROWS: usize = 37;

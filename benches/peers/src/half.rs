@@ -2,7 +2,7 @@
 
 use fourfold::gpu::{BufferView, Gpu, Recording};
 use fourfold::graph::{Graph, Op, Plan, Session, SessionError, Tag, TensorType, Values, gradients};
-use fourfold::shaders::{Data, Element, Sequence, layer_norm, matmul, softmax};
+use fourfold::shaders::{Data, Element, Sequence, normalisation::layer_norm, matmul, normalisation::softmax};
 
 use fourfold_peers_work::{
     self as work, BATCH, CLASSES, COLUMNS, HIDDEN, INPUTS, Job, RATE, ROWS, SIDE, STEPS, Training,

@@ -10,7 +10,7 @@ use fourfold::models::Classifier;
 use fourfold::nn::Noise;
 use fourfold::optim::Sam;
 use fourfold::shaders::Data;
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 use nalgebra::{DMatrix, SymmetricEigen};
 
 use crate::Failure;

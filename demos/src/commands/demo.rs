@@ -7,7 +7,7 @@ use fourfold::evolution::problems::ToyRegression;
 use fourfold::evolution::{
     Descent, Estimator, Evaluator, Outer, OuterLoop, OuterSettings, TruncatedUnroll, TruncationPlan, TruncationSettings,
 };
-use fourfold::shaders::policies::AttentionNeuron;
+use fourfold::shaders::rollout::policies::AttentionNeuron;
 
 use crate::Failure;
 use crate::arguments::Common;

@@ -1,6 +1,6 @@
 //! Policies on the CPU, in f64, with what depends on their weights alone computed once.
 
-use fourfold::shaders::policies::AttentionNeuron;
+use fourfold::shaders::rollout::policies::AttentionNeuron;
 
 /// A policy with its weights.
 pub trait Actor: Sync {

@@ -9,7 +9,7 @@ use fourfold::models::{AttentionNeuronModel, NeuronMemory};
 use fourfold::nn::Parameters;
 use fourfold::optim::{AdamW, Optimiser, Schedule, clip_by_global_norm};
 use fourfold::shaders::elementwise::{Binary, Unary};
-use fourfold::shaders::policies::AttentionNeuron;
+use fourfold::shaders::rollout::policies::AttentionNeuron;
 use fourfold::shaders::{Data, Element};
 
 use crate::Failure;
@@ -249,7 +249,7 @@ mod tests {
 
     /// The sum of the inputs, a twentieth of it and what was done before: what a student can learn at once.
     fn sums(trajectories: usize, steps: usize) -> Trajectories {
-        let mut random = fourfold::shaders::threefry::Random::new(9, 0);
+        let mut random = fourfold::shaders::random::threefry::Random::new(9, 0);
         let mut data = Trajectories { steps, ..Trajectories::default() };
         for _ in 0..trajectories {
             let mut previous = 0.0;

@@ -2,9 +2,9 @@
 
 use std::thread;
 
-use fourfold::shaders::environments::CartPoleSwingUp;
-use fourfold::shaders::threefry::Random;
-use fourfold::shaders::unroll::{Environment, EpisodeRandom};
+use fourfold::shaders::random::threefry::Random;
+use fourfold::shaders::rollout::environments::CartPoleSwingUp;
+use fourfold::shaders::rollout::unroll::{Environment, EpisodeRandom};
 
 use super::actor::Actor;
 use super::cloning::Trajectories;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use fourfold::rollout::Policy;
-use fourfold::shaders::policies::{AttentionNeuron, Perceptron};
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
+use fourfold::shaders::rollout::policies::{AttentionNeuron, Perceptron};
 
 use super::training::{Recipe, StrategyName};
 

@@ -69,7 +69,7 @@ pub fn teacher(weights: &[f32]) -> Perceptron {
 
 #[cfg(test)]
 mod tests {
-    use fourfold::shaders::environments::CartPoleSwingUp;
+    use fourfold::shaders::rollout::environments::CartPoleSwingUp;
 
     use super::super::episodes::scores;
     use super::*;

@@ -8,7 +8,7 @@ use fourfold::rollout::{
     Composition, End, Members, Operands, Plan, Rollout, Sensors, Settings, Step, Weights, Wiring, shuffled,
 };
 use fourfold::shaders::Data;
-use fourfold::shaders::policies::AttentionNeuron;
+use fourfold::shaders::rollout::policies::AttentionNeuron;
 
 use super::evaluation::{HORIZON, OBSERVATIONS};
 use super::scene::{Channel, Film, Scene};

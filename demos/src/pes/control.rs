@@ -14,7 +14,7 @@ use fourfold::evolution::{
 };
 use fourfold::rollout::environments::{CartPoleSwingUp, Pendulum, Swimmer};
 use fourfold::rollout::policies::{Linear, Perceptron};
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 
 use crate::Failure;
 

@@ -11,7 +11,7 @@ use crate::{Access, Binding, Element, Kernel};
 pub(super) const WORKGROUP: usize = 256;
 
 /// The library of functions.
-const LIBRARY: &str = include_str!("../elementwise.wgsl");
+const LIBRARY: &str = include_str!("elementwise.wgsl");
 
 const INPUTS: [&str; Program::MAX_OPERANDS] = ["x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"];
 const OUTPUTS: [&str; Program::MAX_OPERANDS] = ["y0", "y1", "y2", "y3", "y4", "y5", "y6", "y7"];

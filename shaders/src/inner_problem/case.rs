@@ -6,8 +6,8 @@ use super::derivative_case::{tangents, uoro};
 use super::{
     Evaluation, EvaluationProblem, InnerProblem, Keeping, Objective, Truncation, TruncationProblem, composition,
 };
-use crate::problems::samples;
-use crate::unroll::EpisodeRandom;
+use crate::inner_problem::problems::samples;
+use crate::rollout::unroll::EpisodeRandom;
 use crate::{Case, Data, Generator, Kernel, KernelRef, Target};
 
 /// One listed kernel for each way of going through an inner problem; the cases draw the problem too.

@@ -7,7 +7,7 @@ use super::{
     Directions, InnerProblem, Objective, SHARES, TangentProblem, Tangents, Uoro, UoroProblem, composition, tangent,
     uoro,
 };
-use crate::problems::samples;
+use crate::inner_problem::problems::samples;
 use crate::{Case, Data, Generator, Target};
 
 const SOFTWARE: Target =

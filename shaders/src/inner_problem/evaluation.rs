@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use super::{InnerProblem, composition};
-use crate::unroll::EpisodeRandom;
+use crate::rollout::unroll::EpisodeRandom;
 use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
 
 /// Rows of the counters of a slot.

@@ -9,6 +9,7 @@ mod composition;
 mod derivative_case;
 mod evaluation;
 mod problem;
+pub mod problems;
 mod tangent;
 mod truncation;
 mod unrolled;
@@ -26,8 +27,8 @@ pub use uoro::{COUNTERS as UORO_COUNTERS, Problem as UoroProblem, Uoro};
 
 /// The functions and structures that the files of inner problems may use.
 pub const LIBRARY: [&str; 4] = [
-    include_str!("../random.wgsl"),
-    include_str!("../mathematics.wgsl"),
-    include_str!("../unroll/episode.wgsl"),
+    include_str!("../library/random.wgsl"),
+    include_str!("../library/mathematics.wgsl"),
+    include_str!("../rollout/unroll/episode.wgsl"),
     include_str!("loss.wgsl"),
 ];

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use crate::unroll::EpisodeRandom;
+use crate::rollout::unroll::EpisodeRandom;
 
 /// A computation that goes on step after step, `s[t + 1] = f(s[t], theta)`, with a loss at each step: what outer
 /// parameters `theta` are learned for. The training of a network under a learning rate is one, an episode of a policy is

@@ -13,8 +13,8 @@ use bytemuck::{Pod, Zeroable};
 use super::truncation::{COUNTERS_BINDING, SAVED_BINDING};
 use super::unrolled::{NEVER, Objective, SHARES, Unrolled};
 use super::{InnerProblem, composition};
-use crate::threefry::normal_pair;
-use crate::unroll::EpisodeRandom;
+use crate::random::threefry::normal_pair;
+use crate::rollout::unroll::EpisodeRandom;
 use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
 
 /// Rows of the counters of a direction. The first says in which unroll it was drawn.
@@ -352,7 +352,7 @@ fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problems::ToyRegression;
+    use crate::inner_problem::problems::ToyRegression;
 
     /// dL/dtheta of the toy regression at (-4, -4) over 100 steps, by an implementation in JAX.
     const GRADIENT: [f64; 2] = [-3.9108, -1.7115];

@@ -218,8 +218,8 @@ mod tests {
     use super::*;
     use crate::Data;
     use crate::inner_problem::Loss;
-    use crate::threefry::normal_pair;
-    use crate::unroll::EpisodeRandom;
+    use crate::random::threefry::normal_pair;
+    use crate::rollout::unroll::EpisodeRandom;
 
     /// The loss of step t is (t + 1) theta; the state counts the steps.
     #[derive(Debug, Clone, Copy)]

@@ -8,8 +8,8 @@ use bytemuck::{Pod, Zeroable};
 use super::truncation::{COUNTERS_BINDING, SAVED_BINDING};
 use super::unrolled::{NEVER, Objective};
 use super::{InnerProblem, composition};
-use crate::threefry;
-use crate::unroll::EpisodeRandom;
+use crate::random::threefry;
+use crate::rollout::unroll::EpisodeRandom;
 use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
 
 /// Rows of the counters of a replica.
@@ -271,7 +271,7 @@ fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problems::ToyRegression;
+    use crate::inner_problem::problems::ToyRegression;
 
     /// The whole gradient of `steps` steps at (-4, -4), by tangents along the axes.
     fn gradient(steps: u32) -> [f64; 2] {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use fourfold_shaders::inner_problem::SHARES;
-use fourfold_shaders::threefry::threefry;
-use fourfold_shaders::{Element, pair_shares, persistent_gradient, perturb};
+use fourfold_shaders::random::threefry::threefry;
+use fourfold_shaders::{Element, evolution::pair_shares, evolution::persistent_gradient, evolution::perturb};
 
 use super::clock::Clock;
 use super::{GraphProblem, Population};
@@ -155,7 +155,7 @@ impl PopulationUnroll {
     }
 
     /// (6, pairs): a, b, keep, add and both losses of each pair in the last unroll, see
-    /// [`persistent_gradient`](fourfold_shaders::persistent_gradient).
+    /// [`persistent_gradient`](fourfold_shaders::evolution::persistent_gradient).
     pub fn shares(&self) -> &BufferView {
         &self.shares
     }

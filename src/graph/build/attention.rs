@@ -1,7 +1,7 @@
 //! Scaled dot-product attention.
 
+use fourfold_shaders::attention::masked_softmax::Causal;
 use fourfold_shaders::attention::{Problem, prefers_products};
-use fourfold_shaders::masked_softmax::Causal;
 use fourfold_shaders::{Element, Target};
 
 use crate::graph::{Op, Shape, Tensor, TensorType};

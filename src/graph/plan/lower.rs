@@ -3,14 +3,16 @@
 //! The arguments of a sequence are the inputs of the operation in the order that [`Op`] states, then its outputs.
 
 use fourfold_shaders::matmul::Batch;
-use fourfold_shaders::reduce::Reduction;
-use fourfold_shaders::sam_ascent::Norm;
-use fourfold_shaders::threefry::Distribution;
+use fourfold_shaders::optimiser::sam_ascent::Norm;
+use fourfold_shaders::random::threefry::Distribution;
+use fourfold_shaders::reduction::reduce::Reduction;
 use fourfold_shaders::{
-    Activation, Call, Sequence, Slot, Target, adamw, advance_step, argmax, attention, attention_backward, copy,
-    cross_entropy, dropout, gather, global_norm, layer_norm, layer_norm_backward, layer_norm_parameters,
-    masked_softmax, matmul, pad, reduce, ring, sam_ascent, scatter_add, sgd, softmax, softmax_backward, threefry,
-    windows,
+    Activation, Call, Sequence, Slot, Target, attention, attention::attention_backward, attention::masked_softmax,
+    layout::copy, layout::gather, layout::pad, layout::scatter_add, loss::cross_entropy, matmul,
+    normalisation::layer_norm, normalisation::layer_norm_backward, normalisation::layer_norm_parameters,
+    normalisation::softmax, normalisation::softmax_backward, optimiser::adamw, optimiser::advance_step,
+    optimiser::ring, optimiser::sam_ascent, optimiser::sgd, random::dropout, random::threefry, reduction::argmax,
+    reduction::global_norm, reduction::reduce, trajectories::windows,
 };
 
 use crate::graph::{GraphError, Node, Op, Shape, TensorType};

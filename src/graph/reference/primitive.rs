@@ -1,6 +1,6 @@
 //! The primitive operations on f64 slices, as plainly as possible.
 
-use fourfold_shaders::{Element, Target, dropout, threefry};
+use fourfold_shaders::{Element, Target, random::dropout, random::threefry};
 
 use crate::graph::{Node, Op, Shape, TensorType};
 

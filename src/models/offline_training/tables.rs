@@ -1,7 +1,7 @@
 //! The trajectories on the GPU, and the windows that a training step draws from them.
 
-use fourfold_shaders::returns_to_go::Problem;
-use fourfold_shaders::{Data, Element, windows};
+use fourfold_shaders::trajectories::returns_to_go::Problem;
+use fourfold_shaders::{Data, Element, trajectories::windows};
 
 use super::{OfflineSettings, OfflineTrainingError, ReturnsToGo, Starts};
 use crate::data::{Standardisation, Trajectories};

@@ -13,7 +13,7 @@ use fourfold::data::{Actions, Steps, Trajectories};
 use fourfold::graph::Plan;
 use fourfold::models::decision_transformer::{DecisionTransformer, Settings};
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining};
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 use serde_json::json;
 
 use crate::Failure;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use fourfold::shaders::elementwise::{Binary, Compare, Unary};
-use fourfold::shaders::threefry::{Distribution, Random};
+use fourfold::shaders::random::threefry::{Distribution, Random};
 use fourfold::shaders::{self, Access, Activation, Data, Element, Generator, Sequence, Slot, Target, kernels};
 
 /// One operation at one size, with operands to run it on.
@@ -157,35 +157,41 @@ fn matrix_products(target: &Target, quick: bool) -> Vec<Problem> {
 
 /// Operations on `(rows, columns)`.
 fn over_rows(target: &Target, rows: usize, columns: usize) -> Vec<Problem> {
-    use shaders::reduce::Reduction;
+    use shaders::reduction::reduce::Reduction;
     use shaders::*;
 
     let bound = columns.min(rows) as u32;
     let size = format!("{rows} x {columns}");
     let one = |name: &str, call: Call| Problem::new(name, &*size, call, bound);
     let many = |name: &str, sequence: Sequence| Problem::new(name, &*size, sequence, bound);
-    let reduction = |outer, axis, inner| reduce::Problem { reduction: Reduction::Sum, outer, axis, inner };
+    let reduction = |outer, axis, inner| reduction::reduce::Problem { reduction: Reduction::Sum, outer, axis, inner };
     let bias = elementwise::binary(Binary::Add, &[rows, columns], &[columns]).expect("the shapes broadcast");
     vec![
-        one("softmax", softmax::Problem { rows, columns, log: false }.call(target)),
-        one("log-softmax", softmax::Problem { rows, columns, log: true }.call(target)),
-        one("softmax, gradient", softmax_backward::Problem { rows, columns, log: false, factor: 1.0 }.call(target)),
-        one("cross-entropy", cross_entropy::Problem { rows, classes: columns, smoothing: 0.1 }.call(target)),
-        one("mean squared error", mean_squared_error::Problem { rows, columns }.call(target)),
-        one("layer norm", layer_norm::Problem { rows, columns, epsilon: 1e-5 }.call(target)),
-        one("layer norm, gradient", layer_norm_backward::Problem { rows, columns }.call(target)),
-        many("layer norm, scale and shift", layer_norm_parameters::Problem { rows, columns }.sequence(target)),
+        one("softmax", normalisation::softmax::Problem { rows, columns, log: false }.call(target)),
+        one("log-softmax", normalisation::softmax::Problem { rows, columns, log: true }.call(target)),
+        one(
+            "softmax, gradient",
+            normalisation::softmax_backward::Problem { rows, columns, log: false, factor: 1.0 }.call(target),
+        ),
+        one("cross-entropy", loss::cross_entropy::Problem { rows, classes: columns, smoothing: 0.1 }.call(target)),
+        one("mean squared error", loss::mean_squared_error::Problem { rows, columns }.call(target)),
+        one("layer norm", normalisation::layer_norm::Problem { rows, columns, epsilon: 1e-5 }.call(target)),
+        one("layer norm, gradient", normalisation::layer_norm_backward::Problem { rows, columns }.call(target)),
+        many(
+            "layer norm, scale and shift",
+            normalisation::layer_norm_parameters::Problem { rows, columns }.sequence(target),
+        ),
         many("sum of rows", reduction(rows, columns, 1).sequence(target)),
         many("sum of columns", reduction(1, rows, columns).sequence(target)),
         many("sum of all", reduction(1, rows * columns, 1).sequence(target)),
-        many("argmax", argmax::Problem { outer: rows, axis: columns, inner: 1 }.sequence(target)),
-        one("gather", gather::Problem { rows, columns, count: rows }.call()),
-        many("scatter-add", scatter_add::Problem { rows, columns, count: rows }.sequence(target)),
-        one("permute", copy::Problem::permute(Element::F32, &[rows, columns], &[1, 0]).call()),
+        many("argmax", reduction::argmax::Problem { outer: rows, axis: columns, inner: 1 }.sequence(target)),
+        one("gather", layout::gather::Problem { rows, columns, count: rows }.call()),
+        many("scatter-add", layout::scatter_add::Problem { rows, columns, count: rows }.sequence(target)),
+        one("permute", layout::copy::Problem::permute(Element::F32, &[rows, columns], &[1, 0]).call()),
         one("broadcast add", bias),
         one(
             "pad",
-            pad::Problem {
+            layout::pad::Problem {
                 element: Element::F32,
                 shape: vec![rows, columns],
                 padding: vec![[1, 1], [4, 4]],
@@ -198,42 +204,54 @@ fn over_rows(target: &Target, rows: usize, columns: usize) -> Vec<Problem> {
 
 /// Attention of 4 sequences with 8 heads of 64.
 fn attention(target: &Target, length: usize) -> Vec<Problem> {
-    use shaders::{attention, attention_backward, masked_softmax};
+    use shaders::attention;
 
     let (batch, heads, head_size) = (4, 8, 64);
     let (length_q, length_k, factor) = (length, length, 0.125);
     let size = format!("4 x 8 x {length} x 64");
     let fused = attention::Problem { batch, heads, length_q, length_k, head_size, factor, causal: true, keys: false };
-    let causal = Some(masked_softmax::Causal::aligned(length, length));
-    let scores = masked_softmax::Problem { batch, heads, length_q, length_k, factor, causal, keys: false };
+    let causal = Some(attention::masked_softmax::Causal::aligned(length, length));
+    let scores = attention::masked_softmax::Problem { batch, heads, length_q, length_k, factor, causal, keys: false };
     let scores_size = format!("4 x 8 x {length} x {length}");
     vec![
         Problem::new("attention", &*size, fused.call(target), 1),
-        Problem::new("attention, gradient", size, attention_backward::sequence(&fused, target), 1),
+        Problem::new("attention, gradient", size, attention::attention_backward::sequence(&fused, target), 1),
         Problem::new("masked softmax", scores_size, scores.call(target), 1),
     ]
 }
 
 /// Operations on `count` elements, optimisers among them.
 fn over_elements(target: &Target, count: usize) -> Vec<Problem> {
-    use shaders::sam_ascent::Norm;
+    use shaders::optimiser::sam_ascent::Norm;
     use shaders::*;
 
     let size = count.to_string();
     let one = |name: &str, call: Call| Problem::new(name, &*size, call, 1);
-    let threefry = |distribution| threefry::Problem { distribution, count, stream: 0 }.call(target);
-    let ascent = |norm| sam_ascent::Problem { count, norm, adaptive: 0, eta: 0.01 }.call(target);
-    let sgd = sgd::Problem { count, momentum: 0.9, nesterov: false, weight_decay: 1e-4, decayed: count };
-    let adamw = adamw::Problem { count, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decayed: count };
+    let threefry = |distribution| random::threefry::Problem { distribution, count, stream: 0 }.call(target);
+    let ascent = |norm| optimiser::sam_ascent::Problem { count, norm, adaptive: 0, eta: 0.01 }.call(target);
+    let sgd = optimiser::sgd::Problem { count, momentum: 0.9, nesterov: false, weight_decay: 1e-4, decayed: count };
+    let adamw = optimiser::adamw::Problem {
+        count,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        weight_decay: 0.01,
+        decayed: count,
+    };
     vec![
         one("add", elementwise::binary(Binary::Add, &[count], &[count]).expect("the shapes are equal")),
         one("gelu", elementwise::unary(Unary::GeluTanh, count)),
         one("random words", threefry(Distribution::Bits)),
         one("uniform deviates", threefry(Distribution::Uniform)),
         one("normal deviates", threefry(Distribution::Normal)),
-        one("dropout", dropout::Problem { count, probability: 0.1, stream: 0 }.call(target)),
-        Problem::new("global norm", &*size, global_norm::Problem { lengths: vec![count] }.sequence(target), 1),
-        one("clip", clip::Problem { count, max_norm: 1.0 }.call(target)),
+        one("dropout", random::dropout::Problem { count, probability: 0.1, stream: 0 }.call(target)),
+        Problem::new(
+            "global norm",
+            &*size,
+            reduction::global_norm::Problem { lengths: vec![count] }.sequence(target),
+            1,
+        ),
+        one("clip", optimiser::clip::Problem { count, max_norm: 1.0 }.call(target)),
         one("sgd", sgd.call(target)),
         one("adamw", adamw.call(target)),
         one("sam ascent, p = 2", ascent(Norm::L2)),
@@ -246,11 +264,12 @@ fn evolution(target: &Target, members: usize, parameters: usize) -> Vec<Problem>
     use shaders::*;
 
     let (directions, episodes) = (members / 2, 16);
-    let fitness = fitness::Problem { members, episodes };
-    let ranks = centred_ranks::Problem { members };
-    let strategies = evolution_gradient::Problem { parameters, directions, stream: 0, sigma: 0.1, factor: -1.0 };
-    let pgpe = pgpe_gradient::Problem { parameters, directions, stream: 0, factor: -1.0 };
-    let deviation = pgpe_deviation::Problem { count: parameters, fraction: 0.2, floor: 1e-3 };
+    let fitness = evolution::fitness::Problem { members, episodes };
+    let ranks = evolution::centred_ranks::Problem { members };
+    let strategies =
+        evolution::evolution_gradient::Problem { parameters, directions, stream: 0, sigma: 0.1, factor: -1.0 };
+    let pgpe = evolution::pgpe_gradient::Problem { parameters, directions, stream: 0, factor: -1.0 };
+    let deviation = evolution::pgpe_deviation::Problem { count: parameters, fraction: 0.2, floor: 1e-3 };
     let of_population = format!("{members} members, {episodes} episodes");
     let of_gradient = format!("{members} members, {parameters} parameters");
     vec![

@@ -11,7 +11,7 @@ use fourfold::Gpu;
 use fourfold::data::{Checkpoint, load_flat_vector};
 use fourfold::rollout::Policy;
 use fourfold::shaders::Data;
-use fourfold::shaders::policies::AttentionNeuron;
+use fourfold::shaders::rollout::policies::AttentionNeuron;
 use serde::Serialize;
 
 use crate::Failure;

@@ -11,7 +11,7 @@ use fourfold::data::{Checkpoint, file, load_flat_vector};
 use fourfold::rollout::Policy;
 use fourfold::rollout::environments::CartPoleSwingUp;
 use fourfold::shaders::Data;
-use fourfold::shaders::policies::AttentionNeuron;
+use fourfold::shaders::rollout::policies::AttentionNeuron;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fourfold::data::{flat_vector, load_flat_vector};
-use fourfold::shaders::policies::AttentionNeuron;
+use fourfold::shaders::rollout::policies::AttentionNeuron;
 
 use crate::Failure;
 

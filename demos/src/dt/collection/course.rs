@@ -8,7 +8,7 @@ use fourfold::evolution::{Method, Settings, Strategy};
 use fourfold::rollout::policies::{Linear, Perceptron};
 use fourfold::rollout::{self, Composition, Interface, Members, Policy, Sensors};
 
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 
 use super::World;
 use crate::Failure;

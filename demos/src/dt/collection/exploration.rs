@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn random_actions_fill_every_tenth_of_their_range_alike() {
-        let mut random = fourfold::shaders::threefry::Random::new(1, 2);
+        let mut random = fourfold::shaders::random::threefry::Random::new(1, 2);
         let mut counts = [0; 10];
         for _ in 0..20_000 {
             let mut action = [0.0];

@@ -6,7 +6,7 @@ use fourfold::Gpu;
 use fourfold::data::{Steps, Trajectories};
 use fourfold::rollout::{Composition, Members, Operands, Plan, Policy, Rollout, Sensors, Settings, Trace, Weights};
 use fourfold::shaders::Data;
-use fourfold::shaders::threefry::{self, Random};
+use fourfold::shaders::random::threefry::{self, Random};
 
 use super::{Course, Exploring, Generation, UniformActions, World};
 use crate::Failure;

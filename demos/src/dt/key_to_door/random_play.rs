@@ -4,7 +4,7 @@ use fourfold::Gpu;
 use fourfold::data::{Actions, Trajectories};
 use fourfold::rollout::environments::KeyToDoor;
 use fourfold::rollout::{Environment, Trace, VectorEnvironment, VectorSettings};
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 
 use crate::Failure;
 

@@ -207,7 +207,7 @@ fn build<'g>(graph: &'g Graph, model: &DecisionTransformer, world: &DirectedGrap
 mod tests {
     use fourfold::data::Actions;
     use fourfold::models::decision_transformer::{Initialisation, Returns, Settings, Tokens};
-    use fourfold::shaders::threefry::Random;
+    use fourfold::shaders::random::threefry::Random;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! Random directed graphs with a goal, and the distances to it.
 
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 
 use crate::Failure;
 

@@ -9,7 +9,7 @@ use fourfold::models::decision_transformer::{
 };
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo, Starts};
 use fourfold::optim::{AdamW, Schedule};
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 use serde::Serialize;
 
 use super::{Decoded, Decoder, DirectedGraph, Filter, Outcome, Prior, Walk, Walks};

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use fourfold::data::{Actions, Error, Steps, Trajectories};
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 
 use super::DirectedGraph;
 

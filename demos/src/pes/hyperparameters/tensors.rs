@@ -5,7 +5,7 @@ use clap::Args;
 use fourfold::Gpu;
 use fourfold::evolution::{GraphProblem, PopulationEvaluation};
 use fourfold::models::hyperparameters::{Judgement, TensorHyperparameters};
-use fourfold::shaders::threefry::Random;
+use fourfold::shaders::random::threefry::Random;
 use serde::Serialize;
 use serde_json::json;
 

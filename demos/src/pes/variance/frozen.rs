@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fourfold::evolution::{InnerProblem, Outer, Source, TruncatedUnroll, TruncationPlan, TruncationSettings};
-use fourfold::shaders::{Data, Element, advance_step, sgd};
+use fourfold::shaders::{Data, Element, optimiser::advance_step, optimiser::sgd};
 use fourfold::{BufferView, Gpu, Launch, Recording, wgpu};
 
 use super::read;

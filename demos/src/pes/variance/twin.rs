@@ -6,7 +6,7 @@ use fourfold::Gpu;
 use fourfold::evolution::{Estimator, InnerProblem, TruncationSettings};
 use fourfold::rollout::EpisodeRandom;
 use fourfold::shaders::Element;
-use fourfold::shaders::threefry::normal_pair;
+use fourfold::shaders::random::threefry::normal_pair;
 use serde::{Deserialize, Serialize};
 
 use super::{FrozenTheta, read, squared_distance, squared_norm};

@@ -2,8 +2,8 @@
 
 use super::{COUNTERS, COUNTERS_BINDING, Keeping, SAVED_BINDING, Truncation, Uniform};
 use crate::inner_problem::unrolled::{Objective, SHARES, Unrolled};
-use crate::threefry::normal_pair;
-use crate::unroll::EpisodeRandom;
+use crate::random::threefry::normal_pair;
+use crate::rollout::unroll::EpisodeRandom;
 use crate::{Call, Data, Operand, Tolerance};
 
 fn truncation_of(call: &Call) -> &Truncation {

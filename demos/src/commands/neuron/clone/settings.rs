@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use fourfold::shaders::environments::CartPoleSwingUp;
-use fourfold::shaders::unroll::Environment;
+use fourfold::shaders::rollout::environments::CartPoleSwingUp;
+use fourfold::shaders::rollout::unroll::Environment;
 use serde::Serialize;
 
 use super::{Arguments, NETWORK};

@@ -1,0 +1,8 @@
+//! Attention over (batch, heads, length, head size), forward and backward, and the masked softmax of its decomposition.
+
+#[expect(clippy::module_inception, reason = "a kernel's files are named after the kernel")]
+mod attention;
+pub mod attention_backward;
+pub mod masked_softmax;
+
+pub use attention::*;

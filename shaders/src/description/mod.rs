@@ -1,0 +1,17 @@
+//! The description of a kernel: bindings, calls, cases, tolerance.
+
+mod call;
+mod case;
+pub(crate) mod flat;
+mod kernel;
+mod operand;
+pub(crate) mod row;
+mod target;
+mod tolerance;
+
+pub use call::{Call, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid};
+pub use case::{Case, Generator};
+pub use kernel::{Access, Binding, Element, Kernel, KernelRef};
+pub use operand::{Data, Operand};
+pub use target::Target;
+pub use tolerance::{Comparison, Tolerance};

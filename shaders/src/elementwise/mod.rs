@@ -1,0 +1,189 @@
+//! Elementwise kernels: any expression over the elements of broadcast inputs as one dispatch.
+//!
+//! These are the only generated kernels. `elementwise.wgsl` is a plain library of functions; a [`Program`] (a graph of
+//! operations such as `gelu(x * 0.5 + bias)`) takes from it what it needs and adds a main function. Its twin
+//! interprets the program in f64, and its tolerance is a bound for each element by running error analysis.
+//! [`unary`], [`binary`] and [`compare`] are the programs of one operation.
+
+mod activation;
+mod broadcast;
+mod case;
+mod estimate;
+mod interpreter;
+mod operation;
+mod program;
+mod text;
+
+pub use activation::Activation;
+pub use broadcast::{BroadcastError, Mode, broadcast_shape};
+pub use operation::{Binary, Compare, Unary};
+pub use program::{Input, Op, Program, Value};
+
+use crate::{Call, Case, Element, Generator, Kernel, KernelRef};
+
+/// `y = operation(x)` over `count` elements, with operands `x`, `y`.
+pub fn unary(operation: Unary, count: usize) -> Call {
+    let mut program = Program::new();
+    let x = program.input(Element::F32, Mode::Same);
+    let y = program.unary(operation, x);
+    program.output(y);
+    program.call(&[count], &[&[count]])
+}
+
+/// `y = operation(a, b)` on `f32` tensors of the given shapes, broadcast as [`broadcast_shape`] tells, with operands `a`,
+/// `b`, `y`.
+pub fn binary(operation: Binary, a: &[usize], b: &[usize]) -> Result<Call, BroadcastError> {
+    of_two(a, b, |program, a, b| program.binary(operation, a, b))
+}
+
+/// `y = 1` where the comparison of `a` and `b` holds, else 0; operands `a`, `b`, `y` as those of [`binary`].
+pub fn compare(comparison: Compare, a: &[usize], b: &[usize]) -> Result<Call, BroadcastError> {
+    of_two(a, b, |program, a, b| program.compare(comparison, a, b))
+}
+
+fn of_two(
+    a_shape: &[usize],
+    b_shape: &[usize],
+    operation: impl FnOnce(&mut Program, Value, Value) -> Value,
+) -> Result<Call, BroadcastError> {
+    let output = broadcast_shape(a_shape, b_shape)?;
+    let mode = |shape: &[usize]| {
+        let unfit = || BroadcastError { left: output.clone(), right: shape.to_vec() };
+        Mode::of(&output, shape).ok_or_else(unfit)
+    };
+    let mut program = Program::new();
+    let a = program.input(Element::F32, mode(a_shape)?);
+    let b = program.input(Element::F32, mode(b_shape)?);
+    let y = operation(&mut program, a, b);
+    program.output(y);
+    Ok(program.call(&output, &[a_shape, b_shape]))
+}
+
+/// A kernel for each operation alone, and one whose cases are random programs.
+pub fn kernels() -> Vec<KernelRef> {
+    let cases = UNARY_CASES.into_iter().chain(BINARY_CASES).chain(COMPARE_CASES);
+    let named = [listed(Some("elementwise(cast)"), case::cast), listed(Some("elementwise(random)"), case::random)];
+    cases.chain([case::select as DrawCase]).map(|case| listed(None, case)).chain(named).collect()
+}
+
+/// The kernel of a program that `case` draws, with `case` as its generator.
+fn listed(name: Option<&'static str>, case: fn(&mut Generator) -> Case) -> KernelRef {
+    let drawn = case(&mut Generator::new(0, 1)).call.kernel;
+    KernelRef::from(std::sync::Arc::new(Kernel {
+        name: name.map_or_else(|| drawn.name.clone(), Into::into),
+        source: drawn.source.clone(),
+        bindings: drawn.bindings.clone(),
+        case,
+        ..*drawn
+    }))
+}
+
+type DrawCase = fn(&mut Generator) -> Case;
+
+const UNARY_CASES: [DrawCase; Unary::ALL.len()] = [
+    case::unary::<0>,
+    case::unary::<1>,
+    case::unary::<2>,
+    case::unary::<3>,
+    case::unary::<4>,
+    case::unary::<5>,
+    case::unary::<6>,
+    case::unary::<7>,
+    case::unary::<8>,
+    case::unary::<9>,
+    case::unary::<10>,
+    case::unary::<11>,
+    case::unary::<12>,
+    case::unary::<13>,
+    case::unary::<14>,
+    case::unary::<15>,
+    case::unary::<16>,
+    case::unary::<17>,
+    case::unary::<18>,
+    case::unary::<19>,
+    case::unary::<20>,
+    case::unary::<21>,
+];
+
+const BINARY_CASES: [DrawCase; Binary::ALL.len()] = [
+    case::binary::<0>,
+    case::binary::<1>,
+    case::binary::<2>,
+    case::binary::<3>,
+    case::binary::<4>,
+    case::binary::<5>,
+    case::binary::<6>,
+];
+
+const COMPARE_CASES: [DrawCase; Compare::ALL.len()] = [
+    case::compare::<0>,
+    case::compare::<1>,
+    case::compare::<2>,
+    case::compare::<3>,
+    case::compare::<4>,
+    case::compare::<5>,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Data;
+
+    fn run(call: &Call, inputs: Vec<Data>) -> Data {
+        Case::new("", call.clone(), inputs).expected().pop().unwrap()
+    }
+
+    #[test]
+    fn a_row_and_a_column_broadcast_to_a_matrix() {
+        let call = binary(Binary::Mul, &[2, 1], &[3]).unwrap();
+        let y = run(&call, vec![Data::F32(vec![1.0, 10.0]), Data::F32(vec![1.0, 2.0, 3.0])]);
+        assert_eq!(y, Data::F32(vec![1.0, 2.0, 3.0, 10.0, 20.0, 30.0]));
+    }
+
+    #[test]
+    fn shapes_that_do_not_broadcast_are_named() {
+        let error = binary(Binary::Add, &[2, 3], &[2]).unwrap_err();
+        assert_eq!(error, BroadcastError { left: vec![2, 3], right: vec![2] });
+    }
+
+    #[test]
+    fn the_listed_kernels_have_distinct_names() {
+        let kernels = kernels();
+        let mut names: Vec<String> = kernels.iter().map(|kernel| kernel.name.to_string()).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), kernels.len());
+    }
+
+    #[test]
+    fn every_random_program_is_valid_wgsl() {
+        use naga::valid::{Capabilities, ValidationFlags, Validator};
+        for seed in 0..300 {
+            for kernel in [case::random, case::cast, case::binary::<0>] {
+                let source = kernel(&mut Generator::new(seed, Generator::FULL)).call.kernel.source.clone();
+                let module = naga::front::wgsl::parse_str(&source);
+                let module = module.unwrap_or_else(|error| panic!("{}\n{source}", error.emit_to_string(&source)));
+                let validated = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+                validated.unwrap_or_else(|error| panic!("{error:?}\n{source}"));
+            }
+        }
+    }
+
+    #[test]
+    fn few_elements_of_random_programs_are_unspecified() {
+        let (mut unspecified, mut elements) = (0, 0);
+        for seed in 0..300 {
+            let case = case::random(&mut Generator::new(seed, Generator::FULL));
+            for output in case.call.kernel.outputs() {
+                let crate::Tolerance::PerElement(bounds) =
+                    (case.call.kernel.tolerance)(&case.call, &case.operands, output)
+                else {
+                    panic!("a bound for each element")
+                };
+                unspecified += bounds.iter().filter(|bound| bound.is_infinite()).count();
+                elements += bounds.len();
+            }
+        }
+        assert!(unspecified * 10 < elements, "{unspecified} of {elements}");
+    }
+}

@@ -1,0 +1,531 @@
+//! Copy of a strided view into a strided view: permute, slice, broadcast, and concatenate as copies into regions of the
+//! destination. Words are copied as they are, `f32` or `u32`.
+//!
+//! A copy that covers its destination writes it ([`crate::Access::Write`]); a copy into a region updates it
+//! ([`crate::Access::Update`]): elements outside the region keep their values. The padding with a constant is in
+//! [`crate::layout::pad`].
+
+use std::borrow::Cow;
+
+use bytemuck::{Pod, Zeroable};
+use rand::RngExt;
+
+use crate::{Access, Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Tolerance};
+
+/// Dimensions that a view has at most, once those that lie contiguous in both views are merged.
+pub const MAX_RANK: usize = 6;
+
+/// The kernels of this file.
+pub const KERNELS: &[&Kernel] = &[
+    &COPY_F32,
+    &COPY_F32_VEC4,
+    &COPY_F32_TRANSPOSE,
+    &COPY_U32,
+    &COPY_U32_VEC4,
+    &COPY_U32_TRANSPOSE,
+    &COPY_INTO_F32,
+    &COPY_INTO_F32_VEC4,
+    &COPY_INTO_U32,
+    &COPY_INTO_U32_VEC4,
+];
+
+/// How many elements an invocation copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// One.
+    Scalar,
+    /// Four that are neighbours in both views.
+    Vec4,
+    /// Four by four: neighbours in the source by neighbours in the destination.
+    Transpose,
+}
+
+const F32: Element = Element::F32;
+const U32: Element = Element::U32;
+const WRITE: Access = Access::Write;
+const UPDATE: Access = Access::Update;
+
+/// A copy of `f32` that covers its destination.
+pub static COPY_F32: Kernel = kernel("copy.f32", Form::Scalar, F32, WRITE, |g| case(g, &COPY_F32));
+/// The same, four neighbours at a time.
+pub static COPY_F32_VEC4: Kernel = kernel("copy.f32_vec4", Form::Vec4, F32, WRITE, |g| case(g, &COPY_F32_VEC4));
+/// The same, blocks of four by four.
+pub static COPY_F32_TRANSPOSE: Kernel =
+    kernel("copy.f32_transpose", Form::Transpose, F32, WRITE, |g| case(g, &COPY_F32_TRANSPOSE));
+/// A copy of `u32` that covers its destination.
+pub static COPY_U32: Kernel = kernel("copy.u32", Form::Scalar, U32, WRITE, |g| case(g, &COPY_U32));
+/// The same, four neighbours at a time.
+pub static COPY_U32_VEC4: Kernel = kernel("copy.u32_vec4", Form::Vec4, U32, WRITE, |g| case(g, &COPY_U32_VEC4));
+/// The same, blocks of four by four.
+pub static COPY_U32_TRANSPOSE: Kernel =
+    kernel("copy.u32_transpose", Form::Transpose, U32, WRITE, |g| case(g, &COPY_U32_TRANSPOSE));
+/// A copy of `f32` into a region.
+pub static COPY_INTO_F32: Kernel = kernel("copy.into_f32", Form::Scalar, F32, UPDATE, |g| case(g, &COPY_INTO_F32));
+/// The same, four neighbours at a time.
+pub static COPY_INTO_F32_VEC4: Kernel =
+    kernel("copy.into_f32_vec4", Form::Vec4, F32, UPDATE, |g| case(g, &COPY_INTO_F32_VEC4));
+/// A copy of `u32` into a region.
+pub static COPY_INTO_U32: Kernel = kernel("copy.into_u32", Form::Scalar, U32, UPDATE, |g| case(g, &COPY_INTO_U32));
+/// The same, four neighbours at a time.
+pub static COPY_INTO_U32_VEC4: Kernel =
+    kernel("copy.into_u32_vec4", Form::Vec4, U32, UPDATE, |g| case(g, &COPY_INTO_U32_VEC4));
+
+const fn kernel(
+    name: &'static str,
+    form: Form,
+    element: Element,
+    access: Access,
+    case: fn(&mut Generator) -> Case,
+) -> Kernel {
+    Kernel {
+        name: Cow::Borrowed(name),
+        source: Cow::Borrowed(include_str!("copy.wgsl")),
+        entry_point: match form {
+            Form::Scalar => "copy",
+            Form::Vec4 => "copy_vec4",
+            Form::Transpose => "transpose_vec4",
+        },
+        bindings: Cow::Borrowed(match (element, access) {
+            (Element::F32, Access::Update) => const { &bindings(F32, UPDATE) },
+            (Element::U32, Access::Update) => const { &bindings(U32, UPDATE) },
+            (Element::F32, _) => const { &bindings(F32, WRITE) },
+            (Element::U32, _) => const { &bindings(U32, WRITE) },
+        }),
+        uniform_bytes: size_of::<Uniform>(),
+        needs_subgroups: false,
+        twin: |call, operands| {
+            let [source, destination] = operands else { unreachable!("copy has two operands") };
+            copy(&in_elements(call.uniform(), form_of(&call.kernel)), words(source), words(destination));
+        },
+        tolerance: |_, _, _| Tolerance::Exact,
+        case,
+        flops: |_| 0.0,
+    }
+}
+
+fn form_of(kernel: &Kernel) -> Form {
+    match kernel.entry_point {
+        "copy" => Form::Scalar,
+        "copy_vec4" => Form::Vec4,
+        _ => Form::Transpose,
+    }
+}
+
+const fn bindings(element: Element, access: Access) -> [Binding; 2] {
+    [
+        Binding { name: "source", access: Access::Read, element, shape: "(any)" },
+        Binding { name: "destination", access, element, shape: "(any)" },
+    ]
+}
+
+/// The uniform block of `copy.wgsl`; dimensions innermost first.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Uniform {
+    pub count: u32,
+    pub source_offset: u32,
+    pub destination_offset: u32,
+    pub unused: u32,
+    pub shape: [u32; 8],
+    pub source_strides: [u32; 8],
+    pub destination_strides: [u32; 8],
+}
+
+/// Where the elements of a tensor lie in a buffer, in elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    pub offset: usize,
+    /// One for each dimension, outermost first; 0 repeats an element along a dimension.
+    pub strides: Vec<usize>,
+}
+
+impl View {
+    /// A dense row-major tensor.
+    pub fn dense(shape: &[usize]) -> Self {
+        Self { offset: 0, strides: dense_strides(shape) }
+    }
+
+    /// The part of a dense tensor that begins at the coordinates `starts`.
+    pub fn part(shape: &[usize], starts: &[usize]) -> Self {
+        let strides = dense_strides(shape);
+        Self { offset: strides.iter().zip(starts).map(|(stride, start)| stride * start).sum(), strides }
+    }
+}
+
+fn dense_strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for dimension in (1..shape.len()).rev() {
+        strides[dimension - 1] = strides[dimension] * shape[dimension];
+    }
+    strides
+}
+
+/// A copy of the elements of `shape` from one view to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub element: Element,
+    pub shape: Vec<usize>,
+    pub source: View,
+    /// Elements of the whole source.
+    pub source_length: usize,
+    pub destination: View,
+    /// Elements of the whole destination.
+    pub destination_length: usize,
+}
+
+impl Problem {
+    /// Dimension `d` of the result is dimension `order[d]` of a source of shape `shape`.
+    pub fn permute(element: Element, shape: &[usize], order: &[usize]) -> Self {
+        let strides = dense_strides(shape);
+        let permuted: Vec<usize> = order.iter().map(|&dimension| shape[dimension]).collect();
+        let source = View { offset: 0, strides: order.iter().map(|&dimension| strides[dimension]).collect() };
+        Self::to_dense(element, permuted, source, shape.iter().product())
+    }
+
+    /// The part of shape `lengths` of a source of shape `shape` that begins at the coordinates `starts`.
+    pub fn slice(element: Element, shape: &[usize], starts: &[usize], lengths: &[usize]) -> Self {
+        Self::to_dense(element, lengths.to_vec(), View::part(shape, starts), shape.iter().product())
+    }
+
+    /// A source of shape `shape` repeated to the shape `output`: shapes align at their last dimension, dimensions of 1
+    /// are repeated.
+    ///
+    /// # Panics
+    /// If `output` has fewer dimensions than `shape`.
+    pub fn broadcast(element: Element, shape: &[usize], output: &[usize]) -> Self {
+        let mut strides = vec![0; output.len() - shape.len()];
+        let own = dense_strides(shape).into_iter().zip(shape);
+        strides.extend(own.map(|(stride, &length)| if length == 1 { 0 } else { stride }));
+        Self::to_dense(element, output.to_vec(), View { offset: 0, strides }, shape.iter().product())
+    }
+
+    /// A dense tensor of shape `shape` into the region of a destination of shape `destination` that begins at `starts`.
+    pub fn into_region(element: Element, shape: &[usize], destination: &[usize], starts: &[usize]) -> Self {
+        Self {
+            element,
+            shape: shape.to_vec(),
+            source: View::dense(shape),
+            source_length: shape.iter().product(),
+            destination: View::part(destination, starts),
+            destination_length: destination.iter().product(),
+        }
+    }
+
+    fn to_dense(element: Element, shape: Vec<usize>, source: View, source_length: usize) -> Self {
+        let destination = View::dense(&shape);
+        let destination_length = shape.iter().product();
+        Self { element, shape, source, source_length, destination, destination_length }
+    }
+
+    /// The call with operands `source`, `destination`.
+    ///
+    /// # Panics
+    /// If more than [`MAX_RANK`] dimensions remain after merging.
+    pub fn call(&self) -> Call {
+        let mut merged = self.merged();
+        let update = merged.count() < self.destination_length;
+        let form = match merged.transposable() {
+            _ if merged.is_vec4() => Form::Vec4,
+            Some(dimension) if !update => {
+                merged.dimensions.swap(1, dimension);
+                Form::Transpose
+            }
+            _ => Form::Scalar,
+        };
+        merged.call(self, select(form, self.element, update))
+    }
+
+    /// Dimensions innermost first, without those of one element and with neighbours merged that lie contiguous in both
+    /// views.
+    fn merged(&self) -> Merged {
+        let mut merged = Merged { dimensions: Vec::new(), offsets: [self.source.offset, self.destination.offset] };
+        for d in (0..self.shape.len()).rev() {
+            let strides = [self.source.strides[d], self.destination.strides[d]];
+            let length = self.shape[d];
+            match merged.dimensions.last_mut() {
+                _ if length == 1 => {}
+                Some((inner, own)) if [0, 1].iter().all(|&view| own[view] * *inner == strides[view]) => {
+                    *inner *= length
+                }
+                _ => merged.dimensions.push((length, strides)),
+            }
+        }
+        assert!(merged.dimensions.len() <= MAX_RANK, "a copy has at most {MAX_RANK} dimensions, got {:?}", self.shape);
+        merged
+    }
+}
+
+/// The copies that concatenate tensors of the given shapes, equal but for `axis`, with the tensors as operands, then
+/// the result: each copy updates its part.
+pub fn concatenate(element: Element, shapes: &[&[usize]], axis: usize) -> Sequence {
+    let mut sequence = Sequence::default();
+    let mut whole = shapes[0].to_vec();
+    whole[axis] = shapes.iter().map(|shape| shape[axis]).sum();
+    let mut starts = vec![0; whole.len()];
+    for (index, shape) in shapes.iter().enumerate() {
+        let call = Problem::into_region(element, shape, &whole, &starts).call();
+        sequence.step(call, [Slot::Argument(index), Slot::Argument(shapes.len())]);
+        starts[axis] += shape[axis];
+    }
+    sequence
+}
+
+/// A copy with its dimensions merged: lengths with the strides in source and destination.
+#[derive(Debug, Clone)]
+struct Merged {
+    dimensions: Vec<(usize, [usize; 2])>,
+    offsets: [usize; 2],
+}
+
+impl Merged {
+    fn count(&self) -> usize {
+        self.dimensions.iter().map(|&(length, _)| length).product()
+    }
+
+    /// Whether groups of four neighbours lie aligned in both views.
+    fn is_vec4(&self) -> bool {
+        let Some((&(length, strides), outer)) = self.dimensions.split_first() else { return false };
+        let mut outer = outer.iter().map(|&(_, strides)| strides);
+        length.is_multiple_of(4) && strides == [1, 1] && outer.all(aligned) && aligned(self.offsets)
+    }
+
+    /// The dimension that is contiguous in the source, where it is not the one that is in the destination and blocks of
+    /// four by four lie aligned in both views.
+    fn transposable(&self) -> Option<usize> {
+        let dimension = self.dimensions.iter().position(|&(_, [source, _])| source == 1)?;
+        let (first, second) = (self.dimensions[0], self.dimensions[dimension]);
+        let others = self.dimensions.iter().enumerate().filter(|&(d, _)| d != 0 && d != dimension);
+        let fits = dimension > 0
+            && first.1[1] == 1
+            && aligned([first.0, second.0])
+            && aligned([first.1[0], second.1[1]])
+            && aligned(self.offsets)
+            && others.into_iter().all(|(_, &(_, strides))| aligned(strides));
+        fits.then_some(dimension)
+    }
+
+    fn call(&self, problem: &Problem, kernel: &'static Kernel) -> Call {
+        let form = form_of(kernel);
+        let (workgroup, block, width) = match form {
+            Form::Scalar => (256, 1, 1),
+            Form::Vec4 => (256, 4, 4),
+            Form::Transpose => (64, 16, 4),
+        };
+        let mut uniform = Uniform {
+            count: (self.count() / block) as u32,
+            source_offset: (self.offsets[0] / width) as u32,
+            destination_offset: (self.offsets[1] / width) as u32,
+            ..Uniform::zeroed()
+        };
+        uniform.shape = [1; 8];
+        for (d, &(length, [source, destination])) in self.dimensions.iter().enumerate() {
+            // A dimension of which an invocation copies four elements: its stride counts those four, in groups of four.
+            let four = d == 0 && form != Form::Scalar || d == 1 && form == Form::Transpose;
+            let (length, width) = if four { (length / 4, 1) } else { (length, width) };
+            uniform.shape[d] = length as u32;
+            uniform.source_strides[d] = (source / width) as u32;
+            uniform.destination_strides[d] = (destination / width) as u32;
+        }
+        let workgroups = (uniform.count as usize).div_ceil(workgroup);
+        Call::new(kernel, &uniform, workgroups, [problem.source_length, problem.destination_length])
+            .with_constant("RANK", self.dimensions.len().max(1) as u32)
+    }
+}
+
+fn aligned(values: [usize; 2]) -> bool {
+    values.iter().all(|value| value.is_multiple_of(4))
+}
+
+fn select(form: Form, element: Element, update: bool) -> &'static Kernel {
+    match (form, element, update) {
+        (Form::Scalar, Element::F32, false) => &COPY_F32,
+        (Form::Vec4, Element::F32, false) => &COPY_F32_VEC4,
+        (Form::Scalar, Element::U32, false) => &COPY_U32,
+        (Form::Vec4, Element::U32, false) => &COPY_U32_VEC4,
+        (Form::Scalar, Element::F32, true) => &COPY_INTO_F32,
+        (Form::Vec4, Element::F32, true) => &COPY_INTO_F32_VEC4,
+        (Form::Scalar, Element::U32, true) => &COPY_INTO_U32,
+        (Form::Vec4, Element::U32, true) => &COPY_INTO_U32_VEC4,
+        (Form::Transpose, Element::F32, _) => &COPY_F32_TRANSPOSE,
+        (Form::Transpose, Element::U32, _) => &COPY_U32_TRANSPOSE,
+    }
+}
+
+/// The twin, on numbers that count elements.
+pub fn copy(uniform: &Uniform, source: &[u32], destination: &mut [u32]) {
+    for flat in 0..uniform.count {
+        let mut rest = flat;
+        let (mut from, mut to) = (uniform.source_offset, uniform.destination_offset);
+        for d in 0..8 {
+            let coordinate = rest % uniform.shape[d];
+            rest /= uniform.shape[d];
+            from += coordinate * uniform.source_strides[d];
+            to += coordinate * uniform.destination_strides[d];
+        }
+        destination[to as usize] = source[from as usize];
+    }
+}
+
+/// A uniform block of any form with numbers that count elements.
+fn in_elements(uniform: Uniform, form: Form) -> Uniform {
+    let mut all = uniform;
+    if form == Form::Scalar {
+        return all;
+    }
+    let fours = if form == Form::Vec4 { 1 } else { 2 };
+    all.count *= 4u32.pow(fours);
+    all.source_offset *= 4;
+    all.destination_offset *= 4;
+    for d in 0..8 {
+        if d < fours as usize {
+            all.shape[d] *= 4;
+        } else {
+            all.source_strides[d] *= 4;
+            all.destination_strides[d] *= 4;
+        }
+    }
+    all
+}
+
+/// The words of an operand of either type.
+pub(crate) fn words<'a>(operand: &'a mut Operand<'_>) -> &'a mut [u32] {
+    match operand {
+        Operand::F32(values) => bytemuck::cast_slice_mut(values),
+        Operand::U32(values) => values,
+    }
+}
+
+fn case(generator: &mut Generator, kernel: &'static Kernel) -> Case {
+    let Binding { element, access, .. } = kernel.bindings[1];
+    let form = form_of(kernel);
+    let problem = draw(generator, form, element, access);
+    let mut merged = problem.merged();
+    if form == Form::Transpose {
+        // Drawn so that it can.
+        let dimension = merged.transposable().expect("a transpose in blocks of four by four");
+        merged.dimensions.swap(1, dimension);
+    }
+    let call = merged.call(&problem, kernel);
+    let mut values = |length| match element {
+        Element::F32 => generator.values(length, 1e30),
+        Element::U32 => generator.indices(length, u32::MAX),
+    };
+    let mut inputs: Vec<Data> = vec![values(problem.source_length)];
+    if access == UPDATE {
+        inputs.push(values(problem.destination_length));
+    }
+    Case::new(&problem, call, inputs)
+}
+
+fn draw(generator: &mut Generator, form: Form, element: Element, access: Access) -> Problem {
+    if form == Form::Transpose {
+        // A workgroup copies 1,024 elements: more than 65,535 of them would take 268 MB.
+        let mut four = |most: usize| generator.length(most / 4) * 4;
+        let shape = [four(12) / 4, four(80), four(12) / 4, four(80)];
+        let order = generator.pick(&[[0, 3, 2, 1], [3, 0, 2, 1], [2, 3, 0, 1], [0, 2, 3, 1]]);
+        return Problem::permute(element, &shape, &order);
+    }
+    let vec4 = form == Form::Vec4;
+    if !vec4 && access == WRITE && element == F32 && generator.huge() {
+        return Problem::permute(element, &[4_194_400, 4], &[1, 0]);
+    }
+    let rank = generator.rng().random_range(1..=MAX_RANK);
+    let most = [4000, 70, 18, 9, 6, 4][rank - 1];
+    let mut shape: Vec<usize> = (0..rank).map(|_| generator.length(most)).collect();
+    if vec4 {
+        shape[rank - 1] = shape[rank - 1].next_multiple_of(4);
+    }
+    // A destination or source larger than the region by so many elements in front of it and behind it.
+    let margin: Vec<[usize; 2]> = (0..rank)
+        .map(|d| [(); 2].map(|()| (generator.length(4) - 1) * if vec4 && d == rank - 1 { 4 } else { 1 }))
+        .collect();
+    let larger: Vec<usize> =
+        shape.iter().zip(&margin).map(|(length, [before, behind])| before + length + behind).collect();
+    let starts: Vec<usize> = margin.iter().map(|[before, _]| *before).collect();
+    if access == UPDATE {
+        return Problem::into_region(element, &shape, &larger, &starts);
+    }
+    match generator.rng().random_range(0..3) {
+        0 => Problem::slice(element, &larger, &starts, &shape),
+        1 => {
+            let mut order: Vec<usize> = (0..rank).collect();
+            // The innermost dimension stays where four neighbours are to be read at once.
+            let last = if vec4 { rank - 1 } else { rank };
+            for d in (1..last).rev() {
+                order.swap(d, generator.rng().random_range(0..=d));
+            }
+            Problem::permute(element, &shape, &order)
+        }
+        _ => {
+            let kept = |d| vec4 && d == rank - 1;
+            let source: Vec<usize> =
+                (0..rank).map(|d| if kept(d) || generator.chance(0.5) { shape[d] } else { 1 }).collect();
+            Problem::broadcast(element, &source, &shape)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(problem: &Problem, source: Vec<f32>) -> Vec<f32> {
+        let mut destination = Data::F32(vec![-1.0; problem.destination_length]);
+        problem.call().run_twin(&mut [Data::F32(source).operand(), destination.operand()]);
+        destination.f32().to_vec()
+    }
+
+    fn numbers(count: usize) -> Vec<f32> {
+        (0..count).map(|value| value as f32).collect()
+    }
+
+    #[test]
+    fn a_transposed_matrix_has_its_columns_as_rows() {
+        let problem = Problem::permute(F32, &[2, 3], &[1, 0]);
+        assert_eq!(run(&problem, numbers(6)), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+    }
+
+    #[test]
+    fn a_slice_is_the_part_at_its_start() {
+        let problem = Problem::slice(F32, &[3, 3], &[1, 1], &[2, 1]);
+        assert_eq!(run(&problem, numbers(9)), [4.0, 7.0]);
+    }
+
+    #[test]
+    fn a_region_alone_is_written() {
+        let problem = Problem::into_region(F32, &[1, 2], &[2, 3], &[1, 1]);
+        assert_eq!(run(&problem, vec![7.0, 8.0]), [-1.0, -1.0, -1.0, -1.0, 7.0, 8.0]);
+        assert_eq!(problem.call().kernel.bindings[1].access, Access::Update);
+    }
+
+    #[test]
+    fn a_broadcast_repeats_dimensions_of_one() {
+        let problem = Problem::broadcast(F32, &[2, 1], &[2, 2, 2]);
+        assert_eq!(run(&problem, vec![1.0, 2.0]), [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]);
+    }
+
+    #[test]
+    fn concatenation_fills_the_whole_destination() {
+        let sequence = concatenate(F32, &[&[2, 1], &[2, 2]], 1);
+        let mut whole = Data::poison(F32, 6);
+        for (step, part) in sequence.steps.iter().zip([vec![1.0, 2.0], vec![3.0, 4.0, 5.0, 6.0]]) {
+            step.call.run_twin(&mut [Data::F32(part).operand(), whole.operand()]);
+        }
+        assert_eq!(whole, Data::F32(vec![1.0, 3.0, 4.0, 2.0, 5.0, 6.0]));
+    }
+
+    #[test]
+    fn a_large_transpose_goes_in_blocks() {
+        let problem = Problem::permute(F32, &[3, 8, 16], &[0, 2, 1]);
+        assert_eq!(problem.call().kernel.name, "copy.f32_transpose");
+        let y = run(&problem, numbers(3 * 8 * 16));
+        let expected = (0..3 * 8 * 16).map(|i| i / 128 * 128 + i % 8 * 16 + i / 8 % 16);
+        assert!(y.into_iter().eq(expected.map(|value| value as f32)));
+    }
+
+    #[test]
+    fn heads_are_split_four_neighbours_at_a_time() {
+        let problem = Problem::permute(F32, &[2, 5, 3, 8], &[0, 2, 1, 3]);
+        assert_eq!(problem.call().kernel.name, "copy.f32_vec4");
+    }
+}

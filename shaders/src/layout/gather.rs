@@ -1,0 +1,110 @@
+//! Rows of a table by index, as an embedding takes them: `y[i, c] = table[indices[i], c]`. An index past the table gives
+//! zeros, and [`crate::layout::scatter_add`], the gradient for the table, leaves such rows out.
+
+use std::borrow::Cow;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{Binding, Call, Case, Generator, Kernel, Tolerance};
+
+/// The kernels of this file.
+pub const KERNELS: &[&Kernel] = &[&GATHER, &GATHER_VEC4];
+
+/// Any number of columns.
+pub static GATHER: Kernel = kernel("gather.gather", "gather", |generator| case(generator, 1));
+
+/// A multiple of four columns.
+pub static GATHER_VEC4: Kernel = kernel("gather.gather_vec4", "gather_vec4", |generator| case(generator, 4));
+
+const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    Kernel {
+        name: Cow::Borrowed(name),
+        source: Cow::Borrowed(include_str!("gather.wgsl")),
+        entry_point,
+        bindings: Cow::Borrowed(
+            const {
+                &[
+                    Binding::read("table", "(rows, columns)"),
+                    Binding::read("indices", "(count)").u32(),
+                    Binding::write("y", "(count, columns)"),
+                ]
+            },
+        ),
+        uniform_bytes: size_of::<Uniform>(),
+        needs_subgroups: false,
+        twin: |call, operands| {
+            let [table, indices, y] = operands else { unreachable!("gather has three operands") };
+            gather(table.f32(), indices.u32(), y.f32(), call.lengths[2] / call.lengths[1]);
+        },
+        // A copy, in which subnormal numbers may be flushed.
+        tolerance: |_, _, _| Tolerance::Within { relative: 0.0, absolute: 0.0 },
+        case,
+        flops: |_| 0.0,
+    }
+}
+
+/// The uniform block of `gather.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Uniform {
+    pub rows: u32,
+    /// In `gather_vec4` groups of four.
+    pub columns: u32,
+    pub count: u32,
+}
+
+/// `count` rows of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Problem {
+    pub rows: usize,
+    pub columns: usize,
+    pub count: usize,
+}
+
+impl Problem {
+    /// The call with operands `table`, `indices`, `y`.
+    pub fn call(&self) -> Call {
+        let Self { rows, columns, count } = *self;
+        let (kernel, width) = if columns.is_multiple_of(4) { (&GATHER_VEC4, 4) } else { (&GATHER, 1) };
+        let uniform = Uniform { rows: rows as u32, columns: (columns / width) as u32, count: count as u32 };
+        let workgroups = (count * columns / width).div_ceil(256);
+        Call::new(kernel, &uniform, workgroups, [rows * columns, count, count * columns])
+    }
+}
+
+/// The twin.
+pub fn gather(table: &[f32], indices: &[u32], y: &mut [f32], columns: usize) {
+    for (y, &index) in y.chunks_mut(columns).zip(indices) {
+        match table.chunks(columns).nth(index as usize) {
+            Some(row) => y.copy_from_slice(row),
+            None => y.fill(0.0),
+        }
+    }
+}
+
+fn case(generator: &mut Generator, width: usize) -> Case {
+    let huge = generator.huge() && width == 1;
+    let columns = if huge { 1 } else { generator.length(300 / width) * width };
+    let columns = if width == 1 { columns + usize::from(columns.is_multiple_of(4)) } else { columns };
+    let count = if huge { 16_777_300 } else { generator.length(300) };
+    let problem = Problem { rows: generator.length(200), columns, count };
+    let table = generator.values(problem.rows * columns, 1e30);
+    // Some indices are past the table.
+    let beyond = if generator.chance(0.3) { 3 } else { 0 };
+    let indices = generator.indices(count, problem.rows as u32 + beyond);
+    Case::new(problem, problem.call(), [table, indices])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Data;
+
+    #[test]
+    fn rows_are_taken_in_the_order_of_the_indices_and_zeros_past_the_table() {
+        let problem = Problem { rows: 2, columns: 2, count: 3 };
+        let inputs = [Data::F32(vec![1.0, 2.0, 3.0, 4.0]), Data::U32(vec![1, 9, 0])];
+        let y = Case::new((), problem.call(), inputs).expected().swap_remove(2);
+        assert_eq!(y, Data::F32(vec![3.0, 4.0, 0.0, 0.0, 1.0, 2.0]));
+    }
+}

@@ -1,0 +1,285 @@
+//! Sum of rows by index, the gradient of a [`crate::layout::gather`] for its table:
+//! `dtable[r, c] = sum over i with indices[i] = r of dy[i, c]`, added in the order of `i` without float atomics, so that
+//! the same adapter gives the same bits. Indices past the table are left out.
+//!
+//! Cost: on a GPU every index is read once for each row of the table, `rows * count` loads in all, coalesced; on a
+//! software driver one invocation first sorts the positions, in about `rows + 3 count` steps.
+
+use std::borrow::Cow;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Target, Tolerance};
+
+/// The kernels of this file.
+pub const KERNELS: &[&Kernel] = &[&SCAN, &SCAN_VEC4, &ORDER, &SUM, &SUM_VEC4];
+
+/// A workgroup for each row of the table, which reads all indices.
+pub static SCAN: Kernel = scan_kernel("scatter_add.scan", "scan", |generator| scan_case(generator, 1));
+
+/// The same for a multiple of four columns.
+pub static SCAN_VEC4: Kernel = scan_kernel("scatter_add.scan_vec4", "scan_vec4", |generator| scan_case(generator, 4));
+
+/// A counting sort of the positions by one invocation.
+pub static ORDER: Kernel = Kernel {
+    name: Cow::Borrowed("scatter_add.order"),
+    source: Cow::Borrowed(SOURCE),
+    entry_point: "order",
+    bindings: Cow::Borrowed(&[
+        Binding::read("indices", "(count)").u32(),
+        Binding::write("positions", "(count)").u32(),
+        Binding::write("ends", "(rows)").u32(),
+    ]),
+    uniform_bytes: size_of::<Uniform>(),
+    needs_subgroups: false,
+    twin: |_, operands: &mut [Operand<'_>]| {
+        let [indices, positions, ends] = operands else { unreachable!("order has three operands") };
+        order(indices.u32(), positions.u32(), ends.u32());
+    },
+    tolerance: |_, _, _| Tolerance::Exact,
+    case: order_case,
+    flops: |_| 0.0,
+};
+
+/// The sums over sorted positions.
+pub static SUM: Kernel = sum_kernel("scatter_add.sum", "sum", |generator| sum_case(generator, 1));
+
+/// The same for a multiple of four columns.
+pub static SUM_VEC4: Kernel = sum_kernel("scatter_add.sum_vec4", "sum_vec4", |generator| sum_case(generator, 4));
+
+const SOURCE: &str = include_str!("scatter_add.wgsl");
+
+const fn scan_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    Kernel {
+        name: Cow::Borrowed(name),
+        source: Cow::Borrowed(SOURCE),
+        entry_point,
+        bindings: Cow::Borrowed(
+            const {
+                &[
+                    Binding::read("indices", "(count)").u32(),
+                    Binding::read("dy", "(count, columns)"),
+                    Binding::write("dtable", "(rows, columns)"),
+                ]
+            },
+        ),
+        uniform_bytes: size_of::<Uniform>(),
+        needs_subgroups: false,
+        twin: |call, operands| {
+            let [indices, dy, dtable] = operands else { unreachable!("scan has three operands") };
+            scatter_add(indices.u32(), dy.f32(), dtable.f32(), call.lengths[1] / call.lengths[0]);
+        },
+        tolerance: |call, operands, _| tolerance(operands[0].u32(), &operands[1], call.lengths[2]),
+        case,
+        flops: |call| call.lengths[1] as f64,
+    }
+}
+
+const fn sum_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    Kernel {
+        name: Cow::Borrowed(name),
+        source: Cow::Borrowed(SOURCE),
+        entry_point,
+        bindings: Cow::Borrowed(
+            const {
+                &[
+                    Binding::read("sorted", "(count)").u32(),
+                    Binding::read("row_ends", "(rows)").u32(),
+                    Binding::read("dz", "(count, columns)"),
+                    Binding::write("dsum", "(rows, columns)"),
+                ]
+            },
+        ),
+        uniform_bytes: size_of::<Uniform>(),
+        needs_subgroups: false,
+        twin: |call, operands| {
+            let [sorted, row_ends, dy, dtable] = operands else { unreachable!("sum has four operands") };
+            let indices = indices_of(sorted.u32(), row_ends.u32());
+            scatter_add(&indices, dy.f32(), dtable.f32(), call.lengths[2] / call.lengths[0]);
+        },
+        tolerance: |call, operands, _| {
+            tolerance(&indices_of(operands[0].u32(), operands[1].u32()), &operands[2], call.lengths[3])
+        },
+        case,
+        flops: |call| call.lengths[2] as f64,
+    }
+}
+
+/// The uniform block of `scatter_add.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Uniform {
+    pub rows: u32,
+    /// In the `_vec4` entry points groups of four.
+    pub columns: u32,
+    pub count: u32,
+}
+
+/// `count` rows added into a table of `rows` rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Problem {
+    pub rows: usize,
+    pub columns: usize,
+    pub count: usize,
+}
+
+impl Problem {
+    /// The sequence with operands `indices`, `dy`, `dtable`.
+    pub fn sequence(&self, target: &Target) -> Sequence {
+        if !target.software {
+            return self.scan().into();
+        }
+        let mut sequence = Sequence::default();
+        let positions = sequence.scratch(Element::U32, self.count);
+        let ends = sequence.scratch(Element::U32, self.rows);
+        sequence.step(self.order(), [Slot::Argument(0), positions, ends]);
+        sequence.step(self.sum(), [positions, ends, Slot::Argument(1), Slot::Argument(2)]);
+        sequence
+    }
+
+    fn width(&self) -> usize {
+        if self.columns.is_multiple_of(4) { 4 } else { 1 }
+    }
+
+    fn uniform(&self) -> Uniform {
+        let columns = self.columns / self.width();
+        Uniform { rows: self.rows as u32, columns: columns as u32, count: self.count as u32 }
+    }
+
+    fn scan(&self) -> Call {
+        let Self { rows, columns, count } = *self;
+        let kernel = if self.width() == 4 { &SCAN_VEC4 } else { &SCAN };
+        let lanes = columns / self.width();
+        let workgroup = lanes.next_power_of_two().clamp(64, 256);
+        Call::new(kernel, &self.uniform(), rows * lanes.div_ceil(workgroup), [count, count * columns, rows * columns])
+            .with_constant("WORKGROUP", workgroup as u32)
+    }
+
+    fn order(&self) -> Call {
+        Call::new(&ORDER, &self.uniform(), 1, [self.count, self.count, self.rows])
+    }
+
+    fn sum(&self) -> Call {
+        let Self { rows, columns, count } = *self;
+        let kernel = if self.width() == 4 { &SUM_VEC4 } else { &SUM };
+        let workgroups = (rows * columns / self.width()).div_ceil(64);
+        Call::new(kernel, &self.uniform(), workgroups, [count, rows, count * columns, rows * columns])
+    }
+}
+
+/// The twin of a whole scatter.
+pub fn scatter_add(indices: &[u32], dy: &[f32], dtable: &mut [f32], columns: usize) {
+    let mut totals = vec![0.0; dtable.len()];
+    for (&index, dy) in indices.iter().zip(dy.chunks(columns)) {
+        if let Some(row) = totals.chunks_mut(columns).nth(index as usize) {
+            row.iter_mut().zip(dy).for_each(|(total, &dy)| *total += f64::from(dy));
+        }
+    }
+    dtable.iter_mut().zip(totals).for_each(|(sum, total)| *sum = total as f32);
+}
+
+/// The twin of the sort: the positions by index, equal ones in order, those past the table left out, and for each row
+/// one past its last.
+pub fn order(indices: &[u32], positions: &mut [u32], ends: &mut [u32]) {
+    let mut sorted: Vec<(u32, u32)> = indices.iter().copied().zip(0..).collect();
+    sorted.retain(|&(row, _)| (row as usize) < ends.len());
+    sorted.sort();
+    positions.fill(0);
+    positions.iter_mut().zip(&sorted).for_each(|(place, &(_, position))| *place = position);
+    for (row, end) in (0..).zip(ends) {
+        *end = sorted.partition_point(|&(other, _)| other <= row) as u32;
+    }
+}
+
+/// The indices that were sorted: for each position its row, or one past the table.
+fn indices_of(sorted: &[u32], row_ends: &[u32]) -> Vec<u32> {
+    let mut indices = vec![u32::MAX; sorted.len()];
+    let mut start = 0;
+    for (row, &end) in (0..).zip(row_ends) {
+        for &position in &sorted[start..end as usize] {
+            indices[position as usize] = row;
+        }
+        start = end as usize;
+    }
+    indices
+}
+
+/// A sum of `n` terms errs by at most a unit in the last place (two epsilon) of the sum of the magnitudes for each
+/// addition; subnormal terms may be flushed.
+fn tolerance(indices: &[u32], dy: &Data, elements: usize) -> Tolerance {
+    let dy = dy.f32();
+    let columns = dy.len() / indices.len();
+    let (mut magnitudes, mut counts) = (vec![0.0; elements], vec![0.0; elements]);
+    for (position, &index) in indices.iter().enumerate() {
+        let first = index as usize * columns;
+        if first < elements {
+            for column in 0..columns {
+                magnitudes[first + column] += f64::from(dy[position * columns + column].abs());
+                counts[first + column] += 1.0;
+            }
+        }
+    }
+    let bound =
+        |(magnitude, count): (f64, f64)| count * (2.0 * Tolerance::EPSILON * magnitude + f64::from(f32::MIN_POSITIVE));
+    Tolerance::PerElement(magnitudes.into_iter().zip(counts).map(bound).collect())
+}
+
+fn scan_case(generator: &mut Generator, width: usize) -> Case {
+    let huge = generator.huge();
+    let (problem, indices) = draw(generator, width, if huge { 66_000 } else { 0 });
+    let dy = generator.values(problem.count * problem.columns, 1e30);
+    Case::new(problem, problem.scan(), [indices, dy])
+}
+
+fn order_case(generator: &mut Generator) -> Case {
+    let (problem, indices) = draw(generator, 1, 0);
+    Case::new(problem, problem.order(), [indices])
+}
+
+fn sum_case(generator: &mut Generator, width: usize) -> Case {
+    let (problem, indices) = draw(generator, width, 0);
+    let mut sorted = Case::new((), problem.order(), [indices]).expected();
+    let dy = generator.values(problem.count * problem.columns, 1e30);
+    let (ends, positions) = (sorted.remove(2), sorted.remove(1));
+    Case::new(problem, problem.sum(), [positions, ends, dy])
+}
+
+/// A problem with its indices, some of them past the table; of `rows` rows, or of a few where that is 0.
+fn draw(generator: &mut Generator, width: usize, rows: usize) -> (Problem, Data) {
+    let most = if rows > 0 { 8 } else { 300 };
+    let columns = generator.length(most / width) * width;
+    let columns = if width == 1 { columns + usize::from(columns.is_multiple_of(4)) } else { columns };
+    let rows = if rows > 0 { rows } else { generator.length(100) };
+    let problem = Problem { rows, columns, count: generator.length(most * 2) };
+    let beyond = if generator.chance(0.3) { 3 } else { 0 };
+    (problem, generator.indices(problem.count, problem.rows as u32 + beyond))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(problem: Problem, target: &Target, indices: &[u32], dy: &[f32]) -> Vec<f32> {
+        let sequence = problem.sequence(target);
+        let (indices, dy) = (Data::U32(indices.to_vec()), Data::F32(dy.to_vec()));
+        let last = match &sequence.steps[..] {
+            [only] => Case::new((), only.call.clone(), [indices, dy]).expected(),
+            [order, sum] => {
+                let sorted = Case::new((), order.call.clone(), [indices]).expected();
+                Case::new((), sum.call.clone(), [sorted[1].clone(), sorted[2].clone(), dy]).expected()
+            }
+            _ => unreachable!("one step or two"),
+        };
+        last.last().unwrap().f32().to_vec()
+    }
+
+    #[test]
+    fn both_ways_add_the_rows_of_each_index() {
+        let problem = Problem { rows: 3, columns: 2, count: 4 };
+        let (indices, dy) = ([2, 0, 2, 7], [1.0, 2.0, 3.0, 4.0, 10.0, 20.0, 99.0, 99.0]);
+        for software in [false, true] {
+            let target = Target { software, ..Target::default() };
+            assert_eq!(run(problem, &target, &indices, &dy), [3.0, 4.0, 0.0, 0.0, 11.0, 22.0]);
+        }
+    }
+}

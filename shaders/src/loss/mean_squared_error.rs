@@ -1,0 +1,115 @@
+//! Mean squared error of each row, loss and gradient at once: `loss[r] = sum_c (prediction - goal)^2 / columns` and
+//! `dprediction = 2 (prediction - goal) / columns`, the gradient of each row's own loss. The reduction over rows is the
+//! caller's: for the mean over all elements, scale both by `1 / rows`; for the mean over everything at once, call it
+//! with one row. Differences up to 1e18 keep their squares finite.
+
+use std::borrow::Cow;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::description::row::{self, Sharing, sum_units};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+
+/// The kernels of this file.
+pub const KERNELS: &[&Kernel] = &[&MEAN_SQUARED_ERROR];
+
+/// Loss and gradient of each row.
+pub static MEAN_SQUARED_ERROR: Kernel = Kernel {
+    name: Cow::Borrowed("mean_squared_error"),
+    source: Cow::Borrowed(include_str!("mean_squared_error.wgsl")),
+    entry_point: "mean_squared_error",
+    bindings: Cow::Borrowed(&[
+        Binding::read("prediction", "(rows, columns)"),
+        Binding::read("goal", "(rows, columns)"),
+        Binding::write("losses", "(rows)"),
+        Binding::write("dprediction", "(rows, columns)"),
+    ]),
+    uniform_bytes: size_of::<Uniform>(),
+    needs_subgroups: false,
+    twin,
+    tolerance,
+    case,
+    flops: |call| 5.0 * call.lengths[0] as f64,
+};
+
+/// The uniform block of `mean_squared_error.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Uniform {
+    pub rows: u32,
+    pub columns: u32,
+}
+
+/// The mean squared error of each of `rows` rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Problem {
+    pub rows: usize,
+    pub columns: usize,
+}
+
+impl Problem {
+    /// The call with operands `prediction`, `goal`, `losses`, `dprediction`.
+    pub fn call(&self, target: &Target) -> Call {
+        let Self { rows, columns } = *self;
+        let uniform = Uniform { rows: rows as u32, columns: columns as u32 };
+        let elements = rows * columns;
+        let lengths = [elements, elements, rows, elements];
+        Sharing::choose(rows, columns, target).call(&MEAN_SQUARED_ERROR, &uniform, rows, lengths)
+    }
+}
+
+/// The twin.
+pub fn mean_squared_error(
+    uniform: &Uniform,
+    prediction: &[f32],
+    goal: &[f32],
+    losses: &mut [f32],
+    dprediction: &mut [f32],
+) {
+    let columns = uniform.columns as usize;
+    let rows = prediction.chunks(columns).zip(goal.chunks(columns)).zip(losses).zip(dprediction.chunks_mut(columns));
+    for (((prediction, goal), loss), dprediction) in rows {
+        let mut total = 0.0;
+        for ((prediction, goal), dprediction) in prediction.iter().zip(goal).zip(dprediction) {
+            let error = f64::from(*prediction) - f64::from(*goal);
+            total += error * error;
+            *dprediction = (2.0 * error / columns as f64) as f32;
+        }
+        *loss = (total / columns as f64) as f32;
+    }
+}
+
+fn twin(call: &Call, operands: &mut [Operand<'_>]) {
+    let [prediction, goal, losses, dprediction] = operands else { unreachable!("a squared error has four operands") };
+    mean_squared_error(&call.uniform(), prediction.f32(), goal.f32(), losses.f32(), dprediction.f32());
+}
+
+/// A difference of two inputs is rounded once, a reciprocal errs by 2.5 units in the last place, and the loss sums
+/// terms of one sign: all errors are relative.
+fn tolerance(call: &Call, _: &[Data], output: usize) -> Tolerance {
+    let Uniform { columns, .. } = call.uniform();
+    let units = 10.0 + if output == 2 { sum_units(columns as usize) } else { 0.0 };
+    Tolerance::Within { relative: units * Tolerance::EPSILON, absolute: 0.0 }
+}
+
+fn case(generator: &mut Generator) -> Case {
+    let (rows, columns) = row::shape(generator);
+    let problem = Problem { rows, columns };
+    let prediction = generator.values(rows * columns, 1e15);
+    let goal = generator.values(rows * columns, 1e15);
+    Case::new(problem, problem.call(&row::target(generator)), [prediction, goal])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loss_is_the_mean_over_the_columns_and_the_gradient_its_own() {
+        let (mut losses, mut dprediction) = ([f32::NAN; 2], [f32::NAN; 4]);
+        let uniform = Uniform { rows: 2, columns: 2 };
+        mean_squared_error(&uniform, &[1.0, 2.0, 5.0, 5.0], &[0.0, 4.0, 5.0, 5.0], &mut losses, &mut dprediction);
+        assert_eq!(losses, [2.5, 0.0]);
+        assert_eq!(dprediction, [1.0, -2.0, 0.0, 0.0]);
+    }
+}

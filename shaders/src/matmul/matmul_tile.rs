@@ -1,0 +1,60 @@
+//! Matrix products for GPUs: tiles in workgroup memory and blocks in registers.
+
+use std::borrow::Cow;
+
+use crate::matmul::matmul_layout::{self, Layout, Uniform};
+use crate::{Call, Kernel};
+
+/// `out = activation(a b + bias)` in tiles of a size that is chosen with the pipeline, see [`Tile`].
+pub static MATMUL_TILE: Kernel = Kernel {
+    name: Cow::Borrowed("matmul_tile"),
+    source: Cow::Borrowed(include_str!("matmul_tile.wgsl")),
+    entry_point: "matmul_tile",
+    bindings: Cow::Borrowed(matmul_layout::BINDINGS),
+    uniform_bytes: size_of::<Uniform>(),
+    needs_subgroups: false,
+    twin: matmul_layout::twin,
+    tolerance: matmul_layout::tolerance,
+    case: |generator| {
+        matmul_layout::case(generator, |layout, generator| call(layout, generator.pick(&Tile::LARGEST_FIRST)))
+    },
+    flops: matmul_layout::flops,
+};
+
+/// How a tile is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    pub rows: usize,
+    pub columns: usize,
+    /// Terms of the sum that lie in workgroup memory at a time.
+    pub terms: usize,
+    /// Rows and columns that one invocation holds in registers: 4 or 8.
+    pub block: usize,
+    /// Tiles that an output must have for this cut to be worthwhile: fewer leave a large GPU idle.
+    pub worthwhile_from: usize,
+}
+
+impl Tile {
+    /// 8 multiply-adds for each word read from workgroup memory and 64 for each word read from elsewhere.
+    pub const LARGE: Tile = Tile { rows: 128, columns: 128, terms: 8, block: 8, worthwhile_from: 256 };
+    pub const MEDIUM: Tile = Tile { rows: 64, columns: 64, terms: 16, block: 8, worthwhile_from: 64 };
+    /// Four times the tiles of [`Tile::MEDIUM`], for outputs too small for it.
+    pub const SMALL: Tile = Tile { rows: 32, columns: 32, terms: 16, block: 4, worthwhile_from: 0 };
+
+    pub const LARGEST_FIRST: [Tile; 3] = [Tile::LARGE, Tile::MEDIUM, Tile::SMALL];
+
+    /// Invocations of a workgroup.
+    pub fn invocations(&self) -> u32 {
+        (self.rows / self.block * (self.columns / self.block)) as u32
+    }
+}
+
+/// The call with the operands of `layout`.
+pub fn call(layout: &Layout, tile: Tile) -> Call {
+    layout
+        .call(&MATMUL_TILE, layout.tiles(tile.rows, tile.columns))
+        .with_constant("TILE_ROWS", tile.rows as u32)
+        .with_constant("TILE_COLUMNS", tile.columns as u32)
+        .with_constant("TILE_TERMS", tile.terms as u32)
+        .with_constant("BLOCK", tile.block as u32)
+}

@@ -1,0 +1,10 @@
+//! Steps of optimisers, SAM's ascent, and the bookkeeping beside them.
+
+pub mod adamw;
+pub mod advance_step;
+pub mod clip;
+pub mod ring;
+pub mod sam_ascent;
+pub mod sgd;
+pub mod sgd_plain;
+pub mod sign_ascent;

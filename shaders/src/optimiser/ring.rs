@@ -1,0 +1,97 @@
+//! A ring of the values of the last steps: `ring[step % length] = value`.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::description::flat::{NARROW, values};
+use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Target, Tolerance, grid};
+
+/// The kernels of this file.
+pub const KERNELS: &[&Kernel] = &[&RECORD];
+
+/// `ring[step % length, c] = value[c]`.
+pub static RECORD: Kernel = Kernel {
+    name: std::borrow::Cow::Borrowed("ring.record"),
+    source: std::borrow::Cow::Borrowed(include_str!("ring.wgsl")),
+    entry_point: "record",
+    bindings: std::borrow::Cow::Borrowed(&[
+        Binding::read("value", "(columns)"),
+        Binding::read("step", "(1)").u32(),
+        Binding::update("ring", "(length, columns)"),
+    ]),
+    uniform_bytes: size_of::<Uniform>(),
+    needs_subgroups: false,
+    twin,
+    // A copy.
+    tolerance: |_, _, _| Tolerance::Exact,
+    case,
+    flops: |_| 0.0,
+};
+
+/// The uniform block of `ring.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Uniform {
+    pub length: u32,
+    pub columns: u32,
+}
+
+/// The values of `columns` metrics over the last `length` steps: a host records many steps in one submission and reads
+/// their losses afterwards from one buffer. `length` is at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Problem {
+    pub length: usize,
+    pub columns: usize,
+}
+
+impl Problem {
+    /// The call with operands `value` (`columns`), `step` (`u32`, 1), `ring` (`length`, `columns`).
+    pub fn call(&self, _: &Target) -> Call {
+        const WORKGROUP: usize = 64;
+        let uniform = Uniform { length: self.length as u32, columns: self.columns as u32 };
+        let lengths = [self.columns, 1, self.length * self.columns];
+        Call::new(&RECORD, &uniform, self.columns.div_ceil(WORKGROUP), lengths)
+    }
+}
+
+/// The twin.
+pub fn record(uniform: &Uniform, value: &[f32], step: &[u32], ring: &mut [f32]) {
+    let row = (step[0] % uniform.length) as usize;
+    let columns = uniform.columns as usize;
+    ring[row * columns..][..columns].copy_from_slice(value);
+}
+
+fn twin(call: &Call, operands: &mut [Operand<'_>]) {
+    let [value, step, ring] = operands else { unreachable!("ring.record has three operands") };
+    record(&call.uniform(), value.f32(), step.u32(), ring.f32());
+}
+
+fn case(generator: &mut Generator) -> Case {
+    let huge = generator.huge();
+    let problem = Problem {
+        length: if huge { 2 } else { generator.length(300) },
+        columns: if huge { NARROW * 65_537 + 1 } else { generator.length(200) },
+    };
+    let mut call = problem.call(&Target::default());
+    if huge {
+        // Past 65,535 workgroups by narrow workgroups.
+        call = call.with_grid(grid(problem.columns.div_ceil(NARROW))).with_constant("WORKGROUP", NARROW as u32);
+    }
+    let value = values(generator, problem.columns, f32::MAX);
+    let step = generator.indices(1, 1_000);
+    // Other rows keep their poison.
+    Case::new(problem, call, [value, step, Data::poison(Element::F32, problem.length * problem.columns)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_row_of_a_step_is_overwritten_one_length_later() {
+        let mut ring = [0.0; 4];
+        for step in 1..=3 {
+            record(&Uniform { length: 2, columns: 2 }, &[step as f32, -1.0], &[step], &mut ring);
+        }
+        assert_eq!(ring, [2.0, -1.0, 3.0, -1.0]);
+    }
+}

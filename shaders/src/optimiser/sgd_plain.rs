@@ -1,0 +1,112 @@
+//! Stochastic gradient descent without momentum over all parameters at once; with momentum: [`sgd`](crate::optimiser::sgd), whose
+//! [`Problem`] chooses between the two.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::description::flat::{self, Forms};
+use crate::optimiser::sgd::{Problem, bound};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+
+/// The kernels of this file.
+pub const KERNELS: &[&Kernel] = &[&SGD_PLAIN, &RAGGED];
+
+pub(crate) const FORMS: Forms = Forms { vec4: &SGD_PLAIN, ragged: &RAGGED };
+
+/// A step of a count divisible by four.
+pub static SGD_PLAIN: Kernel = kernel("sgd_plain", "sgd_plain", |generator| case(generator, false));
+
+/// A step of any count.
+pub static RAGGED: Kernel = kernel("sgd_plain.ragged", "sgd_plain_ragged", |generator| case(generator, true));
+
+const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    const BINDINGS: &[Binding] =
+        &[Binding::update("weights", "(count)"), Binding::read("gradient", "(count)"), Binding::read("rate", "(1)")];
+    Kernel {
+        name: std::borrow::Cow::Borrowed(name),
+        source: std::borrow::Cow::Borrowed(include_str!("sgd_plain.wgsl")),
+        entry_point,
+        bindings: std::borrow::Cow::Borrowed(BINDINGS),
+        uniform_bytes: size_of::<Uniform>(),
+        needs_subgroups: false,
+        twin,
+        tolerance,
+        case,
+        flops: |call| 4.0 * call.lengths[0] as f64,
+    }
+}
+
+/// The uniform block of `sgd_plain.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Uniform {
+    pub count: u32,
+    /// Elements, from the first on, that decay.
+    pub decayed: u32,
+    pub weight_decay: f32,
+}
+
+impl Uniform {
+    /// The factor of weight decay of an element.
+    fn decay(&self, element: usize) -> f64 {
+        if element < self.decayed as usize { f64::from(self.weight_decay) } else { 0.0 }
+    }
+}
+
+/// The twin.
+pub fn sgd_plain(uniform: &Uniform, weights: &mut [f32], gradient: &[f32], rate: &[f32]) {
+    for (element, (weight, &gradient)) in weights.iter_mut().zip(gradient).enumerate() {
+        let w = f64::from(*weight);
+        *weight = (w - f64::from(rate[0]) * (f64::from(gradient) + uniform.decay(element) * w)) as f32;
+    }
+}
+
+fn twin(call: &Call, operands: &mut [Operand<'_>]) {
+    let [weights, gradient, rate] = operands else { unreachable!("sgd_plain has three operands") };
+    sgd_plain(&call.uniform(), weights.f32(), gradient.f32(), rate.f32());
+}
+
+/// As for `sgd`, with fewer terms.
+fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
+    let uniform: Uniform = call.uniform();
+    let [weights, gradient, rate] = operands else { unreachable!("sgd_plain has three operands") };
+    let bounds = weights.f32().iter().zip(gradient.f32()).enumerate().map(|(element, (w, g))| {
+        let [w, g] = [w, g].map(|value| f64::from(value.abs()));
+        bound(w + f64::from(rate.f32()[0].abs()) * (g + uniform.decay(element) * w))
+    });
+    Tolerance::PerElement(bounds.collect())
+}
+
+fn case(generator: &mut Generator, ragged: bool) -> Case {
+    let (problem, call, count) = FORMS.case(generator, ragged, |generator, count| {
+        let problem = Problem {
+            count,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: generator.pick(&[0.0, 1e-4, 0.1]),
+            decayed: generator.pick(&[0, 1, count / 2, count]),
+        };
+        (problem, problem.call(&Target::default()))
+    });
+    let [weights, gradient] = [(); 2].map(|()| flat::values(generator, count, 1e30));
+    let rate = Data::F32(vec![generator.pick(&[0.0, 1e-3, 0.1, 1.0])]);
+    Case::new(problem, call, [weights, gradient, rate])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weight_decay_is_added_to_the_gradient_of_the_first_elements_only() {
+        let uniform = Uniform { count: 2, decayed: 1, weight_decay: 0.5 };
+        let mut weights = [2.0, 2.0];
+        sgd_plain(&uniform, &mut weights, &[1.0, 1.0], &[0.25]);
+        assert_eq!(weights, [1.5, 1.75]);
+    }
+
+    #[test]
+    fn a_step_without_momentum_is_this_kernel() {
+        let problem = Problem { count: 8, momentum: 0.0, nesterov: false, weight_decay: 0.0, decayed: 0 };
+        assert_eq!(problem.call(&Target::default()).kernel.name, "sgd_plain");
+    }
+}

@@ -1,0 +1,226 @@
+//! The Euclidean norm of one or several tensors taken as one vector: `norm = sqrt(sum x^2)` over all elements of all
+//! tensors, in a fixed order. Zero for zeros, never a NaN. Squares below 2^-126 vanish, so that elements below 1e-19
+//! count as zeros; the sum of the squares must stay below 3.4e38.
+
+use std::borrow::Cow;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::description::row;
+use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Target, Tolerance};
+
+/// The kernels of this file.
+pub const KERNELS: &[&Kernel] = &[&SQUARE_SUMS, &SQUARE_SUMS_VEC4, &NORM];
+
+/// Partial sums of the squares of one tensor.
+pub static SQUARE_SUMS: Kernel =
+    square_sums_kernel("global_norm.square_sums", "square_sums", |generator| square_sums_case(generator, 1));
+
+/// The same for a multiple of four elements.
+pub static SQUARE_SUMS_VEC4: Kernel =
+    square_sums_kernel("global_norm.square_sums_vec4", "square_sums_vec4", |generator| square_sums_case(generator, 4));
+
+const fn square_sums_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    Kernel {
+        name: Cow::Borrowed(name),
+        source: Cow::Borrowed(include_str!("global_norm.wgsl")),
+        entry_point,
+        // The partial sums of the other tensors keep their values.
+        bindings: Cow::Borrowed(
+            const { &[Binding::read("x", "(length)"), Binding::update("sums", "(sums of all tensors)")] },
+        ),
+        uniform_bytes: size_of::<Uniform>(),
+        needs_subgroups: false,
+        twin: |call, operands| {
+            let [x, sums] = operands else { unreachable!("square_sums has two operands") };
+            square_sums(&call.uniform(), width(call), x.f32(), sums.f32());
+        },
+        tolerance: square_sums_tolerance,
+        case,
+        flops: |call| 2.0 * call.lengths[0] as f64,
+    }
+}
+
+/// The root of the sum of all partial sums.
+pub static NORM: Kernel = Kernel {
+    name: Cow::Borrowed("global_norm.norm"),
+    source: Cow::Borrowed(include_str!("global_norm.wgsl")),
+    entry_point: "norm",
+    bindings: Cow::Borrowed(&[Binding::read("all_sums", "(sums of all tensors)"), Binding::write("result", "(1)")]),
+    uniform_bytes: size_of::<Uniform>(),
+    needs_subgroups: false,
+    twin: |_, operands: &mut [Operand<'_>]| {
+        let [all_sums, result] = operands else { unreachable!("norm has two operands") };
+        norm(all_sums.f32(), result.f32());
+    },
+    tolerance: norm_tolerance,
+    case: norm_case,
+    flops: |call| call.lengths[0] as f64,
+};
+
+/// The uniform block of `global_norm.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Uniform {
+    /// Of the tensor, in loads of one or four elements; unused in `norm`.
+    pub length: u32,
+    /// The tensor's first partial sum.
+    pub first: u32,
+    /// Of its partial sums; in `norm`, of all.
+    pub count: u32,
+    /// Loads of each partial sum but the last; unused in `norm`.
+    pub part: u32,
+}
+
+/// The norm over tensors of the given lengths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub lengths: Vec<usize>,
+}
+
+impl Problem {
+    /// The sequence with the tensors as operands, then the norm, one element.
+    pub fn sequence(&self, target: &Target) -> Sequence {
+        let parts: Vec<Part> = self.lengths.iter().map(|&length| Part::choose(length, target)).collect();
+        let total: usize = parts.iter().map(|part| part.sums).sum();
+        let mut sequence = Sequence::default();
+        let sums = sequence.scratch(Element::F32, total);
+        let mut first = 0;
+        for (index, (&length, part)) in self.lengths.iter().zip(parts).enumerate() {
+            sequence.step(part.call(length, first, total), [Slot::Argument(index), sums]);
+            first += part.sums;
+        }
+        sequence.step(norm_call(total), [sums, Slot::Argument(self.lengths.len())]);
+        sequence
+    }
+}
+
+/// How one tensor is cut into partial sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    /// Elements of a load.
+    width: usize,
+    sums: usize,
+    lanes: usize,
+}
+
+impl Part {
+    fn choose(length: usize, target: &Target) -> Self {
+        let width = if length.is_multiple_of(4) { 4 } else { 1 };
+        // A software driver pays for barriers: each invocation, with at least 16 loads, has its own partial sum. On a
+        // GPU a workgroup has one, and each of its lanes at least 4 loads.
+        let (lanes, loads, most) = if target.software { (1, 16, 512) } else { (256, 4, 1024) };
+        Self { width, lanes, sums: (length / width).div_ceil(lanes * loads).clamp(1, most) }
+    }
+
+    fn call(self, length: usize, first: usize, total: usize) -> Call {
+        let kernel = if self.width == 4 { &SQUARE_SUMS_VEC4 } else { &SQUARE_SUMS };
+        let loads = length / self.width;
+        let uniform = Uniform {
+            length: loads as u32,
+            first: first as u32,
+            count: self.sums as u32,
+            part: loads.div_ceil(self.sums) as u32,
+        };
+        let workgroup = self.lanes.max(32);
+        Call::new(kernel, &uniform, (self.sums * self.lanes).div_ceil(workgroup), [length, total])
+            .with_constant("WORKGROUP", workgroup as u32)
+            .with_constant("LANES", self.lanes as u32)
+    }
+}
+
+fn norm_call(total: usize) -> Call {
+    Call::new(&NORM, &Uniform { count: total as u32, ..Uniform::zeroed() }, 1, [total, 1])
+}
+
+/// The twin of the first stage, whose loads have `width` elements.
+pub fn square_sums(uniform: &Uniform, width: usize, x: &[f32], sums: &mut [f32]) {
+    let own = &mut sums[uniform.first as usize..][..uniform.count as usize];
+    own.fill(0.0);
+    for (sum, x) in own.iter_mut().zip(x.chunks(uniform.part as usize * width)) {
+        *sum = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() as f32;
+    }
+}
+
+/// The twin of the second stage.
+pub fn norm(all_sums: &[f32], result: &mut [f32]) {
+    result[0] = all_sums.iter().map(|&sum| f64::from(sum)).sum::<f64>().sqrt() as f32;
+}
+
+fn lanes(call: &Call) -> usize {
+    call.constant("LANES").map_or(1, |lanes| lanes as usize)
+}
+
+fn width(call: &Call) -> usize {
+    if call.kernel.entry_point == "square_sums_vec4" { 4 } else { 1 }
+}
+
+/// All terms have one sign, so the relative error is one unit in the last place (two epsilon) for each addition on a
+/// term's way: those of its lane, then those of the tree; the square has one rounding more. Squares may be flushed.
+fn square_sums_tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
+    let Uniform { part, .. } = call.uniform();
+    let loads = (part as usize).div_ceil(lanes(call));
+    let additions = loads + lanes(call).ilog2() as usize + 3;
+    let terms = (loads * lanes(call) * width(call)) as f64;
+    Tolerance::Within {
+        relative: additions as f64 * 2.0 * Tolerance::EPSILON,
+        absolute: terms * f64::from(f32::MIN_POSITIVE),
+    }
+}
+
+/// One unit for each addition of a lane and over the 64 lanes, halved by the root, whose own error is 5 units. Flushed
+/// partial sums matter by the root of their total.
+fn norm_tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
+    let count = call.lengths[0] as f64;
+    Tolerance::Within {
+        relative: ((count / 64.0).ceil() + 64.0 + 10.0) * Tolerance::EPSILON,
+        absolute: (count * f64::from(f32::MIN_POSITIVE)).sqrt(),
+    }
+}
+
+fn square_sums_case(generator: &mut Generator, width: usize) -> Case {
+    let length = generator.length(60_000 / width) * width;
+    let target = row::target(generator);
+    let part = Part { width, ..Part::choose(length, &target) };
+    let (first, behind) = (generator.length(20) - 1, generator.length(20) - 1);
+    let total = first + part.sums + behind;
+    let inputs = [generator.values(length, 1e16), generator.values(total, 1e30)];
+    Case::new((part, length, first), part.call(length, first, total), inputs)
+}
+
+fn norm_case(generator: &mut Generator) -> Case {
+    let total = generator.length(5000);
+    let sums = generator.values(total, 1e30).f32().iter().map(|sum| sum.abs()).collect();
+    Case::new(total, norm_call(total), [Data::F32(sums)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn norm_of(tensors: &[Vec<f32>], target: &Target) -> f32 {
+        let problem = Problem { lengths: tensors.iter().map(Vec::len).collect() };
+        let sequence = problem.sequence(target);
+        let mut sums = Data::poison(Element::F32, sequence.scratch[0].length);
+        let mut result = Data::poison(Element::F32, 1);
+        let (last, first) = sequence.steps.split_last().unwrap();
+        for (step, tensor) in first.iter().zip(tensors) {
+            step.call.run_twin(&mut [Data::F32(tensor.clone()).operand(), sums.operand()]);
+        }
+        last.call.run_twin(&mut [sums.operand(), result.operand()]);
+        result.f32()[0]
+    }
+
+    #[test]
+    fn the_norm_goes_over_all_tensors() {
+        for software in [false, true] {
+            let target = Target { software, ..Target::default() };
+            assert_eq!(norm_of(&[vec![3.0], vec![0.0; 70_000], vec![4.0; 4]], &target), 73f32.sqrt());
+        }
+    }
+
+    #[test]
+    fn the_norm_of_zeros_is_zero() {
+        assert_eq!(norm_of(&[vec![0.0; 5], vec![0.0; 8]], &Target::default()), 0.0);
+    }
+}

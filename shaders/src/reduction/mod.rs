@@ -1,0 +1,5 @@
+//! Sums, maxima and norms.
+
+pub mod argmax;
+pub mod global_norm;
+pub mod reduce;

@@ -1,0 +1,135 @@
+//! The step: one kernel advances every lane of an environment, each an episode, by one step with actions that are given.
+//!
+//! It is put together as the [unroll](crate::rollout::unroll) is, from the same files of environments and with the same random
+//! numbers, for policies that are no part of a kernel: networks of many dispatches, and hosts.
+
+mod case;
+mod twin;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytemuck::{Pod, Zeroable};
+
+pub use case::{case, kernels};
+
+use crate::rollout::unroll::composition::{LIBRARY, STEPPING};
+use crate::rollout::unroll::{Environment, sizes, traced};
+use crate::{Binding, Call, Kernel, KernelRef, Target};
+
+/// Rows of the counters of a lane: steps of its episode so far, and what went wrong
+/// ([`Fault`](crate::rollout::unroll::Fault)).
+pub const COUNTERS: usize = 2;
+
+/// What is stepped.
+#[derive(Debug, Clone)]
+pub struct Composition {
+    pub environment: Arc<dyn Environment>,
+    /// Whether every step of every episode is recorded.
+    pub trace: bool,
+}
+
+impl Composition {
+    /// Numbers that a lane saves between dispatches: state, return so far.
+    pub fn saved(&self) -> usize {
+        self.environment.states() + 1
+    }
+
+    /// The whole kernel as WGSL.
+    pub fn wgsl(&self) -> String {
+        let environment = &*self.environment;
+        let title = format!("// Steps of {}: put together from plain files.\n\n", environment.file());
+        let trace = match self.trace {
+            true => include_str!("../unroll/trace_on.wgsl"),
+            false => include_str!("../unroll/trace_off.wgsl"),
+        };
+        let row = include_str!("../unroll/slots_in_a_row.wgsl");
+        let mut text = title + &sizes(environment) + "\n" + &Binding::declare(&self.bindings());
+        for part in LIBRARY.into_iter().chain([environment.source(), STEPPING, row, trace, include_str!("step.wgsl")]) {
+            text.push('\n');
+            text.push_str(part);
+        }
+        text
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        let mut bindings = vec![
+            Binding::read("seed", "(2): key, generation").u32(),
+            Binding::read("actions", "(lanes, actions)"),
+            Binding::update("saved", "(states + 1, lanes)"),
+            Binding::update("counters", "(2, lanes): steps, fault").u32(),
+            Binding::update("observations", "(lanes, observations)"),
+            Binding::write("rewards", "(lanes)"),
+            Binding::update("ends", "(lanes): 0 goes on, 1 ended of itself, 2 time is up").u32(),
+        ];
+        if self.trace {
+            bindings.push(Binding::update("trace", "(horizon, traced, lanes)"));
+        }
+        bindings
+    }
+
+    /// The kernel, by the name `step.ENVIRONMENT`.
+    pub fn kernel(&self) -> Arc<Kernel> {
+        let file = self.environment.file();
+        Arc::new(Kernel {
+            name: Cow::Owned(format!("step.{}", file.strip_suffix(".wgsl").unwrap_or(file))),
+            source: Cow::Owned(self.wgsl()),
+            entry_point: "advance",
+            bindings: Cow::Owned(self.bindings()),
+            uniform_bytes: size_of::<Uniform>(),
+            needs_subgroups: false,
+            twin: twin::twin,
+            tolerance: twin::tolerance,
+            case,
+            flops: |_| 0.0,
+        })
+    }
+}
+
+/// The uniform block of `step.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Uniform {
+    pub fresh: u32,
+    pub lanes: u32,
+    pub horizon: u32,
+    pub stream: u32,
+}
+
+/// One dispatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Problem {
+    /// Episodes that are played side by side.
+    pub lanes: usize,
+    /// Steps after which an episode is cut off.
+    pub horizon: usize,
+    /// Whether every lane starts anew instead of taking a step.
+    pub fresh: bool,
+    /// The place that draws; the next [`STREAMS`](crate::rollout::unroll::STREAMS)` - 1` are taken too.
+    pub stream: u32,
+}
+
+impl Problem {
+    /// The call with the operands `seed` (`u32`, 2), `actions`, `saved`, `counters` (`u32`), `observations`, `rewards`,
+    /// `ends` (`u32`), and `trace` where the composition has one.
+    pub fn call(&self, composition: &Composition, target: &Target) -> Call {
+        self.call_with(composition, composition.kernel(), if target.software { 8 } else { 64 })
+    }
+
+    /// As [`call`](Self::call), of a kernel that was made before by [`Composition::kernel`], for workgroups of
+    /// `workgroup` invocations.
+    pub fn call_with(&self, composition: &Composition, kernel: Arc<Kernel>, workgroup: usize) -> Call {
+        let Self { lanes, horizon, stream, .. } = *self;
+        let uniform = Uniform { fresh: self.fresh.into(), lanes: lanes as u32, horizon: horizon as u32, stream };
+        let environment = &*composition.environment;
+        let widths = [environment.actions(), composition.saved(), COUNTERS, environment.observations(), 1, 1];
+        let mut lengths: Vec<usize> = [2].into_iter().chain(widths.map(|width| width * lanes)).collect();
+        if composition.trace {
+            lengths.push(horizon * traced(environment) * lanes);
+        }
+        Call::new(KernelRef::from(kernel), &uniform, lanes.div_ceil(workgroup), lengths)
+            .with_constant("WORKGROUP", workgroup as u32)
+            .with_context(Arc::new(composition.clone()))
+            .with_constants(environment.constants())
+    }
+}

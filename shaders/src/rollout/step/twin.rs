@@ -1,0 +1,75 @@
+//! The step in f64.
+
+use super::{Composition, Uniform};
+use crate::rollout::unroll::twin::fault;
+use crate::rollout::unroll::{EpisodeRandom, traced};
+use crate::{Call, Data, Operand, Tolerance};
+
+fn composition(call: &Call) -> &Composition {
+    call.context_of().expect("a call of a step carries its composition")
+}
+
+pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
+    let composition = composition(call);
+    let environment = &*composition.environment;
+    let uniform: Uniform = call.uniform();
+    let [seed, actions, saved, counters, observations, rewards, ends, rest @ ..] = operands else {
+        unreachable!("bindings of a step")
+    };
+    let (seed, actions, saved, counters) = ([seed.u32()[0], seed.u32()[1]], actions.f32(), saved.f32(), counters.u32());
+    let (observations, rewards, ends) = (observations.f32(), rewards.f32(), ends.u32());
+    let mut trace = rest.first_mut().map(|trace| trace.f32());
+
+    let (lanes, states) = (uniform.lanes as usize, environment.states());
+    for lane in 0..lanes {
+        let episode = seed[1].wrapping_mul(uniform.lanes).wrapping_add(lane as u32);
+        let mut state: Vec<f64> = (0..states).map(|row| f64::from(saved[row * lanes + lane])).collect();
+        let mut observation: Vec<f64> =
+            observations[lane * environment.observations()..][..environment.observations()].iter().map(wide).collect();
+        let action: Vec<f64> =
+            actions[lane * environment.actions()..][..environment.actions()].iter().map(wide).collect();
+        rewards[lane] = 0.0;
+        let (mut sum, mut time, mut wrong, mut end) = (0.0, 0, 0, 0);
+        if uniform.fresh == 1 {
+            environment.reset(&mut EpisodeRandom::new(seed[0], uniform.stream + 1, episode, 0), &mut state);
+        } else {
+            (time, wrong, end) = (counters[lane], counters[lanes + lane], ends[lane]);
+            if end != 0 || wrong != 0 {
+                continue;
+            }
+            let mut step: Vec<f64> = state.iter().chain(&observation).chain(&action).copied().collect();
+            let mut random = EpisodeRandom::new(seed[0], uniform.stream + 2, episode, time);
+            let outcome = environment.step(&mut state, &action, &mut random);
+            sum = f64::from(saved[states * lanes + lane]) + outcome.reward;
+            end = outcome.end(time + 1 >= uniform.horizon);
+            rewards[lane] = outcome.reward as f32;
+            wrong = fault(&observation, &action, &state, sum);
+            step.extend([outcome.reward, f64::from(end)]);
+            if let Some(trace) = &mut trace {
+                for (row, number) in step.iter().enumerate() {
+                    trace[(time as usize * traced(environment) + row) * lanes + lane] = *number as f32;
+                }
+            }
+            time += 1;
+        }
+        environment.observe(&state, &mut observation);
+        for (i, number) in observation.iter().enumerate() {
+            observations[lane * environment.observations() + i] = *number as f32;
+        }
+        for (row, number) in state.iter().chain([&sum]).enumerate() {
+            saved[row * lanes + lane] = *number as f32;
+        }
+        (counters[lane], counters[lanes + lane], ends[lane]) = (time, wrong, end);
+    }
+}
+
+fn wide(number: &f32) -> f64 {
+    f64::from(*number)
+}
+
+/// One step errs by the rounding of the environment, and no world here magnifies a difference more than fourfold from a
+/// state to what is seen of it (an angle that is not wrapped stays within some turns in the cases).
+pub(super) fn tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
+    let bound = 4.0 * composition(call).environment.rounding() * Tolerance::EPSILON;
+    Tolerance::Within { relative: bound, absolute: bound }
+}

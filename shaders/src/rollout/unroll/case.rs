@@ -1,0 +1,211 @@
+//! Random cases: every environment and every policy, in all the ways that they can be put together.
+
+use std::sync::Arc;
+
+use super::{Composition, Environment, EpisodeRandom, Keeping, Members, Policy, Problem, Sensors, Wiring};
+use crate::rollout::environments::{
+    Acrobot, CartPole, CartPoleSwingUp, KeyToDoor, MountainCarContinuous, Pendulum, Swimmer,
+};
+use crate::rollout::policies::{AttentionNeuron, Linear, Perceptron};
+use crate::{Case, Data, Generator, Kernel, KernelRef};
+
+/// The environments that cases draw from.
+pub(crate) fn environments(generator: &mut Generator) -> Vec<Arc<dyn Environment>> {
+    vec![
+        Arc::new(CartPoleSwingUp { easy: generator.chance(0.5) }),
+        Arc::new(CartPole),
+        Arc::new(Pendulum),
+        Arc::new(Acrobot),
+        Arc::new(MountainCarContinuous),
+        Arc::new(Swimmer),
+        Arc::new(generator.pick(&[
+            KeyToDoor::full(),
+            KeyToDoor::square(4, 5),
+            KeyToDoor { side: None, phases: [2, 1, 3] },
+        ])),
+    ]
+}
+
+/// The policies that cases draw from.
+fn policies(generator: &mut Generator) -> Vec<Arc<dyn Policy>> {
+    let widths: &[usize] = generator.pick(&[&[16], &[3, 6, 5]]);
+    let perceptron = Perceptron::new(widths);
+    // All switches, and no size a multiple of four.
+    let odd = AttentionNeuron {
+        rows: 7,
+        hidden: 6,
+        key_dimension: 5,
+        position_dimension: 3,
+        key_bias: true,
+        scale: true,
+        layers: 2,
+        factor: 0.5,
+        ..AttentionNeuron::cart_pole()
+    };
+    vec![
+        Arc::new(Linear),
+        Arc::new(if widths.len() == 1 { perceptron } else { perceptron.linear_output() }),
+        Arc::new(generator.pick(&[AttentionNeuron::cart_pole(), odd])),
+    ]
+}
+
+/// One listed kernel for each environment, with a linear policy, and for each policy, in the cart-pole swing-up.
+pub fn kernels() -> Vec<KernelRef> {
+    vec![
+        listed("unroll(cart_pole_swing_up)", |generator| case_of(generator, 0, 0)),
+        listed("unroll(cart_pole)", |generator| case_of(generator, 1, 0)),
+        listed("unroll(pendulum)", |generator| case_of(generator, 2, 0)),
+        listed("unroll(acrobot)", |generator| case_of(generator, 3, 0)),
+        listed("unroll(mountain_car_continuous)", |generator| case_of(generator, 4, 0)),
+        listed("unroll(swimmer)", |generator| case_of(generator, 5, 0)),
+        listed("unroll(key_to_door)", |generator| case_of(generator, 6, 0)),
+        listed("unroll(perceptron)", |generator| case_of(generator, 0, 1)),
+        listed("unroll(attention_neuron)", |generator| case_of(generator, 0, 2)),
+    ]
+}
+
+/// A kernel that is put together, by the name under which it is listed, with its cases.
+pub(crate) fn listed(name: &'static str, case: fn(&mut Generator) -> Case) -> KernelRef {
+    let drawn = case(&mut Generator::new(0, 1)).call.kernel;
+    let (name, source, bindings) = (name.into(), drawn.source.clone(), drawn.bindings.clone());
+    KernelRef::from(Arc::new(Kernel { name, source, bindings, case, ..*drawn }))
+}
+
+/// Any environment with any policy.
+pub fn case(generator: &mut Generator) -> Case {
+    let count = environments(generator).len() + policies(generator).len() - 1;
+    let index = generator.indices(1, count as u32).u32()[0] as usize;
+    let environments = environments(generator).len();
+    if index < environments { case_of(generator, index, 0) } else { case_of(generator, 0, index - environments + 1) }
+}
+
+/// The ways in which the parts are put together: few, since each is a pipeline to build, and between them all files.
+fn variants() -> [(Members, Keeping, Sensors); 4] {
+    let plain = Sensors::default();
+    let wired = |forget| Some(Wiring { interval: 2, phases: 3, forget });
+    let noisy = Sensors { copies: 2, noise_channels: 3, noise: 0.1, wiring: None };
+    [
+        (Members::Perturbed, Keeping::Private, plain),
+        (Members::Perturbed, Keeping::Streamed, noisy),
+        (Members::Given { trace: true }, Keeping::Shared, Sensors { wiring: wired(true), ..noisy }),
+        (Members::Given { trace: false }, Keeping::Private, Sensors { wiring: wired(false), ..plain }),
+    ]
+}
+
+fn case_of(generator: &mut Generator, environment: usize, policy: usize) -> Case {
+    let environments = environments(generator);
+    let policies = policies(generator);
+    let environment = environments[environment].clone();
+    let policy = policies[policy].clone();
+    let (members, keeping, sensors) = generator.pick(&variants());
+    let composition = Composition { environment, policy, sensors, members };
+    // A private array of many weights, and tables that are computed at each use, take software drivers minutes to compile.
+    let keeping = match keeping {
+        Keeping::Shared => Keeping::Shared,
+        _ if composition.held() => Keeping::Held,
+        _ if composition.few() => keeping,
+        _ => Keeping::Shared,
+    };
+    composition.case_kept(generator, keeping)
+}
+
+impl Composition {
+    /// A random case of this composition, for `verify`: one or two steps from states that its episodes reach, under
+    /// random weights.
+    pub fn case(&self, generator: &mut Generator) -> Case {
+        let keeping = if self.few() { Keeping::Private } else { Keeping::Shared };
+        self.case_kept(generator, if self.held() { Keeping::Held } else { keeping })
+    }
+
+    fn case_kept(&self, generator: &mut Generator, keeping: Keeping) -> Case {
+        let problem = Problem {
+            members: 2 * generator.length(20),
+            groups: generator.length(9),
+            episodes: generator.length(3),
+            horizon: generator.pick(&[1, 2, 5, 1_000]),
+            steps: generator.length(2),
+            fresh: generator.chance(0.2),
+            alike: generator.chance(0.5),
+            stream: generator.pick(&[0, 5, 1 << 20]),
+        };
+        let workgroup = if keeping == Keeping::Shared { 32 } else { 8 };
+        let call = problem.call_with(self, self.kernel(keeping), keeping, workgroup);
+        let inputs = inputs(generator, self, &problem);
+        Case::new((problem, self, keeping, workgroup), call, inputs)
+    }
+}
+
+/// A state that episode `number` of an environment can reach, within twenty steps of random actions.
+pub(crate) fn reached(generator: &mut Generator, environment: &dyn Environment, number: u32) -> Vec<f64> {
+    let mut state = vec![0.0; environment.states()];
+    let mut action = vec![0.0; environment.actions()];
+    environment.reset(&mut EpisodeRandom::new(1, 0, number, 0), &mut state);
+    for step in 0..generator.length(20) {
+        action.iter_mut().for_each(|action| *action = f64::from(generator.normal()));
+        let mut random = EpisodeRandom::new(1, 1, number, step as u32);
+        if environment.step(&mut state, &action, &mut random).done {
+            environment.reset(&mut EpisodeRandom::new(2, 0, number, 0), &mut state);
+        }
+    }
+    state
+}
+
+/// Operands: slots in the middle of an episode, at its start, at its last step and finished.
+fn inputs(generator: &mut Generator, composition: &Composition, problem: &Problem) -> Vec<Data> {
+    let slots = problem.slots();
+    let (mut saved, mut counters) = (vec![0.0; composition.saved() * slots], vec![0; 3 * slots]);
+    for slot in 0..slots {
+        let state = reached(generator, &*composition.environment, slot as u32);
+        let memory = (0..composition.memory()).map(|_| 0.3 * f64::from(generator.normal()));
+        let numbers: Vec<f64> = state.iter().copied().chain(memory).chain([5.0]).collect();
+        for (row, number) in numbers.into_iter().enumerate() {
+            saved[row * slots + slot] = number as f32;
+        }
+        counters[slot] = generator.pick(&[0, 0, problem.episodes as u32 - 1, problem.episodes as u32]);
+        counters[slots + slot] = generator.pick(&[0, 1, problem.horizon as u32 - 1]).min(problem.horizon as u32 - 1);
+        counters[2 * slots + slot] = u32::from(generator.chance(0.05));
+    }
+    let parameters = composition.parameters();
+    let results = problem.slots() * problem.episodes;
+    let mut inputs = vec![
+        generator.indices(2, u32::MAX),
+        Data::F32(saved),
+        Data::U32(counters),
+        Data::F32(vec![-7.0; results]),
+        Data::U32(vec![77; results]),
+    ];
+    let mut weights = |count: usize, scale: f32| Data::F32((0..count).map(|_| scale * generator.normal()).collect());
+    match composition.members {
+        Members::Given { .. } => inputs.push(weights(problem.members * parameters, 0.5)),
+        Members::Perturbed => inputs.extend([weights(parameters, 0.5), weights(parameters, 0.1)]),
+    }
+    if let Some(wiring) = composition.sensors.wiring {
+        let sources = composition.interface().inputs;
+        let count = problem.groups * problem.episodes * wiring.phases * sources;
+        inputs.push(generator.indices(count, sources as u32));
+    }
+    if composition.members == (Members::Given { trace: true }) {
+        inputs.push(Data::F32(vec![-1.0; problem.steps * composition.traced() * slots]));
+    }
+    inputs
+}
+
+#[cfg(test)]
+mod tests {
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+    use super::*;
+
+    #[test]
+    fn every_composition_is_valid_wgsl() {
+        for kernel in kernels() {
+            for seed in 0..30 {
+                let source = (kernel.case)(&mut Generator::new(seed, 10)).call.kernel.source.clone();
+                let module = naga::front::wgsl::parse_str(&source);
+                let module = module.unwrap_or_else(|error| panic!("{}\n{source}", error.emit_to_string(&source)));
+                let validated = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+                validated.unwrap_or_else(|error| panic!("{}\n{source}", error.emit_to_string(&source)));
+            }
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! One environment, one policy and what lies between them, as one kernel.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{COUNTERS, Environment, Interface, Policy, Sensors, case, environment, twin};
+use crate::{Binding, Call, Kernel, KernelRef, Target};
+
+/// Where the weights of the members come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Members {
+    /// From a buffer `weights` (members, parameters). With `trace`, every step of a dispatch is recorded.
+    Given { trace: bool },
+    /// Mirrored perturbations of a centre, drawn in the kernel: members 2d and 2d + 1 are `center +- deviation * e_d`,
+    /// `e` (members / 2, parameters rounded up to even) the normal deviates of the place `stream`.
+    Perturbed,
+}
+
+/// Where an invocation keeps the weights of its member during a dispatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keeping {
+    /// For itself: few weights, and software drivers.
+    Private,
+    /// In workgroup memory, a workgroup for each member.
+    Shared,
+    /// In registers, as tables: for software drivers and policies that are [tabled](Policy::tabled).
+    Held,
+    /// Nowhere: they are fetched or drawn at each use.
+    Streamed,
+}
+
+/// The functions and structures that environments and policies may use.
+pub const LIBRARY: [&str; 3] = [
+    include_str!("../../library/random.wgsl"),
+    include_str!("../../library/mathematics.wgsl"),
+    include_str!("episode.wgsl"),
+];
+
+/// What a kernel that steps environments has beside them.
+pub(crate) const STEPPING: &str = include_str!("stepping.wgsl");
+
+/// What is unrolled.
+#[derive(Debug, Clone)]
+pub struct Composition {
+    pub environment: Arc<dyn Environment>,
+    pub policy: Arc<dyn Policy>,
+    pub sensors: Sensors,
+    pub members: Members,
+}
+
+impl Composition {
+    /// A policy in an environment that sees the plain observation, with given weights and no trace.
+    pub fn new(environment: impl Environment + 'static, policy: impl Policy + 'static) -> Self {
+        Self {
+            environment: Arc::new(environment),
+            policy: Arc::new(policy),
+            sensors: Sensors::default(),
+            members: Members::Given { trace: false },
+        }
+    }
+
+    /// The numbers that go into the policy and come out of it.
+    pub fn interface(&self) -> Interface {
+        let inputs = self.sensors.inputs(self.environment.observations());
+        Interface { inputs, actions: self.environment.actions() }
+    }
+
+    /// Weights of one member.
+    pub fn parameters(&self) -> usize {
+        self.policy.weights(self.interface())
+    }
+
+    /// Numbers that a slot saves between dispatches: state, memory (at least one), return so far.
+    pub fn saved(&self) -> usize {
+        self.environment.states() + self.memory() + 1
+    }
+
+    /// Arrays of WGSL are not empty.
+    pub(super) fn memory(&self) -> usize {
+        self.policy.memory(self.interface()).max(1)
+    }
+
+    /// Numbers that a trace holds of one step: state, observation, action, reward, end.
+    pub fn traced(&self) -> usize {
+        environment::traced(&*self.environment)
+    }
+
+    /// Numbers that are kept of one member: weights and tables.
+    fn numbers(&self) -> usize {
+        self.parameters().next_multiple_of(2) + 4 * self.policy.tables(self.interface()).max(1)
+    }
+
+    /// Whether a software driver compiles private arrays of that length in good time. WGSL fills them with zeros, and
+    /// one driver spends 0.7 s on 100 of these stores, but 20 s on 1,000.
+    pub(super) fn few(&self) -> bool {
+        self.numbers() <= 256
+    }
+
+    /// The most steps that a dispatch on this target may take.
+    ///
+    /// Mesa's llvmpipe leaves every loop of an invocation, without an error, once their passes come to 65,535 in all.
+    /// A policy that needs more in a single step cannot run there: the answer is then 0.
+    pub fn most_steps(&self, keeping: Keeping, target: &Target) -> usize {
+        if !target.software {
+            return u32::MAX as usize / 4;
+        }
+        const LIMIT: usize = 65_535;
+        const TABLE: usize = 64;
+        let interface = self.interface();
+        // Weights in twos, tables, and the state and memory that are loaded and stored.
+        let once = match keeping {
+            Keeping::Streamed => 0,
+            _ => self.parameters().div_ceil(2) + TABLE * self.policy.tables(interface),
+        } + 2 * self.saved();
+        if keeping == Keeping::Held {
+            // What can be unrolled is: a pass for the step, and one or two for each input are left.
+            return LIMIT.saturating_sub(once) / (4 * interface.inputs + 16);
+        }
+        let generic = self.saved() + 2 * interface.inputs + interface.actions + self.environment.observations() + 8;
+        LIMIT.saturating_sub(once) / (generic + self.policy.iterations(interface))
+    }
+
+    /// Whether all that the policy reads while it acts fits where a software driver keeps it at hand: 32 bytes for each
+    /// number of eight lanes, in the first 48 KiB of a cache.
+    pub(super) fn held(&self) -> bool {
+        let tables = self.policy.tables(self.interface());
+        self.policy.tabled() && tables > 0 && tables <= 320
+    }
+
+    /// Where a target best keeps the weights. Software drivers run several times faster where each invocation has them to
+    /// itself, but compile long private arrays for up to a minute: worth it to the `patient`, whose rollouts are many.
+    pub fn keeping(&self, patient: bool, target: &Target) -> Keeping {
+        const FEW: usize = 64;
+        const LONGEST: usize = 4_096;
+        let shared = self.numbers() * size_of::<f32>() + size_of::<u32>() <= target.workgroup_memory as usize;
+        match self.numbers() {
+            ..=FEW => Keeping::Private,
+            _ if target.software && self.held() => Keeping::Held,
+            _ if target.software && (self.few() || (patient && self.numbers() <= LONGEST)) => Keeping::Private,
+            _ if shared => Keeping::Shared,
+            _ => Keeping::Streamed,
+        }
+    }
+
+    /// The whole kernel as WGSL.
+    pub fn wgsl(&self, keeping: Keeping) -> String {
+        let mut text = self.header(keeping);
+        text.push_str(&self.globals());
+        const ROW: &str = include_str!("slots_in_a_row.wgsl");
+        const DRAWN: &str = include_str!("weight_drawn.wgsl");
+        let kept: &[&str] = match keeping {
+            Keeping::Private => &[ROW, include_str!("weights_private.wgsl")],
+            Keeping::Shared => &[include_str!("weights_shared.wgsl")],
+            Keeping::Held => &[ROW, DRAWN, include_str!("weights_held.wgsl")],
+            Keeping::Streamed => &[ROW, DRAWN, include_str!("weights_streamed.wgsl")],
+        };
+        let source = match self.members {
+            Members::Given { .. } => include_str!("weights_given.wgsl"),
+            Members::Perturbed => include_str!("weights_perturbed.wgsl"),
+        };
+        let sensors = match self.sensors.wiring {
+            None => include_str!("sensors_plain.wgsl"),
+            Some(_) => include_str!("sensors_wired.wgsl"),
+        };
+        let trace = match self.members {
+            Members::Given { trace: true } => include_str!("trace_on.wgsl"),
+            _ => include_str!("trace_off.wgsl"),
+        };
+        let parts = [self.environment.source(), STEPPING, self.policy.source(), include_str!("unroll.wgsl"), source];
+        let sensing = [include_str!("sources.wgsl"), sensors, trace];
+        for part in LIBRARY.into_iter().chain(parts).chain(kept.iter().copied()).chain(sensing) {
+            text.push('\n');
+            text.push_str(part);
+        }
+        text
+    }
+
+    fn header(&self, keeping: Keeping) -> String {
+        let sizes = self.sizes(keeping);
+        let keeping = format!("{keeping:?}").to_lowercase();
+        let (policy, environment) = (self.policy.file(), self.environment.file());
+        format!(
+            "// {policy} acting in {environment}: put together from plain files, weights kept {keeping}.\n\n{sizes}"
+        )
+    }
+
+    /// The sizes that the files name, as WGSL constants.
+    pub fn sizes(&self, keeping: Keeping) -> String {
+        let interface = self.interface();
+        let mut text = environment::sizes(&*self.environment);
+        let sizes = [
+            ("COPIES", self.sensors.copies),
+            ("NOISE_CHANNELS", self.sensors.noise_channels),
+            ("INPUTS", interface.inputs),
+            ("WEIGHTS", self.parameters()),
+            ("TABLES", self.policy.tables(interface).max(1)),
+            ("MEMORY", self.memory()),
+            ("CHANNEL_MEMORY", self.policy.channel_memory(interface)),
+            ("SPARE", usize::from(keeping != Keeping::Held)),
+        ];
+        for (name, value) in sizes.iter().chain(&self.policy.sizes()) {
+            writeln!(text, "const {name}: u32 = {value}u;").expect("strings take any text");
+        }
+        text
+    }
+
+    /// What is neither a size nor in a file: a switch, the bindings, and the tables of a policy that has none.
+    fn globals(&self) -> String {
+        let forgets = self.sensors.wiring.is_some_and(|wiring| wiring.forget);
+        let mut text = format!("const FORGETS: bool = {forgets};\n\n");
+        text.push_str(&Binding::declare(&self.bindings()));
+        if self.policy.tables(self.interface()) == 0 {
+            text.push_str("\n// The policy has no tables.\n");
+            text.push_str("fn policy_table(i: u32) -> vec4<f32> {\n    return vec4<f32>();\n}\n");
+        }
+        text
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        let mut bindings = vec![
+            Binding::read("seed", "(2): key, generation").u32(),
+            Binding::update("saved", "(states + memory + 1, slots)"),
+            Binding::update("counters", "(3, slots): episode, step, fault").u32(),
+            Binding::update("returns", "(members, groups * episodes)"),
+            Binding::update("lengths", "(members, groups * episodes): steps").u32(),
+        ];
+        match self.members {
+            Members::Given { .. } => bindings.push(Binding::read("weights", "(members, parameters)")),
+            Members::Perturbed => {
+                bindings.extend([Binding::read("center", "(parameters)"), Binding::read("deviation", "(parameters)")]);
+            }
+        }
+        if self.sensors.wiring.is_some() {
+            bindings.push(Binding::read("wiring", "(groups * episodes, phases, inputs)").u32());
+        }
+        if self.members == (Members::Given { trace: true }) {
+            bindings.push(Binding::update("trace", "(steps, traced, slots)"));
+        }
+        bindings
+    }
+
+    /// The kernel, by the name `unroll.ENVIRONMENT.POLICY`.
+    pub fn kernel(&self, keeping: Keeping) -> Arc<Kernel> {
+        let stem = |file: &str| file.strip_suffix(".wgsl").unwrap_or(file).to_string();
+        Arc::new(Kernel {
+            name: Cow::Owned(format!("unroll.{}.{}", stem(self.environment.file()), stem(self.policy.file()))),
+            source: Cow::Owned(self.wgsl(keeping)),
+            entry_point: "advance",
+            bindings: Cow::Owned(self.bindings()),
+            uniform_bytes: size_of::<Uniform>(),
+            needs_subgroups: false,
+            twin: twin::twin,
+            tolerance: twin::tolerance,
+            case,
+            flops: |_| 0.0,
+        })
+    }
+}
+
+/// The uniform block of `unroll.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Uniform {
+    pub steps: u32,
+    pub fresh: u32,
+    pub members: u32,
+    pub groups: u32,
+    pub episodes: u32,
+    pub horizon: u32,
+    pub alike: u32,
+    pub stream: u32,
+    pub interval: u32,
+    pub phases: u32,
+    pub noise: f32,
+}
+
+/// One dispatch: `members` members, each with `groups` slots that play `episodes` episodes one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Problem {
+    pub members: usize,
+    pub groups: usize,
+    /// Episodes of one slot: a member plays `groups * episodes`.
+    pub episodes: usize,
+    /// Steps after which an episode is cut off.
+    pub horizon: usize,
+    /// Steps that each slot advances in this dispatch, at most.
+    pub steps: usize,
+    /// Whether the slots start anew: the counters need not be set before.
+    pub fresh: bool,
+    /// Whether episode `e` of every member starts (and is disturbed) alike: common random numbers.
+    pub alike: bool,
+    /// The place that draws; the next [`STREAMS`](super::STREAMS)` - 1` are taken too.
+    pub stream: u32,
+}
+
+impl Problem {
+    pub fn slots(&self) -> usize {
+        self.members * self.groups
+    }
+
+    /// The call with the operands `seed` (`u32`, 2), `saved`, `counters` (`u32`), `returns`, `lengths` (`u32`), then
+    /// `weights`, or `center` and `deviation`, then `wiring` (`u32`) and `trace` where the composition has them.
+    pub fn call(&self, composition: &Composition, target: &Target) -> Call {
+        let keeping = composition.keeping(false, target);
+        self.call_with(composition, composition.kernel(keeping), keeping, if target.software { 8 } else { 64 })
+    }
+
+    /// As [`call`](Self::call), of a kernel that was made before by [`Composition::kernel`], for workgroups of
+    /// `workgroup` invocations.
+    pub fn call_with(
+        &self,
+        composition: &Composition,
+        kernel: Arc<Kernel>,
+        keeping: Keeping,
+        workgroup: usize,
+    ) -> Call {
+        let wiring = composition.sensors.wiring;
+        let uniform = Uniform {
+            steps: self.steps as u32,
+            fresh: self.fresh.into(),
+            members: self.members as u32,
+            groups: self.groups as u32,
+            episodes: self.episodes as u32,
+            horizon: self.horizon as u32,
+            alike: self.alike.into(),
+            stream: self.stream,
+            interval: wiring.map_or(1, |wiring| wiring.interval) as u32,
+            phases: wiring.map_or(1, |wiring| wiring.phases) as u32,
+            noise: composition.sensors.noise,
+        };
+        let episodes = self.groups * self.episodes;
+        let parameters = composition.parameters();
+        let results = self.members * episodes;
+        let mut lengths = vec![2, composition.saved() * self.slots(), COUNTERS * self.slots(), results, results];
+        match composition.members {
+            Members::Given { .. } => lengths.push(self.members * parameters),
+            Members::Perturbed => lengths.extend([parameters; 2]),
+        }
+        if let Some(wiring) = wiring {
+            lengths.push(episodes * wiring.phases * composition.interface().inputs);
+        }
+        if composition.members == (Members::Given { trace: true }) {
+            lengths.push(self.steps * composition.traced() * self.slots());
+        }
+        let workgroups = match keeping {
+            Keeping::Shared => self.members * self.groups.div_ceil(workgroup),
+            _ => self.slots().div_ceil(workgroup),
+        };
+        let mut call = Call::new(KernelRef::from(kernel), &uniform, workgroups, lengths)
+            .with_constant("WORKGROUP", workgroup as u32)
+            .with_context(Arc::new(composition.clone()));
+        for (name, value) in composition.environment.constants().into_iter().chain(composition.policy.constants()) {
+            call = call.with_constant(name, value);
+        }
+        call
+    }
+}

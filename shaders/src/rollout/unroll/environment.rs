@@ -1,0 +1,127 @@
+//! What a world is: a WGSL file of three functions, and the same functions on the CPU.
+
+use std::fmt::Debug;
+
+use crate::random::threefry;
+
+/// A world that policies act in.
+///
+/// The WGSL file defines
+///
+/// ```wgsl
+/// fn environment_reset(random: ptr<function, Random>) -> array<f32, STATE>
+/// fn environment_observe(state: array<f32, STATE>) -> array<f32, OBSERVATIONS>
+/// fn environment_step(state: ptr<function, array<f32, STATE>>, action: array<f32, ACTIONS>,
+///                     random: ptr<function, Random>) -> Outcome
+/// ```
+///
+/// with `struct Outcome { reward: f32, done: bool }`. It may draw with `random_uniform(random)` (in [0, 1)) and
+/// `random_normal(random)`, use the functions of `mathematics.wgsl`, and names the sizes that this description gives.
+/// The kernel adds what all worlds have in common: time limits, returns, episodes that follow each other.
+///
+/// The methods are the twin: they compute the same in f64, in the plainest way.
+pub trait Environment: Debug + Send + Sync {
+    /// The name of the WGSL file, for messages: `cart_pole_swing_up.wgsl`.
+    fn file(&self) -> &str;
+
+    /// The text of the WGSL file.
+    fn source(&self) -> &str;
+
+    /// Numbers in the state, at least 1: `STATE` in the WGSL.
+    fn states(&self) -> usize;
+
+    /// Numbers in an observation, at least 1: `OBSERVATIONS` in the WGSL.
+    fn observations(&self) -> usize;
+
+    /// Numbers in an action, at least 1: `ACTIONS` in the WGSL.
+    fn actions(&self) -> usize;
+
+    /// Steps after which an episode is cut off, unless the user chooses otherwise.
+    fn horizon(&self) -> usize;
+
+    /// Values of pipeline-overridable constants of the WGSL file.
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    /// By how many units of 2^-24, relative to the larger of 1 and the value, one step in f32 may err.
+    fn rounding(&self) -> f64 {
+        64.0
+    }
+
+    /// The state at the start of an episode.
+    fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]);
+
+    /// What the policy sees of a state.
+    fn observe(&self, state: &[f64], observation: &mut [f64]);
+
+    /// Advances the state by one step.
+    fn step(&self, state: &mut [f64], action: &[f64], random: &mut EpisodeRandom) -> Outcome;
+}
+
+/// Numbers that a trace holds of one step: state, observation, action, reward, end.
+pub fn traced(environment: &dyn Environment) -> usize {
+    environment.states() + environment.observations() + environment.actions() + 2
+}
+
+/// The sizes that the file of an environment names, as WGSL constants.
+pub fn sizes(environment: &dyn Environment) -> String {
+    let sizes = [
+        ("STATE", environment.states()),
+        ("OBSERVATIONS", environment.observations()),
+        ("ACTIONS", environment.actions()),
+        ("TRACE", traced(environment)),
+    ];
+    sizes.map(|(name, value)| format!("const {name}: u32 = {value}u;\n")).concat()
+}
+
+/// What a step of an environment gives.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outcome {
+    pub reward: f64,
+    /// Whether the episode ended of itself; time limits are not the environment's.
+    pub done: bool,
+}
+
+impl Outcome {
+    /// How the step leaves its episode: 0 it goes on, 1 it ended of itself, 2 its time is up. `end_of` of
+    /// `stepping.wgsl`.
+    pub(crate) fn end(self, late: bool) -> u32 {
+        match (self.done, late) {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => 0,
+        }
+    }
+}
+
+/// The deviates of one step of one episode, drawn in order: `Random` of `episode.wgsl`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpisodeRandom {
+    key: [u32; 2],
+    episode: u32,
+    drawn: u32,
+}
+
+impl EpisodeRandom {
+    /// The deviates of step `time` of the episode of this number, for the place `(seed, stream)`.
+    pub fn new(seed: u32, stream: u32, episode: u32, time: u32) -> Self {
+        Self { key: [seed, stream], episode, drawn: time.wrapping_mul(256) }
+    }
+
+    fn words(&mut self) -> [u32; 2] {
+        let words = threefry::threefry(self.key, [self.drawn, self.episode]);
+        self.drawn = self.drawn.wrapping_add(1);
+        words
+    }
+
+    /// A deviate in [0, 1).
+    pub fn uniform(&mut self) -> f64 {
+        f64::from(threefry::uniform_of(self.words()[0]))
+    }
+
+    /// A deviate of the standard normal distribution.
+    pub fn normal(&mut self) -> f64 {
+        threefry::box_muller(self.words())[0]
+    }
+}
