@@ -6,8 +6,8 @@ use std::sync::Arc;
 use fourfold::data::Checkpoint;
 use fourfold::evolution::problems::{InfluenceBalancing, ToyRegression};
 use fourfold::evolution::{
-    Descent, Estimator, Evaluator, InnerProblem, Loss, Objective, Outer, OuterLoop, OuterSettings, TruncatedUnroll,
-    TruncationPlan, TruncationSettings,
+    Descent, Estimator, Evaluator, InnerProblem, Loss, Objective, Outer, OuterLoop, OuterSettings, Source,
+    TruncatedUnroll, TruncationPlan, TruncationSettings,
 };
 use fourfold::rollout::EpisodeRandom;
 use fourfold::shaders::random::threefry::normal_pair;
@@ -179,6 +179,21 @@ fn many_iterations_of_the_toy_problem_need_one_readback() {
     let evaluator = Evaluator::new(&gpu, Arc::new(ToyRegression::default()), [1, 1, 100], 0).expect("an evaluator");
     let objective = evaluator.run(&progress.centers[0]).expect("an objective")[0].sum;
     assert!(objective < 600.0, "{objective}");
+}
+
+#[test]
+fn a_boxed_source_gives_the_metrics_that_it_gives_unboxed() {
+    let gpu = Gpu::open().expect("an adapter");
+    let settings = TruncationSettings::new(Estimator::PES, 100, 10, 0.3);
+    let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: None, ring: 5 };
+    let mut plain = outer_loop(&gpu, ToyRegression::default(), settings, descent, &[-4.0, -4.0], 3);
+    let plan = TruncationPlan::new(Arc::new(ToyRegression::default()), settings, &gpu.target()).expect("a plan");
+    let outer = Outer::new(&gpu, &[-4.0, -4.0], 3).expect("tensors");
+    let source: Box<dyn Source> = Box::new(TruncatedUnroll::new(&gpu, plan, &outer).expect("a source"));
+    let mut boxed = OuterLoop::new(&gpu, outer, source, descent).expect("an outer loop");
+    let metrics = boxed.run(5).expect("iterations").metrics;
+    assert_eq!(metrics, plain.run(5).expect("iterations").metrics);
+    assert!(metrics.iter().all(|row| row[4] > 0.0 && row[5] > 0.0), "losses of particles: {metrics:?}");
 }
 
 fn read(gpu: &Gpu, view: &fourfold::gpu::BufferView, element: Element) -> Data {

@@ -66,8 +66,8 @@ pub trait Source: Debug {
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, iteration: u32);
 
     /// Records what the [`metrics`](Self::metrics) still take after [`record`](Self::record), in those iterations alone
-    /// whose metrics are read.
-    fn record_metrics(&self, _pass: &mut wgpu::ComputePass<'_>) {}
+    /// whose metrics are read. Nothing where recording leaves them already.
+    fn record_metrics(&self, pass: &mut wgpu::ComputePass<'_>);
 
     /// What goes on from iteration to iteration, and so belongs into a checkpoint.
     fn kept(&self) -> Vec<Kept>;
@@ -86,6 +86,10 @@ pub trait Source: Debug {
 impl<S: Source + ?Sized> Source for Box<S> {
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, iteration: u32) {
         (**self).record(pass, iteration);
+    }
+
+    fn record_metrics(&self, pass: &mut wgpu::ComputePass<'_>) {
+        (**self).record_metrics(pass);
     }
 
     fn kept(&self) -> Vec<Kept> {

@@ -84,6 +84,8 @@ impl Source for PopulationBackpropagation {
         self.unroll.record(pass);
     }
 
+    fn record_metrics(&self, _: &mut wgpu::ComputePass<'_>) {}
+
     fn kept(&self) -> Vec<Kept> {
         self.population.kept("member.")
     }
