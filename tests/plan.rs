@@ -456,3 +456,41 @@ fn a_view_of_weights_is_read_where_it_lies() {
     assert_eq!((plan.dispatches.len(), read.offset, read.length), (1, Op::ALIGNMENT, 10), "{plan}");
     assert_eq!(read.buffer, plan.states["weights"].region.buffer);
 }
+
+// Effects.
+
+#[test]
+fn effects_read_states_as_they_were_when_the_step_began() {
+    let graph = Graph::new();
+    let [a, b] = ["a", "b"].map(|name| graph.state(name, Tag::Weights, TensorType::f32([1])));
+    let count = graph.state("count", Tag::Bookkeeping, TensorType::u32([]));
+    let before = graph.state("before", Tag::Bookkeeping, TensorType::u32([1]));
+    graph.assign(a, b);
+    graph.assign(b, a);
+    graph.advance(count);
+    graph.assign(before, count.reshape([1]));
+    let initial = Values::from([("a".into(), Data::F32(vec![1.0])), ("b".into(), Data::F32(vec![10.0]))]);
+    let mut twins = TwinSession::new(plan(&graph), &initial).unwrap();
+    let mut session = Session::new(&Gpu::open().unwrap(), plan(&graph), &initial).unwrap();
+    twins.run(1);
+    session.run(1).unwrap();
+    for (name, expected) in [("a", 10.0), ("b", 1.0)] {
+        assert_eq!(twins.read(name).unwrap().f32(), [expected], "{name}");
+        assert_eq!(session.read(name).unwrap().f32(), [expected], "{name}");
+    }
+    assert_eq!(session.read("count").unwrap().u32(), [1]);
+    assert_eq!(session.read("before").unwrap().u32(), [0]);
+}
+
+#[test]
+fn an_effect_after_another_on_the_same_state_changes_what_the_first_one_left() {
+    let graph = Graph::new();
+    let a = graph.state("a", Tag::Weights, TensorType::f32([1]));
+    let count = graph.state("count", Tag::Bookkeeping, TensorType::u32([]));
+    graph.assign(a, graph.full([1], 3.0));
+    graph.advance(count);
+    graph.advance(count);
+    let mut twins = TwinSession::new(plan(&graph), &Values::new()).unwrap();
+    twins.run(1);
+    assert_eq!((twins.read("a").unwrap().f32()[0], twins.read("count").unwrap().u32()[0]), (3.0, 2));
+}

@@ -134,9 +134,9 @@ fn causal_of(scores: &Tensor<'_>, causal: bool) -> Option<Causal> {
     causal.then(|| Causal::aligned(shape[2], shape[3]))
 }
 
-/// The scores, and a large negative number where they are not allowed.
+/// The scores, and the lowest number where they are not allowed: no score that is allowed lies below it.
 fn hide<'g>(scores: Tensor<'g>, allowed: Option<Tensor<'g>>) -> Tensor<'g> {
-    allowed.map_or(scores, |allowed| allowed.select(scores, scores.graph().constant(-1e9)))
+    allowed.map_or(scores, |allowed| allowed.select(scores, scores.graph().constant(f32::MIN)))
 }
 
 /// The softmax of hidden scores and its log-sum-exp (with a last axis of length 1); both are 0 in a row in which

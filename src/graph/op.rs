@@ -280,8 +280,41 @@ impl Op {
         matches!(self, Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select | Op::Cast(_))
     }
 
-    /// The node changes states instead of computing values.
+    /// True if the node changes states instead of computing values.
     pub fn is_effect(&self) -> bool {
-        matches!(self, Op::Assign | Op::Sgd { .. } | Op::AdamW { .. } | Op::Advance | Op::Record)
+        self.changed_states() > 0
+    }
+
+    /// Returns how many operands, from the first on, are states that the operation changes in place.
+    pub fn changed_states(&self) -> usize {
+        match self {
+            Op::Assign | Op::Advance | Op::Record => 1,
+            Op::Sgd { .. } => 2,
+            Op::AdamW { .. } => 3,
+            _ => 0,
+        }
+    }
+
+    /// Returns the element type that operand `index` must have; `None` where the operation takes any, or any that agrees
+    /// with another operand.
+    pub(crate) fn operand_element(&self, index: usize) -> Option<Element> {
+        use Element::{F32, U32};
+        match self {
+            Op::Poison | Op::Input { .. } | Op::State { .. } | Op::Constant(_) => None,
+            Op::Binary(_) | Op::Compare(_) | Op::Cast(_) => None,
+            Op::Reshape | Op::StopGradient | Op::Broadcast | Op::Permute { .. } | Op::Slice { .. } => None,
+            Op::Pad { .. } | Op::Concatenate { .. } | Op::View { .. } | Op::Assign | Op::Advance => None,
+            Op::Unary(_) | Op::Select | Op::Pack { .. } | Op::MatMul { .. } | Op::Norm => Some(F32),
+            Op::Sum { .. } | Op::Max { .. } | Op::ArgMax { .. } => Some(F32),
+            Op::Softmax | Op::LogSoftmax | Op::SoftmaxGradient | Op::LogSoftmaxGradient => Some(F32),
+            Op::MaskedSoftmax { .. } | Op::Attention { .. } | Op::AttentionGradient { .. } => Some(F32),
+            Op::LayerNorm { .. } | Op::LayerNormInputGradient | Op::LayerNormParameterGradient => Some(F32),
+            Op::Ascent { .. } | Op::SignAscent { .. } | Op::ScaledGradient { .. } | Op::Sgd { .. } => Some(F32),
+            Op::Gather => [None, Some(U32)][index],
+            Op::CrossEntropy { .. } | Op::ScatterAdd { .. } | Op::Dropout { .. } => Some([F32, U32][index]),
+            Op::Uniform { .. } | Op::Normal { .. } | Op::Windows { .. } => Some(U32),
+            Op::AdamW { .. } => Some(if index == 5 { U32 } else { F32 }),
+            Op::Record => Some(if index == 2 { U32 } else { F32 }),
+        }
     }
 }

@@ -12,9 +12,12 @@ impl Shape {
         Shape(axes.into())
     }
 
-    /// The number of elements.
+    /// The number of elements, `usize::MAX` where it is larger.
     pub fn elements(&self) -> usize {
-        self.0.iter().product()
+        if self.0.contains(&0) {
+            return 0;
+        }
+        self.0.iter().fold(1, |count: usize, length| count.saturating_mul(*length))
     }
 
     pub fn rank(&self) -> usize {
@@ -23,9 +26,9 @@ impl Shape {
 
     /// Row-major strides in elements.
     pub fn strides(&self) -> Vec<usize> {
-        let mut strides = vec![1; self.rank()];
+        let mut strides = vec![1_usize; self.rank()];
         for axis in (1..self.rank()).rev() {
-            strides[axis - 1] = strides[axis] * self.0[axis];
+            strides[axis - 1] = strides[axis].saturating_mul(self.0[axis]);
         }
         strides
     }

@@ -136,9 +136,6 @@ impl Graph {
         if taken {
             return self.fail(op.name(), format!("the name `{name}` is taken by another input or state"));
         }
-        if kind.elements() == 0 {
-            return self.fail(op.name(), format!("`{name}` has no elements: shape {}", kind.shape));
-        }
         self.add(op, &[], [kind])
     }
 
@@ -157,7 +154,25 @@ impl Graph {
             let message = format!("{stranger:?} belongs to another graph");
             return self.fail(op.name(), message);
         }
-        self.push(op, inputs.iter().map(|input| input.value).collect(), outputs.into_iter().collect())
+        for (index, input) in inputs.iter().enumerate() {
+            if let Some(expected) = op.operand_element(index).filter(|&expected| expected != input.element()) {
+                return self.fail(op.name(), format!("operand {index} must be {expected:?}, got {input:?}"));
+            }
+        }
+        let outputs: Vec<TensorType> = outputs.into_iter().collect();
+        if let Some(output) = outputs.iter().find(|output| !Self::is_size(output.elements())) {
+            let message = match output.elements() {
+                0 => format!("the result has no elements: shape {}", output.shape),
+                _ => format!("the result of shape {} has 2^31 elements or more", output.shape),
+            };
+            return self.fail(op.name(), message);
+        }
+        self.push(op, inputs.iter().map(|input| input.value).collect(), outputs)
+    }
+
+    /// True if a tensor may have so many elements: kernels count them in 32 bits, and byte offsets beside.
+    fn is_size(elements: usize) -> bool {
+        (1..1 << 31).contains(&elements)
     }
 
     #[track_caller]

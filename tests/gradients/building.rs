@@ -240,3 +240,71 @@ fn the_interpreter_says_which_value_is_missing_or_of_another_length() {
     let short = Reference::new([("x", vec![1.0])]).evaluate(x).expect_err("a value of one element");
     assert_eq!(short.to_string(), "`x` of shape [2, 3] takes 6 values, got 1");
 }
+
+/// The mistake that building by `build` makes.
+fn mistake(build: impl FnOnce(&Graph)) -> String {
+    let graph = Graph::new();
+    build(&graph);
+    graph.check().expect_err("a mistake").to_string()
+}
+
+#[test]
+fn operands_of_another_element_type_are_refused_with_the_callers_line() {
+    let whole = |graph: &Graph, shape: &[usize]| graph.input("x", TensorType::u32(shape)).value();
+    type Build = fn(Tensor<'_>, Tensor<'_>);
+    let builds: [(&str, &[usize], Build); 5] = [
+        ("cross_entropy", &[1, 3], |x, rows| _ = x.cross_entropy(rows, 0.0)),
+        ("scatter_add", &[1, 1], |x, rows| _ = x.scatter_add(rows, 2)),
+        ("masked_softmax", &[1, 1, 2, 2], |x, _| _ = x.masked_softmax(1.0, AttentionMask::default())),
+        ("layer_norm", &[1, 2], |x, _| {
+            let one = x.graph().full([2], 1.0);
+            x.layer_norm(one, one, 1e-5);
+        }),
+        ("pack", &[4], |x, _| _ = x.graph().pack(&[(0, x)], 64)),
+    ];
+    for (name, shape, build) in builds {
+        let message = mistake(|graph| {
+            let x = graph.tensor(whole(graph, shape));
+            build(x, graph.input("rows", TensorType::u32([1])));
+        });
+        assert!(message.contains(name) && message.contains("F32") && message.contains("building.rs"), "{message}");
+    }
+}
+
+#[test]
+fn sizes_of_zero_and_sizes_past_32_bits_are_refused() {
+    let builds: [fn(&Graph); 8] = [
+        |graph| _ = graph.full([2, 0], 1.0).softmax(),
+        |graph| _ = graph.full([1 << 20, 1 << 20], 1.0),
+        |graph| _ = graph.full([usize::MAX, usize::MAX], 1.0),
+        |graph| _ = graph.input("x", TensorType::f32([1 << 40, 1 << 40])),
+        |graph| _ = graph.full([3, 2], 1.0).scatter_add(graph.input("i", TensorType::u32([3])), 0),
+        |graph| _ = graph.full([3, 2], 1.0).scatter_add(graph.input("i", TensorType::u32([3])), usize::MAX),
+        |graph| _ = graph.input("seed", TensorType::u32([2])).normal(0, [0]),
+        |graph| _ = graph.full([4, 1], 1.0).reshape([4]).matmul(graph.full([4, 0], 1.0)),
+    ];
+    for build in builds {
+        mistake(build);
+    }
+}
+
+#[test]
+fn positions_past_the_largest_number_are_refused() {
+    let far = usize::MAX;
+    let x = |graph: &Graph| graph.input("x", TensorType::f32([64])).value();
+    mistake(|graph| _ = graph.tensor(x(graph)).narrow(0, far, 2));
+    mistake(|graph| _ = graph.tensor(x(graph)).slice(&[far], [2]));
+    mistake(|graph| _ = graph.tensor(x(graph)).pad(&[far], [128]));
+    mistake(|graph| _ = graph.tensor(x(graph)).view(far - 63, [64]));
+    mistake(|graph| _ = graph.pack(&[(far - 63, graph.tensor(x(graph)))], 128));
+}
+
+#[test]
+fn a_masked_softmax_of_very_low_scores_is_that_of_the_allowed_ones() {
+    let graph = Graph::new();
+    let scores = graph.input("scores", TensorType::f32([1, 1, 1, 3]));
+    let keys = graph.input("keys", TensorType::f32([1, 3]));
+    let y = scores.masked_softmax(1.0, AttentionMask { causal: false, keys: Some(keys) });
+    let reference = Reference::new([("scores", vec![-1e30, -1e30, 5.0]), ("keys", vec![1.0, 1.0, 0.0])]);
+    assert_eq!(reference.evaluate(y), Ok(vec![0.5, 0.5, 0.0]));
+}

@@ -1,8 +1,13 @@
 //! Ascent steps and the operations that change states in place.
+//!
+//! Effects run after all other operations, in the order in which they were added. Each reads its inputs as they were when
+//! the step began, states included: `assign(a, b)` and then `assign(b, a)` swap two states. There are two exceptions.
+//! Where two effects change the same state, the second one changes what the first one left. And the counters of
+//! [`Graph::adamw`] and [`Graph::record`] are read where the effect stands: an [`advance`](Graph::advance) before it counts.
 
 use fourfold_shaders::Element;
 
-use crate::graph::{Graph, Op, Shape, Tensor, TensorType};
+use crate::graph::{Graph, Op, Shape, Tensor, TensorType, Value};
 
 /// The elements of a flat tensor of weights whose perturbation is scaled by `T = |w| + eta` (adaptive SAM, Kwon et al.
 /// 2021): the first `count`; the others have `T = 1`. The default scales none.
@@ -56,15 +61,46 @@ impl Graph {
         }
     }
 
-    /// Checks that the first `count` operands are states.
+    /// Adds an effect that changes its first operands in place and reads the others as they were when the step
+    /// began.
     #[track_caller]
-    fn effect(&self, op: Op, operands: &[Tensor<'_>], states: usize) {
+    fn effect<'g>(&'g self, op: Op, operands: &[Tensor<'g>]) {
+        let states = op.changed_states();
         for tensor in &operands[..states] {
             if !tensor.is_poisoned() && !matches!(self.node(tensor.value().node).op, Op::State { .. }) {
                 self.fail(op.name(), format!("changes a state in place, got {tensor:?}"));
             }
         }
-        self.add(op, operands, []);
+        let (changed, read) = operands.split_at(states);
+        let is_counter = |index: usize| op.operand_element(states + index) == Some(Element::U32);
+        let as_read = |(index, &tensor)| if is_counter(index) { tensor } else { self.as_the_step_began(tensor) };
+        let read = read.iter().enumerate().map(as_read);
+        let operands: Vec<_> = changed.iter().copied().chain(read).collect();
+        self.add(op, &operands, []);
+    }
+
+    /// The tensor, or a copy of it that is made before all effects if it lies in a state that an earlier one changes.
+    #[track_caller]
+    fn as_the_step_began<'g>(&'g self, tensor: Tensor<'g>) -> Tensor<'g> {
+        let changed = |state: Value| {
+            let nodes = (state.node..self.len()).map(|index| self.node(index));
+            let mut effects = nodes.filter(|node| node.op.is_effect());
+            effects.any(|effect| effect.inputs[..effect.op.changed_states()].contains(&state))
+        };
+        match self.state_behind(tensor.value()) {
+            Some(state) if changed(state) => self.add(Op::Cast(tensor.element()), &[tensor], [tensor.kind()]),
+            _ => tensor,
+        }
+    }
+
+    /// The state in whose memory a value lies.
+    fn state_behind(&self, value: Value) -> Option<Value> {
+        let node = self.node(value.node);
+        match node.op {
+            Op::State { .. } => Some(value),
+            Op::Reshape | Op::StopGradient | Op::View { .. } => self.state_behind(node.inputs[0]),
+            _ => None,
+        }
     }
 
     /// The state becomes the value at the end of the step.
@@ -73,7 +109,7 @@ impl Graph {
         if state.kind() != value.kind() && !state.is_poisoned() && !value.is_poisoned() {
             self.fail("assign", format!("{state:?} cannot become {value:?}"));
         }
-        self.effect(Op::Assign, &[state, value], 1);
+        self.effect(Op::Assign, &[state, value]);
     }
 
     /// Stochastic gradient descent in place, in PyTorch's order of operations:
@@ -89,7 +125,7 @@ impl Graph {
     ) {
         let op = Op::Sgd { momentum, nesterov, weight_decay };
         self.flat(&op, &[weights, velocity, gradient], &[rate]);
-        self.effect(op, &[weights, velocity, gradient, rate], 2);
+        self.effect(op, &[weights, velocity, gradient, rate]);
     }
 
     /// AdamW in place (Loshchilov & Hutter 2019, PyTorch's order of operations); `step` counts from 1.
@@ -105,7 +141,7 @@ impl Graph {
     ) {
         let op = Op::AdamW { beta1, beta2, epsilon, weight_decay };
         self.flat(&op, &[weights, first, second, gradient], &[rate]);
-        self.effect(op, &[weights, first, second, gradient, rate, step], 3);
+        self.effect(op, &[weights, first, second, gradient, rate, step]);
     }
 
     /// Adds one to the last element of a `u32` state: a step counter, or a seed `(key, step)`, whose random numbers are
@@ -115,7 +151,7 @@ impl Graph {
         if (counter.element() != Element::U32 || counter.shape().rank() > 1) && !counter.is_poisoned() {
             self.fail("advance", format!("takes a u32 state of one axis or none, got {counter:?}"));
         }
-        self.effect(Op::Advance, &[counter], 1);
+        self.effect(Op::Advance, &[counter]);
     }
 
     /// Writes `value: (n)` into row `counter mod length` of the state `ring: (length, n)`, so that the metrics of many
@@ -130,6 +166,6 @@ impl Graph {
                 format!("takes a ring (length, n), a value (n) and a counter, got {ring:?}, {value:?}, {counter:?}"),
             );
         }
-        self.effect(Op::Record, &[ring, value, counter], 1);
+        self.effect(Op::Record, &[ring, value, counter]);
     }
 }

@@ -2,6 +2,11 @@
 
 use crate::graph::{Graph, Op, Shape, Tensor, TensorType};
 
+/// True if `length` elements from `start` on lie within `whole`.
+fn within(start: usize, length: usize, whole: usize) -> bool {
+    start.checked_add(length).is_some_and(|end| end <= whole)
+}
+
 impl<'g> Tensor<'g> {
     #[track_caller]
     fn lay(self, op: Op, shape: impl Into<Shape>) -> Self {
@@ -77,8 +82,9 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn narrow(self, axis: usize, start: usize, length: usize) -> Self {
         let shape = self.shape();
-        if axis >= shape.rank() || length == 0 || start + length > shape[axis] {
-            let message = format!("{start}..{} of axis {axis} of shape {shape}", start + length);
+        let end = start.checked_add(length);
+        if axis >= shape.rank() || length == 0 || end.is_none_or(|end| end > shape[axis]) {
+            let message = format!("{length} elements from {start} on do not lie in axis {axis} of shape {shape}");
             return if self.is_poisoned() { self } else { self.graph().fail("slice", message) };
         }
         let mut starts = vec![0; shape.rank()];
@@ -95,7 +101,7 @@ impl<'g> Tensor<'g> {
         }
         let fits = starts.len() == from.rank()
             && shape.rank() == from.rank()
-            && (0..from.rank()).all(|axis| shape[axis] > 0 && starts[axis] + shape[axis] <= from[axis]);
+            && (0..from.rank()).all(|axis| shape[axis] > 0 && within(starts[axis], shape[axis], from[axis]));
         if !fits {
             let message = format!("a box of shape {shape} at {starts:?} does not lie in shape {from}");
             return if self.is_poisoned() { self } else { self.graph().fail("slice", message) };
@@ -112,7 +118,7 @@ impl<'g> Tensor<'g> {
         }
         let fits = starts.len() == from.rank()
             && shape.rank() == from.rank()
-            && (0..from.rank()).all(|axis| starts[axis] + from[axis] <= shape[axis]);
+            && (0..from.rank()).all(|axis| within(starts[axis], from[axis], shape[axis]));
         if !fits {
             let message = format!("shape {from} at {starts:?} does not lie in shape {shape}");
             return if self.is_poisoned() { self } else { self.graph().fail("pad", message) };
@@ -124,8 +130,9 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn view(self, offset: usize, shape: impl Into<Shape>) -> Self {
         let (from, shape) = (self.shape(), shape.into());
-        let fits =
-            from.rank() == 1 && offset.is_multiple_of(Op::ALIGNMENT) && offset + shape.elements() <= from.elements();
+        let fits = from.rank() == 1
+            && offset.is_multiple_of(Op::ALIGNMENT)
+            && within(offset, shape.elements(), from.elements());
         if !fits {
             let message = format!(
                 "shape {shape} at {offset} of shape {from}: the offset must be a multiple of {} within one axis",
@@ -145,7 +152,7 @@ impl Graph {
         sorted.sort_by_key(|(offset, _)| *offset);
         let mut end = 0;
         for (offset, part) in &sorted {
-            if *offset < end || !offset.is_multiple_of(Op::ALIGNMENT) || offset + part.elements() > length {
+            if *offset < end || !offset.is_multiple_of(Op::ALIGNMENT) || !within(*offset, part.elements(), length) {
                 let message = format!(
                     "shape {} at {offset} of {length} elements: parts must not overlap and begin at multiples of {}",
                     part.shape(),
@@ -183,7 +190,7 @@ impl Graph {
         if let [only] = tensors {
             return *only;
         }
-        let length = tensors.iter().map(|tensor| tensor.shape()[axis]).sum();
+        let length = tensors.iter().fold(0, |sum: usize, tensor| sum.saturating_add(tensor.shape()[axis]));
         let kind = TensorType { element: first.element(), shape: shape.with_axis(axis, length) };
         self.add(Op::Concatenate { axis }, tensors, [kind])
     }

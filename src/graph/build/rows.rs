@@ -19,7 +19,7 @@ impl<'g> Tensor<'g> {
     pub(crate) fn row_shape(self) -> Option<(usize, usize)> {
         let shape = self.shape();
         let columns = *shape.last()?;
-        Some((shape.elements() / columns, columns))
+        Some((shape.elements().checked_div(columns)?, columns))
     }
 
     #[track_caller]

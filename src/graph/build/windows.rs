@@ -55,7 +55,7 @@ impl<'g> Tensor<'g> {
             return all(poison);
         }
         let list = |tensor: Tensor<'g>| tensor.element() == Element::U32 && tensor.shape().rank() == 1;
-        if ![starts, episodes, firsts].into_iter().all(list) || firsts.elements() < 2 || batch * context == 0 {
+        if ![starts, episodes, firsts].into_iter().all(list) || firsts.elements() < 2 || batch == 0 || context == 0 {
             let message = format!(
                 "takes u32 starts (n), episodes (steps) and firsts (episodes + 1) and windows of at least one step, got \
                  {starts:?}, {episodes:?}, {firsts:?} and {batch} windows of {context}"
