@@ -229,6 +229,23 @@ mod minari_folders {
         assert_eq!(trajectories.columns().actions, choices);
     }
 
+    #[test]
+    fn of_tuples_have_their_elements_in_the_order_of_their_numbers() {
+        let (trajectories, format) = load("minari-tuple.hdf5");
+        assert_eq!((format, trajectories.observations()), (Format::Minari, 12));
+        let expected: Vec<f32> = (0..12).map(|element| element as f32).collect();
+        assert!((0..trajectories.steps()).all(|step| trajectories.observation(step) == expected));
+    }
+
+    #[test]
+    fn whose_metadata_begin_with_a_byte_order_mark_are_read() {
+        let folder = Folder::new("mark");
+        let metadata = fs::read(fixture("minari/data/metadata.json")).unwrap();
+        fs::write(folder.0.join("metadata.json"), [b"\xef\xbb\xbf", &metadata[..]].concat()).unwrap();
+        fs::copy(fixture("minari/data/main_data.hdf5"), folder.0.join("main_data.hdf5")).unwrap();
+        assert_eq!(Trajectories::load(&folder.0).unwrap(), load("minari").0);
+    }
+
     /// The bytes of the fixture with metadata in which one text is another.
     fn with_metadata(from: &str, to: &str) -> Result<(Trajectories, Format), Error> {
         let metadata = fs::read_to_string(fixture("minari/data/metadata.json")).unwrap();
@@ -243,6 +260,8 @@ mod minari_folders {
         assert_eq!(error, "set: expected total_steps 9, as the metadata says, got 8");
         let error = message(with_metadata("\"total_episodes\": 3", "\"total_episodes\": 4"));
         assert_eq!(error, "set: expected total_episodes 4, as the metadata says, got 3");
+        let error = message(with_metadata("\"action_space\": \"{", "\"action_space\": \"Box{"));
+        assert!(error.starts_with("set: expected JSON of a space as action_space in the metadata, got "), "{error}");
         let error = message(with_metadata("\"hdf5\"", "\"arrow\""));
         assert_eq!(error, "set: expected data_format `hdf5` in metadata.json, got `arrow`");
         let error = message(with_metadata("{\"total_episodes\"", "[\"total_episodes\""));
@@ -255,6 +274,17 @@ mod minari_folders {
         let (trajectories, format) = Trajectories::from_bytes("episodes.hdf5", bytes, None).unwrap();
         assert_eq!(format, Format::Minari);
         assert_the_continuous_episodes(&trajectories);
+    }
+}
+
+mod names {
+    use super::*;
+
+    #[test]
+    fn have_no_control_characters() {
+        let (trajectories, _) = load("imitation.npz");
+        let bytes = trajectories.named("a\n\u{1b}[31mb").checkpoint().to_bytes();
+        assert_eq!(Trajectories::from_bytes("set", bytes, None).unwrap().0.name(), r"a\n\u{1b}[31mb");
     }
 }
 
@@ -373,6 +403,46 @@ mod bad_hdf5_files {
         assert_eq!(error, format!("no-actions.hdf5: expected an array `actions`, got {found}"));
         let error = refusal("minari-no-truncations.hdf5");
         assert!(error.starts_with("minari-no-truncations.hdf5: expected an array `episode_0/truncations`, got "));
+    }
+
+    #[test]
+    fn that_link_to_another_file_are_refused_with_its_name() {
+        for name in ["timeouts-elsewhere.hdf5", "timeouts-behind-links.hdf5"] {
+            let sentence = "tensor `timeouts`: expected data in this file, got a link to the file `other.hdf5`";
+            assert_eq!(refusal(name), format!("{name}: {sentence}"));
+        }
+        let error = refusal("minari-tuple-elsewhere.hdf5");
+        assert!(
+            error
+                .ends_with("`episode_1/observations`: expected data in this file, got a link to the file `other.hdf5`")
+        );
+    }
+
+    #[test]
+    fn with_something_else_in_place_of_an_optional_array_are_refused() {
+        let error = refusal("timeouts-as-group.hdf5");
+        assert_eq!(error, "timeouts-as-group.hdf5: tensor `timeouts`: expected an array, got a group");
+    }
+
+    #[test]
+    fn of_tuples_that_lack_an_element_are_refused() {
+        let error = refusal("minari-tuple-gap.hdf5");
+        let sentence = "tensor `episode_0/observations`: expected `_index_2` of a tuple, got `_index_3`";
+        assert_eq!(error, format!("minari-tuple-gap.hdf5: {sentence}"));
+    }
+
+    #[test]
+    fn are_quoted_without_control_characters() {
+        let error = refusal("control-characters.hdf5");
+        assert!(error.starts_with("control-characters.hdf5: expected an array `observations`, got "), "{error}");
+        assert!(error.contains(r"`a\nb\u{1b}[31m`") && !error.contains(char::is_control), "{error}");
+    }
+
+    #[test]
+    fn that_claim_more_than_they_can_hold_are_refused_with_the_shape() {
+        let error = refusal("sparse.hdf5");
+        let (start, end) = ("sparse.hdf5: tensor `rewards`: expected at most ", ", got shape [200000000]");
+        assert!(error.starts_with(start) && error.ends_with(end), "{error}");
     }
 
     #[test]

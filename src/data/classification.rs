@@ -35,13 +35,14 @@ impl Dataset {
         images: Vec<f32>,
         labels: Vec<u32>,
     ) -> Result<Self, Error> {
-        let features = image_shape[0] * image_shape[1];
+        let features = image_shape[0].saturating_mul(image_shape[1]);
         if labels.is_empty() || features == 0 {
             let got = format!("{} rows of {features} features", labels.len());
             return Err(Error::content(name, "at least one row and one feature", got));
         }
-        if images.len() != labels.len() * features {
-            let expected = format!("{} numbers for {} images", labels.len() * features, labels.len());
+        let count = labels.len().saturating_mul(features);
+        if images.len() != count {
+            let expected = format!("{count} numbers for {} images", labels.len());
             return Err(Error::content(name, expected, images.len().to_string()));
         }
         check_labels(name, &labels, classes)?;

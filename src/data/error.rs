@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use super::printable::{printable, quotable};
+
 /// Why data could not be read or written: one sentence, which names the file, what was expected and what came.
+///
+/// The sentence is one line without control characters, whatever names and texts of a file it quotes.
 #[derive(Debug)]
 pub enum Error {
     /// A file or folder cannot be read.
@@ -27,11 +31,19 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = match self {
+            Error::Read { file, .. } | Error::Write { file, .. } => file,
+            Error::Content { file, .. } | Error::Tensor { file, .. } => file,
+        };
+        let file = printable(file);
         match self {
-            Error::Read { file, source } => write!(formatter, "cannot read {file}: {source}"),
-            Error::Write { file, source } => write!(formatter, "cannot write {file}: {source}"),
-            Error::Content { file, expected, got } => write!(formatter, "{file}: expected {expected}, got {got}"),
-            Error::Tensor { file, tensor, expected, got } => {
+            Error::Read { source, .. } => write!(formatter, "cannot read {file}: {source}"),
+            Error::Write { source, .. } => write!(formatter, "cannot write {file}: {source}"),
+            Error::Content { expected, got, .. } => {
+                write!(formatter, "{file}: expected {}, got {}", quotable(expected), quotable(got))
+            }
+            Error::Tensor { tensor, expected, got, .. } => {
+                let [tensor, expected, got] = [tensor, expected, got].map(|text| quotable(text));
                 write!(formatter, "{file}: tensor `{tensor}`: expected {expected}, got {got}")
             }
         }
@@ -44,5 +56,18 @@ impl std::error::Error for Error {
             Error::Read { source, .. } | Error::Write { source, .. } => Some(source),
             Error::Content { .. } | Error::Tensor { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_one_line_whatever_they_quote() {
+        let error = Error::tensor("a\nb", "w\u{1b}[31m", "x", "y\r").to_string();
+        assert_eq!(error, r"a\nb: tensor `w\u{1b}[31m`: expected x, got y\r");
+        let error = Error::content("file", "x", "n".repeat(100_000)).to_string();
+        assert!(error.len() < 1000, "{} bytes", error.len());
     }
 }

@@ -28,6 +28,9 @@ pub fn flat_vector(file: &str, bytes: &[u8], name: Option<&str>, length: usize) 
 }
 
 /// [`flat_vector`] of a file.
+///
+/// # Errors
+/// If it cannot be read, or is what [`flat_vector`] refuses.
 #[cfg(feature = "files")]
 pub fn load_flat_vector(path: &std::path::Path, name: Option<&str>, length: usize) -> Result<Vec<f32>, Error> {
     flat_vector(&path.display().to_string(), &super::file::read(path)?, name, length)
@@ -65,7 +68,8 @@ fn from_safetensors(file: &str, bytes: &[u8], name: Option<&str>, length: usize)
 /// The chosen array of a zip archive.
 fn from_npz(file: &str, bytes: &[u8], name: Option<&str>, length: usize) -> Result<(String, Vec<f32>), Error> {
     let archive = Archive::open(file, bytes)?;
-    let name = chosen(file, archive.names(), name)?;
+    let names = archive.names();
+    let name = chosen(file, &names, name)?;
     // Whatever the archive says of its sizes, no more is unpacked than a header and the values that are wanted.
     let unpacked = archive.read(name, LONGEST_HEADER + 8 * length as u64 + 1)?;
     Ok((name.to_owned(), read_array(file, name, &unpacked, length)?))
@@ -166,6 +170,16 @@ mod tests {
     #[test]
     fn another_length_is_refused_with_file_and_array() {
         assert_eq!(read(STORED, None, 913).unwrap_err(), "model: tensor `params`: expected 913 values, got shape [3]");
+    }
+
+    #[test]
+    fn of_an_array_that_was_written_twice_the_last_is_read_as_numpy_does() {
+        let written = |value: f32| array("<f4", "False", "(1,)", &bytes(&[value]));
+        let file = npz(&[("w", &written(1.0)), ("w", &written(2.0))]);
+        assert_eq!(read(&file, Some("w"), 1).unwrap(), [2.0]);
+        assert_eq!(read(&file, None, 1).unwrap(), [2.0]);
+        let header = array("<f4', 'descr': '<f8", "False", "(1,)", &4.0_f64.to_le_bytes());
+        assert_eq!(read(&header, None, 1).unwrap(), [4.0]);
     }
 
     #[test]

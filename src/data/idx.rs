@@ -10,9 +10,7 @@
 
 use std::io::Read;
 
-use flate2::read::GzDecoder;
-
-use super::Error;
+use super::{Error, gzip};
 
 /// An array of unsigned bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,17 +24,11 @@ pub struct Idx {
 const UNSIGNED_BYTE: u8 = 0x08;
 
 /// Parses an IDX file from its bytes, plain or gzip (told apart by gzip's magic number); `file` names it in errors.
+///
+/// # Errors
+/// If the bytes are no such file, are cut off or go on behind the last value.
 pub fn parse(file: &str, bytes: &[u8]) -> Result<Idx, Error> {
-    if bytes.starts_with(&[0x1f, 0x8b]) { parse_stream(file, GzDecoder::new(bytes)) } else { parse_stream(file, bytes) }
-}
-
-/// Reads and parses an IDX file, plain or gzip.
-#[cfg(feature = "files")]
-pub fn read(path: &std::path::Path) -> Result<Idx, Error> {
-    parse(&path.display().to_string(), &super::file::read(path)?)
-}
-
-fn parse_stream(file: &str, mut stream: impl Read) -> Result<Idx, Error> {
+    let mut stream = gzip::reader(bytes);
     let magic = read_some(file, &mut stream, 4)?;
     let [0, 0, UNSIGNED_BYTE, rank @ 1..=255] = magic[..] else {
         let got = if magic.len() < 4 {
@@ -70,8 +62,17 @@ fn parse_stream(file: &str, mut stream: impl Read) -> Result<Idx, Error> {
     Ok(Idx { dimensions, values })
 }
 
+/// Reads and parses an IDX file, plain or gzip.
+///
+/// # Errors
+/// If it cannot be read, or is what [`parse`] refuses.
+#[cfg(feature = "files")]
+pub fn read(path: &std::path::Path) -> Result<Idx, Error> {
+    parse(&path.display().to_string(), &super::file::read(path)?)
+}
+
 /// Up to `most` bytes, fewer at the end of the stream.
-fn read_some(file: &str, stream: &mut impl Read, most: u64) -> Result<Vec<u8>, Error> {
+fn read_some(file: &str, stream: &mut dyn Read, most: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     match stream.take(most).read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
@@ -88,6 +89,12 @@ mod tests {
     fn dimensions_and_values_are_read() {
         let idx = parse("a", &[0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6]).unwrap();
         assert_eq!(idx, Idx { dimensions: vec![2, 3], values: vec![1, 2, 3, 4, 5, 6] });
+    }
+
+    #[test]
+    fn values_may_stand_in_several_members_of_a_gzip_file() {
+        let file = gzip::tests::gzip(&[&[0, 0, 8, 1, 0, 0, 0, 4, 1, 2], &[3, 4]]);
+        assert_eq!(parse("a", &file).unwrap().values, [1, 2, 3, 4]);
     }
 
     #[test]

@@ -9,11 +9,14 @@ mod classification;
 mod digits;
 mod error;
 mod flat_vector;
+mod gzip;
 mod numpy;
+mod printable;
 mod random;
 mod regression;
 mod resizing;
 mod standardisation;
+pub(crate) mod text;
 mod trajectories;
 
 pub mod checkpoint;
@@ -30,6 +33,7 @@ pub use error::Error;
 pub use flat_vector::flat_vector;
 #[cfg(feature = "files")]
 pub use flat_vector::load_flat_vector;
+pub use printable::printable;
 pub use random::permutation;
 pub use regression::{Regression, diabetes};
 pub use standardisation::Standardisation;

@@ -1,5 +1,6 @@
 //! numpy's formats: an array (`.npy`), and a zip archive of them (`.npz`).
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::Error;
@@ -53,12 +54,16 @@ impl<'a> Array<'a> {
 fn header_and_values(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (version, rest) = rest.split_first_chunk::<2>()?;
-    let (length, rest) = if version[0] == 1 {
-        let (length, rest) = rest.split_first_chunk::<2>()?;
-        (u16::from_le_bytes(*length).into(), rest)
-    } else {
-        let (length, rest) = rest.split_first_chunk::<4>()?;
-        (u32::from_le_bytes(*length) as usize, rest)
+    let (length, rest) = match version[0] {
+        1 => {
+            let (length, rest) = rest.split_first_chunk::<2>()?;
+            (u16::from_le_bytes(*length).into(), rest)
+        }
+        2 | 3 => {
+            let (length, rest) = rest.split_first_chunk::<4>()?;
+            (u32::from_le_bytes(*length) as usize, rest)
+        }
+        _ => return None,
     };
     let (header, values) = rest.split_at_checked(length)?;
     Some((std::str::from_utf8(header).ok()?.trim_end(), values))
@@ -66,7 +71,8 @@ fn header_and_values(bytes: &[u8]) -> Option<(&str, &[u8])> {
 
 /// Element type, whether columns come first, and shape, from `{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}`.
 fn described(header: &str) -> Option<(&str, bool, Vec<usize>)> {
-    let after = |key: &str| header.split_once(key).map(|(_, rest)| rest.trim_start());
+    // Of a key that occurs twice Python keeps the last value.
+    let after = |key: &str| header.rsplit_once(key).map(|(_, rest)| rest.trim_start());
     let kind = after("'descr':")?.strip_prefix('\'')?.split('\'').next()?;
     let column_major = match after("'fortran_order':")? {
         text if text.starts_with("True") => true,
@@ -78,42 +84,56 @@ fn described(header: &str) -> Option<(&str, bool, Vec<usize>)> {
     Some((kind, column_major, axes.map(|axis| axis.parse().ok()).collect::<Option<_>>()?))
 }
 
-/// A zip archive of arrays, each the file `NAME.npy`.
+/// A zip archive of arrays, each the file `NAME.npy`; of a name that occurs twice the last, as numpy reads it.
 pub(super) struct Archive<'a> {
     file: &'a str,
     archive: rawzip::ZipSliceArchive<&'a [u8]>,
-    names: Vec<String>,
-    places: Vec<(rawzip::ZipArchiveEntryWayfinder, rawzip::CompressionMethod)>,
+    /// By name, without `.npy`.
+    arrays: BTreeMap<String, Place>,
+    /// Paths of the files that do not end with `.npy`.
+    others: Vec<String>,
 }
+
+type Place = (rawzip::ZipArchiveEntryWayfinder, rawzip::CompressionMethod);
 
 impl<'a> Archive<'a> {
     /// Reads the list of arrays; `file` is for errors.
+    ///
+    /// # Errors
+    /// If the bytes are no whole archive.
     pub fn open(file: &'a str, bytes: &'a [u8]) -> Result<Self, Error> {
         let archive = rawzip::ZipArchive::from_slice(bytes).map_err(|error| damaged(file, &error))?;
-        let (mut names, mut places) = (Vec::new(), Vec::new());
+        let (mut arrays, mut others) = (BTreeMap::new(), Vec::new());
         let mut entries = archive.entries();
         while let Some(entry) = entries.next_entry().map_err(|error| damaged(file, &error))? {
             let path = String::from_utf8_lossy(entry.file_path().as_bytes()).into_owned();
-            if let Some(name) = path.strip_suffix(".npy") {
-                names.push(name.to_owned());
-                places.push((entry.wayfinder(), entry.compression_method()));
+            match path.strip_suffix(".npy") {
+                Some(name) => {
+                    arrays.insert(name.to_owned(), (entry.wayfinder(), entry.compression_method()));
+                }
+                None => others.push(path),
             }
         }
-        Ok(Self { file, archive, names, places })
+        Ok(Self { file, archive, arrays, others })
     }
 
-    /// The names of the arrays.
-    pub fn names(&self) -> &[String] {
-        &self.names
+    /// The names of the arrays, in their order.
+    pub fn names(&self) -> Vec<String> {
+        self.arrays.keys().cloned().collect()
     }
 
     /// The bytes of an array in numpy's format; no more than `most` are unpacked, whatever the archive says of its sizes.
+    ///
+    /// # Errors
+    /// If there is no such array, it is damaged, or a file without `.npy` has its name, which numpy would read instead.
     pub fn read(&self, name: &str, most: u64) -> Result<Vec<u8>, Error> {
         let file = self.file;
-        let Some(index) = self.names.iter().position(|own| own == name) else {
-            return Err(Error::content(file, format!("an array `{name}`"), listed(&self.names)));
+        let Some(&(place, method)) = self.arrays.get(name) else {
+            return Err(Error::content(file, format!("an array `{name}`"), listed(&self.names())));
         };
-        let (place, method) = self.places[index];
+        if self.others.iter().any(|path| path == name) {
+            return Err(Error::content(file, format!("one array `{name}`"), format!("`{name}` and `{name}.npy`")));
+        }
         let entry = self.archive.get_entry(place).map_err(|error| damaged(file, &error))?;
         let mut unpacked = Vec::new();
         let read = match method {

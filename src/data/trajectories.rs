@@ -14,7 +14,7 @@ mod stored;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Error, Standardisation};
+use super::{Error, Standardisation, printable};
 
 pub use format::Format;
 
@@ -120,7 +120,7 @@ impl Trajectories {
                 return Err(wrong("actions", format!("whole numbers below {choices}"), got));
             }
         }
-        Ok(Self { name: name.into(), observations, actions, steps, notes: BTreeMap::new() })
+        Ok(Self { name: printable(name), observations, actions, steps, notes: BTreeMap::new() })
     }
 
     pub fn name(&self) -> &str {
@@ -189,9 +189,9 @@ impl Trajectories {
         self.notes.insert(key.into(), value.into());
     }
 
-    /// The same episodes under another name.
+    /// The same episodes under another name, of which control characters become escapes.
     pub fn named(self, name: &str) -> Self {
-        Self { name: name.into(), ..self }
+        Self { name: printable(name), ..self }
     }
 
     /// Mean and population deviation (plus 1e-6) of each observed number over all steps (Decision Transformer's code).

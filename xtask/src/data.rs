@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use crate::driver::on_path;
@@ -270,7 +270,7 @@ fn find(folder: &Path, ending: &str) -> Result<PathBuf> {
 /// The SHA-256 of a file's bytes, decompressed if it is gzip, in hexadecimal.
 fn sha256(path: &Path) -> std::io::Result<String> {
     let mut reader: Box<dyn Read> = match path.extension() {
-        Some(extension) if extension == "gz" => Box::new(GzDecoder::new(File::open(path)?)),
+        Some(extension) if extension == "gz" => Box::new(MultiGzDecoder::new(File::open(path)?)),
         _ => Box::new(File::open(path)?),
     };
     let mut hash = Sha256::new();

@@ -87,7 +87,7 @@ impl<'a> Column<'a> {
     /// An array in row-major order.
     ///
     /// # Errors
-    /// If it has no axis, or the bytes are not as many as the shape wants.
+    /// If it has no axis, its rows hold nothing, or the bytes are not as many as the shape wants.
     pub fn new(
         file: &'a str,
         key: impl Into<String>,
@@ -102,6 +102,8 @@ impl<'a> Column<'a> {
         let width = rest.iter().try_fold(1_usize, |product, &axis| product.checked_mul(axis));
         let size = width.and_then(|width| width.checked_mul(*rows)?.checked_mul(element.bytes));
         match (width, size) {
+            // Rows of nothing cost a file nothing, however many it claims.
+            (Some(0), _) => Err(Error::tensor(file, &key, "rows of at least one number", format!("shape {shape:?}"))),
             (Some(width), Some(size)) if size == bytes.len() => {
                 Ok(Self { file, key, element, rows: *rows, width, bytes })
             }
@@ -254,6 +256,16 @@ mod tests {
         let error = column(Kind::Signed, 1, false, &[0, 0xfe]).choices(0).unwrap_err().to_string();
         assert_eq!(error, "file: tensor `key`: expected numbers of choices from 0 to 65535, got -2 in row 1");
         assert!(column(Kind::Unsigned, 8, false, &[0xff; 8]).choices(0).is_err());
+    }
+
+    #[test]
+    fn rows_of_nothing_are_refused_however_many() {
+        let element = Element::new(Kind::Float, 8, false).unwrap();
+        let error = Column::new("file", "key", element, &[1 << 60, 0], Vec::new()).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "file: tensor `key`: expected rows of at least one number, got shape [1152921504606846976, 0]"
+        );
     }
 
     #[test]

@@ -13,8 +13,7 @@ pub(super) fn read(file: &File) -> Result<Trajectories, Error> {
     let column = |key| file.column(&file.root, key);
     let [observations, actions] = [column("observations")?, column("actions")?];
     let [rewards, terminals] = [column("rewards")?, column("terminals")?];
-    let (_, arrays) = file.members(&file.root)?;
-    let timeouts = if arrays.iter().any(|name| name == "timeouts") { Some(column("timeouts")?) } else { None };
+    let timeouts = file.optional_column(&file.root, "timeouts")?;
 
     let count = rewards.rows();
     for column in [&observations, &actions, &terminals].into_iter().chain(&timeouts) {

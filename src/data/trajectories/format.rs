@@ -90,7 +90,7 @@ mod files {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    use super::super::super::{Error, file};
+    use super::super::super::{Error, file, text};
     use super::{Format, Trajectories};
 
     /// What Minari calls the one file that all episodes are in, and its description.
@@ -116,9 +116,9 @@ mod files {
                 Some(own) if own == MINARI => {
                     let beside = path.with_file_name(METADATA);
                     let text = beside.exists().then(|| file::read(&beside)).transpose()?;
-                    text.map(String::from_utf8)
-                        .transpose()
-                        .map_err(|_| Error::content(&beside.display().to_string(), "UTF-8 text", "other bytes"))?
+                    let decode =
+                        |bytes: Vec<u8>| text::decode(&beside.display().to_string(), &bytes).map(str::to_owned);
+                    text.map(decode).transpose()?
                 }
                 _ => None,
             };

@@ -1,7 +1,8 @@
 //! Minari's data sets: a group `episode_N` for each episode, with `observations` (steps + 1, ..), `actions` (steps, ..),
 //! `rewards`, `terminations` and `truncations` (steps); `metadata.json` says what the spaces are.
 //!
-//! Observations of a dictionary are sub-groups; their arrays stand one behind the other, in the order of their names.
+//! Observations of a dictionary are sub-groups, whose arrays follow each other in the order of their names; those of a tuple
+//! are named `_index_0`, `_index_1` and so on, and follow each other in the order of these numbers.
 
 use hdf5_reader::group::Group;
 use serde_json::{Map, Value};
@@ -22,7 +23,13 @@ pub(super) fn has_episodes(file: &File) -> Result<bool, Error> {
 
 /// The number of an episode from the name of its group.
 fn number(name: &str) -> Option<u64> {
-    name.strip_prefix("episode_")?.parse().ok()
+    number_behind("episode_", name)
+}
+
+/// The number behind a prefix, as Python writes numbers: `01` is none.
+fn number_behind(prefix: &str, name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(prefix)?;
+    digits.parse().ok().filter(|number: &u64| number.to_string() == digits)
 }
 
 pub(super) fn read(file: &File, metadata: Option<&str>) -> Result<Trajectories, Error> {
@@ -31,12 +38,12 @@ pub(super) fn read(file: &File, metadata: Option<&str>) -> Result<Trajectories, 
         // Before Minari 0.5 the same entries were attributes of the file.
         None => Metadata(file.texts(&file.root)?.into_iter().map(|(key, text)| (key, Value::from(text))).collect()),
     };
-    let (groups, _) = file.members(&file.root)?;
+    let (groups, _) = file.all_members(&file.root, "/")?;
     let mut episodes: Vec<(u64, String)> = groups.into_iter().filter_map(|name| Some((number(&name)?, name))).collect();
     episodes.sort();
     metadata.expect_count(file.name, "total_episodes", episodes.len())?;
 
-    let action_space = metadata.space("action_space");
+    let action_space = metadata.space(file.name, "action_space")?;
     // Discrete spaces may begin at another number than zero.
     let integer = |key: &str| action_space.as_ref().and_then(|space| space.get(key)?.as_i64());
     let first = integer("start").unwrap_or(0);
@@ -149,7 +156,7 @@ impl<'a> Episode<'a> {
     }
 }
 
-/// The arrays of a group and of the groups in it, in the order of their names.
+/// The arrays of a group and of the groups in it, in the order of Gymnasium's spaces.
 fn collect<'a>(
     file: &File<'a>,
     group: &Group,
@@ -157,18 +164,23 @@ fn collect<'a>(
     depth: usize,
     columns: &mut Vec<Column<'a>>,
 ) -> Result<(), Error> {
-    let (groups, arrays) = file.members(group)?;
+    let (groups, arrays) = file.all_members(group, path)?;
     if depth == DEEPEST {
         let expected = format!("observations nested at most {DEEPEST} deep");
         return Err(Error::tensor(file.name, path, expected, "deeper ones"));
     }
     let mut names: Vec<(&String, bool)> =
         groups.iter().map(|name| (name, true)).chain(arrays.iter().map(|name| (name, false))).collect();
-    names.sort();
+    let element = |name: &str| number_behind("_index_", name);
+    let is_tuple = names.iter().all(|(name, _)| element(name).is_some());
+    names.sort_by_key(|(name, _)| (element(name).filter(|_| is_tuple), *name));
     if names.is_empty() {
         return Err(Error::tensor(file.name, path, "arrays", "none"));
     }
-    for (name, is_group) in names {
+    for (place, (name, is_group)) in names.into_iter().enumerate() {
+        if is_tuple && element(name) != Some(place as u64) {
+            return Err(Error::tensor(file.name, path, format!("`_index_{place}` of a tuple"), format!("`{name}`")));
+        }
         let path = format!("{path}/{name}");
         if is_group {
             collect(file, &file.group(group, name)?, &path, depth + 1, columns)?;
@@ -210,12 +222,16 @@ impl Metadata {
         }
     }
 
-    /// A space, which stands as a text of JSON inside the JSON.
-    fn space(&self, key: &str) -> Option<Map<String, Value>> {
-        let text = self.0.get(key)?.as_str()?;
-        match serde_json::from_str(&without_infinities(text)) {
-            Ok(Value::Object(space)) => Some(space),
-            _ => None,
+    /// A space, if the metadata state it: a text of JSON inside the JSON.
+    ///
+    /// # Errors
+    /// If it is something else.
+    fn space(&self, file: &str, key: &str) -> Result<Option<Map<String, Value>>, Error> {
+        let Some(value) = self.0.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
+        let parsed = value.as_str().map(|text| serde_json::from_str(&without_infinities(text)));
+        match parsed {
+            Some(Ok(Value::Object(space))) => Ok(Some(space)),
+            _ => Err(Error::content(file, format!("JSON of a space as {key} in the metadata"), value.to_string())),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::data::{Actions, Error};
+use crate::data::{Actions, Error, text};
 use crate::models::decision_transformer::{
     DropoutRates, EmbeddingNorm, Initialisation, Positions, Returns, Settings, SettingsError, Tokens,
 };
@@ -31,7 +31,7 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Self, Error> {
-        match serde_json::from_slice(bytes) {
+        match serde_json::from_str(text::decode(file, bytes)?) {
             Ok(Value::Object(entries)) => Ok(Self { file: file.to_owned(), entries }),
             Ok(other) => Err(Error::content(file, "a JSON object", other.to_string())),
             Err(error) => Err(Error::content(file, "a JSON object", error.to_string())),
