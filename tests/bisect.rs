@@ -60,7 +60,7 @@ impl Step {
         let call = &mut self.plan.dispatches[dispatch].call;
         let source = call.kernel.source.replace(right, wrong);
         assert_ne!(source, call.kernel.source, "no `{right}` in {}", call.kernel.name);
-        call.kernel = KernelRef::Generated(Arc::new(Kernel {
+        let kernel = KernelRef::Generated(Arc::new(Kernel {
             name: call.kernel.name.clone(),
             source: source.into(),
             entry_point: call.kernel.entry_point,
@@ -72,6 +72,7 @@ impl Step {
             case: call.kernel.case,
             flops: call.kernel.flops,
         }));
+        *call = call.clone().changed(|call| call.kernel = kernel);
     }
 
     /// What halving finds.

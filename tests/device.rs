@@ -126,7 +126,7 @@ fn the_wrong_number_of_views_is_refused_with_the_names_of_the_bindings() {
 fn a_grid_beyond_the_device_is_refused_with_the_limit() {
     let gpu = open();
     let views = [gpu.zeros("x", 32).expect("128 bytes"), gpu.zeros("y", 32).expect("128 bytes")];
-    let call = call(&gpu).with_grid([70_000, 1, 1]);
+    let call = call(&gpu).changed(|call| call.grid = [70_000, 1, 1]);
     let error = gpu.prepare(&[Launch::new(&call, &views)]).expect_err("70,000 workgroups in a row");
     assert!(error.to_string().contains("max_compute_workgroups_per_dimension"), "{error}");
 }
@@ -135,7 +135,7 @@ fn a_grid_beyond_the_device_is_refused_with_the_limit() {
 fn a_constant_that_the_shader_does_not_know_is_an_error_that_names_the_kernel() {
     let gpu = open();
     let views = [gpu.zeros("x", 32).expect("128 bytes"), gpu.zeros("y", 32).expect("128 bytes")];
-    let call = call(&gpu).with_constant("NO_SUCH_CONSTANT", 1);
+    let call = call(&gpu).changed(|call| call.constants.push(("NO_SUCH_CONSTANT", 1.0)));
     let error = gpu.prepare(&[Launch::new(&call, &views)]).expect_err("the constant is unknown");
     assert!(
         matches!(&error, Error::Pipeline { kernel, message }

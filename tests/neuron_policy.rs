@@ -5,7 +5,7 @@ use fourfold::rollout::policies::AttentionNeuron;
 use fourfold::rollout::{
     Composition, Environment, EpisodeRandom, Members, Operands, Outcome, Plan, Rollout, Sensors, Settings, Weights,
 };
-use fourfold::shaders::Data;
+use fourfold::shaders::{Data, RuntimeChecks};
 
 /// Shows the observations of the published values, one after the other, whatever the action.
 #[derive(Debug)]
@@ -51,6 +51,11 @@ fn environment_step(
 
     fn horizon(&self) -> usize {
         3
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        // SAFETY: every index is a constant below the sizes above, and there are no loops.
+        unsafe { RuntimeChecks::off::<Self>() }
     }
 
     fn reset(&self, _: &mut EpisodeRandom, state: &mut [f64]) {

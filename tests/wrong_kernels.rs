@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fourfold::Gpu;
 use fourfold::gpu::Options;
-use fourfold::shaders::{Access, Call, Case, Generator, Kernel, KernelRef, kernels};
+use fourfold::shaders::{Access, Case, Generator, Kernel, KernelRef, kernels};
 use fourfold::verify::{self, Stray, Verdict};
 
 fn kernel(name: &str) -> KernelRef {
@@ -31,7 +31,9 @@ fn planted(kernel: &Kernel, from: &str, to: &str) -> Arc<Kernel> {
 fn verdict(wrong: Arc<Kernel>, checked: bool) -> Verdict {
     let gpu = Gpu::open_with(&Options { checked, ..Options::default() }).unwrap_or_else(|error| panic!("{error}"));
     let Case { label, call, operands } = (wrong.case)(&mut Generator::new(5, 60));
-    let call = Call { kernel: wrong.into(), ..call };
+    let call = call.changed(|call| call.kernel = wrong.into());
+    // SAFETY: the faults planted here store within the guard words at most.
+    let call = if checked { call } else { unsafe { call.without_runtime_checks() } };
     verify::run(&gpu, &Case { label, call, operands }).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -81,7 +83,8 @@ fn a_fault_in_any_output_of_any_kernel_is_caught() {
             continue;
         }
         let Case { label, call, operands } = (kernel.case)(&mut Generator::new(3, 20));
-        let call = Call { grid: [0, 0, 0], ..call };
+        // SAFETY: an empty grid runs nothing. Checks would take a software driver minutes for the attention neuron.
+        let call = unsafe { call.changed(|call| call.grid = [0, 0, 0]).without_runtime_checks() };
         let verdict = verify::run(&gpu, &Case { label, call, operands }).unwrap_or_else(|error| panic!("{error}"));
         assert!(!verdict.passed(), "{verdict}");
     }

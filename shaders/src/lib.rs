@@ -38,8 +38,8 @@ pub mod rollout;
 pub mod trajectories;
 
 pub use description::{
-    Access, Binding, Call, Case, Comparison, Data, Element, Generator, Kernel, KernelRef, MAX_WORKGROUPS, Operand,
-    Scratch, Sequence, Slot, Step, Target, Tolerance, grid,
+    Access, Binding, Call, CallParts, Case, Comparison, Data, Element, Generator, Kernel, KernelRef, MAX_WORKGROUPS,
+    Operand, RuntimeChecks, Scratch, Sequence, Slot, Step, Target, Tolerance, grid,
 };
 pub use elementwise::Activation;
 

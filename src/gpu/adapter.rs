@@ -13,7 +13,8 @@ pub struct Options {
     /// Part of the adapter's name, in any case, or its number in the list of [`adapters`]; the environment variable
     /// `WGPU_ADAPTER_NAME` where `None`, and the best adapter without either.
     pub adapter: Option<String>,
-    /// Run shaders with bounds checks, bounded loops and zeroed workgroup memory: slower, and made for tests.
+    /// Run every shader with bounds checks, bounded loops and zeroed workgroup memory: slower, and made for tests. Shaders
+    /// of a user's always run so, see [`Call`](fourfold_shaders::Call).
     pub checked: bool,
 }
 

@@ -28,6 +28,10 @@ pub enum Error {
     Aliasing { kernel: String, first: &'static str, second: &'static str, problem: AliasingProblem },
     /// The driver refused a pipeline, or the shader is invalid.
     Pipeline { kernel: String, message: String },
+    /// The WGSL of a user's kernel is invalid, or differs from its description.
+    Wgsl { file: String, line: Option<u32>, function: String, message: String },
+    /// The uniform block of a call has another size than the kernel's (in bytes).
+    Uniform { kernel: String, expected: usize, got: usize },
     /// A step of a sequence names an operand that is not there.
     MissingOperand { kernel: String, asked: String, have: usize },
     /// A range that was to be read back does not lie in its buffer, or the buffer cannot be copied from.
@@ -146,6 +150,13 @@ impl fmt::Display for Error {
             }
             Error::Pipeline { kernel, message } => {
                 write!(f, "kernel `{kernel}` has no pipeline on this device: {message}")
+            }
+            Error::Wgsl { file, line, function, message } => {
+                let line = line.map_or(String::new(), |line| format!(":{line}"));
+                write!(f, "{file}{line}, function `{function}`: {message}")
+            }
+            Error::Uniform { kernel, expected, got } => {
+                write!(f, "kernel `{kernel}` takes a uniform block of {expected} bytes but the call has {got}")
             }
             Error::MissingOperand { kernel, asked, have } => {
                 write!(f, "a step `{kernel}` of the sequence takes {asked} but there are {have}: pass every operand")

@@ -64,6 +64,10 @@ impl Launch<'_> {
                 got: self.views.len(),
             });
         }
+        if self.call.uniform.len() != kernel.uniform_bytes {
+            let (expected, got) = (kernel.uniform_bytes, self.call.uniform.len());
+            return Err(Error::Uniform { kernel: kernel.name.to_string(), expected, got });
+        }
         let limits = gpu.limits();
         let alignment = u64::from(limits.min_storage_buffer_offset_alignment);
         let sizes = self.sizes(extent);

@@ -11,6 +11,7 @@
 mod adapter;
 mod buffer;
 mod error;
+mod inspect;
 mod launch;
 mod pipeline;
 mod readback;
@@ -27,6 +28,7 @@ use fourfold_shaders::Target;
 pub use adapter::adapters;
 pub use adapter::{AdapterReport, Options, Requirements};
 pub use error::{AliasingProblem, BindingProblem, Error};
+pub use inspect::inspect;
 pub use launch::Launch;
 pub use readback::Ticket;
 pub use recording::Recording;
@@ -98,7 +100,7 @@ impl Gpu {
         &self.inner.limits
     }
 
-    /// Whether shaders run with bounds checks, bounded loops and zeroed workgroup memory.
+    /// True if every shader runs with bounds checks, bounded loops and zeroed workgroup memory; a user's always do.
     pub fn checked(&self) -> bool {
         self.inner.checked
     }

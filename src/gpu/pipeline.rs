@@ -7,15 +7,22 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use fourfold_shaders::{Call, Kernel};
 
 use super::scope::Refusal;
-use super::{Error, Gpu};
+use super::{Error, Gpu, inspect};
 
 /// Which bindings of a kernel are writable: all that a bind-group layout depends on.
 type Signature = Vec<bool>;
 
+/// A WGSL text and whether it is compiled with runtime checks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Text {
+    source: Cow<'static, str>,
+    checked: bool,
+}
+
 /// One kernel with the values of its constants (as bits, sorted by name).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Variant {
-    source: Cow<'static, str>,
+    text: Text,
     entry_point: &'static str,
     constants: Vec<(&'static str, u64)>,
 }
@@ -44,7 +51,7 @@ pub(super) struct Cache {
 struct Entries {
     uniform: Option<wgpu::BindGroupLayout>,
     layouts: HashMap<Signature, Arc<Layouts>>,
-    modules: HashMap<Cow<'static, str>, wgpu::ShaderModule>,
+    modules: HashMap<Text, wgpu::ShaderModule>,
     pipelines: HashMap<Variant, Prepared>,
 }
 
@@ -65,20 +72,24 @@ impl Gpu {
         let kernel = &*call.kernel;
         let mut constants: Vec<_> = call.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
         constants.sort_unstable();
-        let variant = Variant { source: kernel.source.clone(), entry_point: kernel.entry_point, constants };
+        let text = Text { source: kernel.source.clone(), checked: self.checked() || call.has_runtime_checks() };
+        let variant = Variant { text: text.clone(), entry_point: kernel.entry_point, constants };
         let mut entries = self.inner.pipelines.lock();
         if let Some(prepared) = entries.pipelines.get(&variant) {
             return Ok(prepared.clone());
         }
         self.supports(kernel)?;
+        if call.has_runtime_checks() {
+            inspect(kernel)?;
+        }
         let refused = |refusal| match refusal {
             Refusal::OutOfMemory => Error::OutOfMemory { label: format!("pipeline of {}", kernel.name), bytes: 0 },
             Refusal::Other(message) => Error::Pipeline { kernel: kernel.name.to_string(), message },
         };
         let layouts = self.scoped(|| self.layouts(&mut entries, kernel)).map_err(refused)?;
-        let module = match entries.modules.get(&kernel.source) {
+        let module = match entries.modules.get(&text) {
             Some(module) => module.clone(),
-            None => self.scoped(|| self.module(kernel)).map_err(refused)?,
+            None => self.scoped(|| self.module(kernel, text.checked)).map_err(refused)?,
         };
         let descriptor = wgpu::ComputePipelineDescriptor {
             label: Some(&kernel.name),
@@ -87,13 +98,13 @@ impl Gpu {
             entry_point: Some(kernel.entry_point),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &call.constants,
-                // Kernels write workgroup memory before they read it.
-                zero_initialize_workgroup_memory: self.checked(),
+                // Our own kernels write workgroup memory before they read it.
+                zero_initialize_workgroup_memory: text.checked,
             },
             cache: None,
         };
         let pipeline = self.scoped(|| self.device().create_compute_pipeline(&descriptor)).map_err(refused)?;
-        entries.modules.insert(kernel.source.clone(), module);
+        entries.modules.insert(text, module);
         let prepared = Prepared { pipeline, layouts };
         entries.pipelines.insert(variant, prepared.clone());
         Ok(prepared)
@@ -112,18 +123,19 @@ impl Gpu {
         Ok(())
     }
 
-    fn module(&self, kernel: &Kernel) -> wgpu::ShaderModule {
+    fn module(&self, kernel: &Kernel, checked: bool) -> wgpu::ShaderModule {
         // Browsers demand the directive that naga does not know.
         let directive = kernel.needs_subgroups && self.info().backend == wgpu::Backend::BrowserWebGpu;
         let source =
             if directive { format!("enable subgroups;\n{}", kernel.source).into() } else { kernel.source.clone() };
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(&kernel.name), source: wgpu::ShaderSource::Wgsl(source) };
-        if self.checked() {
+        if checked {
             return self.device().create_shader_module(descriptor);
         }
-        // SAFETY: the kernels index within the lengths that `prepare` has checked and their loops end; the tests run
-        // every one of them both checked and between guard regions.
+        // SAFETY: a call without runtime checks is of a kernel of `fourfold-shaders`, made from parts of that crate alone,
+        // which index within the lengths that `prepare` has checked and whose loops end (the tests run every one of them
+        // both checked and between guard regions); or its author promised the same through an `unsafe fn`.
         unsafe { self.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     }
 

@@ -1,11 +1,12 @@
 //! A launch of a kernel as plain data, and sequences of launches.
 
 use std::any::Any;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytemuck::Pod;
 
-use crate::{Access, Element, KernelRef, Operand};
+use crate::{Access, Element, Kernel, KernelRef, Operand};
 
 /// WebGPU's default limit of workgroups in one dimension of a dispatch.
 pub const MAX_WORKGROUPS: u32 = 65_535;
@@ -20,9 +21,10 @@ pub fn grid(workgroups: usize) -> [u32; 3] {
     [columns as u32, rows as u32, 1]
 }
 
-/// One dispatch of one kernel, without its buffers.
+/// The parts of a [`Call`], which reads like them.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct CallParts {
+    /// The kernel that is launched.
     pub kernel: KernelRef,
     /// Values of the kernel's pipeline-overridable constants; those not named keep the defaults of the WGSL.
     pub constants: Vec<(&'static str, f64)>,
@@ -32,58 +34,126 @@ pub struct Call {
     pub grid: [u32; 3],
     /// Elements that each operand must have.
     pub lengths: Vec<usize>,
-    /// What a generated kernel's twin needs beyond the uniform block; empty for hand-written kernels.
+    /// Data for the twin of a generated kernel beyond the uniform block; empty for hand-written kernels.
     pub context: Option<Arc<dyn Any + Send + Sync>>,
 }
 
+/// One dispatch of one kernel, without its buffers.
+///
+/// A call that a `Problem` of this crate makes runs without the shader's runtime checks: the tests run these kernels
+/// checked and between guard words. Every other call runs with them: one of a kernel of your own
+/// ([`Call::checked`]), one that was changed ([`Call::changed`]), and a rollout of an environment, policy or inner
+/// problem of your own. Indices are then clamped, loops bounded and workgroup memory zeroed.
+/// [`Call::without_runtime_checks`] is the only other way to be rid of them, and it is `unsafe`.
+#[derive(Debug, Clone)]
+pub struct Call {
+    parts: CallParts,
+    runtime_checks: bool,
+}
+
+impl Deref for Call {
+    type Target = CallParts;
+
+    fn deref(&self) -> &CallParts {
+        &self.parts
+    }
+}
+
+impl From<CallParts> for Call {
+    /// A call with runtime checks.
+    fn from(parts: CallParts) -> Self {
+        Self { parts, runtime_checks: true }
+    }
+}
+
 impl Call {
-    /// A call of `kernel` over `workgroups` workgroups; `lengths` are the elements of each operand.
-    pub fn new(
+    /// A call of a kernel of this crate, over `workgroups` workgroups, without runtime checks; `lengths` are the elements
+    /// of each operand. Kernels part of whose WGSL may be a user's take [`Call::checked`] and [`Call::checked_unless`].
+    pub(crate) fn new(
+        kernel: &'static Kernel,
+        uniform: &impl Pod,
+        workgroups: usize,
+        lengths: impl Into<Vec<usize>>,
+    ) -> Self {
+        let call = Self::checked(kernel, uniform, workgroups, lengths);
+        debug_assert_eq!(call.kernel.bindings.len(), call.lengths.len(), "{}: one length each", call.kernel.name);
+        debug_assert_eq!(call.kernel.uniform_bytes, call.uniform.len(), "{}: uniform block", call.kernel.name);
+        Self { runtime_checks: false, ..call }
+    }
+
+    /// A call of `kernel` over `workgroups` workgroups, with runtime checks; `lengths` are the elements of each operand.
+    pub fn checked(
         kernel: impl Into<KernelRef>,
         uniform: &impl Pod,
         workgroups: usize,
         lengths: impl Into<Vec<usize>>,
     ) -> Self {
-        let kernel = kernel.into();
-        let lengths = lengths.into();
-        debug_assert_eq!(kernel.bindings.len(), lengths.len(), "{}: one length for each binding", kernel.name);
-        debug_assert_eq!(kernel.uniform_bytes, size_of_val(uniform), "{}: uniform block", kernel.name);
-        Self {
-            kernel,
+        let parts = CallParts {
+            kernel: kernel.into(),
             constants: Vec::new(),
             uniform: bytemuck::bytes_of(uniform).to_vec(),
             grid: grid(workgroups),
-            lengths,
+            lengths: lengths.into(),
             context: None,
-        }
+        };
+        parts.into()
+    }
+
+    /// This call with parts of it changed, and so with runtime checks.
+    pub fn changed(self, change: impl FnOnce(&mut CallParts)) -> Self {
+        let mut parts = self.parts;
+        change(&mut parts);
+        parts.into()
+    }
+
+    /// Runs the shader without bounds checks, bounds on loops and zeroed workgroup memory, at the speed of this crate's
+    /// own kernels.
+    ///
+    /// # Safety
+    /// For every content of buffers of the call's lengths, the kernel must index within its bindings and its arrays,
+    /// read no workgroup or private memory that it has not written, and leave every loop. Otherwise the behaviour is
+    /// undefined: on a software driver it reads and writes the memory of this process.
+    pub unsafe fn without_runtime_checks(self) -> Self {
+        Self { runtime_checks: false, ..self }
+    }
+
+    /// True if the shader runs with bounds checks, bounded loops and zeroed workgroup memory.
+    pub fn has_runtime_checks(&self) -> bool {
+        self.runtime_checks
+    }
+
+    /// This call with runtime checks, unless `all_own`: unless every part of its WGSL is this crate's own, or its author
+    /// [promised](crate::RuntimeChecks) what it takes.
+    pub(crate) fn checked_unless(self, all_own: bool) -> Self {
+        Self { runtime_checks: !all_own, ..self }
     }
 
     /// The same call over a grid of two or three dimensions.
-    pub fn with_grid(mut self, grid: [u32; 3]) -> Self {
-        self.grid = grid;
+    pub(crate) fn with_grid(mut self, grid: [u32; 3]) -> Self {
+        self.parts.grid = grid;
         self
     }
 
     /// The same call with a pipeline-overridable constant set.
-    pub fn with_constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
-        self.constants.push((name, value.into()));
+    pub(crate) fn with_constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
+        self.parts.constants.push((name, value.into()));
         self
     }
 
-    /// The same call with what the twin of a generated kernel needs.
+    /// The same call with data for the twin of a generated kernel.
     pub(crate) fn with_context(mut self, context: Arc<dyn Any + Send + Sync>) -> Self {
-        self.context = Some(context);
+        self.parts.context = Some(context);
         self
     }
 
-    /// What the twin of a generated kernel needs, if the call carries a `T`.
+    /// The data for the twin of a generated kernel, if the call carries a `T`.
     pub(crate) fn context_of<T: 'static>(&self) -> Option<&T> {
         self.context.as_deref()?.downcast_ref()
     }
 
     /// The same call with further pipeline-overridable constants set.
-    pub fn with_constants(mut self, constants: Vec<(&'static str, f64)>) -> Self {
-        self.constants.extend(constants);
+    pub(crate) fn with_constants(mut self, constants: Vec<(&'static str, f64)>) -> Self {
+        self.parts.constants.extend(constants);
         self
     }
 
@@ -115,7 +185,7 @@ impl Call {
     }
 }
 
-/// Where a step of a sequence finds an operand.
+/// The place of an operand of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
     /// The caller's operand of this index.
@@ -127,22 +197,28 @@ pub enum Slot {
 /// One dispatch of a sequence with the places of its operands.
 #[derive(Debug, Clone)]
 pub struct Step {
+    /// The dispatch.
     pub call: Call,
+    /// The place of each operand.
     pub operands: Vec<Slot>,
 }
 
 /// A buffer that only the steps of a sequence use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scratch {
+    /// The type of its elements.
     pub element: Element,
+    /// Its number of elements.
     pub length: usize,
 }
 
-/// What one operation takes: one dispatch, or several that pass results through scratch buffers (a split matrix
+/// The dispatches of one operation: one, or several that pass results through scratch buffers (a split matrix
 /// product, a two-stage reduction).
 #[derive(Debug, Clone, Default)]
 pub struct Sequence {
+    /// The dispatches, in order.
     pub steps: Vec<Step>,
+    /// The buffers between them.
     pub scratch: Vec<Scratch>,
 }
 

@@ -105,6 +105,11 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// The name of the WGSL file, for messages.
+    pub fn file(&self) -> String {
+        format!("{}.wgsl", self.name.split('.').next().unwrap_or_default())
+    }
+
     /// Indices of the bindings that the kernel writes.
     pub fn outputs(&self) -> impl Iterator<Item = usize> + '_ {
         self.bindings.iter().enumerate().filter(|(_, binding)| binding.access.writes()).map(|(index, _)| index)

@@ -6,12 +6,14 @@ pub(crate) mod flat;
 mod kernel;
 mod operand;
 pub(crate) mod row;
+mod runtime_checks;
 mod target;
 mod tolerance;
 
-pub use call::{Call, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid};
+pub use call::{Call, CallParts, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid};
 pub use case::{Case, Generator};
 pub use kernel::{Access, Binding, Element, Kernel, KernelRef};
 pub use operand::{Data, Operand};
+pub use runtime_checks::RuntimeChecks;
 pub use target::Target;
 pub use tolerance::{Comparison, Tolerance};

@@ -68,7 +68,7 @@ pub fn kernels() -> Vec<KernelRef> {
 
 /// The kernel of a program that `case` draws, with `case` as its generator.
 fn listed(name: Option<&'static str>, case: fn(&mut Generator) -> Case) -> KernelRef {
-    let drawn = case(&mut Generator::new(0, 1)).call.kernel;
+    let drawn = case(&mut Generator::new(0, 1)).call.kernel.clone();
     KernelRef::from(std::sync::Arc::new(Kernel {
         name: name.map_or_else(|| drawn.name.clone(), Into::into),
         source: drawn.source.clone(),

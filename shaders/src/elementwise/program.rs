@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::broadcast::address;
 use super::{Binary, Compare, Mode, Unary, text};
-use crate::{Call, Element, grid};
+use crate::{Call, CallParts, Element, grid};
 
 /// A value of a [`Program`]: an input, a constant, or the result of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -216,14 +216,15 @@ impl Program {
         }
         uniform.extend(&self.constants);
         lengths.extend(self.outputs.iter().map(|_| count));
-        Call {
+        let parts = CallParts {
             kernel: text::kernel(self, count.is_multiple_of(4), &forms).into(),
             constants: Vec::new(),
             uniform: bytemuck::cast_slice(&uniform).to_vec(),
             grid: grid(count.div_ceil(4 * text::WORKGROUP)),
             lengths,
             context: Some(Arc::new(self.clone())),
-        }
+        };
+        Call::from(parts).checked_unless(true)
     }
 
     fn push(&mut self, op: Op, element: Element) -> Value {

@@ -57,10 +57,10 @@ pub(super) fn most_steps(passes: usize, once: usize, target: &Target) -> usize {
     LIMIT.saturating_sub(once) / (passes + 2)
 }
 
-/// The call of a kernel whose invocations are `lanes`, with the problem's overridable constants; `lengths` as in
-/// [`Call::new`].
+/// The call of a kernel whose text is `wgsl` and whose invocations are `lanes`, with the problem's overridable constants;
+/// `lengths` as in [`Call::checked`].
 pub(super) fn call(
-    kernel: Arc<Kernel>,
+    (kernel, wgsl): (Arc<Kernel>, String),
     problem: &dyn InnerProblem,
     uniform: &impl Pod,
     lanes: usize,
@@ -68,7 +68,9 @@ pub(super) fn call(
     target: &Target,
 ) -> Call {
     let workgroup = if target.software { 8 } else { 64 };
-    Call::new(KernelRef::from(kernel), uniform, lanes.div_ceil(workgroup), lengths)
+    let own = problem.runtime_checks().are_off(problem) && kernel.source == wgsl;
+    Call::checked(KernelRef::from(kernel), uniform, lanes.div_ceil(workgroup), lengths)
+        .checked_unless(own)
         .with_constant("WORKGROUP", workgroup as u32)
         .with_constants(problem.constants())
 }

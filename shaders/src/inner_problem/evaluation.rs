@@ -109,7 +109,7 @@ impl Problem {
             COUNTERS * slots,
             2 * slots,
         ];
-        composition::call(kernel, &*evaluation.problem, &uniform, slots, lengths, target)
+        composition::call((kernel, evaluation.wgsl()), &*evaluation.problem, &uniform, slots, lengths, target)
             .with_context(Arc::new(evaluation.clone()))
     }
 }

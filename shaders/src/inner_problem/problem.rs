@@ -1,8 +1,10 @@
 //! What an inner problem is: a WGSL file of two functions (three with a derivative), and the same functions on the CPU.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Debug;
 
+use crate::RuntimeChecks;
 use crate::rollout::unroll::EpisodeRandom;
 
 /// A computation that goes on step after step, `s[t + 1] = f(s[t], theta)`, with a loss at each step: what outer
@@ -36,7 +38,7 @@ use crate::rollout::unroll::EpisodeRandom;
 /// the same [`rounding`](Self::rounding) and [`growth`](Self::growth), in proportion to the tangents.
 ///
 /// The methods are the twin: they compute the same in f64, in the plainest way.
-pub trait InnerProblem: Debug + Send + Sync {
+pub trait InnerProblem: Any + Debug + Send + Sync {
     /// The name of the WGSL file, for messages: `toy_regression.wgsl`.
     fn file(&self) -> &str;
 
@@ -82,6 +84,12 @@ pub trait InnerProblem: Debug + Send + Sync {
     /// By what factor one step may magnify an error of the state, at most.
     fn growth(&self) -> f64 {
         4.0
+    }
+
+    /// The shader's runtime checks of the WGSL file: on, unless the author promises what it takes
+    /// ([`RuntimeChecks::off`]).
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::ON
     }
 
     /// The state at the start.

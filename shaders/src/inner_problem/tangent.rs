@@ -157,7 +157,7 @@ impl Problem {
             COUNTERS * self.directions,
             SHARES * self.directions,
         ];
-        composition::call(kernel, &*tangents.problem, &uniform, self.directions, lengths, target)
+        composition::call((kernel, tangents.wgsl()), &*tangents.problem, &uniform, self.directions, lengths, target)
             .with_context(Arc::new(tangents.clone()))
     }
 }

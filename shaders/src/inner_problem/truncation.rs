@@ -208,7 +208,7 @@ impl Problem {
             lengths.push(parameters);
         }
         let particles = self.pairs + if self.shared_state { self.chunks } else { 0 };
-        composition::call(kernel, &*truncation.problem, &uniform, particles, lengths, target)
+        composition::call((kernel, truncation.wgsl()), &*truncation.problem, &uniform, particles, lengths, target)
             .with_context(Arc::new(truncation.clone()))
     }
 }

@@ -131,7 +131,7 @@ impl Problem {
             problem.parameters() * self.replicas,
             self.replicas,
         ];
-        composition::call(kernel, &*uoro.problem, &uniform, self.replicas, lengths, target)
+        composition::call((kernel, uoro.wgsl()), &*uoro.problem, &uniform, self.replicas, lengths, target)
             .with_context(Arc::new(uoro.clone()))
     }
 }

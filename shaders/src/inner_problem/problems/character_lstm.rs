@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::RuntimeChecks;
 use crate::inner_problem::{InnerProblem, Loss};
 use crate::random::threefry::Random;
 use crate::rollout::unroll::EpisodeRandom;
@@ -155,6 +156,10 @@ impl InnerProblem for CharacterLstm {
     /// begin with than its own rounding.
     fn growth(&self) -> f64 {
         4.0 * self.hidden as f64
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, _: &mut EpisodeRandom, state: &mut [f64]) {

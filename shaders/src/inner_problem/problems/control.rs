@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::RuntimeChecks;
 use crate::inner_problem::{InnerProblem, Loss};
 use crate::rollout::unroll::{Environment, EpisodeRandom, Interface, Policy};
 
@@ -141,6 +142,12 @@ impl InnerProblem for Control {
 
     fn rounding(&self) -> f64 {
         self.environment.rounding() + self.policy.rounding()
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        let (environment, policy) = (&*self.environment, &*self.policy);
+        let own = environment.runtime_checks().are_off(environment) && policy.runtime_checks().are_off(policy);
+        if own { RuntimeChecks::own::<Self>() } else { RuntimeChecks::ON }
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

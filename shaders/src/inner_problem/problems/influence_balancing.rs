@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::RuntimeChecks;
 use crate::inner_problem::{InnerProblem, Loss};
 use crate::rollout::unroll::EpisodeRandom;
 
@@ -68,6 +69,10 @@ impl InnerProblem for InfluenceBalancing {
     /// The map has row sums of 1; the loss magnifies an error of the state by `s[0] - 1`, below 64 in any run of use.
     fn growth(&self) -> f64 {
         64.0
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, _: &mut EpisodeRandom, state: &mut [f64]) {

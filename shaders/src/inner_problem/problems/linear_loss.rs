@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::RuntimeChecks;
 use crate::inner_problem::{InnerProblem, Loss};
 use crate::random::threefry::Random;
 use crate::rollout::unroll::EpisodeRandom;
@@ -188,6 +189,10 @@ impl InnerProblem for LinearLoss {
     /// Errors of the state stay as they are.
     fn growth(&self) -> f64 {
         1.0
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, _: &mut EpisodeRandom, state: &mut [f64]) {

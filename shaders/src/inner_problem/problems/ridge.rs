@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::RuntimeChecks;
 use crate::inner_problem::{InnerProblem, Loss};
 use crate::random::threefry::Random;
 use crate::rollout::unroll::EpisodeRandom;
@@ -290,6 +291,10 @@ impl InnerProblem for Ridge {
         let (_, linear) = magnitudes(self.set(1).1, self.features);
         let (step, loss) = self.roundings();
         (self.features as f64).sqrt() + (4.0 * quadratic + linear) * step / (step + loss)
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::RuntimeChecks;
 use crate::inner_problem::{InnerProblem, Loss};
 use crate::rollout::unroll::EpisodeRandom;
 
@@ -79,6 +80,10 @@ impl InnerProblem for ToyRegression {
     /// The Hessian is below 10, and the rates of cases are below 3.
     fn growth(&self) -> f64 {
         32.0
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, _: &mut EpisodeRandom, state: &mut [f64]) {

@@ -2,6 +2,7 @@
 
 use std::f64::consts::{PI, TAU};
 
+use crate::RuntimeChecks;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// `Acrobot-v1` of Gymnasium (Sutton 1996, with the equations of the book of Sutton & Barto).
@@ -54,6 +55,10 @@ impl Environment for Acrobot {
 
     fn horizon(&self) -> usize {
         500
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

@@ -1,5 +1,6 @@
 //! CartPole: a pole stands on a cart and is to be kept upright.
 
+use crate::RuntimeChecks;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// `CartPole-v1` of Gymnasium (Barto, Sutton & Anderson 1983).
@@ -50,6 +51,10 @@ impl Environment for CartPole {
     /// Accelerations are some twenty operations on numbers below about 50, and enter by a fiftieth.
     fn rounding(&self) -> f64 {
         16.0
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

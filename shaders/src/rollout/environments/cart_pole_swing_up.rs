@@ -2,6 +2,7 @@
 
 use std::f64::consts::{FRAC_PI_2, PI};
 
+use crate::RuntimeChecks;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// The cart-pole swing-up of "The Sensory Neuron as a Transformer" (Tang & Ha 2021), which is also EvoJAX's.
@@ -52,6 +53,10 @@ impl Environment for CartPoleSwingUp {
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![("EASY", f64::from(u8::from(self.easy)))]
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

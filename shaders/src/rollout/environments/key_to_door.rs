@@ -1,5 +1,6 @@
 //! Key-to-Door: a key must be picked up in a first room, long before the door that it opens is seen.
 
+use crate::RuntimeChecks;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// The grid task for long-term credit assignment of "Decision Transformer" (Chen, Lu et al. 2021, section 5.4), after
@@ -126,6 +127,10 @@ impl Environment for KeyToDoor {
     /// Whole numbers, but for the divisions of an observation.
     fn rounding(&self) -> f64 {
         8.0
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

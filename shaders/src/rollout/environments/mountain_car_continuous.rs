@@ -1,5 +1,6 @@
 //! Mountain car with a continuous action: a weak motor must swing up a hill.
 
+use crate::RuntimeChecks;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// `MountainCarContinuous-v0` of Gymnasium (Moore 1990).
@@ -45,6 +46,10 @@ impl Environment for MountainCarContinuous {
     /// Few operations on numbers below about 4, and the cosine enters by a four-hundredth.
     fn rounding(&self) -> f64 {
         8.0
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

@@ -2,6 +2,7 @@
 
 use std::f64::consts::{PI, TAU};
 
+use crate::RuntimeChecks;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// `Pendulum-v1` of Gymnasium, with the torque scaled to [-1, 1].
@@ -46,6 +47,10 @@ impl Environment for Pendulum {
     /// The reward is the square of an angle, which is rounded itself, up to 10; the acceleration enters by a twentieth.
     fn rounding(&self) -> f64 {
         32.0
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

@@ -1,5 +1,6 @@
 //! A linear policy: `action = W inputs + bias`.
 
+use crate::RuntimeChecks;
 use crate::rollout::unroll::{Interface, Policy};
 
 /// `action[a] = bias[a] + sum over i of W[a, i] inputs[i]`. Weights: W (actions, inputs), bias (actions).
@@ -17,6 +18,10 @@ impl Policy for Linear {
 
     fn weights(&self, interface: Interface) -> usize {
         interface.actions * (interface.inputs + 1)
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn act(&self, weights: &[f64], _: &mut [f64], inputs: &[f64], action: &mut [f64]) {

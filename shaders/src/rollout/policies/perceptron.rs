@@ -1,5 +1,6 @@
 //! A multi-layer perceptron with tanh: the ordinary policy that others are compared with.
 
+use crate::RuntimeChecks;
 use crate::rollout::unroll::{Interface, Policy};
 
 /// `x_l = tanh(W_l x_(l-1) + b_l)` for each hidden layer, `x_0` the inputs, and the same for the action, whose tanh is
@@ -73,6 +74,10 @@ impl Policy for Perceptron {
     fn rounding(&self) -> f64 {
         let widest = self.hidden.iter().copied().max().unwrap_or(1) as f64;
         (64.0 + 4.0 * widest) * self.hidden.len() as f64
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
     }
 
     fn act(&self, weights: &[f64], _: &mut [f64], inputs: &[f64], action: &mut [f64]) {

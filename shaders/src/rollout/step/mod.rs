@@ -127,7 +127,9 @@ impl Problem {
         if composition.trace {
             lengths.push(horizon * traced(environment) * lanes);
         }
-        Call::new(KernelRef::from(kernel), &uniform, lanes.div_ceil(workgroup), lengths)
+        let own = environment.runtime_checks().are_off(environment) && kernel.source == composition.wgsl();
+        Call::checked(KernelRef::from(kernel), &uniform, lanes.div_ceil(workgroup), lengths)
+            .checked_unless(own)
             .with_constant("WORKGROUP", workgroup as u32)
             .with_context(Arc::new(composition.clone()))
             .with_constants(environment.constants())

@@ -66,7 +66,7 @@ pub fn kernels() -> Vec<KernelRef> {
 
 /// A kernel that is put together, by the name under which it is listed, with its cases.
 pub(crate) fn listed(name: &'static str, case: fn(&mut Generator) -> Case) -> KernelRef {
-    let drawn = case(&mut Generator::new(0, 1)).call.kernel;
+    let drawn = case(&mut Generator::new(0, 1)).call.kernel.clone();
     let (name, source, bindings) = (name.into(), drawn.source.clone(), drawn.bindings.clone());
     KernelRef::from(Arc::new(Kernel { name, source, bindings, case, ..*drawn }))
 }

@@ -68,6 +68,12 @@ impl Composition {
         Interface { inputs, actions: self.environment.actions() }
     }
 
+    /// True if environment and policy run without the shader's runtime checks.
+    pub(crate) fn is_unchecked(&self) -> bool {
+        let (environment, policy) = (&*self.environment, &*self.policy);
+        environment.runtime_checks().are_off(environment) && policy.runtime_checks().are_off(policy)
+    }
+
     /// Weights of one member.
     pub fn parameters(&self) -> usize {
         self.policy.weights(self.interface())
@@ -138,7 +144,8 @@ impl Composition {
         let shared = self.numbers() * size_of::<f32>() + size_of::<u32>() <= target.workgroup_memory as usize;
         match self.numbers() {
             ..=FEW => Keeping::Private,
-            _ if target.software && self.held() => Keeping::Held,
+            // Bounds checks hide that an index is constant, which makes ladders of branches of what is meant for registers.
+            _ if target.software && self.held() && self.is_unchecked() => Keeping::Held,
             _ if target.software && (self.few() || (patient && self.numbers() <= LONGEST)) => Keeping::Private,
             _ if shared => Keeping::Shared,
             _ => Keeping::Streamed,
@@ -349,7 +356,9 @@ impl Problem {
             Keeping::Shared => self.members * self.groups.div_ceil(workgroup),
             _ => self.slots().div_ceil(workgroup),
         };
-        let mut call = Call::new(KernelRef::from(kernel), &uniform, workgroups, lengths)
+        let unchecked = composition.is_unchecked() && kernel.source == composition.wgsl(keeping);
+        let mut call = Call::checked(KernelRef::from(kernel), &uniform, workgroups, lengths)
+            .checked_unless(unchecked)
             .with_constant("WORKGROUP", workgroup as u32)
             .with_context(Arc::new(composition.clone()));
         for (name, value) in composition.environment.constants().into_iter().chain(composition.policy.constants()) {

@@ -1,7 +1,9 @@
 //! What a world is: a WGSL file of three functions, and the same functions on the CPU.
 
+use std::any::Any;
 use std::fmt::Debug;
 
+use crate::RuntimeChecks;
 use crate::random::threefry;
 
 /// A world that policies act in.
@@ -20,7 +22,7 @@ use crate::random::threefry;
 /// The kernel adds what all worlds have in common: time limits, returns, episodes that follow each other.
 ///
 /// The methods are the twin: they compute the same in f64, in the plainest way.
-pub trait Environment: Debug + Send + Sync {
+pub trait Environment: Any + Debug + Send + Sync {
     /// The name of the WGSL file, for messages: `cart_pole_swing_up.wgsl`.
     fn file(&self) -> &str;
 
@@ -47,6 +49,12 @@ pub trait Environment: Debug + Send + Sync {
     /// By how many units of 2^-24, relative to the larger of 1 and the value, one step in f32 may err.
     fn rounding(&self) -> f64 {
         64.0
+    }
+
+    /// The shader's runtime checks of the WGSL file: on, unless the author promises what it takes
+    /// ([`RuntimeChecks::off`]).
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::ON
     }
 
     /// The state at the start of an episode.

@@ -1,6 +1,9 @@
 //! What a policy is: a WGSL file of one function, and the same function on the CPU.
 
+use std::any::Any;
 use std::fmt::Debug;
+
+use crate::RuntimeChecks;
 
 /// How many numbers go into a policy and come out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,7 +27,7 @@ pub struct Interface {
 /// reads the results by `table(i)`: they are computed once per dispatch instead of once per step.
 ///
 /// [`act`](Policy::act) is the twin: it computes the same in f64, in the plainest way.
-pub trait Policy: Debug + Send + Sync {
+pub trait Policy: Any + Debug + Send + Sync {
     /// The name of the WGSL file, for messages: `linear.wgsl`.
     fn file(&self) -> &str;
 
@@ -77,6 +80,12 @@ pub trait Policy: Debug + Send + Sync {
     /// err in f32.
     fn rounding(&self) -> f64 {
         64.0
+    }
+
+    /// The shader's runtime checks of the WGSL file: on, unless the author promises what it takes
+    /// ([`RuntimeChecks::off`]).
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::ON
     }
 
     /// The action, and what the policy remembers after it.
