@@ -8,7 +8,7 @@ use fourfold_shaders::elementwise::{Compare, Unary};
 use super::rules::algebra::clamp;
 use super::{Graph, Op, Shape, Tensor};
 
-/// The outputs of `op` from `inputs` in operations that are simpler, if not yet primitive; `None` if it is primitive.
+/// The outputs of `op` from `inputs` in operations that are simpler, if not yet primitive; `None` if it is primitive or has no values.
 pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
     Some(match (op, inputs) {
         (Op::Unary(Unary::GeluTanhDerivative), &[x]) => vec![gelu_tanh_derivative(x)],
@@ -68,7 +68,59 @@ pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) ->
         (Op::ScaledGradient { adaptive, eta }, &[weights, gradient]) => {
             vec![scaled(weights, gradient, *adaptive, *eta)]
         }
-        _ => return None,
+        // Primitive: each has a gradient rule and a formula in the reference.
+        (
+            Op::Poison
+            | Op::Input { .. }
+            | Op::State { .. }
+            | Op::Constant(_)
+            | Op::Unary(_)
+            | Op::Binary(_)
+            | Op::Compare(_)
+            | Op::Select
+            | Op::Cast(_)
+            | Op::Reshape
+            | Op::StopGradient
+            | Op::Broadcast
+            | Op::Permute { .. }
+            | Op::Slice { .. }
+            | Op::Pad { .. }
+            | Op::Concatenate { .. }
+            | Op::View { .. }
+            | Op::Pack { .. }
+            | Op::Sum { .. }
+            | Op::Max { .. }
+            | Op::ArgMax { .. }
+            | Op::Norm
+            | Op::MatMul { .. }
+            | Op::Gather
+            | Op::ScatterAdd { .. }
+            | Op::Uniform { .. }
+            | Op::Normal { .. }
+            | Op::Dropout { .. }
+            | Op::Windows { .. },
+            _,
+        ) => return None,
+        // Effects have no values.
+        (Op::Assign | Op::Sgd { .. } | Op::AdamW { .. } | Op::Advance | Op::Record, _) => return None,
+        // Not with the inputs that these operations have.
+        (
+            Op::Softmax
+            | Op::LogSoftmax
+            | Op::SoftmaxGradient
+            | Op::LogSoftmaxGradient
+            | Op::MaskedSoftmax { .. }
+            | Op::CrossEntropy { .. }
+            | Op::LayerNorm { .. }
+            | Op::LayerNormInputGradient
+            | Op::LayerNormParameterGradient
+            | Op::Attention { .. }
+            | Op::AttentionGradient { .. }
+            | Op::Ascent { .. }
+            | Op::SignAscent { .. }
+            | Op::ScaledGradient { .. },
+            _,
+        ) => return None,
     })
 }
 

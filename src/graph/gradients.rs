@@ -12,7 +12,7 @@ use std::panic::Location;
 
 use fourfold_shaders::Element;
 
-use super::rules::{Site, algebra, passes};
+use super::rules::{NodeGradient, algebra, is_differentiable};
 use super::{Graph, Shape, Tensor, TensorType, Value};
 
 /// The gradients of the number `of` (`f32 []`) for each of `wrt`, in the shapes of `wrt`. A tensor on which `of` does
@@ -61,7 +61,7 @@ pub fn vector_jacobian<'g>(
     sweep(graph, 0, &seeds, wrt)
 }
 
-/// What is wrong with the arguments of [`vector_jacobian`].
+/// Describes what is wrong with the arguments of [`vector_jacobian`].
 fn mistake(graph: &Graph, outputs: &[Tensor<'_>], cotangents: &[Tensor<'_>], wrt: &[Tensor<'_>]) -> Option<String> {
     if let Some(stranger) =
         [outputs, cotangents, wrt].concat().iter().find(|tensor| !std::ptr::eq(tensor.graph(), graph))
@@ -88,14 +88,14 @@ pub(super) fn sweep<'g>(
 ) -> Vec<Option<Tensor<'g>>> {
     let wanted: BTreeSet<Value> = wrt.iter().map(|tensor| tensor.value()).collect();
     let end = seeds.iter().map(|(output, _)| output.value().node + 1).max().unwrap_or(0).max(floor);
-    // Whether a node lies on a path from one of `wrt`.
+    // True for each node that lies on a path from one of `wrt`.
     let mut depends = vec![false; end];
     let active =
         |depends: &[bool], value: Value| wanted.contains(&value) || depends.get(value.node).copied().unwrap_or(false);
     for index in floor..end {
         let node = graph.node(index);
         let mut inputs = node.inputs.iter().enumerate();
-        depends[index] = inputs.any(|(input, &value)| passes(&node.op, input) && active(&depends, value));
+        depends[index] = inputs.any(|(input, &value)| is_differentiable(&node.op, input) && active(&depends, value));
     }
 
     let mut cotangents: BTreeMap<Value, Cotangent<'g>> = BTreeMap::new();
@@ -121,9 +121,11 @@ pub(super) fn sweep<'g>(
                 .collect();
             if depends[index] && collected.iter().any(Option::is_some) {
                 let inputs = node.inputs.iter().enumerate();
-                let wants = inputs.map(|(input, &value)| passes(&node.op, input) && active(&depends, value)).collect();
+                let wants = inputs
+                    .map(|(input, &value)| is_differentiable(&node.op, input) && active(&depends, value))
+                    .collect();
                 let values = node.inputs.clone();
-                for (input, contribution) in Site::new(graph, index, node, collected, wants).contributions() {
+                for (input, contribution) in NodeGradient::new(graph, index, node, collected, wants).contributions() {
                     cotangents.entry(values[input]).or_default().add(contribution);
                 }
             }
@@ -137,7 +139,7 @@ pub(super) fn sweep<'g>(
     wrt.iter().map(|tensor| found.get(&tensor.value()).copied()).collect()
 }
 
-/// What one use of a value adds to its cotangent.
+/// A term that one use of a value adds to its cotangent.
 pub(super) enum Contribution<'g> {
     Whole(Tensor<'g>),
     /// At an offset of a flat value.

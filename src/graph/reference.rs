@@ -4,8 +4,7 @@ mod primitive;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-
-use fourfold_shaders::trajectories::windows;
+use std::panic::Location;
 
 use super::decompose::decompose;
 use super::{Graph, GraphError, Node, Op, Shape, Tensor, TensorType, Value};
@@ -39,6 +38,8 @@ pub enum ReferenceError {
     Missing { name: String, shape: Shape },
     /// A value of another length than that of the input or state.
     Length { name: String, shape: Shape, got: usize },
+    /// An operation without a value in f64: neither a formula nor a definition in simpler operations.
+    Unsupported { operation: &'static str, location: &'static Location<'static> },
 }
 
 impl fmt::Display for ReferenceError {
@@ -48,6 +49,9 @@ impl fmt::Display for ReferenceError {
             Self::Missing { name, shape } => write!(formatter, "`{name}` of shape {shape} was given no values"),
             Self::Length { name, shape, got } => {
                 write!(formatter, "`{name}` of shape {shape} takes {} values, got {got}", shape.elements())
+            }
+            Self::Unsupported { operation, location } => {
+                write!(formatter, "{operation}: the f64 reference has no formula for this operation (at {location})")
             }
         }
     }
@@ -113,40 +117,15 @@ impl Reference {
             };
         }
         if let Some(values) = primitive::evaluate(node, inputs, kinds) {
-            return Ok(vec![values]);
-        }
-        if let Op::Windows { .. } = node.op {
-            return Ok(windows(&node.op, &node.outputs, inputs));
+            return Ok(values);
         }
         // A graph of its own, so that evaluating adds nothing to the caller's.
         let graph = Graph::new();
         let names: Vec<String> = (0..inputs.len()).map(|input| input.to_string()).collect();
         let leaves: Vec<_> = names.iter().zip(kinds).map(|(name, kind)| graph.input(name, kind.clone())).collect();
-        let outputs = decompose(&graph, &node.op, &leaves).unwrap_or_default();
+        let outputs = decompose(&graph, &node.op, &leaves)
+            .ok_or(ReferenceError::Unsupported { operation: node.op.name(), location: node.location })?;
         let values = inputs.iter().map(|values| values.to_vec());
         Reference::new(names.iter().cloned().zip(values)).evaluate_all(&outputs)
     }
-}
-
-/// Whole numbers, of which the twin of the kernel is the definition.
-fn windows(op: &Op, outputs: &[TensorType], inputs: &[&[f64]]) -> Vec<Vec<f64>> {
-    let (&Op::Windows { stream, context, restart, largest }, &[seed, starts, episodes, firsts]) = (op, inputs) else {
-        return Vec::new();
-    };
-    let count = outputs[0].elements();
-    let words = |values: &[f64]| values.iter().map(|&value| value as u32).collect::<Vec<_>>();
-    let uniform = windows::Uniform {
-        batch: (count / context) as u32,
-        context: context as u32,
-        count: starts.len() as u32,
-        steps: episodes.len() as u32,
-        stream,
-        restart: restart.into(),
-        largest,
-    };
-    let (mut rows, mut times, mut mask) = (vec![0; count], vec![0; count], vec![0.0; count]);
-    let [seed, starts, episodes, firsts] = [seed, starts, episodes, firsts].map(words);
-    windows::windows(&uniform, &seed, &starts, &episodes, &firsts, &mut rows, &mut times, &mut mask);
-    let whole = |values: Vec<u32>| values.into_iter().map(f64::from).collect();
-    vec![whole(rows), whole(times), mask.into_iter().map(f64::from).collect()]
 }

@@ -1,14 +1,14 @@
 //! The primitive operations on f64 slices, as plainly as possible.
 
-use fourfold_shaders::{Element, Target, random::dropout, random::threefry};
+use fourfold_shaders::{Element, Target, random::dropout, random::threefry, trajectories::windows};
 
 use crate::graph::{Node, Op, Shape, TensorType};
 
-/// The only output of a primitive operation; `None` if the operation is not primitive.
-pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<Vec<f64>> {
+/// The outputs of a primitive operation; `None` if the operation is not primitive.
+pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<Vec<Vec<f64>>> {
     let shape = &node.outputs.first()?.shape;
     let stretched = |input: usize| stretch(inputs[input], &kinds[input].shape, shape);
-    Some(match &node.op {
+    Some(vec![match &node.op {
         Op::Constant(number) => vec![f64::from(*number)],
         Op::Unary(function) => inputs[0].iter().map(|&x| function.evaluate(x)).collect(),
         Op::Binary(function) if kinds[0].element == Element::U32 => {
@@ -98,6 +98,7 @@ pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<
             threefry::normal(&uniform, &seed(inputs[0]), &mut deviates);
             deviates.into_iter().map(f64::from).collect()
         }
+        Op::Windows { .. } => return windows(&node.op, &node.outputs, inputs),
         Op::Dropout { stream, rate } => {
             let problem = dropout::Problem { count: shape.elements(), probability: *rate, stream: *stream };
             let mask: dropout::Uniform = problem.call(&Target::default()).uniform();
@@ -106,8 +107,48 @@ pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<
             let scale = f64::from(mask.scale);
             elements(shape).zip(inputs[0]).map(|(e, x)| if kept(e) { x * scale } else { 0.0 }).collect()
         }
-        _ => return None,
-    })
+        // Leaves, which the caller looks up, and effects, which have no values.
+        Op::Poison | Op::Input { .. } | Op::State { .. } => return None,
+        Op::Assign | Op::Sgd { .. } | Op::AdamW { .. } | Op::Advance | Op::Record => return None,
+        // Fused: computed by way of their decomposition.
+        Op::Softmax
+        | Op::LogSoftmax
+        | Op::SoftmaxGradient
+        | Op::LogSoftmaxGradient
+        | Op::MaskedSoftmax { .. }
+        | Op::CrossEntropy { .. }
+        | Op::LayerNorm { .. }
+        | Op::LayerNormInputGradient
+        | Op::LayerNormParameterGradient
+        | Op::Attention { .. }
+        | Op::AttentionGradient { .. }
+        | Op::Ascent { .. }
+        | Op::SignAscent { .. }
+        | Op::ScaledGradient { .. } => return None,
+    }])
+}
+
+/// Whole numbers, of which the twin of the kernel is the definition.
+fn windows(op: &Op, outputs: &[TensorType], inputs: &[&[f64]]) -> Option<Vec<Vec<f64>>> {
+    let (&Op::Windows { stream, context, restart, largest }, &[seed, starts, episodes, firsts]) = (op, inputs) else {
+        return None;
+    };
+    let count = outputs[0].elements();
+    let words = |values: &[f64]| values.iter().map(|&value| value as u32).collect::<Vec<_>>();
+    let uniform = windows::Uniform {
+        batch: (count / context) as u32,
+        context: context as u32,
+        count: starts.len() as u32,
+        steps: episodes.len() as u32,
+        stream,
+        restart: restart.into(),
+        largest,
+    };
+    let (mut rows, mut times, mut mask) = (vec![0; count], vec![0; count], vec![0.0; count]);
+    let [seed, starts, episodes, firsts] = [seed, starts, episodes, firsts].map(words);
+    windows::windows(&uniform, &seed, &starts, &episodes, &firsts, &mut rows, &mut times, &mut mask);
+    let whole = |values: Vec<u32>| values.into_iter().map(f64::from).collect();
+    Some(vec![whole(rows), whole(times), mask.into_iter().map(f64::from).collect()])
 }
 
 /// The two words of a seed.

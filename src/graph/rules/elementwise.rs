@@ -4,19 +4,23 @@ use std::f32::consts::FRAC_2_SQRT_PI;
 
 use fourfold_shaders::elementwise::{Binary, Compare, Unary};
 
-use super::Site;
+use super::NodeGradient;
 use super::algebra::{clamp, negative, over, sum_to, times, uniform_value};
 use crate::graph::Tensor;
 
 /// Functions of one number: the cotangent times the slope.
-pub fn unary<'g>(site: &Site<'g>, function: Unary) -> Vec<(usize, Tensor<'g>)> {
-    site.only(0, || times(site.cotangent(), slope(function, site.inputs[0], site.outputs[0])))
+pub fn unary<'g>(node: &NodeGradient<'g>, function: Unary) -> Vec<(usize, Tensor<'g>)> {
+    match slope(function, node.inputs[0], node.outputs[0]) {
+        Some(slope) => node.only(0, || times(node.cotangent(), slope)),
+        None => node.through_decomposition(),
+    }
 }
 
-/// The derivative of `y = function(x)`. Where the function is clamped the derivative is 0, so that no infinity arises.
-fn slope<'g>(function: Unary, x: Tensor<'g>, y: Tensor<'g>) -> Tensor<'g> {
+/// The derivative of `y = function(x)`; `None` where it comes from the decomposition. Where the function is clamped the
+/// derivative is 0, so that no infinity arises.
+fn slope<'g>(function: Unary, x: Tensor<'g>, y: Tensor<'g>) -> Option<Tensor<'g>> {
     let number = |value: f32| x.graph().constant(value);
-    match function {
+    Some(match function {
         Unary::Neg => number(-1.0),
         Unary::Abs => x.sign(),
         Unary::Sign | Unary::Step | Unary::Floor => number(0.0),
@@ -43,14 +47,13 @@ fn slope<'g>(function: Unary, x: Tensor<'g>, y: Tensor<'g>) -> Tensor<'g> {
             (square * -0.5).exp() * (2.0 - square) * DENSITY_AT_ZERO
         }
         Unary::GeluTanh => x.unary(Unary::GeluTanhDerivative),
-        // Goes through its decomposition.
-        Unary::GeluTanhDerivative => number(0.0),
-    }
+        Unary::GeluTanhDerivative => return None,
+    })
 }
 
 /// Functions of two numbers: the cotangent times each slope, summed over what was stretched.
-pub fn binary<'g>(site: &Site<'g>, function: Binary) -> Vec<(usize, Tensor<'g>)> {
-    let (a, b, y, dy) = (site.inputs[0], site.inputs[1], site.outputs[0], site.cotangent());
+pub fn binary<'g>(node: &NodeGradient<'g>, function: Binary) -> Vec<(usize, Tensor<'g>)> {
+    let (a, b, y, dy) = (node.inputs[0], node.inputs[1], node.outputs[0], node.cotangent());
     let term = |input: usize| match (function, input) {
         (Binary::Add, _) | (Binary::Sub, 0) => dy,
         (Binary::Sub, _) => negative(dy),
@@ -64,8 +67,8 @@ pub fn binary<'g>(site: &Site<'g>, function: Binary) -> Vec<(usize, Tensor<'g>)>
         // The magnitude is raised; at 0 every power is 0 or 1.
         (Binary::Pow, _) => times(dy, y * (a.abs().log() * a.sign().abs())),
     };
-    let wanted = [0, 1].into_iter().filter(|&input| site.wants(input));
-    wanted.map(|input| (input, sum_to(term(input), &site.inputs[input].shape()))).collect()
+    let wanted = [0, 1].into_iter().filter(|&input| node.wants(input));
+    wanted.map(|input| (input, sum_to(term(input), &node.inputs[input].shape()))).collect()
 }
 
 /// 1 where `a > b`, one half where they are equal, 0 elsewhere.
@@ -91,9 +94,9 @@ fn base_slope<'g>(a: Tensor<'g>, b: Tensor<'g>, y: Tensor<'g>) -> Tensor<'g> {
 }
 
 /// Of the chosen operand alone.
-pub fn select<'g>(site: &Site<'g>) -> Vec<(usize, Tensor<'g>)> {
-    let (condition, dy, zero) = (site.inputs[0], site.cotangent(), site.graph.constant(0.0));
+pub fn select<'g>(node: &NodeGradient<'g>) -> Vec<(usize, Tensor<'g>)> {
+    let (condition, dy, zero) = (node.inputs[0], node.cotangent(), node.graph.constant(0.0));
     let term = |input| if input == 1 { condition.select(dy, zero) } else { condition.select(zero, dy) };
-    let wanted = [1, 2].into_iter().filter(|&input| site.wants(input));
-    wanted.map(|input| (input, sum_to(term(input), &site.inputs[input].shape()))).collect()
+    let wanted = [1, 2].into_iter().filter(|&input| node.wants(input));
+    wanted.map(|input| (input, sum_to(term(input), &node.inputs[input].shape()))).collect()
 }

@@ -16,8 +16,8 @@ use super::decompose::decompose;
 use super::gradients::{Contribution, sweep};
 use super::{Graph, Node, Op, Tensor, Value};
 
-/// Whether a change of this input changes the outputs smoothly.
-pub fn passes(op: &Op, input: usize) -> bool {
+/// True if the outputs are differentiable for this input.
+pub fn is_differentiable(op: &Op, input: usize) -> bool {
     match op {
         Op::Poison | Op::Input { .. } | Op::State { .. } | Op::Constant(_) => false,
         Op::Unary(Unary::Sign | Unary::Step | Unary::Floor) | Op::Compare(_) | Op::Cast(_) => false,
@@ -39,19 +39,19 @@ pub fn passes(op: &Op, input: usize) -> bool {
     }
 }
 
-/// A node at which the backward sweep has arrived.
-pub struct Site<'g> {
+/// The gradient of one node: from the cotangents of its outputs to those of its inputs.
+pub struct NodeGradient<'g> {
     graph: &'g Graph,
     op: Op,
     inputs: Vec<Tensor<'g>>,
     outputs: Vec<Tensor<'g>>,
     /// Of each output, at least one of which has any.
     cotangents: Vec<Option<Tensor<'g>>>,
-    /// Which inputs need a cotangent.
+    /// True for each input that needs a cotangent.
     wants: Vec<bool>,
 }
 
-impl<'g> Site<'g> {
+impl<'g> NodeGradient<'g> {
     pub fn new(
         graph: &'g Graph,
         index: usize,
@@ -64,7 +64,7 @@ impl<'g> Site<'g> {
         Self { graph, op: node.op, inputs, outputs, cotangents, wants }
     }
 
-    /// What this node adds to the cotangents of its inputs.
+    /// Returns the terms that this node adds to the cotangents of its inputs.
     pub fn contributions(&self) -> Vec<(usize, Contribution<'g>)> {
         let whole = |terms: Vec<(usize, Tensor<'g>)>| {
             terms.into_iter().map(|(input, tensor)| (input, Contribution::Whole(tensor))).collect()
@@ -78,7 +78,6 @@ impl<'g> Site<'g> {
 
     fn whole_contributions(&self) -> Vec<(usize, Tensor<'g>)> {
         match &self.op {
-            Op::Unary(Unary::GeluTanhDerivative) => self.through_decomposition(),
             Op::Unary(function) => elementwise::unary(self, *function),
             Op::Binary(function) => elementwise::binary(self, *function),
             Op::Select => elementwise::select(self),
@@ -109,9 +108,10 @@ impl<'g> Site<'g> {
             | Op::LayerNormInputGradient
             | Op::LayerNormParameterGradient
             | Op::AttentionGradient { .. } => self.through_decomposition(),
-            Op::View { .. } | Op::Slice { .. } => Vec::new(),
-            // Nothing passes through these, so the sweep does not visit them.
-            Op::Poison
+            // The first two are handled above. Nothing passes through the others, so the sweep does not visit them.
+            Op::View { .. }
+            | Op::Slice { .. }
+            | Op::Poison
             | Op::Input { .. }
             | Op::State { .. }
             | Op::Constant(_)
@@ -128,6 +128,23 @@ impl<'g> Site<'g> {
             | Op::Advance
             | Op::Record => Vec::new(),
         }
+    }
+
+    /// The inputs, as many as the operation has by its definition.
+    fn inputs<const N: usize>(&self) -> [Tensor<'g>; N] {
+        self.exactly(&self.inputs, "inputs")
+    }
+
+    /// The outputs, as many as the operation has by its definition.
+    fn outputs<const N: usize>(&self) -> [Tensor<'g>; N] {
+        self.exactly(&self.outputs, "outputs")
+    }
+
+    fn exactly<const N: usize>(&self, tensors: &[Tensor<'g>], of: &str) -> [Tensor<'g>; N] {
+        tensors.try_into().unwrap_or_else(|_| {
+            let message = format!("has a gradient rule for {N} {of}, got {}", tensors.len());
+            [self.graph.fail(self.op.name(), message); N]
+        })
     }
 
     fn wants(&self, input: usize) -> bool {
@@ -147,7 +164,11 @@ impl<'g> Site<'g> {
     /// The cotangents by way of the operation's expression in simpler ones.
     fn through_decomposition(&self) -> Vec<(usize, Tensor<'g>)> {
         let floor = self.graph.len();
-        let Some(outputs) = decompose(self.graph, &self.op, &self.inputs) else { return Vec::new() };
+        let Some(outputs) = decompose(self.graph, &self.op, &self.inputs) else {
+            let message = "has no gradient: no rule, and no definition in simpler operations";
+            self.graph.fail(self.op.name(), message.into());
+            return Vec::new();
+        };
         let seeds: Vec<_> =
             outputs.into_iter().zip(&self.cotangents).filter_map(|(output, &seed)| Some((output, seed?))).collect();
         // A value that is two inputs gets its whole cotangent as the first of them.
