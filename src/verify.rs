@@ -14,6 +14,7 @@ const SENTINEL: u32 = 0xA5C3_96E7;
 #[must_use]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
+    /// The kernel's name.
     pub kernel: String,
     /// The problem in words.
     pub label: String,
@@ -25,9 +26,9 @@ pub struct Verdict {
     pub binding: &'static str,
     /// The element with the largest error.
     pub index: usize,
-    /// What the twin has there.
+    /// The twin's value there.
     pub expected: f64,
-    /// What the kernel has there.
+    /// The kernel's value there.
     pub got: f64,
     /// The first word outside a binding that the kernel changed.
     pub stray: Option<Stray>,
@@ -36,13 +37,14 @@ pub struct Verdict {
 /// A store outside a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stray {
+    /// The binding that the store was meant for.
     pub binding: &'static str,
     /// The element that was written, counted from the tensor's first: negative before it, past its length after it.
     pub index: isize,
 }
 
 impl Verdict {
-    /// Whether every element is within its bound and nothing outside the bindings was touched.
+    /// Returns true if every element is within its bound and nothing outside the bindings was written.
     pub fn passed(&self) -> bool {
         self.worst <= 1.0 && self.stray.is_none()
     }

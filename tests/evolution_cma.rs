@@ -1,8 +1,6 @@
 //! CMA-ES: how many evaluations it takes on the functions that the field measures it by, what it does not depend on,
 //! and its state in a checkpoint.
 
-#![cfg(feature = "cma-es")]
-
 use fourfold::data::Checkpoint;
 use fourfold::evolution::cma_es::{CmaEs, CmaEsError, Form, Settings};
 use fourfold::shaders::random::threefry::Random;

@@ -10,6 +10,7 @@ pub struct Characters {
 }
 
 impl Characters {
+    /// Numbers the characters of a text.
     pub fn new(text: &str) -> Self {
         let mut alphabet: Vec<char> = text.chars().collect();
         alphabet.sort_unstable();

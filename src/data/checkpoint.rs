@@ -63,7 +63,7 @@ impl Checkpoint {
         Self { file: "checkpoint".to_owned(), metadata: BTreeMap::new(), tensors: BTreeMap::new() }
     }
 
-    /// What errors call it: the path that it was read from.
+    /// Returns the name in errors: the path that it was read from.
     pub fn file(&self) -> &str {
         &self.file
     }
@@ -88,6 +88,9 @@ impl Checkpoint {
     }
 
     /// Checks that a text is `expected`, e.g. that the checkpoint is one of this model.
+    ///
+    /// # Errors
+    /// If there is no such text, or another.
     pub fn expect(&self, key: &str, expected: &str) -> Result<(), Error> {
         match self.get(key)? {
             got if got == expected => Ok(()),
@@ -138,6 +141,9 @@ impl Checkpoint {
     }
 
     /// The values of an `f64` tensor of this shape.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or one of another type or shape.
     pub fn f64(&self, name: &str, shape: &[usize]) -> Result<&[f64], Error> {
         match self.tensors.get(name) {
             Some(Tensor { shape: got, values: Values::F64(values) }) if got == shape => Ok(values),
@@ -146,11 +152,17 @@ impl Checkpoint {
     }
 
     /// The values of an `f32` tensor of this shape.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or one of another type or shape.
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<&[f32], Error> {
         self.tensor(name, Element::F32, shape).map(Data::f32)
     }
 
     /// The values of a `u32` tensor of this shape.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or one of another type or shape.
     pub fn u32(&self, name: &str, shape: &[usize]) -> Result<&[u32], Error> {
         self.tensor(name, Element::U32, shape).map(Data::u32)
     }
@@ -203,11 +215,17 @@ impl Checkpoint {
     }
 
     /// Reads a checkpoint from the bytes of a safetensors file; `file` names it in errors.
+    ///
+    /// # Errors
+    /// If the bytes are no safetensors file, or hold elements other than F32, U32 and F64.
     pub fn from_bytes(file: &str, bytes: &[u8]) -> Result<Self, Error> {
         Self::from_bytes_where(file, bytes, |_| true)
     }
 
     /// The same with the tensors whose names are wanted: others may have elements that are not read here.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Self::from_bytes), the elements of unwanted tensors aside.
     pub fn from_bytes_where(file: &str, bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Self, Error> {
         let malformed = |error: &dyn std::fmt::Display| {
             Error::content(file, "a whole safetensors file", format!("{} bytes that are none ({error})", bytes.len()))
@@ -232,12 +250,18 @@ impl Checkpoint {
     }
 
     /// Writes a safetensors file, whole or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     #[cfg(feature = "files")]
     pub fn save(&self, path: &std::path::Path) -> Result<(), Error> {
         super::file::write(path, &self.to_bytes())
     }
 
     /// Reads a safetensors file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, and as [`from_bytes`](Self::from_bytes).
     #[cfg(feature = "files")]
     pub fn load(path: &std::path::Path) -> Result<Self, Error> {
         Self::from_bytes(&path.display().to_string(), &super::file::read(path)?)

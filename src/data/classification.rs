@@ -18,7 +18,9 @@ pub struct Dataset {
 /// A set to learn from and one to judge by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
+    /// The set to learn from.
     pub training: Dataset,
+    /// The set to judge by.
     pub test: Dataset,
 }
 
@@ -49,6 +51,7 @@ impl Dataset {
         Ok(Self { name: name.to_owned(), image_shape, classes, images, labels })
     }
 
+    /// Returns the name, which stands for the file in errors.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -68,6 +71,7 @@ impl Dataset {
         self.image_shape[0] * self.image_shape[1]
     }
 
+    /// Returns the number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }

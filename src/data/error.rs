@@ -1,22 +1,48 @@
-//! What can be wrong with data that comes from outside.
+//! Errors of data from outside: files, folders and memory.
 
 use std::fmt;
 
 use super::printable::{printable, quotable};
 
-/// Why data could not be read or written: one sentence, which names the file, what was expected and what came.
+/// The reason why data could not be read or written: one sentence with the file, the expected and the actual content.
 ///
 /// The sentence is one line without control characters, whatever names and texts of a file it quotes.
 #[derive(Debug)]
 pub enum Error {
     /// A file or folder cannot be read.
-    Read { file: String, source: std::io::Error },
+    Read {
+        /// The path.
+        file: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// A file or folder cannot be written.
-    Write { file: String, source: std::io::Error },
-    /// The content of a file, or of data given in memory, is not what it should be.
-    Content { file: String, expected: String, got: String },
-    /// A tensor of a checkpoint is not what it should be.
-    Tensor { file: String, tensor: String, expected: String, got: String },
+    Write {
+        /// The path.
+        file: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Invalid content of a file, or of data given in memory.
+    Content {
+        /// The path, or the name of the data.
+        file: String,
+        /// A description of valid content.
+        expected: String,
+        /// A description of the content found.
+        got: String,
+    },
+    /// An invalid tensor of a checkpoint.
+    Tensor {
+        /// The path, or the name of the data.
+        file: String,
+        /// The tensor's name.
+        tensor: String,
+        /// A description of a valid tensor.
+        expected: String,
+        /// A description of the tensor found.
+        got: String,
+    },
 }
 
 impl Error {

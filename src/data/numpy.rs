@@ -5,10 +5,10 @@ use std::io::Read;
 
 use super::Error;
 
-/// How an array in numpy's format begins.
+/// The first bytes of an array in numpy's format.
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// How a zip archive begins.
+/// The first bytes of a zip archive.
 pub(super) const ARCHIVE_MAGIC: &[u8] = b"PK";
 
 /// The longest header of an array that is read; those that numpy writes for plain arrays have 128 bytes.
@@ -45,7 +45,7 @@ impl<'a> Array<'a> {
         self.shape.iter().try_fold(1, |product: usize, &axis| product.checked_mul(axis))
     }
 
-    /// Whether elements lie in row-major order, as they do in any order if only one axis is longer than one.
+    /// Returns true for row-major order, which any order is if only one axis is longer than one.
     pub fn is_row_major(&self) -> bool {
         !self.column_major || self.shape.iter().filter(|&&axis| axis > 1).count() <= 1
     }

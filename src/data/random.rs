@@ -9,7 +9,7 @@ pub fn permutation(length: usize, seed: u64, epoch: u64) -> Vec<u32> {
     rows
 }
 
-/// What streams are for. Epochs are counted up from the last one.
+/// The purposes of streams. Epochs count up from the last one.
 pub(super) const SPLIT: u64 = 1;
 pub(super) const LABEL_NOISE: u64 = 2;
 const EPOCH: u64 = 1 << 32;

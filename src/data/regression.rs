@@ -120,7 +120,7 @@ fn fields(line: &str, separator: Option<char>) -> Vec<&str> {
     }
 }
 
-/// Whether the fields are words, and none of them was meant to be a number.
+/// Returns true if all fields are words, none of them a malformed number.
 fn is_heading(fields: &[&str]) -> bool {
     let is_numeric = |field: &&str| {
         let begins = field.chars().find(|character| character.is_alphanumeric());

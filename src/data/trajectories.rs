@@ -21,7 +21,7 @@ pub use format::Format;
 /// More choices than any environment has: a file that speaks of more is damaged.
 const MOST_CHOICES: usize = 1 << 16;
 
-/// What an action is.
+/// The kind of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Actions {
     /// This many real numbers.
@@ -123,6 +123,7 @@ impl Trajectories {
         Ok(Self { name: printable(name), observations, actions, steps, notes: BTreeMap::new() })
     }
 
+    /// Returns the name of the data set.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -132,6 +133,7 @@ impl Trajectories {
         self.observations
     }
 
+    /// Returns the kind of action.
     pub fn actions(&self) -> Actions {
         self.actions
     }
@@ -141,6 +143,7 @@ impl Trajectories {
         self.steps.rewards.len()
     }
 
+    /// Returns the number of episodes.
     pub fn episodes(&self) -> usize {
         self.steps.ends.len()
     }
@@ -166,11 +169,12 @@ impl Trajectories {
         &self.steps
     }
 
-    /// What an action saw.
+    /// Returns the observation that the action of a step saw.
     pub fn observation(&self, step: usize) -> &[f32] {
         &self.steps.observations[step * self.observations..][..self.observations]
     }
 
+    /// Returns the action of a step, [`Actions::width`] numbers.
     pub fn action(&self, step: usize) -> &[f32] {
         &self.steps.actions[step * self.actions.width()..][..self.actions.width()]
     }
@@ -180,11 +184,12 @@ impl Trajectories {
         self.ranges().map(|range| self.steps.rewards[range].iter().map(|&reward| f64::from(reward)).sum()).collect()
     }
 
-    /// What else is known: where the episodes come from, seeds, policies.
+    /// Returns the notes: the origin of the episodes, seeds, policies.
     pub fn notes(&self) -> &BTreeMap<String, String> {
         &self.notes
     }
 
+    /// Adds a note, or replaces it.
     pub fn set_note(&mut self, key: &str, value: impl Into<String>) {
         self.notes.insert(key.into(), value.into());
     }

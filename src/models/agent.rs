@@ -58,28 +58,32 @@ use crate::graph::{Plan, Session, Values};
 use crate::rollout::Episodes;
 use crate::rollout::VectorEnvironment;
 
-/// How discrete actions are chosen.
+/// The choice of discrete actions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Sampling {
     /// The most likely one; continuous actions are always what the model says.
     Greedy,
     /// One in proportion to `exp(logit / temperature)`.
-    Sampled { temperature: f32 },
+    Sampled {
+        /// Divides the logits; above 0.
+        temperature: f32,
+    },
 }
 
-/// How an agent plays.
+/// The settings of an agent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AgentSettings {
     /// (episodes): the return that is asked of each episode, in the environment's units.
     pub targets: Vec<f32>,
-    /// What returns were divided by in training.
+    /// The scale that returns were divided by in training.
     pub return_scale: f32,
     /// Rewards are paid at the end of an episode: targets are held instead of reduced by what was earned.
     pub delayed: bool,
-    /// How observations were standardised in training.
+    /// The standardisation of observations in training.
     pub standardisation: Option<Standardisation>,
     /// Times count from a window's first step, and not from its episode's, as in training.
     pub restart_times: bool,
+    /// The choice of discrete actions.
     pub sampling: Sampling,
     /// The key of what is sampled; another one than the environment's.
     pub seed: u32,
@@ -117,7 +121,7 @@ impl AgentSettings {
     }
 }
 
-/// Where the weights of an agent lie.
+/// The weights of an agent.
 #[derive(Debug, Clone)]
 pub enum AgentWeights {
     /// In a buffer of somebody else, say of the training: the agent plays with what it holds by then.
@@ -252,10 +256,12 @@ impl Agent {
         Ok(Self { session, restarting, settings: settings.clone(), traffic: Traffic::default() })
     }
 
+    /// Returns the device that the agent runs on.
     pub fn gpu(&self) -> &Gpu {
         self.session.gpu()
     }
 
+    /// Returns the settings, with the targets set last.
     pub fn settings(&self) -> &AgentSettings {
         &self.settings
     }
@@ -265,7 +271,7 @@ impl Agent {
         self.session.plan()
     }
 
-    /// What was asked of the queue so far.
+    /// Counts uploads, submissions and readbacks so far.
     pub fn traffic(&self) -> Traffic {
         self.traffic
     }

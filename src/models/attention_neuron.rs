@@ -23,21 +23,23 @@ pub struct AttentionNeuronModel {
     layers: Vec<(ParameterId, ParameterId)>,
 }
 
-/// What the sensory neurons remember: `(batch * channels, hidden)` each, channels of one episode side by side.
+/// The state of the sensory neurons: `(batch * channels, hidden)` each, channels of one episode side by side.
 #[derive(Debug, Clone, Copy)]
 pub struct NeuronMemory<'g> {
+    /// The hidden state of the LSTMs.
     pub hidden: Tensor<'g>,
+    /// The cell state of the LSTMs.
     pub cell: Tensor<'g>,
 }
 
-/// What some steps of a batch of episodes gave.
+/// The results of some steps of a batch of episodes.
 #[derive(Debug, Clone, Copy)]
 pub struct NeuronSteps<'g> {
     /// `(steps, batch, actions)`, between -1 and 1.
     pub actions: Tensor<'g>,
     /// The messages, `(steps, batch, rows)`.
     pub messages: Tensor<'g>,
-    /// How much each row of a message takes of each channel: `(steps, batch, channels, rows)`, between -1 and 1.
+    /// The attention of each row of a message to each channel: `(steps, batch, channels, rows)`, between -1 and 1.
     pub attention: Tensor<'g>,
     /// The memory after the last step.
     pub memory: NeuronMemory<'g>,
@@ -62,6 +64,7 @@ impl AttentionNeuronModel {
         Self { network, weight_ih, weight_hh, bias_ih, bias_hh, query, key, layers }
     }
 
+    /// Returns the sizes of the network.
     pub fn network(&self) -> &AttentionNeuron {
         &self.network
     }
@@ -172,7 +175,7 @@ impl AttentionNeuronModel {
         Err(inputs.graph().fail("attention_neuron", message))
     }
 
-    /// What inputs and previous actions give to the gates, biases included: `(steps, 4, batch, channels, hidden)`.
+    /// The gates' share from inputs and previous actions, biases included: `(steps, 4, batch, channels, hidden)`.
     #[track_caller]
     fn sensed<'g>(
         &self,
@@ -253,7 +256,7 @@ fn scaled_gates(tensor: Tensor<'_>) -> Tensor<'_> {
     (tensor.reshape([4, tensor.elements() / 4]) * graph.concatenate(&factors, 0)).reshape(shape)
 }
 
-/// Whether blocks of so many elements are views of the tensor that holds them one after the other.
+/// Returns true if blocks of this many elements can be views of the tensor that holds them one after the other.
 fn are_views(elements: usize) -> bool {
     elements.is_multiple_of(Op::ALIGNMENT)
 }

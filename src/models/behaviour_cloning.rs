@@ -14,6 +14,7 @@ use crate::nn::{Dropout, Linear, Noise, Parameters, Weights};
 pub struct Settings {
     /// Numbers in an observation.
     pub observations: usize,
+    /// The kind of action.
     pub actions: Actions,
     /// Observations that are seen at once, K.
     pub context: usize,
@@ -37,8 +38,11 @@ impl Settings {
 /// Sizes that describe no network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettingsError {
+    /// The setting that is wrong.
     pub setting: &'static str,
+    /// The range that it must lie in.
     pub expected: &'static str,
+    /// The value given.
     pub got: f32,
 }
 
@@ -94,6 +98,7 @@ impl BehaviourCloning {
         Ok(Self { settings, parameters, hidden, head })
     }
 
+    /// Returns the sizes.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

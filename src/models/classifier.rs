@@ -10,7 +10,12 @@ use crate::nn::{Noise, Parameters};
 /// Which network a classifier is, written `mlp:128` (hidden widths, `mlp:256,128` for two) or `vit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Architecture {
-    Mlp { hidden: Vec<usize> },
+    /// A multi-layer perceptron.
+    Mlp {
+        /// The widths of its hidden layers.
+        hidden: Vec<usize>,
+    },
+    /// A small vision transformer.
     VisionTransformer,
 }
 
@@ -112,10 +117,12 @@ impl Classifier {
         Ok(Self { parameters, network, architecture: architecture.clone(), image, classes })
     }
 
+    /// Returns the parameters, in the order of their declaration.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
+    /// Returns the architecture.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
     }
@@ -125,6 +132,7 @@ impl Classifier {
         self.image
     }
 
+    /// Returns the number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }

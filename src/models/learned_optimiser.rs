@@ -59,7 +59,7 @@ pub struct OptimiserConstants<'g> {
     pub belongs: Tensor<'g>,
 }
 
-/// What a step of N networks of W parameters each follows from.
+/// The inputs of an update of N networks of W parameters each.
 #[derive(Debug, Clone, Copy)]
 pub struct OptimiserInput<'g> {
     /// `(N, parameters of the optimiser)`
@@ -74,14 +74,18 @@ pub struct OptimiserInput<'g> {
     pub averages: Tensor<'g>,
     /// `(N, W)`: the average of the squared gradient, 0 at first.
     pub squares: Tensor<'g>,
+    /// The constants, as tensors of the graph.
     pub constants: OptimiserConstants<'g>,
 }
 
-/// What a step leaves, each in the shape of what it was before.
+/// The results of an update, each in the shape of its input.
 #[derive(Debug, Clone, Copy)]
 pub struct OptimiserStep<'g> {
+    /// The new weights.
     pub weights: Tensor<'g>,
+    /// The new averages of the gradient.
     pub averages: Tensor<'g>,
+    /// The new averages of the squared gradient.
     pub squares: Tensor<'g>,
 }
 
@@ -95,11 +99,11 @@ impl Default for LearnedOptimiser {
 impl LearnedOptimiser {
     /// Numbers that are read of each parameter.
     pub const FEATURES: usize = 4 + Self::DECAYS.len();
-    /// What averages of the gradient keep at each step.
+    /// The decay rates of the averages of the gradient.
     pub const DECAYS: [f32; 4] = [0.5, 0.9, 0.99, 0.999];
     /// Steps after which the numbers of time pass through 0.
     pub const TIMES: [f32; 9] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0];
-    /// What the average of the squared gradient keeps at each step.
+    /// The decay rate of the average of the squared gradient.
     pub const SQUARE_DECAY: f32 = 0.999;
     /// The average of the gradient that is divided by the root of the squares: 0.9, as in Adam.
     const ADAM: usize = 1;

@@ -1,4 +1,4 @@
-//! What learns from windows of trajectories: the decision transformer and its baselines.
+//! Models that learn from windows of trajectories: the decision transformer and its baselines.
 
 use crate::data::Actions;
 use crate::graph::Tensor;
@@ -23,11 +23,13 @@ pub struct Window<'g> {
 
 /// A policy that sees a window of a trajectory.
 pub trait SequenceModel: std::fmt::Debug {
+    /// The parameters, in the order of their declaration.
     fn parameters(&self) -> &Parameters;
 
     /// Numbers in an observation.
     fn observations(&self) -> usize;
 
+    /// The kind of action.
     fn actions(&self) -> Actions;
 
     /// Steps of a window, K.

@@ -24,9 +24,11 @@ const STANDARDISATION: &str = "standardisation.";
 /// | all other tensors | the parameters under their names, shaped as in PyTorch |
 #[derive(Debug, Clone)]
 pub struct TrainedClassifier {
+    /// The network.
     pub classifier: Classifier,
     /// The flat tensor of its [`Parameters`](crate::nn::Parameters).
     pub weights: Data,
+    /// The standardisation of its inputs.
     pub standardisation: Standardisation,
 }
 

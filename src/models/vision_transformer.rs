@@ -12,10 +12,15 @@ pub struct VisionTransformerOptions {
     pub image: [usize; 2],
     /// The side of a square patch, which divides both.
     pub patch: usize,
+    /// The length of a token.
     pub dimension: usize,
+    /// Transformer blocks.
     pub depth: usize,
+    /// Attention heads; they divide the dimension.
     pub heads: usize,
+    /// Classes, the outputs of the head.
     pub classes: usize,
+    /// The share of elements dropped in training.
     pub dropout: f32,
 }
 
@@ -31,6 +36,7 @@ pub struct VisionTransformer {
 }
 
 impl VisionTransformer {
+    /// Declares the parameters of all layers.
     pub fn new(parameters: &mut Parameters, options: VisionTransformerOptions) -> Self {
         let VisionTransformerOptions { image: [height, width], patch, dimension, heads, classes, .. } = options;
         let tokens = height / patch * (width / patch);

@@ -2,9 +2,10 @@
 
 use crate::graph::Tensor;
 
-/// What a hidden layer applies to each of its numbers.
+/// The activation function of a hidden layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activation {
+    /// `max(x, 0)`.
     Relu,
     /// By the error function, as in BERT and vision transformers.
     GeluErf,

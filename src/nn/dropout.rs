@@ -2,7 +2,7 @@
 
 use crate::graph::Tensor;
 
-/// What random layers draw from. In evaluation there is none.
+/// The random numbers of dropout layers. Evaluation has none.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Noise<'g> {
     /// `(key, step)`, `u32 (2)`.
@@ -13,6 +13,7 @@ impl<'g> Noise<'g> {
     /// No noise: layers behave as in evaluation.
     pub const NONE: Self = Self { seed: None };
 
+    /// Draws from a seed, `(key, step)`.
     pub fn of(seed: Tensor<'g>) -> Self {
         Self { seed: Some(seed) }
     }
@@ -22,7 +23,9 @@ impl<'g> Noise<'g> {
 /// pass of a sharpness-aware step meets the mask of the first.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
+    /// The share of elements that are zeroed.
     pub rate: f32,
+    /// The stream of random numbers.
     pub stream: u32,
 }
 

@@ -2,9 +2,10 @@
 
 use fourfold_shaders::random::threefry::Random;
 
-/// How a parameter begins.
+/// The distribution of a parameter's initial values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Initialise {
+    /// The same value everywhere.
     Constant(f32),
     /// Uniform in [-bound, bound).
     Uniform(f32),

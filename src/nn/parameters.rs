@@ -11,10 +11,13 @@ use crate::graph::{Graph, Op, Shape, Tag, Tensor, TensorType};
 /// The description of one parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
+    /// Its name, unique in the model.
     pub name: String,
+    /// Its shape.
     pub shape: Shape,
+    /// The distribution of its initial values.
     pub initialise: Initialise,
-    /// Where it lies in the flat tensor, in elements.
+    /// Its offset in the flat tensor, in elements.
     pub offset: usize,
 }
 
@@ -43,11 +46,12 @@ impl fmt::Display for ParametersError {
 impl std::error::Error for ParametersError {}
 
 impl Parameters {
+    /// Starts without parameters.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Declares a parameter; a name serves once.
+    /// Declares a parameter. Its name must be unique within the model.
     ///
     /// # Panics
     /// If the name was used before: two layers of one model cannot share it.
@@ -61,6 +65,7 @@ impl Parameters {
         ParameterId(self.parameters.len() - 1)
     }
 
+    /// Iterates over the parameters in the order of their declaration.
     pub fn iter(&self) -> impl Iterator<Item = &Parameter> {
         self.parameters.iter()
     }
@@ -160,6 +165,7 @@ pub struct Weights<'p, 'g> {
 }
 
 impl<'g> Weights<'_, 'g> {
+    /// Returns the flat tensor of all parameters.
     pub fn flat(&self) -> Tensor<'g> {
         self.flat
     }

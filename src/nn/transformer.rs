@@ -5,7 +5,7 @@ use fourfold_shaders::attention::masked_softmax::Causal;
 use super::{Activation, Dropout, Initialise, LayerNorm, Linear, Noise, Parameters, Weights};
 use crate::graph::{AttentionMask, Tensor};
 
-/// Where the layer norms of a block stand.
+/// The placement of a block's layer norms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormPlacement {
     /// `x + f(norm(x))`, as in GPT-2 and vision transformers.
@@ -14,9 +14,10 @@ pub enum NormPlacement {
     After,
 }
 
-/// What attention's own dropout drops.
+/// The values that attention's own dropout zeroes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum AttentionDropout {
+    /// Nothing.
     None,
     /// A share of the probabilities, as in GPT-2.
     Probabilities(f32),
@@ -33,10 +34,13 @@ pub struct TransformerOptions {
     pub heads: usize,
     /// The width of the hidden layer.
     pub hidden: usize,
+    /// The activation of the hidden layer.
     pub activation: Activation,
+    /// The placement of the layer norms.
     pub norm: NormPlacement,
     /// The share of elements dropped behind attention and behind the hidden layers.
     pub dropout: f32,
+    /// The dropout inside attention.
     pub attention_dropout: AttentionDropout,
     /// Initial weights of the affine layers, and of those that write to the residual stream; biases are 0 where these
     /// are given, and all is PyTorch's default where they are not.
@@ -63,7 +67,9 @@ impl TransformerOptions {
 /// One token of each group of `every` tokens, that at place `at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strided {
+    /// The size of a group.
     pub every: usize,
+    /// The place within the group, from 0.
     pub at: usize,
 }
 

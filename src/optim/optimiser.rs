@@ -2,17 +2,21 @@
 
 use crate::graph::{Graph, Tag, Tensor, TensorType};
 
-/// What turns a gradient into a change of the weights.
+/// A base optimiser: from a gradient to an update of the weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Optimiser {
+    /// Stochastic gradient descent.
     Sgd(Sgd),
+    /// Adam with decoupled weight decay.
     AdamW(AdamW),
 }
 
 /// Stochastic gradient descent, with PyTorch's order of operations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sgd {
+    /// The share of the velocity that a step keeps.
     pub momentum: f32,
+    /// Steps along the gradient plus momentum times the velocity.
     pub nesterov: bool,
     /// Added to the gradient as `weight_decay * w`.
     pub weight_decay: f32,
@@ -21,8 +25,11 @@ pub struct Sgd {
 /// AdamW (Loshchilov & Hutter 2019), with PyTorch's order of operations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamW {
+    /// The decay of the average of the gradient.
     pub beta1: f32,
+    /// The decay of the average of the squared gradient.
     pub beta2: f32,
+    /// Added to the root of the second moment.
     pub epsilon: f32,
     /// Decoupled: weights shrink by `rate * weight_decay`.
     pub weight_decay: f32,

@@ -13,7 +13,7 @@ pub enum Ascent {
     LInfinity,
 }
 
-/// Where weight decay stands (the penalty `decay / 2 ||w||^2`).
+/// The place of weight decay (the penalty `decay / 2 ||w||^2`).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum WeightDecay {
     /// Outside the maximum, as in equation 1 of the paper: left to the base optimiser.
@@ -25,13 +25,15 @@ pub enum WeightDecay {
 /// The settings of a sharpness-aware gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sam {
+    /// The norm of the ball.
     pub ascent: Ascent,
     /// Scales the perturbation by the weights (Kwon et al. 2021); `None` scales none.
     pub adaptive: Option<Adaptive>,
     /// Ascent steps, each of length rho and projected back onto the ball; the paper takes one.
     pub steps: usize,
-    /// m-sharpness: how many chunks of the batch climb by themselves; their gradients are averaged.
+    /// Chunks of the batch that ascend independently (m-sharpness); their gradients are averaged.
     pub chunks: usize,
+    /// The place of the weight decay.
     pub weight_decay: WeightDecay,
     /// Keeps the term of the gradient that the paper drops: how the perturbation changes with the weights.
     pub second_order: bool,
@@ -51,7 +53,7 @@ impl Default for Sam {
     }
 }
 
-/// What one sharpness-aware step computed, averaged over the chunks where there are several.
+/// The result of one sharpness-aware step, averaged over the chunks where there are several.
 #[derive(Debug, Clone)]
 pub struct SamStep<'g> {
     /// For the base optimiser; flat as the weights.

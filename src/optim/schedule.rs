@@ -5,23 +5,29 @@ use fourfold_shaders::elementwise::Unary;
 
 use crate::graph::{Graph, Tensor};
 
-/// How a rate changes over the steps of a run.
+/// A schedule of the learning rate over the steps of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Schedule {
+    /// 1 at every step.
     Constant,
     /// Half a cosine from 1 at step 0 to 0 at step `steps`, and 0 from there on.
     Cosine {
+        /// The step from which the rate is 0.
         steps: usize,
     },
     /// Rising linearly over the first `steps` steps, the first of which has 1 / steps; then 1.
     WarmUp {
+        /// The length of the rise.
         steps: usize,
     },
     /// Rising linearly over the first `warm_up` steps, then half a cosine from 1 to 0 at step `steps`, but never below
     /// `least` (minGPT's, and so Decision Transformer's for Atari with `least` 0.1).
     WarmUpCosine {
+        /// The length of the rise.
         warm_up: usize,
+        /// The step at which the cosine ends.
         steps: usize,
+        /// The smallest value after the rise.
         least: f32,
     },
 }

@@ -20,9 +20,9 @@ struct Dataset {
     name: &'static str,
     licence: &'static str,
     source: Source,
-    /// Where the files lie in the unpacked package.
+    /// The folder of the files in the unpacked package.
     folder: &'static str,
-    /// Of the four file names.
+    /// The extension of the four file names.
     extension: &'static str,
     files: [IdxFile; 4],
 }
@@ -149,7 +149,7 @@ impl Dataset {
         format!("{}{}", file.stem, self.extension)
     }
 
-    /// Whether all four files are in `folder`, with the right bytes.
+    /// Checks that all four files are in `folder`, with the right bytes.
     fn check(&self, folder: &Path) -> std::result::Result<(), String> {
         for file in &self.files {
             let path = folder.join(self.file_name(file));

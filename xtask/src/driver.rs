@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::{Failure, Result, vulkan};
 
-/// Sees to it that there is an adapter to run on.
+/// Ensures that there is an adapter to run on.
 ///
 /// Windows and macOS bring one, and so does a Linux machine whose Vulkan loader knows any device: nothing is installed
 /// there. Otherwise Mesa's software driver is installed where the system uses apt and we may; where we may not, the
@@ -38,7 +38,7 @@ pub fn ensure() -> Result {
 
 const PACKAGES: [&str; 2] = ["libvulkan1", "mesa-vulkan-drivers"];
 
-/// What we may do on this machine.
+/// The rights that we have on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Privilege {
     Root,
@@ -47,14 +47,14 @@ enum Privilege {
     None,
 }
 
-/// What a machine without a driver needs.
+/// The way for a machine without a driver to get one.
 #[derive(Debug, PartialEq, Eq)]
 enum Remedy {
     /// We install the packages with apt.
     Install { sudo: bool },
     /// The user types this command.
     Type(String),
-    /// The package manager is none that we know.
+    /// An unknown package manager.
     Unknown,
 }
 
@@ -124,7 +124,7 @@ fn says(program: &str, arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Whether a program of this name is on the PATH.
+/// Returns true if a program of this name is on the PATH.
 pub fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())

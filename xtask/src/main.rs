@@ -1,4 +1,4 @@
-//! `cargo xtask COMMAND`: what a fresh clone needs, on a machine that has only Rust.
+//! `cargo xtask COMMAND`: the chores of a fresh clone, on a machine that has only Rust.
 
 mod data;
 mod driver;
@@ -11,13 +11,13 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "\
 cargo xtask COMMAND [ARGUMENTS]
 
-  demo [ARGUMENTS]   what Fourfold can do, on the GPU of this machine; arguments go to `fourfold demo`
-  test [ARGUMENTS]   all tests; arguments go to `cargo test`
-  data [NAMES]       fetch the data sets `mnist` and `fashion-mnist` (both, or those named) into data/
+  demo [ARGUMENTS]   verify every kernel on the GPU of this machine, then show each method; arguments go to `fourfold demo`
+  test [ARGUMENTS]   run all tests; arguments go to `cargo test`
+  data [NAMES]       download the data sets `mnist` and `fashion-mnist` (both, or those named) into data/
 
 On Linux without any Vulkan device, `demo` and `test` first install Mesa's software driver.";
 
-/// Why a command did not succeed, and the exit code that says so.
+/// The reason why a command failed, with its exit code.
 #[derive(Debug)]
 struct Failure {
     code: u8,

@@ -1,4 +1,4 @@
-//! How many devices Vulkan has here, asked of the system's loader, which is the one that `wgpu` will use: looking for
+//! Counts Vulkan devices by asking the system's loader, which is the one that `wgpu` will use: looking for
 //! driver files instead would take a driver without its hardware for a device.
 
 /// Devices that the Vulkan loader reports; none where there is no loader, or no driver that starts.

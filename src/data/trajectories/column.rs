@@ -4,7 +4,7 @@ use super::super::Error;
 use super::super::numpy::Array;
 use super::MOST_CHOICES;
 
-/// What an element of a column is.
+/// The type of a column's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Element {
     pub kind: Kind,
@@ -75,7 +75,7 @@ impl Element {
 #[derive(Debug)]
 pub(super) struct Column<'a> {
     file: &'a str,
-    /// What the file calls it.
+    /// Its name in the file.
     key: String,
     element: Element,
     rows: usize,
@@ -139,7 +139,7 @@ impl<'a> Column<'a> {
         self.width
     }
 
-    /// Whether elements are integers, as the numbers of choices are.
+    /// Returns true for integers, such as the numbers of choices.
     pub fn is_whole(&self) -> bool {
         self.element.kind != Kind::Float
     }
@@ -217,7 +217,7 @@ impl<'a> Column<'a> {
     }
 }
 
-/// How many choices there are if all were taken.
+/// Counts the choices, if all were taken.
 pub(super) fn count_of_choices(choices: &[f32]) -> usize {
     choices.iter().fold(0.0, |most: f32, &choice| most.max(choice)) as usize + 1
 }

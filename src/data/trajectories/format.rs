@@ -6,7 +6,7 @@ use super::super::numpy::ARCHIVE_MAGIC;
 use super::super::{Checkpoint, Error};
 use super::{Trajectories, imitation};
 
-/// How an HDF5 file begins.
+/// The first bytes of an HDF5 file.
 const HDF5_MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
 
 /// The formats of trajectories that are read.
@@ -93,7 +93,7 @@ mod files {
     use super::super::super::{Error, file, text};
     use super::{Format, Trajectories};
 
-    /// What Minari calls the one file that all episodes are in, and its description.
+    /// Minari's names of the one file with all episodes, and of its description.
     const MINARI: &str = "main_data.hdf5";
     const METADATA: &str = "metadata.json";
 

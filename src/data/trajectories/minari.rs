@@ -12,10 +12,10 @@ use super::column::{Column, count_of_choices};
 use super::hdf5::File;
 use super::{Actions, Steps, Trajectories};
 
-/// How deep dictionaries of observations may stand in each other.
+/// The deepest nesting of dictionaries of observations.
 const DEEPEST: usize = 8;
 
-/// Whether the file is one of Minari's.
+/// Returns true for a file of Minari's.
 pub(super) fn has_episodes(file: &File) -> Result<bool, Error> {
     let (groups, _) = file.members(&file.root)?;
     Ok(groups.iter().any(|name| number(name).is_some()))

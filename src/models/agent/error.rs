@@ -1,16 +1,19 @@
-//! What can go wrong with an agent.
+//! Errors of agents.
 
 use std::fmt;
 
 use crate::graph::{GraphError, SessionError};
 use crate::rollout;
 
-/// What can go wrong with an agent.
+/// The reason why an agent cannot be made or cannot act.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum AgentError {
     /// Settings that do not go with the model or the environment.
-    Settings { message: String },
+    Settings {
+        /// The sentence: expected and got.
+        message: String,
+    },
     /// The model built a graph that is none.
     Graph(GraphError),
     /// Buffers or weights that do not fit, or the GPU floor refused.

@@ -111,6 +111,7 @@ impl HuggingFaceCheckpoint {
         }
     }
 
+    /// Returns the network without its weights.
     pub fn model(&self) -> &DecisionTransformer {
         &self.model
     }
@@ -120,6 +121,7 @@ impl HuggingFaceCheckpoint {
         &self.weights
     }
 
+    /// Returns the network and the flat tensor of its weights.
     pub fn into_parts(self) -> (DecisionTransformer, Data) {
         (self.model, self.weights)
     }

@@ -11,7 +11,7 @@ use crate::nn::{
     TransformerOptions, Weights,
 };
 
-/// What the heads say of each step of a window.
+/// The predictions of the heads for each step of a window.
 #[derive(Debug, Clone, Copy)]
 pub struct Outputs<'g> {
     /// (B, K, [`Actions::outputs`]): actions, or the logits of choices.
@@ -165,11 +165,12 @@ impl DecisionTransformer {
         })
     }
 
+    /// Returns the sizes and variants.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// What the heads say of a window.
+    /// Predicts returns, observations and actions of a window.
     #[track_caller]
     pub fn forward<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> Outputs<'g> {
         self.forward_at(weights, window, noise, WindowTime::First)

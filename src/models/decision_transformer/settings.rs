@@ -18,7 +18,7 @@ pub enum Tokens {
 }
 
 impl Tokens {
-    /// How many a step has. The last is the action's; from the one before it comes what is predicted of the action.
+    /// Returns the number of tokens of a step. The last is the action's; the one before it predicts the action.
     pub fn of_a_step(self) -> usize {
         match self {
             Tokens::ObservationAction => 2,
@@ -27,7 +27,7 @@ impl Tokens {
     }
 }
 
-/// What is added to a token to tell where it stands.
+/// The encoding of positions, added to each token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Positions {
     /// An embedding of its step's time, which the tokens of a step share.
@@ -38,7 +38,7 @@ pub enum Positions {
     Window,
 }
 
-/// What a return-to-go is.
+/// The form of a return-to-go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Returns {
     /// A real number.
@@ -47,17 +47,18 @@ pub enum Returns {
     Classes(usize),
 }
 
-/// What is done to tokens before the first block.
+/// The treatment of tokens before the first block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EmbeddingNorm {
     /// One layer norm that all kinds of token share.
     LayerNorm,
     /// A hyperbolic tangent of each embedding, before the times are added (the paper's Atari network).
     Tanh,
+    /// Nothing.
     None,
 }
 
-/// How initial weights are drawn.
+/// The distribution of initial weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Initialisation {
     /// The paper's code: normal with deviation 0.02 inside the blocks, PyTorch's defaults outside, times with deviation 1.
@@ -78,6 +79,7 @@ pub struct DropoutRates {
 }
 
 impl DropoutRates {
+    /// No dropout anywhere.
     pub const NONE: Self = Self { embedding: 0.0, attention: AttentionDropout::None, residual: 0.0 };
 
     /// The same rate at the three places of the paper's code.
@@ -91,24 +93,33 @@ impl DropoutRates {
 pub struct Settings {
     /// Numbers in an observation.
     pub observations: usize,
+    /// The kind of action.
     pub actions: Actions,
     /// Steps of a window, K.
     pub context: usize,
     /// Times that have an embedding, `max_ep_len`: later ones share the last. `None` embeds no times.
     pub times: Option<usize>,
+    /// The encoding of positions.
     pub positions: Positions,
     /// The length of a token.
     pub width: usize,
+    /// Transformer blocks.
     pub layers: usize,
     /// They divide the width.
     pub heads: usize,
     /// The width of the blocks' hidden layers.
     pub hidden: usize,
+    /// The activation of the hidden layers.
     pub activation: Activation,
+    /// The placement of the layer norms.
     pub norm: NormPlacement,
+    /// The treatment of tokens before the first block.
     pub embedding_norm: EmbeddingNorm,
+    /// The dropout rates.
     pub dropout: DropoutRates,
+    /// The tokens of a step.
     pub tokens: Tokens,
+    /// The form of the return-to-go.
     pub returns: Returns,
     /// The weight in the loss of the cross-entropy of predicted return classes, where there are
     /// [classes](Returns::Classes) and observations come before them.
@@ -121,6 +132,7 @@ pub struct Settings {
     pub world_heads: bool,
     /// A learnt vector that is added to every token before the blocks: the row `wpe` of HuggingFace's network.
     pub shift: bool,
+    /// The distribution of the initial weights.
     pub initialisation: Initialisation,
 }
 

@@ -9,6 +9,7 @@ use crate::graph::Tensor;
 /// Two outer parameters: the rate is `a / (1 + t / steps)^d` with `a = exp(theta[0])` and `d = exp(theta[1])`.
 #[derive(Debug)]
 pub struct RateSchedule {
+    /// The images and the network.
     pub task: ImageTask,
     /// 0.9 in the paper.
     pub momentum: f32,

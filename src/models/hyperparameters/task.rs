@@ -1,4 +1,4 @@
-//! What the members of a population learn: images, by a perceptron with stochastic gradient descent.
+//! The task of each member of a population: learning images by a perceptron with stochastic gradient descent.
 
 use fourfold_shaders::elementwise::{Compare, Unary};
 use fourfold_shaders::{Data, Element};
@@ -8,7 +8,7 @@ use crate::evolution::{Inner, InnerStep, MemberState, SharedTensor};
 use crate::graph::{Tensor, gradients};
 use crate::nn::Initialise;
 
-/// What members are judged by after each step.
+/// The measure of a member after each step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
     /// The cross-entropy of a minibatch of training images.
@@ -40,6 +40,7 @@ pub struct TaskSettings {
     pub batch: usize,
     /// Steps of a training.
     pub horizon: usize,
+    /// The measure of each step.
     pub judgement: Judgement,
     /// The minibatch that judges is the same throughout a training: for telescoped losses, whose differences would show
     /// the minibatch otherwise.
@@ -49,6 +50,7 @@ pub struct TaskSettings {
 /// Images and the perceptron that learns them.
 #[derive(Debug)]
 pub struct ImageTask {
+    /// The sizes of the task.
     pub settings: TaskSettings,
     /// Inputs, hidden layers, classes.
     widths: Vec<usize>,

@@ -17,11 +17,13 @@ pub struct TensorHyperparameters {
 }
 
 impl TensorHyperparameters {
+    /// Learns the rates of each tensor of a task's network.
     pub fn new(task: ImageTask) -> Self {
         let positions = [task.positions().len()];
         Self { task, positions }
     }
 
+    /// Returns the images and the network.
     pub fn task(&self) -> &ImageTask {
         &self.task
     }

@@ -11,15 +11,20 @@ use crate::models::hyperparameters::{ImageTask, bounded};
 /// members of a population are a grid of rates. Losses are those of a [`LearnedTraining`](super::LearnedTraining).
 #[derive(Debug)]
 pub struct RatedTraining {
+    /// The images and the network.
     pub task: ImageTask,
+    /// The update rule.
     pub rule: Rule,
 }
 
-/// How a gradient becomes a step.
+/// An update rule: from a gradient to a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rule {
     /// `v = momentum v + g`, `w -= rate v`.
-    Sgd { momentum: f32 },
+    Sgd {
+        /// The share of the velocity that a step keeps.
+        momentum: f32,
+    },
     /// Adam (Kingma & Ba 2015) with its usual 0.9, 0.999 and 1e-8.
     Adam,
 }

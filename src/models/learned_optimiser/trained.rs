@@ -11,6 +11,7 @@ use crate::data::{Checkpoint, Error};
 /// `learned-optimiser`, `hidden` (units), `direction` and `magnitude` (scales).
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainedOptimiser {
+    /// The sizes of the optimiser.
     pub optimiser: LearnedOptimiser,
     /// As many as [`LearnedOptimiser::parameters`].
     pub theta: Vec<f32>,
@@ -22,6 +23,8 @@ const MODEL: &str = "learned-optimiser";
 const WIDEST: usize = 4_096;
 
 impl TrainedOptimiser {
+    /// Returns a checkpoint of the optimiser.
+    ///
     /// # Panics
     /// If theta has another length than the optimiser has parameters.
     pub fn to_checkpoint(&self) -> Checkpoint {
@@ -40,6 +43,8 @@ impl TrainedOptimiser {
         checkpoint
     }
 
+    /// Reads a checkpoint of a learned optimiser.
+    ///
     /// # Errors
     /// An entry or a tensor is missing or of another kind; the sentence names it.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, Error> {
@@ -64,7 +69,7 @@ impl TrainedOptimiser {
     /// Reads a checkpoint file.
     ///
     /// # Errors
-    /// A file that cannot be read, or is none of this kind.
+    /// If the file cannot be read or is no checkpoint of a learned optimiser.
     #[cfg(feature = "files")]
     pub fn load(path: &std::path::Path) -> Result<Self, Error> {
         Self::from_checkpoint(&Checkpoint::load(path)?)

@@ -22,11 +22,13 @@ pub struct LearnedTraining {
 const CONSTANTS: [&str; 4] = ["decays", "rates", "means", "belongs"];
 
 impl LearnedTraining {
+    /// Trains the networks of a task by a learned optimiser.
     pub fn new(task: ImageTask, optimiser: LearnedOptimiser) -> Self {
         let constants = LearnedOptimiser::constants(&flat::sizes(&task));
         Self { task, optimiser, constants }
     }
 
+    /// Returns the images and the network.
     pub fn task(&self) -> &ImageTask {
         &self.task
     }
@@ -36,6 +38,7 @@ impl LearnedTraining {
         self.task
     }
 
+    /// Returns the sizes of the optimiser.
     pub fn optimiser(&self) -> &LearnedOptimiser {
         &self.optimiser
     }

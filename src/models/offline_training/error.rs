@@ -1,4 +1,4 @@
-//! What can go wrong with offline training.
+//! Errors of offline training.
 
 use std::fmt;
 
@@ -6,12 +6,19 @@ use crate::data;
 use crate::gpu;
 use crate::graph::{GraphError, SessionError};
 
-/// Why a training on recorded trajectories cannot begin or go on.
+/// The reason why a training on recorded trajectories cannot start or continue.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OfflineTrainingError {
     /// A setting is out of its range, or does not fit the model or the trajectories.
-    Setting { setting: &'static str, expected: String, got: String },
+    Setting {
+        /// The setting's name.
+        setting: &'static str,
+        /// Its valid range.
+        expected: String,
+        /// The value given.
+        got: String,
+    },
     /// The model cannot be planned at these sizes.
     Graph(GraphError),
     /// The session or the GPU floor refused.

@@ -19,7 +19,7 @@ pub enum Starts {
     Given(Vec<u32>),
 }
 
-/// What the model is told of each step's future.
+/// The returns-to-go that the model is conditioned on.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum ReturnsToGo {
     /// The sum of the rewards from the step to the episode's end.
@@ -36,25 +36,29 @@ pub enum ReturnsToGo {
 pub struct OfflineSettings {
     /// Windows of a training step, B.
     pub batch: usize,
+    /// The base optimiser.
     pub optimiser: AdamW,
     /// Which parameters the optimiser's weight decay concerns: all of them in the paper's code for continuous control,
     /// [matrices](OfflineSettings::matrices) in that for Atari.
     pub decays: fn(&Parameter) -> bool,
     /// The learning rate, which the schedule multiplies.
     pub rate: f32,
+    /// The schedule of the learning rate.
     pub schedule: Schedule,
     /// The gradient is clipped to this norm.
     pub clip: Option<f32>,
+    /// The returns that the model is conditioned on.
     pub returns: ReturnsToGo,
-    /// What returns are divided by.
+    /// The scale that returns are divided by.
     pub return_scale: f32,
-    /// How observations are standardised; `None` leaves them as they are. For percentile behaviour cloning it is that of
+    /// The standardisation of observations; `None` leaves them as they are. For percentile behaviour cloning it is that of
     /// all trajectories, taken before the best are [selected](Trajectories::best).
     pub standardisation: Option<Standardisation>,
+    /// The first steps of windows.
     pub starts: Starts,
     /// Times count from a window's first step, and not from its episode's.
     pub restart_times: bool,
-    /// Where the initial weights, the windows and the dropout masks come from.
+    /// The random seed of initial weights, windows and dropout masks.
     pub seed: u32,
     /// Steps whose losses are kept, at least one.
     pub losses: usize,
@@ -90,7 +94,7 @@ impl OfflineSettings {
         Self { schedule: Schedule::Constant, clip: None, ..Self::gym(data) }
     }
 
-    /// Whether a parameter is a matrix of an affine layer: neither a bias or norm nor an embedding table.
+    /// Returns true for the matrix of an affine layer: neither a bias or norm nor an embedding table.
     pub fn matrices(parameter: &Parameter) -> bool {
         let table = parameter.name.ends_with(".table") || parameter.name.contains("embed_timestep");
         parameter.shape.rank() == 2 && !table

@@ -81,7 +81,7 @@ impl Tables {
 
     /// Uploads the trajectories, observations standardised and returns divided by their scale, and sums the returns.
     ///
-    /// What is scaled once here need not be scaled in every step; padding, which no output of a model depends on, is
+    /// Values scaled once here need no scaling in every step; padding, which no output of a model depends on, is
     /// then zero after standardisation instead of before it, as it is when a policy acts.
     pub fn upload(
         &self,

@@ -90,6 +90,7 @@ impl OfflineTraining {
         Ok(Self { session, settings, parameters, steps: 0 })
     }
 
+    /// Returns the settings.
     pub fn settings(&self) -> &OfflineSettings {
         &self.settings
     }
@@ -126,10 +127,10 @@ impl OfflineTraining {
         self.steps += 1;
     }
 
-    /// Where the flat tensor of parameters lies, for a policy that acts by it while it is trained.
+    /// Returns the buffer of the flat parameters, for a policy that acts with them while they are trained.
     ///
     /// # Errors
-    /// None that a training which was made could meet.
+    /// None in practice: every training has the state `weights`.
     pub fn weights_view(&self) -> Result<BufferView, OfflineTrainingError> {
         Ok(self.session.buffer("weights")?)
     }
@@ -143,7 +144,7 @@ impl OfflineTraining {
     }
 }
 
-/// What waits for the GPU, which a browser cannot.
+/// Functions that wait for the GPU, which a browser cannot.
 #[cfg(not(target_arch = "wasm32"))]
 impl OfflineTraining {
     /// Waits for the steps and returns the loss of each of the last ones, as many as the settings keep: that at the

@@ -1,4 +1,4 @@
-//! What is refused, and what comes back.
+//! Invalid files are refused; valid ones round-trip.
 
 use super::*;
 use crate::models::decision_transformer::Positions;
