@@ -87,10 +87,5 @@ pub fn kernels() -> Vec<KernelRef> {
         trajectories::windows::KERNELS,
     ];
     let listed = listed.into_iter().flatten().map(|&kernel| KernelRef::from(kernel));
-    listed
-        .chain(elementwise::kernels())
-        .chain(rollout::unroll::kernels())
-        .chain(rollout::step::kernels())
-        .chain(inner_problem::kernels())
-        .collect()
+    listed.chain(elementwise::kernels()).chain(rollout::kernels()).chain(inner_problem::kernels()).collect()
 }

@@ -2,5 +2,9 @@
 
 pub mod environments;
 pub mod policies;
+mod registry;
 pub mod step;
 pub mod unroll;
+
+pub(crate) use registry::kernels;
+pub use registry::{ENVIRONMENTS, ListedEnvironment, ListedPolicy, POLICIES};

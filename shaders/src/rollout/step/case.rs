@@ -1,31 +1,20 @@
 //! Random cases: every environment, with and without a trace.
 
+use std::sync::Arc;
+
 use super::{COUNTERS, Composition, Problem};
-use crate::rollout::unroll::case::{environments, listed, reached};
-use crate::rollout::unroll::traced;
-use crate::{Case, Data, Generator, KernelRef};
+use crate::rollout::environments::CartPole;
+use crate::rollout::unroll::case::reached;
+use crate::rollout::unroll::{Environment, traced};
+use crate::{Case, Data, Generator};
 
-/// One listed kernel for each environment.
-pub fn kernels() -> Vec<KernelRef> {
-    vec![
-        listed("step(cart_pole_swing_up)", |generator| case_of(generator, 0)),
-        listed("step(cart_pole)", |generator| case_of(generator, 1)),
-        listed("step(pendulum)", |generator| case_of(generator, 2)),
-        listed("step(acrobot)", |generator| case_of(generator, 3)),
-        listed("step(mountain_car_continuous)", |generator| case_of(generator, 4)),
-        listed("step(swimmer)", |generator| case_of(generator, 5)),
-    ]
+/// A random case of the cart-pole: cases of a kernel that was put together and is not listed.
+pub(super) fn case(generator: &mut Generator) -> Case {
+    case_of(generator, Arc::new(CartPole))
 }
 
-/// Any environment.
-pub fn case(generator: &mut Generator) -> Case {
-    let count = environments(generator).len() as u32;
-    let index = generator.indices(1, count).u32()[0];
-    case_of(generator, index as usize)
-}
-
-fn case_of(generator: &mut Generator, environment: usize) -> Case {
-    let environment = environments(generator)[environment].clone();
+/// A random case of an environment, with or without a trace.
+pub(crate) fn case_of(generator: &mut Generator, environment: Arc<dyn Environment>) -> Case {
     Composition { environment, trace: generator.chance(0.5) }.case(generator)
 }
 
@@ -87,7 +76,7 @@ mod tests {
     #[test]
     fn a_lane_that_is_over_keeps_everything_and_earns_nothing() {
         let mut generator = Generator::new(3, Generator::FULL);
-        let case = (0..).map(|_| case_of(&mut generator, 1)).find(|case| {
+        let case = (0..).map(|_| case_of(&mut generator, Arc::new(CartPole))).find(|case| {
             let uniform: super::super::Uniform = case.call.uniform();
             uniform.fresh == 0 && uniform.lanes > 50
         });

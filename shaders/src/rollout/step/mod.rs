@@ -3,15 +3,13 @@
 //! It is put together as the [unroll](crate::rollout::unroll) is, from the same files of environments and with the same random
 //! numbers, for policies that are no part of a kernel: networks of many dispatches, and hosts.
 
-mod case;
+pub(crate) mod case;
 mod twin;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
-
-pub use case::{case, kernels};
 
 use crate::rollout::unroll::composition::{LIBRARY, STEPPING};
 use crate::rollout::unroll::{Environment, sizes, traced};
@@ -80,7 +78,7 @@ impl Composition {
             needs_subgroups: false,
             twin: twin::twin,
             tolerance: twin::tolerance,
-            case,
+            case: case::case,
             flops: |_| 0.0,
         })
     }

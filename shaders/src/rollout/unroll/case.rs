@@ -3,80 +3,15 @@
 use std::sync::Arc;
 
 use super::{Composition, Environment, EpisodeRandom, Keeping, Members, Policy, Problem, Sensors, Wiring};
-use crate::rollout::environments::{
-    Acrobot, CartPole, CartPoleSwingUp, KeyToDoor, MountainCarContinuous, Pendulum, Swimmer,
-};
-use crate::rollout::policies::{AttentionNeuron, Linear, Perceptron};
+use crate::rollout::environments::CartPole;
+use crate::rollout::policies::Linear;
 use crate::{Case, Data, Generator, Kernel, KernelRef};
 
-/// The environments that cases draw from.
-pub(crate) fn environments(generator: &mut Generator) -> Vec<Arc<dyn Environment>> {
-    vec![
-        Arc::new(CartPoleSwingUp { easy: generator.chance(0.5) }),
-        Arc::new(CartPole),
-        Arc::new(Pendulum),
-        Arc::new(Acrobot),
-        Arc::new(MountainCarContinuous),
-        Arc::new(Swimmer),
-        Arc::new(generator.pick(&[
-            KeyToDoor::full(),
-            KeyToDoor::square(4, 5),
-            KeyToDoor { side: None, phases: [2, 1, 3] },
-        ])),
-    ]
-}
-
-/// The policies that cases draw from.
-fn policies(generator: &mut Generator) -> Vec<Arc<dyn Policy>> {
-    let widths: &[usize] = generator.pick(&[&[16], &[3, 6, 5]]);
-    let perceptron = Perceptron::new(widths);
-    // All switches, and no size a multiple of four.
-    let odd = AttentionNeuron {
-        rows: 7,
-        hidden: 6,
-        key_dimension: 5,
-        position_dimension: 3,
-        key_bias: true,
-        scale: true,
-        layers: 2,
-        factor: 0.5,
-        ..AttentionNeuron::cart_pole()
-    };
-    vec![
-        Arc::new(Linear),
-        Arc::new(if widths.len() == 1 { perceptron } else { perceptron.linear_output() }),
-        Arc::new(generator.pick(&[AttentionNeuron::cart_pole(), odd])),
-    ]
-}
-
-/// One listed kernel for each environment, with a linear policy, and for each policy, in the cart-pole swing-up.
-pub fn kernels() -> Vec<KernelRef> {
-    vec![
-        listed("unroll(cart_pole_swing_up)", |generator| case_of(generator, 0, 0)),
-        listed("unroll(cart_pole)", |generator| case_of(generator, 1, 0)),
-        listed("unroll(pendulum)", |generator| case_of(generator, 2, 0)),
-        listed("unroll(acrobot)", |generator| case_of(generator, 3, 0)),
-        listed("unroll(mountain_car_continuous)", |generator| case_of(generator, 4, 0)),
-        listed("unroll(swimmer)", |generator| case_of(generator, 5, 0)),
-        listed("unroll(key_to_door)", |generator| case_of(generator, 6, 0)),
-        listed("unroll(perceptron)", |generator| case_of(generator, 0, 1)),
-        listed("unroll(attention_neuron)", |generator| case_of(generator, 0, 2)),
-    ]
-}
-
 /// A kernel that is put together, by the name under which it is listed, with its cases.
-pub(crate) fn listed(name: &'static str, case: fn(&mut Generator) -> Case) -> KernelRef {
+pub(crate) fn listed(name: String, case: fn(&mut Generator) -> Case) -> KernelRef {
     let drawn = case(&mut Generator::new(0, 1)).call.kernel.clone();
     let (name, source, bindings) = (name.into(), drawn.source.clone(), drawn.bindings.clone());
     KernelRef::from(Arc::new(Kernel { name, source, bindings, case, ..*drawn }))
-}
-
-/// Any environment with any policy.
-pub fn case(generator: &mut Generator) -> Case {
-    let count = environments(generator).len() + policies(generator).len() - 1;
-    let index = generator.indices(1, count as u32).u32()[0] as usize;
-    let environments = environments(generator).len();
-    if index < environments { case_of(generator, index, 0) } else { case_of(generator, 0, index - environments + 1) }
 }
 
 /// The ways in which the parts are put together: few, since each is a pipeline to build, and between them all files.
@@ -92,11 +27,13 @@ fn variants() -> [(Members, Keeping, Sensors); 4] {
     ]
 }
 
-fn case_of(generator: &mut Generator, environment: usize, policy: usize) -> Case {
-    let environments = environments(generator);
-    let policies = policies(generator);
-    let environment = environments[environment].clone();
-    let policy = policies[policy].clone();
+/// A random case of the cart-pole with a linear policy: cases of a kernel that was put together and is not listed.
+pub(super) fn case(generator: &mut Generator) -> Case {
+    case_of(generator, Arc::new(CartPole), Arc::new(Linear))
+}
+
+/// A random case of an environment with a policy, put together in any way.
+pub(crate) fn case_of(generator: &mut Generator, environment: Arc<dyn Environment>, policy: Arc<dyn Policy>) -> Case {
     let (members, keeping, sensors) = generator.pick(&variants());
     let composition = Composition { environment, policy, sensors, members };
     // A private array of many weights, and tables that are computed at each use, take software drivers minutes to compile.
@@ -195,6 +132,7 @@ mod tests {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
 
     use super::*;
+    use crate::rollout::kernels;
 
     #[test]
     fn every_composition_is_valid_wgsl() {

@@ -261,7 +261,7 @@ impl Composition {
             needs_subgroups: false,
             twin: twin::twin,
             tolerance: twin::tolerance,
-            case,
+            case: case::case,
             flops: |_| 0.0,
         })
     }

@@ -12,7 +12,6 @@ mod policy;
 mod sensors;
 pub(crate) mod twin;
 
-pub use case::{case, kernels};
 pub use composition::{Composition, Keeping, LIBRARY, Members, Problem, Uniform};
 pub use environment::{Environment, EpisodeRandom, Outcome, sizes, traced};
 pub use policy::{Interface, Policy};
