@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use fourfold::data::printable;
+
 /// A sentence for the user and whose fault it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -47,8 +49,12 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It may quote files, flags and other programs: control characters become escapes, but for lines and tabs.
         match self {
-            Failure::Input(message) | Failure::Run(message) => formatter.write_str(message),
+            Failure::Input(message) | Failure::Run(message) => {
+                let line = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
+                formatter.write_str(&message.split('\n').map(line).collect::<Vec<_>>().join("\n"))
+            }
         }
     }
 }
@@ -87,5 +93,16 @@ impl From<fourfold::models::offline_training::OfflineTrainingError> for Failure 
             Setting { .. } | Checkpoint(_) => Failure::input(error),
             error => Failure::run(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_of_what_is_quoted_become_escapes() {
+        let failure = Failure::input("expected\ta\u{1b}[31m,\ngot\r\u{7}b");
+        assert_eq!(failure.to_string(), "expected\ta\\u{1b}[31m,\ngot\\r\\u{7}b");
     }
 }

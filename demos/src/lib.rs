@@ -6,6 +6,7 @@ pub(crate) mod canvas;
 pub mod classification;
 pub mod column_plot;
 pub mod commands;
+pub mod content_hash;
 pub mod dt;
 pub mod failure;
 pub mod heat_map;

@@ -24,7 +24,9 @@ fn shown(name: &str) -> String {
 
 /// The one sentence with which a file is refused.
 fn refusal(path: &Path) -> String {
-    let output = inspect(&Scratch::new("refusal"), path);
+    // Tests run at once, and each removes its folder.
+    let name = path.file_name().unwrap().to_string_lossy();
+    let output = inspect(&Scratch::new(&format!("refusal-{name}")), path);
     let sentence = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{sentence}");
     assert!(output.stdout.is_empty() && sentence.lines().count() == 1, "{sentence}");
@@ -60,6 +62,12 @@ fn a_bad_file_is_refused_with_array_and_row_and_exit_code_2() {
     assert!(sentence.ends_with("nan.hdf5: tensor `observations`: expected finite numbers, got NaN in row 5\n"));
     let sentence = refusal(&fixture("nowhere.hdf5"));
     assert!(sentence.starts_with("error: cannot read ") && sentence.contains("nowhere.hdf5"), "{sentence}");
+}
+
+#[test]
+fn names_in_a_file_reach_the_terminal_without_control_characters() {
+    let sentence = refusal(&fixture("bad/control-characters.hdf5"));
+    assert!(!sentence.trim_end().contains(char::is_control), "{sentence:?}");
 }
 
 #[test]

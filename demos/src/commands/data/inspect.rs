@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use fourfold::data::{Actions, Format, Trajectories};
+use fourfold::data::{Actions, Format, Trajectories, printable};
 
 use crate::Failure;
 use crate::statistics::quantile;
@@ -50,7 +50,10 @@ fn description(trajectories: &Trajectories, format: Format, all: bool) -> String
     line("observations", real_numbers(trajectories.observations()));
     line("actions", actions);
     for (index, (key, note)) in trajectories.notes().iter().enumerate() {
-        line(if index == 0 { "notes" } else { "" }, format!("{key}: {}", shortened(note, all)));
+        line(
+            if index == 0 { "notes" } else { "" },
+            format!("{}: {}", printable(key), shortened(&printable(note), all)),
+        );
     }
 
     let lengths: Vec<f64> = trajectories.ranges().map(|range| range.len() as f64).collect();
@@ -172,6 +175,14 @@ mod tests {
         assert!(lines.contains(&vec!["length", "1", "1.5000", "2", "2.5000", "3", "2"]), "{text}");
         // The variance of 0, 2, 4, 6 is 5.
         assert!(lines.contains(&vec!["0", "3", "2.2361", "0", "6"]), "{text}");
+    }
+
+    #[test]
+    fn notes_are_shown_without_control_characters() {
+        let mut set = trajectories(Actions::Discrete(2));
+        set.set_note("a\u{1b}[31m", "b\nc\u{9b}");
+        let text = description(&set, Format::Minari, true);
+        assert!(text.contains(r"a\u{1b}[31m: b\nc\u{9b}"), "{text}");
     }
 
     #[test]

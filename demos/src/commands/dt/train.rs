@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use fourfold::Gpu;
-use fourfold::data::{Actions, Format, Standardisation, Trajectories};
+use fourfold::data::{Actions, Format, Standardisation, Trajectories, printable};
 use fourfold::models::behaviour_cloning::{self, BehaviourCloning};
 use fourfold::models::decision_transformer::{self, DecisionTransformer};
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo};
@@ -225,7 +225,7 @@ fn mean(values: &[f32]) -> f64 {
 /// The environment that Minari's metadata name.
 fn environment_of(data: &Trajectories) -> Option<String> {
     let specification: serde_json::Value = serde_json::from_str(data.notes().get("env_spec")?).ok()?;
-    Some(specification.get("id")?.as_str()?.to_owned())
+    Some(printable(specification.get("id")?.as_str()?))
 }
 
 impl Arguments {

@@ -61,7 +61,9 @@ def make(name):
 
 
 def flat(observation):
-    """All numbers of an observation; those of a dictionary in the order of its keys."""
+    """All numbers of an observation; those of a dictionary in the order of its keys, those of a tuple in its own."""
+    if isinstance(observation, tuple):
+        return numpy.concatenate([flat(element) for element in observation])
     if isinstance(observation, dict):
         return numpy.concatenate([flat(observation[key]) for key in sorted(observation)])
     return numpy.asarray(observation, dtype="<f4").ravel()
