@@ -1,7 +1,7 @@
 //! Hyper-parameters of networks trained side by side: schedules, rates of each tensor, widths by masks, accuracy.
 
 use fourfold::data::{Dataset, digits};
-use fourfold::evolution::{GraphProblem, Population, PopulationEvaluation, PopulationPlan};
+use fourfold::evolution::{Evaluated, Evaluator, EvaluatorSettings, GraphProblem, Population, PopulationPlan};
 use fourfold::graph::Tag;
 use fourfold::models::hyperparameters::{ImageTask, Judgement, RateSchedule, TaskSettings, TensorHyperparameters};
 use fourfold::shaders::{Element, Target};
@@ -25,6 +25,10 @@ fn task(settings: TaskSettings) -> ImageTask {
 
 fn schedule(judgement: Judgement) -> RateSchedule {
     RateSchedule { task: task(settings(judgement)), momentum: 0.9, steps: HORIZON as f32 }
+}
+
+fn evaluated(points: usize) -> EvaluatorSettings {
+    EvaluatorSettings { steps: Some(HORIZON), ..EvaluatorSettings::new(points, 5) }
 }
 
 fn gpu() -> Gpu {
@@ -62,8 +66,8 @@ fn the_schedule_is_worth_what_its_rate_is() {
     let problem = schedule(Judgement::TrainingLoss);
     // a = 0.1 without decay, with so much that it hardly learns, and a = 0.0001.
     let theta = [0.1f32.ln(), -5.0, 0.1f32.ln(), 400f32.ln(), 1e-4f32.ln(), -5.0];
-    let evaluation = PopulationEvaluation::new(&gpu, &problem, 3, HORIZON, 2, 5).unwrap();
-    let sums = evaluation.sums(&theta, |_| ()).unwrap();
+    let evaluator = Evaluator::new(&gpu, &problem, &EvaluatorSettings { episodes: 2, ..evaluated(3) }).unwrap();
+    let sums: Vec<f64> = evaluator.run(&theta).unwrap().into_iter().map(|at| at.sum).collect();
     let guessing = HORIZON as f64 * 10f64.ln();
     assert!(sums[0] < 0.75 * guessing, "{sums:?} where guessing has {guessing}");
     assert!(sums[1] > 1.3 * sums[0] && sums[2] > 0.9 * guessing, "{sums:?} where guessing has {guessing}");
@@ -74,9 +78,9 @@ fn points_are_worth_the_same_in_whatever_company_they_are_judged() {
     let gpu = gpu();
     let problem = schedule(Judgement::ValidationLoss);
     let theta: Vec<f32> = (0..5).flat_map(|point| [-5.0 + point as f32, 0.5]).collect();
-    let sums = |points| {
-        let evaluation = PopulationEvaluation::new(&gpu, &problem, points, HORIZON, 1, 5).unwrap();
-        evaluation.sums(&theta, |_| ()).unwrap()
+    let sums = |points| -> Vec<f64> {
+        let evaluator = Evaluator::new(&gpu, &problem, &evaluated(points)).unwrap();
+        evaluator.run(&theta).unwrap().into_iter().map(|Evaluated { sum, .. }| sum).collect()
     };
     let (together, by_two) = (sums(5), sums(2));
     for (a, b) in together.iter().zip(&by_two) {
@@ -175,8 +179,8 @@ fn the_plan_states_the_memory_of_the_papers_population() {
 fn a_training_that_diverges_has_the_ceiling_for_its_loss_and_hurts_no_other() {
     let gpu = gpu();
     let problem = schedule(Judgement::TrainingLoss);
-    let evaluation = PopulationEvaluation::new(&gpu, &problem, 2, HORIZON, 1, 5).unwrap();
-    let curves = evaluation.losses(&[14.0, -5.0, -3.0, -5.0], |_| ()).unwrap();
+    let evaluator = Evaluator::new(&gpu, &problem, &evaluated(2)).unwrap();
+    let curves = evaluator.curves(&[14.0, -5.0, -3.0, -5.0], |_| ()).unwrap();
     assert!(curves.iter().flatten().all(|loss| loss.is_finite() && (0.0..=20.0).contains(loss)), "{curves:?}");
     assert!(curves[0][HORIZON - 1] > 2.0 && curves[1][HORIZON - 1] < 1.5, "{curves:?}");
 }

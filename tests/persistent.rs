@@ -6,8 +6,8 @@ use std::sync::Arc;
 use fourfold::data::Checkpoint;
 use fourfold::evolution::problems::{InfluenceBalancing, ToyRegression};
 use fourfold::evolution::{
-    Descent, Estimator, Evaluator, InnerProblem, Loss, Objective, Outer, OuterLoop, OuterSettings, Source,
-    TruncatedUnroll, TruncationPlan, TruncationSettings,
+    Descent, Estimator, Evaluator, EvaluatorSettings, InnerProblem, Loss, Objective, OuterLoop, OuterSettings,
+    OuterTensors, Source, UnrollPlan, UnrollSettings, UnrolledGradient,
 };
 use fourfold::rollout::EpisodeRandom;
 use fourfold::shaders::random::threefry::normal_pair;
@@ -17,14 +17,13 @@ use fourfold::{Gpu, wgpu};
 fn outer_loop(
     gpu: &Gpu,
     problem: impl InnerProblem + 'static,
-    settings: TruncationSettings,
+    settings: UnrollSettings,
     descent: OuterSettings,
     initial: &[f32],
     key: u32,
-) -> OuterLoop<TruncatedUnroll> {
-    let plan = TruncationPlan::new(Arc::new(problem), settings, &gpu.target()).expect("a plan");
-    let outer = Outer::new(gpu, initial, key).expect("tensors");
-    let source = TruncatedUnroll::new(gpu, plan, &outer).expect("a source");
+) -> OuterLoop<UnrolledGradient> {
+    let outer = OuterTensors::new(gpu, initial, key).expect("tensors");
+    let source = UnrolledGradient::new(gpu, Arc::new(problem), &settings, &outer).expect("a source");
     OuterLoop::new(gpu, outer, source, descent).expect("an outer loop")
 }
 
@@ -32,7 +31,7 @@ fn outer_loop(
 const FROZEN: OuterSettings = OuterSettings { descent: Descent::Sgd, rate: 0.0, clip: None, ring: 1 };
 
 /// The gradient of each inner problem, theta being frozen: the sum of those of its unrolls.
-fn frozen_gradients(gpu: &Gpu, settings: TruncationSettings, inner_problems: usize) -> Vec<[f64; 2]> {
+fn frozen_gradients(gpu: &Gpu, settings: UnrollSettings, inner_problems: usize) -> Vec<[f64; 2]> {
     let horizon = 100;
     let mut outer = outer_loop(gpu, ToyRegression { horizon }, settings, FROZEN, &[-4.0, -4.0], 11);
     (0..inner_problems)
@@ -60,7 +59,7 @@ const TRUE_GRADIENT: [f64; 2] = [-3.9108, -1.7115];
 
 fn assert_unbiased(estimator: Estimator, truncation: usize) {
     let gpu = Gpu::open().expect("an adapter");
-    let gradients = frozen_gradients(&gpu, TruncationSettings::new(estimator, 2_000, truncation, 0.01), 60);
+    let gradients = frozen_gradients(&gpu, UnrollSettings::new(estimator, 2_000, truncation, 0.01), 60);
     for p in 0..2 {
         let (mean, error) = mean_and_error(&gradients.iter().map(|gradient| gradient[p]).collect::<Vec<_>>());
         assert!((mean - TRUE_GRADIENT[p]).abs() < 4.0 * error, "{estimator:?}: {mean} +- {error} at {p}");
@@ -79,7 +78,7 @@ fn persistent_estimates_are_unbiased_at_frozen_parameters() {
 fn persistent_estimates_are_unbiased_where_unrolls_straddle_ends_and_chunks_are_staggered() {
     let gpu = Gpu::open().expect("an adapter");
     for estimator in [Estimator::PES, Estimator::NRES] {
-        let mut settings = TruncationSettings::new(estimator, 2_000, 30, 0.01);
+        let mut settings = UnrollSettings::new(estimator, 2_000, 30, 0.01);
         (settings.chunks, settings.staggered) = (4, true);
         let mut outer = outer_loop(&gpu, ToyRegression::default(), settings, FROZEN, &[-4.0, -4.0], 5);
         // A whole period of unrolls and inner problems, 30 and 100 steps, after the short first ones of the chunks.
@@ -106,7 +105,7 @@ fn persistent_estimates_are_unbiased_where_unrolls_straddle_ends_and_chunks_are_
 #[test]
 fn truncated_evolution_strategies_are_off_by_what_they_do_not_see() {
     let gpu = Gpu::open().expect("an adapter");
-    let settings = TruncationSettings::new(Estimator::TRUNCATED_ES, 2_000, 10, 0.01);
+    let settings = UnrollSettings::new(Estimator::TRUNCATED_ES, 2_000, 10, 0.01);
     let gradients = frozen_gradients(&gpu, settings, 20);
     for (p, expected) in [-0.490, -0.288].into_iter().enumerate() {
         let (mean, error) = mean_and_error(&gradients.iter().map(|gradient| gradient[p]).collect::<Vec<_>>());
@@ -118,7 +117,7 @@ fn truncated_evolution_strategies_are_off_by_what_they_do_not_see() {
 fn a_truncation_as_long_as_the_inner_problem_makes_all_estimators_equal_to_the_bit() {
     let gpu = Gpu::open().expect("an adapter");
     let run = |estimator| {
-        let settings = TruncationSettings::new(estimator, 64, 100, 0.3);
+        let settings = UnrollSettings::new(estimator, 64, 100, 0.3);
         let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: None, ring: 20 };
         let mut outer = outer_loop(&gpu, ToyRegression::default(), settings, descent, &[-4.0, -4.0], 3);
         outer.run(20).expect("iterations").centers
@@ -134,7 +133,7 @@ fn a_truncation_as_long_as_the_inner_problem_makes_all_estimators_equal_to_the_b
 fn a_generalised_interval_reaches_from_persistent_to_noise_reuse() {
     let gpu = Gpu::open().expect("an adapter");
     let run = |estimator| {
-        let settings = TruncationSettings::new(estimator, 64, 10, 0.3);
+        let settings = UnrollSettings::new(estimator, 64, 10, 0.3);
         let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: None, ring: 30 };
         let mut outer = outer_loop(&gpu, ToyRegression::default(), settings, descent, &[-4.0, -4.0], 3);
         outer.run(30).expect("iterations").centers
@@ -146,16 +145,17 @@ fn a_generalised_interval_reaches_from_persistent_to_noise_reuse() {
 }
 
 /// Outer SGD on influence balancing from 0.5: the loss of 500 unperturbed steps at theta after 3,000 iterations.
-fn balanced(estimator: Estimator, iterations: usize) -> f32 {
+fn balanced(estimator: Estimator, iterations: usize) -> f64 {
     let gpu = Gpu::open().expect("an adapter");
-    let mut settings = TruncationSettings::new(estimator, 1_000, 1, 0.1);
+    let mut settings = UnrollSettings::new(estimator, 1_000, 1, 0.1);
     settings.objective = Objective::Last;
     let descent = OuterSettings { descent: Descent::Sgd, rate: 1e-4, clip: None, ring: 1 };
     let mut outer = outer_loop(&gpu, InfluenceBalancing, settings, descent, &[0.5], 3);
     for _ in 0..iterations / 100 {
         outer.run(100).expect("iterations");
     }
-    let evaluator = Evaluator::new(&gpu, Arc::new(InfluenceBalancing), [1, 1, 500], 0).expect("an evaluator");
+    let settings = EvaluatorSettings { steps: Some(500), ..EvaluatorSettings::new(1, 0) };
+    let evaluator = Evaluator::new(&gpu, Arc::new(InfluenceBalancing), &settings).expect("an evaluator");
     evaluator.run(&outer.parameters().expect("theta")).expect("a loss")[0].last
 }
 
@@ -171,12 +171,13 @@ fn persistent_evolution_balances_influences_where_truncated_evolution_diverges()
 #[test]
 fn many_iterations_of_the_toy_problem_need_one_readback() {
     let gpu = Gpu::open().expect("an adapter");
-    let settings = TruncationSettings::new(Estimator::PES, 100, 10, 0.3);
+    let settings = UnrollSettings::new(Estimator::PES, 100, 10, 0.3);
     let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: None, ring: 1 };
     let mut outer = outer_loop(&gpu, ToyRegression::default(), settings, descent, &[-4.0, -4.0], 3);
     let progress = outer.run(1_500).expect("iterations");
     assert_eq!((progress.iteration, outer.readbacks()), (1_500, 1));
-    let evaluator = Evaluator::new(&gpu, Arc::new(ToyRegression::default()), [1, 1, 100], 0).expect("an evaluator");
+    let problem = Arc::new(ToyRegression::default());
+    let evaluator = Evaluator::new(&gpu, problem, &EvaluatorSettings::new(1, 0)).expect("an evaluator");
     let objective = evaluator.run(&progress.centers[0]).expect("an objective")[0].sum;
     assert!(objective < 600.0, "{objective}");
 }
@@ -184,12 +185,13 @@ fn many_iterations_of_the_toy_problem_need_one_readback() {
 #[test]
 fn a_boxed_source_gives_the_metrics_that_it_gives_unboxed() {
     let gpu = Gpu::open().expect("an adapter");
-    let settings = TruncationSettings::new(Estimator::PES, 100, 10, 0.3);
+    let settings = UnrollSettings::new(Estimator::PES, 100, 10, 0.3);
     let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: None, ring: 5 };
     let mut plain = outer_loop(&gpu, ToyRegression::default(), settings, descent, &[-4.0, -4.0], 3);
-    let plan = TruncationPlan::new(Arc::new(ToyRegression::default()), settings, &gpu.target()).expect("a plan");
-    let outer = Outer::new(&gpu, &[-4.0, -4.0], 3).expect("tensors");
-    let source: Box<dyn Source> = Box::new(TruncatedUnroll::new(&gpu, plan, &outer).expect("a source"));
+    let outer = OuterTensors::new(&gpu, &[-4.0, -4.0], 3).expect("tensors");
+    let problem = Arc::new(ToyRegression::default());
+    let source = UnrolledGradient::new(&gpu, problem, &settings, &outer).expect("a source");
+    let source: Box<dyn Source> = Box::new(source);
     let mut boxed = OuterLoop::new(&gpu, outer, source, descent).expect("an outer loop");
     let metrics = boxed.run(5).expect("iterations").metrics;
     assert_eq!(metrics, plain.run(5).expect("iterations").metrics);
@@ -207,7 +209,7 @@ fn read(gpu: &Gpu, view: &fourfold::gpu::BufferView, element: Element) -> Data {
 fn accumulators_are_the_sum_of_what_was_drawn_and_zero_after_an_end() {
     let gpu = Gpu::open().expect("an adapter");
     let (pairs, key) = (20, 8);
-    let settings = TruncationSettings::new(Estimator::PES, 2 * pairs, 10, 0.3);
+    let settings = UnrollSettings::new(Estimator::PES, 2 * pairs, 10, 0.3);
     let mut outer = outer_loop(&gpu, ToyRegression { horizon: 40 }, settings, FROZEN, &[-4.0, -4.0], key);
     let mut expected = vec![0.0; 2 * pairs];
     for unroll in 0..10_u32 {
@@ -219,7 +221,7 @@ fn accumulators_are_the_sum_of_what_was_drawn_and_zero_after_an_end() {
                 xi.fill(0.0);
             }
         }
-        let accumulators = read(&gpu, &outer.source().accumulators()[0], Element::F32);
+        let accumulators = read(&gpu, outer.source().accumulators()[0], Element::F32);
         for (xi, expected) in accumulators.f32().iter().zip(&expected) {
             assert!((f64::from(*xi) - expected).abs() < 1e-5, "{xi} {expected} after unroll {unroll}");
         }
@@ -230,20 +232,20 @@ fn accumulators_are_the_sum_of_what_was_drawn_and_zero_after_an_end() {
 fn telescoped_final_losses_add_up_to_the_final_loss_times_all_perturbations() {
     let gpu = Gpu::open().expect("an adapter");
     let (pairs, sigma) = (50, 0.3);
-    let mut settings = TruncationSettings::new(Estimator::PES, 2 * pairs, 10, sigma);
+    let mut settings = UnrollSettings::new(Estimator::PES, 2 * pairs, 10, sigma);
     settings.objective = Objective::Final;
     let mut outer = outer_loop(&gpu, ToyRegression { horizon: 40 }, settings, FROZEN, &[-4.0, -4.0], 8);
     let mut sum = [0.0; 2];
     let mut xi = Vec::new();
     for unroll in 0..4_u32 {
         if unroll == 3 {
-            xi = read(&gpu, &outer.source().accumulators()[0], Element::F32).f32().to_vec();
+            xi = read(&gpu, outer.source().accumulators()[0], Element::F32).f32().to_vec();
         }
         outer.run(1).expect("an unroll");
         let gradient = outer.gradient().expect("a gradient");
         sum = [0, 1].map(|p| sum[p] + f64::from(gradient[p]));
     }
-    let shares = read(&gpu, &outer.source().shares(), Element::F32);
+    let shares = read(&gpu, outer.source().shares().expect("pairs"), Element::F32);
     let mut expected = [0.0; 2];
     for d in 0..pairs {
         let difference = f64::from(shares.f32()[4 * pairs + d]) - f64::from(shares.f32()[5 * pairs + d]);
@@ -294,7 +296,7 @@ impl InnerProblem for Raised {
 #[test]
 fn a_constant_added_to_every_loss_leaves_the_gradient() {
     let gpu = Gpu::open().expect("an adapter");
-    let settings = TruncationSettings::new(Estimator::PES, 200, 10, 0.3);
+    let settings = UnrollSettings::new(Estimator::PES, 200, 10, 0.3);
     let mut plain = outer_loop(&gpu, ToyRegression::default(), settings, FROZEN, &[-1.0, -2.0], 1);
     let mut raised = outer_loop(&gpu, Raised(ToyRegression::default()), settings, FROZEN, &[-1.0, -2.0], 1);
     for _ in 0..12 {
@@ -312,7 +314,7 @@ fn a_loop_goes_on_from_a_checkpoint_to_the_same_bits() {
     let gpu = Gpu::open().expect("an adapter");
     let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: Some(5.0), ring: 4 };
     for estimator in [Estimator::PES, Estimator::gpes(3), Estimator::TRUNCATED_ES] {
-        let mut settings = TruncationSettings::new(estimator, 40, 30, 0.3);
+        let mut settings = UnrollSettings::new(estimator, 40, 30, 0.3);
         (settings.chunks, settings.staggered) = (2, true);
         let fresh = || outer_loop(&gpu, ToyRegression::default(), settings, descent, &[-4.0, -4.0], 3);
         let (mut whole, mut first, mut second) = (fresh(), fresh(), fresh());
@@ -329,11 +331,11 @@ fn a_loop_goes_on_from_a_checkpoint_to_the_same_bits() {
 #[test]
 fn settings_that_make_no_sense_are_refused_with_what_is_wrong() {
     let gpu = Gpu::open().expect("an adapter");
-    let refused = |change: &dyn Fn(&mut TruncationSettings)| {
-        let mut settings = TruncationSettings::new(Estimator::PES, 100, 10, 0.3);
+    let refused = |change: &dyn Fn(&mut UnrollSettings)| {
+        let mut settings = UnrollSettings::new(Estimator::PES, 100, 10, 0.3);
         change(&mut settings);
         let problem: Arc<dyn InnerProblem> = Arc::new(ToyRegression::default());
-        TruncationPlan::new(problem, settings, &gpu.target()).expect_err("refused").to_string()
+        UnrollPlan::new(problem, &settings, &gpu.target()).expect_err("refused").to_string()
     };
     assert!(refused(&|settings| settings.particles = 7).contains("come in twos"));
     assert!(refused(&|settings| settings.truncation = 0).contains("truncation"));
@@ -341,9 +343,9 @@ fn settings_that_make_no_sense_are_refused_with_what_is_wrong() {
     assert!(refused(&|settings| settings.sigma = f32::NAN).contains("sigma"));
     assert!(refused(&|settings| settings.chunks = 3).contains("3 equal chunks"));
     assert!(refused(&|settings| settings.estimator = Estimator::gpes(0)).contains("at least one unroll"));
-    let broken = TruncationPlan::new(
+    let broken = UnrollPlan::new(
         Arc::new(InfluenceBalancing),
-        TruncationSettings { objective: Objective::Final, ..TruncationSettings::new(Estimator::PES, 2, 1, 0.1) },
+        &UnrollSettings { objective: Objective::Final, ..UnrollSettings::new(Estimator::PES, 2, 1, 0.1) },
         &gpu.target(),
     );
     assert!(broken.expect_err("refused").to_string().contains("never ends"));
@@ -376,8 +378,8 @@ impl InnerProblem for Written {
 }
 
 fn refusal(text: &'static str) -> String {
-    let settings = TruncationSettings::new(Estimator::PES, 2, 1, 0.1);
-    let refused = TruncationPlan::new(Arc::new(Written(text)), settings, &fourfold::shaders::Target::default());
+    let settings = UnrollSettings::new(Estimator::PES, 2, 1, 0.1);
+    let refused = UnrollPlan::new(Arc::new(Written(text)), &settings, &fourfold::shaders::Target::default());
     refused.expect_err("refused").to_string()
 }
 
@@ -433,13 +435,13 @@ fn the_plan_states_the_memory_of_a_population_of_any_size() {
         }
     }
     let plan = |estimator| {
-        let settings = TruncationSettings::new(estimator, 10_000, 10, 0.1);
-        TruncationPlan::new(Arc::new(Wide), settings, &fourfold::shaders::Target::default()).expect("a plan")
+        let settings = UnrollSettings::new(estimator, 10_000, 10, 0.1);
+        UnrollPlan::new(Arc::new(Wide), &settings, &fourfold::shaders::Target::default()).expect("a plan")
     };
     // An accumulator of 100,000 numbers for each of 5,000 pairs, and no perturbation stored.
     let persistent = plan(Estimator::PES);
     assert!((2_000_000_000..2_010_000_000).contains(&persistent.bytes()), "{}", persistent.bytes());
-    assert!(persistent.buffers.iter().all(|buffer| buffer.bytes() <= 128 << 20));
+    assert!(persistent.buffers().iter().all(|buffer| buffer.bytes() <= 128 << 20));
     // Nothing is accumulated where particles share their state.
     assert!(plan(Estimator::TRUNCATED_ES).bytes() < 8_000_000);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fourfold::evolution::problems::LinearLoss;
 use fourfold::evolution::{
-    Descent, Estimator, Outer, OuterLoop, OuterSettings, TruncatedUnroll, TruncationPlan, TruncationSettings,
+    Descent, Estimator, OuterLoop, OuterSettings, OuterTensors, UnrollSettings, UnrolledGradient,
 };
 use fourfold::gpu::BufferView;
 use fourfold::shaders::random::threefry::normal_pair;
@@ -33,10 +33,9 @@ fn numbers(gpu: &Gpu, view: &BufferView) -> Vec<f64> {
 fn measured(problem: LinearLoss, estimator: Estimator, inner_problems: usize) -> (f64, f64) {
     let gpu = Gpu::open().expect("an adapter");
     let truth = problem.total_gradient();
-    let settings = TruncationSettings::new(estimator, 2 * PAIRS, 1, SIGMA as f32);
-    let plan = TruncationPlan::new(Arc::new(problem), settings, &gpu.target()).expect("a plan");
-    let outer = Outer::new(&gpu, &[0.0; PARAMETERS], KEY).expect("tensors");
-    let source = TruncatedUnroll::new(&gpu, plan, &outer).expect("a source");
+    let settings = UnrollSettings::new(estimator, 2 * PAIRS, 1, SIGMA as f32);
+    let outer = OuterTensors::new(&gpu, &[0.0; PARAMETERS], KEY).expect("tensors");
+    let source = UnrolledGradient::new(&gpu, Arc::new(problem), &settings, &outer).expect("a source");
     let descent = OuterSettings { descent: Descent::Sgd, rate: 0.0, clip: None, ring: 1 };
     let mut outer = OuterLoop::new(&gpu, outer, source, descent).expect("an outer loop");
 
@@ -45,10 +44,10 @@ fn measured(problem: LinearLoss, estimator: Estimator, inner_problems: usize) ->
     for _ in 0..inner_problems {
         let mut estimates = vec![[0.0; PARAMETERS]; PAIRS];
         for _ in 0..UNROLLS {
-            let before = numbers(&gpu, &outer.source().accumulators()[0]);
+            let before = numbers(&gpu, outer.source().accumulators()[0]);
             outer.run(1).expect("an unroll");
-            let shares = numbers(&gpu, &outer.source().shares());
-            let drawn = words(&gpu, &outer.source().counters());
+            let shares = numbers(&gpu, outer.source().shares().expect("pairs"));
+            let drawn = words(&gpu, outer.source().counters().expect("pairs"));
             for (d, estimate) in estimates.iter_mut().enumerate() {
                 let [a, b] = [shares[d], shares[PAIRS + d]];
                 for (p, estimate) in estimate.iter_mut().enumerate() {

@@ -1,6 +1,6 @@
 //! Populations as the leading axis of a graph: episodes, steps, shared states, and members that do not interact.
 
-use fourfold::evolution::{GraphProblem, Inner, InnerStep, MemberState, Population, SharedTensor};
+use fourfold::evolution::{GraphProblem, InnerStep, MemberState, Population, SharedTensor, StepContext};
 use fourfold::graph::{Tensor, gradients};
 use fourfold::shaders::{Data, Element};
 use fourfold::wgpu;
@@ -50,12 +50,12 @@ impl GraphProblem for Regression {
         ]
     }
 
-    fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+    fn reset<'g>(&self, inner: &StepContext<'g>) -> Vec<Tensor<'g>> {
         let w = inner.episode_seed.normal(0, [INPUTS]);
         vec![w, w, inner.graph.full([INPUTS], 0.0)]
     }
 
-    fn step<'g>(&self, inner: &Inner<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
+    fn step<'g>(&self, inner: &StepContext<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
         let [_, w, v] = states[..] else { unreachable!("three states") };
         let rows = (inner.step_seed.uniform(0, [BATCH]) * ROWS as f32).cast(Element::U32);
         let (x, y) = (inner.shared[0].gather(rows), inner.shared[1].gather(rows));
@@ -222,10 +222,10 @@ fn a_problem_whose_losses_have_another_shape_is_refused_with_its_name() {
         fn shared(&self) -> Vec<SharedTensor<'_>> {
             self.0.shared()
         }
-        fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+        fn reset<'g>(&self, inner: &StepContext<'g>) -> Vec<Tensor<'g>> {
             self.0.reset(inner)
         }
-        fn step<'g>(&self, inner: &Inner<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
+        fn step<'g>(&self, inner: &StepContext<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
             let step = self.0.step(inner, states);
             InnerStep { loss: step.loss.mean_all(), ..step }
         }

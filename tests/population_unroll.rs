@@ -6,9 +6,8 @@ use fourfold::Gpu;
 use fourfold::data::Checkpoint;
 use fourfold::evolution::problems::ToyRegression;
 use fourfold::evolution::{
-    Descent, Estimator, GraphProblem, Inner, InnerStep, MemberState, Objective, Outer, OuterLoop, OuterSettings,
-    PopulationBackpropagation, PopulationUnroll, TangentMethod, TangentPlan, TangentSettings, TangentUnroll,
-    TruncatedUnroll, TruncationPlan, TruncationSettings,
+    Descent, Estimator, GraphProblem, Inner, InnerStep, MemberState, Objective, OuterLoop, OuterSettings, OuterTensors,
+    StepContext, UnrollSettings, UnrolledGradient,
 };
 use fourfold::graph::{Tensor, gradients};
 use fourfold::shaders::Element;
@@ -43,11 +42,11 @@ impl GraphProblem for Toy {
         vec![MemberState::f32("x0", []), MemberState::f32("x1", [])]
     }
 
-    fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+    fn reset<'g>(&self, inner: &StepContext<'g>) -> Vec<Tensor<'g>> {
         vec![inner.graph.constant(1.0); 2]
     }
 
-    fn step<'g>(&self, inner: &Inner<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
+    fn step<'g>(&self, inner: &StepContext<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
         let done = inner.time.cast(Element::F32) * (1.0 / self.horizon as f32);
         let rate = inner.parameter(0).exp() * (1.0 - done) + inner.parameter(1).exp() * done;
         let slopes = gradients(toy_loss(states[0], states[1]).sum_all(), states);
@@ -67,21 +66,27 @@ fn outer_settings(rate: f32) -> OuterSettings {
     OuterSettings { descent: Descent::Sgd, rate, clip: None, ring: 16 }
 }
 
-fn on_graph(gpu: &Gpu, horizon: usize, settings: TruncationSettings, rate: f32) -> OuterLoop<PopulationUnroll> {
-    let outer = Outer::new(gpu, &START, 21).unwrap();
-    let source = PopulationUnroll::new(gpu, &Toy { horizon }, settings, &outer, 5).unwrap();
+fn outer_loop<'a>(
+    gpu: &Gpu,
+    inner: impl Into<Inner<'a>>,
+    settings: &UnrollSettings,
+    rate: f32,
+) -> OuterLoop<UnrolledGradient> {
+    let outer = OuterTensors::new(gpu, &START, 21).unwrap();
+    let source = UnrolledGradient::new(gpu, inner, settings, &outer).unwrap();
     OuterLoop::new(gpu, outer, source, outer_settings(rate)).unwrap()
 }
 
-fn in_wgsl(gpu: &Gpu, horizon: usize, settings: TruncationSettings, rate: f32) -> OuterLoop<TruncatedUnroll> {
-    let outer = Outer::new(gpu, &START, 21).unwrap();
-    let plan = TruncationPlan::new(Arc::new(ToyRegression { horizon }), settings, &gpu.target()).unwrap();
-    let source = TruncatedUnroll::new(gpu, plan, &outer).unwrap();
-    OuterLoop::new(gpu, outer, source, outer_settings(rate)).unwrap()
+fn on_graph(gpu: &Gpu, horizon: usize, settings: UnrollSettings, rate: f32) -> OuterLoop<UnrolledGradient> {
+    outer_loop(gpu, &Toy { horizon }, &settings, rate)
+}
+
+fn in_wgsl(gpu: &Gpu, horizon: usize, settings: UnrollSettings, rate: f32) -> OuterLoop<UnrolledGradient> {
+    outer_loop(gpu, Arc::new(ToyRegression { horizon }), &settings, rate)
 }
 
 /// What both ways compute in each of ten iterations.
-fn agree(horizon: usize, settings: TruncationSettings) {
+fn agree(horizon: usize, settings: UnrollSettings) {
     let gpu = gpu();
     let (mut graph, mut wgsl) = (on_graph(&gpu, horizon, settings, 2e-3), in_wgsl(&gpu, horizon, settings, 2e-3));
     let (a, b) = (graph.run(10).unwrap(), wgsl.run(10).unwrap());
@@ -98,32 +103,32 @@ fn agree(horizon: usize, settings: TruncationSettings) {
 #[test]
 fn every_estimator_is_that_of_problems_in_wgsl() {
     for estimator in [Estimator::PES, Estimator::NRES, Estimator::gpes(2), Estimator::TRUNCATED_ES] {
-        agree(12, TruncationSettings::new(estimator, 8, 3, 0.1));
+        agree(12, UnrollSettings::new(estimator, 8, 3, 0.1));
     }
 }
 
 #[test]
 fn an_inner_problem_that_ends_in_the_middle_of_an_unroll_is_that_of_wgsl() {
     for estimator in [Estimator::PES, Estimator::NRES, Estimator::TRUNCATED_ES] {
-        agree(7, TruncationSettings::new(estimator, 8, 4, 0.1));
+        agree(7, UnrollSettings::new(estimator, 8, 4, 0.1));
     }
     // More than one end in an unroll.
-    agree(3, TruncationSettings::new(Estimator::PES, 6, 8, 0.1));
+    agree(3, UnrollSettings::new(Estimator::PES, 6, 8, 0.1));
 }
 
 #[test]
 fn last_and_telescoped_losses_are_those_of_wgsl() {
     for objective in [Objective::Last, Objective::Final] {
-        agree(12, TruncationSettings { objective, ..TruncationSettings::new(Estimator::PES, 8, 3, 0.1) });
-        agree(7, TruncationSettings { objective, ..TruncationSettings::new(Estimator::NRES, 8, 4, 0.1) });
+        agree(12, UnrollSettings { objective, ..UnrollSettings::new(Estimator::PES, 8, 3, 0.1) });
+        agree(7, UnrollSettings { objective, ..UnrollSettings::new(Estimator::NRES, 8, 4, 0.1) });
     }
 }
 
 #[test]
 fn staggered_chunks_are_those_of_wgsl() {
     for estimator in [Estimator::PES, Estimator::TRUNCATED_ES] {
-        let settings = TruncationSettings::new(estimator, 12, 3, 0.1);
-        agree(12, TruncationSettings { chunks: 3, staggered: true, ..settings });
+        let settings = UnrollSettings::new(estimator, 12, 3, 0.1);
+        agree(12, UnrollSettings { chunks: 3, staggered: true, ..settings });
     }
 }
 
@@ -131,7 +136,7 @@ fn staggered_chunks_are_those_of_wgsl() {
 fn with_the_truncation_as_long_as_the_inner_problem_the_estimators_are_one_bit_for_bit() {
     let gpu = gpu();
     let run = |estimator| {
-        let mut outer = on_graph(&gpu, 10, TruncationSettings::new(estimator, 16, 10, 0.1), 1e-3);
+        let mut outer = on_graph(&gpu, 10, UnrollSettings::new(estimator, 16, 10, 0.1), 1e-3);
         outer.run(5).unwrap().centers
     };
     let full = run(Estimator::PES);
@@ -143,7 +148,7 @@ fn with_the_truncation_as_long_as_the_inner_problem_the_estimators_are_one_bit_f
 #[test]
 fn many_iterations_take_one_readback_and_a_resumed_run_goes_on_to_the_same_bits() {
     let gpu = gpu();
-    let mut settings = TruncationSettings::new(Estimator::PES, 12, 5, 0.1);
+    let mut settings = UnrollSettings::new(Estimator::PES, 12, 5, 0.1);
     (settings.chunks, settings.staggered) = (2, true);
     let begin = || on_graph(&gpu, 12, settings, 1e-3);
     let mut whole = begin();
@@ -161,40 +166,33 @@ fn many_iterations_take_one_readback_and_a_resumed_run_goes_on_to_the_same_bits(
 fn backpropagation_through_a_graph_is_that_of_derivatives_in_forward_mode() {
     let gpu = gpu();
     for truncation in [1, 4, 12] {
-        let outer = || Outer::new(&gpu, &START, 21).unwrap();
-        let (toy, settings) = (Toy { horizon: 12 }, outer_settings(0.3));
-        let backward = outer();
-        let source = PopulationBackpropagation::new(&gpu, &toy, truncation, &backward, 5).unwrap();
-        let mut backward = OuterLoop::new(&gpu, backward, source, settings).unwrap();
-        let forward = outer();
-        let problem = Arc::new(ToyRegression { horizon: 12 });
-        let tangents = TangentSettings::new(TangentMethod::Tbptt, truncation);
-        let plan = TangentPlan::new(problem, tangents, &gpu.target()).unwrap();
-        let source = TangentUnroll::new(&gpu, plan, &forward).unwrap();
-        let mut forward = OuterLoop::new(&gpu, forward, source, settings).unwrap();
+        let settings = UnrollSettings::without_noise(Estimator::Tbptt, 1, truncation);
+        let mut backward = on_graph(&gpu, 12, settings, 0.3);
+        let mut forward = in_wgsl(&gpu, 12, settings, 0.3);
         let (a, b) = (backward.run(10).unwrap(), forward.run(10).unwrap());
         for (a, b) in a.centers.iter().flatten().zip(b.centers.iter().flatten()) {
             assert!((a - b).abs() < 1e-4, "truncation {truncation}: {a} backward, {b} forward");
         }
         assert!((a.centers[9][0] - START[0]).abs() > 1e-3, "{:?}", a.centers);
     }
-    let outer = Outer::new(&gpu, &START, 21).unwrap();
-    let error = PopulationBackpropagation::new(&gpu, &Toy { horizon: 12 }, 5, &outer, 5).unwrap_err().to_string();
+    let outer = OuterTensors::new(&gpu, &START, 21).unwrap();
+    let settings = UnrollSettings::without_noise(Estimator::Tbptt, 1, 5);
+    let error = UnrolledGradient::new(&gpu, &Toy { horizon: 12 }, &settings, &outer).unwrap_err().to_string();
     assert!(error.contains("a multiple of its 5 steps, not 12"), "{error}");
 }
 
 #[test]
 fn settings_that_make_no_sense_are_refused_with_the_number_that_is_wrong() {
     let gpu = gpu();
-    let outer = Outer::new(&gpu, &START, 1).unwrap();
-    let good = TruncationSettings::new(Estimator::PES, 8, 3, 0.1);
-    let refused = |settings| PopulationUnroll::new(&gpu, &Toy { horizon: 5 }, settings, &outer, 1).unwrap_err();
+    let outer = OuterTensors::new(&gpu, &START, 1).unwrap();
+    let good = UnrollSettings::new(Estimator::PES, 8, 3, 0.1);
+    let refused = |settings| UnrolledGradient::new(&gpu, &Toy { horizon: 5 }, &settings, &outer).unwrap_err();
     let cases = [
-        (TruncationSettings { particles: 7, ..good }, "7"),
-        (TruncationSettings { chunks: 3, ..good }, "3 equal chunks"),
-        (TruncationSettings { sigma: -1.0, ..good }, "-1"),
-        (TruncationSettings { truncation: 0, ..good }, "between 1 and 2^30 steps, not 0"),
-        (TruncationSettings { alike: false, ..good }, "same random numbers"),
+        (UnrollSettings { particles: 7, ..good }, "7"),
+        (UnrollSettings { chunks: 3, ..good }, "3 equal chunks"),
+        (UnrollSettings { sigma: -1.0, ..good }, "-1"),
+        (UnrollSettings { truncation: 0, ..good }, "between 1 and 2^30 steps, not 0"),
+        (UnrollSettings { common_random_numbers: false, ..good }, "same random numbers"),
     ];
     for (settings, named) in cases {
         let message = refused(settings).to_string();

@@ -7,22 +7,20 @@ use fourfold::Gpu;
 use fourfold::data::Checkpoint;
 use fourfold::evolution::problems::{InfluenceBalancing, ToyRegression};
 use fourfold::evolution::{
-    AnalyticPlan, AnalyticUnroll, Descent, Estimator, Evaluator, InnerProblem, Loss, Objective, Outer, OuterLoop,
-    OuterSettings, Source, TangentMethod, TangentPlan, TangentSettings, TangentUnroll, TruncatedUnroll, TruncationPlan,
-    TruncationSettings,
+    Descent, Estimator, Evaluator, EvaluatorSettings, InnerProblem, Loss, Objective, OuterLoop, OuterSettings,
+    OuterTensors, Perturbation, Source, UnrollPlan, UnrollSettings, UnrolledGradient,
 };
 use fourfold::shaders::rollout::unroll::EpisodeRandom;
 
 fn tangents(
     gpu: &Gpu,
     problem: impl InnerProblem + 'static,
-    settings: TangentSettings,
+    settings: UnrollSettings,
     descent: OuterSettings,
     initial: &[f32],
-) -> OuterLoop<TangentUnroll> {
-    let plan = TangentPlan::new(Arc::new(problem), settings, &gpu.target()).expect("a plan");
-    let outer = Outer::new(gpu, initial, 3).expect("tensors");
-    let source = TangentUnroll::new(gpu, plan, &outer).expect("a source");
+) -> OuterLoop<UnrolledGradient> {
+    let outer = OuterTensors::new(gpu, initial, 3).expect("tensors");
+    let source = UnrolledGradient::new(gpu, Arc::new(problem), &settings, &outer).expect("a source");
     OuterLoop::new(gpu, outer, source, descent).expect("an outer loop")
 }
 
@@ -44,7 +42,7 @@ fn sums<S: Source>(outer: &mut OuterLoop<S>, unrolls: usize, samples: usize) -> 
     (0..samples).map(sample).collect()
 }
 
-fn toy(gpu: &Gpu, settings: TangentSettings) -> OuterLoop<TangentUnroll> {
+fn toy(gpu: &Gpu, settings: UnrollSettings) -> OuterLoop<UnrolledGradient> {
     tangents(gpu, ToyRegression::default(), settings, FROZEN, &[-4.0, -4.0])
 }
 
@@ -70,21 +68,21 @@ fn assert_unbiased(name: &str, samples: &[[f64; 2]], most: f64) -> f64 {
 #[test]
 fn backpropagation_through_the_whole_inner_problem_gives_the_gradient() {
     let gpu = Gpu::open().expect("an adapter");
-    let mut outer = toy(&gpu, TangentSettings::new(TangentMethod::Tbptt, 100));
+    let mut outer = toy(&gpu, UnrollSettings::without_noise(Estimator::Tbptt, 1, 100));
     assert_near(sums(&mut outer, 1, 1)[0], TRUE_GRADIENT, 2e-3);
 }
 
 #[test]
 fn truncated_backpropagation_is_off_as_truncated_evolution_strategies_are() {
     let gpu = Gpu::open().expect("an adapter");
-    let mut outer = toy(&gpu, TangentSettings::new(TangentMethod::Tbptt, 10));
+    let mut outer = toy(&gpu, UnrollSettings::without_noise(Estimator::Tbptt, 1, 10));
     assert_near(sums(&mut outer, 10, 1)[0], [-0.490, -0.288], 2e-3);
 }
 
 #[test]
 fn recurrent_learning_gives_the_gradient_over_an_inner_problem() {
     let gpu = Gpu::open().expect("an adapter");
-    let mut outer = toy(&gpu, TangentSettings::new(TangentMethod::Rtrl, 1));
+    let mut outer = toy(&gpu, UnrollSettings::without_noise(Estimator::Rtrl, 1, 1));
     for sum in sums(&mut outer, 100, 2) {
         assert_near(sum, TRUE_GRADIENT, 2e-3);
     }
@@ -93,34 +91,31 @@ fn recurrent_learning_gives_the_gradient_over_an_inner_problem() {
 #[test]
 fn random_directions_are_unbiased_at_frozen_parameters() {
     let gpu = Gpu::open().expect("an adapter");
-    for estimator in [Estimator::NRES, Estimator::PES, Estimator::gpes(3)] {
-        let method = TangentMethod::Dodge { estimator, directions: 1_000 };
-        let mut outer = toy(&gpu, TangentSettings::new(method, 10));
-        assert_unbiased(&format!("{estimator:?}"), &sums(&mut outer, 10, 40), 0.06);
+    for perturbation in [Perturbation::NRES, Perturbation::PES, Perturbation::gpes(3)] {
+        let mut outer = toy(&gpu, UnrollSettings::without_noise(Estimator::Dodge(perturbation), 1_000, 10));
+        assert_unbiased(&format!("{perturbation:?}"), &sums(&mut outer, 10, 40), 0.06);
     }
 }
 
 #[test]
 fn random_directions_are_unbiased_where_unrolls_straddle_ends() {
     let gpu = Gpu::open().expect("an adapter");
-    for estimator in [Estimator::NRES, Estimator::PES] {
-        let method = TangentMethod::Dodge { estimator, directions: 1_000 };
-        let mut outer = toy(&gpu, TangentSettings::new(method, 30));
+    for perturbation in [Perturbation::NRES, Perturbation::PES] {
+        let mut outer = toy(&gpu, UnrollSettings::without_noise(Estimator::Dodge(perturbation), 1_000, 30));
         // Ten unrolls hold three inner problems.
         let samples: Vec<_> = sums(&mut outer, 10, 40).into_iter().map(|sum| sum.map(|sum| sum / 3.0)).collect();
-        assert_unbiased(&format!("{estimator:?}"), &samples, 0.06);
+        assert_unbiased(&format!("{perturbation:?}"), &samples, 0.06);
     }
 }
 
 #[test]
 fn rank_one_derivatives_are_unbiased_at_frozen_parameters() {
     let gpu = Gpu::open().expect("an adapter");
-    let method = TangentMethod::Uoro { replicas: 1_000 };
-    let mut outer = toy(&gpu, TangentSettings::new(method, 10));
+    let mut outer = toy(&gpu, UnrollSettings::without_noise(Estimator::Uoro, 1_000, 10));
     assert_unbiased("UORO", &sums(&mut outer, 10, 40), 0.2);
 }
 
-fn persistent<S: Source>(gpu: &Gpu, outer: Outer, source: S) -> Vec<[f64; 2]> {
+fn persistent<S: Source>(gpu: &Gpu, outer: OuterTensors, source: S) -> Vec<[f64; 2]> {
     let mut outer = OuterLoop::new(gpu, outer, source, FROZEN).expect("an outer loop");
     sums(&mut outer, 10, 60)
 }
@@ -129,15 +124,14 @@ fn persistent<S: Source>(gpu: &Gpu, outer: Outer, source: S) -> Vec<[f64; 2]> {
 fn an_analytic_part_leaves_persistent_evolution_unbiased_and_takes_variance_away() {
     let gpu = Gpu::open().expect("an adapter");
     let problem = Arc::new(ToyRegression::default());
-    let settings = TruncationSettings::new(Estimator::PES, 2_000, 10, 0.01);
-    let outer = || Outer::new(&gpu, &[-4.0, -4.0], 11).expect("tensors");
+    let settings = |estimator| UnrollSettings::new(estimator, 2_000, 10, 0.01);
+    let outer = || OuterTensors::new(&gpu, &[-4.0, -4.0], 11).expect("tensors");
 
     let (joined, plain) = (outer(), outer());
-    let plan = AnalyticPlan::new(problem.clone(), settings, &gpu.target()).expect("a plan");
-    let source = AnalyticUnroll::new(&gpu, plan, &joined).expect("a source");
+    let analytic = settings(Estimator::PES_ANALYTIC);
+    let source = UnrolledGradient::new(&gpu, problem.clone(), &analytic, &joined).expect("a source");
     let with = assert_unbiased("PES + Analytic", &persistent(&gpu, joined, source), 0.06);
-    let plan = TruncationPlan::new(problem, settings, &gpu.target()).expect("a plan");
-    let source = TruncatedUnroll::new(&gpu, plan, &plain).expect("a source");
+    let source = UnrolledGradient::new(&gpu, problem, &settings(Estimator::PES), &plain).expect("a source");
     let without = assert_unbiased("PES", &persistent(&gpu, plain, source), 0.06);
     // 1.0 to 1.7 against 2.5 to 2.9 in an implementation in JAX.
     assert!(with < 0.8 * without, "{with} {without}");
@@ -146,18 +140,18 @@ fn an_analytic_part_leaves_persistent_evolution_unbiased_and_takes_variance_away
 #[test]
 fn an_analytic_part_is_unbiased_where_unrolls_straddle_ends() {
     let gpu = Gpu::open().expect("an adapter");
-    let settings = TruncationSettings::new(Estimator::PES, 2_000, 30, 0.01);
-    let outer = Outer::new(&gpu, &[-4.0, -4.0], 11).expect("tensors");
-    let plan = AnalyticPlan::new(Arc::new(ToyRegression::default()), settings, &gpu.target()).expect("a plan");
-    let source = AnalyticUnroll::new(&gpu, plan, &outer).expect("a source");
+    let settings = UnrollSettings::new(Estimator::PES_ANALYTIC, 2_000, 30, 0.01);
+    let outer = OuterTensors::new(&gpu, &[-4.0, -4.0], 11).expect("tensors");
+    let problem = Arc::new(ToyRegression::default());
+    let source = UnrolledGradient::new(&gpu, problem, &settings, &outer).expect("a source");
     let samples: Vec<_> = persistent(&gpu, outer, source).into_iter().map(|sum| sum.map(|sum| sum / 3.0)).collect();
     assert_unbiased("PES + Analytic", &samples, 0.06);
 }
 
 /// Outer SGD on influence balancing from 0.5: the loss of 500 steps at theta after 3,000 iterations.
-fn balanced(method: TangentMethod, truncation: usize, rate: f32) -> f32 {
+fn balanced((estimator, particles): (Estimator, usize), truncation: usize, rate: f32) -> f64 {
     let gpu = Gpu::open().expect("an adapter");
-    let mut settings = TangentSettings::new(method, truncation);
+    let mut settings = UnrollSettings::without_noise(estimator, particles, truncation);
     settings.objective = Objective::Last;
     let descent = OuterSettings { descent: Descent::Sgd, rate, clip: None, ring: 1 };
     let mut outer = tangents(&gpu, InfluenceBalancing, settings, descent, &InfluenceBalancing::START);
@@ -165,30 +159,31 @@ fn balanced(method: TangentMethod, truncation: usize, rate: f32) -> f32 {
         outer.run(500).expect("iterations");
     }
     assert_eq!(outer.readbacks(), 6);
-    let evaluator = Evaluator::new(&gpu, Arc::new(InfluenceBalancing), [1, 1, 500], 0).expect("an evaluator");
+    let settings = EvaluatorSettings { steps: Some(500), ..EvaluatorSettings::new(1, 0) };
+    let evaluator = Evaluator::new(&gpu, Arc::new(InfluenceBalancing), &settings).expect("an evaluator");
     evaluator.run(&outer.parameters().expect("theta")).expect("a loss")[0].last
 }
 
 /// The losses of an implementation in JAX in f32: 1.9e-12, 211, 3.5e15 and 3.0e-9.
 #[test]
 fn recurrent_learning_balances_influences_where_short_truncations_diverge() {
-    let loss = balanced(TangentMethod::Rtrl, 1, 1e-4);
+    let loss = balanced((Estimator::Rtrl, 1), 1, 1e-4);
     assert!(loss < 1e-10, "{loss}");
-    let loss = balanced(TangentMethod::Tbptt, 1, 1e-4);
+    let loss = balanced((Estimator::Tbptt, 1), 1, 1e-4);
     assert!((loss - 211.0).abs() < 0.05 * 211.0, "{loss}");
-    let loss = balanced(TangentMethod::Tbptt, 10, 1e-4);
+    let loss = balanced((Estimator::Tbptt, 1), 10, 1e-4);
     assert!(loss > 1e14, "{loss}");
-    let loss = balanced(TangentMethod::Tbptt, 100, 1e-4);
+    let loss = balanced((Estimator::Tbptt, 1), 100, 1e-4);
     assert!(loss < 1e-7, "{loss}");
 }
 
 #[test]
 fn rank_one_derivatives_balance_influences_slowly() {
     // 8 at the start; 0.14 from one replica in an implementation in JAX.
-    let loss = balanced(TangentMethod::Uoro { replicas: 1 }, 1, 1e-5);
+    let loss = balanced((Estimator::Uoro, 1), 1, 1e-5);
     assert!((1e-3..4.0).contains(&loss), "{loss}");
     // The mean of many takes ten times the rate.
-    let loss = balanced(TangentMethod::Uoro { replicas: 200 }, 1, 1e-4);
+    let loss = balanced((Estimator::Uoro, 200), 1, 1e-4);
     assert!(loss < 1e-8, "{loss}");
 }
 
@@ -196,13 +191,10 @@ fn rank_one_derivatives_balance_influences_slowly() {
 fn a_resumed_run_goes_on_to_the_same_bits() {
     let gpu = Gpu::open().expect("an adapter");
     let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: None, ring: 4 };
-    let methods = [
-        TangentMethod::Rtrl,
-        TangentMethod::Dodge { estimator: Estimator::gpes(2), directions: 6 },
-        TangentMethod::Uoro { replicas: 3 },
-    ];
-    for method in methods {
-        let make = || tangents(&gpu, ToyRegression::default(), TangentSettings::new(method, 7), descent, &[-4.0, -4.0]);
+    let methods = [(Estimator::Rtrl, 1), (Estimator::Dodge(Perturbation::gpes(2)), 6), (Estimator::Uoro, 3)];
+    for (method, particles) in methods {
+        let settings = UnrollSettings::without_noise(method, particles, 7);
+        let make = || tangents(&gpu, ToyRegression::default(), settings, descent, &[-4.0, -4.0]);
         let (mut first, mut second) = (make(), make());
         first.run(9).expect("iterations");
         let mut checkpoint = Checkpoint::default();
@@ -255,20 +247,20 @@ impl InnerProblem for Underived {
 #[test]
 fn settings_that_make_no_sense_are_refused_with_a_reason() {
     let target = Gpu::open().expect("an adapter").target();
-    let refused = |problem: Arc<dyn InnerProblem>, settings: TangentSettings| {
-        TangentPlan::new(problem, settings, &target).expect_err("no sense").to_string()
+    let refused = |problem: Arc<dyn InnerProblem>, settings: UnrollSettings| {
+        UnrollPlan::new(problem, &settings, &target).expect_err("no sense").to_string()
     };
     let toy = || Arc::new(ToyRegression::default());
-    let rtrl = TangentSettings::new(TangentMethod::Rtrl, 1);
+    let rtrl = UnrollSettings::without_noise(Estimator::Rtrl, 1, 1);
     let message = refused(Arc::new(Underived(ToyRegression::default())), rtrl);
     assert!(message.contains("underived.wgsl has no derivative"), "{message}");
-    let message = refused(toy(), TangentSettings { truncation: 0, ..rtrl });
+    let message = refused(toy(), UnrollSettings { truncation: 0, ..rtrl });
     assert!(message.contains("between 1 and 2^30"), "{message}");
-    let message = refused(toy(), TangentSettings::new(TangentMethod::Uoro { replicas: 0 }, 1));
+    let message = refused(toy(), UnrollSettings::without_noise(Estimator::Uoro, 0, 1));
     assert!(message.contains("at least"), "{message}");
-    let message = refused(Arc::new(InfluenceBalancing), TangentSettings { objective: Objective::Final, ..rtrl });
+    let message = refused(Arc::new(InfluenceBalancing), UnrollSettings { objective: Objective::Final, ..rtrl });
     assert!(message.contains("never ends"), "{message}");
-    let settings = TruncationSettings::new(Estimator::NRES, 4, 10, 0.1);
-    let message = AnalyticPlan::new(toy(), settings, &target).expect_err("no sense").to_string();
+    let analytic = Estimator::Perturbed { perturbation: Perturbation::NRES, analytic: true };
+    let message = refused(toy(), UnrollSettings::new(analytic, 4, 10, 0.1));
     assert!(message.contains("PES"), "{message}");
 }

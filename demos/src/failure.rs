@@ -85,6 +85,17 @@ impl From<fourfold::rollout::Error> for Failure {
     }
 }
 
+/// Settings and problems are the user's; a device's refusal is the run's.
+impl From<fourfold::evolution::Error> for Failure {
+    fn from(error: fourfold::evolution::Error) -> Self {
+        match error {
+            fourfold::evolution::Error::Gpu(error) => error.into(),
+            fourfold::evolution::Error::Rollout(error) => error.into(),
+            error => Failure::input(error),
+        }
+    }
+}
+
 /// Settings and checkpoints are the user's; a device's refusal is the run's.
 impl From<fourfold::models::offline_training::OfflineTrainingError> for Failure {
     fn from(error: fourfold::models::offline_training::OfflineTrainingError) -> Self {

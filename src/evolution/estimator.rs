@@ -1,32 +1,30 @@
-//! How truncated unrolls are perturbed: where the estimators of their gradient differ, and nowhere else.
+//! Estimators of the gradient of an outer objective, and the ways in which they perturb.
 
-use crate::rollout::Error;
+use super::Error;
 
-/// When a particle's perturbation is drawn anew.
+/// The lifetime of a perturbation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Renewal {
-    /// After so many unrolls, and in the first unroll of an inner problem.
+    /// Resampled after so many unrolls, and at the start of an inner problem.
     Unrolls(usize),
-    /// In the first unroll of an inner problem only.
+    /// Resampled at the start of an inner problem only.
     Episode,
 }
 
-/// Whose state an unroll starts from.
+/// The state that an unroll starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Particles {
-    /// Each particle goes on from where it was: the losses of an unroll count with all perturbations since the inner
-    /// problem started, which are accumulated.
+    /// Each particle continues from its own state: losses are weighted with all perturbations since the inner problem
+    /// started, which are accumulated.
     Own,
-    /// All start from the state that unperturbed parameters have reached: the losses count with the perturbation of their
-    /// own unroll, and what earlier unrolls did to the state is not seen.
+    /// All start from the state that unperturbed parameters have reached: losses are weighted with the perturbation of
+    /// their own unroll, and the effect of earlier unrolls on the state is not seen.
     Shared,
 }
 
-/// An estimator of the gradient of an outer objective from truncated unrolls of antithetic pairs of particles:
+/// How particles or directions are perturbed:
 ///
-/// `g = 1 / (N sigma^2) * sum over particles of (loss of the unroll) * (perturbations that count)`
-///
-/// | estimator | a perturbation lasts | state | what counts |
+/// | estimator | a perturbation lasts | state | losses are weighted with |
 /// |---|---|---|---|
 /// | [`PES`](Self::PES) (Vicol et al. 2021) | one unroll | own | the sum since the inner problem started |
 /// | [`gpes`](Self::gpes) (Li et al. 2023) | some unrolls | own | the sum since the inner problem started |
@@ -35,17 +33,19 @@ pub enum Particles {
 ///
 /// With the truncation as long as the inner problem all of them are the same full evolution strategy, bit for bit.
 ///
-/// Noise is renewed between unrolls only. Where an inner problem ends in the middle of one, its last loss included counts
-/// with all that was accumulated, the present perturbation goes on as the first of the next inner problem, and the unroll
-/// after renews it.
+/// Perturbations are resampled between unrolls only. If an inner problem ends mid-unroll, losses up to and including its
+/// last step are weighted with the accumulated sum; later losses with the current perturbation, which is resampled at the
+/// next unroll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Estimator {
+pub struct Perturbation {
+    /// The lifetime of a perturbation.
     pub renewal: Renewal,
+    /// The state that an unroll starts from.
     pub particles: Particles,
 }
 
-impl Estimator {
-    /// Persistent evolution strategies: unbiased, with noise of its own for each unroll.
+impl Perturbation {
+    /// Persistent evolution strategies: unbiased, with new noise for each unroll.
     pub const PES: Self = Self::gpes(1);
 
     /// Noise-reuse evolution strategies, or ES-Single: unbiased, with one noise for an inner problem.
@@ -59,7 +59,7 @@ impl Estimator {
         Self { renewal: Renewal::Unrolls(unrolls), particles: Particles::Own }
     }
 
-    /// Unrolls that a perturbation lasts; `None` where only a new inner problem renews it.
+    /// Unrolls that a perturbation lasts; `None` if only a new inner problem resamples it.
     pub fn interval(&self) -> Option<usize> {
         match self.renewal {
             Renewal::Unrolls(unrolls) => Some(unrolls),
@@ -67,13 +67,109 @@ impl Estimator {
         }
     }
 
-    /// Whether this is an estimator.
-    pub(super) fn check(&self) -> Result<(), Error> {
-        let refuse = |message: &str| Err(Error::Settings { message: message.into() });
+    fn check(&self) -> Result<(), Error> {
         match *self {
-            Self { renewal: Renewal::Unrolls(0), .. } => refuse("a perturbation lasts at least one unroll, not 0"),
+            Self { renewal: Renewal::Unrolls(0), .. } => {
+                Error::settings("a perturbation lasts at least one unroll, not 0")
+            }
             Self { renewal: Renewal::Unrolls(1), .. } | Self { particles: Particles::Own, .. } => Ok(()),
-            _ => refuse("where particles share a state, each unroll has perturbations of its own"),
+            _ => Error::settings("particles that share a state need new perturbations in each unroll"),
         }
+    }
+}
+
+/// An estimator of the gradient of an outer objective from truncated unrolls. `docs/unrolled-gradients.md` has the
+/// formula of each, with a picture.
+///
+/// | estimator | bias | variance |
+/// |---|---|---|
+/// | perturbed | as its [`Perturbation`]; of the objective smoothed by sigma | grows with the outer parameters |
+/// | TBPTT | that of the truncation | none |
+/// | RTRL | none | none |
+/// | UORO | none | grows with the numbers in the state |
+/// | DODGE | as its [`Perturbation`] | grows with the outer parameters |
+///
+/// "No bias" holds for parameters that do not move. All but the perturbed ones take derivatives and so descend the
+/// objective itself, cliffs included, where evolution strategies descend a smoothed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Estimator {
+    /// Losses of antithetic pairs of particles:
+    /// `g = 1 / (N sigma^2) * sum over particles of (loss of the unroll) * (accumulated perturbation)`.
+    Perturbed {
+        /// How the particles are perturbed.
+        perturbation: Perturbation,
+        /// Adds the derivative within the unroll along an unperturbed particle, and estimates only the rest (PES +
+        /// Analytic, Vicol et al. 2021). Needs [`Perturbation::PES`], one chunk and a derivative.
+        analytic: bool,
+    },
+    /// Truncated backpropagation through time: the gradient of the losses of each unroll by the parameters within it. On
+    /// problems in WGSL it is taken forward, as one tangent for each parameter.
+    Tbptt,
+    /// Real-time recurrent learning (Williams and Zipser 1989): the derivative of the state is carried from unroll to
+    /// unroll. The paper updates after every step: a truncation of 1.
+    Rtrl,
+    /// Unbiased online recurrent optimisation (Tallec and Ollivier 2017), the mean of as many independent estimates as
+    /// there are particles. The paper updates after every step: a truncation of 1.
+    Uoro,
+    /// DODGE (Silver et al. 2022): derivatives along as many random directions as there are particles, averaged; the
+    /// limit of an evolution strategy for small perturbations. With [`Perturbation::NRES`] a direction lasts for an inner
+    /// problem; with [`Perturbation::TRUNCATED_ES`] tangents start at zero in each unroll and have the bias of truncated
+    /// backpropagation.
+    Dodge(Perturbation),
+}
+
+impl Estimator {
+    /// See [`Perturbation::PES`].
+    pub const PES: Self = Self::perturbed(Perturbation::PES);
+
+    /// See [`Perturbation::NRES`].
+    pub const NRES: Self = Self::perturbed(Perturbation::NRES);
+
+    /// See [`Perturbation::TRUNCATED_ES`].
+    pub const TRUNCATED_ES: Self = Self::perturbed(Perturbation::TRUNCATED_ES);
+
+    /// Persistent evolution strategies with an analytic part.
+    pub const PES_ANALYTIC: Self = Self::Perturbed { perturbation: Perturbation::PES, analytic: true };
+
+    /// See [`Perturbation::gpes`].
+    pub const fn gpes(unrolls: usize) -> Self {
+        Self::perturbed(Perturbation::gpes(unrolls))
+    }
+
+    /// Perturbed particles without an analytic part.
+    pub const fn perturbed(perturbation: Perturbation) -> Self {
+        Self::Perturbed { perturbation, analytic: false }
+    }
+
+    /// Returns the perturbation of particles or directions; `None` for estimators that draw neither.
+    pub fn perturbation(&self) -> Option<Perturbation> {
+        match *self {
+            Self::Perturbed { perturbation, .. } | Self::Dodge(perturbation) => Some(perturbation),
+            Self::Tbptt | Self::Rtrl | Self::Uoro => None,
+        }
+    }
+
+    /// Returns true if antithetic pairs of particles are perturbed, by sigma.
+    pub fn is_perturbed(&self) -> bool {
+        matches!(self, Self::Perturbed { .. })
+    }
+
+    /// Returns true if the number of particles (replicas, directions) matters.
+    pub fn has_particles(&self) -> bool {
+        !matches!(self, Self::Tbptt | Self::Rtrl)
+    }
+
+    /// Returns true if the inner problem needs a derivative.
+    pub fn needs_derivative(&self) -> bool {
+        !matches!(self, Self::Perturbed { analytic: false, .. })
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if let Self::Perturbed { perturbation, analytic: true } = self
+            && *perturbation != Perturbation::PES
+        {
+            return Error::settings("only persistent evolution strategies (PES) take an analytic part");
+        }
+        self.perturbation().map_or(Ok(()), |perturbation| perturbation.check())
     }
 }

@@ -3,17 +3,15 @@
 //! A member is a flat `f32` tensor of parameters. Over rollouts its number is its fitness, and fitness is maximised; over
 //! truncated unrolls of inner problems it is a loss, and losses are minimised.
 //!
-//! * [`Strategy`] is OpenAI-ES or PGPE, whole on the GPU: many generations in one submission, none of which reads
-//!   anything back.
+//! * [`OuterLoop`] moves the outer parameters downhill along the gradient that a [`Source`] estimates, many iterations in
+//!   one submission. Losses are minimised there.
+//! * [`UnrolledGradient`] is the source over truncated unrolls of an [`Inner`] problem, by any [`Estimator`]: persistent
+//!   evolution strategies and their kin, truncated backpropagation, RTRL, UORO and DODGE. The problem is given in WGSL
+//!   (an [`InnerProblem`]) or as a graph (a [`GraphProblem`]).
+//! * [`RolloutGradient`] is the source over whole rollouts of a policy: OpenAI-ES or PGPE.
+//! * [`Evaluator`] gives the outer objective of an [`Inner`] problem at any points.
 //! * [`CmaEs`] runs on the CPU in `f64`: sampling and adapting a covariance matrix cost little beside the rollouts of
 //!   small networks, and nothing else learns as much from each of them (feature `cma-es`, on by default).
-//! * [`OuterLoop`] descends along the gradient that a [`Source`] estimates: a [`TruncatedUnroll`] of an [`InnerProblem`]
-//!   by persistent evolution strategies and their kin, as an [`Estimator`] says. Losses are minimised there.
-//!   Where the problem has a derivative, a [`TangentUnroll`] takes it (truncated backpropagation, real-time recurrent
-//!   learning and their kin), and an [`AnalyticUnroll`] joins both.
-//! * [`Evaluator`] gives the outer objective at any points.
-//! * [`Population`] trains the members of a [`GraphProblem`] side by side: networks whose training is itself the inner
-//!   problem of an evolution strategy.
 //!
 //! # An inner problem of one's own
 //!
@@ -83,54 +81,51 @@
 //!
 //! // PES: 64 particles, unrolled 10 of the 100 steps at a time, from a small rate and a momentum of one half.
 //! let start = [-7.0, 0.0];
-//! let settings = TruncationSettings::new(Estimator::PES, 64, 10, 0.1);
-//! let plan = TruncationPlan::new(problem.clone(), settings, &gpu.target())?;
-//! println!("{} bytes", plan.bytes());
-//! let outer = Outer::new(&gpu, &start, 42)?;
-//! let source = TruncatedUnroll::new(&gpu, plan, &outer)?;
+//! let settings = UnrollSettings::new(Estimator::PES, 64, 10, 0.1);
+//! let outer = OuterTensors::new(&gpu, &start, 42)?;
+//! let gradient = UnrolledGradient::new(&gpu, problem.clone(), &settings, &outer)?;
 //! let descent = OuterSettings { descent: Descent::adam(0.9), rate: 0.02, clip: None, ring: 1 };
-//! let mut outer = OuterLoop::new(&gpu, outer, source, descent)?;
+//! let mut outer = OuterLoop::new(&gpu, outer, gradient, descent)?;
+//! println!("{} bytes", outer.bytes());
 //! let progress = outer.run(400)?; // one submission, one readback
 //!
 //! // The mean over 32 whole inner problems, before and after.
-//! let evaluator = Evaluator::new(&gpu, problem, [2, 32, 100], 7)?;
+//! let evaluator = Evaluator::new(&gpu, problem, &EvaluatorSettings { episodes: 32, ..EvaluatorSettings::new(2, 7) })?;
 //! let objectives = evaluator.run(&[&start[..], &progress.centers[0]].concat())?;
 //! assert!(objectives[1].sum < 0.5 * objectives[0].sum, "{objectives:?}");
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Another estimator is another value of [`Estimator`]. A problem whose derivative is known says it in a second file
-//! ([`InnerProblem::tangent_source`]) and can be given to a [`TangentUnroll`]; one that trains networks is better built as a
-//! graph, see [`population`].
+//! Another estimator is another value of [`Estimator`]. Some need a derivative, which a problem gives in a second file
+//! ([`InnerProblem::tangent_source`]); a problem that trains networks is better built as a graph, see [`population`].
 
 #[cfg(feature = "cma-es")]
 pub mod cma_es;
 
-mod analytic;
-mod buffers;
+mod error;
 mod estimator;
-mod evaluation;
-mod outer;
-mod pair_gradient;
+mod evaluator;
+mod inner;
+mod outer_loop;
 pub mod population;
-mod strategy;
-mod tangent;
-mod truncation;
+mod rollout_gradient;
+mod source;
+mod unroll;
 
 #[cfg(feature = "cma-es")]
 pub use cma_es::CmaEs;
 
-pub use analytic::{AnalyticPlan, AnalyticUnroll};
-pub use estimator::{Estimator, Particles, Renewal};
-pub use evaluation::{Evaluated, Evaluator};
+pub use crate::gpu::program::CheckpointTensor;
+pub use error::Error;
+pub use estimator::{Estimator, Particles, Perturbation, Renewal};
+pub use evaluator::{Evaluated, Evaluator, EvaluatorSettings};
+pub use fourfold_shaders::evolution::fitness::Summary;
 pub use fourfold_shaders::inner_problem::problems;
 pub use fourfold_shaders::inner_problem::{InnerProblem, Loss, Objective};
-pub use outer::{Descent, Kept, Outer, OuterLoop, OuterSettings, Progress, Source};
-pub use population::{
-    GraphProblem, Inner, InnerStep, MemberState, Population, PopulationBackpropagation, PopulationEvaluation,
-    PopulationPlan, PopulationUnroll, SharedTensor,
-};
-pub use strategy::{Method, Plan, Settings, Strategy};
-pub use tangent::{TangentMethod, TangentPlan, TangentSettings, TangentUnroll};
-pub use truncation::{TruncatedUnroll, TruncationPlan, TruncationSettings};
+pub use inner::Inner;
+pub use outer_loop::{Descent, OuterLoop, OuterSettings, Progress};
+pub use population::{GraphProblem, InnerStep, MemberState, Population, PopulationPlan, SharedTensor, StepContext};
+pub use rollout_gradient::{EvolutionStrategy, RolloutGradient, RolloutGradientPlan};
+pub use source::{OuterTensors, Source};
+pub use unroll::{UnrollPlan, UnrollSettings, UnrolledGradient};

@@ -6,7 +6,7 @@
 //! the inner problems in WGSL, which keep a few numbers of state in registers, it is for members of thousands of weights.
 //!
 //! ```
-//! use fourfold::evolution::{GraphProblem, Inner, InnerStep, MemberState};
+//! use fourfold::evolution::{GraphProblem, InnerStep, MemberState, StepContext};
 //! use fourfold::graph::{Tensor, gradients};
 //!
 //! /// Gradient descent on `x^2 / 2` from 1, whose rate `exp(theta)` is to be learned.
@@ -26,10 +26,10 @@
 //!     fn states(&self) -> Vec<MemberState> {
 //!         vec![MemberState::f32("x", [])]
 //!     }
-//!     fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+//!     fn reset<'g>(&self, inner: &StepContext<'g>) -> Vec<Tensor<'g>> {
 //!         vec![inner.graph.constant(1.0)]
 //!     }
-//!     fn step<'g>(&self, inner: &Inner<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
+//!     fn step<'g>(&self, inner: &StepContext<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
 //!         let x = states[0];
 //!         let slope = gradients((x.square() * 0.5).sum_all(), &[x])[0];
 //!         let x = x - inner.parameter(0).exp() * slope;
@@ -38,29 +38,23 @@
 //! }
 //! ```
 
-mod backpropagation;
-mod clock;
-mod evaluation;
-mod graphs;
+pub(super) mod graphs;
 mod problem;
-mod unroll;
 
-pub use backpropagation::PopulationBackpropagation;
-pub use evaluation::PopulationEvaluation;
-pub use problem::{GraphProblem, Inner, InnerStep, MemberState, SharedTensor};
-pub use unroll::PopulationUnroll;
+pub use problem::{GraphProblem, InnerStep, MemberState, SharedTensor, StepContext};
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use fourfold_shaders::random::threefry::threefry;
-use fourfold_shaders::{Data, Element, optimiser::advance_step};
+use fourfold_shaders::{Data, Element, Target, optimiser::advance_step};
 
-use self::graphs::{EPISODE_SEED, LOSSES, STEP_SEED, STEPS, THETA, TIME};
-use super::outer::Kept;
+use self::graphs::{EPISODE_SEED, LOSSES, STEP_SEED, STEPS, THETA, TIME, planned};
+use super::Error;
+use crate::gpu::program::CheckpointTensor;
 use crate::gpu::{BufferView, Gpu, Launch, Recording};
-use crate::graph::{Graph, Plan, Session, SessionError, Values};
-use crate::rollout::Error;
+use crate::graph::{Plan, Session, Values};
 
 /// The members of an inner problem on a device, all at the same inner time.
 ///
@@ -70,7 +64,6 @@ use crate::rollout::Error;
 #[derive(Debug)]
 pub struct Population {
     gpu: Gpu,
-    problem: String,
     size: usize,
     /// Rows of the ring of losses.
     ring: usize,
@@ -81,49 +74,43 @@ pub struct Population {
     /// The number of the episode goes up.
     episode: Recording,
     buffers: BTreeMap<String, BufferView>,
-    bytes: u64,
-    /// Names, element types and lengths of what a checkpoint holds.
+    /// Names, element types and lengths of the tensors that a checkpoint holds.
     kept: Vec<(String, Element, usize)>,
 }
 
-/// The plans of a population, which nothing but the problem, its size and the target decide.
+/// The plans of a population: a function of the problem, its size and the target.
 #[derive(Debug, Clone)]
 pub struct PopulationPlan {
+    /// Members.
+    pub size: usize,
+    /// Steps whose losses are kept.
+    pub ring: usize,
+    /// One step of every member.
     pub step: Arc<Plan>,
+    /// The start of an episode.
     pub reset: Arc<Plan>,
-    /// The states of the last member become those of all.
+    /// Copies the states of the last member to all.
     pub share: Arc<Plan>,
 }
 
 impl PopulationPlan {
-    /// The plans of `size` members, whose losses of the last `ring` steps are kept.
+    /// Plans `size` members; the losses of the last `ring` steps are kept.
     ///
     /// # Errors
-    /// Graphs that the problem builds wrongly.
-    pub fn new(
-        problem: &dyn GraphProblem,
-        size: usize,
-        ring: usize,
-        target: &fourfold_shaders::Target,
-    ) -> Result<Self, Error> {
+    /// No member, no step or no outer parameter, or a graph that the problem builds wrongly.
+    pub fn new(problem: &dyn GraphProblem, size: usize, ring: usize, target: &Target) -> Result<Self, Error> {
         if size == 0 || ring == 0 || problem.parameters() == 0 {
-            let message = format!(
+            return Error::settings(format!(
                 "a population needs at least one member, one step of losses and one outer parameter, but {} has \
                  {size} members, {ring} steps and {} parameters",
                 problem.name(),
                 problem.parameters()
-            );
-            return Err(Error::Settings { message });
+            ));
         }
-        let plan = |graph: Graph| match Plan::new(&graph, target) {
-            Ok(plan) => Ok(Arc::new(plan)),
-            Err(error) => Err(Error::Settings { message: format!("the inner problem {}: {error}", problem.name()) }),
-        };
-        Ok(Self {
-            step: plan(graphs::step(problem, size, ring))?,
-            reset: plan(graphs::reset(problem, size))?,
-            share: plan(graphs::share(problem, size))?,
-        })
+        let step = planned(problem, &graphs::step(problem, size, ring), target)?;
+        let reset = planned(problem, &graphs::reset(problem, size), target)?;
+        let share = planned(problem, &graphs::share(problem, size), target)?;
+        Ok(Self { size, ring, step, reset, share })
     }
 
     /// Bytes of all buffers, those that the plans share counted once.
@@ -136,87 +123,54 @@ impl PopulationPlan {
     }
 }
 
-fn refused(error: SessionError) -> Error {
-    match error {
-        SessionError::Gpu(error) => Error::Gpu(error),
-        other => Error::Settings { message: other.to_string() },
-    }
-}
-
-/// The seeds with which a population begins.
+/// The first seeds of a population.
 fn seeds(key: u32) -> [(&'static str, [u32; 2]); 2] {
     let seed = |place| [threefry([key, place], [0, 0])[0], 0];
     [(STEP_SEED, seed(1)), (EPISODE_SEED, seed(2))]
 }
 
 impl Population {
-    /// `size` members, none of which has begun an episode; the losses of the last `ring` steps are kept. Neither submits
-    /// nor polls.
+    /// Creates `size` members, none of which has begun an episode; the losses of the last `ring` steps are kept. Neither
+    /// submits nor polls.
     ///
     /// # Errors
-    /// Graphs that the problem builds wrongly, shared tensors whose shape does not fit, no memory.
+    /// As [`PopulationPlan::new`]; shared tensors whose shape does not fit, or out of memory.
     pub fn new(gpu: &Gpu, problem: &dyn GraphProblem, size: usize, ring: usize, key: u32) -> Result<Self, Error> {
-        Self::on_given(gpu, problem, size, ring, key, BTreeMap::new())
+        let plan = PopulationPlan::new(problem, size, ring, &gpu.target())?;
+        Self::on_plan(gpu, problem, &plan, key, BTreeMap::new())
     }
 
-    /// As [`new`](Self::new), some tensors lying in buffers that are given.
-    fn on_given(
+    /// Creates the members of a plan; tensors that are not given are allocated.
+    pub(super) fn on_plan(
         gpu: &Gpu,
         problem: &dyn GraphProblem,
-        size: usize,
-        ring: usize,
+        plan: &PopulationPlan,
         key: u32,
-        mut given: BTreeMap<String, BufferView>,
+        mut buffers: BTreeMap<String, BufferView>,
     ) -> Result<Self, Error> {
         for tensor in problem.shared() {
             let elements: usize = tensor.shape.iter().product();
             if elements != tensor.data.len() {
-                let message = format!(
+                return Error::settings(format!(
                     "{}: the shared tensor `{}` has {} elements, but its shape {:?} takes {elements}",
                     problem.name(),
                     tensor.name,
                     tensor.data.len(),
                     tensor.shape
-                );
-                return Err(Error::Settings { message });
+                ));
             }
-            given.insert(graphs::shared_name(tensor.name), gpu.upload(tensor.name, tensor.data)?);
+            if let Entry::Vacant(missing) = buffers.entry(graphs::shared_name(tensor.name)) {
+                missing.insert(gpu.upload(tensor.name, tensor.data)?);
+            }
         }
-        Self::on_buffers(gpu, problem, size, ring, key, given)
-    }
-
-    /// Another population of the same problem, which reads the same shared tensors.
-    ///
-    /// # Errors
-    /// As [`Population::new`]; and a problem whose shared tensors are others.
-    pub fn beside(&self, problem: &dyn GraphProblem, size: usize, ring: usize, key: u32) -> Result<Self, Error> {
-        let names = problem.shared();
-        let names = names.iter().map(|tensor| graphs::shared_name(tensor.name));
-        let shared = names.filter_map(|name| Some((name.clone(), self.buffers.get(&name)?.clone()))).collect();
-        Self::on_buffers(&self.gpu, problem, size, ring, key, shared)
-    }
-
-    fn on_buffers(
-        gpu: &Gpu,
-        problem: &dyn GraphProblem,
-        size: usize,
-        ring: usize,
-        key: u32,
-        given: BTreeMap<String, BufferView>,
-    ) -> Result<Self, Error> {
-        let plan = PopulationPlan::new(problem, size, ring, &gpu.target())?;
         let values = Values::from(seeds(key).map(|(name, seed)| (name.to_owned(), Data::U32(seed.to_vec()))));
-        let bytes = plan.bytes() as u64;
-        let step = Session::on_buffers(gpu, plan.step.clone(), &values, &given).map_err(refused)?;
-        let mut buffers = given;
+        let step = Session::on_buffers(gpu, plan.step.clone(), &values, &buffers)?;
         for name in plan.step.states.keys() {
-            buffers.insert(name.clone(), step.buffer(name).map_err(refused)?);
+            buffers.insert(name.clone(), step.buffer(name)?);
         }
-        let on_ours = |plan: &Arc<Plan>| {
-            let ours = plan.states.keys().filter_map(|name| Some((name.clone(), buffers.get(name)?.clone())));
-            Session::on_buffers(gpu, plan.clone(), &Values::new(), &ours.collect()).map_err(refused)
-        };
-        let (reset, share) = (on_ours(&plan.reset)?, on_ours(&plan.share)?);
+        let session =
+            |plan: &Arc<Plan>| Session::on_buffers(gpu, plan.clone(), &Values::new(), &states_of(plan, &buffers));
+        let (reset, share) = (session(&plan.reset)?, session(&plan.share)?);
         let call = advance_step::Problem::SEED.call(&gpu.target());
         let episode = gpu.prepare(&[Launch::new(&call, std::slice::from_ref(&buffers[EPISODE_SEED]))])?;
         let own = problem.states().into_iter().map(|state| graphs::state_name(&state.name));
@@ -225,11 +179,22 @@ impl Population {
             let binding = &plan.step.states[&name];
             (name, binding.element, binding.region.length)
         });
-        let kept = kept.collect();
-        let problem = problem.name().to_owned();
-        Ok(Self { gpu: gpu.clone(), problem, size, ring, key, step, reset, share, episode, buffers, bytes, kept })
+        let (kept, &PopulationPlan { size, ring, .. }) = (kept.collect(), plan);
+        Ok(Self { gpu: gpu.clone(), size, ring, key, step, reset, share, episode, buffers, kept })
     }
 
+    /// The tensors that all members read, by name.
+    pub(super) fn shared_tensors(&self) -> BTreeMap<String, BufferView> {
+        let shared = self.buffers.iter().filter(|(name, _)| name.starts_with(graphs::SHARED));
+        shared.map(|(name, view)| (name.clone(), view.clone())).collect()
+    }
+
+    /// The buffers of a plan's states that are the population's own.
+    pub(super) fn buffers_of(&self, plan: &Plan) -> BTreeMap<String, BufferView> {
+        states_of(plan, &self.buffers)
+    }
+
+    /// The device.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
     }
@@ -285,19 +250,24 @@ impl Population {
         self.share.record(pass);
     }
 
+    /// Sets the key of the random numbers for the next [`rewind`](Self::rewind).
+    pub(super) fn set_key(&mut self, key: u32) {
+        self.key = key;
+    }
+
     /// Begins again with the first episode, before the next submission: the same random numbers follow.
     pub fn rewind(&self) {
         let counters = [(STEPS, vec![0]), (TIME, vec![0])];
         let seeds = seeds(self.key).map(|(name, seed)| (name, seed.to_vec()));
         for (name, words) in counters.into_iter().chain(seeds) {
             let view = &self.buffers[name];
-            self.gpu.queue().write_buffer(&view.buffer, view.offset, bytemuck::cast_slice(&words));
+            self.gpu.write(view, &words);
         }
     }
 
-    /// What a checkpoint holds of the members, named after `prefix`.
-    pub fn kept(&self, prefix: &str) -> Vec<Kept> {
-        let kept = |(name, element, length): &(String, Element, usize)| Kept {
+    /// The tensors that a checkpoint holds, named after `prefix`.
+    pub fn kept(&self, prefix: &str) -> Vec<CheckpointTensor> {
+        let kept = |(name, element, length): &(String, Element, usize)| CheckpointTensor {
             name: format!("{prefix}{name}"),
             view: self.buffers[name].clone(),
             element: *element,
@@ -305,20 +275,9 @@ impl Population {
         };
         self.kept.iter().map(kept).collect()
     }
+}
 
-    /// Bytes of all buffers.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Bytes of the tensors that all members read, which other populations may share.
-    pub fn shared_bytes(&self) -> u64 {
-        let shared = self.buffers.iter().filter(|(name, _)| name.starts_with(graphs::SHARED));
-        shared.map(|(_, view)| view.size).sum()
-    }
-
-    /// The name of the problem.
-    pub fn problem(&self) -> &str {
-        &self.problem
-    }
+/// The buffers of a plan's states.
+fn states_of(plan: &Plan, buffers: &BTreeMap<String, BufferView>) -> BTreeMap<String, BufferView> {
+    plan.states.keys().filter_map(|name| Some((name.clone(), buffers.get(name)?.clone()))).collect()
 }

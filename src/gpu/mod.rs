@@ -14,6 +14,7 @@ mod error;
 mod inspect;
 mod launch;
 mod pipeline;
+pub mod program;
 mod readback;
 mod recording;
 mod scope;

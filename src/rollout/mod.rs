@@ -97,10 +97,11 @@
 //! Worlds that are seen as pixels are to come as an environment whose `pixel(state, x, y)` takes the place of the
 //! observation: [`Sensors`] are where it will be read.
 
-pub(crate) mod check;
+mod check;
 mod error;
 mod plan;
 mod session;
+pub(crate) mod signature;
 mod trace;
 mod vector_environment;
 mod wiring;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use fourfold::Gpu;
 use fourfold::evolution::problems::ToyRegression;
 use fourfold::evolution::{
-    Descent, Estimator, Evaluator, Outer, OuterLoop, OuterSettings, TruncatedUnroll, TruncationPlan, TruncationSettings,
+    Descent, Estimator, Evaluator, EvaluatorSettings, OuterLoop, OuterSettings, OuterTensors, UnrollSettings,
+    UnrolledGradient,
 };
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 
@@ -70,7 +71,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         "   strategies on the truncated unrolls alone, and by persistent ones, which remember what came before:\n"
     );
     let problem = Arc::new(ToyRegression::default());
-    let evaluator = Evaluator::new(&gpu, problem.clone(), [2, 1, problem.horizon], 0)?;
+    let evaluator = Evaluator::new(&gpu, problem.clone(), &EvaluatorSettings::new(2, 0))?;
     for (estimator, name) in [(Estimator::TRUNCATED_ES, "truncated"), (Estimator::PES, "persistent")] {
         let theta = schedule(&gpu, problem.clone(), estimator, common.seed as u32)?;
         let [before, after] = evaluator.run(&[ToyRegression::START, theta].concat())?[..] else {
@@ -117,10 +118,10 @@ fn schedule(
     problem: Arc<ToyRegression>,
     estimator: Estimator,
     key: u32,
-) -> Result<[f32; 2], fourfold::rollout::Error> {
-    let settings = TruncationSettings::new(estimator, 100, 10, 0.3);
-    let outer = Outer::new(gpu, &ToyRegression::START, key)?;
-    let source = TruncatedUnroll::new(gpu, TruncationPlan::new(problem, settings, &gpu.target())?, &outer)?;
+) -> Result<[f32; 2], fourfold::evolution::Error> {
+    let settings = UnrollSettings::new(estimator, 100, 10, 0.3);
+    let outer = OuterTensors::new(gpu, &ToyRegression::START, key)?;
+    let source = UnrolledGradient::new(gpu, problem, &settings, &outer)?;
     let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: None, ring: 1 };
     let progress = OuterLoop::new(gpu, outer, source, descent)?.run(ITERATIONS)?;
     Ok([progress.centers[0][0], progress.centers[0][1]])

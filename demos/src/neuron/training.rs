@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use fourfold::data::Checkpoint;
-use fourfold::evolution::{CmaEs, Method, Strategy, cma_es};
+use fourfold::evolution::{
+    CmaEs, Descent, EvolutionStrategy, OuterLoop, OuterSettings, OuterTensors, RolloutGradient, RolloutGradientPlan,
+    cma_es,
+};
 use fourfold::rollout::environments::CartPoleSwingUp;
 use fourfold::rollout::{self, Composition, Members, Operands, Plan, Policy, Rollout, Weights};
 use fourfold::shaders::Data;
@@ -83,7 +86,7 @@ pub struct Training {
 /// A strategy and its rollouts.
 #[derive(Debug)]
 enum Search {
-    Gpu(Box<Strategy>),
+    Gpu(Box<OuterLoop<RolloutGradient>>),
     /// CMA-ES samples and adapts on the CPU.
     Cpu(Box<CpuSearch>),
 }
@@ -186,10 +189,10 @@ impl Training {
         let factor = share + (1.0 - share) * 0.5 * (1.0 + (std::f64::consts::PI * self.progress()).cos());
         let rate = (f64::from(recipe.rate) * factor) as f32;
         let (generation, steps, population) = match &mut self.search {
-            Search::Gpu(strategy) => {
-                strategy.set_rates(rate, recipe.deviation_rate);
-                let values = strategy.submit(BURST)?.wait()?;
-                let (generation, summaries) = strategy.progress(&values)?;
+            Search::Gpu(outer) => {
+                outer.set_rate(rate);
+                let progress = outer.run(BURST)?;
+                let (generation, summaries) = (progress.iteration, RolloutGradient::summaries(&progress));
                 let last = &summaries[summaries.len() - BURST..];
                 (generation, last.iter().map(|summary| summary.steps).sum::<u64>(), f64::from(last[BURST - 1].mean))
             }
@@ -215,7 +218,7 @@ impl Training {
     /// The score of the centre on the validation episodes; the best centre is kept.
     fn validate(&mut self) -> Result<f64, Failure> {
         let center = match &self.search {
-            Search::Gpu(strategy) => strategy.parameters()?,
+            Search::Gpu(outer) => outer.parameters()?,
             Search::Cpu(search) => {
                 search.weights(&search.average.iter().map(|&value| value as f32).collect::<Vec<_>>())
             }
@@ -237,7 +240,7 @@ impl Training {
         checkpoint.set("record", serde_json::to_string(&self.record).map_err(Failure::run)?);
         checkpoint.insert("best", &[self.best.len()], Data::F32(self.best.clone()));
         match &self.search {
-            Search::Gpu(strategy) => strategy.save(checkpoint)?,
+            Search::Gpu(outer) => outer.save(checkpoint)?,
             Search::Cpu(search) => {
                 search.search.save(checkpoint, "cma_es.");
                 checkpoint.insert_f64("average", &[search.average.len()], search.average.clone());
@@ -255,7 +258,7 @@ impl Training {
             .map_err(|error| Failure::Input(format!("{}: expected a record, got {error}", checkpoint.file())))?;
         let best = checkpoint.f32("best", &[self.best.len()])?.to_vec();
         match &mut self.search {
-            Search::Gpu(strategy) => strategy.restore(checkpoint)?,
+            Search::Gpu(outer) => outer.restore(checkpoint)?,
             Search::Cpu(search) => {
                 search.average = checkpoint.f64("average", &[search.average.len()])?.to_vec();
                 search.search.restore(checkpoint, "cma_es.")?;
@@ -280,9 +283,12 @@ fn begin(
     let composition = Composition { environment, policy: policy.clone(), sensors: Default::default(), members };
     let rollout =
         rollout::Settings { patient: true, ..rollout::Settings::new(recipe.members, recipe.episodes, HORIZON) };
-    let method = match recipe.strategy {
-        StrategyName::Pgpe => Method::Pgpe { deviation: recipe.deviation, rate: recipe.deviation_rate, fraction: 0.2 },
-        StrategyName::OpenAiEs => Method::OpenAiEs { sigma: recipe.deviation },
+    let strategy = match recipe.strategy {
+        StrategyName::Pgpe => {
+            let (deviation, rate) = (recipe.deviation, recipe.deviation_rate);
+            EvolutionStrategy::Pgpe { deviation, rate, fraction: 0.2 }
+        }
+        StrategyName::OpenAiEs => EvolutionStrategy::OpenAiEs { sigma: recipe.deviation },
         StrategyName::CmaEs => {
             let settings = cma_es::Settings {
                 members: recipe.members,
@@ -303,15 +309,10 @@ fn begin(
             return Ok(Search::Cpu(Box::new(CpuSearch { search, average, fixed, free, rollout, weights, seed })));
         }
     };
-    let settings = fourfold::evolution::Settings {
-        method,
-        rate: recipe.rate,
-        weight_decay: recipe.weight_decay,
-        rollout,
-        key: seed,
-        ring: BURST,
-    };
-    let mut strategy = Strategy::new(gpu, &composition, settings, initial)?;
-    strategy.pace(DISPATCH)?;
-    Ok(Search::Gpu(Box::new(strategy)))
+    let plan = RolloutGradientPlan::new(&composition, strategy, &rollout, &gpu.target())?;
+    let outer = OuterTensors::new(gpu, initial, seed)?;
+    let source = RolloutGradient::new(gpu, plan, &outer)?.paced(DISPATCH)?;
+    let descent = Descent::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: recipe.weight_decay };
+    let settings = OuterSettings { descent, rate: recipe.rate, clip: None, ring: BURST };
+    Ok(Search::Gpu(Box::new(OuterLoop::new(gpu, outer, source, settings)?)))
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use fourfold::Gpu;
 use fourfold::evolution::problems::Control;
 use fourfold::evolution::{
-    Descent, Estimator, Evaluator, InnerProblem, Outer, OuterLoop, OuterSettings, TruncatedUnroll, TruncationPlan,
-    TruncationSettings,
+    Descent, Estimator, Evaluator, EvaluatorSettings, InnerProblem, OuterLoop, OuterSettings, OuterTensors,
+    UnrollSettings, UnrolledGradient,
 };
 use fourfold::rollout::environments::{CartPoleSwingUp, Pendulum, Swimmer};
 use fourfold::rollout::policies::{Linear, Perceptron};
@@ -163,7 +163,8 @@ impl<'a> Trainer<'a> {
     /// Sizes of zero, or no memory.
     pub fn new(gpu: &'a Gpu, task: &'a Task, [points, episodes]: [usize; 2]) -> Result<Self, Failure> {
         const EPISODES: u32 = 0x5157;
-        let evaluator = Evaluator::new(gpu, task.problem.clone(), [points + 1, episodes, 1], EPISODES)?;
+        let settings = EvaluatorSettings { episodes, ..EvaluatorSettings::new(points + 1, EPISODES) };
+        let evaluator = Evaluator::new(gpu, task.problem.clone(), &settings)?;
         Ok(Self { gpu, task, evaluator, points })
     }
 
@@ -173,13 +174,12 @@ impl<'a> Trainer<'a> {
     /// Settings that make no sense, or the loss of the device.
     pub fn train(&self, way: &Way, choice: Choice, seed: u32) -> Result<Curve, Failure> {
         let Task { problem, particles, budget, .. } = self.task;
-        let unroll = TruncationSettings::new(way.estimator, *particles, way.truncation(self.task), choice.sigma);
+        let unroll = UnrollSettings::new(way.estimator, *particles, way.truncation(self.task), choice.sigma);
         // Each pair has episodes of its own, as in the paper: one start for all would leave little to learn from.
-        let unroll = TruncationSettings { alike: false, chunks: way.chunks(self.task), ..unroll };
-        let plan = TruncationPlan::new(problem.clone(), unroll, &self.gpu.target())?;
+        let unroll = UnrollSettings { common_random_numbers: false, chunks: way.chunks(self.task), ..unroll };
         let mut centers = self.task.first(seed);
-        let outer = Outer::new(self.gpu, &centers, seed)?;
-        let source = TruncatedUnroll::new(self.gpu, plan, &outer)?;
+        let outer = OuterTensors::new(self.gpu, &centers, seed)?;
+        let source = UnrolledGradient::new(self.gpu, problem.clone(), &unroll, &outer)?;
         let settings = OuterSettings { descent: Descent::adam(0.9), rate: choice.rate, clip: None, ring: 1 };
         let mut outer = OuterLoop::new(self.gpu, outer, source, settings)?;
 
@@ -192,7 +192,7 @@ impl<'a> Trainer<'a> {
             centers.extend(&progress.centers[0]);
             steps.push((wanted as u64 * each) as f64);
         }
-        let returns = self.evaluator.run(&centers)?.into_iter().map(|evaluated| -f64::from(evaluated.sum));
+        let returns = self.evaluator.run(&centers)?.into_iter().map(|evaluated| -evaluated.sum);
         Ok(steps.into_iter().zip(returns).collect())
     }
 }

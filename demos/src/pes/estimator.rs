@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use fourfold::evolution::{Estimator, Perturbation};
 use serde::{Deserialize, Serialize};
 
-/// What estimates the gradient of an outer objective.
+/// An estimator of the gradient of an outer objective.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum EstimatorName {
@@ -35,22 +36,38 @@ pub enum EstimatorName {
 pub const NAMES: &str = "pes, nres, gpes:UNROLLS, es, full-es, pes-a, tbptt, rtrl, uoro or dodge";
 
 impl EstimatorName {
-    /// Whether particles are perturbed, by sigma and in antithetic pairs.
+    /// Returns the estimator of this name for an inner problem of so many steps, or one that never ends.
+    pub fn estimator(self, horizon: Option<usize>) -> Estimator {
+        match self {
+            Self::Pes => Estimator::PES,
+            Self::Nres => Estimator::NRES,
+            Self::Gpes(unrolls) => Estimator::gpes(unrolls),
+            Self::Es | Self::FullEs => Estimator::TRUNCATED_ES,
+            Self::PesA => Estimator::PES_ANALYTIC,
+            Self::Tbptt => Estimator::Tbptt,
+            Self::Rtrl => Estimator::Rtrl,
+            Self::Uoro => Estimator::Uoro,
+            // A direction that lasts for an inner problem has the least variance; one that never ends needs new ones.
+            Self::Dodge => Estimator::Dodge(horizon.map_or(Perturbation::PES, |_| Perturbation::NRES)),
+        }
+    }
+
+    /// Returns true if particles are perturbed, by sigma and in antithetic pairs.
     pub fn perturbs(self) -> bool {
-        !matches!(self, Self::Tbptt | Self::Rtrl | Self::Uoro | Self::Dodge)
+        self.estimator(None).is_perturbed()
     }
 
-    /// Whether there are several particles, replicas or directions.
+    /// Returns true if there are several particles, replicas or directions.
     pub fn counts(self) -> bool {
-        !matches!(self, Self::Tbptt | Self::Rtrl)
+        self.estimator(None).has_particles()
     }
 
-    /// Whether the inner problem needs a derivative.
+    /// Returns true if the inner problem needs a derivative.
     pub fn differentiates(self) -> bool {
-        !self.perturbs() || self == Self::PesA
+        self.estimator(None).needs_derivative()
     }
 
-    /// Whether both are the same but for a number.
+    /// Returns true if both are the same but for a number.
     pub fn is_kin(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }

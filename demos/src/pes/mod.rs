@@ -12,7 +12,7 @@ pub mod trace;
 pub mod training;
 pub mod variance;
 
-pub use backend::{Backend, Estimate, Judge, Judged, Wgsl};
+pub use backend::{Backend, Judge, Judged, Wgsl};
 pub use estimator::EstimatorName;
 pub use recipe::{ObjectiveName, OptimiserName, Recipe};
 pub use task::{Entry, Map, Reference, Task};

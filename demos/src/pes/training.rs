@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use fourfold::Gpu;
 use fourfold::data::Checkpoint;
-use fourfold::evolution::{Outer, OuterLoop, Source};
+use fourfold::evolution::{OuterLoop, OuterTensors, Source, UnrolledGradient};
 
 use super::trace::Log;
 use super::{Entry, Judge, Point, Task, Trace};
@@ -14,7 +14,7 @@ use crate::Failure;
 /// A training of one entry from one seed.
 #[derive(Debug)]
 pub struct Training {
-    outer: OuterLoop<Box<dyn Source>>,
+    outer: OuterLoop<UnrolledGradient>,
     judge: Rc<dyn Judge>,
     log: Log,
     iterations: usize,
@@ -40,18 +40,13 @@ impl Training {
     pub fn new(gpu: &Gpu, task: &Task, judge: Rc<dyn Judge>, entry: &Entry, seed: u64) -> Result<Self, Failure> {
         let recipe = &entry.recipe;
         let theta = recipe.theta.as_ref().unwrap_or(&task.theta);
-        let outer = Outer::new(gpu, theta, seed as u32)?;
-        let estimate = task.backend.estimate(gpu, recipe, &outer)?;
+        let outer = OuterTensors::new(gpu, theta, seed as u32)?;
+        let gradient = task.backend.gradient(gpu, recipe, &outer)?;
+        let inner_steps = gradient.inner_steps();
         let ring = (REMEMBERED / theta.len()).clamp(1, 512);
-        let outer = OuterLoop::new(gpu, outer, estimate.source, recipe.descent(ring))?;
-        let trace = Trace {
-            entry: entry.name.clone(),
-            seed,
-            inner_steps: estimate.inner_steps,
-            points: Vec::new(),
-            diverged: None,
-            seconds: 0.0,
-        };
+        let outer = OuterLoop::new(gpu, outer, gradient, recipe.descent(ring))?;
+        let trace =
+            Trace { entry: entry.name.clone(), seed, inner_steps, points: Vec::new(), diverged: None, seconds: 0.0 };
         let log = Log::new(recipe.iterations, &task.milestones);
         let mut built = Self { outer, judge, log, iterations: recipe.iterations, trace, burst: 8.min(ring) };
         built.log(vec![(0, None, theta.clone())])?;

@@ -1,35 +1,38 @@
 //! The graphs of a population: the start of an episode, one step, and the share of one member's states with all others.
 
-use fourfold_shaders::Element;
-use fourfold_shaders::elementwise::Binary;
+use std::sync::Arc;
 
-use super::problem::{GraphProblem, Inner, InnerStep};
-use crate::graph::{Graph, Op, Tag, Tensor, TensorType, gradients};
+use fourfold_shaders::elementwise::Binary;
+use fourfold_shaders::{Element, Target};
+
+use super::problem::{GraphProblem, InnerStep, StepContext};
+use crate::evolution::Error;
+use crate::graph::{Graph, Op, Plan, Tag, Tensor, TensorType, gradients};
 
 /// The names of what every population has. A state of the problem is named `state.NAME`, a shared tensor `shared.NAME`.
-pub(super) const THETA: &str = "theta";
-pub(super) const TIME: &str = "time";
-pub(super) const STEP_SEED: &str = "step_seed";
-pub(super) const EPISODE_SEED: &str = "episode_seed";
+pub(in crate::evolution) const THETA: &str = "theta";
+pub(in crate::evolution) const TIME: &str = "time";
+pub(in crate::evolution) const STEP_SEED: &str = "step_seed";
+pub(in crate::evolution) const EPISODE_SEED: &str = "episode_seed";
 /// Steps done, by which the ring of losses turns.
-pub(super) const STEPS: &str = "steps";
-pub(super) const LOSSES: &str = "losses";
+pub(in crate::evolution) const STEPS: &str = "steps";
+pub(in crate::evolution) const LOSSES: &str = "losses";
 
-pub(super) fn state_name(name: &str) -> String {
+pub(in crate::evolution) fn state_name(name: &str) -> String {
     format!("state.{name}")
 }
 
 /// Before the names of shared tensors.
-pub(super) const SHARED: &str = "shared.";
+pub(in crate::evolution) const SHARED: &str = "shared.";
 
-pub(super) fn shared_name(name: &str) -> String {
+pub(in crate::evolution) fn shared_name(name: &str) -> String {
     format!("{SHARED}{name}")
 }
 
-fn declare<'g>(graph: &'g Graph, problem: &dyn GraphProblem, population: usize) -> (Inner<'g>, Vec<Tensor<'g>>) {
+fn declare<'g>(graph: &'g Graph, problem: &dyn GraphProblem, population: usize) -> (StepContext<'g>, Vec<Tensor<'g>>) {
     let bookkeeping = |name, kind| graph.state(name, Tag::Bookkeeping, kind);
     let shared = problem.shared();
-    let inner = Inner {
+    let inner = StepContext {
         graph,
         population,
         theta: graph.state(THETA, Tag::Weights, TensorType::f32([population, problem.parameters()])),
@@ -83,7 +86,7 @@ fn taken(value: Tensor<'_>) -> Tensor<'_> {
 }
 
 /// The graph of a reset: the states begin an episode, whose number counts from 1, and time is 0.
-pub(super) fn reset(problem: &dyn GraphProblem, population: usize) -> Graph {
+pub(in crate::evolution) fn reset(problem: &dyn GraphProblem, population: usize) -> Graph {
     let graph = Graph::new();
     {
         let (inner, states) = declare(&graph, problem, population);
@@ -95,7 +98,7 @@ pub(super) fn reset(problem: &dyn GraphProblem, population: usize) -> Graph {
 }
 
 /// The graph of a step, which leaves the losses in row (steps mod `ring`) of the losses `(ring, population)`.
-pub(super) fn step(problem: &dyn GraphProblem, population: usize, ring: usize) -> Graph {
+pub(in crate::evolution) fn step(problem: &dyn GraphProblem, population: usize, ring: usize) -> Graph {
     let graph = Graph::new();
     {
         let (inner, states) = declare(&graph, problem, population);
@@ -115,11 +118,11 @@ pub(super) fn step(problem: &dyn GraphProblem, population: usize, ring: usize) -
 }
 
 /// The name of the gradient and of the mean loss in [`backpropagation`].
-pub(super) const GRADIENT: &str = "gradient";
-pub(super) const MEAN: &str = "mean";
+pub(in crate::evolution) const GRADIENT: &str = "gradient";
+pub(in crate::evolution) const MEAN: &str = "mean";
 
 /// The graph of `steps` steps of one member, whose losses are added and differentiated for theta through all of them.
-pub(super) fn backpropagation(problem: &dyn GraphProblem, steps: usize) -> Graph {
+pub(in crate::evolution) fn backpropagation(problem: &dyn GraphProblem, steps: usize) -> Graph {
     let graph = Graph::new();
     {
         let (inner, states) = declare(&graph, problem, 1);
@@ -132,7 +135,7 @@ pub(super) fn backpropagation(problem: &dyn GraphProblem, steps: usize) -> Graph
         let seed = |step: usize| graph.concatenate(&[key, later(done, step)], 0);
         let (mut after, mut sum) = (states.clone(), graph.constant(0.0));
         for step in 0..steps {
-            let here = Inner { time: later(inner.time, step), step_seed: seed(step), ..inner.clone() };
+            let here = StepContext { time: later(inner.time, step), step_seed: seed(step), ..inner.clone() };
             let InnerStep { states, loss } = problem.step(&here, &after);
             if loss.kind() != TensorType::f32([1]) && !loss.is_poisoned() {
                 graph.fail("step", format!("gives the losses {loss:?} where the population has 1 member"));
@@ -150,7 +153,7 @@ pub(super) fn backpropagation(problem: &dyn GraphProblem, steps: usize) -> Graph
 }
 
 /// The graph in which the states of the last member become those of all.
-pub(super) fn share(problem: &dyn GraphProblem, population: usize) -> Graph {
+pub(in crate::evolution) fn share(problem: &dyn GraphProblem, population: usize) -> Graph {
     let graph = Graph::new();
     for state in problem.states() {
         let state = graph.state(&state_name(&state.name), Tag::Weights, state.of(population));
@@ -158,4 +161,14 @@ pub(super) fn share(problem: &dyn GraphProblem, population: usize) -> Graph {
         graph.assign(state, last.broadcast_to(state.shape()));
     }
     graph
+}
+
+/// Plans a graph of an inner problem.
+pub(in crate::evolution) fn planned(
+    problem: &dyn GraphProblem,
+    graph: &Graph,
+    target: &Target,
+) -> Result<Arc<Plan>, Error> {
+    let plan = Plan::new(graph, target).map(Arc::new);
+    plan.map_err(|error| Error::Graph { problem: problem.name().to_owned(), error })
 }

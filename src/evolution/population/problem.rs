@@ -14,7 +14,7 @@ use crate::graph::{Graph, Shape, Tensor, TensorType};
 /// the states and of theta alone, which makes the gradient of the **sum** of all members' losses the inner gradient of
 /// each.
 ///
-/// What differs between members is theta and nothing else. Random numbers come from the seeds of the [`Inner`] and have
+/// What differs between members is theta and nothing else. Random numbers come from the seeds of the [`StepContext`] and have
 /// no population axis, so all members see the same minibatches and begin with the same weights: with other noise for
 /// each, the difference of an antithetic pair would show the noise and not theta.
 pub trait GraphProblem: Debug {
@@ -37,10 +37,10 @@ pub trait GraphProblem: Debug {
 
     /// The states at the start of an episode, in the order of [`states`](Self::states): each in the shape of a member's
     /// state, the same for all, or with the population before it.
-    fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>>;
+    fn reset<'g>(&self, inner: &StepContext<'g>) -> Vec<Tensor<'g>>;
 
     /// One step from `states`, each with the population as its leading axis.
-    fn step<'g>(&self, inner: &Inner<'g>, states: &[Tensor<'g>]) -> InnerStep<'g>;
+    fn step<'g>(&self, inner: &StepContext<'g>, states: &[Tensor<'g>]) -> InnerStep<'g>;
 }
 
 /// A state of each member.
@@ -76,7 +76,7 @@ pub struct SharedTensor<'a> {
 
 /// Where a step stands: what it is built in, and all that it may read besides the states.
 #[derive(Debug, Clone)]
-pub struct Inner<'g> {
+pub struct StepContext<'g> {
     pub graph: &'g Graph,
     /// Members N.
     pub population: usize,
@@ -92,7 +92,7 @@ pub struct Inner<'g> {
     pub shared: Vec<Tensor<'g>>,
 }
 
-impl<'g> Inner<'g> {
+impl<'g> StepContext<'g> {
     /// Outer parameter `index` of each member, `(population)`.
     #[track_caller]
     pub fn parameter(&self, index: usize) -> Tensor<'g> {

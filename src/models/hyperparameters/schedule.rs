@@ -3,7 +3,7 @@
 use fourfold_shaders::Element;
 
 use super::ImageTask;
-use crate::evolution::{GraphProblem, Inner, InnerStep, MemberState, SharedTensor};
+use crate::evolution::{GraphProblem, InnerStep, MemberState, SharedTensor, StepContext};
 use crate::graph::Tensor;
 
 /// Two outer parameters: the rate is `a / (1 + t / steps)^d` with `a = exp(theta[0])` and `d = exp(theta[1])`.
@@ -38,11 +38,11 @@ impl GraphProblem for RateSchedule {
         self.task.shared()
     }
 
-    fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+    fn reset<'g>(&self, inner: &StepContext<'g>) -> Vec<Tensor<'g>> {
         self.task.reset(inner)
     }
 
-    fn step<'g>(&self, inner: &Inner<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
+    fn step<'g>(&self, inner: &StepContext<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
         let slower = (inner.time.cast(Element::F32) * (1.0 / self.steps) + 1.0).log();
         let rate = (inner.parameter(0) - inner.parameter(1).exp() * slower).exp();
         let momentum = inner.graph.full([inner.population], self.momentum);

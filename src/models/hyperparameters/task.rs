@@ -4,7 +4,7 @@ use fourfold_shaders::elementwise::{Compare, Unary};
 use fourfold_shaders::{Data, Element};
 
 use crate::data::{Dataset, Error, Standardisation};
-use crate::evolution::{Inner, InnerStep, MemberState, SharedTensor};
+use crate::evolution::{InnerStep, MemberState, SharedTensor, StepContext};
 use crate::graph::{Tensor, gradients};
 use crate::nn::Initialise;
 
@@ -169,7 +169,7 @@ impl ImageTask {
     }
 
     /// PyTorch's default for linear layers: uniform within 1 / sqrt(inputs), the same for all members; and no velocity.
-    pub(in crate::models) fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+    pub(in crate::models) fn reset<'g>(&self, inner: &StepContext<'g>) -> Vec<Tensor<'g>> {
         let shapes = self.tensors();
         let drawn = shapes.iter().enumerate().map(|(index, shape)| {
             let Initialise::Uniform(bound) = Initialise::linear(self.widths[index / 2]) else {
@@ -182,7 +182,7 @@ impl ImageTask {
 
     /// Weights that keep the scale of what passes through layers of ReLUs (He et al. 2015): normal with the variance 2 /
     /// inputs, the same for all members; no biases, and no velocity.
-    pub(super) fn reset_deep<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+    pub(super) fn reset_deep<'g>(&self, inner: &StepContext<'g>) -> Vec<Tensor<'g>> {
         let shapes = self.tensors();
         let drawn = shapes.iter().enumerate().map(|(index, shape)| match index % 2 {
             0 => {
@@ -196,7 +196,7 @@ impl ImageTask {
 
     pub(in crate::models) fn minibatch<'g>(
         &self,
-        inner: &Inner<'g>,
+        inner: &StepContext<'g>,
         seed: Tensor<'g>,
         place: u32,
         table: usize,
@@ -249,7 +249,7 @@ impl ImageTask {
     /// momenta are `(population)`, one for each tensor.
     pub(super) fn step<'g>(
         &self,
-        inner: &Inner<'g>,
+        inner: &StepContext<'g>,
         states: &[Tensor<'g>],
         rates: &[Tensor<'g>],
         momenta: &[Tensor<'g>],
@@ -274,7 +274,7 @@ impl ImageTask {
         InnerStep { states: after, loss }
     }
 
-    fn judge<'g>(&self, inner: &Inner<'g>, tensors: &[Tensor<'g>], masks: &[Tensor<'g>]) -> Tensor<'g> {
+    fn judge<'g>(&self, inner: &StepContext<'g>, tensors: &[Tensor<'g>], masks: &[Tensor<'g>]) -> Tensor<'g> {
         let TaskSettings { judgement, fixed_judge, .. } = self.settings;
         let seed = if fixed_judge { inner.episode_seed } else { inner.step_seed };
         let batch = self.minibatch(inner, seed, JUDGING_ROWS, usize::from(judgement.on_validation()));

@@ -3,7 +3,7 @@
 use fourfold_shaders::elementwise::{Compare, Unary};
 
 use super::ImageTask;
-use crate::evolution::{GraphProblem, Inner, InnerStep, MemberState, SharedTensor};
+use crate::evolution::{GraphProblem, InnerStep, MemberState, SharedTensor, StepContext};
 use crate::graph::{Op, Tensor};
 
 /// Outer parameters, of which there are 29 for five hidden layers: the logarithm of the rate of each tensor, the logit
@@ -78,11 +78,11 @@ impl GraphProblem for TensorHyperparameters {
 
     /// Five layers that begin with PyTorch's default weights pass on a hundredth of what they are given, and learn nothing
     /// in trainings of a few hundred steps, whatever the hyper-parameters: there is no slope to follow.
-    fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+    fn reset<'g>(&self, inner: &StepContext<'g>) -> Vec<Tensor<'g>> {
         self.task.reset_deep(inner)
     }
 
-    fn step<'g>(&self, inner: &Inner<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
+    fn step<'g>(&self, inner: &StepContext<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
         let (tensors, population, parameters) = (self.tensors(), inner.population, self.parameters());
         // One parameter of all members after the other, each where a view may begin: views cost nothing, slices a
         // dispatch for each parameter.

@@ -1,6 +1,6 @@
 //! A network's weights as one row, so that one pass of an optimiser serves all of its tensors.
 
-use crate::evolution::Inner;
+use crate::evolution::StepContext;
 use crate::graph::{Tensor, gradients};
 use crate::models::hyperparameters::{ImageTask, TRAINING_ROWS, bounded};
 
@@ -14,7 +14,7 @@ pub(super) fn sizes(task: &ImageTask) -> Vec<usize> {
 }
 
 /// The weights at the start of an episode, `(W)`.
-pub(super) fn initial<'g>(task: &ImageTask, inner: &Inner<'g>) -> Tensor<'g> {
+pub(super) fn initial<'g>(task: &ImageTask, inner: &StepContext<'g>) -> Tensor<'g> {
     let sizes = sizes(task);
     // Only the first half are weights, the others velocities.
     let drawn = task.reset(inner).into_iter().zip(&sizes);
@@ -27,7 +27,7 @@ pub(super) fn initial<'g>(task: &ImageTask, inner: &Inner<'g>) -> Tensor<'g> {
 /// The loss is that before the step which follows from the gradient: the minibatch is new to the weights, so what is
 /// judged is how they do on images that the step did not see. It is cut off at [`CEILING`]; the gradient is that of the
 /// loss as it is.
-pub(super) fn descent<'g>(task: &ImageTask, inner: &Inner<'g>, weights: Tensor<'g>) -> [Tensor<'g>; 2] {
+pub(super) fn descent<'g>(task: &ImageTask, inner: &StepContext<'g>, weights: Tensor<'g>) -> [Tensor<'g>; 2] {
     let mut offset = 0;
     let tensors: Vec<_> = task
         .tensors()

@@ -3,7 +3,7 @@
 use fourfold_shaders::Element;
 
 use super::flat;
-use crate::evolution::{GraphProblem, Inner, InnerStep, MemberState, SharedTensor};
+use crate::evolution::{GraphProblem, InnerStep, MemberState, SharedTensor, StepContext};
 use crate::graph::Tensor;
 use crate::models::hyperparameters::{ImageTask, bounded};
 
@@ -53,12 +53,12 @@ impl GraphProblem for RatedTraining {
         self.task.shared()
     }
 
-    fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+    fn reset<'g>(&self, inner: &StepContext<'g>) -> Vec<Tensor<'g>> {
         let zeros = inner.graph.full([self.task.weights()], 0.0);
         vec![flat::initial(&self.task, inner), zeros, zeros]
     }
 
-    fn step<'g>(&self, inner: &Inner<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
+    fn step<'g>(&self, inner: &StepContext<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
         let [weights, average, squares] = states[..] else { unreachable!("there are three states") };
         let [loss, gradient] = flat::descent(&self.task, inner, weights);
         let rate = inner.parameter(0).exp().reshape([inner.population, 1]);

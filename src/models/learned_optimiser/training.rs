@@ -3,7 +3,7 @@
 use fourfold_shaders::Data;
 
 use super::{LearnedOptimiser, OptimiserConstants, OptimiserInput, flat};
-use crate::evolution::{GraphProblem, Inner, InnerStep, MemberState, SharedTensor};
+use crate::evolution::{GraphProblem, InnerStep, MemberState, SharedTensor, StepContext};
 use crate::graph::Tensor;
 use crate::models::hyperparameters::{ImageTask, bounded};
 
@@ -73,13 +73,13 @@ impl GraphProblem for LearnedTraining {
         shared
     }
 
-    fn reset<'g>(&self, inner: &Inner<'g>) -> Vec<Tensor<'g>> {
+    fn reset<'g>(&self, inner: &StepContext<'g>) -> Vec<Tensor<'g>> {
         let weights = self.task.weights();
         let averages = inner.graph.full([LearnedOptimiser::DECAYS.len(), weights], 0.0);
         vec![flat::initial(&self.task, inner), averages, inner.graph.full([weights], 0.0)]
     }
 
-    fn step<'g>(&self, inner: &Inner<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
+    fn step<'g>(&self, inner: &StepContext<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
         let [weights, averages, squares] = states[..] else { unreachable!("there are three states") };
         let [loss, gradient] = flat::descent(&self.task, inner, weights);
         let [decays, rates, means, belongs] = inner.shared[inner.shared.len() - CONSTANTS.len()..] else {

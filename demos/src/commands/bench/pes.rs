@@ -7,7 +7,7 @@ use clap::Args;
 use cpu_time::ProcessTime;
 use fourfold::evolution::problems::ToyRegression;
 use fourfold::evolution::{
-    Descent, Estimator, Outer, OuterLoop, OuterSettings, TruncatedUnroll, TruncationPlan, TruncationSettings,
+    Descent, Estimator, OuterLoop, OuterSettings, OuterTensors, Source, UnrollSettings, UnrolledGradient,
 };
 use serde_json::{Value, json};
 
@@ -43,17 +43,16 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
     let (iterations, runs) = (arguments.iterations as usize, arguments.runs as usize);
     let (iterations, runs) = if common.quick { (iterations.min(50), runs.min(2)) } else { (iterations, runs) };
     let gpu = common.open(false)?;
-    let settings = TruncationSettings::new(Estimator::PES, arguments.particles, TRUNCATION, 0.3);
-    let plan = TruncationPlan::new(Arc::new(ToyRegression::default()), settings, &gpu.target())
+    let settings = UnrollSettings::new(Estimator::PES, arguments.particles, TRUNCATION, 0.3);
+    let outer = OuterTensors::new(&gpu, &[-4.0, -4.0], common.seed as u32)?;
+    let source = UnrolledGradient::new(&gpu, Arc::new(ToyRegression::default()), &settings, &outer)
         .map_err(|error| Failure::input(format!("--particles: {error}")))?;
-    let bytes = plan.bytes();
+    let bytes = source.bytes();
     let work = json!({ "particles": arguments.particles, "iterations": iterations, "runs": runs });
     let folder = RunFolder::create(common, "bench-pes", &gpu, work.clone())?;
 
     let mut progress = Progress::new("bench pes", runs as u64 + 1, common.quiet);
     progress.say("compiling");
-    let outer = Outer::new(&gpu, &[-4.0, -4.0], common.seed as u32)?;
-    let source = TruncatedUnroll::new(&gpu, plan, &outer)?;
     let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: None, ring: 1 };
     let mut outer = OuterLoop::new(&gpu, outer, source, descent)?;
     outer.run(iterations.min(20))?;

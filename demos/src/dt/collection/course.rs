@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use fourfold::Gpu;
-use fourfold::data::Checkpoint;
-use fourfold::evolution::{Method, Settings, Strategy};
+use fourfold::evolution::{
+    Descent, EvolutionStrategy, OuterLoop, OuterSettings, OuterTensors, RolloutGradient, RolloutGradientPlan,
+};
 use fourfold::rollout::policies::{Linear, Perceptron};
 use fourfold::rollout::{self, Composition, Interface, Members, Policy, Sensors};
 
@@ -19,7 +20,7 @@ use crate::progress::Progress;
 pub struct Course {
     /// Widths of its hidden layers; none for a linear policy.
     pub hidden: Vec<usize>,
-    pub method: Method,
+    pub strategy: EvolutionStrategy,
     /// Standard deviation of the first weights.
     pub start: f32,
     /// The rate of Adam on the centre.
@@ -77,28 +78,19 @@ impl Course {
         let count = policy.weights(interface);
         let members = Members::Perturbed;
         let composition = Composition { environment, policy, sensors: Sensors::default(), members };
-        let settings = Settings {
-            method: self.method,
-            rate: self.rate,
-            weight_decay: 0.0,
-            rollout: self.rollout(world),
-            key: seed,
-            ring: 1,
-        };
         const FIRST: u32 = 7;
         let mut random = Random::new(seed, FIRST);
         let first: Vec<f32> = (0..count).map(|_| self.start * random.normal()).collect();
-        let mut strategy = Strategy::new(gpu, &composition, settings, &first)?;
-        strategy.pace(DISPATCH)?;
+        let plan = RolloutGradientPlan::new(&composition, self.strategy, &self.rollout(world), &gpu.target())?;
+        let outer = OuterTensors::new(gpu, &first, seed)?;
+        let source = RolloutGradient::new(gpu, plan, &outer)?.paced(DISPATCH)?;
+        let descent = OuterSettings { descent: Descent::adam(0.9), rate: self.rate, clip: None, ring: 1 };
+        let mut outer = OuterLoop::new(gpu, outer, source, descent)?;
         let mut generations = Vec::with_capacity(self.generations + 1);
         for number in 0..=self.generations {
-            let mut state = Checkpoint::new();
-            strategy.save(&mut state)?;
-            let tensor = |name: &str| Ok::<_, Failure>(state.f32(name, &[count])?.to_vec());
-            generations.push(Generation { center: tensor("center")?, deviation: tensor("deviation")? });
+            generations.push(Generation { center: outer.parameters()?, deviation: outer.source().deviation()? });
             if number < self.generations {
-                let values = strategy.submit(1)?.wait()?;
-                let (_, summaries) = strategy.progress(&values)?;
+                let summaries = RolloutGradient::summaries(&outer.run(1)?);
                 let mean = summaries.last().map_or(f32::NAN, |summary| summary.mean);
                 progress.say(format!("{}, mean return {mean:.0}", world.name()));
                 progress.advance(1);

@@ -201,7 +201,7 @@ impl Collector {
                 "training",
                 format!(
                     "{:?} of a perceptron {:?}, {} members of {} episodes, {} generations",
-                    course.method, course.hidden, course.members, course.episodes, course.generations
+                    course.strategy, course.hidden, course.members, course.episodes, course.generations
                 ),
             ),
             ("random_return", self.random.to_string()),
@@ -348,6 +348,7 @@ fn append(steps: &mut Steps, others: &Steps) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fourfold::evolution::{Descent, OuterLoop, OuterSettings, OuterTensors, RolloutGradient, RolloutGradientPlan};
 
     /// A short training of the pendulum.
     fn short() -> Collector {
@@ -402,18 +403,13 @@ mod tests {
             sensors: Sensors::default(),
             members: Members::Perturbed,
         };
-        let settings = fourfold::evolution::Settings {
-            method: course.method,
-            rate: course.rate,
-            weight_decay: 0.0,
-            rollout: course.rollout(World::Pendulum),
-            key: seed,
-            ring: 1,
-        };
-        let center = &collector.generations[0].center;
-        let mut strategy = fourfold::evolution::Strategy::new(&collector.gpu, &composition, settings, center).unwrap();
-        let values = strategy.submit(1).unwrap().wait().unwrap();
-        let summary = strategy.progress(&values).unwrap().1[0];
+        let (gpu, rollout) = (&collector.gpu, course.rollout(World::Pendulum));
+        let plan = RolloutGradientPlan::new(&composition, course.strategy, &rollout, &gpu.target()).unwrap();
+        let outer = OuterTensors::new(gpu, &collector.generations[0].center, seed).unwrap();
+        let source = RolloutGradient::new(gpu, plan, &outer).unwrap();
+        let descent = OuterSettings { descent: Descent::adam(0.9), rate: course.rate, clip: None, ring: 1 };
+        let mut outer = OuterLoop::new(gpu, outer, source, descent).unwrap();
+        let summary = RolloutGradient::summaries(&outer.run(1).unwrap())[0];
         let mean = mean(&returns);
         assert!((f64::from(summary.mean) - mean).abs() < 1.0, "{} {mean}", summary.mean);
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fourfold::data::Actions;
-use fourfold::evolution::Method;
+use fourfold::evolution::EvolutionStrategy;
 use fourfold::rollout::Environment;
 use fourfold::rollout::environments::{CartPole, CartPoleSwingUp, Pendulum, Swimmer};
 
@@ -64,11 +64,11 @@ impl World {
 
     /// How its policies are trained.
     pub fn course(self) -> Course {
-        let pgpe = Method::Pgpe { deviation: 0.5, rate: 0.1, fraction: 0.2 };
+        let pgpe = EvolutionStrategy::Pgpe { deviation: 0.5, rate: 0.1, fraction: 0.2 };
         let course = Course {
             hidden: vec![16],
             start: 0.3,
-            method: pgpe,
+            strategy: pgpe,
             rate: 0.1,
             members: 128,
             episodes: 8,
@@ -78,13 +78,13 @@ impl World {
         };
         match self {
             // Most trainings stay where half of the starts are swung up (-700 to -830): the tries are for those.
-            World::Pendulum => Course { method: Method::OpenAiEs { sigma: 0.2 }, goal: -200.0, ..course },
+            World::Pendulum => Course { strategy: EvolutionStrategy::OpenAiEs { sigma: 0.2 }, goal: -200.0, ..course },
             World::CartPoleSwingUp => Course { members: 256, generations: 200, goal: 800.0, ..course },
             World::CartPole => Course { generations: 80, rate: 0.05, goal: 475.0, ..course },
             World::Swimmer => Course {
                 hidden: Vec::new(),
                 start: 0.0,
-                method: Method::OpenAiEs { sigma: 0.1 },
+                strategy: EvolutionStrategy::OpenAiEs { sigma: 0.1 },
                 rate: 0.03,
                 members: 32,
                 episodes: 2,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::Args;
 use fourfold::Gpu;
 use fourfold::evolution::{
-    Descent, Estimator, GraphProblem, Outer, OuterLoop, OuterSettings, PopulationUnroll, TruncationSettings,
+    Descent, Estimator, GraphProblem, OuterLoop, OuterSettings, OuterTensors, UnrollSettings, UnrolledGradient,
 };
 use serde::Serialize;
 
@@ -122,9 +122,9 @@ impl Training {
         seed: u64,
         quiet: bool,
     ) -> Result<Path, Failure> {
-        let outer = Outer::new(gpu, theta, seed as u32)?;
-        let settings = TruncationSettings::new(estimator, self.particles, self.truncation, self.sigma);
-        let source = PopulationUnroll::new(gpu, problem, settings, &outer, seed as u32)?;
+        let outer = OuterTensors::new(gpu, theta, seed as u32)?;
+        let settings = UnrollSettings::new(estimator, self.particles, self.truncation, self.sigma);
+        let source = UnrolledGradient::new(gpu, problem, &settings, &outer)?;
         let inner_steps = source.inner_steps();
         const RING: usize = 64;
         let outer_settings = OuterSettings { descent: Descent::adam(0.9), rate: self.rate, clip: None, ring: RING };

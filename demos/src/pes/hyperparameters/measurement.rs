@@ -1,6 +1,6 @@
 //! The objective at points of the paths, on trainings that no method learned from.
 
-use fourfold::evolution::PopulationEvaluation;
+use fourfold::evolution::Evaluator;
 
 use crate::Failure;
 use crate::progress::Progress;
@@ -13,7 +13,7 @@ pub const MEASURED: u32 = 0x0B1E_C71E;
 /// # Errors
 /// Rows that are not whole, or the loss of the device.
 pub fn measured(
-    evaluation: &PopulationEvaluation,
+    evaluator: &Evaluator,
     thetas: &[f32],
     parameters: usize,
     name: &str,
@@ -21,10 +21,10 @@ pub fn measured(
 ) -> Result<Vec<f64>, Failure> {
     let mut progress = Progress::new(name, (thetas.len() / parameters) as u64, quiet);
     let mut before = 0;
-    let values = evaluation.sums(thetas, |done| {
+    let values = evaluator.run_reporting(thetas, |done| {
         progress.advance((done - before) as u64);
         before = done;
     })?;
     progress.finish();
-    Ok(values)
+    Ok(values.into_iter().map(|at| at.sum).collect())
 }

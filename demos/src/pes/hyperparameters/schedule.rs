@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use fourfold::Gpu;
-use fourfold::evolution::{GraphProblem, PopulationEvaluation};
+use fourfold::evolution::{Evaluator, EvaluatorSettings, GraphProblem};
 use fourfold::models::hyperparameters::{Judgement, RateSchedule};
 use serde::Serialize;
 use serde_json::json;
@@ -139,20 +139,20 @@ impl Settings {
         for estimator in [PES, TRUNCATED_ES] {
             paths.push(self.training.run(&gpu, &problem, estimator, &start, common.seed, common.quiet)?);
         }
-        let evaluation = self.measure(&gpu, &problem, self.episodes)?;
+        let evaluator = self.measure(&gpu, &problem, self.episodes)?;
         for path in &mut paths {
             let thetas: Vec<f32> = path.thetas.iter().flat_map(|(_, theta)| theta.iter().copied()).collect();
             path.objectives =
-                measured(&evaluation, &thetas, PARAMETERS, &format!("the path of {}", path.estimator), common.quiet)?;
+                measured(&evaluator, &thetas, PARAMETERS, &format!("the path of {}", path.estimator), common.quiet)?;
         }
-        drop(evaluation);
+        drop(evaluator);
         let map = if self.grid > 0 { Some(self.map(&gpu, &problem, &paths, common.quiet)?) } else { None };
         self.write(&folder, &gpu, &paths, map.as_ref())
     }
 
-    fn measure(&self, gpu: &Gpu, problem: &dyn GraphProblem, episodes: usize) -> Result<PopulationEvaluation, Failure> {
-        let horizon = self.images.horizon;
-        Ok(PopulationEvaluation::new(gpu, problem, self.side_by_side, horizon, episodes, MEASURED)?)
+    fn measure(&self, gpu: &Gpu, problem: &dyn GraphProblem, episodes: usize) -> Result<Evaluator, Failure> {
+        let (points, steps) = (self.side_by_side, Some(self.images.horizon));
+        Ok(Evaluator::new(gpu, problem, &EvaluatorSettings { points, episodes, steps, key: MEASURED })?)
     }
 
     fn axes() -> [Axis; 2] {
@@ -161,11 +161,11 @@ impl Settings {
 
     /// The objective over the plane, with the paths.
     fn map(&self, gpu: &Gpu, problem: &RateSchedule, paths: &[Path], quiet: bool) -> Result<HeatMap, Failure> {
-        let evaluation = self.measure(gpu, problem, 1)?;
+        let evaluator = self.measure(gpu, problem, 1)?;
         let [x, y] = Self::axes();
         let cells = HeatMap::cells(&x, &y, &SHOWN, self.grid, self.grid);
         let thetas: Vec<f32> = cells.iter().flat_map(|&(a, d)| [a.ln() as f32, d.ln() as f32]).collect();
-        let values = measured(&evaluation, &thetas, PARAMETERS, "the map", quiet)?;
+        let values = measured(&evaluator, &thetas, PARAMETERS, "the map", quiet)?;
         let lines = paths.iter().map(|path| Line {
             name: path.estimator.clone(),
             points: path.thetas.iter().map(|(_, theta)| point(theta)).collect(),

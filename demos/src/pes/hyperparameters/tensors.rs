@@ -3,7 +3,7 @@
 
 use clap::Args;
 use fourfold::Gpu;
-use fourfold::evolution::{GraphProblem, PopulationEvaluation};
+use fourfold::evolution::{Evaluator, EvaluatorSettings, GraphProblem};
 use fourfold::models::hyperparameters::{Judgement, TensorHyperparameters};
 use fourfold::shaders::random::threefry::Random;
 use serde::Serialize;
@@ -133,10 +133,11 @@ impl Settings {
 
     fn measure(&self, gpu: &Gpu, problem: &dyn GraphProblem, paths: &mut [Path], quiet: bool) -> Result<(), Failure> {
         let (horizon, points) = (self.images.horizon, self.side_by_side);
-        let evaluation = PopulationEvaluation::new(gpu, problem, points, horizon, self.episodes, MEASURED)?;
+        let settings = EvaluatorSettings { points, episodes: self.episodes, steps: Some(horizon), key: MEASURED };
+        let evaluator = Evaluator::new(gpu, problem, &settings)?;
         let thetas: Vec<f32> =
             paths.iter().flat_map(|path| &path.thetas).flat_map(|(_, theta)| theta.iter().copied()).collect();
-        let values = measured(&evaluation, &thetas, problem.parameters(), "measuring the paths", quiet)?;
+        let values = measured(&evaluator, &thetas, problem.parameters(), "measuring the paths", quiet)?;
         let mut values = values.into_iter();
         for path in paths {
             path.objectives = values.by_ref().take(path.thetas.len()).collect();
@@ -156,26 +157,28 @@ impl Settings {
     ) -> Result<Path, Failure> {
         let begun = std::time::Instant::now();
         let mut random = Random::new(seed as u32, SEARCH);
-        let points: Vec<Vec<f32>> = (0..points.max(1)).map(|_| SEARCHED.draw(problem, &mut random)).collect();
+        let candidates: Vec<Vec<f32>> = (0..points.max(1)).map(|_| SEARCHED.draw(problem, &mut random)).collect();
         let horizon = self.images.horizon;
-        let evaluation = PopulationEvaluation::new(gpu, problem, self.side_by_side, horizon, 1, seed as u32)?;
+        let (points, key) = (self.side_by_side, seed as u32);
+        let settings = EvaluatorSettings { points, episodes: 1, steps: Some(horizon), key };
+        let evaluator = Evaluator::new(gpu, problem, &settings)?;
         let values = measured(
-            &evaluation,
-            &points.concat(),
+            &evaluator,
+            &candidates.concat(),
             problem.parameters(),
             &format!("random search, seed {seed}"),
             quiet,
         )?;
         let seconds = begun.elapsed().as_secs_f64();
         let (mut best, mut thetas) = (f64::INFINITY, Vec::new());
-        for (index, (value, theta)) in values.iter().zip(&points).enumerate() {
+        for (index, (value, theta)) in values.iter().zip(&candidates).enumerate() {
             if *value < best {
                 best = *value;
                 thetas.push((index + 1, theta.clone()));
             }
         }
         let last = thetas.last().map(|(_, theta)| theta.clone());
-        thetas.extend(last.map(|theta| (points.len(), theta)));
+        thetas.extend(last.map(|theta| (candidates.len(), theta)));
         let mut path = [Path {
             estimator: METHODS[2].to_owned(),
             seed,

@@ -1,8 +1,7 @@
 //! Optimisers on one problem: learned ones as they are, SGD and Adam at the rates that serve them best.
 
 use fourfold::Gpu;
-use fourfold::evolution::GraphProblem;
-use fourfold::evolution::population::PopulationEvaluation;
+use fourfold::evolution::{Evaluator, EvaluatorSettings, GraphProblem};
 use fourfold::models::hyperparameters::ImageTask;
 use fourfold::models::learned_optimiser::{LearnedTraining, RatedTraining, Rule, TrainedOptimiser};
 use serde::{Deserialize, Serialize};
@@ -114,16 +113,13 @@ fn curves(
 ) -> Result<Vec<Vec<Vec<f64>>>, Failure> {
     let steps = problem.horizon().unwrap_or(1);
     let mut all = vec![Vec::new(); points];
-    let mut first: Option<PopulationEvaluation> = None;
+    let settings = EvaluatorSettings { steps: Some(steps), ..EvaluatorSettings::new(points, 0) };
+    let mut evaluator = Evaluator::new(gpu, problem, &settings)?;
     for &key in keys {
-        let evaluation = match &first {
-            None => PopulationEvaluation::new(gpu, problem, points, steps, 1, key)?,
-            Some(first) => PopulationEvaluation::beside(first.population(), problem, points, steps, 1, key)?,
-        };
-        for (curves, curve) in all.iter_mut().zip(evaluation.losses(rows, |_| ())?) {
+        evaluator.set_key(key);
+        for (curves, curve) in all.iter_mut().zip(evaluator.curves(rows, |_| ())?) {
             curves.push(curve);
         }
-        first.get_or_insert(evaluation);
     }
     Ok(all)
 }

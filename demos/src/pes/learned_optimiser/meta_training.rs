@@ -1,8 +1,10 @@
 //! The outer loop around the learned optimiser.
 
 use fourfold::Gpu;
-use fourfold::evolution::population::{PopulationEvaluation, PopulationUnroll};
-use fourfold::evolution::{Descent, Estimator, Outer, OuterLoop, OuterSettings, TruncationSettings};
+use fourfold::evolution::{
+    Descent, Estimator, Evaluator, EvaluatorSettings, OuterLoop, OuterSettings, OuterTensors, UnrollSettings,
+    UnrolledGradient,
+};
 use fourfold::models::learned_optimiser::{LearnedTraining, TrainedOptimiser};
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +24,8 @@ pub struct MetaTraining {
     pub name: String,
     settings: Settings,
     problem: LearnedTraining,
-    outer: OuterLoop<PopulationUnroll>,
-    evaluation: PopulationEvaluation,
+    outer: OuterLoop<UnrolledGradient>,
+    evaluator: Evaluator,
     points: Vec<Point>,
     /// Theta at iterations whose points are not yet evaluated.
     waiting: Vec<(usize, Vec<f32>)>,
@@ -46,26 +48,25 @@ impl MetaTraining {
     pub fn new(gpu: &Gpu, name: &str, estimator: Estimator, settings: &Settings) -> Result<Self, Failure> {
         let problem = LearnedTraining::new(settings.trained_on()?, settings.optimiser());
         let initial = problem.optimiser().initial(settings.seed as u32);
-        let outer = Outer::new(gpu, &initial, settings.seed as u32)?;
-        let truncation = TruncationSettings {
+        let outer = OuterTensors::new(gpu, &initial, settings.seed as u32)?;
+        let truncation = UnrollSettings {
             chunks: settings.chunks,
             staggered: settings.chunks > 1,
-            ..TruncationSettings::new(estimator, settings.particles, settings.truncation, settings.sigma)
+            ..UnrollSettings::new(estimator, settings.particles, settings.truncation, settings.sigma)
         };
-        let unroll = PopulationUnroll::new(gpu, &problem, truncation, &outer, settings.seed as u32)?;
-        let population = unroll.populations().next();
-        let population = population.ok_or_else(|| Failure::Input("an unroll needs a chunk of particles".into()))?;
-        let (steps, episodes) = (settings.horizon, settings.episodes);
-        let evaluation = PopulationEvaluation::beside(population, &problem, TOGETHER, steps, episodes, HELD_OUT)?;
+        let gradient = UnrolledGradient::new(gpu, &problem, &truncation, &outer)?;
+        let (steps, episodes) = (Some(settings.horizon), settings.episodes);
+        let evaluated = EvaluatorSettings { points: TOGETHER, episodes, steps, key: HELD_OUT };
+        let evaluator = gradient.evaluator(&problem, &evaluated)?;
         let descent = Descent::adam(settings.beta1);
         let outer_settings = OuterSettings { descent, rate: settings.rate, clip: None, ring: 1 };
-        let outer = OuterLoop::new(gpu, outer, unroll, outer_settings)?;
+        let outer = OuterLoop::new(gpu, outer, gradient, outer_settings)?;
         Ok(Self {
             name: name.into(),
             settings: settings.clone(),
             problem,
             outer,
-            evaluation,
+            evaluator,
             points: Vec::new(),
             waiting: vec![(0, initial)],
         })
@@ -104,7 +105,7 @@ impl MetaTraining {
         if self.waiting.len() == TOGETHER || self.finished() {
             let waiting = std::mem::take(&mut self.waiting);
             let rows: Vec<f32> = waiting.iter().flat_map(|(_, theta)| theta.iter().copied()).collect();
-            let sums = self.evaluation.sums(&rows, |_| ())?;
+            let sums = self.evaluator.run(&rows)?.into_iter().map(|at| at.sum);
             let steps = self.settings.horizon as f64;
             let points = waiting.iter().zip(sums);
             self.points.extend(points.map(|((iteration, _), sum)| Point { iteration: *iteration, loss: sum / steps }));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fourfold::evolution::{InnerProblem, Outer, Source, TruncatedUnroll, TruncationPlan, TruncationSettings};
+use fourfold::evolution::{InnerProblem, OuterTensors, Source, UnrollSettings, UnrolledGradient};
 use fourfold::shaders::{Data, Element, optimiser::advance_step, optimiser::sgd};
 use fourfold::{BufferView, Gpu, Launch, Recording, wgpu};
 
@@ -13,8 +13,8 @@ use crate::Failure;
 #[derive(Debug)]
 pub struct FrozenTheta {
     gpu: Gpu,
-    outer: Outer,
-    source: TruncatedUnroll,
+    outer: OuterTensors,
+    source: UnrolledGradient,
     unrolls: usize,
     /// (parameters): the sum of the gradients so far.
     total: BufferView,
@@ -37,16 +37,15 @@ impl FrozenTheta {
         problem: Arc<dyn InnerProblem>,
         theta: &[f32],
         key: u32,
-        settings: TruncationSettings,
+        settings: UnrollSettings,
     ) -> Result<Self, Failure> {
         let (horizon, truncation) = (problem.horizon().unwrap_or(0), settings.truncation);
         if horizon == 0 || truncation == 0 || !horizon.is_multiple_of(truncation) {
             let message = format!("unrolls of {truncation} steps do not divide an inner problem of {horizon} steps");
             return Err(Failure::Input(message));
         }
-        let outer = Outer::new(gpu, theta, key)?;
-        let plan = TruncationPlan::new(problem, settings, &gpu.target())?;
-        let source = TruncatedUnroll::new(gpu, plan, &outer)?;
+        let outer = OuterTensors::new(gpu, theta, key)?;
+        let source = UnrolledGradient::new(gpu, problem, &settings, &outer)?;
 
         let (target, total) = (gpu.target(), gpu.zeros("total", theta.len())?);
         // A step of SGD with the rate -1 is an addition.
@@ -59,7 +58,7 @@ impl FrozenTheta {
         Ok(Self { gpu: gpu.clone(), outer, source, unrolls: horizon / truncation, total, after, iteration: 0 })
     }
 
-    pub fn source(&self) -> &TruncatedUnroll {
+    pub fn source(&self) -> &UnrolledGradient {
         &self.source
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fourfold::Gpu;
 use fourfold::evolution::problems::LinearLoss;
-use fourfold::evolution::{Estimator, TruncationSettings};
+use fourfold::evolution::{Estimator, UnrollSettings};
 use serde::{Deserialize, Serialize};
 
 use super::{FrozenTheta, mean_row, squared_distance, squared_norm, total_variance};
@@ -98,7 +98,7 @@ pub fn measure(gpu: &Gpu, settings: Settings, structure: Structure, progress: &m
     // The losses are linear: any sigma gives the same, and this one rounds little.
     const SIGMA: f32 = 0.125;
     let mut estimates = |estimator| -> Result<Vec<Vec<f64>>, Failure> {
-        let settings = TruncationSettings::new(estimator, 2 * pairs, 1, SIGMA);
+        let settings = UnrollSettings::new(estimator, 2 * pairs, 1, SIGMA);
         let theta = vec![0.0; parameters];
         let mut frozen = FrozenTheta::new(gpu, Arc::new(problem.clone()), &theta, key, settings)?;
         let mut rows = Vec::with_capacity(repeats);

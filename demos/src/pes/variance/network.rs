@@ -6,7 +6,7 @@ use std::time::Instant;
 use fourfold::Gpu;
 use fourfold::data::genesis;
 use fourfold::evolution::problems::CharacterLstm;
-use fourfold::evolution::{Estimator, InnerProblem, TruncationPlan, TruncationSettings};
+use fourfold::evolution::{Estimator, InnerProblem, UnrollPlan, UnrollSettings};
 use fourfold::shaders::Target;
 use serde::{Deserialize, Serialize};
 
@@ -122,8 +122,8 @@ impl Settings {
             return refuse("the network needs an embedding and hidden units of at least one number".into());
         }
         let problem = Arc::new(Scenario::Real.problem(self.steps, [self.embedding, self.hidden])?);
-        let unroll = TruncationSettings::new(Estimator::PES, self.particles, self.steps, self.sigma);
-        TruncationPlan::new(problem, unroll, &Target::default())?;
+        let unroll = UnrollSettings::new(Estimator::PES, self.particles, self.steps, self.sigma);
+        UnrollPlan::new(problem, &unroll, &Target::default())?;
         Ok(())
     }
 
@@ -194,7 +194,7 @@ pub fn measure(gpu: &Gpu, settings: &Settings, scenario: Scenario, progress: &mu
     let agreement = agreement(gpu, problem.clone(), &theta, [settings.key, PAIRS_BESIDE_THE_TWIN], settings.sigma)?;
 
     let unroll = |estimator, particles, truncation, key| {
-        let settings = TruncationSettings::new(estimator, particles, truncation, settings.sigma);
+        let settings = UnrollSettings::new(estimator, particles, truncation, settings.sigma);
         FrozenTheta::new(gpu, problem.clone(), &theta, key, settings)
     };
     // Another key: the base shares no noise with the estimates.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fourfold::Gpu;
-use fourfold::evolution::{Estimator, InnerProblem, TruncationSettings};
+use fourfold::evolution::{Estimator, InnerProblem, UnrollSettings};
 use fourfold::rollout::EpisodeRandom;
 use fourfold::shaders::Element;
 use fourfold::shaders::random::threefry::normal_pair;
@@ -65,12 +65,14 @@ pub fn agreement(
 ) -> Result<Agreement, Failure> {
     let pairs = pairs as usize;
     let horizon = problem.horizon().unwrap_or(0);
-    let settings = TruncationSettings::new(Estimator::PES, 2 * pairs, horizon, sigma);
+    let settings = UnrollSettings::new(Estimator::PES, 2 * pairs, horizon, sigma);
     let mut frozen = FrozenTheta::new(gpu, problem.clone(), theta, key, settings)?;
     let gradient = frozen.next_gradient()?;
     let source = frozen.source();
-    let views = [(source.shares(), Element::F32), (source.counters(), Element::U32)];
-    let values = read(gpu, &views)?;
+    let (Some(shares), Some(counters)) = (source.shares(), source.counters()) else {
+        unreachable!("PES has antithetic pairs")
+    };
+    let values = read(gpu, &[(shares.clone(), Element::F32), (counters.clone(), Element::U32)])?;
     let (shares, drawn) = (values[0].f32(), values[1].u32());
     let share = |row: usize, pair: usize| f64::from(shares[row * pairs + pair]);
 

@@ -1,0 +1,112 @@
+//! Inner problems of either kind, and the check of the WGSL of one.
+
+use std::sync::Arc;
+
+use fourfold_shaders::inner_problem::{self, InnerProblem};
+
+use super::{Error, GraphProblem};
+use crate::rollout;
+use crate::rollout::signature::{Signature, check_file, check_sizes};
+
+/// An inner problem: given in WGSL, or as a graph.
+#[derive(Debug, Clone)]
+pub enum Inner<'a> {
+    /// A few numbers of state, which kernels keep in registers.
+    Wgsl(Arc<dyn InnerProblem>),
+    /// Members of thousands of weights, side by side in batched operations.
+    Graph(&'a dyn GraphProblem),
+}
+
+impl Inner<'_> {
+    /// The name in error messages.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Wgsl(problem) => problem.file(),
+            Self::Graph(problem) => problem.name(),
+        }
+    }
+
+    /// Outer parameters.
+    pub fn parameters(&self) -> usize {
+        match self {
+            Self::Wgsl(problem) => problem.parameters(),
+            Self::Graph(problem) => problem.parameters(),
+        }
+    }
+
+    /// Steps of the whole inner problem; `None` if it never ends.
+    pub fn horizon(&self) -> Option<usize> {
+        match self {
+            Self::Wgsl(problem) => problem.horizon(),
+            Self::Graph(problem) => problem.horizon(),
+        }
+    }
+
+    /// Returns true if there is a derivative: every graph has one.
+    pub fn is_differentiable(&self) -> bool {
+        match self {
+            Self::Wgsl(problem) => problem.tangent_source().is_some(),
+            Self::Graph(_) => true,
+        }
+    }
+}
+
+impl From<Arc<dyn InnerProblem>> for Inner<'_> {
+    fn from(problem: Arc<dyn InnerProblem>) -> Self {
+        Self::Wgsl(problem)
+    }
+}
+
+impl<P: InnerProblem + 'static> From<Arc<P>> for Inner<'_> {
+    fn from(problem: Arc<P>) -> Self {
+        Self::Wgsl(problem)
+    }
+}
+
+impl<'a> From<&'a dyn GraphProblem> for Inner<'a> {
+    fn from(problem: &'a dyn GraphProblem) -> Self {
+        Self::Graph(problem)
+    }
+}
+
+impl<'a, P: GraphProblem> From<&'a P> for Inner<'a> {
+    fn from(problem: &'a P) -> Self {
+        Self::Graph(problem)
+    }
+}
+
+/// Definitions that stand in for a kernel when an inner problem is parsed by itself.
+const PARAMETERS: &str = "fn parameter(i: u32) -> f32 { return 0.0; }\n\
+    fn parameter_tangent(i: u32) -> f32 { return 0.0; }\n\
+    @group(0) @binding(0) var<storage, read> data: array<f32>;\n";
+
+/// Checks the WGSL files of an inner problem against the sizes that its description gives.
+pub(super) fn check_wgsl(problem: &dyn InnerProblem) -> Result<(), Error> {
+    let name = problem.file();
+    check_sizes(name, [("states", problem.states()), ("parameters", problem.parameters())])?;
+    let states = format!("array<f32, {}>", problem.states());
+    let state = format!("ptr<function, {states}>");
+    let random = || "ptr<function, Random>".to_string();
+    let reset = Signature { name: "problem_reset", arguments: vec![random()], result: states.clone() };
+    let arguments = vec![state.clone(), "u32".into(), random()];
+    let step = Signature { name: "problem_step", arguments, result: "Loss".into() };
+    let sizes = inner_problem::sizes(problem);
+    check_file(name, &problem.source(), &sizes, (&inner_problem::LIBRARY, PARAMETERS), &[reset, step])?;
+    if let Some(tangent) = problem.tangent_source() {
+        let arguments = vec![states, state, "u32".into(), random()];
+        let wanted = Signature { name: "problem_tangent", arguments, result: "f32".into() };
+        // The derivative may call functions of the problem's own file.
+        let stand_in = format!("{PARAMETERS}{}\n", problem.source());
+        let name = format!("the derivative of {name}");
+        check_file(&name, &tangent, &sizes, (&inner_problem::LIBRARY, &stand_in), &[wanted])?;
+    }
+    Ok(())
+}
+
+/// Returns the steps of a dispatch, at most `steps`; the driver allows `most`.
+///
+/// # Errors
+/// The driver would not finish a single step.
+pub(super) fn dispatch_steps(problem: &dyn InnerProblem, most: usize, steps: usize) -> Result<usize, Error> {
+    if most == 0 { Err(rollout::Error::too_many_passes(problem.file()).into()) } else { Ok(steps.min(most)) }
+}

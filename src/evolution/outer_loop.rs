@@ -1,0 +1,357 @@
+//! The outer loop: outer parameters that go downhill along the gradient of a source, iteration after iteration on the GPU.
+
+use fourfold_shaders::elementwise::{Binary, binary};
+use fourfold_shaders::{Data, Element, optimiser::adamw, optimiser::advance_step, optimiser::ring, optimiser::sgd};
+
+use super::{Error, OuterTensors, Source};
+use crate::data::{Checkpoint, Error as FileError};
+use crate::gpu::program::{Allocation, BufferId, CheckpointTensor, Program, ProgramPlan, RecordingId};
+use crate::gpu::{BufferView, Gpu, Ticket};
+
+/// The update of theta.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Descent {
+    /// `theta -= rate * g`
+    Sgd,
+    /// Adam (Kingma & Ba 2015), with decoupled weight decay.
+    Adam {
+        /// Decay of the mean gradient.
+        beta1: f64,
+        /// Decay of the mean squared gradient.
+        beta2: f64,
+        /// Added to the root of the mean squared gradient.
+        epsilon: f32,
+        /// The share of theta that decays in an iteration, in units of the rate.
+        weight_decay: f32,
+    },
+}
+
+impl Descent {
+    /// Adam with `beta2` 0.999, `epsilon` 1e-8 and no weight decay.
+    pub const fn adam(beta1: f64) -> Self {
+        Self::Adam { beta1, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
+    }
+}
+
+/// Settings of an outer loop.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OuterSettings {
+    /// The update of theta.
+    pub descent: Descent,
+    /// The learning rate.
+    pub rate: f32,
+    /// Clips each number of the gradient to plus and minus this.
+    pub clip: Option<f32>,
+    /// Iterations whose theta and metrics are stored on the GPU.
+    pub ring: usize,
+}
+
+impl OuterSettings {
+    fn check(&self) -> Result<(), Error> {
+        if self.ring == 0 {
+            return Error::settings("the ring of the last iterations holds at least one");
+        }
+        if !(self.rate.is_finite() && self.rate >= 0.0) {
+            return Error::settings(format!("the learning rate must be finite and not negative, got {}", self.rate));
+        }
+        match self.clip.filter(|clip| clip.is_nan() || *clip <= 0.0) {
+            Some(clip) => Error::settings(format!("the gradient must be clipped above 0, got {clip}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the bytes of an outer loop without its source: theta, its gradient, moments and rings.
+    pub fn bytes(&self, parameters: usize, columns: usize) -> u64 {
+        let moments = if matches!(self.descent, Descent::Sgd) { 0 } else { 2 };
+        let clips = if self.clip.is_some() { 2 } else { 0 };
+        let ring = self.ring * (parameters + columns.max(1));
+        ((parameters * (2 + moments + clips) + ring + clips + 4) * Element::BYTES) as u64
+    }
+}
+
+/// An outer loop on a device.
+#[derive(Debug)]
+pub struct OuterLoop<S> {
+    source: S,
+    outer: OuterTensors,
+    settings: OuterSettings,
+    parameters: usize,
+    program: Program,
+    ids: Ids,
+    /// Iterations submitted or recorded so far.
+    iteration: u32,
+    readbacks: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ids {
+    step: BufferId,
+    rate: BufferId,
+    centers: BufferId,
+    metrics: BufferId,
+    update: RecordingId,
+    /// Copies theta and metrics into the rings.
+    remember: RecordingId,
+    advance: RecordingId,
+}
+
+/// The results of the iterations up to a readback.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// Iterations finished.
+    pub iteration: u32,
+    /// Theta after each of the last iterations, oldest first, as many as the ring holds.
+    pub centers: Vec<Vec<f32>>,
+    /// The metrics of each of these iterations, by the names of [`Source::columns`].
+    pub metrics: Vec<Vec<f32>>,
+}
+
+/// The name of the iteration count in a checkpoint.
+const STEP: &str = "outer.step";
+
+impl<S: Source> OuterLoop<S> {
+    /// Creates an outer loop around a source that was made with these tensors; neither submits nor polls.
+    ///
+    /// # Errors
+    /// Settings that are out of range, or out of memory.
+    pub fn new(gpu: &Gpu, outer: OuterTensors, source: S, settings: OuterSettings) -> Result<Self, Error> {
+        settings.check()?;
+        let (parameters, target) = (outer.center.elements(), gpu.target());
+        let mut plan = ProgramPlan::default();
+        let center = plan.buffer(Allocation::f32("center", parameters).given().kept());
+        let seed = plan.buffer(Allocation::u32("seed", 2).given().kept());
+        let mut gradient = plan.buffer(Allocation::f32("gradient", parameters).given());
+        let mut given = vec![(center, &outer.center), (seed, &outer.seed), (gradient, &outer.gradient)];
+        let columns = source.columns().len();
+        let zeros = |name: &'static str, length| Allocation::f32(name, length).zeros().kept();
+        let step = plan.buffer(Allocation::values("step", Data::U32(vec![1])).kept());
+        let rate = plan.buffer(Allocation::values("rate", Data::F32(vec![settings.rate])));
+        let centers = plan.buffer(zeros("centers", settings.ring * parameters));
+        let metrics = plan.buffer(zeros("metrics", settings.ring * columns.max(1)));
+
+        let update = plan.recording();
+        if let Some(clip) = settings.clip {
+            for (bound, operation) in [(clip, Binary::Min), (-clip, Binary::Max)] {
+                let bound = plan.buffer(Allocation::values("clip", Data::F32(vec![bound])));
+                let clipped = plan.buffer(Allocation::f32("clipped", parameters));
+                let call = binary(operation, &[parameters], &[1]);
+                let call = call.unwrap_or_else(|error| unreachable!("a single number fits any shape: {error}"));
+                plan.dispatch(update, call, &[gradient, bound, clipped]);
+                gradient = clipped;
+            }
+        }
+        match settings.descent {
+            Descent::Sgd => {
+                let problem =
+                    sgd::Problem { count: parameters, momentum: 0.0, nesterov: false, weight_decay: 0.0, decayed: 0 };
+                plan.dispatch(update, problem.call(&target), &[center, gradient, rate]);
+            }
+            Descent::Adam { beta1, beta2, epsilon, weight_decay } => {
+                let decayed = if weight_decay == 0.0 { 0 } else { parameters };
+                let problem = adamw::Problem { count: parameters, beta1, beta2, epsilon, weight_decay, decayed };
+                let moments = ["first_moment", "second_moment"].map(|name| plan.buffer(zeros(name, parameters)));
+                let [first, second] = moments;
+                plan.dispatch(update, problem.call(&target), &[center, first, second, gradient, rate, step]);
+            }
+        }
+        let record = |columns| ring::Problem { length: settings.ring, columns }.call(&target);
+        let remember = plan.recording();
+        plan.dispatch(remember, record(parameters), &[center, step, centers]);
+        let measured = source.metrics();
+        if let Some(measured) = &measured {
+            let id = plan.buffer(Allocation::f32("measured", columns).given());
+            given.push((id, measured));
+            plan.dispatch(remember, record(columns), &[id, step, metrics]);
+        }
+        // The step counts from 1, as Adam expects, and the iteration of the seed from 0.
+        let advance = plan.recording();
+        plan.dispatch(advance, advance_step::Problem::SEED.both(&target), &[seed, step]);
+
+        let program = Program::new(gpu, "outer loop", plan, &given)?;
+        let ids = Ids { step, rate, centers, metrics, update, remember, advance };
+        Ok(Self { source, outer, settings, parameters, program, ids, iteration: 0, readbacks: 0 })
+    }
+
+    /// The source.
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// The settings, with the current learning rate.
+    pub fn settings(&self) -> &OuterSettings {
+        &self.settings
+    }
+
+    /// The tensors that source and loop share: theta among them, for whoever evaluates it on the GPU.
+    pub fn outer(&self) -> &OuterTensors {
+        &self.outer
+    }
+
+    /// Bytes of all buffers, the source's included.
+    pub fn bytes(&self) -> u64 {
+        self.program.bytes() + self.outer.bytes() + self.source.bytes()
+    }
+
+    /// Readbacks so far: one for each [`submit`](Self::submit), however many iterations it holds.
+    pub fn readbacks(&self) -> usize {
+        self.readbacks
+    }
+
+    /// Iterations recorded so far.
+    pub fn iteration(&self) -> u32 {
+        self.iteration
+    }
+
+    /// Records one iteration. The caller submits, in the order of recording.
+    pub fn record(&mut self, pass: &mut wgpu::ComputePass<'_>) {
+        self.record_iteration(pass, true);
+    }
+
+    fn record_iteration(&mut self, pass: &mut wgpu::ComputePass<'_>, remembered: bool) {
+        self.source.record(pass, self.iteration);
+        self.program.record(self.ids.update, pass);
+        if remembered {
+            self.source.record_metrics(pass);
+            self.program.record(self.ids.remember, pass);
+        }
+        self.program.record(self.ids.advance, pass);
+        self.iteration += 1;
+    }
+
+    /// Records a readback of the values that [`progress`](Self::progress) takes.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn readback(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<Ticket, Error> {
+        let view = |id, element| (self.program.view(id).clone(), element);
+        let Ids { step, centers, metrics, .. } = self.ids;
+        let mut views = vec![view(step, Element::U32), view(centers, Element::F32), view(metrics, Element::F32)];
+        views.extend(self.source.faults().map(|faults| (faults, Element::U32)));
+        self.readbacks += 1;
+        Ok(self.program.gpu().readback(encoder, &views)?)
+    }
+
+    /// Interprets the values of a [`readback`](Self::readback).
+    ///
+    /// # Errors
+    /// The source met a number that is not finite.
+    pub fn progress(&self, values: &[Data]) -> Result<Progress, Error> {
+        let [step, centers, metrics, faults @ ..] = values else { unreachable!("three tensors are read back") };
+        if let [faults] = faults {
+            self.source.check(faults.u32())?;
+        }
+        let (iteration, ring) = (step.u32()[0] - 1, self.settings.ring);
+        let first = iteration.saturating_sub(ring as u32 - 1).max(1);
+        let rows = |data: &Data, columns: usize| -> Vec<Vec<f32>> {
+            let row = |iteration: u32| data.f32()[iteration as usize % ring * columns..][..columns].to_vec();
+            (first..=iteration).map(row).collect()
+        };
+        let columns = self.source.columns().len();
+        let metrics = if columns == 0 { Vec::new() } else { rows(metrics, columns) };
+        Ok(Progress { iteration, centers: rows(centers, self.parameters), metrics })
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl<S: Source> OuterLoop<S> {
+    /// Submits `iterations` iterations and a readback of their progress, and waits for neither.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn submit(&mut self, iterations: usize) -> Result<Ticket, Error> {
+        let gpu = self.program.gpu().clone();
+        let mut encoder = gpu.encoder("outer loop");
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            // The rings are read after the submission, and hold no more than its last iterations.
+            let unread = iterations.saturating_sub(self.settings.ring);
+            (0..iterations).for_each(|iteration| self.record_iteration(&mut pass, iteration >= unread));
+        }
+        let ticket = self.readback(&mut encoder)?;
+        gpu.queue().submit([encoder.finish()]);
+        Ok(ticket)
+    }
+
+    /// Runs `iterations` iterations in one submission and waits for their progress.
+    ///
+    /// # Errors
+    /// A number that is not finite, out of memory, or the device was lost.
+    pub fn run(&mut self, iterations: usize) -> Result<Progress, Error> {
+        let values = self.submit(iterations)?.wait()?;
+        self.progress(&values)
+    }
+
+    /// Sets the learning rate for the iterations submitted from now on.
+    pub fn set_rate(&mut self, rate: f32) {
+        self.settings.rate = rate;
+        self.program.write(self.ids.rate, &[rate]);
+    }
+
+    /// Sets theta for the iterations submitted from now on.
+    ///
+    /// # Errors
+    /// Another number of parameters.
+    pub fn set_parameters(&mut self, parameters: &[f32]) -> Result<(), Error> {
+        if parameters.len() != self.parameters {
+            return Error::settings(format!(
+                "there are {} outer parameters, not {}",
+                self.parameters,
+                parameters.len()
+            ));
+        }
+        self.program.gpu().write(&self.outer.center, parameters);
+        Ok(())
+    }
+
+    /// Waits for theta.
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn parameters(&self) -> Result<Vec<f32>, Error> {
+        self.read_one(&self.outer.center)
+    }
+
+    /// Waits for the gradient of the last iteration.
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn gradient(&self) -> Result<Vec<f32>, Error> {
+        self.read_one(&self.outer.gradient)
+    }
+
+    fn read_one(&self, view: &BufferView) -> Result<Vec<f32>, Error> {
+        let data = self.program.gpu().submit_readback(&[(view.clone(), Element::F32)])?.wait()?;
+        Ok(data[0].f32().to_vec())
+    }
+
+    /// The tensors of a checkpoint.
+    fn kept(&self) -> Vec<CheckpointTensor> {
+        self.program.kept("outer.").into_iter().chain(self.source.kept()).collect()
+    }
+
+    /// Waits for the state of the loop and its source and writes it into a checkpoint.
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<(), Error> {
+        let kept = self.kept();
+        for (tensor, values) in kept.iter().zip(CheckpointTensor::readback(self.program.gpu(), &kept)?.wait()?) {
+            checkpoint.insert(&tensor.name, &[tensor.length], values);
+        }
+        Ok(())
+    }
+
+    /// Continues from the state in a checkpoint, to the same bits as if the run had never stopped.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape; then nothing is changed.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), FileError> {
+        let kept = self.kept();
+        let values = kept.iter().map(|tensor| checkpoint.tensor(&tensor.name, tensor.element, &[tensor.length]));
+        for (tensor, values) in kept.iter().zip(values.collect::<Result<Vec<_>, _>>()?) {
+            tensor.write(self.program.gpu(), values);
+        }
+        self.iteration = checkpoint.u32(STEP, &[1])?[0] - 1;
+        Ok(())
+    }
+}

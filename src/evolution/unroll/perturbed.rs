@@ -1,0 +1,87 @@
+//! Perturbed particles of an inner problem in WGSL: persistent evolution strategies and their kin.
+
+use std::sync::Arc;
+
+use fourfold_shaders::evolution::persistent_gradient;
+use fourfold_shaders::inner_problem::{self, COUNTERS, InnerProblem, Keeping, SHARES, Truncation, TruncationProblem};
+use fourfold_shaders::{Data, Target};
+
+use super::UnrollSettings;
+use super::pair_gradient::{PairGradient, mean_shares};
+use super::tensors::{Tensors, segments};
+use crate::evolution::inner::dispatch_steps;
+use crate::evolution::source::OuterIds;
+use crate::evolution::{Error, Particles, Perturbation};
+use crate::gpu::program::{Allocation, BufferId, ProgramPlan};
+use crate::rollout::signature::check_kernel;
+
+/// Plans the gradient from perturbed particles; `analytic` has the gradient of the unperturbed losses, if it is known
+/// (PES + Analytic).
+pub(super) fn plan(
+    program: &mut ProgramPlan,
+    problem: Arc<dyn InnerProblem>,
+    (settings, perturbation): (&UnrollSettings, Perturbation),
+    outer: OuterIds,
+    analytic: Option<BufferId>,
+    target: &Target,
+) -> Result<Tensors, Error> {
+    let UnrollSettings { objective, truncation, sigma, chunks, staggered, stream, .. } = *settings;
+    let pairs = settings.pairs();
+    let horizon = problem.horizon();
+    let unrolled = Truncation::new(problem, pairs, analytic.is_some());
+    let problem = &*unrolled.problem;
+    check_kernel(problem.file(), &unrolled.wgsl())?;
+    let steps = dispatch_steps(problem, unrolled.most_steps(target), truncation)?;
+    let dispatch = |(first, steps)| TruncationProblem {
+        pairs,
+        chunks,
+        truncation,
+        horizon,
+        first,
+        steps,
+        interval: perturbation.interval(),
+        shared_state: perturbation.particles == Particles::Shared,
+        alike: settings.common_random_numbers,
+        objective,
+        staggered,
+        sigma,
+        stream,
+    };
+
+    let columns = dispatch((0, steps)).columns();
+    let zeros = |name, length| Allocation::f32(name, length).zeros();
+    let data = program.buffer(Allocation::values("data", Data::F32(inner_problem::data(problem).to_vec())));
+    let saved = program.buffer(zeros("saved", unrolled.saved() * columns).kept());
+    let counters = program.buffer(Allocation::u32("counters", COUNTERS * columns).zeros().kept());
+    let shares = program.buffer(zeros("shares", SHARES * pairs));
+    let mut operands = vec![outer.seed, outer.center, data, saved, counters, shares];
+    if unrolled.keeping == Keeping::Stored {
+        let length = unrolled.perturbations(pairs).unwrap_or_default();
+        operands.push(program.buffer(zeros("perturbations", length).kept()));
+    }
+    operands.extend(analytic);
+    let (estimate, kernel) = (program.recording(), unrolled.kernel());
+    for segment in segments(truncation, steps) {
+        let call = dispatch(segment).call(&unrolled, kernel.clone(), target);
+        program.dispatch(estimate, call, &operands);
+    }
+    let gradient = persistent_gradient::Problem {
+        parameters: problem.parameters(),
+        pairs,
+        stream,
+        sigma,
+        accumulated: perturbation.particles == Particles::Own,
+    };
+    let pair_gradient = PairGradient { shares, drawn: counters, seed: outer.seed, gradient: outer.gradient };
+    let accumulators = pair_gradient.plan(program, estimate, &gradient, target);
+    let measure = program.recording();
+    let metrics = mean_shares(program, measure, pairs, shares, target);
+    Ok(Tensors {
+        estimate,
+        measure: Some(measure),
+        metrics,
+        shares: Some(shares),
+        counters: Some(counters),
+        accumulators,
+    })
+}
