@@ -432,6 +432,15 @@ mod bad_hdf5_files {
     }
 
     #[test]
+    fn of_observations_with_a_link_to_nowhere_are_refused() {
+        for (name, links) in [("few", 2), ("many", 12), ("old", 2)] {
+            let file = format!("minari-nowhere-{name}.hdf5");
+            let sentence = format!("expected {links} links to groups and arrays, got 1 that lead nowhere");
+            assert_eq!(refusal(&file), format!("{file}: tensor `episode_1/observations`: {sentence}"));
+        }
+    }
+
+    #[test]
     fn are_quoted_without_control_characters() {
         let error = refusal("control-characters.hdf5");
         assert!(error.starts_with("control-characters.hdf5: expected an array `observations`, got "), "{error}");

@@ -8,6 +8,8 @@ mod format;
 mod hdf5;
 mod imitation;
 #[cfg(feature = "hdf5")]
+mod links;
+#[cfg(feature = "hdf5")]
 mod minari;
 mod stored;
 

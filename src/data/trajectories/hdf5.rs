@@ -9,6 +9,7 @@ use hdf5_reader::{Attribute, Dataset, Datatype, ExternalLinkResolver, Hdf5File, 
 
 use super::super::Error;
 use super::column::{Column, Element, Kind};
+use super::links;
 
 /// No array is unpacked past this many bytes, whatever the file says of its shape.
 const MOST_BYTES: usize = 1 << 31;
@@ -83,14 +84,20 @@ impl<'a> File<'a> {
     /// The names of all groups and arrays in a group; `key` is its whole path, for errors.
     ///
     /// # Errors
-    /// If the file is damaged, or another file holds a member.
+    /// If the file is damaged, another file holds a member, or a link leads to neither a group nor an array.
     pub fn all_members(&self, group: &Group, key: &str) -> Result<(Vec<String>, Vec<String>), Error> {
         self.elsewhere.take();
         let members = self.members(group)?;
-        match self.elsewhere.take() {
-            Some(other) => Err(self.linked(key, &other)),
-            None => Ok(members),
+        if let Some(other) = self.elsewhere.take() {
+            return Err(self.linked(key, &other));
         }
+        let links = links::count(group).map_err(|reason| damaged(self.name, &reason))?;
+        let found = (members.0.len() + members.1.len()) as u64;
+        if found < links {
+            let got = format!("{} that lead nowhere", links - found);
+            return Err(Error::tensor(self.name, key, format!("{links} links to groups and arrays"), got));
+        }
+        Ok(members)
     }
 
     fn linked(&self, key: &str, other: &str) -> Error {
