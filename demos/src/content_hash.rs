@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fourfold::data::{Error, file};
 use sha2::{Digest, Sha256};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Returns the SHA-256 of a file in hexadecimal, as `sha256sum` prints it; of a folder, that of the lines that `sha256sum`
 /// prints for the files in it and in its folder `data` (where Minari's data sets are), in the order of their names.

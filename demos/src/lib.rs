@@ -1,21 +1,20 @@
-//! The parts of the `fourfold` command: its arguments, what a run leaves behind, and what a user sees meanwhile.
+//! The parts of the `fourfold` command, from the floor up: failures, options and pictures; runs and their reports;
+//! experiments; commands; the command line.
 
-pub mod arguments;
-pub mod bitmap;
-pub(crate) mod canvas;
-pub mod classification;
-pub mod column_plot;
+pub mod command_line;
 pub mod commands;
 pub mod content_hash;
 pub mod dt;
+pub mod entry;
+pub mod experiment;
+pub mod experiments;
 pub mod failure;
-pub mod heat_map;
 pub mod neuron;
+pub mod options;
 pub mod pes;
-pub mod plot;
+pub mod picture;
 pub mod progress;
-pub mod run_folder;
+pub mod run;
+pub mod runtime_folder;
 pub mod statistics;
 pub mod table;
-
-pub use failure::Failure;

@@ -1,13 +1,14 @@
-//! `fourfold`: verifies and measures the kernels, and runs the trainings.
+//! `fourfold`: verifies and measures the kernels, and runs the experiments.
 
 use std::process::ExitCode;
 
-use fourfold_demos::arguments::{Parsed, parse};
-use fourfold_demos::commands;
+use fourfold_demos::command_line::{Parsed, parse};
+use fourfold_demos::runtime_folder;
 
 fn main() -> ExitCode {
+    runtime_folder::provide();
     let outcome = match parse(std::env::args_os()) {
-        Ok(Parsed::Run(arguments)) => commands::run(&arguments),
+        Ok(Parsed::Run(call)) => call.run(),
         Ok(Parsed::Print(text)) => {
             print!("{text}");
             Ok(())

@@ -13,6 +13,8 @@ pub struct Progress {
     label: String,
     total: u64,
     done: u64,
+    /// Of these, the steps that an earlier process did.
+    skipped: u64,
     message: String,
     begun: Instant,
 }
@@ -42,7 +44,7 @@ impl Progress {
         } else {
             Look::Lines(begun)
         };
-        Self { look, label: label.to_owned(), total, done: 0, message: String::new(), begun }
+        Self { look, label: label.to_owned(), total, done: 0, skipped: 0, message: String::new(), begun }
     }
 
     /// Says what is happening now, e.g. the last loss.
@@ -60,10 +62,25 @@ impl Progress {
             Look::Bar(bar) => bar.inc(steps),
             Look::Lines(last) if last.elapsed() >= BETWEEN_LINES => {
                 *last = Instant::now();
-                eprintln!("{}", line(&self.label, self.done, self.total, self.begun.elapsed(), &self.message));
+                eprintln!("{}", self.line(self.begun.elapsed()));
             }
             Look::Lines(_) | Look::Nothing => {}
         }
+    }
+
+    /// Counts steps that an earlier process did: they took no time.
+    pub fn skip(&mut self, steps: u64) {
+        self.done += steps;
+        self.skipped += steps;
+        if let Look::Bar(bar) = &self.look {
+            bar.set_position(self.done);
+            bar.reset_eta();
+        }
+    }
+
+    /// Returns the finished steps.
+    pub fn done(&self) -> u64 {
+        self.done
     }
 
     /// Writes a line that stays, above the bar.
@@ -73,6 +90,18 @@ impl Progress {
             Look::Lines(_) => eprintln!("{text}"),
             Look::Nothing => {}
         }
+    }
+
+    /// `label: done of total, rate, time left, message`.
+    fn line(&self, elapsed: Duration) -> String {
+        let Self { label, total, done, skipped, message, .. } = self;
+        let rate = (done - skipped) as f64 / elapsed.as_secs_f64();
+        let mut line = format!("{label}: {done} of {total}, {rate:.1}/s");
+        if done < total {
+            let left = Duration::from_secs_f64(((total - done) as f64 / rate).clamp(0.0, 1e9));
+            line += &format!(", {} left", duration(left));
+        }
+        if message.is_empty() { line } else { format!("{line}, {message}") }
     }
 
     /// Ends the work; the bar disappears, and a line says how long it took.
@@ -92,14 +121,6 @@ impl Progress {
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {per_sec} {eta} left {msg}")
         .expect("a test parses the template")
-}
-
-/// `label: done of total, rate, time left, message`.
-fn line(label: &str, done: u64, total: u64, elapsed: Duration, message: &str) -> String {
-    let rate = done as f64 / elapsed.as_secs_f64();
-    let left = Duration::from_secs_f64((total.saturating_sub(done) as f64 / rate).clamp(0.0, 1e9));
-    let message = if message.is_empty() { String::new() } else { format!(", {message}") };
-    format!("{label}: {done} of {total}, {rate:.1}/s, {} left{message}", duration(left))
 }
 
 /// A duration for people: two units at most.
@@ -123,15 +144,35 @@ mod tests {
         style();
     }
 
+    /// The line of `done` steps of `total` after 30 seconds.
+    fn line(done: u64, total: u64, message: &str) -> String {
+        let mut progress = Progress::new("verify", total, true);
+        progress.advance(done);
+        progress.say(message);
+        progress.line(Duration::from_secs(30))
+    }
+
     #[test]
     fn a_line_tells_the_rate_and_the_remaining_time() {
-        let text = line("verify", 300, 1200, Duration::from_secs(30), "softmax");
-        assert_eq!(text, "verify: 300 of 1200, 10.0/s, 1 min 30 s left, softmax");
+        assert_eq!(line(300, 1200, "softmax"), "verify: 300 of 1200, 10.0/s, 1 min 30 s left, softmax");
+    }
+
+    #[test]
+    fn the_last_line_has_no_time_left() {
+        assert_eq!(line(1200, 1200, ""), "verify: 1200 of 1200, 40.0/s");
     }
 
     #[test]
     fn a_line_without_any_step_done_still_reads() {
-        assert!(line("verify", 0, 10, Duration::from_secs(1), "").starts_with("verify: 0 of 10, 0.0/s"));
+        assert!(line(0, 10, "").starts_with("verify: 0 of 10, 0.0/s"));
+    }
+
+    #[test]
+    fn steps_of_an_earlier_process_do_not_raise_the_rate() {
+        let mut progress = Progress::new("verify", 1200, true);
+        progress.skip(900);
+        progress.advance(150);
+        assert_eq!(progress.line(Duration::from_secs(30)), "verify: 1050 of 1200, 5.0/s, 30.0 s left");
     }
 
     #[test]

@@ -121,6 +121,14 @@ fn quiet_runs_say_nothing_but_their_result() {
 }
 
 #[test]
+fn a_session_without_a_runtime_folder_prints_no_line_of_the_driver() {
+    let scratch = Scratch::new("runtime");
+    let arguments = ["verify", "--kernel", "cross_entropy", "--cases", "2", "--quiet"];
+    let output = scratch.fourfold().env_remove("XDG_RUNTIME_DIR").args(arguments).output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn adapters_are_listed_with_their_limits() {
     let output = fourfold(&Scratch::new("adapters"), &["adapters", "--json"]);
     let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

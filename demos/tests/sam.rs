@@ -188,7 +188,8 @@ fn what_cannot_be_resumed_is_refused_and_left_alone() {
     let settings = foreign.get("settings").unwrap().replace("mlp:8", "mlp:9");
     foreign.set("settings", settings);
     let record: Value = serde_json::from_str(foreign.get("record").unwrap()).unwrap();
-    let unfinished = serde_json::json!({ "epochs": record["epochs"], "finished": [record["finished"][0]] });
+    let (lines, stage) = (&record["lines"], &record["stage"]);
+    let unfinished = serde_json::json!({ "lines": lines, "finished": [record["finished"][0]], "stage": stage });
     foreign.set("record", unfinished.to_string());
     foreign.save(&path).unwrap();
     refused(&scratch, "--resume run", &["checkpoint.safetensors", "training.", "expected"]);
@@ -204,7 +205,7 @@ fn a_run_that_was_killed_and_resumed_ends_in_the_same_bits() {
     let epochs = |folder: &str| {
         let checkpoint = Checkpoint::load(&scratch.0.join(folder).join("checkpoint.safetensors")).ok()?;
         let record: Value = serde_json::from_str(checkpoint.get("record").unwrap()).unwrap();
-        Some(record["epochs"].as_array().unwrap().len())
+        Some(record["lines"].as_u64().unwrap() as usize)
     };
     // In the midst of SGD's training, then in the midst of SAM's.
     let mut child = sam(&scratch, &format!("{arguments} broken")).stdout(Stdio::null()).spawn().unwrap();
@@ -227,6 +228,44 @@ fn a_run_that_was_killed_and_resumed_ends_in_the_same_bits() {
     }
     let trainings = |folder: &str| json(&scratch.0.join(folder).join("results.json"))["trainings"].clone();
     assert_eq!(trainings("whole"), trainings("broken"));
+}
+
+#[test]
+fn a_run_that_was_killed_before_its_first_checkpoint_resumes_from_its_configuration() {
+    let scratch = Scratch::new("configured");
+    let arguments = "--model mlp:8 --seeds 1, --lanczos 0 --epochs 2 --out";
+    succeeds(&scratch, &format!("{arguments} whole"));
+    fs::create_dir(scratch.0.join("killed")).unwrap();
+    fs::copy(scratch.0.join("whole/config.json"), scratch.0.join("killed/config.json")).unwrap();
+    fs::write(scratch.0.join("killed/metrics.jsonl"), "{\"an epoch\": \"without a checkpoint\"}\n{\"half").unwrap();
+    fs::write(scratch.0.join("killed/.checkpoint.safetensors.17.part"), "half").unwrap();
+    succeeds(&scratch, "--resume killed");
+    let files = |folder: &str| {
+        let mut files = contents(&scratch.0.join(folder));
+        // They tell the time of a step.
+        files.retain(|path, _| !["results.json", "report.md"].iter().any(|name| path.ends_with(name)));
+        let files = files.into_iter().map(|(path, bytes)| (path.file_name().unwrap().to_owned(), bytes));
+        files.collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(files("whole").keys().collect::<Vec<_>>(), files("killed").keys().collect::<Vec<_>>());
+    assert!(files("whole") == files("killed"), "the resumed run ended in other bits");
+}
+
+#[test]
+fn flags_beside_resume_are_refused_where_they_would_change_the_run() {
+    let scratch = Scratch::new("changed");
+    succeeds(&scratch, "--model mlp:8 --seeds 1 --epochs 1 --lanczos 0 --out run");
+    for (flag, words) in [
+        ("--rho 0.1", &["--rho", "`0.05", "`0.1"][..]),
+        ("--adaptive", &["--adaptive", "`false`", "`true`"]),
+        ("--seeds 2", &["--seeds", "`0`", "`0,1`"]),
+        ("--seed 3", &["--seed", "`0`", "`3`"]),
+        ("--quick", &["--quick", "`false`", "`true`"]),
+        ("--out elsewhere", &["--out"]),
+    ] {
+        refused(&scratch, &format!("--resume run {flag}"), words);
+    }
+    succeeds(&scratch, "--resume run --model mlp:8 --epochs 1 --seeds 0,");
 }
 
 #[test]

@@ -5,16 +5,26 @@ use fourfold::gpu::{AdapterReport, adapters};
 use fourfold::wgpu::Features;
 use serde_json::{Value, json};
 
-use crate::Failure;
-use crate::arguments::Common;
-use crate::run_folder::adapter_json;
+use crate::entry::Plain;
+use crate::failure::Failure;
+use crate::options::Common;
+use crate::run::folder::adapter_json;
 use crate::table::table;
 
+/// List the adapters, with the features and limits that matter here
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+impl Plain for Arguments {
+    const NAME: &'static str = "adapters";
+
+    fn run(&self, common: &Common) -> Result<(), Failure> {
+        run(common, self)
+    }
 }
 
 /// Features that a kernel, the profiler or a coming kernel can use.

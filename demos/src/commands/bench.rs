@@ -15,11 +15,12 @@ use fourfold::Gpu;
 use fourfold::wgpu::Features;
 use serde_json::{Value, json};
 
-use crate::Failure;
-use crate::arguments::Common;
-use crate::plot::BarPlot;
+use crate::entry::Plain;
+use crate::failure::Failure;
+use crate::options::Common;
+use crate::picture::plot::BarPlot;
 use crate::progress::{self, Progress};
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::statistics::{median, quantile};
 use crate::table::table;
 
@@ -27,6 +28,7 @@ use ceiling::{Ceiling, measure_ceiling};
 use measure::{Times, measure};
 use problems::{Problem, problems};
 
+/// Measure every kernel, beside what the adapter can do, or rollouts
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -37,6 +39,14 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+impl Plain for Arguments {
+    const NAME: &'static str = "bench";
+
+    fn run(&self, common: &Common) -> Result<(), Failure> {
+        run(common, self)
+    }
 }
 
 /// What else can be measured.

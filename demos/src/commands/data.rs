@@ -5,14 +5,23 @@ pub mod inspect;
 
 use clap::{Args, Subcommand};
 
-use crate::Failure;
-use crate::arguments::Common;
+use crate::entry::Plain;
+use crate::failure::Failure;
+use crate::options::Common;
 
 /// Collect or inspect recorded trajectories
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     #[command(subcommand)]
     pub action: Action,
+}
+
+impl Plain for Arguments {
+    const NAME: &'static str = "data";
+
+    fn run(&self, common: &Common) -> Result<(), Failure> {
+        run(common, self)
+    }
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use clap::Args;
 use fourfold::Gpu;
 use fourfold::evolution::problems::ToyRegression;
 use fourfold::evolution::{
@@ -10,14 +11,29 @@ use fourfold::evolution::{
 };
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 
-use crate::Failure;
-use crate::arguments::Common;
 use crate::commands::neuron::weights::trained;
-use crate::commands::sam::{Comparison, Settings};
 use crate::commands::verify;
 use crate::dt::key_to_door::{self, Method, Outcome, RandomPlay};
+use crate::entry::Plain;
+use crate::experiment;
+use crate::experiments::sam;
+use crate::failure::Failure;
 use crate::neuron::evaluation::{Order, Protocol};
+use crate::options::{Common, Seeds};
 use crate::progress::Progress;
+
+/// Show what there is: kernels against twins, SGD against SAM, a policy whose inputs are shuffled, truncated unrolls, a
+/// grid task learnt from random play; some three minutes on a software driver
+#[derive(Debug, Clone, Args)]
+pub struct Arguments {}
+
+impl Plain for Arguments {
+    const NAME: &'static str = "demo";
+
+    fn run(&self, common: &Common) -> Result<(), Failure> {
+        run(common)
+    }
+}
 
 /// Cases of each kernel: enough to see a broken driver.
 const CASES: u32 = 3;
@@ -41,15 +57,15 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         "   359 others: with SGD, and with SAM, which looks for flat minima by a second backward pass (Foret et al."
     );
     println!("   2021). SGD learns the wrong labels by heart; SAM less so.\n");
-    let settings = Settings {
+    let settings = sam::Settings {
         label_noise: 0.4,
         rho: 0.3,
-        seeds: if common.quick { 1 } else { 3 },
         epochs: if common.quick { 10 } else { 40 },
         lanczos: 20,
-        ..Settings::standard(common)?
+        ..experiment::defaults(common.quick)?
     };
-    println!("{}", Comparison::begin(common, settings)?.run(common)?);
+    let seeds = Seeds::Count(if common.quick { 1 } else { 3 });
+    experiment::start(common, &settings, seeds.list(common.seed)?)?;
     println!("The pictures accuracy.png and loss.png there show the epochs.\n");
 
     println!(

@@ -5,15 +5,24 @@ mod train;
 
 use clap::{Args, Subcommand};
 
-use crate::Failure;
-use crate::arguments::Common;
 use crate::dt::{control, key_to_door, sweep};
+use crate::entry::Plain;
+use crate::failure::Failure;
+use crate::options::Common;
 
 /// Learn from recorded episodes by decision transformers, and compare with behaviour cloning
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     #[command(subcommand)]
     pub experiment: Experiment,
+}
+
+impl Plain for Arguments {
+    const NAME: &'static str = "dt";
+
+    fn run(&self, common: &Common) -> Result<(), Failure> {
+        run(common, self)
+    }
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -8,14 +8,23 @@ pub mod weights;
 
 use clap::{Args, Subcommand};
 
-use crate::Failure;
-use crate::arguments::Common;
+use crate::entry::Plain;
+use crate::failure::Failure;
+use crate::options::Common;
 
 /// Experiments with the attention neuron on the cart-pole swing-up
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     #[command(subcommand)]
     pub experiment: Experiment,
+}
+
+impl Plain for Arguments {
+    const NAME: &'static str = "neuron";
+
+    fn run(&self, common: &Common) -> Result<(), Failure> {
+        run(common, self)
+    }
 }
 
 #[derive(Debug, Clone, Subcommand)]

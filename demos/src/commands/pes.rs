@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::Failure;
-use crate::arguments::Common;
+use crate::entry::Plain;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::pes::hyperparameters::{Schedule, Tensors};
 use crate::pes::{EstimatorName, ObjectiveName, OptimiserName, control};
 
@@ -26,6 +27,14 @@ pub struct Arguments {
     pub mode: Option<Mode>,
     #[command(flatten)]
     pub one: One,
+}
+
+impl Plain for Arguments {
+    const NAME: &'static str = "pes";
+
+    fn run(&self, common: &Common) -> Result<(), Failure> {
+        run(common, self)
+    }
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -9,12 +9,14 @@ use fourfold::verify::{self, Verdict};
 use fourfold::wgpu::Features;
 use serde_json::{Value, json};
 
-use crate::Failure;
-use crate::arguments::Common;
+use crate::entry::Plain;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::progress::Progress;
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::table::table;
 
+/// Run every kernel against its CPU twin over generated cases
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     /// Kernels whose name is this or begins with it [default: all]
@@ -32,6 +34,14 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+impl Plain for Arguments {
+    const NAME: &'static str = "verify";
+
+    fn run(&self, common: &Common) -> Result<(), Failure> {
+        run(common, self)
+    }
 }
 
 /// What came out for one kernel.

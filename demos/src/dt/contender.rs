@@ -14,7 +14,7 @@ use fourfold::shaders::Data;
 use serde::{Deserialize, Serialize};
 
 use super::data_set::DataSet;
-use crate::Failure;
+use crate::failure::Failure;
 use crate::progress::Progress;
 
 /// Sizes of networks and trainings.

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::collection::{Collector, Stage, World};
 use super::contender::{Contender, PLAYED, Sizes};
 use super::data_set::DataSet;
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run::folder::RunFolder;
 
 /// The settings of the experiment.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]

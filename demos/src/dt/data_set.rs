@@ -4,7 +4,7 @@ use fourfold::Gpu;
 use fourfold::data::{Actions, Steps, Trajectories};
 
 use super::collection::{Collector, Stage, World, random_return};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Trajectories of an environment that can be played here.
 #[derive(Debug, Clone)]

@@ -17,10 +17,10 @@ use fourfold::rollout::Environment;
 use fourfold::rollout::environments::KeyToDoor;
 use serde::Serialize;
 
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run::folder::RunFolder;
 use crate::statistics::quantile;
 
 pub use credit::{Critic, predictions};

@@ -9,11 +9,11 @@ use serde_json::json;
 use super::contender::{Contender, PLAYED, Sizes};
 use super::control::{EVALUATION, Library, Source};
 use super::data_set::DataSet;
-use crate::Failure;
-use crate::arguments::Common;
-use crate::plot::{Axis, Line, LinePlot};
+use crate::failure::Failure;
+use crate::options::Common;
+use crate::picture::plot::{Axis, Line, LinePlot};
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run::folder::RunFolder;
 use crate::statistics::quantile;
 use crate::table::table;
 

@@ -12,7 +12,7 @@ use fourfold::shaders::elementwise::{Binary, Unary};
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 use fourfold::shaders::{Data, Element};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Episodes of one length, trajectory after trajectory and step after step.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -8,7 +8,7 @@ use fourfold::shaders::rollout::unroll::{Environment, EpisodeRandom};
 
 use super::actor::Actor;
 use super::cloning::Trajectories;
-use crate::Failure;
+use crate::failure::Failure;
 
 /// The streams of random numbers, beside those of the episodes themselves.
 const WIRING: u32 = 0x5749_5245;

@@ -9,7 +9,7 @@ use fourfold::rollout::{
 };
 use fourfold::shaders::Data;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Observations of the cart-pole swing-up.
 pub const OBSERVATIONS: usize = 5;

@@ -4,10 +4,10 @@
 use plotters::style::RGBColor;
 
 use super::scene::{Film, Scene};
-use crate::Failure;
-use crate::bitmap::{Bitmap, Drawn, animation};
-use crate::canvas::{Anchor, Canvas, Frame, picture, tint};
-use crate::plot::COLOURS;
+use crate::failure::Failure;
+use crate::picture::bitmap::{Bitmap, Drawn, animation};
+use crate::picture::canvas::{Anchor, Canvas, Frame, picture, tint};
+use crate::picture::plot::COLOURS;
 
 pub(crate) const INK: RGBColor = RGBColor(40, 40, 40);
 pub(crate) const GREY: RGBColor = RGBColor(120, 120, 120);

@@ -2,10 +2,10 @@
 
 use super::scene::Film;
 use super::stage::{GREY, INK, PALE, SHUFFLE, along, cart, ribbon};
-use crate::Failure;
-use crate::bitmap::{Bitmap, Drawn};
-use crate::canvas::{Anchor, Canvas, Frame, picture, tint};
-use crate::plot::COLOURS;
+use crate::failure::Failure;
+use crate::picture::bitmap::{Bitmap, Drawn};
+use crate::picture::canvas::{Anchor, Canvas, Frame, picture, tint};
+use crate::picture::plot::COLOURS;
 
 const WIDTH: f64 = 1200.0;
 const MARGIN: f64 = 24.0;

@@ -5,7 +5,7 @@ use fourfold::evolution::cma_es::Settings;
 
 use super::actor::Perceptron;
 use super::episodes::{CHANNELS, Starts, in_parallel, score};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Units of the teacher's hidden layer.
 pub const HIDDEN: usize = 16;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use console::{Term, style};
 
 use super::scene::{Film, Scene};
-use crate::Failure;
+use crate::failure::Failure;
 use crate::table::table;
 
 /// The least size of a terminal, in columns, that an episode is played in; rows depend on the number of inputs.

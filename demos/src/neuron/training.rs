@@ -14,7 +14,7 @@ use fourfold::{BufferView, Gpu};
 use serde::{Deserialize, Serialize};
 
 use super::evaluation::{HORIZON, Protocol};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Seeds of the episodes that choose between centres: no others are played with them.
 const VALIDATION_SEED: u32 = 0x5EED_0001;

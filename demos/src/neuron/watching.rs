@@ -12,7 +12,7 @@ use fourfold::shaders::rollout::policies::AttentionNeuron;
 
 use super::evaluation::{HORIZON, OBSERVATIONS};
 use super::scene::{Channel, Film, Scene};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Steps in which the twin must act as the GPU did. Later on, roundings that the memory of the channels has gathered
 /// may make a steep network differ.

@@ -9,7 +9,7 @@ use fourfold::evolution::{
 };
 
 use super::Recipe;
-use crate::Failure;
+use crate::failure::Failure;
 
 /// The outer objective.
 pub trait Judge: fmt::Debug {

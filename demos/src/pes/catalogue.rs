@@ -10,7 +10,7 @@ use fourfold::data::{Regression, diabetes};
 use fourfold::evolution::problems::{InfluenceBalancing, Lorenz, Ridge, ToyRegression};
 
 use super::{Entry, EstimatorName, Judged, Map, ObjectiveName, OptimiserName, Recipe, Reference, Task, Wgsl};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// As on the command line.
 pub const NAMES: &str = "toy, influence, lorenz, ridge or ridge:FILE";

@@ -16,7 +16,7 @@ use fourfold::rollout::environments::{CartPoleSwingUp, Pendulum, Swimmer};
 use fourfold::rollout::policies::{Linear, Perceptron};
 use fourfold::shaders::random::threefry::Random;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 pub use experiment::{Compared, Settings, run};
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use contest::{Competitor, Contest, Grid, Outcome};
 pub use meta_training::{MetaTraining, Point};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// What decides an experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use fourfold::evolution::{Descent, Objective, OuterSettings};
 use serde::{Deserialize, Serialize};
 
 use super::EstimatorName;
-use crate::Failure;
+use crate::failure::Failure;
 
 /// What the losses of an inner problem come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

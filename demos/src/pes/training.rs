@@ -9,7 +9,7 @@ use fourfold::evolution::{OuterLoop, OuterTensors, Source, UnrolledGradient};
 
 use super::trace::Log;
 use super::{Entry, Judge, Point, Task, Trace};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// A training of one entry from one seed.
 #[derive(Debug)]

@@ -16,10 +16,10 @@ use fourfold::models::offline_training::{OfflineSettings, OfflineTraining};
 use fourfold::shaders::random::threefry::Random;
 use serde_json::json;
 
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::progress::{Progress, duration};
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::statistics::median;
 use crate::table::table;
 

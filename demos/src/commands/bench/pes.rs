@@ -11,10 +11,10 @@ use fourfold::evolution::{
 };
 use serde_json::{Value, json};
 
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::progress::{Progress, duration};
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::statistics::median;
 use crate::table::table;
 

@@ -12,10 +12,10 @@ use fourfold::rollout::{Composition, Members, Operands, Plan, Policy, Rollout, S
 use fourfold::shaders::Data;
 use serde_json::{Value, json};
 
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::progress::{Progress, duration};
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::statistics::median;
 use crate::table::table;
 

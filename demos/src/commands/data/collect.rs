@@ -4,12 +4,12 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::Failure;
-use crate::arguments::Common;
 use crate::dt::collection::{Collector, Stage, World};
-use crate::plot::{Axis, Line, LinePlot};
+use crate::failure::Failure;
+use crate::options::Common;
+use crate::picture::plot::{Axis, Line, LinePlot};
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run::folder::RunFolder;
 use crate::statistics::quantile;
 use crate::table::table;
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use fourfold::data::{Actions, Format, Trajectories, printable};
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::statistics::quantile;
 use crate::table::table;
 

@@ -5,11 +5,11 @@ mod report;
 use clap::Args;
 use serde::Serialize;
 
-use crate::Failure;
-use crate::arguments::Common;
 use crate::dt::shortest_paths::{Filter, Finished, Recipe, Task, Trial};
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run::folder::RunFolder;
 
 /// Learn shortest paths on a random graph from random walks alone
 #[derive(Debug, Clone, Args)]

@@ -15,12 +15,12 @@ use fourfold::models::{Agent, AgentSettings, SequenceModel};
 use fourfold::optim::Schedule;
 use serde::Serialize;
 
-use crate::Failure;
-use crate::arguments::Common;
 use crate::dt::gymnasium::{Environments, Played, play};
 use crate::dt::score::Reference;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run::folder::RunFolder;
 
 /// Train on a file of trajectories (D4RL, Minari, imitation, our own), and play in Gymnasium
 #[derive(Debug, Clone, Args)]

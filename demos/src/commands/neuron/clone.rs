@@ -14,16 +14,16 @@ use fourfold::shaders::Data;
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 use serde::Serialize;
 
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
 use crate::neuron::actor::Student;
 use crate::neuron::cloning::{Cloning, Trajectories};
 use crate::neuron::episodes::{Drive, Episode, found_trajectories, scores, trajectories};
 use crate::neuron::evaluation::{Order, Protocol, Scores};
 use crate::neuron::recipe;
 use crate::neuron::teacher::{self, Search, teacher};
+use crate::options::Common;
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run::folder::RunFolder;
 
 use settings::Settings;
 

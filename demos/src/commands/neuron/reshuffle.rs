@@ -6,12 +6,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::weights::{File, Network};
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
 use crate::neuron::evaluation::{Order, Protocol, Scores};
-use crate::plot::{Axis, Line, LinePlot};
+use crate::options::Common;
+use crate::picture::plot::{Axis, Line, LinePlot};
 use crate::progress::Progress;
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::table::table;
 
 /// Score the attention neuron while its inputs are shuffled again and again within an episode, with its memory kept and

@@ -16,14 +16,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::weights::Network;
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
 use crate::neuron::evaluation::{OBSERVATIONS, Order, Protocol, Scores};
 use crate::neuron::recipe;
 use crate::neuron::training::{Recipe, Record, StrategyName, Training};
-use crate::plot::{Axis, Line, LinePlot};
+use crate::options::Common;
+use crate::picture::plot::{Axis, Line, LinePlot};
 use crate::progress::Progress;
-use crate::run_folder::{CONFIGURATION, RunFolder, adapter_json};
+use crate::run::folder::{CONFIGURATION, RunFolder, adapter_json};
 use crate::table::table;
 
 /// Train the attention neuron and a perceptron on the cart-pole swing-up, inputs never shuffled; then score both over

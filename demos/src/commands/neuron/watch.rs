@@ -5,16 +5,16 @@ use fourfold::rollout::environments::CartPoleSwingUp;
 use serde_json::json;
 
 use super::weights::{File, Network};
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
 use crate::neuron::evaluation::HORIZON;
 use crate::neuron::scene::Film;
 use crate::neuron::stage::animated;
 use crate::neuron::strip::strip;
 use crate::neuron::terminal;
 use crate::neuron::watching::{Script, Shown};
+use crate::options::Common;
 use crate::progress::Progress;
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::run::folder::{RunFolder, adapter_json};
 
 /// Watch one episode of the cart-pole swing-up: the cart, how much the network attends to each of its inputs, and what
 /// happens when they are shuffled; in the terminal, as an animated PNG and as a strip

@@ -6,7 +6,7 @@ use clap::Args;
 use fourfold::data::{flat_vector, load_flat_vector};
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Which attention neuron.
 #[derive(Debug, Clone, Args)]

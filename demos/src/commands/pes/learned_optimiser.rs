@@ -9,11 +9,11 @@ use clap::Args;
 use fourfold::evolution::Estimator;
 use fourfold::models::learned_optimiser::TrainedOptimiser;
 
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::pes::learned_optimiser::{MetaTraining, Outcome, Point, Settings};
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run::folder::RunFolder;
 
 /// Train an optimiser by PES and by truncated ES, and hold both against tuned SGD and Adam
 #[derive(Debug, Clone, Args)]

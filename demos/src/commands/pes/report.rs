@@ -6,10 +6,10 @@ use fourfold::Gpu;
 use serde_json::{Value, json};
 
 use super::{Settings, surface};
-use crate::Failure;
+use crate::failure::Failure;
 use crate::pes::{Entry, OptimiserName, Recipe, Task, Trace};
-use crate::plot::{Axis, Line, LinePlot};
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::table::wide_table;
 
 /// Writes `metrics.jsonl`, `results.json`, `report.md` and the plots; returns the table for the terminal.

@@ -10,11 +10,11 @@ use fourfold::shaders::Data;
 use serde::{Deserialize, Serialize};
 
 use super::{Settings, report};
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::pes::{Entry, Judge, Task, Trace, Training, catalogue};
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run::folder::RunFolder;
 
 /// The name of the checkpoint in a run's folder.
 const CHECKPOINT: &str = "checkpoint.safetensors";

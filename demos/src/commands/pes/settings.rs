@@ -5,8 +5,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{Compare, One};
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::pes::{Entry, EstimatorName, Recipe, Task, catalogue};
 
 /// Which seeds.

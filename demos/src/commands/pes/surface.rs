@@ -3,10 +3,10 @@
 use fourfold::Gpu;
 
 use super::Settings;
-use crate::Failure;
-use crate::heat_map::HeatMap;
+use crate::failure::Failure;
 use crate::pes::{Task, Trace};
-use crate::plot::{Axis, Line};
+use crate::picture::heat_map::HeatMap;
+use crate::picture::plot::{Axis, Line};
 
 /// Points that are evaluated at a time.
 const POINTS: usize = 1 << 14;

@@ -7,12 +7,12 @@ use std::time::Instant;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::pes::variance::linear::{self, Structure};
 use crate::pes::variance::network::{self, Scenario};
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run::folder::RunFolder;
 
 /// Measure how far gradients of a small LSTM, and of linear losses, scatter at a theta that stays
 ///

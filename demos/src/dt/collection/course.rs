@@ -12,7 +12,7 @@ use fourfold::rollout::{self, Composition, Interface, Members, Policy, Sensors};
 use fourfold::shaders::random::threefry::Random;
 
 use super::World;
-use crate::Failure;
+use crate::failure::Failure;
 use crate::progress::Progress;
 
 /// How the policy of an environment is trained: an evolution strategy.

@@ -9,7 +9,7 @@ use fourfold::shaders::Data;
 use fourfold::shaders::random::threefry::{self, Random};
 
 use super::{Course, Exploring, Generation, UniformActions, World};
-use crate::Failure;
+use crate::failure::Failure;
 use crate::progress::Progress;
 
 /// What is collected, in D4RL's sense.

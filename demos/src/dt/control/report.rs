@@ -4,10 +4,10 @@ use fourfold::Gpu;
 use serde_json::{Value, json};
 
 use super::{Compared, Settings, Trial, spread};
-use crate::Failure;
-use crate::column_plot::{ColumnPlot, Columns};
 use crate::dt::contender::Contender;
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::failure::Failure;
+use crate::picture::column_plot::{ColumnPlot, Columns};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::table::wide_table;
 
 /// Writes `results.json`: every number behind the table.

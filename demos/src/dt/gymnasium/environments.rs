@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::link::{Answer, Greeting, Link};
 use super::process::Process;
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Environments of one kind side by side, each a lane, in several worker processes.
 pub struct Environments {

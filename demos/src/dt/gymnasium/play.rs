@@ -3,7 +3,7 @@
 use fourfold::models::Agent;
 
 use super::{End, Environments};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// What episodes came to, one a lane.
 #[derive(Debug, Clone, PartialEq, Default)]

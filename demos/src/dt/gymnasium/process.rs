@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::link::Link;
-use crate::Failure;
+use crate::failure::Failure;
 
 /// The worker's program, which the interpreter takes as an argument: no file of it need be found.
 const PROGRAM: &str = include_str!("worker.py");

@@ -11,7 +11,7 @@ use fourfold::models::{SequenceModel, Window};
 use fourfold::nn::{Noise, Parameters, Weights};
 use fourfold::shaders::{Data, Element};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// A decision transformer that predicts the return of an episode, 0 or 1, at each of its observations (section 5.5 of
 /// the paper). The returns of a window are what it learns to say, and not what it sees: their tokens are blank.

@@ -6,7 +6,7 @@ use fourfold::rollout::environments::KeyToDoor;
 use fourfold::rollout::{Environment, Trace, VectorEnvironment, VectorSettings};
 use fourfold::shaders::random::threefry::Random;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// How far an episode came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,10 +4,10 @@ use fourfold::Gpu;
 use serde_json::json;
 
 use super::{Credit, Group, Method, Outcome, Settings, Trial};
-use crate::Failure;
-use crate::plot::{Axis, BarPlot, Line, LinePlot};
+use crate::failure::Failure;
+use crate::picture::plot::{Axis, BarPlot, Line, LinePlot};
 use crate::progress::duration;
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::table::table;
 
 /// Everything that was measured.

@@ -12,7 +12,7 @@ use fourfold::rollout::{Environment, VectorEnvironment, VectorSettings};
 use serde::Serialize;
 
 use super::{EVALUATION, Method, Outcome, RandomPlay, Settings};
-use crate::Failure;
+use crate::failure::Failure;
 use crate::progress::Progress;
 
 /// One training and what came of it.

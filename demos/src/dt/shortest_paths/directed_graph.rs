@@ -2,7 +2,7 @@
 
 use fourfold::shaders::random::threefry::Random;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// A directed graph without loops, one of whose nodes is the goal.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use plotters::prelude::{BLACK, RGBColor, WHITE};
 
 use super::{DirectedGraph, Walk};
-use crate::Failure;
-use crate::canvas::{Anchor, Canvas, picture, tint};
-use crate::plot::COLOURS;
+use crate::failure::Failure;
+use crate::picture::canvas::{Anchor, Canvas, picture, tint};
+use crate::picture::plot::COLOURS;
 
 const COLUMN: f64 = 150.0;
 const ROW: f64 = 78.0;

@@ -13,7 +13,7 @@ use fourfold::shaders::random::threefry::Random;
 use serde::Serialize;
 
 use super::{Decoded, Decoder, DirectedGraph, Filter, Outcome, Prior, Walk, Walks};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// The graph and the walks on it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -5,10 +5,10 @@ use fourfold::Gpu;
 use serde::Serialize;
 
 use super::{Choice, Curve, Task, Trainer, Way, report};
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::options::Common;
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run::folder::RunFolder;
 
 /// The settings of the experiment.
 #[derive(Debug, Clone, Args, Serialize)]

@@ -4,9 +4,9 @@ use fourfold::Gpu;
 use serde_json::json;
 
 use super::{Compared, Curve, Settings, Task};
-use crate::Failure;
-use crate::plot::{Axis, Line, LinePlot};
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::failure::Failure;
+use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::statistics::{Mean, mean, median};
 use crate::table::table;
 

@@ -9,7 +9,7 @@ use fourfold::evolution::{
 };
 use serde::Serialize;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::progress::Progress;
 
 /// How the outer parameters are trained. What is not given follows from the experiment.

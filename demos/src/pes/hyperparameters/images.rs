@@ -7,8 +7,8 @@ use fourfold::data::{Dataset, digits, mnist};
 use fourfold::models::hyperparameters::{ImageTask, Judgement, TaskSettings};
 use serde::Serialize;
 
-use crate::Failure;
-use crate::commands::sam::DataName;
+use crate::experiments::sam::DataName;
+use crate::failure::Failure;
 
 /// What members learn. What is not given follows from the experiment.
 #[derive(Debug, Clone, Default, Args)]

@@ -2,7 +2,7 @@
 
 use fourfold::evolution::Evaluator;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::progress::Progress;
 
 /// The key of measurements, which no training has.

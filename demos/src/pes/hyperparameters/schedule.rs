@@ -10,12 +10,12 @@ use serde_json::json;
 use super::descent::{PES, Path, TRUNCATED_ES, Training, TrainingFlags};
 use super::images::{ImageFlags, Images};
 use super::measurement::{MEASURED, measured};
-use crate::Failure;
-use crate::arguments::Common;
-use crate::commands::sam::DataName;
-use crate::heat_map::HeatMap;
-use crate::plot::{Axis, Line, LinePlot};
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::experiments::sam::DataName;
+use crate::failure::Failure;
+use crate::options::Common;
+use crate::picture::heat_map::HeatMap;
+use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::table::table;
 
 /// What a schedule is judged by.

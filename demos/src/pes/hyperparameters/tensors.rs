@@ -12,11 +12,11 @@ use serde_json::json;
 use super::descent::{PES, Path, TRUNCATED_ES, Training, TrainingFlags};
 use super::images::{ImageFlags, Images};
 use super::measurement::{MEASURED, measured};
-use crate::Failure;
-use crate::arguments::Common;
-use crate::commands::sam::DataName;
-use crate::plot::{Axis, Line, LinePlot};
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::experiments::sam::DataName;
+use crate::failure::Failure;
+use crate::options::Common;
+use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::table::table;
 
 /// Learn the rate and the momentum of each tensor and the width of each layer, by PES, truncated ES and random search

@@ -6,7 +6,7 @@ use fourfold::models::hyperparameters::ImageTask;
 use fourfold::models::learned_optimiser::{LearnedTraining, RatedTraining, Rule, TrainedOptimiser};
 use serde::{Deserialize, Serialize};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// A problem to compete on.
 #[derive(Debug)]

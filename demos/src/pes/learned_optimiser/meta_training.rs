@@ -9,7 +9,7 @@ use fourfold::models::learned_optimiser::{LearnedTraining, TrainedOptimiser};
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
-use crate::Failure;
+use crate::failure::Failure;
 
 /// A point of the curve: the mean loss of a step over held-out episodes, with theta unperturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

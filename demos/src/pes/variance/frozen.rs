@@ -7,7 +7,7 @@ use fourfold::shaders::{Data, Element, optimiser::advance_step, optimiser::sgd};
 use fourfold::{BufferView, Gpu, Launch, Recording, wgpu};
 
 use super::read;
-use crate::Failure;
+use crate::failure::Failure;
 
 /// An estimator at a theta that does not move: the gradients of the unrolls of an inner problem are added up on the GPU.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use fourfold::evolution::{Estimator, UnrollSettings};
 use serde::{Deserialize, Serialize};
 
 use super::{FrozenTheta, mean_row, squared_distance, squared_norm, total_variance};
-use crate::Failure;
+use crate::failure::Failure;
 use crate::progress::Progress;
 
 /// Which loss feels which unroll's parameters.

@@ -8,7 +8,7 @@ mod twin;
 use fourfold::shaders::{Data, Element};
 use fourfold::{BufferView, Gpu, wgpu};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 pub use frozen::FrozenTheta;
 pub use twin::{Agreement, agreement, central_differences};

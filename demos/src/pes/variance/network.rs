@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Agreement, FrozenTheta, agreement, central_differences, mean_row, squared_distance, squared_norm, total_variance,
 };
-use crate::Failure;
+use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::statistics::mean;
 

@@ -10,7 +10,7 @@ use fourfold::shaders::random::threefry::normal_pair;
 use serde::{Deserialize, Serialize};
 
 use super::{FrozenTheta, read, squared_distance, squared_norm};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// The sum of all losses of an inner problem that draws nothing.
 fn objective(problem: &dyn InnerProblem, theta: &[f64]) -> f64 {

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::Value;
 
 use super::Arguments;
-use crate::Failure;
+use crate::failure::Failure;
 
 /// The network and its training in PyTorch, and the loop that answers.
 const SCRIPT: &str = include_str!("../../../../../benches/peers/torch_dt.py");

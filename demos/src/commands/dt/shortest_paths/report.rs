@@ -4,11 +4,11 @@ use fourfold::Gpu;
 use serde_json::{Value, json};
 
 use super::Settings;
-use crate::Failure;
-use crate::column_plot::{ColumnPlot, Columns};
 use crate::dt::shortest_paths::{AtDistance, Finished, Outcome, Trial, Walk, picture};
-use crate::plot::{Axis, Line, LinePlot};
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::failure::Failure;
+use crate::picture::column_plot::{ColumnPlot, Columns};
+use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::table::wide_table;
 
 /// One graph in a line.

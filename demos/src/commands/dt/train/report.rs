@@ -8,9 +8,9 @@ use fourfold::models::offline_training::OfflineTraining;
 use serde_json::{Value, json};
 
 use super::{Evaluation, Learner, Milestone, Settings, Source};
-use crate::Failure;
-use crate::plot::{Axis, Line, LinePlot};
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::failure::Failure;
+use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::table::wide_table;
 
 /// What is reported.

@@ -5,9 +5,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Pass, Row, Settings};
-use crate::Failure;
-use crate::plot::{Axis, Line, LinePlot};
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::failure::Failure;
+use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::table::table;
 
 /// Writes `metrics.jsonl`, `results.json`, `report.md`, `loss.png` and `score.png`; returns the table for the terminal.

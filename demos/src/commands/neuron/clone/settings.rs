@@ -7,10 +7,10 @@ use fourfold::shaders::rollout::unroll::Environment;
 use serde::Serialize;
 
 use super::{Arguments, NETWORK};
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
 use crate::neuron::cloning::Recipe;
 use crate::neuron::episodes::Starts;
+use crate::options::Common;
 
 /// Everything that decides the numbers of a run besides the adapter.
 #[derive(Debug, Clone, Serialize)]
@@ -109,16 +109,18 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::{Command, Parsed, parse};
+    use clap::FromArgMatches;
+
+    use crate::command_line::{Parsed, parse};
     use crate::commands::neuron::Experiment;
 
     fn settings(line: &str) -> Result<Settings, String> {
         let line = format!("fourfold neuron clone {line}");
         let parsed = parse(line.split_whitespace().map(Into::into)).map_err(|failure| failure.to_string())?;
-        let Parsed::Run(arguments) = parsed else { panic!("{line} prints") };
-        let Command::Neuron(neuron) = &arguments.command else { panic!("{line} is another command") };
+        let Parsed::Run(call) = parsed else { panic!("{line} prints") };
+        let neuron = crate::commands::neuron::Arguments::from_arg_matches(call.matches()).unwrap();
         let Experiment::Clone(clone) = &neuron.experiment else { panic!("{line} is another experiment") };
-        Settings::new(&arguments.common, clone).map_err(|failure| failure.to_string())
+        Settings::new(&call.common, clone).map_err(|failure| failure.to_string())
     }
 
     #[test]

@@ -6,10 +6,10 @@ use fourfold::Gpu;
 use serde_json::json;
 
 use super::{Curve, Results};
-use crate::Failure;
+use crate::failure::Failure;
 use crate::pes::learned_optimiser::{Competitor, Grid, Outcome, Settings};
-use crate::plot::{Axis, Line, LinePlot};
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::statistics::{median, quantile};
 use crate::table::wide_table;
 

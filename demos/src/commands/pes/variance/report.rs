@@ -4,12 +4,12 @@ use fourfold::Gpu;
 use serde_json::json;
 
 use super::Findings;
-use crate::Failure;
+use crate::failure::Failure;
 use crate::pes::variance::linear::Row;
 use crate::pes::variance::network::{BASE_BATCHES, ESTIMATORS, Measurement, Study};
-use crate::plot::{Axis, Line, LinePlot};
+use crate::picture::plot::{Axis, Line, LinePlot};
 use crate::progress::duration;
-use crate::run_folder::{RunFolder, adapter_json};
+use crate::run::folder::{RunFolder, adapter_json};
 use crate::table::table;
 
 /// Writes `results.json`, `report.md` and a plot for each scenario; returns the tables for the terminal.

@@ -5,10 +5,10 @@ use std::ops::Range;
 use plotters::style::RGBColor;
 use plotters::style::colors::colormaps::ViridisRGB;
 
-use crate::Failure;
-use crate::bitmap::Drawn;
-use crate::canvas::{Anchor, Canvas, Frame, picture};
-use crate::plot::{Axis, COLOURS, Line};
+use crate::failure::Failure;
+use crate::picture::bitmap::Drawn;
+use crate::picture::canvas::{Anchor, Canvas, Frame, picture};
+use crate::picture::plot::{Axis, COLOURS, Line};
 
 /// Values over a rectangle of two axes. Dark is low.
 #[derive(Debug, Clone, Default)]

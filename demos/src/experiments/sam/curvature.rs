@@ -13,7 +13,7 @@ use fourfold::shaders::Data;
 use fourfold::shaders::random::threefry::Random;
 use nalgebra::{DMatrix, SymmetricEigen};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Eigenvalues of largest size, by Lanczos.
 #[derive(Debug, Clone, PartialEq)]

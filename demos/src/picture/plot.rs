@@ -6,8 +6,8 @@ use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use crate::Failure;
-use crate::bitmap::{Area, Bitmap, Drawn, FONT};
+use crate::failure::Failure;
+use crate::picture::bitmap::{Area, Bitmap, Drawn, FONT};
 
 /// Lines over a common axis.
 #[derive(Debug, Clone, Default)]

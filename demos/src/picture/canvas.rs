@@ -3,8 +3,8 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::Failure;
-use crate::bitmap::{Area, Bitmap, Drawn, FONT};
+use crate::failure::Failure;
+use crate::picture::bitmap::{Area, Bitmap, Drawn, FONT};
 
 /// A picture being drawn: some times as large as it will be, which smooths its edges.
 pub(crate) struct Canvas<'a, 'b> {

@@ -3,9 +3,9 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::Failure;
-use crate::bitmap::{Area, Bitmap, Drawn, FONT};
-use crate::plot::COLOURS;
+use crate::failure::Failure;
+use crate::picture::bitmap::{Area, Bitmap, Drawn, FONT};
+use crate::picture::plot::COLOURS;
 
 /// Upright bars, one of each series over each category.
 #[derive(Debug, Clone, Default)]

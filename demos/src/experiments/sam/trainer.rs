@@ -11,7 +11,7 @@ use fourfold::optim::{Optimiser, Sam, Schedule};
 use fourfold::shaders::elementwise::Compare;
 use fourfold::shaders::{Data, Element};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Which gradient the base optimiser is given.
 #[derive(Debug, Clone, Copy, PartialEq)]

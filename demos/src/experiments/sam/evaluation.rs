@@ -10,7 +10,7 @@ use fourfold::models::Classifier;
 use fourfold::nn::Noise;
 use fourfold::shaders::Data;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// How well a classifier does on a set.
 #[derive(Debug, Clone, Copy, PartialEq)]

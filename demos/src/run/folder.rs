@@ -5,7 +5,7 @@
 //! leaves nothing. Each file is written whole or not at all.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,13 +13,15 @@ use fourfold::data::{Checkpoint, Error, file};
 use fourfold::{Gpu, wgpu};
 use serde_json::{Value, json};
 
-use crate::Failure;
-use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::options::Common;
 
 /// An open folder of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
+    /// It was not there before this run.
+    made: bool,
 }
 
 /// The file of a run that holds its configuration, its settings as `settings`.
@@ -35,17 +37,23 @@ impl RunFolder {
     /// # Errors
     /// The place cannot be written, or `--out` is there already and not empty.
     pub fn create(common: &Common, command: &str, gpu: &Gpu, settings: Value) -> Result<Self, Failure> {
-        let (path, made) = match &common.out {
+        let configuration = json!({ "command": command, "seed": common.seed, "settings": settings });
+        Self::create_with(common.out.as_deref(), command, gpu, configuration)
+    }
+
+    /// Makes the folder `out`, or the next free `runs/COMMAND-NUMBER`, and writes `config.json`: `configuration`, the
+    /// command line, the time, versions and the adapter.
+    ///
+    /// # Errors
+    /// The place cannot be written, or `out` is there already and not empty.
+    pub fn create_with(out: Option<&Path>, command: &str, gpu: &Gpu, configuration: Value) -> Result<Self, Failure> {
+        let (path, made) = match out {
             Some(path) => given(path)?,
-            None => (next_free(Path::new(RUNS), command)?, true),
+            None => (next_free(Path::new(RUNS), &command.replace(' ', "-"))?, true),
         };
-        let folder = Self { path };
-        let config = config(common, command, gpu.info(), settings);
-        if let Err(failure) = folder.write_json(CONFIGURATION, &config) {
-            if made {
-                // Our own, and empty.
-                let _ = fs::remove_dir(&folder.path);
-            }
+        let folder = Self { path, made };
+        if let Err(failure) = folder.write_json(CONFIGURATION, &with_facts(configuration, gpu.info())) {
+            folder.discard();
             return Err(failure);
         }
         Ok(folder)
@@ -57,7 +65,7 @@ impl RunFolder {
     /// There is no such folder.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         match fs::read_dir(path) {
-            Ok(_) => Ok(Self { path: path.to_owned() }),
+            Ok(_) => Ok(Self { path: path.to_owned(), made: false }),
             Err(source) => Err(Error::Read { file: path.display().to_string(), source }.into()),
         }
     }
@@ -103,14 +111,55 @@ impl RunFolder {
         self.write(name, text.as_bytes())
     }
 
+    /// Appends a line.
+    pub fn append(&self, name: &str, line: &str) -> Result<(), Failure> {
+        let path = self.path.join(name);
+        let file = fs::OpenOptions::new().create(true).append(true).open(&path);
+        let written = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+        Ok(written.map_err(|source| Error::Write { file: path.display().to_string(), source })?)
+    }
+
+    /// Removes the configuration, and the folder where this run made it, unless anything else lies there.
+    pub fn discard(&self) {
+        let alone = fs::read_dir(&self.path)
+            .is_ok_and(|entries| entries.flatten().all(|entry| entry.file_name() == CONFIGURATION));
+        if alone {
+            let _ = fs::remove_file(self.path.join(CONFIGURATION));
+            if self.made {
+                let _ = fs::remove_dir(&self.path);
+            }
+        }
+    }
+
+    /// Removes the parts of files that a killed run was writing.
+    pub fn remove_parts(&self) {
+        remove_parts(&self.path);
+    }
+
     pub fn write_checkpoint(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), Failure> {
         Ok(checkpoint.save(&self.path.join(name))?)
+    }
+}
+
+/// Removes each `.NAME.PID.part` of a folder.
+fn remove_parts(path: &Path) {
+    let is_part = |name: &str| {
+        let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".part"));
+        inner.and_then(|inner| inner.rsplit_once('.')).is_some_and(|(_, process)| process.parse::<u32>().is_ok())
+    };
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if is_part(&entry.file_name().to_string_lossy()) {
+            let path = entry.path();
+            // One that cannot be removed does no harm.
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
     }
 }
 
 /// The folder that the user named, made where it is missing; whether we made it.
 fn given(path: &Path) -> Result<(PathBuf, bool), Failure> {
     let named = || path.display().to_string();
+    remove_parts(path);
     match fs::read_dir(path) {
         Ok(mut entries) => match entries.next() {
             None => Ok((path.to_owned(), false)),
@@ -142,18 +191,15 @@ fn next_free(runs: &Path, command: &str) -> Result<PathBuf, Failure> {
     }
 }
 
-fn config(common: &Common, command: &str, adapter: &wgpu::AdapterInfo, settings: Value) -> Value {
+/// Adds what the run does not decide itself: the command line, the time, versions and the adapter.
+fn with_facts(mut configuration: Value, adapter: &wgpu::AdapterInfo) -> Value {
     let line: Vec<String> = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    json!({
-        "command": command,
-        "command_line": line,
-        "seed": common.seed,
-        "settings": settings,
-        "unix_time": seconds,
-        "versions": { "fourfold": env!("CARGO_PKG_VERSION"), "wgpu": wgpu_version() },
-        "adapter": adapter_json(adapter),
-    })
+    configuration["command_line"] = json!(line);
+    configuration["unix_time"] = json!(seconds);
+    configuration["versions"] = json!({ "fourfold": env!("CARGO_PKG_VERSION"), "wgpu": wgpu_version() });
+    configuration["adapter"] = adapter_json(adapter);
+    configuration
 }
 
 /// The facts that tell one adapter from another.
@@ -169,7 +215,7 @@ pub fn adapter_json(adapter: &wgpu::AdapterInfo) -> Value {
 
 /// The version of wgpu that this was built with, which wgpu itself does not tell.
 fn wgpu_version() -> &'static str {
-    let lock = include_str!("../../Cargo.lock");
+    let lock = include_str!("../../../Cargo.lock");
     let entry = lock.split_once("name = \"wgpu\"\nversion = \"");
     entry.and_then(|(_, rest)| rest.split('"').next()).unwrap_or("unknown")
 }
@@ -227,9 +273,23 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_a_killed_run_are_removed_and_do_not_occupy_a_folder() {
+        let scratch = Scratch::new("parts");
+        for name in [".config.json.123.part", ".a.part", ".report.md.12x.part"] {
+            fs::write(scratch.0.join(name), "").unwrap();
+        }
+        assert_eq!(given(&scratch.0).unwrap_err().code(), 2);
+        assert!(!scratch.0.join(".config.json.123.part").exists());
+        fs::remove_file(scratch.0.join(".a.part")).unwrap();
+        fs::remove_file(scratch.0.join(".report.md.12x.part")).unwrap();
+        fs::write(scratch.0.join(".config.json.123.part"), "").unwrap();
+        assert_eq!(given(&scratch.0).unwrap(), (scratch.0.clone(), false));
+    }
+
+    #[test]
     fn texts_are_quoted_in_csv_where_they_must_be() {
         let scratch = Scratch::new("csv");
-        let folder = RunFolder { path: scratch.0.clone() };
+        let folder = RunFolder { path: scratch.0.clone(), made: false };
         folder.write_csv("a.csv", &["name", "loss"], &[vec!["a, \"b\"".into(), "0.5".into()]]).unwrap();
         assert_eq!(fs::read_to_string(scratch.0.join("a.csv")).unwrap(), "name,loss\n\"a, \"\"b\"\"\",0.5\n");
     }

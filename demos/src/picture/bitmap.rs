@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use plotters::style::register_font;
 use png::{BitDepth, BlendOp, ColorType, DisposeOp, Encoder};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// The one font there is.
 pub(crate) const FONT: &str = "sans-serif";

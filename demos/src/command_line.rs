@@ -1,0 +1,184 @@
+//! The command line: every command and experiment, found by its words.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::options::Common;
+use crate::{commands, experiments};
+
+/// Families of commands, and what they are about.
+const FAMILIES: &[(&str, &str)] = &[];
+
+/// A command with its flags.
+#[derive(Debug)]
+pub struct Call {
+    pub common: Common,
+    entry: &'static Entry,
+    matches: ArgMatches,
+}
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Parsed {
+    Run(Box<Call>),
+    /// Help or version: text for the standard output.
+    Print(String),
+}
+
+impl Call {
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    /// Wrong input, or a run that failed.
+    pub fn run(&self) -> Result<(), Failure> {
+        (self.entry.run)(&self.common, &self.matches)
+    }
+
+    /// Returns the flags.
+    pub fn matches(&self) -> &ArgMatches {
+        &self.matches
+    }
+}
+
+/// Lists all commands, those first whose words begin others.
+fn entries() -> Vec<&'static Entry> {
+    let mut entries: Vec<&Entry> = commands::ALL.iter().chain(experiments::ALL).collect();
+    entries.sort_by_key(|entry| entry.path);
+    entries
+}
+
+/// Defines the command line, with the defaults of `--quick` or without.
+fn command(quick: bool) -> Command {
+    let mut root = Command::new("fourfold")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(false);
+    root = Common::augment_args(root).about("GPU compute kernels with CPU twins, and what is learnt with them");
+    for (name, about) in FAMILIES {
+        root = root.subcommand(Command::new(*name).about(*about).subcommand_required(true));
+    }
+    for entry in entries() {
+        let child = (entry.command)(quick);
+        root = match entry.path.split_once(' ') {
+            None => root.subcommand(child),
+            Some((family, _)) => root.mut_subcommand(family, |family| family.subcommand(child)),
+        };
+    }
+    root
+}
+
+/// Parses a command line, the name of the program first.
+///
+/// # Errors
+/// A flag or value that is not known, in one sentence.
+pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
+    let line: Vec<OsString> = line.into_iter().collect();
+    let mut matches = command(false).try_get_matches_from(&line);
+    if matches.as_ref().is_ok_and(|matches| matches.get_flag("quick")) {
+        matches = command(true).try_get_matches_from(&line);
+    }
+    match matches {
+        Ok(matches) => find(matches).map(|call| Parsed::Run(Box::new(call))),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Parsed::Print(error.render().to_string())),
+            _ => Err(Failure::Input(condensed(&error))),
+        },
+    }
+}
+
+/// Finds the command that the words name.
+fn find(matches: ArgMatches) -> Result<Call, Failure> {
+    let mut common = Common::from_arg_matches(&matches).map_err(Failure::input)?;
+    let (name, family) = matches.subcommand().ok_or_else(|| Failure::input("a command is missing"))?;
+    common.update_from_arg_matches(family).map_err(Failure::input)?;
+    let entries = entries();
+    let member = family.subcommand().and_then(|(member, matches)| {
+        let path = format!("{name} {member}");
+        Some((*entries.iter().find(|entry| entry.path == path)?, matches))
+    });
+    if let Some((entry, matches)) = member {
+        let flags = family.ids().filter(|id| family.value_source(id.as_str()) == Some(ValueSource::CommandLine));
+        let own =
+            |id: &&clap::Id| Common::augment_args(Command::new("")).get_arguments().all(|arg| arg.get_id() != *id);
+        if let Some(flag) = flags.into_iter().find(own) {
+            let path = entry.path;
+            return Err(Failure::Input(format!(
+                "--{}: subcommands come right after `{name}`, as in `fourfold {path}`; do not mix them with the flags of \
+                 `fourfold {name}`",
+                flag.as_str().replace('_', "-")
+            )));
+        }
+        common.update_from_arg_matches(matches).map_err(Failure::input)?;
+        return Ok(Call { common, entry, matches: matches.clone() });
+    }
+    let entry = entries.iter().find(|entry| entry.path == name);
+    let entry = *entry.ok_or_else(|| Failure::Input(format!("no command is named `{name}`")))?;
+    Ok(Call { common, entry, matches: family.clone() })
+}
+
+/// clap's message without its tips and usage, on one line.
+fn condensed(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let sentence = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = sentence.split_whitespace().collect();
+    let sentence = words.join(" ");
+    format!("{} (see `fourfold --help`)", sentence.strip_prefix("error: ").unwrap_or(&sentence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(line: &str) -> String {
+        match parse(line.split(' ').map(OsString::from)) {
+            Err(Failure::Input(sentence)) => sentence,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        for quick in [false, true] {
+            command(quick).debug_assert();
+        }
+    }
+
+    #[test]
+    fn an_unknown_flag_is_one_sentence() {
+        assert_eq!(
+            failure("fourfold verify --frobnicate"),
+            "unexpected argument '--frobnicate' found (see `fourfold --help`)"
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_one_sentence_that_names_the_flag() {
+        let sentence = failure("fourfold --seed many adapters");
+        assert!(sentence.starts_with("invalid value 'many' for '--seed <NUMBER>': "), "{sentence}");
+        assert!(!sentence.contains('\n'));
+    }
+
+    #[test]
+    fn a_missing_command_names_those_there_are() {
+        let sentence = failure("fourfold");
+        assert!(sentence.contains("adapters") && sentence.contains("verify"), "{sentence}");
+    }
+
+    #[test]
+    fn common_flags_may_stand_before_and_behind_the_command() {
+        for line in ["fourfold --seed 7 adapters", "fourfold adapters --seed 7"] {
+            let Ok(Parsed::Run(call)) = parse(line.split(' ').map(OsString::from)) else { panic!("{line}") };
+            assert_eq!(call.common.seed, 7);
+        }
+    }
+
+    #[test]
+    fn help_is_printed_and_no_error() {
+        assert!(matches!(parse(["fourfold".into(), "--help".into()]), Ok(Parsed::Print(_))));
+    }
+}

@@ -1,0 +1,38 @@
+//! One entry of the command line.
+
+use clap::{ArgMatches, Args};
+
+use crate::failure::Failure;
+use crate::options::Common;
+
+/// A command or an experiment, as the command line finds it.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The words that call it, as in `dt control`.
+    pub path: &'static str,
+    /// Defines its flags, with the defaults of `--quick` or without.
+    pub command: fn(quick: bool) -> clap::Command,
+    pub run: fn(&Common, &ArgMatches) -> Result<(), Failure>,
+}
+
+/// A command that is no experiment: the struct is its flags.
+pub trait Plain: Args {
+    const NAME: &'static str;
+
+    /// Does what it is for.
+    ///
+    /// # Errors
+    /// Wrong input, or a failure of the device.
+    fn run(&self, common: &Common) -> Result<(), Failure>;
+}
+
+impl Entry {
+    /// Registers a command.
+    pub const fn of<P: Plain>() -> Self {
+        Self {
+            path: P::NAME,
+            command: |_| P::augment_args(clap::Command::new(P::NAME.rsplit(' ').next().unwrap_or(P::NAME))),
+            run: |common, matches| P::from_arg_matches(matches).map_err(Failure::input)?.run(common),
+        }
+    }
+}

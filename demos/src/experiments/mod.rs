@@ -1,0 +1,46 @@
+//! The experiments, one a folder.
+
+pub mod sam;
+
+use crate::entry::Entry;
+use crate::experiment::entry;
+
+/// All of them.
+pub const ALL: &[Entry] = &[entry::<sam::Settings>()];
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    fn sources(folder: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+    }
+
+    #[test]
+    fn every_experiment_in_the_folder_is_registered() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/experiments");
+        let mut found = 0;
+        for path in sources(&folder) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for (_, definition) in text.match_indices("\nimpl Experiment for").map(|(at, _)| text.split_at(at)) {
+                let name = definition.split('"').nth(1).unwrap();
+                let registered = ALL.iter().any(|entry| entry.path == name);
+                assert!(registered, "{}: `{name}` is missing in experiments::ALL", path.display());
+                found += 1;
+            }
+        }
+        assert_eq!(found, ALL.len());
+    }
+
+    #[test]
+    fn every_experiment_has_flags_that_fit_and_quick_sizes_of_them() {
+        for entry in ALL {
+            for quick in [false, true] {
+                (entry.command)(quick).debug_assert();
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the settings come to: data, network, and the recipe of each method.
+
+use fourfold::data::{Dataset, Split, Standardisation, digits, mnist};
+use fourfold::graph::Adaptive;
+use fourfold::models::{Architecture, Classifier};
+use fourfold::optim::{AdamW, Ascent, Optimiser, Sam, Schedule, Sgd, WeightDecay};
+
+use super::trainer::{Method, Recipe};
+use super::{Ball, DataName, OptimiserName, Settings};
+use crate::failure::Failure;
+
+impl Settings {
+    /// The split with standardised images (and how they were standardised) and, in training, noisy labels. `seed`
+    /// decides split and noise, so that each seed of a comparison sees other ones, and both methods the same.
+    pub fn split(&self, seed: u64) -> Result<(Split, Standardisation), Failure> {
+        let (mut split, standardisation) = match self.data {
+            DataName::Digits => {
+                let split = digits().split(0.2, seed)?;
+                let standardisation = Standardisation::per_feature(&split.training);
+                (split, standardisation)
+            }
+            DataName::Mnist | DataName::FashionMnist => {
+                let name = self.data.to_string();
+                let split = mnist::load(&self.data_dir.join(&name), &name)?;
+                let standardisation = Standardisation::overall(&split.training);
+                (split, standardisation)
+            }
+        };
+        standardisation.apply(&mut split.training);
+        standardisation.apply(&mut split.test);
+        split.training.flip_labels(self.label_noise, seed);
+        Ok((split, standardisation))
+    }
+
+    pub fn classifier(&self, data: &Dataset) -> Result<Classifier, Failure> {
+        let architecture: Architecture = self.model.parse().map_err(Failure::input)?;
+        Classifier::new(&architecture, data.image_shape(), data.classes(), self.dropout).map_err(Failure::Input)
+    }
+
+    /// The recipe of SGD (or AdamW) by itself, or of SAM around it, on `rows` training images.
+    pub fn recipe(&self, sharpness_aware: bool, classifier: &Classifier, rows: usize) -> Recipe {
+        let outside = if sharpness_aware && self.decay_inside { 0.0 } else { self.weight_decay };
+        let count = classifier.parameters().length();
+        let sam = Sam {
+            ascent: match self.ascent {
+                Ball::L2 => Ascent::L2,
+                Ball::Linf => Ascent::LInfinity,
+            },
+            adaptive: self.adaptive.then_some(Adaptive { count, eta: 0.01 }),
+            steps: self.ascent_steps,
+            chunks: self.chunks,
+            weight_decay: if self.decay_inside { WeightDecay::Inside(self.weight_decay) } else { WeightDecay::Outside },
+            second_order: self.second_order,
+        };
+        Recipe {
+            method: if sharpness_aware { Method::SharpnessAware { sam, rho: self.rho } } else { Method::Plain },
+            optimiser: match self.optimiser {
+                OptimiserName::Sgd => {
+                    Optimiser::Sgd(Sgd { momentum: self.momentum, nesterov: true, weight_decay: outside })
+                }
+                OptimiserName::Adamw => Optimiser::AdamW(AdamW { weight_decay: outside, ..AdamW::default() }),
+            },
+            rate: self.rate,
+            schedule: Schedule::Cosine { steps: self.epochs * (rows / self.batch.max(1)).max(1) },
+            batch: self.batch,
+            smoothing: self.smoothing,
+            clip: self.clip,
+        }
+    }
+
+    /// The names of the two methods in tables and files.
+    pub fn method_names(&self) -> [&'static str; 2] {
+        match (self.optimiser, self.adaptive) {
+            (OptimiserName::Sgd, false) => ["SGD", "SAM"],
+            (OptimiserName::Sgd, true) => ["SGD", "ASAM"],
+            (OptimiserName::Adamw, false) => ["AdamW", "AdamW + SAM"],
+            (OptimiserName::Adamw, true) => ["AdamW", "AdamW + ASAM"],
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `fourfold sam`: SGD against sharpness-aware minimisation on images of digits or clothes.
+
+mod curvature;
+mod evaluation;
+mod methods;
+mod report;
+mod trainer;
+mod training;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use fourfold::models::Architecture;
+use serde::{Deserialize, Serialize};
+
+use crate::experiment::Experiment;
+use crate::failure::Failure;
+use crate::run::Run;
+use crate::run::report::Report;
+
+/// Train a classifier with SGD and with SAM, over several seeds, and compare what they find
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct Settings {
+    /// Images; digits are built in
+    #[arg(long, value_enum, default_value_t = DataName::Digits)]
+    pub data: DataName,
+    /// Folder of the files of MNIST or Fashion-MNIST, in folders of their names
+    #[arg(long, value_name = "FOLDER", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// Network: `vit`, or `mlp:` and hidden widths as in `mlp:256,128`
+    #[arg(long, value_name = "NAME", default_value = "mlp:128", value_parser = architecture)]
+    pub model: String,
+    /// Share of wrong training labels
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.0)]
+    pub label_noise: f64,
+    /// Radius of SAM's ball
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.05)]
+    pub rho: f32,
+    /// Passes over the training set
+    #[arg(long, value_name = "COUNT", default_value_t = 60)]
+    pub epochs: usize,
+    /// Images of one step
+    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    pub batch: usize,
+    /// Initial learning rate; it falls to 0 along half a cosine
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.1)]
+    pub rate: f32,
+    /// Optimiser
+    #[arg(long, value_enum, default_value_t = OptimiserName::Sgd)]
+    pub optimiser: OptimiserName,
+    /// Nesterov momentum of SGD
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.9)]
+    pub momentum: f32,
+    /// Weight decay, outside SAM's maximum
+    #[arg(long, allow_negative_numbers = true, default_value_t = 5e-4)]
+    pub weight_decay: f32,
+    /// Add weight decay to the loss that SAM maximises, as in the authors' code
+    #[arg(long)]
+    pub decay_inside: bool,
+    /// Label smoothing
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.0)]
+    pub smoothing: f32,
+    /// Dropout of the transformer
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.0)]
+    pub dropout: f32,
+    /// Clip the final gradient to this norm
+    #[arg(long, allow_negative_numbers = true, value_name = "NORM")]
+    pub clip: Option<f32>,
+    /// Norm of the ball
+    #[arg(long, value_enum, default_value_t = Ball::L2)]
+    pub ascent: Ball,
+    /// Ascent steps, each projected back onto the ball
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub ascent_steps: usize,
+    /// m-sharpness: chunks of a batch, each with an ascent of its own
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub chunks: usize,
+    /// Adaptive SAM: scale the perturbation with the weights (try --rho 0.5)
+    #[arg(long)]
+    pub adaptive: bool,
+    /// Keep the second-order term that the paper drops
+    #[arg(long)]
+    pub second_order: bool,
+    /// Lanczos steps for the largest Hessian eigenvalues; 0 for none
+    #[arg(long, value_name = "COUNT", default_value_t = 40)]
+    pub lanczos: usize,
+}
+
+impl Experiment for Settings {
+    const NAME: &'static str = "sam";
+    const SEEDS: Option<&'static str> = Some("5");
+    const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "2"), ("epochs", "10")];
+
+    fn check(&self) -> Result<(), Failure> {
+        let in_range = |flag: &str, value: f64, least: f64, below: f64| {
+            if (least..below).contains(&value) {
+                return Ok(());
+            }
+            Err(Failure::Input(format!("--{flag} takes a number from {least} to less than {below}, got {value}")))
+        };
+        in_range("label-noise", self.label_noise, 0.0, 1.0)?;
+        in_range("rho", self.rho.into(), 0.0, 1e6)?;
+        in_range("rate", self.rate.into(), 0.0, 1e6)?;
+        in_range("momentum", self.momentum.into(), 0.0, 1.0)?;
+        in_range("weight-decay", self.weight_decay.into(), 0.0, 1e6)?;
+        in_range("smoothing", self.smoothing.into(), 0.0, 1.0)?;
+        in_range("dropout", self.dropout.into(), 0.0, 1.0)?;
+        if let Some(clip) = self.clip {
+            in_range("clip", clip.into(), f64::from(f32::MIN_POSITIVE), 1e9)?;
+        }
+        let (split, _) = self.split(0)?;
+        self.classifier(&split.training)?;
+        let rows = split.training.len();
+        for (flag, count, most) in [
+            ("epochs", self.epochs, 1_000_000),
+            ("batch", self.batch, rows),
+            ("ascent-steps", self.ascent_steps, 1_000),
+            ("chunks", self.chunks, self.batch),
+        ] {
+            if !(1..=most).contains(&count) {
+                return Err(Failure::Input(format!("--{flag} takes a number from 1 to {most}, got {count}")));
+            }
+        }
+        if !self.batch.is_multiple_of(self.chunks) {
+            let (batch, chunks) = (self.batch, self.chunks);
+            return Err(Failure::Input(format!("--chunks: expected a divisor of the batch of {batch}, got {chunks}")));
+        }
+        Ok(())
+    }
+
+    fn run(&self, run: &mut Run) -> Result<Report, Failure> {
+        let (seeds, names) = (run.seeds(), self.method_names());
+        let mut finished = Vec::new();
+        run.progress("sam", (seeds.len() * names.len() * self.epochs) as u64);
+        for &seed in &seeds {
+            for (sharpness_aware, name) in [(false, names[0]), (true, names[1])] {
+                finished.push(run.stage(&format!("{name}, seed {seed}"), self.epochs as u64, |run| {
+                    training::train(run, self, name, sharpness_aware, seed.into())
+                })?);
+            }
+        }
+        let times = training::step_times(run, self, seeds[0].into())?;
+        report::report(self, &seeds, &run.rows()?, &finished, times)
+    }
+}
+
+/// Images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataName {
+    Digits,
+    Mnist,
+    FashionMnist,
+}
+
+/// As on the command line.
+impl fmt::Display for DataName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            DataName::Digits => "digits",
+            DataName::Mnist => "mnist",
+            DataName::FashionMnist => "fashion-mnist",
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimiserName {
+    Sgd,
+    Adamw,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ball {
+    /// eps = rho g / ||g||
+    L2,
+    /// eps = rho sign(g)
+    Linf,
+}
+
+/// Checks the name of a network and returns its usual form.
+fn architecture(name: &str) -> Result<String, String> {
+    name.parse::<Architecture>().map(|architecture| architecture.to_string()).map_err(|error| error.to_string())
+}

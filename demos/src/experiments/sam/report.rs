@@ -1,0 +1,122 @@
+//! The report of a finished comparison.
+
+use serde_json::json;
+
+use super::Settings;
+use super::training::{EpochRow, Finished, StepTimes};
+use crate::failure::Failure;
+use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::run::report::Report;
+use crate::statistics::{Mean, mean};
+
+/// Describes what was found.
+pub fn report(
+    settings: &Settings,
+    seeds: &[u32],
+    epochs: &[EpochRow],
+    finished: &[Finished],
+    times: StepTimes,
+) -> Result<Report, Failure> {
+    let names = settings.method_names();
+    let of = |name: &str, value: &dyn Fn(&Finished) -> f64| {
+        let values: Vec<f64> = finished.iter().filter(|run| run.method == name).map(value).collect();
+        mean(&values)
+    };
+    let eigenvalue = |name, index: usize| of(name, &|run| run.eigenvalues.get(index).copied().unwrap_or(f64::NAN));
+    let ratio =
+        |run: &Finished| run.eigenvalues.first().unwrap_or(&f64::NAN) / run.eigenvalues.last().unwrap_or(&f64::NAN);
+    let rows = [(names[0], times.plain), (names[1], times.sharpness_aware)].map(|(name, step)| {
+        [
+            name.to_owned(),
+            shown(of(name, &|run| 100.0 * run.test_accuracy), 2),
+            shown(of(name, &|run| 100.0 * run.best_test_accuracy), 2),
+            shown(of(name, &|run| run.loss), 3),
+            shown(of(name, &|run| run.sharpened_loss), 3),
+            shown(eigenvalue(name, 0), 2),
+            shown(of(name, &ratio), 2),
+            format!("{step:.3}"),
+        ]
+    });
+    let conditions = format!(
+        "{}, {} with {:.0} % label noise, rho {}, {} seeds, {} epochs",
+        settings.data,
+        settings.model,
+        100.0 * settings.label_noise,
+        settings.rho,
+        seeds.len(),
+        settings.epochs
+    );
+    let mut report = Report::new(format!("{} against {}", names[0], names[1]));
+    report.paragraph(format!("{conditions}."));
+    report.table(
+        &["method", "test %", "best test %", "loss at w", "at w + eps", "eigenvalue 1", "1 : 5", "ms a step"],
+        rows,
+    );
+    report.paragraph(format!(
+        "Mean ± half of the 95 % interval over the seeds. Losses and Hessian eigenvalues on training images, eps of \
+         length rho. A step of {} takes {:.2} times one of {}.",
+        names[1], times.ratio, names[0]
+    ));
+    report.explanation(
+        "Intervals are Student's. `test %` is the accuracy after the last epoch, `best test %` that of the best one. Losses \
+         and Hessian eigenvalues are those of the mean cross-entropy on up to 1,000 training images with the labels that \
+         were trained on. `1 : 5` is the ratio of the largest eigenvalue to the fifth. Steps are timed in turn, in blocks; \
+         the ratio is the median of nine.",
+    );
+    report.picture("accuracy.png", "test accuracy", accuracy_plot(&conditions, names, epochs).png(900, 520)?);
+    report.picture("loss.png", "loss", loss_plot(&conditions, names, epochs).png(900, 520)?);
+    report.result("trainings", json!(finished));
+    report.result("step_times_ms", json!(times));
+    Ok(report)
+}
+
+fn shown(mean: Mean, digits: usize) -> String {
+    match (mean.mean.is_nan(), mean.half_width.is_finite()) {
+        (true, _) => "-".into(),
+        (_, true) => format!("{mean:.digits$}"),
+        (_, false) => format!("{:.digits$}", mean.mean),
+    }
+}
+
+/// One line a method: the mean over seeds of a column, with its interval, by epoch.
+fn lines(names: [&str; 2], epochs: &[EpochRow], value: impl Fn(&EpochRow) -> Option<f64>, suffix: &str) -> Vec<Line> {
+    let last = epochs.iter().map(|row| row.epoch).max().unwrap_or(0);
+    let line = |name: &str| {
+        let at = |epoch: usize| {
+            let rows = epochs.iter().filter(|row| row.method == name && row.epoch == epoch);
+            let values: Vec<f64> = rows.filter_map(&value).collect();
+            (!values.is_empty()).then(|| (epoch as f64, mean(&values)))
+        };
+        let points: Vec<(f64, Mean)> = (1..=last).filter_map(at).collect();
+        let band = points.iter().map(|(_, mean)| if mean.half_width.is_finite() { mean.half_width } else { 0.0 });
+        Line {
+            name: format!("{name}{suffix}"),
+            band: band.collect(),
+            points: points.iter().map(|(epoch, mean)| (*epoch, mean.mean)).collect(),
+            ..Line::default()
+        }
+    };
+    names.map(line).into_iter().filter(|line| !line.points.is_empty()).collect()
+}
+
+fn accuracy_plot(title: &str, names: [&str; 2], epochs: &[EpochRow]) -> LinePlot {
+    LinePlot {
+        title: title.into(),
+        x: Axis::new("epoch"),
+        y: Axis::new("test accuracy, % (band: 95 % interval over seeds)"),
+        lines: lines(names, epochs, |row| Some(100.0 * row.test_accuracy), ""),
+        ..LinePlot::default()
+    }
+}
+
+fn loss_plot(title: &str, names: [&str; 2], epochs: &[EpochRow]) -> LinePlot {
+    let mut all = lines(names, epochs, |row| Some(row.loss), ", training loss at w");
+    all.extend(lines(names, epochs, |row| row.sharpened_loss, ", at w + eps"));
+    LinePlot {
+        title: title.into(),
+        x: Axis::new("epoch"),
+        y: Axis::new("cross-entropy"),
+        lines: all,
+        ..LinePlot::default()
+    }
+}

@@ -1,0 +1,176 @@
+//! One training, resumable after every epoch, and the judgement of what it found.
+
+use std::time::{Duration, Instant};
+
+use fourfold::data::{Split, Standardisation};
+use fourfold::models::{Classifier, TrainedClassifier};
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use super::curvature::Curvature;
+use super::evaluation::Evaluator;
+use super::trainer::Trainer;
+use crate::failure::Failure;
+use crate::run::Run;
+use crate::statistics::median;
+
+/// Steps of one submission: far below a second on every adapter.
+const BURST: usize = 64;
+
+/// Rows on which the Hessian and the sharpness are measured.
+const CURVATURE_ROWS: usize = 1000;
+
+/// One epoch of one training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRow {
+    pub method: String,
+    pub seed: u64,
+    pub epoch: usize,
+    pub loss: f64,
+    pub sharpened_loss: Option<f64>,
+    pub test_loss: f64,
+    pub test_accuracy: f64,
+}
+
+/// A finished training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    pub method: String,
+    pub seed: u64,
+    pub test_accuracy: f64,
+    pub best_test_accuracy: f64,
+    /// On a subset of the training set.
+    pub loss: f64,
+    /// The loss at w + eps with ||eps||_2 = rho, whatever the method.
+    pub sharpened_loss: f64,
+    pub eigenvalues: Vec<f64>,
+    pub residuals: Vec<f64>,
+}
+
+/// Milliseconds of one training step, both methods measured in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct StepTimes {
+    pub plain: f64,
+    pub sharpness_aware: f64,
+    /// The median of the ratios of neighbouring blocks.
+    pub ratio: f64,
+}
+
+/// Trains a classifier with one method and judges it.
+pub fn train(
+    run: &mut Run,
+    settings: &Settings,
+    name: &str,
+    sharpness_aware: bool,
+    seed: u64,
+) -> Result<Finished, Failure> {
+    let (split, standardisation) = settings.split(seed)?;
+    let classifier = settings.classifier(&split.training)?;
+    let recipe = settings.recipe(sharpness_aware, &classifier, split.training.len());
+    let mut trainer = Trainer::new(&run.gpu(), &classifier, &split.training, &recipe, seed)?;
+    if let Some(checkpoint) = run.restored() {
+        trainer.restore(&checkpoint, "training.")?;
+        run.skip(trainer.epoch() as u64);
+    }
+    let weights = trainer.session().buffer("weights")?;
+    let mut evaluator = Evaluator::new(&run.gpu(), &classifier, &split.test, weights)?;
+    while trainer.epoch() < settings.epochs {
+        let losses = trainer.run_epoch(BURST)?;
+        let score = evaluator.score()?;
+        run.say(format!("{name} seed {seed}: loss {:.3}, test {:.1} %", losses.loss, 100.0 * score.accuracy));
+        run.advance(1);
+        run.log(&EpochRow {
+            method: name.into(),
+            seed,
+            epoch: trainer.epoch(),
+            loss: losses.loss,
+            sharpened_loss: losses.sharpened,
+            test_loss: score.loss,
+            test_accuracy: score.accuracy,
+        })?;
+        run.save(|checkpoint| trainer.save(checkpoint, "training."))?;
+    }
+    let finished = judge(run, settings, name, seed, &split, &classifier, &mut trainer)?;
+    save_model(run, name, seed, classifier, standardisation, &mut trainer)?;
+    Ok(finished)
+}
+
+fn judge(
+    run: &Run,
+    settings: &Settings,
+    name: &str,
+    seed: u64,
+    split: &Split,
+    classifier: &Classifier,
+    trainer: &mut Trainer,
+) -> Result<Finished, Failure> {
+    let subset = split.training.truncated(CURVATURE_ROWS);
+    let weights = trainer.session().buffer("weights")?;
+    let mut curvature = Curvature::new(&run.gpu(), classifier, &subset, settings.rho, weights)?;
+    let (loss, sharpened_loss) = curvature.losses()?;
+    let (mut eigenvalues, mut residuals) = (Vec::new(), Vec::new());
+    if settings.lanczos > 0 {
+        let spectrum = curvature.spectrum(5, settings.lanczos, seed as u32)?;
+        (eigenvalues, residuals) = (spectrum.eigenvalues, spectrum.residuals);
+    }
+    let rows: Vec<EpochRow> = run.rows()?;
+    let rows = rows.iter().filter(|row| row.method == name && row.seed == seed);
+    let accuracies: Vec<f64> = rows.map(|row| row.test_accuracy).collect();
+    Ok(Finished {
+        method: name.into(),
+        seed,
+        test_accuracy: accuracies.last().copied().unwrap_or(f64::NAN),
+        best_test_accuracy: accuracies.iter().copied().fold(0.0, f64::max),
+        loss,
+        sharpened_loss,
+        eigenvalues,
+        residuals,
+    })
+}
+
+/// Writes the trained network by itself, for whoever wants to use it.
+fn save_model(
+    run: &mut Run,
+    name: &str,
+    seed: u64,
+    classifier: Classifier,
+    standardisation: Standardisation,
+    trainer: &mut Trainer,
+) -> Result<(), Failure> {
+    let trained = TrainedClassifier { classifier, weights: trainer.weights()?, standardisation };
+    let method = name.to_lowercase().replace(" + ", "-");
+    run.write_checkpoint(&format!("{method}-{seed}.safetensors"), &trained.to_checkpoint())
+}
+
+/// Times blocks of steps of both methods in turn, so that both see the same background.
+pub fn step_times(run: &Run, settings: &Settings, seed: u64) -> Result<StepTimes, Failure> {
+    const ROUNDS: usize = 9;
+    let (split, _) = settings.split(seed)?;
+    let classifier = settings.classifier(&split.training)?;
+    let trainer = |sharpness_aware| {
+        let recipe = settings.recipe(sharpness_aware, &classifier, split.training.len());
+        let mut trainer = Trainer::new(&run.gpu(), &classifier, &split.training, &recipe, seed)?;
+        // The first steps compile.
+        trainer.run_steps(1)?;
+        Ok::<_, Failure>(trainer)
+    };
+    let (mut plain, mut aware) = (trainer(false)?, trainer(true)?);
+    // Enough steps for a block of about 50 ms.
+    let begun = Instant::now();
+    plain.run_steps(4)?;
+    let steps =
+        (Duration::from_millis(50).as_secs_f64() / (begun.elapsed().as_secs_f64() / 4.0)).clamp(1.0, 500.0) as usize;
+    let time = |trainer: &mut Trainer| {
+        let begun = Instant::now();
+        trainer.run_steps(steps)?;
+        Ok::<_, Failure>(begun.elapsed().as_secs_f64() * 1e3 / steps as f64)
+    };
+    let (mut plains, mut awares, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (a, b) = (time(&mut plain)?, time(&mut aware)?);
+        plains.push(a);
+        awares.push(b);
+        ratios.push(b / a);
+    }
+    Ok(StepTimes { plain: median(&plains), sharpness_aware: median(&awares), ratio: median(&ratios) })
+}

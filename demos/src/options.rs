@@ -1,0 +1,150 @@
+//! The flags of every command, and the seeds of every experiment.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use fourfold::Gpu;
+use fourfold::gpu::Options;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// The flags of every command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Common {
+    /// Random seed
+    #[arg(long, global = true, default_value_t = 0, value_name = "NUMBER")]
+    pub seed: u64,
+    /// The adapter: part of its name, or its number in `fourfold adapters` [default: the best one]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// The folder of the run, new or empty [default: runs/COMMAND-NUMBER]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// Show no progress
+    #[arg(long, global = true)]
+    pub quiet: bool,
+    /// Smoke-test sizes for all flags that are not given
+    #[arg(long, global = true)]
+    pub quick: bool,
+}
+
+impl Common {
+    /// Opens the adapter that was asked for.
+    ///
+    /// # Errors
+    /// There is none, or none of that name (which is wrong input).
+    pub fn open(&self, checked: bool) -> Result<Gpu, Failure> {
+        Gpu::open_with(&Options { adapter: self.adapter.clone(), checked }).map_err(|error| match error {
+            fourfold::Error::NoAdapter { .. } if self.adapter.is_some() => Failure::input(error),
+            error => error.into(),
+        })
+    }
+}
+
+/// The seeds of an experiment, as `--seeds` takes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Seeds {
+    /// So many, from `--seed` on.
+    Count(u32),
+    /// These.
+    List(Vec<u32>),
+}
+
+/// Most seeds of one run.
+const MOST: usize = 1 << 20;
+
+impl Seeds {
+    /// Lists the seeds of a run whose `--seed` is `first`.
+    ///
+    /// # Errors
+    /// There are none or too many, one is 2^32 or above, or one occurs twice.
+    pub fn list(&self, first: u64) -> Result<Vec<u32>, Failure> {
+        let refuse = |got: String| {
+            let expected = "1 to 1048576 distinct seeds below 2^32";
+            Err(Failure::Input(format!("--seeds and --seed: expected {expected}, got {got}")))
+        };
+        let listed: Option<Vec<u32>> = match self {
+            Seeds::Count(count) if *count as usize > MOST => None,
+            Seeds::Count(count) => {
+                (0..u64::from(*count)).map(|index| first.checked_add(index)?.try_into().ok()).collect()
+            }
+            Seeds::List(seeds) => Some(seeds.clone()),
+        };
+        let Some(seeds) = listed else {
+            return refuse(format!("{self} from {first} on"));
+        };
+        let mut sorted = seeds.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        if seeds.is_empty() || seeds.len() > MOST || sorted.len() < seeds.len() {
+            return refuse(format!("`{self}`"));
+        }
+        Ok(seeds)
+    }
+}
+
+impl FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |_| format!("expected a count, or seeds below 2^32 with commas between them, got `{text}`");
+        match text.contains(',') {
+            false => text.parse().map(Self::Count).map_err(wrong),
+            true => {
+                let parts = text.split(',').filter(|part| !part.is_empty());
+                parts.map(str::parse).collect::<Result<_, _>>().map(Self::List).map_err(wrong)
+            }
+        }
+    }
+}
+
+/// As on the command line.
+impl fmt::Display for Seeds {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Seeds::Count(count) => write!(formatter, "{count}"),
+            Seeds::List(seeds) => {
+                let numbers: Vec<String> = seeds.iter().map(u32::to_string).collect();
+                // A single seed keeps its comma, which tells it from a count.
+                write!(formatter, "{}{}", numbers.join(","), if seeds.len() == 1 { "," } else { "" })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_count_or_a_list() {
+        assert_eq!("5".parse(), Ok(Seeds::Count(5)));
+        assert_eq!("3,5,7".parse(), Ok(Seeds::List(vec![3, 5, 7])));
+        assert_eq!("3,".parse(), Ok(Seeds::List(vec![3])));
+        assert!("3,x".parse::<Seeds>().unwrap_err().ends_with("got `3,x`"));
+    }
+
+    #[test]
+    fn a_count_begins_at_the_seed_and_a_list_stands_alone() {
+        assert_eq!(Seeds::Count(3).list(7), Ok(vec![7, 8, 9]));
+        assert_eq!(Seeds::List(vec![3, 1]).list(7), Ok(vec![3, 1]));
+    }
+
+    #[test]
+    fn seeds_that_are_missing_repeated_or_too_large_are_refused() {
+        for (seeds, first) in [
+            (Seeds::Count(0), 0),
+            (Seeds::List(vec![]), 0),
+            (Seeds::List(vec![1, 2, 1]), 0),
+            (Seeds::Count(2), u64::from(u32::MAX)),
+            (Seeds::Count(2), u64::MAX),
+            (Seeds::Count(u32::MAX), 0),
+        ] {
+            let sentence = seeds.list(first).unwrap_err().to_string();
+            assert!(sentence.starts_with("--seeds and --seed: expected"), "{sentence}");
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! A run: its GPU, seeds, folder, progress, log and checkpoint.
+
+pub mod folder;
+pub mod report;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use fourfold::Gpu;
+use fourfold::data::{Checkpoint, file};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::options::Common;
+use crate::progress::Progress;
+use folder::{CONFIGURATION, RunFolder, adapter_json};
+use report::Report;
+
+/// The file of a run's log, a JSON object a line.
+pub const LOG: &str = "metrics.jsonl";
+
+/// The file of a run's checkpoint.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// Time between two checkpoints of a stage that saves when it is due.
+const BETWEEN: Duration = Duration::from_secs(20);
+
+/// All that decides the numbers of a run besides the adapter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The command, as in `dt control`.
+    pub command: String,
+    pub seed: u64,
+    /// The seeds of an experiment; none for a command that has only `--seed`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seeds: Vec<u32>,
+    #[serde(default)]
+    pub quick: bool,
+    pub settings: Value,
+}
+
+/// The progress of a run, as its checkpoint keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Record {
+    /// Lines of the log.
+    lines: usize,
+    finished: Vec<Finished>,
+    /// The stage whose state the checkpoint holds.
+    stage: Option<String>,
+}
+
+/// A finished stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Finished {
+    stage: String,
+    outcome: Value,
+}
+
+/// A run in progress.
+#[derive(Debug)]
+pub struct Run {
+    gpu: Gpu,
+    folder: RunFolder,
+    configuration: Configuration,
+    quiet: bool,
+    progress: Option<Progress>,
+    lines: Vec<String>,
+    record: Record,
+    /// Names of the stages that were asked for.
+    asked: Vec<String>,
+    /// The state that the checkpoint of a finished stage keeps.
+    state: Option<Checkpoint>,
+    /// The checkpoint that the run was resumed from, until its stage takes it.
+    restored: Option<Checkpoint>,
+    saved: Instant,
+    /// The folder is still as an earlier process left it.
+    untouched: bool,
+}
+
+impl Run {
+    /// Makes the folder of a run and writes its configuration.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or is there already and not empty.
+    pub fn create(common: &Common, gpu: Gpu, configuration: Configuration) -> Result<Self, Failure> {
+        let command = &configuration.command;
+        let folder = RunFolder::create_with(common.out.as_deref(), command, &gpu, json!(configuration))?;
+        Ok(Self::new(common, gpu, folder, configuration))
+    }
+
+    fn new(common: &Common, gpu: Gpu, folder: RunFolder, configuration: Configuration) -> Self {
+        Self {
+            gpu,
+            folder,
+            configuration,
+            quiet: common.quiet,
+            progress: None,
+            lines: Vec::new(),
+            record: Record::default(),
+            asked: Vec::new(),
+            state: None,
+            restored: None,
+            saved: Instant::now(),
+            untouched: false,
+        }
+    }
+
+    /// Returns the adapter.
+    pub fn gpu(&self) -> Gpu {
+        self.gpu.clone()
+    }
+
+    /// Returns the seeds, in the order in which they are trained.
+    pub fn seeds(&self) -> Vec<u32> {
+        self.configuration.seeds.clone()
+    }
+
+    /// Returns `--seed`, for what all seeds of an experiment share.
+    pub fn seed(&self) -> u64 {
+        self.configuration.seed
+    }
+
+    /// Returns the folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Begins to show the progress of `total` steps, and ends what was shown before.
+    pub fn progress(&mut self, label: &str, total: u64) {
+        self.end_progress();
+        self.progress = Some(Progress::new(label, total, self.quiet));
+    }
+
+    fn end_progress(&mut self) {
+        if let Some(progress) = self.progress.take() {
+            progress.finish();
+        }
+    }
+
+    /// Counts finished steps.
+    pub fn advance(&mut self, steps: u64) {
+        if let Some(progress) = &mut self.progress {
+            progress.advance(steps);
+        }
+    }
+
+    /// Counts steps that an earlier process did.
+    pub fn skip(&mut self, steps: u64) {
+        if let Some(progress) = &mut self.progress {
+            progress.skip(steps);
+        }
+    }
+
+    /// Shows a short message beside the progress, as the last loss.
+    pub fn say(&mut self, message: impl Into<String>) {
+        if let Some(progress) = &mut self.progress {
+            progress.say(message);
+        }
+    }
+
+    /// Prints a line that stays, above the progress.
+    pub fn note(&self, text: &str) {
+        if let Some(progress) = &self.progress {
+            progress.note(text);
+        }
+    }
+
+    /// Appends a row to the log. Clocks belong here and not into checkpoints: equal runs have equal checkpoints.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn log(&mut self, row: &impl Serialize) -> Result<(), Failure> {
+        self.touch()?;
+        let line = serde_json::to_value(row).map_err(Failure::run)?.to_string();
+        self.folder.append(LOG, &line)?;
+        self.lines.push(line);
+        Ok(())
+    }
+
+    /// Returns all rows of the log, those of earlier processes first.
+    ///
+    /// # Errors
+    /// A row is not a `T`.
+    pub fn rows<T: DeserializeOwned>(&self) -> Result<Vec<T>, Failure> {
+        let wrong = |error| Failure::Input(format!("{}: {error}", self.path().join(LOG).display()));
+        self.lines.iter().map(|line| serde_json::from_str(line).map_err(wrong)).collect()
+    }
+
+    /// Does a stage of the run, `steps` of its progress, or returns the outcome of an earlier process that finished it.
+    /// The checkpoint keeps the outcome. Within the stage, [`save`](Self::save) and [`restored`](Self::restored) are
+    /// about this stage alone.
+    ///
+    /// The outcome goes through JSON in either case, so that a resumed run sees what an uninterrupted one sees: a
+    /// number that is not finite must be an `Option`.
+    ///
+    /// # Errors
+    /// Those of `work`; the folder cannot be written; the checkpoint holds another kind of outcome.
+    ///
+    /// # Panics
+    /// A run has two stages of one name.
+    pub fn stage<T: Serialize + DeserializeOwned>(
+        &mut self,
+        name: &str,
+        steps: u64,
+        work: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        assert!(!self.asked.iter().any(|asked| asked == name), "two stages of a run are named `{name}`");
+        self.asked.push(name.to_owned());
+        let end = self.progress.as_ref().map_or(0, Progress::done) + steps;
+        let finished = self.record.finished.iter().find(|finished| finished.stage == name);
+        let outcome = match finished.map(|finished| finished.outcome.clone()) {
+            Some(outcome) => outcome,
+            None => {
+                if self.record.stage.as_deref() != Some(name) {
+                    self.restored = None;
+                }
+                self.record.stage = Some(name.to_owned());
+                self.state = None;
+                let outcome = serde_json::to_value(work(self)?).map_err(Failure::run)?;
+                self.record.finished.push(Finished { stage: name.to_owned(), outcome: outcome.clone() });
+                let state = self.state.take().unwrap_or_default();
+                self.write_state(state)?;
+                outcome
+            }
+        };
+        if let Some(progress) = &mut self.progress {
+            progress.skip(end.saturating_sub(progress.done()));
+        }
+        let file = self.path().join(CHECKPOINT);
+        serde_json::from_value(outcome)
+            .map_err(|error| Failure::Input(format!("{}: outcome of `{name}`: {error}", file.display())))
+    }
+
+    /// Returns the state that an earlier process saved within this stage, once.
+    pub fn restored(&mut self) -> Option<Checkpoint> {
+        self.restored.take()
+    }
+
+    /// Saves the state of this stage now; the checkpoint keeps it when the stage has ended.
+    ///
+    /// # Errors
+    /// Those of `fill`, or the folder cannot be written.
+    pub fn save(&mut self, fill: impl FnOnce(&mut Checkpoint) -> Result<(), Failure>) -> Result<(), Failure> {
+        let mut state = Checkpoint::new();
+        fill(&mut state)?;
+        self.state = Some(self.write_state(state)?);
+        Ok(())
+    }
+
+    /// Saves the state of this stage if the last checkpoint is old enough; call it as often as you like.
+    ///
+    /// # Errors
+    /// Those of [`save`](Self::save).
+    pub fn save_if_due(&mut self, fill: impl FnOnce(&mut Checkpoint) -> Result<(), Failure>) -> Result<(), Failure> {
+        if self.saved.elapsed() >= BETWEEN {
+            self.save(fill)?;
+            // Which state is the last of a stage depends on the clock, and a finished stage's checkpoint must not.
+            self.state = None;
+        }
+        Ok(())
+    }
+
+    fn write_state(&mut self, mut state: Checkpoint) -> Result<Checkpoint, Failure> {
+        self.touch()?;
+        self.record.lines = self.lines.len();
+        state.set("settings", serde_json::to_string(&self.configuration).map_err(Failure::run)?);
+        state.set("record", serde_json::to_string(&self.record).map_err(Failure::run)?);
+        self.folder.write_checkpoint(CHECKPOINT, &state)?;
+        self.saved = Instant::now();
+        Ok(state)
+    }
+
+    /// Writes a file of the run, or replaces it.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        self.touch()?;
+        self.folder.write(name, bytes)
+    }
+
+    /// Writes tensors of the run, as trained weights, to a file.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write_checkpoint(&mut self, name: &str, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        self.touch()?;
+        self.folder.write_checkpoint(name, checkpoint)
+    }
+
+    /// Before the first write of a resumed run: removes what a killed process left half-written, and what it logged
+    /// after its last checkpoint.
+    fn touch(&mut self) -> Result<(), Failure> {
+        if std::mem::take(&mut self.untouched) {
+            self.folder.remove_parts();
+            if self.path().join(LOG).exists() {
+                let kept: String = self.lines.iter().map(|line| format!("{line}\n")).collect();
+                self.folder.write(LOG, kept.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the run: writes `report.md`, `results.json` and the pictures, and returns the text for the terminal.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn publish(&mut self, report: &Report) -> Result<String, Failure> {
+        self.end_progress();
+        self.touch()?;
+        let mut results = report.results().clone();
+        results.insert("settings".into(), self.configuration.settings.clone());
+        results.insert("seeds".into(), json!(self.configuration.seeds));
+        results.insert("adapter".into(), adapter_json(self.gpu.info()));
+        for (file, bytes) in report.pictures() {
+            self.folder.write(file, bytes)?;
+        }
+        self.folder.write_json("results.json", &results.into())?;
+        let info = self.gpu.info();
+        let adapter = format!("Adapter: {} ({}, {}).", info.name, info.backend, info.driver_info);
+        self.folder.write("report.md", format!("{}\n{adapter}\n", report.markdown()).as_bytes())?;
+        Ok(format!("{}\n\n{adapter}\nThe run is in {}", report.terminal(), self.path().display()))
+    }
+
+    /// Ends a run that failed; one that was refused for its input leaves nothing.
+    pub fn abandon(&mut self, failure: &Failure) {
+        self.end_progress();
+        if matches!(failure, Failure::Input(_)) && !self.untouched && self.record == Record::default() {
+            self.folder.discard();
+        }
+    }
+}
+
+/// A run that an earlier process began.
+#[derive(Debug)]
+pub struct Earlier {
+    folder: RunFolder,
+    pub configuration: Configuration,
+    lines: Vec<String>,
+    record: Record,
+    state: Option<Checkpoint>,
+}
+
+impl Earlier {
+    /// Reads a run's configuration and, where there is one, its checkpoint. Changes nothing.
+    ///
+    /// # Errors
+    /// There is no run of `command` in the folder, or one of its files is damaged.
+    pub fn open(path: &Path, command: &str) -> Result<Self, Failure> {
+        let folder = RunFolder::open(path)?;
+        let (file, checkpoint) = (path.join(CONFIGURATION), path.join(CHECKPOINT));
+        if !file.exists() && !checkpoint.exists() {
+            let expected =
+                format!("expected {CONFIGURATION}, and {CHECKPOINT} where a run has come that far, got neither");
+            return Err(Failure::Input(format!("{}: {expected}", path.display())));
+        }
+        let wrong = |file: &Path, what: &str, error: serde_json::Error| {
+            Failure::Input(format!("{}: expected {what} of a run of `fourfold {command}`, got {error}", file.display()))
+        };
+        let state = if checkpoint.exists() { Some(Checkpoint::load(&checkpoint)?) } else { None };
+        let (configuration, record) = match &state {
+            Some(state) => (
+                serde_json::from_str(state.get("settings")?).map_err(|error| wrong(&checkpoint, "settings", error))?,
+                serde_json::from_str(state.get("record")?).map_err(|error| wrong(&checkpoint, "a record", error))?,
+            ),
+            None => {
+                let configuration = serde_json::from_slice(&file::read(&file)?);
+                (configuration.map_err(|error| wrong(&file, "the configuration", error))?, Record::default())
+            }
+        };
+        let Configuration { command: has, .. } = &configuration;
+        if has != command {
+            let expected = format!("expected a run of `fourfold {command}`, got one of `fourfold {has}`");
+            return Err(Failure::Input(format!("{}: {expected}", path.display())));
+        }
+        let log = path.join(LOG);
+        let text =
+            if record.lines > 0 { String::from_utf8_lossy(&file::read(&log)?).into_owned() } else { String::new() };
+        let lines: Vec<String> = text.lines().take(record.lines).map(str::to_owned).collect();
+        if lines.len() < record.lines {
+            let (expected, got) = (record.lines, lines.len());
+            return Err(Failure::Input(format!("{}: expected {expected} lines, got {got}", log.display())));
+        }
+        Ok(Self { folder, configuration, lines, record, state })
+    }
+
+    /// Goes on with it.
+    pub fn resume(self, common: &Common, gpu: Gpu) -> Run {
+        let Self { folder, configuration, lines, record, state } = self;
+        let run = Run::new(common, gpu, folder, configuration);
+        Run { lines, record, restored: state, untouched: true, ..run }
+    }
+}
