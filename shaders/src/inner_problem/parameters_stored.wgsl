@@ -10,9 +10,12 @@ fn prepare(drawn: u32, unperturbed: bool, renewed: bool) {
     }
 }
 
-// An unperturbed particle, whose spread is 0, reads somebody's.
+// An unperturbed particle has none: those of others are being written meanwhile.
 fn normal(i: u32) -> f32 {
-    return perturbations[i * unroll.pairs + min(column, unroll.pairs - 1u)];
+    if column >= unroll.pairs {
+        return 0.0;
+    }
+    return perturbations[i * unroll.pairs + column];
 }
 
 fn parameter(i: u32) -> f32 {
