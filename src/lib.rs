@@ -1,8 +1,8 @@
 //! Fourfold: GPU compute kernels with CPU twins, and a differentiable tensor graph, on wgpu.
 //!
 //! Hand-written WGSL kernels are described in [`shaders`], without any GPU API; [`gpu`] records them into compute
-//! passes, [`graph`] differentiates, plans and runs whole computations of them, and [`verify`] judges each against its
-//! CPU twin. A `wgpu` application keeps its own device, encoder, pass and buffers, and its own submission:
+//! passes, [`graph`] differentiates, plans and runs whole computations of them, [`verify`] judges each against its CPU
+//! twin, and [`sanitizer`] finds races and accesses out of bounds without a GPU. A `wgpu` application keeps its own device, encoder, pass and buffers, and its own submission:
 //!
 //! ```
 //! use fourfold::shaders::{Element, normalisation::softmax};
@@ -56,6 +56,8 @@ pub mod models;
 pub mod nn;
 pub mod optim;
 pub mod rollout;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod sanitizer;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod verify;
 
