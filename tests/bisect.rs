@@ -60,18 +60,7 @@ impl Step {
         let call = &mut self.plan.dispatches[dispatch].call;
         let source = call.kernel.source.replace(right, wrong);
         assert_ne!(source, call.kernel.source, "no `{right}` in {}", call.kernel.name);
-        let kernel = KernelRef::Generated(Arc::new(Kernel {
-            name: call.kernel.name.clone(),
-            source: source.into(),
-            entry_point: call.kernel.entry_point,
-            bindings: call.kernel.bindings.clone(),
-            uniform_bytes: call.kernel.uniform_bytes,
-            needs_subgroups: call.kernel.needs_subgroups,
-            twin: call.kernel.twin,
-            tolerance: call.kernel.tolerance,
-            case: call.kernel.case,
-            flops: call.kernel.flops,
-        }));
+        let kernel = KernelRef::Generated(Arc::new(Kernel { source: source.into(), ..(*call.kernel).clone() }));
         *call = call.clone().changed(|call| call.kernel = kernel);
     }
 

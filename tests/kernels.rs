@@ -26,7 +26,7 @@ fn huge_seed() -> u64 {
 }
 
 fn judge(gpu: &Gpu, kernel: &Kernel, seed: u64, size: u32) -> Result<(), String> {
-    let case = (kernel.case)(&mut Generator::new(seed, size));
+    let case = kernel.case.draw(&mut Generator::new(seed, size));
     match verify::run(gpu, &case) {
         Ok(verdict) if verdict.passed() => Ok(()),
         Ok(verdict) => Err(verdict.to_string()),
@@ -97,7 +97,7 @@ fn every_kernel_equals_its_twin_with_shader_checks() {
 #[test]
 fn a_kernel_without_its_views_is_refused_by_name() {
     let gpu = gpu(false);
-    let case = (kernels()[0].case)(&mut Generator::new(1, 10));
+    let case = kernels()[0].case.draw(&mut Generator::new(1, 10));
     let launch = fourfold::Launch::new(&case.call, &[]);
     let error = gpu.prepare(&[launch]).expect_err("no views were given");
     assert!(matches!(error, Error::WrongArity { .. }), "{error}");

@@ -27,7 +27,7 @@ fn draw_variants() -> BTreeMap<String, Call> {
         for seed in 0..CASES {
             // Small shapes and large ones choose different variants; the values do not matter.
             let size = if seed % 6 == 0 { Generator::FULL } else { 20 };
-            let call = (kernel.case)(&mut Generator::new(seed, size)).call;
+            let call = kernel.case.draw(&mut Generator::new(seed, size)).call;
             let mut source = DefaultHasher::new();
             call.kernel.source.hash(&mut source);
             variants.entry(format!("{} {:x} {:?}", kernel.name, source.finish(), call.constants)).or_insert(call);

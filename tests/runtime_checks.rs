@@ -10,7 +10,7 @@ use fourfold::shaders::rollout::policies::Linear;
 use fourfold::shaders::rollout::step;
 use fourfold::shaders::rollout::unroll::{Composition, Environment, EpisodeRandom, Outcome, Problem};
 use fourfold::shaders::{
-    Binding, Call, Case, Data, Generator, Kernel, Operand, RuntimeChecks, Target, Tolerance, kernels,
+    Binding, Call, Case, Cases, Data, Generator, Kernel, Operand, RuntimeChecks, Target, Tolerance, kernels,
 };
 use fourfold::{Gpu, Launch, verify};
 
@@ -48,26 +48,13 @@ static OUTSIDE: Kernel = Kernel {
     needs_subgroups: false,
     twin,
     tolerance: |_, _, _| Tolerance::Exact,
-    case,
+    case: Cases::Drawn(case),
     flops: |_| 0.0,
 };
 
 /// The listed kernel with other text.
 fn with_source(source: &str, uniform_bytes: usize) -> Arc<Kernel> {
-    let Kernel { entry_point, ref bindings, needs_subgroups, twin, tolerance, case, flops, .. } = OUTSIDE;
-    let (name, source, bindings) = ("outside.read_outside".into(), source.to_string().into(), bindings.clone());
-    Arc::new(Kernel {
-        name,
-        source,
-        entry_point,
-        bindings,
-        uniform_bytes,
-        needs_subgroups,
-        twin,
-        tolerance,
-        case,
-        flops,
-    })
+    Arc::new(Kernel { source: source.to_string().into(), uniform_bytes, ..OUTSIDE.clone() })
 }
 
 fn gpu() -> Gpu {
@@ -83,7 +70,7 @@ fn a_user_s_kernel_that_indexes_far_outside_a_workgroup_array_gives_zeros_and_no
 #[test]
 fn every_kernel_of_the_list_runs_without_checks_and_no_changed_call_does() {
     for kernel in kernels() {
-        let call = (kernel.case)(&mut Generator::new(1, 10)).call;
+        let call = kernel.case.draw(&mut Generator::new(1, 10)).call;
         assert!(!call.has_runtime_checks(), "{} is compiled with checks", kernel.name);
         assert!(call.clone().changed(|call| call.uniform[0] ^= 1).has_runtime_checks(), "{}", kernel.name);
         assert!(Call::checked(call.kernel.clone(), &(), 1, []).has_runtime_checks(), "{}", kernel.name);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fourfold::sanitizer::{Error, Fault, Options, Order, Report, Touch, check, run};
-use fourfold::shaders::{Binding, Call, Case, Data, Generator, Kernel, KernelRef, Tolerance, kernels};
+use fourfold::shaders::{Binding, Call, Case, Cases, Data, Generator, Kernel, KernelRef, Tolerance, kernels};
 
 /// Cases of each kernel: random seed, size in percent of the largest shapes, order of invocations.
 const CASES: [(u64, u32, Order); 10] = [
@@ -21,7 +21,7 @@ const CASES: [(u64, u32, Order); 10] = [
 ];
 
 fn draw(kernel: &Kernel, seed: u64, size: u32) -> Case {
-    (kernel.case)(&mut Generator::new(seed, size))
+    kernel.case.draw(&mut Generator::new(seed, size))
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn planted(case: Case, source: String) -> Case {
         needs_subgroups: kernel.needs_subgroups,
         twin: kernel.twin,
         tolerance: kernel.tolerance,
-        case: kernel.case,
+        case: kernel.case.clone(),
         flops: kernel.flops,
     };
     Case { call: case.call.changed(|call| call.kernel = Arc::new(wrong).into()), ..case }
@@ -179,7 +179,7 @@ fn own(source: &str, length: usize, workgroups: usize) -> Case {
         needs_subgroups: false,
         twin: |_, _| {},
         tolerance: |_, _, _| Tolerance::Exact,
-        case: |_| unreachable!("this kernel draws no cases"),
+        case: Cases::Drawn(|_| unreachable!("this kernel draws no cases")),
         flops: |_| 0.0,
     };
     let call = Call::checked(Arc::new(kernel), &[0u32; 0], workgroups, [length]);

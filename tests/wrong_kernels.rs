@@ -17,20 +17,13 @@ fn planted(kernel: &Kernel, from: &str, to: &str) -> Arc<Kernel> {
     Arc::new(Kernel {
         name: format!("{}, wrong", kernel.name).into(),
         source: kernel.source.replacen(from, to, 1).into(),
-        entry_point: kernel.entry_point,
-        bindings: kernel.bindings.clone(),
-        uniform_bytes: kernel.uniform_bytes,
-        needs_subgroups: kernel.needs_subgroups,
-        twin: kernel.twin,
-        tolerance: kernel.tolerance,
-        case: kernel.case,
-        flops: kernel.flops,
+        ..kernel.clone()
     })
 }
 
 fn verdict(wrong: Arc<Kernel>, checked: bool) -> Verdict {
     let gpu = Gpu::open_with(&Options { checked, ..Options::default() }).unwrap_or_else(|error| panic!("{error}"));
-    let Case { label, call, operands } = (wrong.case)(&mut Generator::new(5, 60));
+    let Case { label, call, operands } = wrong.case.draw(&mut Generator::new(5, 60));
     let call = call.changed(|call| call.kernel = wrong.into());
     // SAFETY: the faults planted here store within the guard words at most.
     let call = if checked { call } else { unsafe { call.without_runtime_checks() } };
@@ -58,7 +51,7 @@ fn a_store_past_the_end_is_caught_with_and_without_shader_checks() {
     for checked in [false, true] {
         let past = "y[start + size.columns] = 1.0;\n        let factor = 1.0 / part.y;";
         let wrong = planted(&kernel("softmax.softmax"), "let factor = 1.0 / part.y;", past);
-        let length = (wrong.case)(&mut Generator::new(5, 60)).operands[1].len();
+        let length = wrong.case.draw(&mut Generator::new(5, 60)).operands[1].len();
         let verdict = verdict(wrong, checked);
         assert!(!verdict.passed(), "checked: {checked}: {verdict}");
         assert_eq!(verdict.stray, Some(Stray { binding: "y", index: length as isize }), "checked: {checked}");
@@ -82,7 +75,7 @@ fn a_fault_in_any_output_of_any_kernel_is_caught() {
         if kernel.bindings.iter().all(|binding| binding.access != Access::Write) {
             continue;
         }
-        let Case { label, call, operands } = (kernel.case)(&mut Generator::new(3, 20));
+        let Case { label, call, operands } = kernel.case.draw(&mut Generator::new(3, 20));
         // SAFETY: an empty grid runs nothing. Checks would take a software driver minutes for the attention neuron.
         let call = unsafe { call.changed(|call| call.grid = [0, 0, 0]).without_runtime_checks() };
         let verdict = verify::run(&gpu, &Case { label, call, operands }).unwrap_or_else(|error| panic!("{error}"));

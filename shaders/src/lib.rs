@@ -37,9 +37,10 @@ pub mod reduction;
 pub mod rollout;
 pub mod trajectories;
 
+pub(crate) use description::Module;
 pub use description::{
-    Access, Binding, Call, CallParts, Case, Comparison, Data, Element, Generator, Kernel, KernelRef, MAX_WORKGROUPS,
-    Operand, RuntimeChecks, Scratch, Sequence, Slot, Step, Target, Tolerance, grid,
+    Access, Binding, Call, CallParts, Case, Cases, Comparison, Data, Element, Generator, Kernel, KernelRef, Listed,
+    MAX_WORKGROUPS, Operand, RuntimeChecks, Scratch, Sequence, Slot, Step, Target, Tolerance, grid,
 };
 pub use elementwise::Activation;
 

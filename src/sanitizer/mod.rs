@@ -17,7 +17,7 @@
 //! use fourfold::shaders::{Generator, kernels};
 //!
 //! let kernel = kernels().into_iter().find(|kernel| kernel.name == "softmax.softmax").expect("a kernel of the list");
-//! let case = (kernel.case)(&mut Generator::new(7, 10));
+//! let case = kernel.case.draw(&mut Generator::new(7, 10));
 //! let report = check(&case, &Options::default())?;
 //! assert!(report.passed(), "{}", report.findings[0]);
 //! assert!(report.passes <= report.lockstep_passes);

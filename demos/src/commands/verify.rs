@@ -195,7 +195,7 @@ fn judge(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32) -> Outcome {
         return Outcome::Skipped("needs subgroups");
     }
     let mut generator = Generator::new(case_seed(&kernel.name, seed, number), Generator::FULL);
-    let case = (kernel.case)(&mut generator);
+    let case = kernel.case.draw(&mut generator);
     match verify::run(gpu, &case) {
         Ok(verdict) => Outcome::Judged(verdict),
         Err(error) => Outcome::Refused(format!("{error}; {}", case.label)),

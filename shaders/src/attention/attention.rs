@@ -5,24 +5,25 @@
 //! `out[i] = sum_j exp(score[i, j] - lse[i]) * v[j]` over the allowed keys, for each batch and head. A query without any
 //! allowed key gets `out = 0` and `lse = 0`.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row::{self, sum_units};
 use crate::normalisation::softmax::normaliser_units;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance, attention::masked_softmax};
+use crate::{
+    Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, attention::masked_softmax,
+};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("attention.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ATTENTION, &ATTENTION_KEYS];
 
 /// No key-padding mask.
 pub static ATTENTION: Kernel =
-    kernel("attention.attention", "attention", BINDINGS.split_at(5).0, |generator| case(generator, false));
+    kernel("attention.attention", BINDINGS.split_at(5).0, |generator| case(generator, false));
 
 /// A key-padding mask.
-pub static ATTENTION_KEYS: Kernel =
-    kernel("attention.attention_keys", "attention_keys", BINDINGS, |generator| case(generator, true));
+pub static ATTENTION_KEYS: Kernel = kernel("attention.attention_keys", BINDINGS, |generator| case(generator, true));
 
 const BINDINGS: &[Binding] = &[
     Binding::read("q", "(batch, heads, length_q, head size)"),
@@ -33,25 +34,11 @@ const BINDINGS: &[Binding] = &[
     Binding::read("keys", "(batch, length_k)"),
 ];
 
-const fn kernel(
-    name: &'static str,
-    entry_point: &'static str,
-    bindings: &'static [Binding],
-    case: fn(&mut Generator) -> Case,
-) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("attention.wgsl")),
-        entry_point,
-        bindings: Cow::Borrowed(bindings),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
+const fn kernel(name: &'static str, bindings: &'static [Binding], case: fn(&mut Generator) -> Case) -> Kernel {
+    MODULE.kernel(name, bindings, twin, tolerance, case).with_flops(
         // Two matrix products, halved by a causal mask.
-        flops: |call| 4.0 * call.lengths[0] as f64 * attended(call),
-    }
+        |call| 4.0 * call.lengths[0] as f64 * attended(call),
+    )
 }
 
 /// The uniform block of `attention.wgsl`.

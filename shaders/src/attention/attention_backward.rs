@@ -4,29 +4,27 @@
 //! `dq[i] = factor * sum_j ds[i, j] * k[j]`, `dk[j] = factor * sum_i ds[i, j] * q[i]`,
 //! `dv[j] = sum_i p[i, j] * dout[i]`.
 
-use std::borrow::Cow;
-
 use crate::attention::{self, Drawn, Layout, Problem, Uniform, WORKGROUP, attended, largest_norm, score_error};
 use crate::description::row::sum_units;
-use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Target, Tolerance};
+use crate::{
+    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("attention_backward.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] =
     &[&ATTENTION_TERMS, &ATTENTION_DQ, &ATTENTION_DQ_KEYS, &ATTENTION_DKV, &ATTENTION_DKV_KEYS];
 
 /// `lse` and `delta` of each query, beside each other.
-pub static ATTENTION_TERMS: Kernel = kernel(
-    "attention_backward.attention_terms",
-    "attention_terms",
-    TERMS,
-    (terms_twin, terms_tolerance, terms_case),
-    |call| 2.0 * call.lengths[0] as f64,
-);
+pub static ATTENTION_TERMS: Kernel =
+    kernel("attention_backward.attention_terms", TERMS, (terms_twin, terms_tolerance, terms_case), |call| {
+        2.0 * call.lengths[0] as f64
+    });
 
 /// The gradient of the queries, without a key-padding mask.
 pub static ATTENTION_DQ: Kernel = kernel(
     "attention_backward.attention_dq",
-    "attention_dq",
     DQ.split_at(6).0,
     (dq_twin, dq_tolerance, |generator| dq_case(generator, false)),
     |call| 6.0 * call.lengths[0] as f64 * attended(call),
@@ -35,7 +33,6 @@ pub static ATTENTION_DQ: Kernel = kernel(
 /// The gradient of the queries, with a key-padding mask.
 pub static ATTENTION_DQ_KEYS: Kernel = kernel(
     "attention_backward.attention_dq_keys",
-    "attention_dq_keys",
     DQ,
     (dq_twin, dq_tolerance, |generator| dq_case(generator, true)),
     |call| 6.0 * call.lengths[0] as f64 * attended(call),
@@ -44,7 +41,6 @@ pub static ATTENTION_DQ_KEYS: Kernel = kernel(
 /// The gradients of keys and values, without a key-padding mask.
 pub static ATTENTION_DKV: Kernel = kernel(
     "attention_backward.attention_dkv",
-    "attention_dkv",
     DKV.split_at(7).0,
     (dkv_twin, dkv_tolerance, |generator| dkv_case(generator, false)),
     |call| 8.0 * call.lengths[0] as f64 * attended(call),
@@ -53,7 +49,6 @@ pub static ATTENTION_DKV: Kernel = kernel(
 /// The gradients of keys and values, with a key-padding mask.
 pub static ATTENTION_DKV_KEYS: Kernel = kernel(
     "attention_backward.attention_dkv_keys",
-    "attention_dkv_keys",
     DKV,
     (dkv_twin, dkv_tolerance, |generator| dkv_case(generator, true)),
     |call| 8.0 * call.lengths[0] as f64 * attended(call),
@@ -92,23 +87,11 @@ type Checks = (fn(&Call, &mut [Operand<'_>]), fn(&Call, &[Data], usize) -> Toler
 
 const fn kernel(
     name: &'static str,
-    entry_point: &'static str,
     bindings: &'static [Binding],
     (twin, tolerance, case): Checks,
     flops: fn(&Call) -> f64,
 ) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("attention_backward.wgsl")),
-        entry_point,
-        bindings: Cow::Borrowed(bindings),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops,
-    }
+    MODULE.kernel(name, bindings, twin, tolerance, case).with_flops(flops)
 }
 
 /// The three dispatches, with arguments `q`, `k`, `v`, `out`, `lse`, `dout`, `dq`, `dk`, `dv`, and `keys` where there is

@@ -5,16 +5,16 @@
 //! Since masked probabilities are exactly 0, the gradient for `x` is that of a plain softmax times the factor:
 //! [`Problem::backward`].
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row::{self, Sharing};
 use crate::normalisation::softmax::normaliser_units;
 use crate::{
-    Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance, attention,
+    Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, attention,
     normalisation::softmax_backward,
 };
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("masked_softmax.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] =
@@ -22,25 +22,19 @@ pub const KERNELS: &[&Kernel] =
 
 /// Any number of keys, no key-padding mask.
 pub static MASKED_SOFTMAX: Kernel =
-    kernel("masked_softmax.masked_softmax", "masked_softmax", UNMASKED, |generator| case(generator, false, false));
+    kernel("masked_softmax.masked_softmax", UNMASKED, |generator| case(generator, false, false));
 
 /// A multiple of four keys, no key-padding mask.
 pub static MASKED_SOFTMAX_VEC4: Kernel =
-    kernel("masked_softmax.masked_softmax_vec4", "masked_softmax_vec4", UNMASKED, |generator| {
-        case(generator, false, true)
-    });
+    kernel("masked_softmax.masked_softmax_vec4", UNMASKED, |generator| case(generator, false, true));
 
 /// Any number of keys, a key-padding mask.
 pub static MASKED_SOFTMAX_KEYS: Kernel =
-    kernel("masked_softmax.masked_softmax_keys", "masked_softmax_keys", MASKED, |generator| {
-        case(generator, true, false)
-    });
+    kernel("masked_softmax.masked_softmax_keys", MASKED, |generator| case(generator, true, false));
 
 /// A multiple of four keys, a key-padding mask.
 pub static MASKED_SOFTMAX_KEYS_VEC4: Kernel =
-    kernel("masked_softmax.masked_softmax_keys_vec4", "masked_softmax_keys_vec4", MASKED, |generator| {
-        case(generator, true, true)
-    });
+    kernel("masked_softmax.masked_softmax_keys_vec4", MASKED, |generator| case(generator, true, true));
 
 const UNMASKED: &[Binding] = &[
     Binding::read("x", "(batch, heads, length_q, length_k)"),
@@ -53,24 +47,8 @@ const MASKED: &[Binding] = &[
     Binding::read("keys", "(batch, length_k)"),
 ];
 
-const fn kernel(
-    name: &'static str,
-    entry_point: &'static str,
-    bindings: &'static [Binding],
-    case: fn(&mut Generator) -> Case,
-) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("masked_softmax.wgsl")),
-        entry_point,
-        bindings: Cow::Borrowed(bindings),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| 5.0 * call.lengths[0] as f64,
-    }
+const fn kernel(name: &'static str, bindings: &'static [Binding], case: fn(&mut Generator) -> Case) -> Kernel {
+    MODULE.kernel(name, bindings, twin, tolerance, case).with_flops(|call| 5.0 * call.lengths[0] as f64)
 }
 
 /// The uniform block of `masked_softmax.wgsl`.

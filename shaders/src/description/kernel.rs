@@ -6,6 +6,30 @@ use std::sync::Arc;
 
 use crate::{Call, Case, Data, Generator, Operand, Tolerance};
 
+/// The generator of a kernel's random cases.
+#[derive(Clone)]
+pub enum Cases {
+    /// A function, for kernels of a list.
+    Drawn(fn(&mut Generator) -> Case),
+    /// A closure, for kernels that are put together at run time.
+    Of(Arc<dyn Fn(&mut Generator) -> Case + Send + Sync>),
+}
+
+impl Cases {
+    /// The cases that a closure draws.
+    pub fn of(draw: impl Fn(&mut Generator) -> Case + Send + Sync + 'static) -> Self {
+        Self::Of(Arc::new(draw))
+    }
+
+    /// Draws a random call with its inputs.
+    pub fn draw(&self, generator: &mut Generator) -> Case {
+        match self {
+            Self::Drawn(draw) => draw(generator),
+            Self::Of(draw) => draw(generator),
+        }
+    }
+}
+
 /// The element type of a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Element {
@@ -80,6 +104,7 @@ impl Binding {
 }
 
 /// One entry point of one WGSL file, described.
+#[derive(Clone)]
 pub struct Kernel {
     /// `file.entry`, or the file's name alone where it has one entry point.
     pub name: Cow<'static, str>,
@@ -97,8 +122,8 @@ pub struct Kernel {
     /// How far the kernel may be from its twin in the written binding of the given index, for a call and its operands
     /// as they were before it ran.
     pub tolerance: fn(&Call, &[Data], usize) -> Tolerance,
-    /// Draws a random call with its inputs.
-    pub case: fn(&mut Generator) -> Case,
+    /// Draws random calls with their inputs.
+    pub case: Cases,
     /// Floating-point operations of a call, by the field's convention (a multiply-add counts two); 0 where only the
     /// bytes matter.
     pub flops: fn(&Call) -> f64,

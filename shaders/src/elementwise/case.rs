@@ -9,8 +9,7 @@ use crate::{Case, Data, Element, Generator};
 const LARGE: f32 = 1e30;
 
 /// A program of one unary operation over any number of elements.
-pub(super) fn unary<const INDEX: usize>(generator: &mut Generator) -> Case {
-    let operation = Unary::ALL[INDEX];
+pub(super) fn unary(generator: &mut Generator, operation: Unary) -> Case {
     let count = count(generator);
     let largest = match operation {
         Unary::Square => 1e18,
@@ -27,8 +26,7 @@ pub(super) fn unary<const INDEX: usize>(generator: &mut Generator) -> Case {
 }
 
 /// A program of one binary operation on two `f32` of random broadcast shapes.
-pub(super) fn binary<const INDEX: usize>(generator: &mut Generator) -> Case {
-    let operation = Binary::ALL[INDEX];
+pub(super) fn binary(generator: &mut Generator, operation: Binary) -> Case {
     let (a_shape, b_shape) = shapes(generator);
     let call = super::binary(operation, &a_shape, &b_shape).expect("shapes made to broadcast");
     let largest = match operation {
@@ -45,8 +43,7 @@ pub(super) fn binary<const INDEX: usize>(generator: &mut Generator) -> Case {
 }
 
 /// A program of one comparison, with ties.
-pub(super) fn compare<const INDEX: usize>(generator: &mut Generator) -> Case {
-    let comparison = Compare::ALL[INDEX];
+pub(super) fn compare(generator: &mut Generator, comparison: Compare) -> Case {
     let (a_shape, b_shape) = shapes(generator);
     let call = super::compare(comparison, &a_shape, &b_shape).expect("shapes made to broadcast");
     let mut values = |shape: &[usize]| match generator.values(shape.iter().product(), LARGE) {

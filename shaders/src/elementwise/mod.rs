@@ -19,7 +19,7 @@ pub use broadcast::{BroadcastError, Mode, broadcast_shape};
 pub use operation::{Binary, Compare, Unary};
 pub use program::{Input, Op, Program, Value};
 
-use crate::{Call, Case, Element, Generator, Kernel, KernelRef};
+use crate::{Call, Case, Cases, Element, Generator, Kernel, KernelRef};
 
 /// `y = operation(x)` over `count` elements, with operands `x`, `y`.
 pub fn unary(operation: Unary, count: usize) -> Call {
@@ -61,68 +61,23 @@ fn of_two(
 
 /// A kernel for each operation alone, and one whose cases are random programs.
 pub fn kernels() -> Vec<KernelRef> {
-    let cases = UNARY_CASES.into_iter().chain(BINARY_CASES).chain(COMPARE_CASES);
-    let named = [listed(Some("elementwise(cast)"), case::cast), listed(Some("elementwise(random)"), case::random)];
-    cases.chain([case::select as DrawCase]).map(|case| listed(None, case)).chain(named).collect()
+    let unary = Unary::ALL.map(|operation| listed(None, move |generator| case::unary(generator, operation)));
+    let binary = Binary::ALL.map(|operation| listed(None, move |generator| case::binary(generator, operation)));
+    let compare = Compare::ALL.map(|comparison| listed(None, move |generator| case::compare(generator, comparison)));
+    let others = [
+        listed(None, case::select),
+        listed(Some("elementwise(cast)"), case::cast),
+        listed(Some("elementwise(random)"), case::random),
+    ];
+    unary.into_iter().chain(binary).chain(compare).chain(others).collect()
 }
 
 /// The kernel of a program that `case` draws, with `case` as its generator.
-fn listed(name: Option<&'static str>, case: fn(&mut Generator) -> Case) -> KernelRef {
+fn listed(name: Option<&'static str>, case: impl Fn(&mut Generator) -> Case + Send + Sync + 'static) -> KernelRef {
     let drawn = case(&mut Generator::new(0, 1)).call.kernel.clone();
-    KernelRef::from(std::sync::Arc::new(Kernel {
-        name: name.map_or_else(|| drawn.name.clone(), Into::into),
-        source: drawn.source.clone(),
-        bindings: drawn.bindings.clone(),
-        case,
-        ..*drawn
-    }))
+    let name = name.map_or_else(|| drawn.name.clone(), Into::into);
+    KernelRef::from(std::sync::Arc::new(Kernel { name, case: Cases::of(case), ..(*drawn).clone() }))
 }
-
-type DrawCase = fn(&mut Generator) -> Case;
-
-const UNARY_CASES: [DrawCase; Unary::ALL.len()] = [
-    case::unary::<0>,
-    case::unary::<1>,
-    case::unary::<2>,
-    case::unary::<3>,
-    case::unary::<4>,
-    case::unary::<5>,
-    case::unary::<6>,
-    case::unary::<7>,
-    case::unary::<8>,
-    case::unary::<9>,
-    case::unary::<10>,
-    case::unary::<11>,
-    case::unary::<12>,
-    case::unary::<13>,
-    case::unary::<14>,
-    case::unary::<15>,
-    case::unary::<16>,
-    case::unary::<17>,
-    case::unary::<18>,
-    case::unary::<19>,
-    case::unary::<20>,
-    case::unary::<21>,
-];
-
-const BINARY_CASES: [DrawCase; Binary::ALL.len()] = [
-    case::binary::<0>,
-    case::binary::<1>,
-    case::binary::<2>,
-    case::binary::<3>,
-    case::binary::<4>,
-    case::binary::<5>,
-    case::binary::<6>,
-];
-
-const COMPARE_CASES: [DrawCase; Compare::ALL.len()] = [
-    case::compare::<0>,
-    case::compare::<1>,
-    case::compare::<2>,
-    case::compare::<3>,
-    case::compare::<4>,
-    case::compare::<5>,
-];
 
 #[cfg(test)]
 mod tests {
@@ -159,7 +114,8 @@ mod tests {
     fn every_random_program_is_valid_wgsl() {
         use naga::valid::{Capabilities, ValidationFlags, Validator};
         for seed in 0..300 {
-            for kernel in [case::random, case::cast, case::binary::<0>] {
+            let add = |generator: &mut Generator| case::binary(generator, Binary::Add);
+            for kernel in [case::random, case::cast, add] {
                 let source = kernel(&mut Generator::new(seed, Generator::FULL)).call.kernel.source.clone();
                 let module = naga::front::wgsl::parse_str(&source);
                 let module = module.unwrap_or_else(|error| panic!("{}\n{source}", error.emit_to_string(&source)));

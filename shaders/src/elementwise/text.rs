@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::{Binary, Compare, Mode, Op, Program, Unary, case, interpreter};
-use crate::{Access, Binding, Element, Kernel};
+use crate::{Access, Binding, Cases, Element, Kernel};
 
 /// Invocations of a workgroup; each computes four neighbouring elements.
 pub(super) const WORKGROUP: usize = 256;
@@ -60,7 +60,7 @@ pub(super) fn kernel(program: &Program, aligned: bool, forms: &[Form]) -> Arc<Ke
         needs_subgroups: false,
         twin: interpreter::twin,
         tolerance: interpreter::tolerance,
-        case: case::random,
+        case: Cases::Drawn(case::random),
         flops: |call| {
             let operations = call.context_of::<Program>().map_or(0, |program| program.operations().count());
             operations as f64 * call.lengths.last().copied().unwrap_or(0) as f64

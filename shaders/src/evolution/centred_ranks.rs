@@ -5,11 +5,11 @@
 //! Ties share their average rank. A NaN ranks below every number, minus infinity included, and leaves the ranks of the
 //! others among themselves as they are. One member alone gets 0.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("centred_ranks.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&CENTRED_RANKS, &RAGGED];
@@ -22,18 +22,7 @@ pub static RAGGED: Kernel = kernel("centred_ranks.ragged", "centred_ranks_ragged
 
 const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     const BINDINGS: &[Binding] = &[Binding::read("fitness", "(members)"), Binding::write("utilities", "(members)")];
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("centred_ranks.wgsl")),
-        entry_point,
-        bindings: Cow::Borrowed(BINDINGS),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |_| 0.0,
-    }
+    MODULE.kernel(name, BINDINGS, twin, tolerance, case).with_entry_point(entry_point)
 }
 
 /// The uniform block of `centred_ranks.wgsl`.

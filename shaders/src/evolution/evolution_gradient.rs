@@ -14,52 +14,44 @@
 //! which starts at 0); its weight decay draws the centre to zero apart from the moments. Or it is
 //! [`sgd`](crate::optimiser::sgd) with `centre`, the gradient and the rate.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::{self, NARROW};
 use crate::description::row::{self, sum_units};
 use crate::random::threefry::{NORMAL_UNITS, normal_pair};
-use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Target, Tolerance, grid};
+use crate::{
+    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance, grid,
+};
+
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/random.wgsl"), include_str!("evolution_gradient.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PARTIAL_SUMS, &GRADIENT_SUM];
 
 /// The sums over the directions of each slice.
-pub static PARTIAL_SUMS: Kernel = Kernel {
-    name: Cow::Borrowed("evolution_gradient.partial_sums"),
-    source: Cow::Borrowed(concat!(include_str!("../library/random.wgsl"), include_str!("evolution_gradient.wgsl"))),
-    entry_point: "partial_sums",
-    bindings: Cow::Borrowed(&[
+pub static PARTIAL_SUMS: Kernel = MODULE.kernel(
+    "evolution_gradient.partial_sums",
+    &[
         Binding::read("utilities", "(members)"),
         Binding::read("seed", "(2): key, generation").u32(),
         Binding::update("sums", "(slices, pairs, 2)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: partial_sums_twin,
-    tolerance: partial_sums_tolerance,
-    case: partial_sums_case,
-    flops: |_| 0.0,
-};
+    ],
+    partial_sums_twin,
+    partial_sums_tolerance,
+    partial_sums_case,
+);
 
 /// The sums over the slices, scaled.
-pub static GRADIENT_SUM: Kernel = Kernel {
-    name: Cow::Borrowed("evolution_gradient.gradient_sum"),
-    source: Cow::Borrowed(concat!(include_str!("../library/random.wgsl"), include_str!("evolution_gradient.wgsl"))),
-    entry_point: "gradient_sum",
-    bindings: Cow::Borrowed(&[
-        Binding::read("slice_sums", "(slices, pairs, 2)"),
-        Binding::write("gradient", "(parameters)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: gradient_sum_twin,
-    tolerance: gradient_sum_tolerance,
-    case: gradient_sum_case,
-    flops: |call| call.lengths[0] as f64,
-};
+pub static GRADIENT_SUM: Kernel = MODULE
+    .kernel(
+        "evolution_gradient.gradient_sum",
+        &[Binding::read("slice_sums", "(slices, pairs, 2)"), Binding::write("gradient", "(parameters)")],
+        gradient_sum_twin,
+        gradient_sum_tolerance,
+        gradient_sum_case,
+    )
+    .with_flops(|call| call.lengths[0] as f64);
 
 /// The uniform block of `evolution_gradient.wgsl` and of `pgpe_gradient.wgsl`.
 #[repr(C)]

@@ -1,49 +1,41 @@
 //! The fitness of every member of a population, the mean of its episodes' returns, and one row of metrics that sums up
 //! a generation: small enough for a [`ring`](crate::optimiser::ring), so that progress is read behind, never within, a generation.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::{self, NARROW};
 use crate::description::row::sum_units;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance, grid};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("fitness.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&MEAN, &SUMMARY];
 
 /// `fitness[m] = sum_e returns[m, e] / episodes`; a NaN among a member's returns makes its fitness a NaN, and no
 /// other's.
-pub static MEAN: Kernel = Kernel {
-    name: Cow::Borrowed("fitness.mean"),
-    source: Cow::Borrowed(include_str!("fitness.wgsl")),
-    entry_point: "mean",
-    bindings: Cow::Borrowed(&[Binding::read("returns", "(members, episodes)"), Binding::write("fitness", "(members)")]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: mean_twin,
-    tolerance: mean_tolerance,
-    case: mean_case,
-    flops: |call| call.lengths[0] as f64,
-};
+pub static MEAN: Kernel = MODULE
+    .kernel(
+        "fitness.mean",
+        &[Binding::read("returns", "(members, episodes)"), Binding::write("fitness", "(members)")],
+        mean_twin,
+        mean_tolerance,
+        mean_case,
+    )
+    .with_flops(|call| call.lengths[0] as f64);
 
 /// One row that sums up a generation, see [`Summary`].
-pub static SUMMARY: Kernel = Kernel {
-    name: Cow::Borrowed("fitness.summary"),
-    source: Cow::Borrowed(include_str!("fitness.wgsl")),
-    entry_point: "summary",
-    bindings: Cow::Borrowed(&[
+pub static SUMMARY: Kernel = MODULE.kernel(
+    "fitness.summary",
+    &[
         Binding::read("member_fitness", "(members)"),
         Binding::read("lengths", "(members, episodes): steps of each episode").u32(),
         Binding::write("metrics", "(7)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: summary_twin,
-    tolerance: summary_tolerance,
-    case: summary_case,
-    flops: |_| 0.0,
-};
+    ],
+    summary_twin,
+    summary_tolerance,
+    summary_case,
+);
 
 /// The uniform block of `fitness.wgsl`.
 #[repr(C)]

@@ -16,35 +16,30 @@
 //!
 //! `previous` is not 0 for telescoped losses alone: it is the last delta of the unroll before, in the same inner problem.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::NARROW;
 use crate::description::row::sum_units;
 use crate::inner_problem::{Objective, SHARES, Unrolled};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Tolerance, grid};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance, grid};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("pair_shares.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PAIR_SHARES];
 
 /// The shares of all pairs.
-pub static PAIR_SHARES: Kernel = Kernel {
-    name: Cow::Borrowed("pair_shares"),
-    source: Cow::Borrowed(include_str!("pair_shares.wgsl")),
-    entry_point: "pair_shares",
-    bindings: Cow::Borrowed(&[
+pub static PAIR_SHARES: Kernel = MODULE.kernel(
+    "pair_shares",
+    &[
         Binding::read("losses", "(steps, members)"),
         Binding::update("previous", "(pairs)"),
         Binding::update("shares", "(6, pairs): a, b, keep, add, L+, L-"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
+    ],
     twin,
     tolerance,
     case,
-    flops: |_| 0.0,
-};
+);
 
 /// The uniform block of `pair_shares.wgsl`.
 #[repr(C)]

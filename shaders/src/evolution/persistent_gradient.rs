@@ -13,36 +13,34 @@
 //!
 //! The gradient is that of the loss: the optimisers of this crate go downhill along it.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::evolution::evolution_gradient::{self, MOST_DRAWS, WORKGROUP, partial_sums_bounds};
 use crate::random::threefry::{NORMAL_UNITS, normal_pair};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance, description::row};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, description::row};
+
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/random.wgsl"), include_str!("persistent_gradient.wgsl")));
 
 /// The kernels of this file; the sums over the slices are added by [`evolution_gradient::GRADIENT_SUM`].
 pub const KERNELS: &[&Kernel] = &[&PARTIAL_SUMS];
 
 /// The sums over the pairs of each slice, and the accumulators.
-pub static PARTIAL_SUMS: Kernel = Kernel {
-    name: Cow::Borrowed("persistent_gradient"),
-    source: Cow::Borrowed(concat!(include_str!("../library/random.wgsl"), include_str!("persistent_gradient.wgsl"))),
-    entry_point: "partial_sums",
-    bindings: Cow::Borrowed(&[
-        Binding::read("shares", "(6, pairs): a, b, keep, add, and two others"),
-        Binding::read("drawn", "(pairs)").u32(),
-        Binding::read("seed", "(2): key, unroll").u32(),
-        Binding::update("accumulators", "(present, parameters rounded up to even), or (2)"),
-        Binding::update("sums", "(slices, parameters rounded up to even)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin,
-    tolerance,
-    case,
-    flops: |_| 0.0,
-};
+pub static PARTIAL_SUMS: Kernel = MODULE
+    .kernel(
+        "persistent_gradient",
+        &[
+            Binding::read("shares", "(6, pairs): a, b, keep, add, and two others"),
+            Binding::read("drawn", "(pairs)").u32(),
+            Binding::read("seed", "(2): key, unroll").u32(),
+            Binding::update("accumulators", "(present, parameters rounded up to even), or (2)"),
+            Binding::update("sums", "(slices, parameters rounded up to even)"),
+        ],
+        twin,
+        tolerance,
+        case,
+    )
+    .with_entry_point("partial_sums");
 
 /// The uniform block of `persistent_gradient.wgsl`.
 #[repr(C)]

@@ -9,35 +9,33 @@
 //! rounded up to even. Several populations share one set of pairs, each from its `first` on. Members after the pairs
 //! stand at the centre itself.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::NARROW;
 use crate::random::threefry::{NORMAL_UNITS, normal_pair};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Tolerance, grid};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance, grid};
+
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/random.wgsl"), include_str!("perturb.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PERTURB];
 
 /// The parameters of all members.
-pub static PERTURB: Kernel = Kernel {
-    name: Cow::Borrowed("perturb"),
-    source: Cow::Borrowed(concat!(include_str!("../library/random.wgsl"), include_str!("perturb.wgsl"))),
-    entry_point: "perturb",
-    bindings: Cow::Borrowed(&[
-        Binding::read("center", "(parameters)"),
-        Binding::read("seed", "(2): key, unroll").u32(),
-        Binding::update("drawn", "(pairs of all populations)").u32(),
-        Binding::write("theta", "(members, parameters)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin,
-    tolerance,
-    case,
-    flops: |call| 2.0 * call.lengths[3] as f64,
-};
+pub static PERTURB: Kernel = MODULE
+    .kernel(
+        "perturb",
+        &[
+            Binding::read("center", "(parameters)"),
+            Binding::read("seed", "(2): key, unroll").u32(),
+            Binding::update("drawn", "(pairs of all populations)").u32(),
+            Binding::write("theta", "(members, parameters)"),
+        ],
+        twin,
+        tolerance,
+        case,
+    )
+    .with_flops(|call| 2.0 * call.lengths[3] as f64);
 
 /// The uniform block of `perturb.wgsl`.
 #[repr(C)]

@@ -1,12 +1,12 @@
 //! A step of the deviations of PGPE along their gradient, each change limited to a share of the deviation itself (as in
 //! EvoJAX): `deviation = max(deviation + clamp(rate * gradient, -fraction * deviation, fraction * deviation), floor)`.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::{self, Forms};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("pgpe_deviation.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PGPE_DEVIATION, &RAGGED];
@@ -22,18 +22,10 @@ pub static RAGGED: Kernel = kernel("pgpe_deviation.ragged", "pgpe_deviation_ragg
 const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     const BINDINGS: &[Binding] =
         &[Binding::update("deviation", "(count)"), Binding::read("gradient", "(count)"), Binding::read("rate", "(1)")];
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("pgpe_deviation.wgsl")),
-        entry_point,
-        bindings: Cow::Borrowed(BINDINGS),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| 3.0 * call.lengths[0] as f64,
-    }
+    MODULE
+        .kernel(name, BINDINGS, twin, tolerance, case)
+        .with_entry_point(entry_point)
+        .with_flops(|call| 3.0 * call.lengths[0] as f64)
 }
 
 /// The uniform block of `pgpe_deviation.wgsl`.

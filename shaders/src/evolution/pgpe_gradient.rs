@@ -10,72 +10,60 @@
 //! optimisers that take it are as in [`evolution_gradient`](crate::evolution::evolution_gradient); the gradient of the deviation
 //! always points uphill, as [`pgpe_deviation`](crate::evolution::pgpe_deviation) takes it.
 
-use std::borrow::Cow;
-
 use crate::description::flat;
 use crate::description::row::sum_units;
 use crate::evolution::evolution_gradient::{
     MOST_DRAWS, Uniform, WORKGROUP, cut, earlier_sums, narrowed, partial_sums_bounds,
 };
 use crate::random::threefry::NORMAL_UNITS;
-use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Target, Tolerance};
+use crate::{
+    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+};
+
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/random.wgsl"), include_str!("pgpe_gradient.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&DIRECTION_WEIGHTS, &PARTIAL_SUMS, &GRADIENT_SUMS];
 
-const SOURCE: &str = concat!(include_str!("../library/random.wgsl"), include_str!("pgpe_gradient.wgsl"));
-
 /// Half the difference of a direction's two utilities, and their mean beyond that of all.
-pub static DIRECTION_WEIGHTS: Kernel = Kernel {
-    name: Cow::Borrowed("pgpe_gradient.direction_weights"),
-    source: Cow::Borrowed(SOURCE),
-    entry_point: "direction_weights",
-    bindings: Cow::Borrowed(&[Binding::read("utilities", "(members)"), Binding::write("weights", "(directions, 2)")]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: direction_weights_twin,
-    tolerance: direction_weights_tolerance,
-    case: direction_weights_case,
-    flops: |_| 0.0,
-};
+pub static DIRECTION_WEIGHTS: Kernel = MODULE.kernel(
+    "pgpe_gradient.direction_weights",
+    &[Binding::read("utilities", "(members)"), Binding::write("weights", "(directions, 2)")],
+    direction_weights_twin,
+    direction_weights_tolerance,
+    direction_weights_case,
+);
 
 /// The sums over the directions of each slice; those of two parameters' centres and of their deviations beside each
 /// other.
-pub static PARTIAL_SUMS: Kernel = Kernel {
-    name: Cow::Borrowed("pgpe_gradient.partial_sums"),
-    source: Cow::Borrowed(SOURCE),
-    entry_point: "partial_sums",
-    bindings: Cow::Borrowed(&[
+pub static PARTIAL_SUMS: Kernel = MODULE.kernel(
+    "pgpe_gradient.partial_sums",
+    &[
         Binding::read("direction_weights", "(directions, 2)"),
         Binding::read("seed", "(2): key, generation").u32(),
         Binding::update("sums", "(slices, pairs, 4)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: partial_sums_twin,
-    tolerance: partial_sums_tolerance,
-    case: partial_sums_case,
-    flops: |_| 0.0,
-};
+    ],
+    partial_sums_twin,
+    partial_sums_tolerance,
+    partial_sums_case,
+);
 
 /// The sums over the slices, scaled.
-pub static GRADIENT_SUMS: Kernel = Kernel {
-    name: Cow::Borrowed("pgpe_gradient.gradient_sums"),
-    source: Cow::Borrowed(SOURCE),
-    entry_point: "gradient_sums",
-    bindings: Cow::Borrowed(&[
-        Binding::read("slice_sums", "(slices, pairs, 4)"),
-        Binding::read("deviation", "(parameters)"),
-        Binding::write("centre_gradient", "(parameters)"),
-        Binding::write("deviation_gradient", "(parameters)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: gradient_sums_twin,
-    tolerance: gradient_sums_tolerance,
-    case: gradient_sums_case,
-    flops: |call| call.lengths[0] as f64,
-};
+pub static GRADIENT_SUMS: Kernel = MODULE
+    .kernel(
+        "pgpe_gradient.gradient_sums",
+        &[
+            Binding::read("slice_sums", "(slices, pairs, 4)"),
+            Binding::read("deviation", "(parameters)"),
+            Binding::write("centre_gradient", "(parameters)"),
+            Binding::write("deviation_gradient", "(parameters)"),
+        ],
+        gradient_sums_twin,
+        gradient_sums_tolerance,
+        gradient_sums_case,
+    )
+    .with_flops(|call| call.lengths[0] as f64);
 
 /// The gradients for `parameters` parameters from `directions` directions, two members each; `directions` times half
 /// the parameters is at most 2^32.

@@ -8,19 +8,13 @@ use super::{
 };
 use crate::inner_problem::problems::samples;
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Case, Data, Generator, Kernel, KernelRef, Target};
+use crate::{Case, Cases, Data, Generator, Kernel, KernelRef, Target};
 
 /// One listed kernel for each way of going through an inner problem; the cases draw the problem too.
 pub fn kernels() -> Vec<KernelRef> {
     fn listed(name: String, case: fn(&mut Generator) -> Case, drawn: &Case) -> KernelRef {
         let kernel = &drawn.call.kernel;
-        KernelRef::from(Arc::new(Kernel {
-            name: name.into(),
-            source: kernel.source.clone(),
-            bindings: kernel.bindings.clone(),
-            case,
-            ..**kernel
-        }))
+        KernelRef::from(Arc::new(Kernel { name: name.into(), case: Cases::Drawn(case), ..(**kernel).clone() }))
     }
     let mut generator = Generator::new(0, 1);
     let truncated = truncation(&mut generator);
@@ -195,7 +189,7 @@ mod tests {
     fn every_composition_is_valid_wgsl() {
         for kernel in kernels() {
             for seed in 0..60 {
-                let source = (kernel.case)(&mut Generator::new(seed, 10)).call.kernel.source.clone();
+                let source = kernel.case.draw(&mut Generator::new(seed, 10)).call.kernel.source.clone();
                 let module = naga::front::wgsl::parse_str(&source);
                 let module = module.unwrap_or_else(|error| panic!("{}\n{source}", error.emit_to_string(&source)));
                 let validated = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);

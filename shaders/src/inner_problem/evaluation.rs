@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{InnerProblem, composition};
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Cases, Data, Kernel, Operand, Target, Tolerance};
 
 /// Rows of the counters of a slot.
 const COUNTERS: usize = 2;
@@ -41,7 +41,7 @@ impl Evaluation {
             needs_subgroups: false,
             twin,
             tolerance,
-            case: super::case::evaluation,
+            case: Cases::Drawn(super::case::evaluation),
             flops: |_| 0.0,
         })
     }

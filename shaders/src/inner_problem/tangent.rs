@@ -15,7 +15,7 @@ use super::unrolled::{NEVER, Objective, SHARES, Unrolled};
 use super::{InnerProblem, composition};
 use crate::random::threefry::normal_pair;
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Cases, Data, Kernel, Operand, Target, Tolerance};
 
 /// Rows of the counters of a direction. The first says in which unroll it was drawn.
 pub const COUNTERS: usize = 5;
@@ -81,7 +81,7 @@ impl Tangents {
             needs_subgroups: false,
             twin,
             tolerance,
-            case: super::derivative_case::tangents,
+            case: Cases::Drawn(super::derivative_case::tangents),
             flops: |_| 0.0,
         })
     }

@@ -9,7 +9,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::unrolled::{NEVER, Objective, SHARES};
 use super::{InnerProblem, composition};
-use crate::{Binding, Call, Kernel, Target};
+use crate::{Binding, Call, Cases, Kernel, Target};
 
 /// Places of random numbers that a truncation takes, from its `stream` on: perturbations, starts, steps.
 pub const STREAMS: u32 = 3;
@@ -118,7 +118,7 @@ impl Truncation {
             needs_subgroups: false,
             twin: twin::twin,
             tolerance: twin::tolerance,
-            case: super::case::truncation,
+            case: Cases::Drawn(super::case::truncation),
             flops: |_| 0.0,
         })
     }

@@ -10,7 +10,7 @@ use super::unrolled::{NEVER, Objective};
 use super::{InnerProblem, composition};
 use crate::random::threefry;
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Cases, Data, Kernel, Operand, Target, Tolerance};
 
 /// Rows of the counters of a replica.
 pub const COUNTERS: usize = 2;
@@ -60,7 +60,7 @@ impl Uoro {
             needs_subgroups: false,
             twin,
             tolerance,
-            case: super::derivative_case::uoro,
+            case: Cases::Drawn(super::derivative_case::uoro),
             flops: |_| 0.0,
         })
     }

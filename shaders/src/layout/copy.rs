@@ -5,15 +5,17 @@
 //! ([`crate::Access::Update`]): elements outside the region keep their values. The padding with a constant is in
 //! [`crate::layout::pad`].
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 use rand::RngExt;
 
-use crate::{Access, Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Tolerance};
+use crate::{
+    Access, Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Tolerance,
+};
 
 /// Dimensions that a view has at most, once those that lie contiguous in both views are merged.
 pub const MAX_RANK: usize = 6;
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("copy.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[
@@ -77,30 +79,27 @@ const fn kernel(
     access: Access,
     case: fn(&mut Generator) -> Case,
 ) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("copy.wgsl")),
-        entry_point: match form {
+    MODULE
+        .kernel(
+            name,
+            match (element, access) {
+                (Element::F32, Access::Update) => const { &bindings(F32, UPDATE) },
+                (Element::U32, Access::Update) => const { &bindings(U32, UPDATE) },
+                (Element::F32, _) => const { &bindings(F32, WRITE) },
+                (Element::U32, _) => const { &bindings(U32, WRITE) },
+            },
+            |call, operands| {
+                let [source, destination] = operands else { unreachable!("copy has two operands") };
+                copy(&in_elements(call.uniform(), form_of(&call.kernel)), words(source), words(destination));
+            },
+            |_, _, _| Tolerance::Exact,
+            case,
+        )
+        .with_entry_point(match form {
             Form::Scalar => "copy",
             Form::Vec4 => "copy_vec4",
             Form::Transpose => "transpose_vec4",
-        },
-        bindings: Cow::Borrowed(match (element, access) {
-            (Element::F32, Access::Update) => const { &bindings(F32, UPDATE) },
-            (Element::U32, Access::Update) => const { &bindings(U32, UPDATE) },
-            (Element::F32, _) => const { &bindings(F32, WRITE) },
-            (Element::U32, _) => const { &bindings(U32, WRITE) },
-        }),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin: |call, operands| {
-            let [source, destination] = operands else { unreachable!("copy has two operands") };
-            copy(&in_elements(call.uniform(), form_of(&call.kernel)), words(source), words(destination));
-        },
-        tolerance: |_, _, _| Tolerance::Exact,
-        case,
-        flops: |_| 0.0,
-    }
+        })
 }
 
 fn form_of(kernel: &Kernel) -> Form {

@@ -1,46 +1,39 @@
 //! Rows of a table by index, as an embedding takes them: `y[i, c] = table[indices[i], c]`. An index past the table gives
 //! zeros, and [`crate::layout::scatter_add`], the gradient for the table, leaves such rows out.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Binding, Call, Case, Generator, Kernel, Tolerance};
+use crate::{Binding, Call, Case, Generator, Kernel, Module, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("gather.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&GATHER, &GATHER_VEC4];
 
 /// Any number of columns.
-pub static GATHER: Kernel = kernel("gather.gather", "gather", |generator| case(generator, 1));
+pub static GATHER: Kernel = kernel("gather.gather", |generator| case(generator, 1));
 
 /// A multiple of four columns.
-pub static GATHER_VEC4: Kernel = kernel("gather.gather_vec4", "gather_vec4", |generator| case(generator, 4));
+pub static GATHER_VEC4: Kernel = kernel("gather.gather_vec4", |generator| case(generator, 4));
 
-const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("gather.wgsl")),
-        entry_point,
-        bindings: Cow::Borrowed(
-            const {
-                &[
-                    Binding::read("table", "(rows, columns)"),
-                    Binding::read("indices", "(count)").u32(),
-                    Binding::write("y", "(count, columns)"),
-                ]
-            },
-        ),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin: |call, operands| {
+const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    MODULE.kernel(
+        name,
+        const {
+            &[
+                Binding::read("table", "(rows, columns)"),
+                Binding::read("indices", "(count)").u32(),
+                Binding::write("y", "(count, columns)"),
+            ]
+        },
+        |call, operands| {
             let [table, indices, y] = operands else { unreachable!("gather has three operands") };
             gather(table.f32(), indices.u32(), y.f32(), call.lengths[2] / call.lengths[1]);
         },
         // A copy, in which subnormal numbers may be flushed.
-        tolerance: |_, _, _| Tolerance::Within { relative: 0.0, absolute: 0.0 },
+        |_, _, _| Tolerance::Within { relative: 0.0, absolute: 0.0 },
         case,
-        flops: |_| 0.0,
-    }
+    )
 }
 
 /// The uniform block of `gather.wgsl`.

@@ -1,13 +1,13 @@
 //! A tensor within a larger one of a constant value: `y[c] = x[c - before]` inside, `value` around it. The gradient of a
 //! slice. Words are copied as they are, `f32` or `u32`.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 use rand::RngExt;
 
 use crate::layout::copy::{MAX_RANK, words};
-use crate::{Access, Binding, Call, Case, Element, Generator, Kernel, Operand, Tolerance};
+use crate::{Access, Binding, Call, Case, Element, Generator, Kernel, Module, Operand, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("pad.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PAD_F32, &PAD_F32_VEC4, &PAD_U32, &PAD_U32_VEC4];
@@ -22,21 +22,18 @@ pub static PAD_U32: Kernel = kernel("pad.u32", false, Element::U32, |g| case(g, 
 pub static PAD_U32_VEC4: Kernel = kernel("pad.u32_vec4", true, Element::U32, |g| case(g, true, Element::U32));
 
 const fn kernel(name: &'static str, vec4: bool, element: Element, case: fn(&mut Generator) -> Case) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("pad.wgsl")),
-        entry_point: if vec4 { "pad_vec4" } else { "pad" },
-        bindings: Cow::Borrowed(match element {
-            Element::F32 => const { &bindings(Element::F32) },
-            Element::U32 => const { &bindings(Element::U32) },
-        }),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance: |_, _, _| Tolerance::Exact,
-        case,
-        flops: |_| 0.0,
-    }
+    MODULE
+        .kernel(
+            name,
+            match element {
+                Element::F32 => const { &bindings(Element::F32) },
+                Element::U32 => const { &bindings(Element::U32) },
+            },
+            twin,
+            |_, _, _| Tolerance::Exact,
+            case,
+        )
+        .with_entry_point(if vec4 { "pad_vec4" } else { "pad" })
 }
 
 const fn bindings(element: Element) -> [Binding; 2] {

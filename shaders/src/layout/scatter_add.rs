@@ -5,56 +5,49 @@
 //! Cost: on a GPU every index is read once for each row of the table, `rows * count` loads in all, coalesced; on a
 //! software driver one invocation first sorts the positions, in about `rows + 3 count` steps.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Target, Tolerance};
+use crate::{
+    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("scatter_add.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SCAN, &SCAN_VEC4, &ORDER, &SUM, &SUM_VEC4];
 
 /// A workgroup for each row of the table, which reads all indices.
-pub static SCAN: Kernel = scan_kernel("scatter_add.scan", "scan", |generator| scan_case(generator, 1));
+pub static SCAN: Kernel = scan_kernel("scatter_add.scan", |generator| scan_case(generator, 1));
 
 /// The same for a multiple of four columns.
-pub static SCAN_VEC4: Kernel = scan_kernel("scatter_add.scan_vec4", "scan_vec4", |generator| scan_case(generator, 4));
+pub static SCAN_VEC4: Kernel = scan_kernel("scatter_add.scan_vec4", |generator| scan_case(generator, 4));
 
 /// A counting sort of the positions by one invocation.
-pub static ORDER: Kernel = Kernel {
-    name: Cow::Borrowed("scatter_add.order"),
-    source: Cow::Borrowed(SOURCE),
-    entry_point: "order",
-    bindings: Cow::Borrowed(&[
+pub static ORDER: Kernel = MODULE.kernel(
+    "scatter_add.order",
+    &[
         Binding::read("indices", "(count)").u32(),
         Binding::write("positions", "(count)").u32(),
         Binding::write("ends", "(rows)").u32(),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: |_, operands: &mut [Operand<'_>]| {
+    ],
+    |_, operands: &mut [Operand<'_>]| {
         let [indices, positions, ends] = operands else { unreachable!("order has three operands") };
         order(indices.u32(), positions.u32(), ends.u32());
     },
-    tolerance: |_, _, _| Tolerance::Exact,
-    case: order_case,
-    flops: |_| 0.0,
-};
+    |_, _, _| Tolerance::Exact,
+    order_case,
+);
 
 /// The sums over sorted positions.
-pub static SUM: Kernel = sum_kernel("scatter_add.sum", "sum", |generator| sum_case(generator, 1));
+pub static SUM: Kernel = sum_kernel("scatter_add.sum", |generator| sum_case(generator, 1));
 
 /// The same for a multiple of four columns.
-pub static SUM_VEC4: Kernel = sum_kernel("scatter_add.sum_vec4", "sum_vec4", |generator| sum_case(generator, 4));
+pub static SUM_VEC4: Kernel = sum_kernel("scatter_add.sum_vec4", |generator| sum_case(generator, 4));
 
-const SOURCE: &str = include_str!("scatter_add.wgsl");
-
-const fn scan_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(SOURCE),
-        entry_point,
-        bindings: Cow::Borrowed(
+const fn scan_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    MODULE
+        .kernel(
+            name,
             const {
                 &[
                     Binding::read("indices", "(count)").u32(),
@@ -62,25 +55,20 @@ const fn scan_kernel(name: &'static str, entry_point: &'static str, case: fn(&mu
                     Binding::write("dtable", "(rows, columns)"),
                 ]
             },
-        ),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin: |call, operands| {
-            let [indices, dy, dtable] = operands else { unreachable!("scan has three operands") };
-            scatter_add(indices.u32(), dy.f32(), dtable.f32(), call.lengths[1] / call.lengths[0]);
-        },
-        tolerance: |call, operands, _| tolerance(operands[0].u32(), &operands[1], call.lengths[2]),
-        case,
-        flops: |call| call.lengths[1] as f64,
-    }
+            |call, operands| {
+                let [indices, dy, dtable] = operands else { unreachable!("scan has three operands") };
+                scatter_add(indices.u32(), dy.f32(), dtable.f32(), call.lengths[1] / call.lengths[0]);
+            },
+            |call, operands, _| tolerance(operands[0].u32(), &operands[1], call.lengths[2]),
+            case,
+        )
+        .with_flops(|call| call.lengths[1] as f64)
 }
 
-const fn sum_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(SOURCE),
-        entry_point,
-        bindings: Cow::Borrowed(
+const fn sum_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    MODULE
+        .kernel(
+            name,
             const {
                 &[
                     Binding::read("sorted", "(count)").u32(),
@@ -89,20 +77,17 @@ const fn sum_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut
                     Binding::write("dsum", "(rows, columns)"),
                 ]
             },
-        ),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin: |call, operands| {
-            let [sorted, row_ends, dy, dtable] = operands else { unreachable!("sum has four operands") };
-            let indices = indices_of(sorted.u32(), row_ends.u32());
-            scatter_add(&indices, dy.f32(), dtable.f32(), call.lengths[2] / call.lengths[0]);
-        },
-        tolerance: |call, operands, _| {
-            tolerance(&indices_of(operands[0].u32(), operands[1].u32()), &operands[2], call.lengths[3])
-        },
-        case,
-        flops: |call| call.lengths[2] as f64,
-    }
+            |call, operands| {
+                let [sorted, row_ends, dy, dtable] = operands else { unreachable!("sum has four operands") };
+                let indices = indices_of(sorted.u32(), row_ends.u32());
+                scatter_add(&indices, dy.f32(), dtable.f32(), call.lengths[2] / call.lengths[0]);
+            },
+            |call, operands, _| {
+                tolerance(&indices_of(operands[0].u32(), operands[1].u32()), &operands[2], call.lengths[3])
+            },
+            case,
+        )
+        .with_flops(|call| call.lengths[2] as f64)
 }
 
 /// The uniform block of `scatter_add.wgsl`.

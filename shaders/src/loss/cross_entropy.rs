@@ -6,35 +6,32 @@
 //! The smoothing spreads its mass over all classes, the right one included, as in Szegedy et al. 2016, section 7.
 //! A row whose label is not below `classes` is left out: its loss and its gradient are 0.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row::{self, Sharing, sum_units};
 use crate::normalisation::softmax::{normaliser, normaliser_units};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("cross_entropy.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&CROSS_ENTROPY];
 
 /// Loss and gradient of each row.
-pub static CROSS_ENTROPY: Kernel = Kernel {
-    name: Cow::Borrowed("cross_entropy"),
-    source: Cow::Borrowed(include_str!("cross_entropy.wgsl")),
-    entry_point: "cross_entropy",
-    bindings: Cow::Borrowed(&[
-        Binding::read("logits", "(rows, classes)"),
-        Binding::read("labels", "(rows)").u32(),
-        Binding::write("losses", "(rows)"),
-        Binding::write("dlogits", "(rows, classes)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin,
-    tolerance,
-    case,
-    flops: |call| 8.0 * call.lengths[0] as f64,
-};
+pub static CROSS_ENTROPY: Kernel = MODULE
+    .kernel(
+        "cross_entropy",
+        &[
+            Binding::read("logits", "(rows, classes)"),
+            Binding::read("labels", "(rows)").u32(),
+            Binding::write("losses", "(rows)"),
+            Binding::write("dlogits", "(rows, classes)"),
+        ],
+        twin,
+        tolerance,
+        case,
+    )
+    .with_flops(|call| 8.0 * call.lengths[0] as f64);
 
 /// The uniform block of `cross_entropy.wgsl`.
 #[repr(C)]

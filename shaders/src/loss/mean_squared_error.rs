@@ -3,34 +3,31 @@
 //! caller's: for the mean over all elements, scale both by `1 / rows`; for the mean over everything at once, call it
 //! with one row. Differences up to 1e18 keep their squares finite.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row::{self, Sharing, sum_units};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("mean_squared_error.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&MEAN_SQUARED_ERROR];
 
 /// Loss and gradient of each row.
-pub static MEAN_SQUARED_ERROR: Kernel = Kernel {
-    name: Cow::Borrowed("mean_squared_error"),
-    source: Cow::Borrowed(include_str!("mean_squared_error.wgsl")),
-    entry_point: "mean_squared_error",
-    bindings: Cow::Borrowed(&[
-        Binding::read("prediction", "(rows, columns)"),
-        Binding::read("goal", "(rows, columns)"),
-        Binding::write("losses", "(rows)"),
-        Binding::write("dprediction", "(rows, columns)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin,
-    tolerance,
-    case,
-    flops: |call| 5.0 * call.lengths[0] as f64,
-};
+pub static MEAN_SQUARED_ERROR: Kernel = MODULE
+    .kernel(
+        "mean_squared_error",
+        &[
+            Binding::read("prediction", "(rows, columns)"),
+            Binding::read("goal", "(rows, columns)"),
+            Binding::write("losses", "(rows)"),
+            Binding::write("dprediction", "(rows, columns)"),
+        ],
+        twin,
+        tolerance,
+        case,
+    )
+    .with_flops(|call| 5.0 * call.lengths[0] as f64);
 
 /// The uniform block of `mean_squared_error.wgsl`.
 #[repr(C)]

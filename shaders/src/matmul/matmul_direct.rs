@@ -1,23 +1,16 @@
 //! Matrix products for software drivers without subgroups: register blocks and no workgroup memory.
 
-use std::borrow::Cow;
-
 use crate::matmul::matmul_layout::{self, Layout, Uniform};
-use crate::{Call, Kernel};
+use crate::{Call, Kernel, Module};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("matmul_direct.wgsl"));
 
 /// `out = activation(a b + bias)` in tiles of 32 rows by 64 columns, 8 by 8 elements for each of 32 invocations.
-pub static MATMUL_DIRECT: Kernel = Kernel {
-    name: Cow::Borrowed("matmul_direct"),
-    source: Cow::Borrowed(include_str!("matmul_direct.wgsl")),
-    entry_point: "matmul_direct",
-    bindings: Cow::Borrowed(matmul_layout::BINDINGS),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: matmul_layout::twin,
-    tolerance: matmul_layout::tolerance,
-    case: |generator| matmul_layout::case(generator, |layout, _| call(layout)),
-    flops: matmul_layout::flops,
-};
+pub static MATMUL_DIRECT: Kernel = MODULE
+    .kernel("matmul_direct", matmul_layout::BINDINGS, matmul_layout::twin, matmul_layout::tolerance, |generator| {
+        matmul_layout::case(generator, |layout, _| call(layout))
+    })
+    .with_flops(matmul_layout::flops);
 
 /// Rows of a tile.
 pub const ROWS: usize = 32;

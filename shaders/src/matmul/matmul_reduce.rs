@@ -1,29 +1,24 @@
 //! The second step of a matrix product whose sum was split: `out[i] = activation(sum_s partials[s, i] + bias[i % columns])`.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::matmul::matmul_layout::{bound, largest, smooth};
-use crate::{Activation, Binding, Call, Case, Data, Generator, Kernel, Operand, Tolerance};
+use crate::{Activation, Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("matmul_reduce.wgsl"));
 
 /// Adds partial products in order, then bias and activation.
-pub static MATMUL_REDUCE: Kernel = Kernel {
-    name: Cow::Borrowed("matmul_reduce"),
-    source: Cow::Borrowed(include_str!("matmul_reduce.wgsl")),
-    entry_point: "matmul_reduce",
-    bindings: Cow::Borrowed(&[
+pub static MATMUL_REDUCE: Kernel = MODULE.kernel(
+    "matmul_reduce",
+    &[
         Binding::read("partials", "(slices, elements)"),
         Binding::read("bias", "(columns); any where there is none"),
         Binding::write("out", "(elements)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
+    ],
     twin,
     tolerance,
     case,
-    flops: |_| 0.0,
-};
+);
 
 /// The uniform block of `matmul_reduce.wgsl`.
 #[repr(C)]

@@ -1,25 +1,16 @@
 //! Matrix products for GPUs: tiles in workgroup memory and blocks in registers.
 
-use std::borrow::Cow;
-
 use crate::matmul::matmul_layout::{self, Layout, Uniform};
-use crate::{Call, Kernel};
+use crate::{Call, Kernel, Module};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("matmul_tile.wgsl"));
 
 /// `out = activation(a b + bias)` in tiles of a size that is chosen with the pipeline, see [`Tile`].
-pub static MATMUL_TILE: Kernel = Kernel {
-    name: Cow::Borrowed("matmul_tile"),
-    source: Cow::Borrowed(include_str!("matmul_tile.wgsl")),
-    entry_point: "matmul_tile",
-    bindings: Cow::Borrowed(matmul_layout::BINDINGS),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: matmul_layout::twin,
-    tolerance: matmul_layout::tolerance,
-    case: |generator| {
+pub static MATMUL_TILE: Kernel = MODULE
+    .kernel("matmul_tile", matmul_layout::BINDINGS, matmul_layout::twin, matmul_layout::tolerance, |generator| {
         matmul_layout::case(generator, |layout, generator| call(layout, generator.pick(&Tile::LARGEST_FIRST)))
-    },
-    flops: matmul_layout::flops,
-};
+    })
+    .with_flops(matmul_layout::flops);
 
 /// How a tile is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

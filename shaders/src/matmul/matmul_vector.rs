@@ -1,23 +1,16 @@
 //! Products of a row by a matrix for GPUs; a matrix by a column is the transpose of one.
 
-use std::borrow::Cow;
-
 use crate::matmul::matmul_layout::{self, Layout, Uniform};
-use crate::{Call, Kernel};
+use crate::{Call, Kernel, Module};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("matmul_vector.wgsl"));
 
 /// `out = activation(a b + bias)` where `a` is one row.
-pub static MATMUL_VECTOR: Kernel = Kernel {
-    name: Cow::Borrowed("matmul_vector"),
-    source: Cow::Borrowed(include_str!("matmul_vector.wgsl")),
-    entry_point: "matmul_vector",
-    bindings: Cow::Borrowed(matmul_layout::BINDINGS),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: matmul_layout::twin,
-    tolerance: matmul_layout::tolerance,
-    case: |generator| matmul_layout::case_of_rows(generator, |layout, _| call(layout)),
-    flops: matmul_layout::flops,
-};
+pub static MATMUL_VECTOR: Kernel = MODULE
+    .kernel("matmul_vector", matmul_layout::BINDINGS, matmul_layout::twin, matmul_layout::tolerance, |generator| {
+        matmul_layout::case_of_rows(generator, |layout, _| call(layout))
+    })
+    .with_flops(matmul_layout::flops);
 
 /// Invocations of a workgroup.
 const INVOCATIONS: usize = 256;

@@ -4,28 +4,26 @@
 //! results too: [`crate::normalisation::layer_norm_backward`] and [`crate::normalisation::layer_norm_parameters`] take them. Deviations up to 1e17
 //! keep their squares finite.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row::{self, Sharing};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("layer_norm.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&LAYER_NORM, &LAYER_NORM_VEC4];
 
 /// Any number of columns.
-pub static LAYER_NORM: Kernel = kernel("layer_norm.layer_norm", "layer_norm", scalar_case);
+pub static LAYER_NORM: Kernel = kernel("layer_norm.layer_norm", scalar_case);
 
 /// A multiple of four columns.
-pub static LAYER_NORM_VEC4: Kernel = kernel("layer_norm.layer_norm_vec4", "layer_norm_vec4", vec4_case);
+pub static LAYER_NORM_VEC4: Kernel = kernel("layer_norm.layer_norm_vec4", vec4_case);
 
-const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("layer_norm.wgsl")),
-        entry_point,
-        bindings: Cow::Borrowed(
+const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    MODULE
+        .kernel(
+            name,
             const {
                 &[
                     Binding::read("x", "(rows, columns)"),
@@ -36,14 +34,11 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
                     Binding::write("reciprocal", "(rows)"),
                 ]
             },
-        ),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| 8.0 * call.lengths[0] as f64,
-    }
+            twin,
+            tolerance,
+            case,
+        )
+        .with_flops(|call| 8.0 * call.lengths[0] as f64)
 }
 
 /// The uniform block of `layer_norm.wgsl`.

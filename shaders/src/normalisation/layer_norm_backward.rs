@@ -1,30 +1,28 @@
 //! Gradient of [`crate::normalisation::layer_norm`] for its input: with `n = (x - mean) * reciprocal` and `g = dy * scale`,
 //! `dx[r, c] = reciprocal[r] * (g[r, c] - mean_c g[r, c] - n[r, c] * mean_c (g[r, c] * n[r, c]))`.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row::{self, Sharing, sum_units};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance, normalisation::layer_norm};
+use crate::{
+    Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, normalisation::layer_norm,
+};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("layer_norm_backward.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&LAYER_NORM_BACKWARD, &LAYER_NORM_BACKWARD_VEC4];
 
 /// Any number of columns.
-pub static LAYER_NORM_BACKWARD: Kernel =
-    kernel("layer_norm_backward.layer_norm_backward", "layer_norm_backward", scalar_case);
+pub static LAYER_NORM_BACKWARD: Kernel = kernel("layer_norm_backward.layer_norm_backward", scalar_case);
 
 /// A multiple of four columns.
-pub static LAYER_NORM_BACKWARD_VEC4: Kernel =
-    kernel("layer_norm_backward.layer_norm_backward_vec4", "layer_norm_backward_vec4", vec4_case);
+pub static LAYER_NORM_BACKWARD_VEC4: Kernel = kernel("layer_norm_backward.layer_norm_backward_vec4", vec4_case);
 
-const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("layer_norm_backward.wgsl")),
-        entry_point,
-        bindings: Cow::Borrowed(
+const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    MODULE
+        .kernel(
+            name,
             const {
                 &[
                     Binding::read("x", "(rows, columns)"),
@@ -35,14 +33,11 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
                     Binding::write("dx", "(rows, columns)"),
                 ]
             },
-        ),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| 12.0 * call.lengths[0] as f64,
-    }
+            twin,
+            tolerance,
+            case,
+        )
+        .with_flops(|call| 12.0 * call.lengths[0] as f64)
 }
 
 /// The uniform block of `layer_norm_backward.wgsl`.

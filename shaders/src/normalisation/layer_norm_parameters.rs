@@ -2,54 +2,50 @@
 //! `dscale[c] = sum_r dy[r, c] * n[r, c]` and `dshift[c] = sum_r dy[r, c]`, in two stages of a fixed order: each slab
 //! of rows by itself, then the slabs.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row::{self, sum_units};
 use crate::normalisation::layer_norm_backward::normalised;
-use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Target, Tolerance};
+use crate::{
+    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("layer_norm_parameters.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&LAYER_NORM_SLABS, &LAYER_NORM_SUM];
 
 /// The sums over each slab of rows; a slab's `dscale` and `dshift` stand beside each other.
-pub static LAYER_NORM_SLABS: Kernel = Kernel {
-    name: Cow::Borrowed("layer_norm_parameters.layer_norm_slabs"),
-    source: Cow::Borrowed(include_str!("layer_norm_parameters.wgsl")),
-    entry_point: "layer_norm_slabs",
-    bindings: Cow::Borrowed(&[
-        Binding::read("x", "(rows, columns)"),
-        Binding::read("mean", "(rows)"),
-        Binding::read("reciprocal", "(rows)"),
-        Binding::read("dy", "(rows, columns)"),
-        Binding::write("partials", "(slabs, columns, 2)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: slabs_twin,
-    tolerance: slabs_tolerance,
-    case: slabs_case,
-    flops: |call| 5.0 * call.lengths[0] as f64,
-};
+pub static LAYER_NORM_SLABS: Kernel = MODULE
+    .kernel(
+        "layer_norm_parameters.layer_norm_slabs",
+        &[
+            Binding::read("x", "(rows, columns)"),
+            Binding::read("mean", "(rows)"),
+            Binding::read("reciprocal", "(rows)"),
+            Binding::read("dy", "(rows, columns)"),
+            Binding::write("partials", "(slabs, columns, 2)"),
+        ],
+        slabs_twin,
+        slabs_tolerance,
+        slabs_case,
+    )
+    .with_flops(|call| 5.0 * call.lengths[0] as f64);
 
 /// The sums over the slabs.
-pub static LAYER_NORM_SUM: Kernel = Kernel {
-    name: Cow::Borrowed("layer_norm_parameters.layer_norm_sum"),
-    source: Cow::Borrowed(include_str!("layer_norm_parameters.wgsl")),
-    entry_point: "layer_norm_sum",
-    bindings: Cow::Borrowed(&[
-        Binding::read("summands", "(slabs, columns, 2)"),
-        Binding::write("dscale", "(columns)"),
-        Binding::write("dshift", "(columns)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: sum_twin,
-    tolerance: sum_tolerance,
-    case: sum_case,
-    flops: |call| call.lengths[0] as f64,
-};
+pub static LAYER_NORM_SUM: Kernel = MODULE
+    .kernel(
+        "layer_norm_parameters.layer_norm_sum",
+        &[
+            Binding::read("summands", "(slabs, columns, 2)"),
+            Binding::write("dscale", "(columns)"),
+            Binding::write("dshift", "(columns)"),
+        ],
+        sum_twin,
+        sum_tolerance,
+        sum_case,
+    )
+    .with_flops(|call| call.lengths[0] as f64);
 
 /// The uniform block of `layer_norm_parameters.wgsl`.
 #[repr(C)]

@@ -2,37 +2,32 @@
 //! `y[r, c] = exp(x[r, c] - m[r]) / s[r]` and `y[r, c] = x[r, c] - m[r] - log s[r]`, with `m[r] = max_c x[r, c]` and
 //! `s[r] = sum_c exp(x[r, c] - m[r])`. The gradients are in [`crate::normalisation::softmax_backward`].
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row::{self, Sharing, sum_units};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("softmax.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SOFTMAX, &SOFTMAX_VEC4];
 
 /// Any number of columns.
-pub static SOFTMAX: Kernel = kernel("softmax.softmax", "softmax", scalar_case);
+pub static SOFTMAX: Kernel = kernel("softmax.softmax", scalar_case);
 
 /// A multiple of four columns.
-pub static SOFTMAX_VEC4: Kernel = kernel("softmax.softmax_vec4", "softmax_vec4", vec4_case);
+pub static SOFTMAX_VEC4: Kernel = kernel("softmax.softmax_vec4", vec4_case);
 
-const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("softmax.wgsl")),
-        entry_point,
-        bindings: Cow::Borrowed(
+const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    MODULE
+        .kernel(
+            name,
             const { &[Binding::read("x", "(rows, columns)"), Binding::write("y", "(rows, columns)")] },
-        ),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| 4.0 * call.lengths[0] as f64,
-    }
+            twin,
+            tolerance,
+            case,
+        )
+        .with_flops(|call| 4.0 * call.lengths[0] as f64)
 }
 
 /// The uniform block of `softmax.wgsl`.

@@ -2,29 +2,26 @@
 //! `dx[r, c] = factor * y[r, c] * (dy[r, c] - sum_c dy[r, c] * y[r, c])` for the softmax and
 //! `dx[r, c] = factor * (dy[r, c] - exp(y[r, c]) * sum_c dy[r, c])` for the log-softmax.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row::{self, Sharing, sum_units};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance, normalisation::softmax};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, normalisation::softmax};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("softmax_backward.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SOFTMAX_BACKWARD, &SOFTMAX_BACKWARD_VEC4];
 
 /// Any number of columns.
-pub static SOFTMAX_BACKWARD: Kernel = kernel("softmax_backward.softmax_backward", "softmax_backward", scalar_case);
+pub static SOFTMAX_BACKWARD: Kernel = kernel("softmax_backward.softmax_backward", scalar_case);
 
 /// A multiple of four columns.
-pub static SOFTMAX_BACKWARD_VEC4: Kernel =
-    kernel("softmax_backward.softmax_backward_vec4", "softmax_backward_vec4", vec4_case);
+pub static SOFTMAX_BACKWARD_VEC4: Kernel = kernel("softmax_backward.softmax_backward_vec4", vec4_case);
 
-const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("softmax_backward.wgsl")),
-        entry_point,
-        bindings: Cow::Borrowed(
+const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    MODULE
+        .kernel(
+            name,
             const {
                 &[
                     Binding::read("y", "(rows, columns)"),
@@ -32,14 +29,11 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
                     Binding::write("dx", "(rows, columns)"),
                 ]
             },
-        ),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| 4.0 * call.lengths[0] as f64,
-    }
+            twin,
+            tolerance,
+            case,
+        )
+        .with_flops(|call| 4.0 * call.lengths[0] as f64)
 }
 
 /// The uniform block of `softmax_backward.wgsl`.

@@ -4,7 +4,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::{self, Forms};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("adamw.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ADAMW, &RAGGED];
@@ -26,18 +28,10 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
         Binding::read("rate", "(1)"),
         Binding::read("step", "(1)").u32(),
     ];
-    Kernel {
-        name: std::borrow::Cow::Borrowed(name),
-        source: std::borrow::Cow::Borrowed(include_str!("adamw.wgsl")),
-        entry_point,
-        bindings: std::borrow::Cow::Borrowed(BINDINGS),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| 15.0 * call.lengths[0] as f64,
-    }
+    MODULE
+        .kernel(name, BINDINGS, twin, tolerance, case)
+        .with_entry_point(entry_point)
+        .with_flops(|call| 15.0 * call.lengths[0] as f64)
 }
 
 /// The uniform block of `adamw.wgsl`.

@@ -2,43 +2,34 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Binding, Call, Case, Generator, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Generator, Kernel, Module, Operand, Target, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("advance_step.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ADVANCE_STEP, &ADVANCE_BOTH];
 
 /// `counter[last] += increment`.
-pub static ADVANCE_STEP: Kernel = Kernel {
-    name: std::borrow::Cow::Borrowed("advance_step"),
-    source: std::borrow::Cow::Borrowed(include_str!("advance_step.wgsl")),
-    entry_point: "advance_step",
-    bindings: std::borrow::Cow::Borrowed(&[Binding::update("counter", "(length)").u32()]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
+pub static ADVANCE_STEP: Kernel = MODULE.kernel(
+    "advance_step",
+    &[Binding::update("counter", "(length)").u32()],
     twin,
     // Integers.
-    tolerance: |_, _, _| Tolerance::Exact,
+    |_, _, _| Tolerance::Exact,
     case,
-    flops: |_| 0.0,
-};
+);
 
 /// `counter[last] += increment` and `other += increment`.
-pub static ADVANCE_BOTH: Kernel = Kernel {
-    name: std::borrow::Cow::Borrowed("advance_step.both"),
-    source: std::borrow::Cow::Borrowed(include_str!("advance_step.wgsl")),
-    entry_point: "advance_both",
-    bindings: std::borrow::Cow::Borrowed(&[
-        Binding::update("counter", "(length)").u32(),
-        Binding::update("other", "(1)").u32(),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: twin_both,
-    // Integers.
-    tolerance: |_, _, _| Tolerance::Exact,
-    case: case_both,
-    flops: |_| 0.0,
-};
+pub static ADVANCE_BOTH: Kernel = MODULE
+    .kernel(
+        "advance_step.both",
+        &[Binding::update("counter", "(length)").u32(), Binding::update("other", "(1)").u32()],
+        twin_both,
+        // Integers.
+        |_, _, _| Tolerance::Exact,
+        case_both,
+    )
+    .with_entry_point("advance_both");
 
 /// The uniform block of `advance_step.wgsl`.
 #[repr(C)]

@@ -3,7 +3,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::{self, Forms};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("clip.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&CLIP, &RAGGED];
@@ -19,18 +21,10 @@ pub static RAGGED: Kernel = kernel("clip.ragged", "clip_ragged", |generator| cas
 const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     const BINDINGS: &[Binding] =
         &[Binding::read("gradient", "(count)"), Binding::read("norm", "(1)"), Binding::write("clipped", "(count)")];
-    Kernel {
-        name: std::borrow::Cow::Borrowed(name),
-        source: std::borrow::Cow::Borrowed(include_str!("clip.wgsl")),
-        entry_point,
-        bindings: std::borrow::Cow::Borrowed(BINDINGS),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| call.lengths[0] as f64,
-    }
+    MODULE
+        .kernel(name, BINDINGS, twin, tolerance, case)
+        .with_entry_point(entry_point)
+        .with_flops(|call| call.lengths[0] as f64)
 }
 
 /// The uniform block of `clip.wgsl`.

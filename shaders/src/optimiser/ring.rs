@@ -3,29 +3,26 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::{NARROW, values};
-use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Target, Tolerance, grid};
+use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("ring.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&RECORD];
 
 /// `ring[step % length, c] = value[c]`.
-pub static RECORD: Kernel = Kernel {
-    name: std::borrow::Cow::Borrowed("ring.record"),
-    source: std::borrow::Cow::Borrowed(include_str!("ring.wgsl")),
-    entry_point: "record",
-    bindings: std::borrow::Cow::Borrowed(&[
+pub static RECORD: Kernel = MODULE.kernel(
+    "ring.record",
+    &[
         Binding::read("value", "(columns)"),
         Binding::read("step", "(1)").u32(),
         Binding::update("ring", "(length, columns)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
+    ],
     twin,
     // A copy.
-    tolerance: |_, _, _| Tolerance::Exact,
+    |_, _, _| Tolerance::Exact,
     case,
-    flops: |_| 0.0,
-};
+);
 
 /// The uniform block of `ring.wgsl`.
 #[repr(C)]

@@ -14,32 +14,32 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::{self, Forms};
 use crate::{
-    Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Target, Tolerance, optimiser::sign_ascent,
+    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Target, Tolerance, optimiser::sign_ascent,
 };
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("sam_ascent.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&L2, &L2_RAGGED, &SCALED_GRADIENT, &SCALED_GRADIENT_RAGGED];
 
 /// The step for p = 2, of a count divisible by four.
-pub static L2: Kernel = l2_kernel("sam_ascent.l2", "l2", |generator| case(generator, false));
+pub static L2: Kernel = l2_kernel("sam_ascent.l2", |generator| case(generator, false));
 
 /// The same of any count.
-pub static L2_RAGGED: Kernel = l2_kernel("sam_ascent.l2_ragged", "l2_ragged", |generator| case(generator, true));
+pub static L2_RAGGED: Kernel = l2_kernel("sam_ascent.l2_ragged", |generator| case(generator, true));
 
 /// `T gradient`, of a count divisible by four.
 pub static SCALED_GRADIENT: Kernel =
-    scaled_kernel("sam_ascent.scaled_gradient", "scaled_gradient", |generator| scaled_case(generator, false));
+    scaled_kernel("sam_ascent.scaled_gradient", |generator| scaled_case(generator, false));
 
 /// The same of any count.
 pub static SCALED_GRADIENT_RAGGED: Kernel =
-    scaled_kernel("sam_ascent.scaled_gradient_ragged", "scaled_gradient_ragged", |generator| {
-        scaled_case(generator, true)
-    });
+    scaled_kernel("sam_ascent.scaled_gradient_ragged", |generator| scaled_case(generator, true));
 
 const L2_FORMS: Forms = Forms { vec4: &L2, ragged: &L2_RAGGED };
 const SCALED_FORMS: Forms = Forms { vec4: &SCALED_GRADIENT, ragged: &SCALED_GRADIENT_RAGGED };
 
-const fn l2_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+const fn l2_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     const BINDINGS: &[Binding] = &[
         Binding::read("weights", "(count)"),
         Binding::read("gradient", "(count)"),
@@ -47,38 +47,26 @@ const fn l2_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut 
         Binding::read("rho", "(1)"),
         Binding::write("ascent", "(count)"),
     ];
-    kernel(name, entry_point, BINDINGS, l2_twin, l2_tolerance, case)
+    kernel(name, BINDINGS, l2_twin, l2_tolerance, case)
 }
 
-const fn scaled_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+const fn scaled_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     const BINDINGS: &[Binding] = &[
         Binding::read("weights", "(count)"),
         Binding::read("gradient", "(count)"),
         Binding::write("scaled", "(count)"),
     ];
-    kernel(name, entry_point, BINDINGS, scaled_twin, scaled_tolerance, case)
+    kernel(name, BINDINGS, scaled_twin, scaled_tolerance, case)
 }
 
 const fn kernel(
     name: &'static str,
-    entry_point: &'static str,
     bindings: &'static [Binding],
     twin: fn(&Call, &mut [Operand<'_>]),
     tolerance: fn(&Call, &[Data], usize) -> Tolerance,
     case: fn(&mut Generator) -> Case,
 ) -> Kernel {
-    Kernel {
-        name: std::borrow::Cow::Borrowed(name),
-        source: std::borrow::Cow::Borrowed(include_str!("sam_ascent.wgsl")),
-        entry_point,
-        bindings: std::borrow::Cow::Borrowed(bindings),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| 4.0 * call.lengths[0] as f64,
-    }
+    MODULE.kernel(name, bindings, twin, tolerance, case).with_flops(|call| 4.0 * call.lengths[0] as f64)
 }
 
 /// The uniform block of `sam_ascent.wgsl` and `sign_ascent.wgsl`.

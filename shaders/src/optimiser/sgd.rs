@@ -3,7 +3,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::{self, Forms};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance, optimiser::sgd_plain};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, optimiser::sgd_plain};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("sgd.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SGD, &RAGGED];
@@ -23,18 +25,10 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
         Binding::read("gradient", "(count)"),
         Binding::read("rate", "(1)"),
     ];
-    Kernel {
-        name: std::borrow::Cow::Borrowed(name),
-        source: std::borrow::Cow::Borrowed(include_str!("sgd.wgsl")),
-        entry_point,
-        bindings: std::borrow::Cow::Borrowed(BINDINGS),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| 6.0 * call.lengths[0] as f64,
-    }
+    MODULE
+        .kernel(name, BINDINGS, twin, tolerance, case)
+        .with_entry_point(entry_point)
+        .with_flops(|call| 6.0 * call.lengths[0] as f64)
 }
 
 /// The uniform block of `sgd.wgsl`.

@@ -5,7 +5,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::{self, Forms};
 use crate::optimiser::sgd::{Problem, bound};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("sgd_plain.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SGD_PLAIN, &RAGGED];
@@ -21,18 +23,10 @@ pub static RAGGED: Kernel = kernel("sgd_plain.ragged", "sgd_plain_ragged", |gene
 const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     const BINDINGS: &[Binding] =
         &[Binding::update("weights", "(count)"), Binding::read("gradient", "(count)"), Binding::read("rate", "(1)")];
-    Kernel {
-        name: std::borrow::Cow::Borrowed(name),
-        source: std::borrow::Cow::Borrowed(include_str!("sgd_plain.wgsl")),
-        entry_point,
-        bindings: std::borrow::Cow::Borrowed(BINDINGS),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| 4.0 * call.lengths[0] as f64,
-    }
+    MODULE
+        .kernel(name, BINDINGS, twin, tolerance, case)
+        .with_entry_point(entry_point)
+        .with_flops(|call| 4.0 * call.lengths[0] as f64)
 }
 
 /// The uniform block of `sgd_plain.wgsl`.

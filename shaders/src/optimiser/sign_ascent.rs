@@ -4,7 +4,9 @@
 
 use crate::description::flat::Forms;
 use crate::optimiser::sam_ascent::{Norm, Uniform, draw, raised, weights_and_gradient};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("sign_ascent.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SIGN_ASCENT, &RAGGED];
@@ -24,18 +26,10 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
         Binding::read("rho", "(1)"),
         Binding::write("ascent", "(count)"),
     ];
-    Kernel {
-        name: std::borrow::Cow::Borrowed(name),
-        source: std::borrow::Cow::Borrowed(include_str!("sign_ascent.wgsl")),
-        entry_point,
-        bindings: std::borrow::Cow::Borrowed(BINDINGS),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| 3.0 * call.lengths[0] as f64,
-    }
+    MODULE
+        .kernel(name, BINDINGS, twin, tolerance, case)
+        .with_entry_point(entry_point)
+        .with_flops(|call| 3.0 * call.lengths[0] as f64)
 }
 
 /// The twin.

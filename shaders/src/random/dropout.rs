@@ -5,7 +5,10 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::{self, Forms};
 use crate::random::threefry::word;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/random.wgsl"), include_str!("dropout.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&DROPOUT, &RAGGED];
@@ -21,21 +24,7 @@ pub static RAGGED: Kernel = kernel("dropout.ragged", "dropout_ragged", |generato
 const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     const BINDINGS: &[Binding] =
         &[Binding::read("x", "(count)"), Binding::read("seed", "(2): key, step").u32(), Binding::write("y", "(count)")];
-    Kernel {
-        name: std::borrow::Cow::Borrowed(name),
-        source: std::borrow::Cow::Borrowed(concat!(
-            include_str!("../library/random.wgsl"),
-            include_str!("dropout.wgsl")
-        )),
-        entry_point,
-        bindings: std::borrow::Cow::Borrowed(BINDINGS),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |_| 0.0,
-    }
+    MODULE.kernel(name, BINDINGS, twin, tolerance, case).with_entry_point(entry_point)
 }
 
 /// The uniform block of `dropout.wgsl`.

@@ -13,7 +13,10 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::NARROW;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance, grid};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
+
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/random.wgsl"), include_str!("threefry.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&BITS, &UNIFORM, &NORMAL];
@@ -66,21 +69,7 @@ const fn kernel(
     tolerance: fn(&Call, &[Data], usize) -> Tolerance,
     case: fn(&mut Generator) -> Case,
 ) -> Kernel {
-    Kernel {
-        name: std::borrow::Cow::Borrowed(name),
-        source: std::borrow::Cow::Borrowed(concat!(
-            include_str!("../library/random.wgsl"),
-            include_str!("threefry.wgsl")
-        )),
-        entry_point,
-        bindings: std::borrow::Cow::Borrowed(bindings),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |_| 0.0,
-    }
+    MODULE.kernel(name, bindings, twin, tolerance, case).with_entry_point(entry_point)
 }
 
 /// The uniform block of `threefry.wgsl`.

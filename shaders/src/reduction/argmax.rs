@@ -1,57 +1,46 @@
 //! Index of the largest element along an axis of a tensor of shape (outer, axis, inner):
 //! `index[o, i] = argmax_a x[o, a, i]`, the first of equals.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row::{self, Sharing};
 use crate::reduction::reduce::Cut;
-use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Target, Tolerance};
+use crate::{
+    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("argmax.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ARGMAX, &MERGE];
 
 /// The index for each slab of the axis.
-pub static ARGMAX: Kernel = Kernel {
-    name: Cow::Borrowed("argmax.argmax"),
-    source: Cow::Borrowed(include_str!("argmax.wgsl")),
-    entry_point: "argmax",
-    bindings: Cow::Borrowed(&[
-        Binding::read("x", "(outer, axis, inner)"),
-        Binding::write("index", "(outer, slabs, inner)").u32(),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: |call, operands| {
+pub static ARGMAX: Kernel = MODULE.kernel(
+    "argmax.argmax",
+    &[Binding::read("x", "(outer, axis, inner)"), Binding::write("index", "(outer, slabs, inner)").u32()],
+    |call, operands| {
         let [x, index] = operands else { unreachable!("argmax has two operands") };
         argmax(&call.uniform(), x.f32(), index.u32());
     },
     tolerance,
-    case: argmax_case,
-    flops: |_| 0.0,
-};
+    argmax_case,
+);
 
 /// The choice among the slabs.
-pub static MERGE: Kernel = Kernel {
-    name: Cow::Borrowed("argmax.merge"),
-    source: Cow::Borrowed(include_str!("argmax.wgsl")),
-    entry_point: "merge",
-    bindings: Cow::Borrowed(&[
+pub static MERGE: Kernel = MODULE.kernel(
+    "argmax.merge",
+    &[
         Binding::read("x", "(outer, axis, inner)"),
         Binding::read("of_slab", "(outer, slabs, inner)").u32(),
         Binding::write("merged", "(outer, inner)").u32(),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: |call, operands: &mut [Operand<'_>]| {
+    ],
+    |call, operands: &mut [Operand<'_>]| {
         let [x, of_slab, merged] = operands else { unreachable!("merge has three operands") };
         merge(&call.uniform(), x.f32(), of_slab.u32(), merged.u32());
     },
     tolerance,
-    case: merge_case,
-    flops: |_| 0.0,
-};
+    merge_case,
+);
 
 /// The uniform block of `argmax.wgsl`.
 #[repr(C)]

@@ -2,61 +2,55 @@
 //! tensors, in a fixed order. Zero for zeros, never a NaN. Squares below 2^-126 vanish, so that elements below 1e-19
 //! count as zeros; the sum of the squares must stay below 3.4e38.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row;
-use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Target, Tolerance};
+use crate::{
+    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("global_norm.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SQUARE_SUMS, &SQUARE_SUMS_VEC4, &NORM];
 
 /// Partial sums of the squares of one tensor.
 pub static SQUARE_SUMS: Kernel =
-    square_sums_kernel("global_norm.square_sums", "square_sums", |generator| square_sums_case(generator, 1));
+    square_sums_kernel("global_norm.square_sums", |generator| square_sums_case(generator, 1));
 
 /// The same for a multiple of four elements.
 pub static SQUARE_SUMS_VEC4: Kernel =
-    square_sums_kernel("global_norm.square_sums_vec4", "square_sums_vec4", |generator| square_sums_case(generator, 4));
+    square_sums_kernel("global_norm.square_sums_vec4", |generator| square_sums_case(generator, 4));
 
-const fn square_sums_kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("global_norm.wgsl")),
-        entry_point,
-        // The partial sums of the other tensors keep their values.
-        bindings: Cow::Borrowed(
+const fn square_sums_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    MODULE
+        .kernel(
+            name,
+            // The partial sums of the other tensors keep their values.
             const { &[Binding::read("x", "(length)"), Binding::update("sums", "(sums of all tensors)")] },
-        ),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin: |call, operands| {
-            let [x, sums] = operands else { unreachable!("square_sums has two operands") };
-            square_sums(&call.uniform(), width(call), x.f32(), sums.f32());
-        },
-        tolerance: square_sums_tolerance,
-        case,
-        flops: |call| 2.0 * call.lengths[0] as f64,
-    }
+            |call, operands| {
+                let [x, sums] = operands else { unreachable!("square_sums has two operands") };
+                square_sums(&call.uniform(), width(call), x.f32(), sums.f32());
+            },
+            square_sums_tolerance,
+            case,
+        )
+        .with_flops(|call| 2.0 * call.lengths[0] as f64)
 }
 
 /// The root of the sum of all partial sums.
-pub static NORM: Kernel = Kernel {
-    name: Cow::Borrowed("global_norm.norm"),
-    source: Cow::Borrowed(include_str!("global_norm.wgsl")),
-    entry_point: "norm",
-    bindings: Cow::Borrowed(&[Binding::read("all_sums", "(sums of all tensors)"), Binding::write("result", "(1)")]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: |_, operands: &mut [Operand<'_>]| {
-        let [all_sums, result] = operands else { unreachable!("norm has two operands") };
-        norm(all_sums.f32(), result.f32());
-    },
-    tolerance: norm_tolerance,
-    case: norm_case,
-    flops: |call| call.lengths[0] as f64,
-};
+pub static NORM: Kernel = MODULE
+    .kernel(
+        "global_norm.norm",
+        &[Binding::read("all_sums", "(sums of all tensors)"), Binding::write("result", "(1)")],
+        |_, operands: &mut [Operand<'_>]| {
+            let [all_sums, result] = operands else { unreachable!("norm has two operands") };
+            norm(all_sums.f32(), result.f32());
+        },
+        norm_tolerance,
+        norm_case,
+    )
+    .with_flops(|call| call.lengths[0] as f64);
 
 /// The uniform block of `global_norm.wgsl`.
 #[repr(C)]

@@ -4,44 +4,40 @@
 //! Where there are too few outputs to fill a device, the axis is cut into slabs that a first call reduces and a second
 //! call combines: always in the same order, so that the same adapter gives the same bits.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row::{self, Sharing};
-use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Operand, Sequence, Slot, Target, Tolerance};
+use crate::{
+    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+};
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("reduce.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ROWS, &ROWS_VEC4, &COLUMNS, &COLUMNS_VEC4];
 
 /// A contiguous axis.
-pub static ROWS: Kernel = kernel("reduce.rows", "rows", |generator| row_case(generator, false));
+pub static ROWS: Kernel = kernel("reduce.rows", |generator| row_case(generator, false));
 
 /// A contiguous axis whose length is a multiple of 4.
-pub static ROWS_VEC4: Kernel = kernel("reduce.rows_vec4", "rows_vec4", |generator| row_case(generator, true));
+pub static ROWS_VEC4: Kernel = kernel("reduce.rows_vec4", |generator| row_case(generator, true));
 
 /// An axis with dimensions behind it.
-pub static COLUMNS: Kernel = kernel("reduce.columns", "columns", |generator| column_case(generator, false));
+pub static COLUMNS: Kernel = kernel("reduce.columns", |generator| column_case(generator, false));
 
 /// An axis behind which a multiple of 4 elements lie.
-pub static COLUMNS_VEC4: Kernel =
-    kernel("reduce.columns_vec4", "columns_vec4", |generator| column_case(generator, true));
+pub static COLUMNS_VEC4: Kernel = kernel("reduce.columns_vec4", |generator| column_case(generator, true));
 
-const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    Kernel {
-        name: Cow::Borrowed(name),
-        source: Cow::Borrowed(include_str!("reduce.wgsl")),
-        entry_point,
-        bindings: Cow::Borrowed(
+const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    MODULE
+        .kernel(
+            name,
             const { &[Binding::read("x", "(outer, axis, inner)"), Binding::write("y", "(outer, slabs, inner)")] },
-        ),
-        uniform_bytes: size_of::<Uniform>(),
-        needs_subgroups: false,
-        twin,
-        tolerance,
-        case,
-        flops: |call| call.lengths[0] as f64,
-    }
+            twin,
+            tolerance,
+            case,
+        )
+        .with_flops(|call| call.lengths[0] as f64)
 }
 
 /// The uniform block of `reduce.wgsl`.

@@ -7,4 +7,4 @@ pub mod step;
 pub mod unroll;
 
 pub(crate) use registry::kernels;
-pub use registry::{ENVIRONMENTS, ListedEnvironment, ListedPolicy, POLICIES};
+pub use registry::{ENVIRONMENTS, POLICIES};

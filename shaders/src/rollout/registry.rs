@@ -9,83 +9,34 @@ use super::policies::{AttentionNeuron, Linear, Perceptron};
 use super::unroll::case::listed;
 use super::unroll::{Environment, Policy};
 use super::{step, unroll};
-use crate::{Case, Generator, KernelRef};
+use crate::{Generator, KernelRef, Listed};
 
-/// An environment of this crate, under its name.
-pub struct ListedEnvironment {
-    /// The name of its WGSL file, without the ending.
-    pub name: &'static str,
-    /// Draws an instance.
-    pub draw: fn(&mut Generator) -> Arc<dyn Environment>,
-    unroll: fn(&mut Generator) -> Case,
-    step: fn(&mut Generator) -> Case,
-}
+/// Every environment of this crate.
+pub const ENVIRONMENTS: &[Listed<dyn Environment>] = &[
+    Listed { name: "cart_pole_swing_up", draw: swing_up },
+    Listed { name: "cart_pole", draw: |_| Arc::new(CartPole) },
+    Listed { name: "pendulum", draw: |_| Arc::new(Pendulum) },
+    Listed { name: "acrobot", draw: |_| Arc::new(Acrobot) },
+    Listed { name: "mountain_car_continuous", draw: |_| Arc::new(MountainCarContinuous) },
+    Listed { name: "swimmer", draw: |_| Arc::new(Swimmer) },
+    Listed {
+        name: "key_to_door",
+        draw: |generator| {
+            let odd = KeyToDoor { side: None, phases: [2, 1, 3] };
+            Arc::new(generator.pick(&[KeyToDoor::full(), KeyToDoor::square(4, 5), odd]))
+        },
+    },
+];
 
-/// A policy of this crate, under its name.
-pub struct ListedPolicy {
-    /// The name of its WGSL file, without the ending.
-    pub name: &'static str,
-    /// Draws an instance.
-    pub draw: fn(&mut Generator) -> Arc<dyn Policy>,
-    unroll: fn(&mut Generator) -> Case,
-}
-
-/// Lists environments: a name and a function that draws an instance.
-macro_rules! environments {
-    ($($name:literal => $draw:expr,)*) => {
-        /// Every environment of this crate.
-        pub const ENVIRONMENTS: &[ListedEnvironment] = &[$(ListedEnvironment {
-            name: $name,
-            draw: $draw,
-            unroll: |generator| {
-                let draw: fn(&mut Generator) -> Arc<dyn Environment> = $draw;
-                let environment = draw(generator);
-                unroll::case::case_of(generator, environment, Arc::new(Linear))
-            },
-            step: |generator| {
-                let draw: fn(&mut Generator) -> Arc<dyn Environment> = $draw;
-                let environment = draw(generator);
-                step::case::case_of(generator, environment)
-            },
-        }),*];
-    };
-}
-
-/// Lists policies: a name and a function that draws an instance.
-macro_rules! policies {
-    ($($name:literal => $draw:expr,)*) => {
-        /// Every policy of this crate.
-        pub const POLICIES: &[ListedPolicy] = &[$(ListedPolicy {
-            name: $name,
-            draw: $draw,
-            unroll: |generator| {
-                let draw: fn(&mut Generator) -> Arc<dyn Policy> = $draw;
-                let (environment, policy) = (swing_up(generator), draw(generator));
-                unroll::case::case_of(generator, environment, policy)
-            },
-        }),*];
-    };
-}
-
-environments! {
-    "cart_pole_swing_up" => swing_up,
-    "cart_pole" => |_| Arc::new(CartPole),
-    "pendulum" => |_| Arc::new(Pendulum),
-    "acrobot" => |_| Arc::new(Acrobot),
-    "mountain_car_continuous" => |_| Arc::new(MountainCarContinuous),
-    "swimmer" => |_| Arc::new(Swimmer),
-    "key_to_door" => |generator| Arc::new(generator.pick(&[
-        KeyToDoor::full(),
-        KeyToDoor::square(4, 5),
-        KeyToDoor { side: None, phases: [2, 1, 3] },
-    ])),
-}
-
-policies! {
-    "linear" => |_| Arc::new(Linear),
-    "perceptron" => perceptron,
-    "attention_neuron" => |generator| Arc::new(generator.pick(&[AttentionNeuron::cart_pole(), odd_attention_neuron()])),
-}
+/// Every policy of this crate.
+pub const POLICIES: &[Listed<dyn Policy>] = &[
+    Listed { name: "linear", draw: |_| Arc::new(Linear) },
+    Listed { name: "perceptron", draw: perceptron },
+    Listed {
+        name: "attention_neuron",
+        draw: |generator| Arc::new(generator.pick(&[AttentionNeuron::cart_pole(), odd_attention_neuron()])),
+    },
+];
 
 fn swing_up(generator: &mut Generator) -> Arc<dyn Environment> {
     Arc::new(CartPoleSwingUp { easy: generator.chance(0.5) })
@@ -116,13 +67,25 @@ fn odd_attention_neuron() -> AttentionNeuron {
 /// The unroll of each environment with a linear policy and of each other policy in the cart-pole swing-up, and the step
 /// of each environment.
 pub(crate) fn kernels() -> Vec<KernelRef> {
-    let policies = POLICIES.iter().filter(|policy| policy.name != "linear");
-    let unrolls = ENVIRONMENTS.iter().map(|listed| (listed.name, listed.unroll));
-    let unrolls = unrolls.chain(policies.map(|listed| (listed.name, listed.unroll)));
-    let steps = ENVIRONMENTS
-        .iter()
-        .map(|listed_environment| listed(format!("step({})", listed_environment.name), listed_environment.step));
-    unrolls.map(|(name, case)| listed(format!("unroll({name})"), case)).chain(steps).collect()
+    let unrolls = ENVIRONMENTS.iter().map(|environment| {
+        listed(format!("unroll({})", environment.name), |generator| {
+            let environment = (environment.draw)(generator);
+            unroll::case::case_of(generator, environment, Arc::new(Linear))
+        })
+    });
+    let policies = POLICIES.iter().filter(|policy| policy.name != "linear").map(|policy| {
+        listed(format!("unroll({})", policy.name), |generator| {
+            let (environment, policy) = (swing_up(generator), (policy.draw)(generator));
+            unroll::case::case_of(generator, environment, policy)
+        })
+    });
+    let steps = ENVIRONMENTS.iter().map(|environment| {
+        listed(format!("step({})", environment.name), |generator| {
+            let environment = (environment.draw)(generator);
+            step::case::case_of(generator, environment)
+        })
+    });
+    unrolls.chain(policies).chain(steps).collect()
 }
 
 #[cfg(test)]

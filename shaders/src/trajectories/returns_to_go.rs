@@ -3,56 +3,49 @@
 //!
 //! Where rewards are *delayed*, paid in one sum at the episode's last step, every step of it has the whole return.
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::NARROW;
 use crate::{
-    Binding, Call, Case, Data, Generator, Kernel, Sequence, Slot, Target, Tolerance, grid, trajectories::windows,
+    Binding, Call, Case, Data, Generator, Kernel, Module, Sequence, Slot, Target, Tolerance, grid,
+    trajectories::windows,
 };
+
+const MODULE: Module = Module::new::<Uniform>(include_str!("returns_to_go.wgsl"));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SUFFIX_SUMS, &SPREAD];
 
 /// Sums from each step to its episode's end.
-pub static SUFFIX_SUMS: Kernel = Kernel {
-    name: Cow::Borrowed("returns_to_go.suffix_sums"),
-    source: Cow::Borrowed(include_str!("returns_to_go.wgsl")),
-    entry_point: "suffix_sums",
-    bindings: Cow::Borrowed(&[
-        Binding::read("firsts", "(episodes + 1)").u32(),
-        Binding::read("rewards", "(steps)"),
-        Binding::update("returns", "(steps)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: |call, operands| {
-        let [firsts, rewards, returns] = operands else { unreachable!("suffix_sums has three operands") };
-        suffix_sums(&call.uniform(), firsts.u32(), rewards.f32(), returns.f32());
-    },
-    tolerance: suffix_sums_tolerance,
-    case: suffix_sums_case,
-    flops: |call| call.lengths[1] as f64,
-};
+pub static SUFFIX_SUMS: Kernel = MODULE
+    .kernel(
+        "returns_to_go.suffix_sums",
+        &[
+            Binding::read("firsts", "(episodes + 1)").u32(),
+            Binding::read("rewards", "(steps)"),
+            Binding::update("returns", "(steps)"),
+        ],
+        |call, operands| {
+            let [firsts, rewards, returns] = operands else { unreachable!("suffix_sums has three operands") };
+            suffix_sums(&call.uniform(), firsts.u32(), rewards.f32(), returns.f32());
+        },
+        suffix_sums_tolerance,
+        suffix_sums_case,
+    )
+    .with_flops(|call| call.lengths[1] as f64);
 
 /// The return of the first step of each episode, at all of its steps.
-pub static SPREAD: Kernel = Kernel {
-    name: Cow::Borrowed("returns_to_go.spread"),
-    source: Cow::Borrowed(include_str!("returns_to_go.wgsl")),
-    entry_point: "spread",
-    bindings: Cow::Borrowed(&[Binding::read("firsts", "(episodes + 1)").u32(), Binding::update("whole", "(steps)")]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
-    twin: |call, operands| {
+pub static SPREAD: Kernel = MODULE.kernel(
+    "returns_to_go.spread",
+    &[Binding::read("firsts", "(episodes + 1)").u32(), Binding::update("whole", "(steps)")],
+    |call, operands| {
         let [firsts, whole] = operands else { unreachable!("spread has two operands") };
         spread(&call.uniform(), firsts.u32(), whole.f32());
     },
     // A copy, in which subnormal numbers may be flushed.
-    tolerance: |_, _, _| Tolerance::Within { relative: 0.0, absolute: 0.0 },
-    case: spread_case,
-    flops: |_| 0.0,
-};
+    |_, _, _| Tolerance::Within { relative: 0.0, absolute: 0.0 },
+    spread_case,
+);
 
 /// The uniform block of `returns_to_go.wgsl`.
 #[repr(C)]

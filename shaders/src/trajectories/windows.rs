@@ -3,23 +3,22 @@
 //! with its episode, and where it has fewer steps than `context`, padding stands before them (section 2.2 of Decision
 //! Transformer's code: `get_batch`).
 
-use std::borrow::Cow;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::NARROW;
 use crate::random::threefry::word;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Operand, Target, Tolerance, grid};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
+
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/random.wgsl"), include_str!("windows.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&WINDOWS];
 
 /// `batch` windows of `context` steps.
-pub static WINDOWS: Kernel = Kernel {
-    name: Cow::Borrowed("windows"),
-    source: Cow::Borrowed(concat!(include_str!("../library/random.wgsl"), include_str!("windows.wgsl"))),
-    entry_point: "windows",
-    bindings: Cow::Borrowed(&[
+pub static WINDOWS: Kernel = MODULE.kernel(
+    "windows",
+    &[
         Binding::read("seed", "(2): key, step").u32(),
         Binding::read("starts", "(count)").u32(),
         Binding::read("episodes", "(steps)").u32(),
@@ -27,15 +26,12 @@ pub static WINDOWS: Kernel = Kernel {
         Binding::write("rows", "(batch, context)").u32(),
         Binding::write("times", "(batch, context)").u32(),
         Binding::write("mask", "(batch, context)"),
-    ]),
-    uniform_bytes: size_of::<Uniform>(),
-    needs_subgroups: false,
+    ],
     twin,
     // Whole numbers, and 0 or 1.
-    tolerance: |_, _, _| Tolerance::Exact,
+    |_, _, _| Tolerance::Exact,
     case,
-    flops: |_| 0.0,
-};
+);
 
 /// The uniform block of `windows.wgsl`.
 #[repr(C)]

@@ -102,7 +102,7 @@ pub fn problems(target: &Target, quick: bool, asked: Option<&str>) -> Vec<Proble
         usable && !reached.contains(&*kernel.name) && asked.is_none_or(|asked| kernel.name.starts_with(asked))
     });
     problems.extend(others.map(|kernel| {
-        let cases = (0..if quick { 8 } else { 32 }).map(|seed| (kernel.case)(&mut Generator::new(seed, 99)));
+        let cases = (0..if quick { 8 } else { 32 }).map(|seed| kernel.case.draw(&mut Generator::new(seed, 99)));
         let largest = cases.max_by_key(|case| case.call.bytes()).expect("there are cases");
         let size = format!("{} elements", largest.operands.iter().map(Data::len).max().unwrap_or(0));
         Problem::with_operands(kernel.name.to_string(), size, largest.call.into(), largest.operands)

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use crate::inner_problem::InnerProblem;
 use crate::rollout::environments::{CartPoleSwingUp, Swimmer};
 use crate::rollout::policies::{Linear, Perceptron};
+use crate::{Generator, Listed};
 
 /// Rows of 5 features, the targets a product of two.
 fn small_ridge() -> Ridge {
@@ -30,20 +31,30 @@ fn small_ridge() -> Ridge {
     Ridge::new(&rows, &targets, 0).expect("25 rows of 5 finite numbers")
 }
 
-/// One small instance of every problem: what cases of kernels and tests draw from.
+/// Every inner problem of this crate, as small instances of all their forms: kernels, cases and tests draw from this list.
+pub const PROBLEMS: &[Listed<dyn InnerProblem>] = &[
+    Listed { name: "toy_regression", draw: |_| Arc::new(ToyRegression::default()) },
+    Listed { name: "influence_balancing", draw: |_| Arc::new(InfluenceBalancing) },
+    Listed { name: "lorenz", draw: |_| Arc::new(Lorenz { horizon: 20 }) },
+    Listed { name: "linear_loss.independent", draw: |_| Arc::new(LinearLoss::independent(7, 3, 1)) },
+    Listed {
+        name: "linear_loss.memoryless",
+        draw: |_| Arc::new(LinearLoss::memoryless(16, &[1.0, -0.5, 2.0, 0.25, 1.5])),
+    },
+    Listed { name: "ridge", draw: |_| Arc::new(small_ridge()) },
+    Listed { name: "character_lstm.random", draw: |_| Arc::new(CharacterLstm::random(12, 7, 5)) },
+    Listed { name: "character_lstm.sized", draw: |_| Arc::new(CharacterLstm::sized(&[2, 0, 1, 1, 2], 3, 2, 3)) },
+    Listed { name: "control.swimmer", draw: |_| Arc::new(Control::new(Swimmer, Linear)) },
+    Listed {
+        name: "control.cart_pole_swing_up",
+        draw: |_| Arc::new(Control::new(CartPoleSwingUp { easy: true }, Perceptron::new(&[6])).waiting()),
+    },
+];
+
+/// One instance of each entry of [`PROBLEMS`].
 pub fn samples() -> Vec<Arc<dyn InnerProblem>> {
-    vec![
-        Arc::new(ToyRegression::default()),
-        Arc::new(InfluenceBalancing),
-        Arc::new(Lorenz { horizon: 20 }),
-        Arc::new(LinearLoss::independent(7, 3, 1)),
-        Arc::new(LinearLoss::memoryless(16, &[1.0, -0.5, 2.0, 0.25, 1.5])),
-        Arc::new(small_ridge()),
-        Arc::new(CharacterLstm::random(12, 7, 5)),
-        Arc::new(CharacterLstm::sized(&[2, 0, 1, 1, 2], 3, 2, 3)),
-        Arc::new(Control::new(Swimmer, Linear)),
-        Arc::new(Control::new(CartPoleSwingUp { easy: true }, Perceptron::new(&[6])).waiting()),
-    ]
+    let generator = &mut Generator::new(0, Generator::FULL);
+    PROBLEMS.iter().map(|entry| (entry.draw)(generator)).collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::rollout::unroll::composition::{LIBRARY, STEPPING};
 use crate::rollout::unroll::{Environment, sizes, traced};
-use crate::{Binding, Call, Kernel, KernelRef, Target};
+use crate::{Binding, Call, Cases, Kernel, KernelRef, Target};
 
 /// Rows of the counters of a lane: steps of its episode so far, and what went wrong
 /// ([`Fault`](crate::rollout::unroll::Fault)).
@@ -78,7 +78,7 @@ impl Composition {
             needs_subgroups: false,
             twin: twin::twin,
             tolerance: twin::tolerance,
-            case: case::case,
+            case: Cases::Drawn(case::case),
             flops: |_| 0.0,
         })
     }

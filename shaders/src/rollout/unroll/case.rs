@@ -5,13 +5,12 @@ use std::sync::Arc;
 use super::{Composition, Environment, EpisodeRandom, Keeping, Members, Policy, Problem, Sensors, Wiring};
 use crate::rollout::environments::CartPole;
 use crate::rollout::policies::Linear;
-use crate::{Case, Data, Generator, Kernel, KernelRef};
+use crate::{Case, Cases, Data, Generator, Kernel, KernelRef};
 
 /// A kernel that is put together, by the name under which it is listed, with its cases.
-pub(crate) fn listed(name: String, case: fn(&mut Generator) -> Case) -> KernelRef {
+pub(crate) fn listed(name: String, case: impl Fn(&mut Generator) -> Case + Send + Sync + 'static) -> KernelRef {
     let drawn = case(&mut Generator::new(0, 1)).call.kernel.clone();
-    let (name, source, bindings) = (name.into(), drawn.source.clone(), drawn.bindings.clone());
-    KernelRef::from(Arc::new(Kernel { name, source, bindings, case, ..*drawn }))
+    KernelRef::from(Arc::new(Kernel { name: name.into(), case: Cases::of(case), ..(*drawn).clone() }))
 }
 
 /// The ways in which the parts are put together: few, since each is a pipeline to build, and between them all files.
@@ -138,7 +137,7 @@ mod tests {
     fn every_composition_is_valid_wgsl() {
         for kernel in kernels() {
             for seed in 0..30 {
-                let source = (kernel.case)(&mut Generator::new(seed, 10)).call.kernel.source.clone();
+                let source = kernel.case.draw(&mut Generator::new(seed, 10)).call.kernel.source.clone();
                 let module = naga::front::wgsl::parse_str(&source);
                 let module = module.unwrap_or_else(|error| panic!("{}\n{source}", error.emit_to_string(&source)));
                 let validated = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);

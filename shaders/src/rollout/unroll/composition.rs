@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use super::{COUNTERS, Environment, Interface, Policy, Sensors, case, environment, twin};
-use crate::{Binding, Call, Kernel, KernelRef, Target};
+use crate::{Binding, Call, Cases, Kernel, KernelRef, Target};
 
 /// Where the weights of the members come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -261,7 +261,7 @@ impl Composition {
             needs_subgroups: false,
             twin: twin::twin,
             tolerance: twin::tolerance,
-            case: case::case,
+            case: Cases::Drawn(case::case),
             flops: |_| 0.0,
         })
     }
