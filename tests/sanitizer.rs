@@ -7,7 +7,7 @@ use fourfold::sanitizer::{Error, Fault, Options, Order, Report, Touch, check, ru
 use fourfold::shaders::{Binding, Call, Case, Cases, Data, Generator, Kernel, KernelRef, Tolerance, kernels};
 
 /// Cases of each kernel: random seed, size in percent of the largest shapes, order of invocations.
-const CASES: [(u64, u32, Order); 10] = [
+const CASES: [(u64, u32, Order); 12] = [
     (1, 8, Order::Forward),
     (2, 8, Order::Reverse),
     (3, 8, Order::Shuffled),
@@ -18,6 +18,8 @@ const CASES: [(u64, u32, Order); 10] = [
     (8, 15, Order::Interleaved),
     (9, 25, Order::Shuffled),
     (10, 40, Order::Shuffled),
+    (100, Generator::FULL, Order::Shuffled),
+    (101, Generator::FULL, Order::Interleaved),
 ];
 
 fn draw(kernel: &Kernel, seed: u64, size: u32) -> Case {
@@ -351,6 +353,15 @@ fn a_subgroup_operation_that_not_all_lanes_reach_is_found() {
     assert!(matches!(fault(&report), Fault::Divergence { .. }));
     let report = eight("", "out[flat] = subgroupShuffle(local, local + 1u);", 1);
     assert_eq!(*fault(&report), Fault::Lane { lane: 8 });
+}
+
+#[test]
+fn a_product_for_subgroups_of_eight_is_found_wrong_with_four() {
+    let case = draw(&kernel("matmul_subgroup"), 0, Generator::FULL);
+    for (subgroup_size, passes) in [(4, false), (8, true), (32, true)] {
+        let report = check(&case, &Options { subgroup_size, ..Options::default() }).expect("the kernel is valid");
+        assert_eq!(report.passed(), passes, "{subgroup_size} lanes");
+    }
 }
 
 #[test]
