@@ -46,7 +46,7 @@
 //! # }
 //! ```
 //!
-//! Whoever has no device of their own takes [`Gpu::open`].
+//! Programs without a device of their own call [`Gpu::open`].
 
 pub mod data;
 pub mod evolution;
@@ -66,7 +66,15 @@ pub use wgpu;
 
 pub use gpu::{BufferView, Error, Gpu, Launch, Recording};
 
-/// The programs of the README compile.
+/// The programs of the README and the guides compile.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod guides {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/host.md")]
+    struct Host;
+    #[doc = include_str!("../docs/validator.md")]
+    struct Validator;
+    #[doc = include_str!("../docs/methods.md")]
+    struct Methods;
+}

@@ -7,12 +7,18 @@ use std::path::{Path, PathBuf};
 use super::Error;
 
 /// The bytes of a file.
+///
+/// # Errors
+/// If the file cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|source| Error::Read { file: path.display().to_string(), source })
 }
 
 /// Writes a file so that whoever opens `path`, now or after a crash, finds the old file or the new one and nothing
 /// between: the bytes go into a file beside it, which takes its name when they are on the disk.
+///
+/// # Errors
+/// If the file cannot be written.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let beside = beside(path);
     let written = write_durably(&beside, bytes).and_then(|()| fs::rename(&beside, path));
@@ -25,6 +31,9 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 /// Writes a folder of files so that it is there with all of them or not at all. Nothing is overwritten: the folder may
 /// be there, but empty.
+///
+/// # Errors
+/// If the folder or a file in it cannot be written.
 pub fn write_folder(path: &Path, files: &[(&str, &[u8])]) -> Result<(), Error> {
     let held = fs::read_dir(path).ok().and_then(|mut entries| entries.next()?.ok());
     if let Some(entry) = held {

@@ -8,6 +8,9 @@ const CLASSES: usize = 10;
 
 /// A set from parsed images `(rows, height, width)` and labels `(rows,)`; pixels from 0 to 255 become 0 to 1. The file
 /// names are for errors.
+///
+/// # Errors
+/// If images and labels do not match in number, or a label is out of range.
 pub fn dataset(
     name: &str,
     (images_file, images): (&str, &Idx),
@@ -46,6 +49,9 @@ mod files {
     /// Reads the training and test set from a folder that holds the four files under their usual names
     /// (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`),
     /// each plain or with `.gz`; `name` is the name of the set.
+    ///
+    /// # Errors
+    /// If a file is missing, cannot be read or is malformed.
     pub fn load(folder: &Path, name: &str) -> Result<Split, Error> {
         // A folder that is missing or closed to us would otherwise pass for one that lacks a file.
         std::fs::read_dir(folder).map_err(|source| Error::Read { file: folder.display().to_string(), source })?;

@@ -78,8 +78,8 @@ impl Trajectories {
     /// Episodes of `observations` numbers a step.
     ///
     /// # Errors
-    /// No episode, an episode without steps, lengths that disagree, a number that is not finite, or a discrete action
-    /// that is none; `name` stands for the file in the sentence, which also names the key and the row.
+    /// No episode, an episode without steps, lengths that disagree, a number that is not finite, or an invalid
+    /// discrete action; `name` stands for the file in the sentence, which also names the key and the row.
     pub fn new(name: &str, observations: usize, actions: Actions, steps: Steps) -> Result<Self, Error> {
         let wrong = |key: &str, expected: String, got: String| Error::tensor(name, key, expected, got);
         let Steps { ends, terminated, .. } = &steps;
@@ -215,6 +215,12 @@ impl Trajectories {
     }
 
     /// The given episodes, in the given order; at least one.
+    ///
+    /// # Errors
+    /// If no episode is given.
+    ///
+    /// # Panics
+    /// If an episode is out of range.
     pub fn select(&self, episodes: &[usize]) -> Result<Self, Error> {
         let mut steps = Steps::default();
         for &episode in episodes {

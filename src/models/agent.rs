@@ -73,7 +73,7 @@ pub enum Sampling {
 /// The settings of an agent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AgentSettings {
-    /// (episodes): the return that is asked of each episode, in the environment's units.
+    /// (episodes): the target return of each episode, in the environment's units.
     pub targets: Vec<f32>,
     /// The scale that returns were divided by in training.
     pub return_scale: f32,
@@ -124,9 +124,9 @@ impl AgentSettings {
 /// The weights of an agent.
 #[derive(Debug, Clone)]
 pub enum AgentWeights {
-    /// In a buffer of somebody else, say of the training: the agent plays with what it holds by then.
+    /// In a buffer of someone else, such as the training's: the agent plays with its content at that time.
     Shared(BufferView),
-    /// In a buffer of the agent's that begins as this flat tensor.
+    /// In a buffer of the agent's, initially this flat tensor.
     Own(Data),
 }
 
@@ -282,7 +282,7 @@ impl Agent {
         self.session.record(pass);
     }
 
-    /// Records that every episode begins anew with the next step.
+    /// Records a restart of every episode at the next step.
     pub fn record_restart(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.restarting.record(pass);
     }
@@ -307,7 +307,7 @@ impl Agent {
         self.view(OUTPUT)
     }
 
-    /// (episodes): what the last step still asked for, over the return scale.
+    /// (episodes): the return-to-go of the last step, over the return scale.
     pub fn remaining(&self) -> BufferView {
         self.view(REMAINING)
     }
@@ -316,13 +316,13 @@ impl Agent {
         self.session.buffer(name).expect("the plan of an agent has these tensors")
     }
 
-    /// Begins every episode anew with the next step.
+    /// Restarts every episode at the next step.
     pub fn restart(&mut self) {
         (0..self.settings.episodes()).for_each(|lane| self.mark_fresh(lane));
         self.traffic.uploads += 1;
     }
 
-    /// Begins some episodes anew with the next step; the others go on.
+    /// Restarts some episodes at the next step; the others continue.
     ///
     /// # Errors
     /// There is no episode of such a number.
@@ -342,7 +342,7 @@ impl Agent {
         self.gpu().queue().write_buffer(&fresh.buffer, fresh.offset, &1.0_f32.to_le_bytes());
     }
 
-    /// Sets what is asked of each episode when it begins, (episodes), in the environment's units.
+    /// Sets the target return of each episode, (episodes), in the environment's units, from its next start on.
     ///
     /// # Errors
     /// Another number of targets, or one that is not finite.
@@ -352,9 +352,8 @@ impl Agent {
         Ok(())
     }
 
-    /// Sets what each episode was still asked for in the last step, (episodes), in the environment's units: the next
-    /// step takes its reward off, unless rewards are [delayed](AgentSettings::delayed). For hosts with a rule of their
-    /// own; an episode that begins asks for its target.
+    /// Sets the return-to-go of each episode at the last step, (episodes), in the environment's units: the next step
+    /// subtracts its reward, unless rewards are [delayed](AgentSettings::delayed). An episode that starts has its target.
     ///
     /// # Errors
     /// As [`set_targets`](Self::set_targets).
@@ -369,7 +368,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Starts the random numbers of sampled actions anew.
+    /// Sets the random seed of sampled actions.
     ///
     /// # Errors
     /// The agent is greedy.
@@ -382,9 +381,8 @@ impl Agent {
 
 #[cfg(not(target_arch = "wasm32"))]
 impl Agent {
-    /// Says what to do: `observations` (episodes, observations) as they are, `rewards` (episodes) of the last actions,
-    /// which are not read where an episode begins. The actions, (episodes, [`Actions::width`]), are the numbers that
-    /// [`Trajectories`](crate::data::Trajectories) store.
+    /// Returns actions, (episodes, [`Actions::width`]), as [`Trajectories`](crate::data::Trajectories) store them, for raw
+    /// `observations` (episodes, observations) and the `rewards` (episodes) of the last actions, ignored at a first step.
     ///
     /// # Errors
     /// Numbers of another length, or the loss of the device.

@@ -71,7 +71,7 @@ impl BehaviourCloning {
     /// Declares the layers `fc1`, `fc2`, … and `head`, with PyTorch's default initialisation.
     ///
     /// # Errors
-    /// A size of 0, or a dropout rate that is none.
+    /// A size of 0, or an invalid dropout rate.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let Settings { observations, actions, context, width, layers, dropout, .. } = settings;
         let sizes = [

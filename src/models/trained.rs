@@ -94,6 +94,9 @@ impl TrainedClassifier {
     }
 
     /// Reads a checkpoint file.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no checkpoint of a classifier.
     #[cfg(feature = "files")]
     pub fn load(path: &std::path::Path) -> Result<Self, Error> {
         Self::from_checkpoint(&Checkpoint::load(path)?)

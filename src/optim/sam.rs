@@ -106,10 +106,10 @@ impl Sam {
             let gradient = gradients(sharpened, &[weights])[0];
             return Chunk { gradient, loss: clean, sharpened_loss: sharpened, ascended };
         }
-        let mut ascended = self.climb(weights, slope, rho);
+        let mut ascended = self.ascend(weights, slope, rho);
         for _ in 1..self.steps {
             let slope = gradients(objective(ascended), &[ascended])[0];
-            let step = self.climb(weights, slope, rho) - weights;
+            let step = self.ascend(weights, slope, rho) - weights;
             let eps = self.project(ascended - weights + step, self.scale(weights), rho);
             ascended = (weights + eps).stop_gradient();
         }
@@ -120,7 +120,7 @@ impl Sam {
 
     /// `w + eps` by the fused kernels.
     #[track_caller]
-    fn climb<'g>(&self, weights: Tensor<'g>, slope: Tensor<'g>, rho: Tensor<'g>) -> Tensor<'g> {
+    fn ascend<'g>(&self, weights: Tensor<'g>, slope: Tensor<'g>, rho: Tensor<'g>) -> Tensor<'g> {
         let scaled = self.adaptive.unwrap_or_default();
         match (self.ascent, self.adaptive) {
             (Ascent::L2, None) => weights.ascent(slope, slope.norm(), rho, scaled),

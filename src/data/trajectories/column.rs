@@ -115,6 +115,9 @@ impl<'a> Column<'a> {
     }
 
     /// An array of numpy.
+    ///
+    /// # Errors
+    /// If the array is malformed, column-major, or not of numbers.
     pub fn from_numpy(file: &'a str, key: &str, bytes: &[u8]) -> Result<Self, Error> {
         let array = Array::parse(file, key, bytes)?;
         if !array.is_row_major() {
@@ -152,6 +155,9 @@ impl<'a> Column<'a> {
     }
 
     /// Checks the number of rows; `why` ends the sentence.
+    ///
+    /// # Errors
+    /// If there are more or fewer rows.
     pub fn expect_rows(&self, rows: usize, why: &str) -> Result<(), Error> {
         if self.rows == rows { Ok(()) } else { Err(self.wrong(format!("{rows} rows, {why}"), self.rows.to_string())) }
     }
@@ -185,17 +191,26 @@ impl<'a> Column<'a> {
     }
 
     /// (rows), one finite number each.
+    ///
+    /// # Errors
+    /// If a row has more than one number, or a number is not finite.
     pub fn scalars(&self) -> Result<Vec<f32>, Error> {
         self.expect_scalars()?;
         self.floats()
     }
 
     /// (rows): whether the one number of the row is not zero.
+    ///
+    /// # Errors
+    /// As [`scalars`](Self::scalars).
     pub fn flags(&self) -> Result<Vec<bool>, Error> {
         Ok(self.scalars()?.into_iter().map(|value| value != 0.0).collect())
     }
 
     /// (rows), one integer each.
+    ///
+    /// # Errors
+    /// If a row has more than one number, or the numbers are floats.
     pub fn integers(&self) -> Result<Vec<i64>, Error> {
         self.expect_scalars()?;
         if !self.is_whole() {
@@ -205,6 +220,9 @@ impl<'a> Column<'a> {
     }
 
     /// (rows): integers as numbers of choices, of which `first` is the least.
+    ///
+    /// # Errors
+    /// As [`integers`](Self::integers), and if a choice is out of range.
     pub fn choices(&self, first: i64) -> Result<Vec<f32>, Error> {
         let choice = |(row, value): (usize, i64)| match value.checked_sub(first) {
             Some(choice) if (0..MOST_CHOICES as i64).contains(&choice) => Ok(choice as f32),

@@ -108,6 +108,9 @@ mod files {
         }
 
         /// [`load`](Self::load), and which format it was.
+        ///
+        /// # Errors
+        /// As [`load`](Self::load).
         pub fn load_with_format(path: &Path) -> Result<(Self, Format), Error> {
             let path = if path.is_dir() { file_in(path)? } else { path.to_owned() };
             let name = path.display().to_string();

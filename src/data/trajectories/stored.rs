@@ -39,7 +39,7 @@ impl Trajectories {
     /// The episodes of a [`checkpoint`](Self::checkpoint).
     ///
     /// # Errors
-    /// If it is none of trajectories, or what [`new`](Self::new) refuses.
+    /// If it is no checkpoint of trajectories, and as [`new`](Self::new).
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, Error> {
         let file = checkpoint.file();
         checkpoint.expect("format", FORMAT)?;
@@ -82,6 +82,9 @@ impl Trajectories {
     }
 
     /// Writes the episodes to a file of our own format, whole or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     #[cfg(feature = "files")]
     pub fn save(&self, path: &std::path::Path) -> Result<(), Error> {
         self.checkpoint().save(path)

@@ -14,7 +14,7 @@ pub enum AgentError {
         /// The sentence: expected and got.
         message: String,
     },
-    /// The model built a graph that is none.
+    /// The model built an invalid graph.
     Graph(GraphError),
     /// Buffers or weights that do not fit, or the GPU floor refused.
     Session(SessionError),

@@ -83,6 +83,9 @@ impl Tables {
     ///
     /// Values scaled once here need no scaling in every step; padding, which no output of a model depends on, is
     /// then zero after standardisation instead of before it, as it is when a policy acts.
+    ///
+    /// # Errors
+    /// The device has no memory left, or is lost.
     pub fn upload(
         &self,
         gpu: &Gpu,

@@ -149,6 +149,9 @@ impl OfflineTraining {
 impl OfflineTraining {
     /// Waits for the steps and returns the loss of each of the last ones, as many as the settings keep: that at the
     /// weights before the step.
+    ///
+    /// # Errors
+    /// The device is lost.
     pub fn losses(&mut self) -> Result<Vec<f32>, OfflineTrainingError> {
         let ring = self.session.read("losses")?;
         let (ring, length) = (ring.f32(), self.settings.losses);
@@ -158,6 +161,9 @@ impl OfflineTraining {
 
     /// Runs one training step and returns how long each dispatch of the plan took by the GPU's own clock, see
     /// [`Session::profile`].
+    ///
+    /// # Errors
+    /// The device is lost.
     pub fn profile(&mut self) -> Result<Option<Vec<Duration>>, OfflineTrainingError> {
         let times = self.session.profile()?;
         self.steps += usize::from(times.is_some());
@@ -165,11 +171,17 @@ impl OfflineTraining {
     }
 
     /// Waits for the steps and returns the flat tensor of parameters.
+    ///
+    /// # Errors
+    /// The device is lost.
     pub fn weights(&mut self) -> Result<Data, OfflineTrainingError> {
         Ok(self.session.read("weights")?)
     }
 
     /// Adds the parameters under their names, the optimiser's state, counters and seed to a checkpoint, under `prefix`.
+    ///
+    /// # Errors
+    /// The device is lost.
     pub fn save(&mut self, checkpoint: &mut Checkpoint, prefix: &str) -> Result<(), OfflineTrainingError> {
         for (name, values) in self.session.states()? {
             if name == "weights" {
