@@ -14,7 +14,11 @@ use crate::{
     normalisation::softmax_backward,
 };
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("masked_softmax.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("../library/rows.wgsl"),
+    include_str!("../library/join_lanes.wgsl"),
+    include_str!("masked_softmax.wgsl")
+));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] =

@@ -9,6 +9,8 @@
 //
 // LANES neighbouring invocations share a row; with LANES = 1 no barrier is met. The entry points ending in vec4 take a
 // length_k that is a multiple of four.
+//
+// Takes WORKGROUP, LANES and `row_of` from library/rows.wgsl, and `join_lanes` from library/join_lanes.wgsl.
 
 struct Uniform {
     rows: u32,       // batch * heads * length_q
@@ -28,11 +30,9 @@ struct Uniform {
 @group(0) @binding(2) var<storage, read> keys4: array<vec4<f32>>;      // (batch, length_k / 4)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
-override WORKGROUP: u32 = 64u;
-override LANES: u32 = 1u;
 override CAUSAL: bool = false;
 
-var<workgroup> shared_parts: array<vec2<f32>, WORKGROUP>;
+alias Part = vec2<f32>;
 
 // Below any score: the maximum of no keys.
 const LOWEST: f32 = -3.0e38;
@@ -49,26 +49,10 @@ fn join_four(part: vec2<f32>, values: vec4<f32>, allowed: vec4<bool>) -> vec2<f3
     return join(part, vec2(largest, dot(select(vec4(0.0), exp(scores - largest), allowed), vec4(1.0))));
 }
 
-// Joins the parts of the lanes of each row, in a fixed tree; returns (m, 1 / s), or (m, 0) where no key is allowed.
-fn join_lanes(part: vec2<f32>, local: u32) -> vec2<f32> {
-    var joined = part;
-    if LANES > 1u {
-        let lane = local % LANES;
-        shared_parts[local] = part;
-        for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-            workgroupBarrier();
-            if lane < stride {
-                shared_parts[local] = join(shared_parts[local], shared_parts[local + stride]);
-            }
-        }
-        workgroupBarrier();
-        joined = shared_parts[local - lane];
-    }
+// The (m, 1 / s) of each row, or (m, 0) where no key is allowed.
+fn normaliser(part: vec2<f32>, local: u32) -> vec2<f32> {
+    let joined = join_lanes(part, local);
     return vec2(joined.x, select(0.0, 1.0 / max(joined.y, 1.0), joined.y > 0.0));
-}
-
-fn row_of(workgroup: vec3<u32>, workgroups: vec3<u32>, local: u32) -> u32 {
-    return (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
 }
 
 // The number of keys that the causal mask allows for a row.
@@ -95,7 +79,7 @@ fn masked_softmax(
     for (var c = local % LANES; c < limit; c += LANES) {
         part = join(part, vec2(size.factor * x[start + c], 1.0));
     }
-    part = join_lanes(part, local);
+    part = normaliser(part, local);
     if asked < size.rows {
         for (var c = local % LANES; c < size.length_k; c += LANES) {
             y[start + c] = select(0.0, exp(size.factor * x[start + c] - part.x) * part.y, c < limit);
@@ -120,7 +104,7 @@ fn masked_softmax_keys(
             part = join(part, vec2(size.factor * x[start + c], 1.0));
         }
     }
-    part = join_lanes(part, local);
+    part = normaliser(part, local);
     if asked < size.rows {
         for (var c = local % LANES; c < size.length_k; c += LANES) {
             let allowed = c < limit && keys[mask + c] != 0.0;
@@ -144,7 +128,7 @@ fn masked_softmax_vec4(
     for (var c = local % LANES; 4u * c < limit; c += LANES) {
         part = join_four(part, x4[start + c], vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit));
     }
-    part = join_lanes(part, local);
+    part = normaliser(part, local);
     if asked < size.rows {
         for (var c = local % LANES; c < columns; c += LANES) {
             let allowed = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);
@@ -170,7 +154,7 @@ fn masked_softmax_keys_vec4(
         let causal = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);
         part = join_four(part, x4[start + c], causal & (keys4[mask + c] != vec4(0.0)));
     }
-    part = join_lanes(part, local);
+    part = normaliser(part, local);
     if asked < size.rows {
         for (var c = local % LANES; c < columns; c += LANES) {
             let causal = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);

@@ -12,7 +12,11 @@ use crate::description::row::{self, Sharing, sum_units};
 use crate::normalisation::softmax::{normaliser, normaliser_units};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("cross_entropy.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("../library/rows.wgsl"),
+    include_str!("../library/join_lanes.wgsl"),
+    include_str!("cross_entropy.wgsl")
+));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&CROSS_ENTROPY];

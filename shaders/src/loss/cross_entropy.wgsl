@@ -7,6 +7,8 @@
 // Since the targets of a row sum to 1, with m = max_c logits and s = sum_c exp(logits - m):
 //     loss = log s - (1 - smoothing) * (logits[label] - m) - smoothing / classes * sum_c (logits - m).
 // LANES neighbouring invocations share a row; with LANES = 1 no barrier is met.
+//
+// Takes WORKGROUP and LANES from library/rows.wgsl, and `join_lanes` from library/join_lanes.wgsl.
 
 struct Uniform {
     rows: u32,
@@ -20,10 +22,7 @@ struct Uniform {
 @group(0) @binding(3) var<storage, read_write> dlogits: array<f32>;   // (rows, classes)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
-override WORKGROUP: u32 = 64u;
-override LANES: u32 = 1u;
-
-var<workgroup> shared_parts: array<vec3<f32>, WORKGROUP>;
+alias Part = vec3<f32>;
 
 // A part of a row is (m, s, d): its largest logit m, the sum s of exp(logit - m), and the sum d of the differences
 // between its logits and the row's first, which stay small where the logits are large and close together.
@@ -31,23 +30,6 @@ fn join(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
     let ratio = exp(-abs(a.x - b.x));
     let d = a.z + b.z;
     return select(vec3(b.x, a.y * ratio + b.y, d), vec3(a.x, a.y + b.y * ratio, d), a.x >= b.x);
-}
-
-// Joins the parts of the lanes of each row, in a fixed tree.
-fn join_lanes(part: vec3<f32>, local: u32) -> vec3<f32> {
-    if LANES == 1u {
-        return part;
-    }
-    let lane = local % LANES;
-    shared_parts[local] = part;
-    for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-        workgroupBarrier();
-        if lane < stride {
-            shared_parts[local] = join(shared_parts[local], shared_parts[local + stride]);
-        }
-    }
-    workgroupBarrier();
-    return shared_parts[local - lane];
 }
 
 @compute @workgroup_size(WORKGROUP)

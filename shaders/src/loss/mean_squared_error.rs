@@ -8,7 +8,11 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::row::{self, Sharing, sum_units};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("mean_squared_error.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("../library/rows.wgsl"),
+    include_str!("../library/sum_lanes.wgsl"),
+    include_str!("mean_squared_error.wgsl")
+));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&MEAN_SQUARED_ERROR];

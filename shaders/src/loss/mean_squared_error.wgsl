@@ -3,6 +3,8 @@
 //     dprediction[r, c] = 2 * (prediction[r, c] - goal[r, c]) / columns     (the gradient of the row's own loss)
 //
 // LANES neighbouring invocations share a row; with LANES = 1 no barrier is met.
+//
+// Takes WORKGROUP and LANES from library/rows.wgsl, and `sum_lanes` from library/sum_lanes.wgsl.
 
 struct Uniform {
     rows: u32,
@@ -15,27 +17,7 @@ struct Uniform {
 @group(0) @binding(3) var<storage, read_write> dprediction: array<f32>;   // (rows, columns)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
-override WORKGROUP: u32 = 64u;
-override LANES: u32 = 1u;
-
-var<workgroup> shared_sums: array<f32, WORKGROUP>;
-
-// The sum over the lanes of each row, in a fixed tree.
-fn sum_lanes(value: f32, local: u32) -> f32 {
-    if LANES == 1u {
-        return value;
-    }
-    let lane = local % LANES;
-    shared_sums[local] = value;
-    for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-        workgroupBarrier();
-        if lane < stride {
-            shared_sums[local] += shared_sums[local + stride];
-        }
-    }
-    workgroupBarrier();
-    return shared_sums[local - lane];
-}
+alias Sum = f32;
 
 @compute @workgroup_size(WORKGROUP)
 fn mean_squared_error(

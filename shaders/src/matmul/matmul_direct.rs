@@ -3,7 +3,11 @@
 use crate::matmul::matmul_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("matmul_direct.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("product.wgsl"),
+    include_str!("../library/activation.wgsl"),
+    include_str!("matmul_direct.wgsl")
+));
 
 /// `out = activation(a b + bias)` in tiles of 32 rows by 64 columns, 8 by 8 elements for each of 32 invocations.
 pub static MATMUL_DIRECT: Kernel = MODULE

@@ -4,62 +4,11 @@
 //
 // An invocation owns 8 rows by 8 columns, in registers: 16 loads for 64 multiply-adds. On a processor's cache a barrier
 // costs far more than the loads that workgroup memory would save.
-
-struct Uniform {
-    m: u32,
-    n: u32,
-    k: u32,
-    slices: u32,       // of the sum: each makes a product of its own
-    slice_terms: u32,  // terms of one slice
-    batches: u32,      // outer batch axis * inner
-    inner: u32,        // inner batch axis
-    a_row: u32,        // strides in elements, of which either may be the 1 that says how the matrix is stored
-    a_term: u32,
-    a_outer: u32,
-    a_inner: u32,
-    b_term: u32,
-    b_column: u32,
-    b_outer: u32,
-    b_inner: u32,
-    out_row: u32,
-    out_column: u32,
-    bias: u32,         // 0: none, 1: an element for each column, 2: one for each row
-    activation: u32,   // 0: none, 1: relu, 2: gelu (tanh form), 3: gelu (erf form), 4: tanh
-}
-
-@group(0) @binding(0) var<storage, read> a: array<f32>;          // (batches, m, k), by its strides
-@group(0) @binding(1) var<storage, read> b: array<f32>;          // (batches, k, n), by its strides
-@group(0) @binding(2) var<storage, read> bias: array<f32>;       // (n) or (m); not read where there is none
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;  // (slices, batches, m, n), by its strides
-@group(1) @binding(0) var<uniform> size: Uniform;
+//
+// Takes `Uniform`, `size`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
 
 const ROWS = 32u;     // of a workgroup: 4 invocations of 8 rows
 const COLUMNS = 64u;  // 8 invocations of 8 columns
-
-// gelu and tanh are compiled in; none and relu always are.
-override SMOOTH: bool = true;
-
-// Beyond 10 the functions are constant or the identity to f32 accuracy, and huge arguments would overflow inside.
-fn activate(y: f32) -> f32 {
-    if SMOOTH && size.activation >= 2u {
-        let t = clamp(y, -10.0, 10.0);
-        if size.activation == 4u {
-            return tanh(t);
-        }
-        var mass: f32;
-        if size.activation == 2u {
-            mass = 0.5 + 0.5 * tanh(0.7978845608 * (t + 0.044715 * t * t * t));
-        } else {
-            // Abramowitz and Stegun 7.1.26 for erf(|t| / sqrt(2)), to 1.5e-7.
-            let s = 1.0 / (1.0 + 0.3275911 * 0.7071067812 * abs(t));
-            let series = s * (0.254829592 + s * (-0.284496736 + s * (1.421413741 + s * (-1.453152027 + s * 1.061405429))));
-            let upper = 0.5 * series * exp(-0.5 * t * t);
-            mass = select(upper, 1.0 - upper, t > 0.0);
-        }
-        return select(y * mass, select(0.0, y, y > 0.0), abs(y) > 10.0);
-    }
-    return select(y, 0.0, size.activation == 1u && y < 0.0);
-}
 
 @compute @workgroup_size(8, 4)
 fn matmul_direct(

@@ -3,7 +3,11 @@
 use crate::matmul::matmul_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("matmul_subgroup.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("product.wgsl"),
+    include_str!("../library/activation.wgsl"),
+    include_str!("matmul_subgroup.wgsl")
+));
 
 /// `out = activation(a b + bias)` in tiles of 16 rows by 32 columns, one workgroup of 8 invocations each.
 pub static MATMUL_SUBGROUP: Kernel = MODULE

@@ -3,7 +3,11 @@
 use crate::matmul::matmul_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("matmul_tile.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("product.wgsl"),
+    include_str!("../library/activation.wgsl"),
+    include_str!("matmul_tile.wgsl")
+));
 
 /// `out = activation(a b + bias)` in tiles of a size that is chosen with the pipeline, see [`Tile`].
 pub static MATMUL_TILE: Kernel = MODULE

@@ -3,7 +3,11 @@
 use crate::matmul::matmul_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("matmul_vector.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("product.wgsl"),
+    include_str!("../library/activation.wgsl"),
+    include_str!("matmul_vector.wgsl")
+));
 
 /// `out = activation(a b + bias)` where `a` is one row.
 pub static MATMUL_VECTOR: Kernel = MODULE

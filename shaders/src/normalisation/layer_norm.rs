@@ -9,7 +9,11 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::row::{self, Sharing};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("layer_norm.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("../library/rows.wgsl"),
+    include_str!("../library/join_lanes.wgsl"),
+    include_str!("layer_norm.wgsl")
+));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&LAYER_NORM, &LAYER_NORM_VEC4];

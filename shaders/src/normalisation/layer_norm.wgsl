@@ -7,6 +7,8 @@
 // Both moments come from one pass over the row by Welford's and Chan's rule, which loses nothing where the mean is
 // large against the deviation. LANES neighbouring invocations share a row; with LANES = 1 no barrier is met. The
 // entry point layer_norm_vec4 takes rows of a multiple of four columns.
+//
+// Takes WORKGROUP, LANES and `row_of` from library/rows.wgsl, and `join_lanes` from library/join_lanes.wgsl.
 
 struct Uniform {
     rows: u32,
@@ -26,10 +28,7 @@ struct Uniform {
 @group(0) @binding(3) var<storage, read_write> y4: array<vec4<f32>>;      // (rows, columns / 4)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
-override WORKGROUP: u32 = 64u;
-override LANES: u32 = 1u;
-
-var<workgroup> shared_parts: array<vec3<f32>, WORKGROUP>;
+alias Part = vec3<f32>;
 
 // A part of a row is (n, mean, sum of squared deviations from that mean) of its n elements. Two parts make one.
 fn join(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
@@ -37,27 +36,6 @@ fn join(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
     let weight = b.x / max(count, 1.0);
     let delta = b.y - a.y;
     return vec3(count, a.y + delta * weight, a.z + b.z + delta * delta * a.x * weight);
-}
-
-// Joins the parts of the lanes of each row, in a fixed tree.
-fn join_lanes(part: vec3<f32>, local: u32) -> vec3<f32> {
-    if LANES == 1u {
-        return part;
-    }
-    let lane = local % LANES;
-    shared_parts[local] = part;
-    for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-        workgroupBarrier();
-        if lane < stride {
-            shared_parts[local] = join(shared_parts[local], shared_parts[local + stride]);
-        }
-    }
-    workgroupBarrier();
-    return shared_parts[local - lane];
-}
-
-fn row_of(workgroup: vec3<u32>, workgroups: vec3<u32>, local: u32) -> u32 {
-    return (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -4,6 +4,8 @@
 //
 // LANES neighbouring invocations share a row; with LANES = 1 no barrier is met. The entry point
 // layer_norm_backward_vec4 takes rows of a multiple of four columns.
+//
+// Takes WORKGROUP, LANES and `row_of` from library/rows.wgsl, and `sum_lanes` from library/sum_lanes.wgsl.
 
 struct Uniform {
     rows: u32,
@@ -22,31 +24,7 @@ struct Uniform {
 @group(0) @binding(5) var<storage, read_write> dx4: array<vec4<f32>>;  // (rows, columns / 4)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
-override WORKGROUP: u32 = 64u;
-override LANES: u32 = 1u;
-
-var<workgroup> shared_sums: array<vec2<f32>, WORKGROUP>;
-
-// The sums over the lanes of each row, in a fixed tree.
-fn sum_lanes(values: vec2<f32>, local: u32) -> vec2<f32> {
-    if LANES == 1u {
-        return values;
-    }
-    let lane = local % LANES;
-    shared_sums[local] = values;
-    for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-        workgroupBarrier();
-        if lane < stride {
-            shared_sums[local] += shared_sums[local + stride];
-        }
-    }
-    workgroupBarrier();
-    return shared_sums[local - lane];
-}
-
-fn row_of(workgroup: vec3<u32>, workgroups: vec3<u32>, local: u32) -> u32 {
-    return (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
-}
+alias Sum = vec2<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn layer_norm_backward(

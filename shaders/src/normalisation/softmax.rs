@@ -7,7 +7,11 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::row::{self, Sharing, sum_units};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("softmax.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("../library/rows.wgsl"),
+    include_str!("../library/join_lanes.wgsl"),
+    include_str!("softmax.wgsl")
+));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SOFTMAX, &SOFTMAX_VEC4];

@@ -5,6 +5,8 @@
 // LANES neighbouring invocations share a row and WORKGROUP / LANES rows share a workgroup. With LANES = 1 an
 // invocation owns its row and no barrier is met. Maximum and sum are found in one pass over the row ("online"), so a
 // row is read twice and not three times. The entry point softmax_vec4 takes rows of a multiple of four columns.
+//
+// Takes WORKGROUP, LANES and `row_of` from library/rows.wgsl, and `join_lanes` from library/join_lanes.wgsl.
 
 struct Uniform {
     rows: u32,
@@ -17,37 +19,14 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read_write> y4: array<vec4<f32>>;   // (rows, columns / 4)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
-override WORKGROUP: u32 = 64u;
-override LANES: u32 = 1u;
 override LOG: bool = false;
 
-var<workgroup> shared_parts: array<vec2<f32>, WORKGROUP>;
+alias Part = vec2<f32>;
 
 // A part of a row is (m, s): its largest element m and the sum s of exp(x - m) over it. Two parts make one.
 fn join(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
     let ratio = exp(-abs(a.x - b.x));
     return select(vec2(b.x, a.y * ratio + b.y), vec2(a.x, a.y + b.y * ratio), a.x >= b.x);
-}
-
-// Joins the parts of the lanes of each row, in a fixed tree.
-fn join_lanes(part: vec2<f32>, local: u32) -> vec2<f32> {
-    if LANES == 1u {
-        return part;
-    }
-    let lane = local % LANES;
-    shared_parts[local] = part;
-    for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-        workgroupBarrier();
-        if lane < stride {
-            shared_parts[local] = join(shared_parts[local], shared_parts[local + stride]);
-        }
-    }
-    workgroupBarrier();
-    return shared_parts[local - lane];
-}
-
-fn row_of(workgroup: vec3<u32>, workgroups: vec3<u32>, local: u32) -> u32 {
-    return (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
 }
 
 @compute @workgroup_size(WORKGROUP)

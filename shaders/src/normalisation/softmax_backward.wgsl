@@ -5,6 +5,8 @@
 //
 // LANES neighbouring invocations share a row; with LANES = 1 no barrier is met. The entry point
 // softmax_backward_vec4 takes rows of a multiple of four columns.
+//
+// Takes WORKGROUP, LANES and `row_of` from library/rows.wgsl, and `sum_lanes` from library/sum_lanes.wgsl.
 
 struct Uniform {
     rows: u32,
@@ -20,32 +22,9 @@ struct Uniform {
 @group(0) @binding(2) var<storage, read_write> dx4: array<vec4<f32>>;  // (rows, columns / 4)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
-override WORKGROUP: u32 = 64u;
-override LANES: u32 = 1u;
 override LOG: bool = false;
 
-var<workgroup> shared_sums: array<f32, WORKGROUP>;
-
-// The sum over the lanes of each row, in a fixed tree.
-fn sum_lanes(value: f32, local: u32) -> f32 {
-    if LANES == 1u {
-        return value;
-    }
-    let lane = local % LANES;
-    shared_sums[local] = value;
-    for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-        workgroupBarrier();
-        if lane < stride {
-            shared_sums[local] += shared_sums[local + stride];
-        }
-    }
-    workgroupBarrier();
-    return shared_sums[local - lane];
-}
-
-fn row_of(workgroup: vec3<u32>, workgroups: vec3<u32>, local: u32) -> u32 {
-    return (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
-}
+alias Sum = f32;
 
 @compute @workgroup_size(WORKGROUP)
 fn softmax_backward(

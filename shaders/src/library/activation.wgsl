@@ -1,0 +1,26 @@
+// The activation of an output. Takes from the kernel: `size`, its uniform block, for `size.activation`.
+
+// gelu and tanh are compiled in; none and relu always are.
+override SMOOTH: bool = true;
+
+// Beyond 10 the functions are constant or the identity to f32 accuracy, and huge arguments would overflow inside.
+fn activate(y: f32) -> f32 {
+    if SMOOTH && size.activation >= 2u {
+        let t = clamp(y, -10.0, 10.0);
+        if size.activation == 4u {
+            return tanh(t);
+        }
+        var mass: f32;
+        if size.activation == 2u {
+            mass = 0.5 + 0.5 * tanh(0.7978845608 * (t + 0.044715 * t * t * t));
+        } else {
+            // Abramowitz and Stegun 7.1.26 for erf(|t| / sqrt(2)), to 1.5e-7.
+            let s = 1.0 / (1.0 + 0.3275911 * 0.7071067812 * abs(t));
+            let series = s * (0.254829592 + s * (-0.284496736 + s * (1.421413741 + s * (-1.453152027 + s * 1.061405429))));
+            let upper = 0.5 * series * exp(-0.5 * t * t);
+            mass = select(upper, 1.0 - upper, t > 0.0);
+        }
+        return select(y * mass, select(0.0, y, y > 0.0), abs(y) > 10.0);
+    }
+    return select(y, 0.0, size.activation == 1u && y < 0.0);
+}
