@@ -2,6 +2,7 @@
 
 pub mod adamw;
 pub mod advance_step;
+mod ascent;
 pub mod clip;
 pub mod ring;
 pub mod sam_ascent;

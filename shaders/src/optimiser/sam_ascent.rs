@@ -10,12 +10,11 @@
 //!
 //! A zero gradient gives the weights, bit for bit, and so does `rho = 0`.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::description::flat::{self, Forms};
-use crate::{
-    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Target, Tolerance, optimiser::sign_ascent,
-};
+pub use crate::optimiser::ascent::Uniform;
+use crate::optimiser::ascent::{self, raised, weights_and_gradient};
+use crate::optimiser::sign_ascent;
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("sam_ascent.wgsl"));
 
@@ -69,16 +68,6 @@ const fn kernel(
     MODULE.kernel(name, bindings, twin, tolerance, case).with_flops(|call| 4.0 * call.lengths[0] as f64)
 }
 
-/// The uniform block of `sam_ascent.wgsl` and `sign_ascent.wgsl`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
-    pub count: u32,
-    /// Elements, from the first on, with `T = |weights| + eta`.
-    pub adaptive: u32,
-    pub eta: f32,
-}
-
 /// The ball that the step stays in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Norm {
@@ -120,17 +109,6 @@ impl Problem {
     fn uniform(&self) -> Uniform {
         Uniform { count: self.count as u32, adaptive: self.adaptive.min(self.count) as u32, eta: self.eta }
     }
-}
-
-impl Uniform {
-    /// `T` of an element.
-    pub(crate) fn scale(&self, element: usize, weight: f32) -> f64 {
-        if element < self.adaptive as usize { f64::from(weight).abs() + f64::from(self.eta) } else { 1.0 }
-    }
-}
-
-pub(crate) fn raised(weight: f32, step: f64) -> f32 {
-    if step == 0.0 { weight } else { (f64::from(weight) + step) as f32 }
 }
 
 /// The twin for p = 2.
@@ -194,20 +172,14 @@ fn scaled_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     Tolerance::PerElement(bounds.collect())
 }
 
-pub(crate) fn draw(generator: &mut Generator, norm: Norm, count: usize) -> Problem {
-    Problem { count, norm, adaptive: generator.pick(&[0, 1, count / 2, count]), eta: generator.pick(&[0.0, 0.01]) }
-}
-
-/// Weights, and a gradient that at times is zero.
-pub(crate) fn weights_and_gradient(generator: &mut Generator, count: usize) -> [Data; 2] {
-    let weights = flat::values(generator, count, 1e12);
-    let zero = generator.chance(0.1);
-    [weights, if zero { Data::zeros(Element::F32, count) } else { flat::values(generator, count, 1e12) }]
+fn draw(generator: &mut Generator, count: usize) -> Problem {
+    let Uniform { adaptive, eta, .. } = ascent::draw(generator, count);
+    Problem { count, norm: Norm::L2, adaptive: adaptive as usize, eta }
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
     let (problem, call, count) = L2_FORMS.case(generator, ragged, |generator, count| {
-        let problem = draw(generator, Norm::L2, count);
+        let problem = draw(generator, count);
         (problem, problem.call(&Target::default()))
     });
     let [weights, gradient] = weights_and_gradient(generator, count);
@@ -220,7 +192,7 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
 
 fn scaled_case(generator: &mut Generator, ragged: bool) -> Case {
     let (problem, call, count) = SCALED_FORMS.case(generator, ragged, |generator, count| {
-        let problem = draw(generator, Norm::L2, count);
+        let problem = draw(generator, count);
         (problem, problem.scaled_gradient(&Target::default()))
     });
     let inputs = [(); 2].map(|()| flat::values(generator, count, 1e15));

@@ -3,7 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::flat::{self, Forms};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, optimiser::sgd_plain};
+use crate::optimiser::sgd_plain::{self, bound};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("sgd.wgsl"));
 
@@ -104,12 +105,6 @@ fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     sgd(&call.uniform(), weights.f32(), velocity.f32(), gradient.f32(), rate.f32());
 }
 
-/// At most nine operations, each rounded to either neighbour (two units of 2^-24) of a partial result that is no
-/// larger than the sum of the magnitudes of all terms, which may cancel. Terms that are subnormal may be flushed.
-pub(crate) fn bound(magnitude: f64) -> f64 {
-    12.0 * Tolerance::EPSILON * magnitude + 8.0 * f64::from(f32::MIN_POSITIVE)
-}
-
 fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
     let uniform: Uniform = call.uniform();
     let [weights, velocity, gradient, rate] = operands else { unreachable!("sgd has four operands") };
@@ -184,5 +179,11 @@ mod tests {
         let (mut weights, mut velocity) = ([3.0], [0.0]);
         sgd(&problem(0.9, true, 0.0), &mut weights, &mut velocity, &[0.0], &[0.1]);
         assert_eq!((weights, velocity), ([3.0], [0.0]));
+    }
+
+    #[test]
+    fn a_step_without_momentum_is_the_plain_kernel() {
+        let problem = Problem { count: 8, momentum: 0.0, nesterov: false, weight_decay: 0.0, decayed: 0 };
+        assert_eq!(problem.call(&Target::default()).kernel.name, "sgd_plain");
     }
 }

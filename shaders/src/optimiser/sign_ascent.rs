@@ -3,8 +3,8 @@
 //! with the step for p = 2.
 
 use crate::description::flat::Forms;
-use crate::optimiser::sam_ascent::{Norm, Uniform, draw, raised, weights_and_gradient};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::optimiser::ascent::{Uniform, draw, raised, weights_and_gradient};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("sign_ascent.wgsl"));
 
@@ -63,13 +63,13 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
-    let (problem, call, count) = FORMS.case(generator, ragged, |generator, count| {
-        let problem = draw(generator, Norm::LInfinity, count);
-        (problem, problem.call(&Target::default()))
+    let (uniform, call, count) = FORMS.case(generator, ragged, |generator, count| {
+        let uniform = draw(generator, count);
+        (uniform, FORMS.call(&uniform, count, [count, count, 1, count]))
     });
     let [weights, gradient] = weights_and_gradient(generator, count);
     let rho = Data::F32(vec![generator.pick(&[0.0, 0.05, 0.5, 2.0])]);
-    Case::new(problem, call, [weights, gradient, rho])
+    Case::new(uniform, call, [weights, gradient, rho])
 }
 
 #[cfg(test)]
