@@ -8,7 +8,7 @@ use fourfold::Gpu;
 use fourfold::shaders::rollout::environments::{Acrobot, CartPole, CartPoleSwingUp, MountainCarContinuous, Pendulum};
 use fourfold::shaders::rollout::policies::Linear;
 use fourfold::shaders::rollout::unroll::{
-    Composition, Environment, EpisodeRandom, Keeping, Members, Outcome, Policy, Problem, Sensors,
+    Composition, Environment, EpisodeRandom, Members, Outcome, Policy, Problem, Sensors, WeightStorage,
 };
 use fourfold::shaders::{Case, Data};
 use fourfold::verify;
@@ -219,7 +219,7 @@ fn case_of(world: &World, episodes: &[Episode]) -> Case {
         Data::U32(vec![77; count]),
         Data::F32(weights),
     ];
-    let keeping = Keeping::Private;
+    let keeping = WeightStorage::Private;
     let call = problem.call_with(&composition, composition.kernel(keeping), keeping, 64);
     Case::new((world.file, problem), call, inputs)
 }

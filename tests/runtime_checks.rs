@@ -146,7 +146,7 @@ fn a_rollout_runs_without_checks_if_all_its_parts_are_this_crate_s_own() {
 fn a_kernel_that_is_not_the_composition_s_own_runs_with_checks() {
     let composition = Composition::new(CartPole, Linear);
     let target = Target::default();
-    let keeping = composition.keeping(false, &target);
+    let keeping = composition.weight_storage(false, &target);
     let own = unrolled(&composition);
     let problem =
         Problem { members: 2, groups: 1, episodes: 1, horizon: 3, steps: 3, fresh: true, alike: false, stream: 0 };

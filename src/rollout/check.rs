@@ -1,7 +1,7 @@
 //! The WGSL files of an environment and a policy, checked before they are put together: what is wrong is named by file,
 //! line and function.
 
-use fourfold_shaders::rollout::unroll::{self, Keeping, LIBRARY};
+use fourfold_shaders::rollout::unroll::{self, LIBRARY, WeightStorage};
 
 use super::signature::{Signature, check_file, check_sizes};
 use super::{Composition, Environment, Error};
@@ -41,7 +41,13 @@ pub(crate) fn check(composition: &Composition) -> Result<(), Error> {
     let table = Signature { name: "policy_table", arguments: vec!["u32".into()], result: "vec4<f32>".into() };
     let tables = policy.tables(interface) > 0;
     let wanted: Vec<_> = [act].into_iter().chain(tables.then_some(table)).collect();
-    check_file(policy.file(), policy.source(), &composition.sizes(Keeping::Streamed), (&LIBRARY, WEIGHTS), &wanted)
+    check_file(
+        policy.file(),
+        policy.source(),
+        &composition.sizes(WeightStorage::Streamed),
+        (&LIBRARY, WEIGHTS),
+        &wanted,
+    )
 }
 
 /// Checks the file of an environment and the sizes that its description gives.

@@ -1,6 +1,6 @@
 //! What a rollout takes, as pure data.
 
-use fourfold_shaders::rollout::unroll::{COUNTERS, Composition, Keeping, Members, Problem};
+use fourfold_shaders::rollout::unroll::{COUNTERS, Composition, Members, Problem, WeightStorage};
 use fourfold_shaders::{Element, Target};
 
 use super::Error;
@@ -54,7 +54,7 @@ pub struct Plan {
     /// Slots of each member: its episodes are shared out to them, and a slot plays its own one after the other.
     pub groups: usize,
     /// Where the kernel keeps the weights.
-    pub keeping: Keeping,
+    pub keeping: WeightStorage,
     /// Dispatches that finish every episode, whatever its length.
     pub dispatches: usize,
     /// The buffers that the rollout has of its own.
@@ -83,7 +83,7 @@ impl Plan {
         if members.saturating_mul(episodes) > u32::MAX as usize / 4 {
             return refuse(format!("{members} members with {episodes} episodes each are more than 2^30 episodes"));
         }
-        let keeping = composition.keeping(settings.patient, target);
+        let keeping = composition.weight_storage(settings.patient, target);
         let groups = groups(members, episodes, keeping, target);
         let most_steps = composition.most_steps(keeping, target);
         if most_steps == 0 {
@@ -142,9 +142,9 @@ impl Plan {
 
 /// Slots of a member: enough lanes for the device, and no more, since a slot that plays several episodes one after the
 /// other frees its lane when one ends early. A member that has a workgroup to itself fills its lanes.
-fn groups(members: usize, episodes: usize, keeping: Keeping, target: &Target) -> usize {
+fn groups(members: usize, episodes: usize, keeping: WeightStorage, target: &Target) -> usize {
     let (lanes, workgroup): (usize, usize) = if target.software { (64, 8) } else { (1 << 15, 64) };
-    let own = if keeping == Keeping::Shared { workgroup } else { 1 };
+    let own = if keeping == WeightStorage::Shared { workgroup } else { 1 };
     let wanted = lanes.div_ceil(members).max(own).min(episodes);
     (wanted..=episodes).find(|&groups| episodes.is_multiple_of(groups)).unwrap_or(episodes)
 }

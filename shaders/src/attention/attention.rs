@@ -7,7 +7,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row::{self, sum_units};
+use crate::description::row_layout::{self, sum_units};
 use crate::normalisation::softmax::normaliser_units;
 use crate::{
     Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, attention::masked_softmax,
@@ -76,7 +76,7 @@ pub struct Problem {
 pub(crate) const WORKGROUP: usize = 64;
 
 impl Problem {
-    /// What forbids the fused kernels, if anything does.
+    /// The reason that forbids the fused kernels, if there is one.
     pub fn check(&self) -> Result<(), String> {
         let size = self.head_size;
         if size == 0 || size > 128 || !size.is_multiple_of(4) {
@@ -125,7 +125,7 @@ impl Problem {
     }
 }
 
-/// Whether batched products with a [`masked_softmax`] between them beat the fused kernels: for short sequences, whose
+/// True if batched products with a [`masked_softmax`] between them beat the fused kernels: for short sequences, whose
 /// scores fit in memory, and for head sizes that the fused kernels do not take.
 pub fn prefers_products(problem: &Problem, _target: &Target) -> bool {
     /// Where published measurements see fused attention draw level.
@@ -145,7 +145,7 @@ pub(crate) struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    /// Whether query `i` sees key `j` in the batch of the given head (counted through all batches).
+    /// True if query `i` sees key `j` in the batch of the given head (counted through all batches).
     pub fn allowed(&self, head: usize, i: usize, j: usize) -> bool {
         let causal = !self.causal || j + self.length_q <= i + self.length_k;
         causal && self.keys.is_none_or(|keys| keys[head / self.heads * self.length_k + j] != 0.0)
@@ -248,7 +248,7 @@ pub(crate) fn draw(generator: &mut Generator, keys: bool, huge: [usize; 2]) -> D
     let [batch, heads] = if far { [1, 1] } else { [generator.length(3), generator.length(3)] };
     let [length_q, length_k] = if far { huge } else { [generator.length(90), generator.length(90)] };
     let length_k = if !far && generator.chance(0.5) { length_q } else { length_k };
-    let target = row::target(generator);
+    let target = row_layout::target(generator);
     let head_size = match target.software {
         _ if far => 4,
         true => generator.pick(&[8, 12, 16, 32, 32, 64, 64, 100, 128]),

@@ -5,7 +5,7 @@
 //! `dv[j] = sum_i p[i, j] * dout[i]`.
 
 use crate::attention::{self, Drawn, Layout, Problem, Uniform, WORKGROUP, attended, largest_norm, score_error};
-use crate::description::row::sum_units;
+use crate::description::row_layout::sum_units;
 use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };

@@ -2,12 +2,12 @@
 
 mod call;
 mod case;
-pub(crate) mod flat;
+pub(crate) mod elementwise_layout;
 mod kernel;
 mod listed;
 mod module;
 mod operand;
-pub(crate) mod row;
+pub(crate) mod row_layout;
 mod runtime_checks;
 mod target;
 mod tolerance;

@@ -1,4 +1,4 @@
-//! Whether the WGSL of an environment, policy or inner problem runs with the shader's runtime checks.
+//! The switch that says if the WGSL of an environment, policy or inner problem runs with the shader's runtime checks.
 
 use std::any::{Any, TypeId};
 

@@ -1,6 +1,6 @@
 //! The facts about a device that decide between variants of a kernel.
 
-/// What the choice of a kernel's variant may depend on. The default is what WebGPU guarantees everywhere.
+/// The properties of a device on which the choice of a kernel's variant may depend. The default is what WebGPU guarantees everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Target {
     /// Subgroup operations may be used, with at least and at most this many lanes in a subgroup.

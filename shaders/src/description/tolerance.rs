@@ -22,9 +22,9 @@ pub struct Comparison {
     pub worst: f64,
     /// The element where it was found.
     pub index: usize,
-    /// What the twin has there.
+    /// The twin's value there.
     pub expected: f64,
-    /// What the kernel has there.
+    /// The kernel's value there.
     pub got: f64,
 }
 

@@ -158,7 +158,7 @@ impl Estimate {
     }
 }
 
-/// What an operation errs by on an exact argument `x` whose right result is `value`, absolute.
+/// The error of an operation on an exact argument `x` whose right result is `value`, absolute.
 fn own_error(operation: Unary, x: f64, value: f64) -> f64 {
     let of_value = |units: f64| units * ULP * value.abs();
     match operation {

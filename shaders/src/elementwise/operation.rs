@@ -253,7 +253,7 @@ impl Compare {
         }
     }
 
-    /// Whether the comparison holds.
+    /// True if the comparison holds.
     pub fn holds<T: PartialOrd>(self, a: T, b: T) -> bool {
         match self {
             Compare::Lt => a < b,

@@ -297,7 +297,7 @@ fn declared(piece: &str) -> Vec<&str> {
     declarations.filter_map(|line| line.split(['(', ':']).next()).collect()
 }
 
-/// Whether `text` holds `name` as a whole word.
+/// True if `text` holds `name` as a whole word.
 fn uses(text: &str, name: &str) -> bool {
     let word = |character: char| character.is_alphanumeric() || character == '_';
     text.match_indices(name)

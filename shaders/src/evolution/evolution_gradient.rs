@@ -16,8 +16,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::{self, NARROW};
-use crate::description::row::{self, sum_units};
+use crate::description::elementwise_layout::{self, NARROW};
+use crate::description::row_layout::{self, sum_units};
 use crate::random::threefry::{NORMAL_UNITS, normal_pair};
 use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance, grid,
@@ -163,7 +163,7 @@ impl Uniform {
         }
     }
 
-    /// What the sums of a dispatch start with: nothing in the first, else what those before it left.
+    /// The values with which the sums of a dispatch start: nothing in the first, else what those before it left.
     pub(crate) fn start(&self, sums: &[f32]) -> Vec<f64> {
         sums.iter().map(|&sum| if self.first == 0 { 0.0 } else { f64::from(sum) }).collect()
     }
@@ -251,18 +251,18 @@ pub(crate) fn cut(generator: &mut Generator) -> (Uniform, Option<usize>) {
     let directions = if huge { 2 } else { generator.length(80) };
     let stream = generator.pick(&[0, 3, u32::MAX]);
     let scale = generator.pick(&[1.0, -1.0, 0.037, -40.0]);
-    let uniform = Uniform::new(parameters, directions, stream, scale, &row::target(generator));
+    let uniform = Uniform::new(parameters, directions, stream, scale, &row_layout::target(generator));
     let most = generator.pick(&[1, uniform.sums(3), MOST_DRAWS]);
     let dispatches: Vec<Uniform> = uniform.dispatches(most).collect();
     let uniform = generator.pick(&dispatches);
     (uniform, huge.then(|| (uniform.pairs as usize).div_ceil(NARROW)))
 }
 
-/// What stands in the sums before a dispatch: in the first, what no one has written.
+/// The content of the sums before a dispatch: in the first, what no one has written.
 pub(crate) fn earlier_sums(generator: &mut Generator, uniform: &Uniform, width: usize) -> Data {
     match uniform.first {
         0 => Data::poison(Element::F32, uniform.sums(width)),
-        _ => flat::values(generator, uniform.sums(width), 1e30),
+        _ => elementwise_layout::values(generator, uniform.sums(width), 1e30),
     }
 }
 
@@ -285,7 +285,7 @@ fn partial_sums_case(generator: &mut Generator) -> Case {
 
 fn gradient_sum_case(generator: &mut Generator) -> Case {
     let (uniform, narrow) = cut(generator);
-    let slice_sums = flat::values(generator, uniform.sums(2), 1e30);
+    let slice_sums = elementwise_layout::values(generator, uniform.sums(2), 1e30);
     Case::new(uniform, narrowed(gradient_sum_call(&uniform), narrow), [slice_sums])
 }
 

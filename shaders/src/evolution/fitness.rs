@@ -3,8 +3,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::{self, NARROW};
-use crate::description::row::sum_units;
+use crate::description::elementwise_layout::{self, NARROW};
+use crate::description::row_layout::sum_units;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("fitness.wgsl"));
@@ -73,7 +73,7 @@ impl Problem {
     }
 }
 
-/// What the row of `fitness.summary` says about a generation. Members whose fitness is a NaN count only in `failed`;
+/// The row of `fitness.summary`, which sums up a generation. Members whose fitness is a NaN count only in `failed`;
 /// where all are, the fitnesses here are 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
@@ -166,7 +166,7 @@ fn mean_case(generator: &mut Generator) -> Case {
         // Past 65,535 workgroups by narrow workgroups.
         call = call.with_grid(grid(members.div_ceil(NARROW))).with_constant("WORKGROUP", NARROW as u32);
     }
-    let returns = flat::values(generator, members * problem.episodes, 1e30);
+    let returns = elementwise_layout::values(generator, members * problem.episodes, 1e30);
     Case::new(problem, call, [returns])
 }
 

@@ -1,4 +1,4 @@
-//! What an unroll adds to the estimate of a gradient, from the losses of antithetic pairs that advanced in lockstep:
+//! The share that an unroll adds to the estimate of a gradient, from the losses of antithetic pairs that advanced in lockstep:
 //!
 //! `shares (6, pairs)`: for each pair the numbers a, b, keep and add of
 //! [`persistent_gradient`](crate::evolution::persistent_gradient), then the losses of both members.
@@ -18,8 +18,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::NARROW;
-use crate::description::row::sum_units;
+use crate::description::elementwise_layout::NARROW;
+use crate::description::row_layout::sum_units;
 use crate::inner_problem::{Objective, SHARES, Unrolled};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance, grid};
 
@@ -75,9 +75,9 @@ pub struct Problem {
     /// Steps of a whole inner problem, at least 1: there are further ends at this distance.
     pub horizon: Option<usize>,
     pub objective: Objective,
-    /// Whether the perturbations were drawn anew for this unroll.
+    /// True if the perturbations were drawn anew for this unroll.
     pub renewed: bool,
-    /// Whether members have states of their own from unroll to unroll.
+    /// True if members have states of their own from unroll to unroll.
     pub own: bool,
 }
 
@@ -103,7 +103,7 @@ impl Problem {
     }
 }
 
-/// What the losses of a pair add up to.
+/// The sums of the losses of a pair.
 struct Sums {
     before: f64,
     after: f64,
@@ -115,7 +115,7 @@ struct Sums {
 }
 
 impl Uniform {
-    /// Whether an inner problem ends with step `t`.
+    /// True if an inner problem ends with step `t`.
     fn over(&self, t: u32) -> bool {
         self.ended > 0 && t + 1 >= self.ended && (t + 1 - self.ended).is_multiple_of(self.period)
     }
@@ -211,7 +211,7 @@ fn case(generator: &mut Generator) -> Case {
         renewed: generator.chance(0.5),
         own: generator.chance(0.7),
     };
-    let losses = crate::description::flat::values(generator, steps * problem.members, 1e30);
+    let losses = crate::description::elementwise_layout::values(generator, steps * problem.members, 1e30);
     let previous = generator.values(problem.pairs, 1e30);
     let shares = generator.values(6 * problem.pairs, 1e30);
     let mut call = problem.call();

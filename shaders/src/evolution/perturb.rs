@@ -11,7 +11,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::NARROW;
+use crate::description::elementwise_layout::NARROW;
 use crate::random::threefry::{NORMAL_UNITS, normal_pair};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance, grid};
 
@@ -63,7 +63,7 @@ pub struct Problem {
     pub present: usize,
     /// At least twice `present`; those after the pairs stand at the centre.
     pub members: usize,
-    /// Whether the pairs draw anew.
+    /// True if the pairs draw anew.
     pub renewed: bool,
     /// The number of the place that draws.
     pub stream: u32,
@@ -164,7 +164,7 @@ fn case(generator: &mut Generator) -> Case {
         stream: generator.pick(&[0, 3, u32::MAX]),
         sigma: generator.pick(&[0.0, 1e-3, 0.3, 40.0]),
     };
-    let center = crate::description::flat::values(generator, parameters, 1e30);
+    let center = crate::description::elementwise_layout::values(generator, parameters, 1e30);
     let seed = generator.indices(2, u32::MAX);
     let drawn = generator.indices(problem.pairs, u32::MAX);
     let mut call = problem.call();

@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::{self, Forms};
+use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("pgpe_deviation.wgsl"));
@@ -11,7 +11,7 @@ const MODULE: Module = Module::new::<Uniform>(include_str!("pgpe_deviation.wgsl"
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PGPE_DEVIATION, &RAGGED];
 
-const FORMS: Forms = Forms { vec4: &PGPE_DEVIATION, ragged: &RAGGED };
+const FORMS: VectorAndScalar = VectorAndScalar { vec4: &PGPE_DEVIATION, ragged: &RAGGED };
 
 /// A step of a count divisible by four.
 pub static PGPE_DEVIATION: Kernel = kernel("pgpe_deviation", "pgpe_deviation", |generator| case(generator, false));
@@ -88,8 +88,9 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
             Problem { count, fraction: generator.pick(&[0.0, 0.2, 1.0]), floor: generator.pick(&[1e-30, 1e-4, 0.1]) };
         (problem, problem.call(&Target::default()))
     });
-    let deviation = flat::values(generator, count, 1e30).f32().iter().map(|deviation| deviation.abs()).collect();
-    let gradient = flat::values(generator, count, 1e30);
+    let deviation =
+        elementwise_layout::values(generator, count, 1e30).f32().iter().map(|deviation| deviation.abs()).collect();
+    let gradient = elementwise_layout::values(generator, count, 1e30);
     let rate = Data::F32(vec![generator.pick(&[0.0, 1e-3, 0.1, 1.0])]);
     Case::new(problem, call, [Data::F32(deviation), gradient, rate])
 }

@@ -10,8 +10,8 @@
 //! optimisers that take it are as in [`evolution_gradient`](crate::evolution::evolution_gradient); the gradient of the deviation
 //! always points uphill, as [`pgpe_deviation`](crate::evolution::pgpe_deviation) takes it.
 
-use crate::description::flat;
-use crate::description::row::sum_units;
+use crate::description::elementwise_layout;
+use crate::description::row_layout::sum_units;
 use crate::evolution::evolution_gradient::{
     MOST_DRAWS, Uniform, WORKGROUP, cut, earlier_sums, narrowed, partial_sums_bounds,
 };
@@ -237,8 +237,8 @@ fn partial_sums_case(generator: &mut Generator) -> Case {
 
 fn gradient_sums_case(generator: &mut Generator) -> Case {
     let (uniform, narrow) = cut(generator);
-    let slice_sums = flat::values(generator, uniform.sums(4), 1e30);
-    let deviation = flat::values(generator, uniform.parameters as usize, 1e3);
+    let slice_sums = elementwise_layout::values(generator, uniform.sums(4), 1e30);
+    let deviation = elementwise_layout::values(generator, uniform.parameters as usize, 1e3);
     Case::new(uniform, narrowed(gradient_sums_call(&uniform), narrow), [slice_sums, deviation])
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::derivative_case::{tangents, uoro};
 use super::{
-    Evaluation, EvaluationProblem, InnerProblem, Keeping, Objective, Truncation, TruncationProblem, composition,
+    Evaluation, EvaluationProblem, InnerProblem, Objective, ParameterStorage, Truncation, TruncationProblem,
+    composition,
 };
 use crate::inner_problem::problems::samples;
 use crate::rollout::unroll::EpisodeRandom;
@@ -64,8 +65,12 @@ impl Truncation {
 }
 
 fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> Case {
-    let keeping = generator.pick(&[Keeping::Private, Keeping::Stored, Keeping::Streamed]);
-    let keeping = if problem.parameters() > 64 && keeping == Keeping::Private { Keeping::Stored } else { keeping };
+    let keeping = generator.pick(&[ParameterStorage::Private, ParameterStorage::Stored, ParameterStorage::Streamed]);
+    let keeping = if problem.parameters() > 64 && keeping == ParameterStorage::Private {
+        ParameterStorage::Stored
+    } else {
+        keeping
+    };
     // Eight bindings are all that there may be.
     let truncation = Truncation { problem, keeping, analytic: generator.chance(0.3) };
     let problem = &*truncation.problem;

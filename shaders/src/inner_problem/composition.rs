@@ -34,7 +34,7 @@ pub fn sizes(problem: &dyn InnerProblem) -> String {
     text
 }
 
-/// What the binding `data` holds: the numbers of the problem, or one that nobody reads.
+/// The content of the binding `data`: the numbers of the problem, or one that nobody reads.
 pub fn data(problem: &dyn InnerProblem) -> &[f32] {
     match problem.data() {
         [] => &[0.0],

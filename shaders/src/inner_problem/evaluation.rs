@@ -12,7 +12,7 @@ use crate::{Binding, Call, Cases, Data, Kernel, Operand, Target, Tolerance};
 /// Rows of the counters of a slot.
 const COUNTERS: usize = 2;
 
-/// What is evaluated.
+/// An inner problem to evaluate.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
     pub problem: Arc<dyn InnerProblem>,
@@ -78,7 +78,7 @@ pub struct Problem {
     /// Steps after which an inner problem is over.
     pub horizon: usize,
     pub steps: usize,
-    /// Whether the inner problems start anew: no buffer need be set before.
+    /// True if the inner problems start anew: no buffer need be set before.
     pub fresh: bool,
     /// The place that draws the starts; the next one draws the steps.
     pub stream: u32,

@@ -20,7 +20,7 @@ pub use composition::{data, sizes};
 pub use evaluation::{Evaluation, Problem as EvaluationProblem};
 pub use problem::{InnerProblem, Loss};
 pub use tangent::{COUNTERS as TANGENT_COUNTERS, Directions, Problem as TangentProblem, Tangents};
-pub use truncation::{COUNTERS, Keeping, Problem as TruncationProblem, STREAMS, Truncation};
+pub use truncation::{COUNTERS, ParameterStorage, Problem as TruncationProblem, STREAMS, Truncation};
 pub(crate) use unrolled::Unrolled;
 pub use unrolled::{Objective, SHARES};
 pub use uoro::{COUNTERS as UORO_COUNTERS, Problem as UoroProblem, Uoro};

@@ -1,4 +1,4 @@
-//! What an inner problem is: a WGSL file of two functions (three with a derivative), and the same functions on the CPU.
+//! An inner problem: a WGSL file of two functions (three with a derivative), and the same functions on the CPU.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -120,11 +120,11 @@ pub trait InnerProblem: Any + Debug + Send + Sync {
     }
 }
 
-/// What a step of an inner problem gives.
+/// The result of a step of an inner problem.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Loss {
     /// The loss after the step, to be minimised.
     pub value: f64,
-    /// Whether the inner problem ended of itself; horizons are not its own.
+    /// True if the inner problem ended of itself; horizons are not its own.
     pub done: bool,
 }

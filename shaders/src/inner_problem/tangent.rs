@@ -23,7 +23,7 @@ pub const COUNTERS: usize = 5;
 /// Numbers that are saved of a direction beyond state and tangent.
 const SUMS: usize = 4;
 
-/// What the loss is differentiated along.
+/// The directions along which the loss is differentiated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Directions {
     /// One direction for each outer parameter: the shares' first row is the gradient.
@@ -33,7 +33,7 @@ pub enum Directions {
     Drawn,
 }
 
-/// What is unrolled, and along what it is differentiated.
+/// An inner problem to unroll, and the directions along which it is differentiated.
 #[derive(Debug, Clone)]
 pub struct Tangents {
     /// It has a [`tangent_source`](InnerProblem::tangent_source).
@@ -126,7 +126,7 @@ pub struct Problem {
     pub steps: usize,
     /// Unrolls that a drawn direction lasts, if no inner problem starts within them; `None` where only a start renews it.
     pub interval: Option<usize>,
-    /// Whether tangents are carried from unroll to unroll: otherwise they start at zero in each.
+    /// True if tangents are carried from unroll to unroll: otherwise they start at zero in each.
     pub carried: bool,
     pub objective: Objective,
     /// The place that draws; the next two are taken too.

@@ -26,7 +26,7 @@ pub(super) const COUNTERS_BINDING: usize = 4;
 
 /// Where the perturbations of the pairs are kept during a dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Keeping {
+pub enum ParameterStorage {
     /// Each invocation keeps its own: few parameters.
     Private,
     /// In a buffer (parameters rounded up to even, pairs).
@@ -35,12 +35,12 @@ pub enum Keeping {
     Streamed,
 }
 
-/// What is unrolled, and how its parameters are perturbed.
+/// An inner problem to unroll, and how its parameters are perturbed.
 #[derive(Debug, Clone)]
 pub struct Truncation {
     pub problem: Arc<dyn InnerProblem>,
-    pub keeping: Keeping,
-    /// Whether the gradient of the unperturbed losses is known: PES + Analytic.
+    pub keeping: ParameterStorage,
+    /// True if the gradient of the unperturbed losses is known: PES + Analytic.
     pub analytic: bool,
 }
 
@@ -52,9 +52,9 @@ impl Truncation {
         /// WebGPU's default limit of a binding, 128 MiB, in numbers.
         const BINDING: usize = 1 << 25;
         let keeping = match problem.parameters() {
-            ..=FEW => Keeping::Private,
-            parameters if parameters.next_multiple_of(2).saturating_mul(pairs) <= BINDING => Keeping::Stored,
-            _ => Keeping::Streamed,
+            ..=FEW => ParameterStorage::Private,
+            parameters if parameters.next_multiple_of(2).saturating_mul(pairs) <= BINDING => ParameterStorage::Stored,
+            _ => ParameterStorage::Streamed,
         };
         Self { problem, keeping, analytic }
     }
@@ -66,7 +66,7 @@ impl Truncation {
 
     /// Elements of the buffer of perturbations, where there is one.
     pub fn perturbations(&self, pairs: usize) -> Option<usize> {
-        (self.keeping == Keeping::Stored).then(|| self.problem.parameters().next_multiple_of(2) * pairs)
+        (self.keeping == ParameterStorage::Stored).then(|| self.problem.parameters().next_multiple_of(2) * pairs)
     }
 
     /// The most steps that a dispatch on this target may take; 0 where it cannot take one.
@@ -78,9 +78,9 @@ impl Truncation {
     /// The whole kernel as WGSL.
     pub fn wgsl(&self) -> String {
         let kept = match self.keeping {
-            Keeping::Private => include_str!("parameters_private.wgsl"),
-            Keeping::Stored => include_str!("parameters_stored.wgsl"),
-            Keeping::Streamed => include_str!("parameters_streamed.wgsl"),
+            ParameterStorage::Private => include_str!("parameters_private.wgsl"),
+            ParameterStorage::Stored => include_str!("parameters_stored.wgsl"),
+            ParameterStorage::Streamed => include_str!("parameters_streamed.wgsl"),
         };
         let analysis = if self.analytic { include_str!("analysis_on.wgsl") } else { include_str!("analysis_off.wgsl") };
         let source = self.problem.source();
@@ -98,7 +98,7 @@ impl Truncation {
             Binding::update("counters", "(6, columns)").u32(),
             Binding::update("shares", "(6, pairs): a, b, keep, add, L+, L-"),
         ];
-        if self.keeping == Keeping::Stored {
+        if self.keeping == ParameterStorage::Stored {
             bindings.push(Binding::update("perturbations", "(parameters rounded up to even, pairs)"));
         }
         if self.analytic {
@@ -157,12 +157,12 @@ pub struct Problem {
     pub steps: usize,
     /// Unrolls that a perturbation lasts, if no inner problem starts within them; `None` where only a start renews it.
     pub interval: Option<usize>,
-    /// Whether particles start each unroll from the state of an unperturbed one.
+    /// True if particles start each unroll from the state of an unperturbed one.
     pub shared_state: bool,
-    /// Whether all pairs of a chunk draw the same random numbers.
+    /// True if all pairs of a chunk draw the same random numbers.
     pub alike: bool,
     pub objective: Objective,
-    /// Whether the first inner problem of chunk c has only `(c + 1) / chunks` of the steps.
+    /// True if the first inner problem of chunk c has only `(c + 1) / chunks` of the steps.
     pub staggered: bool,
     pub sigma: f32,
     /// The place that draws; the next [`STREAMS`]` - 1` are taken too.
@@ -271,7 +271,7 @@ mod tests {
     /// The shares of unroll after unroll, in units of L+ - L- of a step whose loss is theta.
     fn unrolls(problem: Problem, count: u32) -> Vec<[f64; 4]> {
         let truncation =
-            Truncation { problem: Arc::new(Ramp { horizon: 10 }), keeping: Keeping::Private, analytic: false };
+            Truncation { problem: Arc::new(Ramp { horizon: 10 }), keeping: ParameterStorage::Private, analytic: false };
         let call = problem.call(&truncation, truncation.kernel(), &Target::default());
         let data = |index: usize| Data::F32(vec![0.0; call.lengths[index]]);
         let mut operands =

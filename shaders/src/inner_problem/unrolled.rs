@@ -1,10 +1,10 @@
-//! What kernels that unroll an inner problem have in common: which losses count, and what an unroll adds to the estimate
+//! The parts that kernels that unroll an inner problem share: which losses count, and what an unroll adds to the estimate
 //! of a gradient (`unrolled.wgsl`).
 
 /// Rows of the shares of a pair: a, b, keep, add, and the losses of both particles.
 pub const SHARES: usize = 6;
 
-/// What stands in a kernel for a number of steps that never comes.
+/// The value that stands in a kernel for a number of steps that never comes.
 pub(super) const NEVER: u32 = u32::MAX;
 
 /// Which losses count.
@@ -30,20 +30,20 @@ impl Objective {
     }
 }
 
-/// What came of an unroll, for a pair or a direction.
+/// The result of an unroll, for a pair or a direction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unrolled {
-    /// What counts up to the end of an inner problem, the last step included; all of it where none ended.
+    /// The losses that count up to the end of an inner problem, the last step included; all of it where none ended.
     pub before: f64,
-    /// What counts after it.
+    /// The losses that count after it.
     pub after: f64,
-    /// What the last step of the unroll before came to, where losses are telescoped.
+    /// The loss of the last step of the unroll before, where losses are telescoped.
     pub previous: f64,
-    /// Whether the perturbation is new in this unroll.
+    /// True if the perturbation is new in this unroll.
     pub renewed: bool,
-    /// Whether an inner problem ended.
+    /// True if an inner problem ended.
     pub ended: bool,
-    /// Whether the unroll stops within an inner problem.
+    /// True if the unroll stops within an inner problem.
     pub within: bool,
 }
 

@@ -15,10 +15,10 @@ use crate::{Binding, Call, Cases, Data, Kernel, Operand, Target, Tolerance};
 /// Rows of the counters of a replica.
 pub const COUNTERS: usize = 2;
 
-/// What keeps quotients of lengths finite.
+/// A small length that keeps quotients of lengths finite.
 const SMALL: f64 = 1e-7;
 
-/// What is unrolled.
+/// A policy in an environment, to unroll.
 #[derive(Debug, Clone)]
 pub struct Uoro {
     /// It has a [`tangent_source`](InnerProblem::tangent_source).

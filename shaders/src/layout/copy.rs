@@ -281,7 +281,7 @@ impl Merged {
         self.dimensions.iter().map(|&(length, _)| length).product()
     }
 
-    /// Whether groups of four neighbours lie aligned in both views.
+    /// True if groups of four neighbours lie aligned in both views.
     fn is_vec4(&self) -> bool {
         let Some((&(length, strides), outer)) = self.dimensions.split_first() else { return false };
         let mut outer = outer.iter().map(|&(_, strides)| strides);

@@ -8,7 +8,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row::{self, Sharing, sum_units};
+use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::normalisation::softmax::{normaliser, normaliser_units};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
@@ -113,13 +113,13 @@ fn tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator) -> Case {
-    let (rows, classes) = row::shape(generator);
+    let (rows, classes) = row_layout::shape(generator);
     let problem = Problem { rows, classes, smoothing: generator.pick(&[0.0, 0.1, 1.0]) };
     let logits = generator.values(rows * classes, 1e30);
     // One row in many is left out.
     let bound = if generator.chance(0.3) { classes + 1 } else { classes };
     let labels = generator.indices(rows, bound as u32);
-    Case::new(problem, problem.call(&row::target(generator)), [logits, labels])
+    Case::new(problem, problem.call(&row_layout::target(generator)), [logits, labels])
 }
 
 #[cfg(test)]

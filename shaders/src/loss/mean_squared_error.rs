@@ -5,7 +5,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row::{self, Sharing, sum_units};
+use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(concat!(
@@ -94,11 +94,11 @@ fn tolerance(call: &Call, _: &[Data], output: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row::shape(generator);
+    let (rows, columns) = row_layout::shape(generator);
     let problem = Problem { rows, columns };
     let prediction = generator.values(rows * columns, 1e15);
     let goal = generator.values(rows * columns, 1e15);
-    Case::new(problem, problem.call(&row::target(generator)), [prediction, goal])
+    Case::new(problem, problem.call(&row_layout::target(generator)), [prediction, goal])
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row::{self, Sharing};
+use crate::description::row_layout::{self, Sharing};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(concat!(
@@ -139,12 +139,12 @@ fn tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
 }
 
 fn scalar_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row::shape(generator);
+    let (rows, columns) = row_layout::shape(generator);
     case(generator, rows, if columns.is_multiple_of(4) { columns + 1 } else { columns })
 }
 
 fn vec4_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row::shape(generator);
+    let (rows, columns) = row_layout::shape(generator);
     case(generator, rows, columns.next_multiple_of(4))
 }
 
@@ -153,7 +153,7 @@ fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
     let x = generator.values(rows * columns, 1e15);
     let scale = generator.values(columns, 100.0);
     let shift = generator.values(columns, 100.0);
-    Case::new(problem, problem.call(&row::target(generator)), [x, scale, shift])
+    Case::new(problem, problem.call(&row_layout::target(generator)), [x, scale, shift])
 }
 
 #[cfg(test)]

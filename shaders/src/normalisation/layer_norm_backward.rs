@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row::{self, Sharing, sum_units};
+use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::{
     Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, normalisation::layer_norm,
 };
@@ -128,12 +128,12 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 }
 
 fn scalar_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row::shape(generator);
+    let (rows, columns) = row_layout::shape(generator);
     case(generator, rows, if columns.is_multiple_of(4) { columns + 1 } else { columns })
 }
 
 fn vec4_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row::shape(generator);
+    let (rows, columns) = row_layout::shape(generator);
     case(generator, rows, columns.next_multiple_of(4))
 }
 
@@ -142,7 +142,7 @@ fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
     let (x, mean, reciprocal) = normalised(generator, rows, columns);
     let scale = generator.values(columns, 100.0);
     let dy = generator.values(rows * columns, 1e15);
-    Case::new(problem, problem.call(&row::target(generator)), [x, scale, mean, reciprocal, dy])
+    Case::new(problem, problem.call(&row_layout::target(generator)), [x, scale, mean, reciprocal, dy])
 }
 
 /// Draws an input of a layer norm, with its means and reciprocal deviations.

@@ -4,7 +4,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row::{self, Sharing, sum_units};
+use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(concat!(
@@ -124,19 +124,19 @@ fn tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
 }
 
 fn scalar_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row::shape(generator);
+    let (rows, columns) = row_layout::shape(generator);
     case(generator, rows, if columns.is_multiple_of(4) { columns + 1 } else { columns })
 }
 
 fn vec4_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row::shape(generator);
+    let (rows, columns) = row_layout::shape(generator);
     case(generator, rows, columns.next_multiple_of(4))
 }
 
 fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
     let problem = Problem { rows, columns, log: generator.chance(0.5) };
     let x = generator.values(rows * columns, 1e30);
-    Case::new(problem, problem.call(&row::target(generator)), [x])
+    Case::new(problem, problem.call(&row_layout::target(generator)), [x])
 }
 
 #[cfg(test)]

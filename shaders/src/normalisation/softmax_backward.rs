@@ -4,7 +4,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row::{self, Sharing, sum_units};
+use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, normalisation::softmax};
 
 const MODULE: Module = Module::new::<Uniform>(concat!(
@@ -131,12 +131,12 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 }
 
 fn scalar_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row::shape(generator);
+    let (rows, columns) = row_layout::shape(generator);
     case(generator, rows, if columns.is_multiple_of(4) { columns + 1 } else { columns })
 }
 
 fn vec4_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row::shape(generator);
+    let (rows, columns) = row_layout::shape(generator);
     case(generator, rows, columns.next_multiple_of(4))
 }
 
@@ -148,7 +148,7 @@ fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
     let mut y = vec![0.0; rows * columns];
     let forward = if problem.log { softmax::log_softmax } else { softmax::softmax };
     forward(&softmax::Uniform { rows: rows as u32, columns: columns as u32 }, x.f32(), &mut y);
-    Case::new(problem, problem.call(&row::target(generator)), [Data::F32(y), dy])
+    Case::new(problem, problem.call(&row_layout::target(generator)), [Data::F32(y), dy])
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::{self, Forms};
+use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("adamw.wgsl"));
@@ -11,7 +11,7 @@ const MODULE: Module = Module::new::<Uniform>(include_str!("adamw.wgsl"));
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ADAMW, &RAGGED];
 
-const FORMS: Forms = Forms { vec4: &ADAMW, ragged: &RAGGED };
+const FORMS: VectorAndScalar = VectorAndScalar { vec4: &ADAMW, ragged: &RAGGED };
 
 /// A step of a count divisible by four.
 pub static ADAMW: Kernel = kernel("adamw", "adamw", |generator| case(generator, false));
@@ -187,8 +187,8 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
         (problem, problem.call(&Target::default()))
     });
     // Squares of gradients stay below the largest f32.
-    let weights = flat::values(generator, count, 1e18);
-    let gradient = flat::values(generator, count, 1e18);
+    let weights = elementwise_layout::values(generator, count, 1e18);
+    let gradient = elementwise_layout::values(generator, count, 1e18);
     // Moments that a run can have: the second is at least about the square of the first.
     let mean: Vec<f32> = gradient.f32().iter().map(|g| g * generator.normal()).map(|m| m.clamp(-1e18, 1e18)).collect();
     let square = mean.iter().map(|m| m * m * (1.0 + generator.normal().abs())).collect();

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat;
+use crate::description::elementwise_layout;
 use crate::{Data, Element, Generator};
 
 /// The uniform block of `sam_ascent.wgsl` and `sign_ascent.wgsl`.
@@ -35,7 +35,7 @@ pub(crate) fn draw(generator: &mut Generator, count: usize) -> Uniform {
 
 /// Weights, and a gradient that at times is zero.
 pub(crate) fn weights_and_gradient(generator: &mut Generator, count: usize) -> [Data; 2] {
-    let weights = flat::values(generator, count, 1e12);
+    let weights = elementwise_layout::values(generator, count, 1e12);
     let zero = generator.chance(0.1);
-    [weights, if zero { Data::zeros(Element::F32, count) } else { flat::values(generator, count, 1e12) }]
+    [weights, if zero { Data::zeros(Element::F32, count) } else { elementwise_layout::values(generator, count, 1e12) }]
 }

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::{self, Forms};
+use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("clip.wgsl"));
@@ -10,7 +10,7 @@ const MODULE: Module = Module::new::<Uniform>(include_str!("clip.wgsl"));
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&CLIP, &RAGGED];
 
-const FORMS: Forms = Forms { vec4: &CLIP, ragged: &RAGGED };
+const FORMS: VectorAndScalar = VectorAndScalar { vec4: &CLIP, ragged: &RAGGED };
 
 /// Clipping of a count divisible by four.
 pub static CLIP: Kernel = kernel("clip", "clip", |generator| case(generator, false));
@@ -79,7 +79,7 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
         let problem = Problem { count, max_norm: generator.pick(&[1e-3, 0.5, 5.0, 1e10]) };
         (problem, problem.call(&Target::default()))
     });
-    let gradient = flat::values(generator, count, 1e15);
+    let gradient = elementwise_layout::values(generator, count, 1e15);
     let square: f64 = gradient.f32().iter().map(|&value| f64::from(value).powi(2)).sum();
     Case::new(problem, call, [gradient, Data::F32(vec![square.sqrt() as f32])])
 }

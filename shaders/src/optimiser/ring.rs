@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::{NARROW, values};
+use crate::description::elementwise_layout::{NARROW, values};
 use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("ring.wgsl"));

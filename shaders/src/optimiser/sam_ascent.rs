@@ -10,7 +10,7 @@
 //!
 //! A zero gradient gives the weights, bit for bit, and so does `rho = 0`.
 
-use crate::description::flat::{self, Forms};
+use crate::description::elementwise_layout::{self, VectorAndScalar};
 pub use crate::optimiser::ascent::Uniform;
 use crate::optimiser::ascent::{self, raised, weights_and_gradient};
 use crate::optimiser::sign_ascent;
@@ -35,8 +35,8 @@ pub static SCALED_GRADIENT: Kernel =
 pub static SCALED_GRADIENT_RAGGED: Kernel =
     scaled_kernel("sam_ascent.scaled_gradient_ragged", |generator| scaled_case(generator, true));
 
-const L2_FORMS: Forms = Forms { vec4: &L2, ragged: &L2_RAGGED };
-const SCALED_FORMS: Forms = Forms { vec4: &SCALED_GRADIENT, ragged: &SCALED_GRADIENT_RAGGED };
+const L2_FORMS: VectorAndScalar = VectorAndScalar { vec4: &L2, ragged: &L2_RAGGED };
+const SCALED_FORMS: VectorAndScalar = VectorAndScalar { vec4: &SCALED_GRADIENT, ragged: &SCALED_GRADIENT_RAGGED };
 
 const fn l2_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     const BINDINGS: &[Binding] = &[
@@ -195,7 +195,7 @@ fn scaled_case(generator: &mut Generator, ragged: bool) -> Case {
         let problem = draw(generator, count);
         (problem, problem.scaled_gradient(&Target::default()))
     });
-    let inputs = [(); 2].map(|()| flat::values(generator, count, 1e15));
+    let inputs = [(); 2].map(|()| elementwise_layout::values(generator, count, 1e15));
     Case::new(problem, call, inputs)
 }
 

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::{self, Forms};
+use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::optimiser::sgd_plain::{self, bound};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
@@ -11,7 +11,7 @@ const MODULE: Module = Module::new::<Uniform>(include_str!("sgd.wgsl"));
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SGD, &RAGGED];
 
-const FORMS: Forms = Forms { vec4: &SGD, ragged: &RAGGED };
+const FORMS: VectorAndScalar = VectorAndScalar { vec4: &SGD, ragged: &RAGGED };
 
 /// A step with momentum of a count divisible by four.
 pub static SGD: Kernel = kernel("sgd", "sgd", |generator| case(generator, false));
@@ -59,7 +59,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Whether the call has an operand `velocity`: where the momentum is not 0.
+    /// True if the call has an operand `velocity`: where the momentum is not 0.
     pub fn has_velocity(&self) -> bool {
         self.momentum != 0.0
     }
@@ -129,7 +129,7 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
         };
         (problem, problem.call(&Target::default()))
     });
-    let state = [(); 3].map(|()| flat::values(generator, count, 1e30));
+    let state = [(); 3].map(|()| elementwise_layout::values(generator, count, 1e30));
     let rate = Data::F32(vec![generator.pick(&[0.0, 1e-3, 0.1, 1.0])]);
     Case::new(problem, call, state.into_iter().chain([rate]))
 }

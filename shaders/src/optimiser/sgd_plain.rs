@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::{self, Forms};
+use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("sgd_plain.wgsl"));
@@ -11,7 +11,7 @@ const MODULE: Module = Module::new::<Uniform>(include_str!("sgd_plain.wgsl"));
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SGD_PLAIN, &RAGGED];
 
-pub(crate) const FORMS: Forms = Forms { vec4: &SGD_PLAIN, ragged: &RAGGED };
+pub(crate) const FORMS: VectorAndScalar = VectorAndScalar { vec4: &SGD_PLAIN, ragged: &RAGGED };
 
 /// A step of a count divisible by four.
 pub static SGD_PLAIN: Kernel = kernel("sgd_plain", "sgd_plain", |generator| case(generator, false));
@@ -82,7 +82,7 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
         let uniform = Uniform { count: count as u32, decayed, weight_decay };
         (uniform, FORMS.call(&uniform, count, [count, count, 1]))
     });
-    let [weights, gradient] = [(); 2].map(|()| flat::values(generator, count, 1e30));
+    let [weights, gradient] = [(); 2].map(|()| elementwise_layout::values(generator, count, 1e30));
     let rate = Data::F32(vec![generator.pick(&[0.0, 1e-3, 0.1, 1.0])]);
     Case::new(uniform, call, [weights, gradient, rate])
 }

@@ -2,7 +2,7 @@
 //! `ascent = weights + rho T sign(gradient)`. [`sam_ascent::Problem`](crate::optimiser::sam_ascent::Problem) describes it together
 //! with the step for p = 2.
 
-use crate::description::flat::Forms;
+use crate::description::elementwise_layout::VectorAndScalar;
 use crate::optimiser::ascent::{Uniform, draw, raised, weights_and_gradient};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance};
 
@@ -11,7 +11,7 @@ const MODULE: Module = Module::new::<Uniform>(include_str!("sign_ascent.wgsl"));
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SIGN_ASCENT, &RAGGED];
 
-pub(crate) const FORMS: Forms = Forms { vec4: &SIGN_ASCENT, ragged: &RAGGED };
+pub(crate) const FORMS: VectorAndScalar = VectorAndScalar { vec4: &SIGN_ASCENT, ragged: &RAGGED };
 
 /// The step of a count divisible by four.
 pub static SIGN_ASCENT: Kernel = kernel("sign_ascent", "sign_ascent", |generator| case(generator, false));

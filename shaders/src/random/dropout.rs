@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::{self, Forms};
+use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::random::threefry::word;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
@@ -13,7 +13,7 @@ const MODULE: Module =
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&DROPOUT, &RAGGED];
 
-const FORMS: Forms = Forms { vec4: &DROPOUT, ragged: &RAGGED };
+const FORMS: VectorAndScalar = VectorAndScalar { vec4: &DROPOUT, ragged: &RAGGED };
 
 /// Dropout of a count divisible by four.
 pub static DROPOUT: Kernel = kernel("dropout", "dropout", |generator| case(generator, false));
@@ -35,7 +35,7 @@ pub struct Uniform {
     pub stream: u32,
     /// Words below it are dropped.
     pub threshold: u32,
-    /// What kept elements are multiplied by.
+    /// The factor of elements that are kept.
     pub scale: f32,
 }
 
@@ -94,7 +94,7 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
         let problem = Problem { count, probability, stream: generator.pick(&[0, 1, 77, u32::MAX]) };
         (problem, problem.call(&Target::default()))
     });
-    let x = flat::values(generator, count, 1e30);
+    let x = elementwise_layout::values(generator, count, 1e30);
     let seed = generator.indices(2, u32::MAX);
     Case::new(problem, call, [x, seed])
 }

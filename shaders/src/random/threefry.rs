@@ -12,7 +12,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::NARROW;
+use crate::description::elementwise_layout::NARROW;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
 
 const MODULE: Module =
@@ -80,7 +80,7 @@ pub struct Uniform {
     pub stream: u32,
 }
 
-/// What is drawn.
+/// The kind of number that is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Distribution {
     /// `u32` words, all equally likely.

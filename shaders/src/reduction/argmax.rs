@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row::{self, Sharing};
+use crate::description::row_layout::{self, Sharing};
 use crate::reduction::reduce::Cut;
 use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
@@ -145,7 +145,7 @@ fn draw(generator: &mut Generator) -> (Problem, Cut, Target, Data) {
     let inner = if generator.chance(0.5) { 1 } else { generator.length(200) };
     let (outer, axis) = if huge { (4_200_000 / inner + 1, 2) } else { (generator.length(40), generator.length(500)) };
     let problem = Problem { outer, axis, inner };
-    let target = row::target(generator);
+    let target = row_layout::target(generator);
     let length = generator.length(axis);
     let cut = Cut { slabs: axis.div_ceil(length), length };
     let ties = generator.chance(0.3);

@@ -6,7 +6,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row::{self, Sharing};
+use crate::description::row_layout::{self, Sharing};
 use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
@@ -55,7 +55,7 @@ pub struct Uniform {
     pub scale: f32,
 }
 
-/// What becomes of the elements along the axis.
+/// The number that the elements along the axis become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reduction {
     Sum,
@@ -204,7 +204,7 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 }
 
 fn row_case(generator: &mut Generator, vec4: bool) -> Case {
-    let (outer, axis) = row::shape(generator);
+    let (outer, axis) = row_layout::shape(generator);
     let axis = if vec4 { axis.next_multiple_of(4) } else { axis + usize::from(axis.is_multiple_of(4)) };
     case(generator, outer, axis, 1)
 }
@@ -222,7 +222,7 @@ fn column_case(generator: &mut Generator, vec4: bool) -> Case {
 fn case(generator: &mut Generator, outer: usize, axis: usize, inner: usize) -> Case {
     let reduction = generator.pick(&[Reduction::Sum, Reduction::Mean, Reduction::Max]);
     let problem = Problem { reduction, outer, axis, inner };
-    let target = row::target(generator);
+    let target = row_layout::target(generator);
     let cut = if generator.chance(0.5) { problem.cut(&target) } else { Cut { slabs: 1, length: axis } };
     let x = generator.values(outer * axis * inner, 1e30);
     Case::new((problem, cut), problem.call(cut, problem.scale(), &target), [x])

@@ -5,7 +5,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::NARROW;
+use crate::description::elementwise_layout::NARROW;
 use crate::{
     Binding, Call, Case, Data, Generator, Kernel, Module, Sequence, Slot, Target, Tolerance, grid,
     trajectories::windows,
@@ -181,16 +181,16 @@ fn folded(problem: &Problem, call: Call, huge: bool) -> Call {
 fn suffix_sums_case(generator: &mut Generator) -> Case {
     let (problem, firsts, [skip, most], huge) = draw(generator);
     let call = folded(&problem, problem.suffix_sums(skip, most), huge);
-    let rewards = crate::description::flat::values(generator, problem.steps, 1e30);
+    let rewards = crate::description::elementwise_layout::values(generator, problem.steps, 1e30);
     // What an earlier dispatch has left.
-    let returns = crate::description::flat::values(generator, problem.steps, 1e30);
+    let returns = crate::description::elementwise_layout::values(generator, problem.steps, 1e30);
     Case::new((problem, skip, most), call, [Data::U32(firsts), rewards, returns])
 }
 
 fn spread_case(generator: &mut Generator) -> Case {
     let (problem, firsts, [skip, most], huge) = draw(generator);
     let call = folded(&problem, problem.spread(skip, most), huge);
-    let returns = crate::description::flat::values(generator, problem.steps, 1e30);
+    let returns = crate::description::elementwise_layout::values(generator, problem.steps, 1e30);
     Case::new((problem, skip, most), call, [Data::U32(firsts), returns])
 }
 

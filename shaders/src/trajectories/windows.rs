@@ -5,7 +5,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::flat::NARROW;
+use crate::description::elementwise_layout::NARROW;
 use crate::random::threefry::word;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
 

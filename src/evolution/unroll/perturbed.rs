@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use fourfold_shaders::evolution::persistent_gradient;
-use fourfold_shaders::inner_problem::{self, COUNTERS, InnerProblem, Keeping, SHARES, Truncation, TruncationProblem};
+use fourfold_shaders::inner_problem::{
+    self, COUNTERS, InnerProblem, ParameterStorage, SHARES, Truncation, TruncationProblem,
+};
 use fourfold_shaders::{Data, Target};
 
 use super::UnrollSettings;
@@ -55,7 +57,7 @@ pub(super) fn plan(
     let counters = program.buffer(Allocation::u32("counters", COUNTERS * columns).zeros().kept());
     let shares = program.buffer(zeros("shares", SHARES * pairs));
     let mut operands = vec![outer.seed, outer.center, data, saved, counters, shares];
-    if unrolled.keeping == Keeping::Stored {
+    if unrolled.keeping == ParameterStorage::Stored {
         let length = unrolled.perturbations(pairs).unwrap_or_default();
         operands.push(program.buffer(zeros("perturbations", length).kept()));
     }

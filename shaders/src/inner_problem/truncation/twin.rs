@@ -1,6 +1,6 @@
 //! The twin of a truncation, and how far the kernel may be from it.
 
-use super::{COUNTERS, COUNTERS_BINDING, Keeping, SAVED_BINDING, Truncation, Uniform};
+use super::{COUNTERS, COUNTERS_BINDING, ParameterStorage, SAVED_BINDING, Truncation, Uniform};
 use crate::inner_problem::unrolled::{Objective, SHARES, Unrolled};
 use crate::random::threefry::normal_pair;
 use crate::rollout::unroll::EpisodeRandom;
@@ -18,7 +18,7 @@ pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     let seed = [seed.u32()[0], seed.u32()[1]];
     let center: Vec<f64> = center.f32().iter().map(|&number| f64::from(number)).collect();
     let (mut perturbations, rest) = match (truncation.keeping, rest) {
-        (Keeping::Stored, [perturbations, rest @ ..]) => (Some(perturbations.f32()), rest),
+        (ParameterStorage::Stored, [perturbations, rest @ ..]) => (Some(perturbations.f32()), rest),
         (_, rest) => (None, rest),
     };
     let analytic: Option<Vec<f64>> =

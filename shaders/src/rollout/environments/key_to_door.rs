@@ -44,7 +44,7 @@ impl KeyToDoor {
         usize::from(time >= key) + usize::from(time >= key + empty)
     }
 
-    /// Whether one can stand in a cell of the room; behind the door, only with the key.
+    /// True if one can stand in a cell of the room; behind the door, only with the key.
     fn is_free(&self, room: usize, [row, column]: [i32; 2], key: bool) -> bool {
         let within = |rows: [i32; 2], columns: [i32; 2]| {
             (rows[0]..=rows[1]).contains(&row) && (columns[0]..=columns[1]).contains(&column)

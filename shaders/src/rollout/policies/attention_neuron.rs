@@ -31,13 +31,13 @@ pub struct AttentionNeuron {
     pub key_dimension: usize,
     /// Columns of the table of positions.
     pub position_dimension: usize,
-    /// Whether queries and keys have biases.
+    /// True if queries and keys have biases.
     pub key_bias: bool,
-    /// Whether scores are divided by sqrt(key dimension).
+    /// True if scores are divided by sqrt(key dimension).
     pub scale: bool,
     /// Hidden layers of `rows` numbers between message and action.
     pub layers: usize,
-    /// What the sum over the channels is multiplied by, before the tanh: 1 in training. Where N channels became N' by
+    /// The factor of the sum over the channels, before the tanh: 1 in training. Where N channels became N' by
     /// repeating them, N / N' gives the message of the N; channels of noise need no other factor.
     pub factor: f32,
 }
@@ -300,7 +300,7 @@ impl Policy for AttentionNeuron {
         gates + products + rows + self.actions.div_ceil(4)
     }
 
-    fn tabled(&self) -> bool {
+    fn reads_only_tables(&self) -> bool {
         self.layers == 0
     }
 

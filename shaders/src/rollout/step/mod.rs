@@ -19,11 +19,11 @@ use crate::{Binding, Call, Cases, Kernel, KernelRef, Target};
 /// ([`Fault`](crate::rollout::unroll::Fault)).
 pub const COUNTERS: usize = 2;
 
-/// What is stepped.
+/// An environment to step.
 #[derive(Debug, Clone)]
 pub struct Composition {
     pub environment: Arc<dyn Environment>,
-    /// Whether every step of every episode is recorded.
+    /// True if every step of every episode is recorded.
     pub trace: bool,
 }
 
@@ -101,7 +101,7 @@ pub struct Problem {
     pub lanes: usize,
     /// Steps after which an episode is cut off.
     pub horizon: usize,
-    /// Whether every lane starts anew instead of taking a step.
+    /// True if every lane starts anew instead of taking a step.
     pub fresh: bool,
     /// The place that draws; the next [`STREAMS`](crate::rollout::unroll::STREAMS)` - 1` are taken too.
     pub stream: u32,

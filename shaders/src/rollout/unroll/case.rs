@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Composition, Environment, EpisodeRandom, Keeping, Members, Policy, Problem, Sensors, Wiring};
+use super::{Composition, Environment, EpisodeRandom, Members, Policy, Problem, Sensors, WeightStorage, Wiring};
 use crate::rollout::environments::CartPole;
 use crate::rollout::policies::Linear;
 use crate::{Case, Cases, Data, Generator, Kernel, KernelRef};
@@ -14,15 +14,15 @@ pub(crate) fn listed(name: String, case: impl Fn(&mut Generator) -> Case + Send 
 }
 
 /// The ways in which the parts are put together: few, since each is a pipeline to build, and between them all files.
-fn variants() -> [(Members, Keeping, Sensors); 4] {
+fn variants() -> [(Members, WeightStorage, Sensors); 4] {
     let plain = Sensors::default();
     let wired = |forget| Some(Wiring { interval: 2, phases: 3, forget });
     let noisy = Sensors { copies: 2, noise_channels: 3, noise: 0.1, wiring: None };
     [
-        (Members::Perturbed, Keeping::Private, plain),
-        (Members::Perturbed, Keeping::Streamed, noisy),
-        (Members::Given { trace: true }, Keeping::Shared, Sensors { wiring: wired(true), ..noisy }),
-        (Members::Given { trace: false }, Keeping::Private, Sensors { wiring: wired(false), ..plain }),
+        (Members::Perturbed, WeightStorage::Private, plain),
+        (Members::Perturbed, WeightStorage::Streamed, noisy),
+        (Members::Given { trace: true }, WeightStorage::Shared, Sensors { wiring: wired(true), ..noisy }),
+        (Members::Given { trace: false }, WeightStorage::Private, Sensors { wiring: wired(false), ..plain }),
     ]
 }
 
@@ -37,10 +37,10 @@ pub(crate) fn case_of(generator: &mut Generator, environment: Arc<dyn Environmen
     let composition = Composition { environment, policy, sensors, members };
     // A private array of many weights, and tables that are computed at each use, take software drivers minutes to compile.
     let keeping = match keeping {
-        Keeping::Shared => Keeping::Shared,
-        _ if composition.held() => Keeping::Held,
-        _ if composition.few() => keeping,
-        _ => Keeping::Shared,
+        WeightStorage::Shared => WeightStorage::Shared,
+        _ if composition.fits_in_registers() => WeightStorage::Registers,
+        _ if composition.is_small() => keeping,
+        _ => WeightStorage::Shared,
     };
     composition.case_kept(generator, keeping)
 }
@@ -49,11 +49,11 @@ impl Composition {
     /// A random case of this composition, for `verify`: one or two steps from states that its episodes reach, under
     /// random weights.
     pub fn case(&self, generator: &mut Generator) -> Case {
-        let keeping = if self.few() { Keeping::Private } else { Keeping::Shared };
-        self.case_kept(generator, if self.held() { Keeping::Held } else { keeping })
+        let keeping = if self.is_small() { WeightStorage::Private } else { WeightStorage::Shared };
+        self.case_kept(generator, if self.fits_in_registers() { WeightStorage::Registers } else { keeping })
     }
 
-    fn case_kept(&self, generator: &mut Generator, keeping: Keeping) -> Case {
+    fn case_kept(&self, generator: &mut Generator, keeping: WeightStorage) -> Case {
         let problem = Problem {
             members: 2 * generator.length(20),
             groups: generator.length(9),
@@ -64,7 +64,7 @@ impl Composition {
             alike: generator.chance(0.5),
             stream: generator.pick(&[0, 5, 1 << 20]),
         };
-        let workgroup = if keeping == Keeping::Shared { 32 } else { 8 };
+        let workgroup = if keeping == WeightStorage::Shared { 32 } else { 8 };
         let call = problem.call_with(self, self.kernel(keeping), keeping, workgroup);
         let inputs = inputs(generator, self, &problem);
         Case::new((problem, self, keeping, workgroup), call, inputs)

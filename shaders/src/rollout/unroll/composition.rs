@@ -9,7 +9,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{COUNTERS, Environment, Interface, Policy, Sensors, case, environment, twin};
 use crate::{Binding, Call, Cases, Kernel, KernelRef, Target};
 
-/// Where the weights of the members come from.
+/// The source of the members' weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Members {
     /// From a buffer `weights` (members, parameters). With `trace`, every step of a dispatch is recorded.
@@ -21,13 +21,13 @@ pub enum Members {
 
 /// Where an invocation keeps the weights of its member during a dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Keeping {
+pub enum WeightStorage {
     /// For itself: few weights, and software drivers.
     Private,
     /// In workgroup memory, a workgroup for each member.
     Shared,
-    /// In registers, as tables: for software drivers and policies that are [tabled](Policy::tabled).
-    Held,
+    /// In registers, as tables: for software drivers and policies that are [reads_only_tables](Policy::reads_only_tables).
+    Registers,
     /// Nowhere: they are fetched or drawn at each use.
     Streamed,
 }
@@ -39,10 +39,10 @@ pub const LIBRARY: [&str; 3] = [
     include_str!("episode.wgsl"),
 ];
 
-/// What a kernel that steps environments has beside them.
+/// The WGSL that a kernel that steps environments has beside them.
 pub(crate) const STEPPING: &str = include_str!("stepping.wgsl");
 
-/// What is unrolled.
+/// A policy in an environment, to unroll.
 #[derive(Debug, Clone)]
 pub struct Composition {
     pub environment: Arc<dyn Environment>,
@@ -99,9 +99,9 @@ impl Composition {
         self.parameters().next_multiple_of(2) + 4 * self.policy.tables(self.interface()).max(1)
     }
 
-    /// Whether a software driver compiles private arrays of that length in good time. WGSL fills them with zeros, and
+    /// True if a software driver compiles private arrays of that length in good time. WGSL fills them with zeros, and
     /// one driver spends 0.7 s on 100 of these stores, but 20 s on 1,000.
-    pub(super) fn few(&self) -> bool {
+    pub(super) fn is_small(&self) -> bool {
         self.numbers() <= 256
     }
 
@@ -109,7 +109,7 @@ impl Composition {
     ///
     /// Mesa's llvmpipe leaves every loop of an invocation, without an error, once their passes come to 65,535 in all.
     /// A policy that needs more in a single step cannot run there: the answer is then 0.
-    pub fn most_steps(&self, keeping: Keeping, target: &Target) -> usize {
+    pub fn most_steps(&self, keeping: WeightStorage, target: &Target) -> usize {
         if !target.software {
             return u32::MAX as usize / 4;
         }
@@ -118,10 +118,10 @@ impl Composition {
         let interface = self.interface();
         // Weights in twos, tables, and the state and memory that are loaded and stored.
         let once = match keeping {
-            Keeping::Streamed => 0,
+            WeightStorage::Streamed => 0,
             _ => self.parameters().div_ceil(2) + TABLE * self.policy.tables(interface),
         } + 2 * self.saved();
-        if keeping == Keeping::Held {
+        if keeping == WeightStorage::Registers {
             // What can be unrolled is: a pass for the step, and one or two for each input are left.
             return LIMIT.saturating_sub(once) / (4 * interface.inputs + 16);
         }
@@ -129,40 +129,42 @@ impl Composition {
         LIMIT.saturating_sub(once) / (generic + self.policy.iterations(interface))
     }
 
-    /// Whether all that the policy reads while it acts fits where a software driver keeps it at hand: 32 bytes for each
+    /// True if all that the policy reads while it acts fits where a software driver keeps it at hand: 32 bytes for each
     /// number of eight lanes, in the first 48 KiB of a cache.
-    pub(super) fn held(&self) -> bool {
+    pub(super) fn fits_in_registers(&self) -> bool {
         let tables = self.policy.tables(self.interface());
-        self.policy.tabled() && tables > 0 && tables <= 320
+        self.policy.reads_only_tables() && tables > 0 && tables <= 320
     }
 
     /// Where a target best keeps the weights. Software drivers run several times faster where each invocation has them to
-    /// itself, but compile long private arrays for up to a minute: worth it to the `patient`, whose rollouts are many.
-    pub fn keeping(&self, patient: bool, target: &Target) -> Keeping {
+    /// itself, but compile long private arrays for up to a minute: `allow_slow_compile` says that the rollouts are worth it.
+    pub fn weight_storage(&self, allow_slow_compile: bool, target: &Target) -> WeightStorage {
         const FEW: usize = 64;
         const LONGEST: usize = 4_096;
         let shared = self.numbers() * size_of::<f32>() + size_of::<u32>() <= target.workgroup_memory as usize;
         match self.numbers() {
-            ..=FEW => Keeping::Private,
+            ..=FEW => WeightStorage::Private,
             // Bounds checks hide that an index is constant, which makes ladders of branches of what is meant for registers.
-            _ if target.software && self.held() && self.is_unchecked() => Keeping::Held,
-            _ if target.software && (self.few() || (patient && self.numbers() <= LONGEST)) => Keeping::Private,
-            _ if shared => Keeping::Shared,
-            _ => Keeping::Streamed,
+            _ if target.software && self.fits_in_registers() && self.is_unchecked() => WeightStorage::Registers,
+            _ if target.software && (self.is_small() || (allow_slow_compile && self.numbers() <= LONGEST)) => {
+                WeightStorage::Private
+            }
+            _ if shared => WeightStorage::Shared,
+            _ => WeightStorage::Streamed,
         }
     }
 
     /// The whole kernel as WGSL.
-    pub fn wgsl(&self, keeping: Keeping) -> String {
+    pub fn wgsl(&self, keeping: WeightStorage) -> String {
         let mut text = self.header(keeping);
         text.push_str(&self.globals());
         const ROW: &str = include_str!("slots_in_a_row.wgsl");
         const DRAWN: &str = include_str!("weight_drawn.wgsl");
         let kept: &[&str] = match keeping {
-            Keeping::Private => &[ROW, include_str!("weights_private.wgsl")],
-            Keeping::Shared => &[include_str!("weights_shared.wgsl")],
-            Keeping::Held => &[ROW, DRAWN, include_str!("weights_held.wgsl")],
-            Keeping::Streamed => &[ROW, DRAWN, include_str!("weights_streamed.wgsl")],
+            WeightStorage::Private => &[ROW, include_str!("weights_private.wgsl")],
+            WeightStorage::Shared => &[include_str!("weights_shared.wgsl")],
+            WeightStorage::Registers => &[ROW, DRAWN, include_str!("weights_registers.wgsl")],
+            WeightStorage::Streamed => &[ROW, DRAWN, include_str!("weights_streamed.wgsl")],
         };
         let source = match self.members {
             Members::Given { .. } => include_str!("weights_given.wgsl"),
@@ -185,7 +187,7 @@ impl Composition {
         text
     }
 
-    fn header(&self, keeping: Keeping) -> String {
+    fn header(&self, keeping: WeightStorage) -> String {
         let sizes = self.sizes(keeping);
         let keeping = format!("{keeping:?}").to_lowercase();
         let (policy, environment) = (self.policy.file(), self.environment.file());
@@ -195,7 +197,7 @@ impl Composition {
     }
 
     /// The sizes that the files name, as WGSL constants.
-    pub fn sizes(&self, keeping: Keeping) -> String {
+    pub fn sizes(&self, keeping: WeightStorage) -> String {
         let interface = self.interface();
         let mut text = environment::sizes(&*self.environment);
         let sizes = [
@@ -206,7 +208,7 @@ impl Composition {
             ("TABLES", self.policy.tables(interface).max(1)),
             ("MEMORY", self.memory()),
             ("CHANNEL_MEMORY", self.policy.channel_memory(interface)),
-            ("SPARE", usize::from(keeping != Keeping::Held)),
+            ("SPARE", usize::from(keeping != WeightStorage::Registers)),
         ];
         for (name, value) in sizes.iter().chain(&self.policy.sizes()) {
             writeln!(text, "const {name}: u32 = {value}u;").expect("strings take any text");
@@ -214,7 +216,7 @@ impl Composition {
         text
     }
 
-    /// What is neither a size nor in a file: a switch, the bindings, and the tables of a policy that has none.
+    /// The WGSL that is neither a size nor in a file: a switch, the bindings, and the tables of a policy that has none.
     fn globals(&self) -> String {
         let forgets = self.sensors.wiring.is_some_and(|wiring| wiring.forget);
         let mut text = format!("const FORGETS: bool = {forgets};\n\n");
@@ -250,7 +252,7 @@ impl Composition {
     }
 
     /// The kernel, by the name `unroll.ENVIRONMENT.POLICY`.
-    pub fn kernel(&self, keeping: Keeping) -> Arc<Kernel> {
+    pub fn kernel(&self, keeping: WeightStorage) -> Arc<Kernel> {
         let stem = |file: &str| file.strip_suffix(".wgsl").unwrap_or(file).to_string();
         Arc::new(Kernel {
             name: Cow::Owned(format!("unroll.{}.{}", stem(self.environment.file()), stem(self.policy.file()))),
@@ -295,9 +297,9 @@ pub struct Problem {
     pub horizon: usize,
     /// Steps that each slot advances in this dispatch, at most.
     pub steps: usize,
-    /// Whether the slots start anew: the counters need not be set before.
+    /// True if the slots start anew: the counters need not be set before.
     pub fresh: bool,
-    /// Whether episode `e` of every member starts (and is disturbed) alike: common random numbers.
+    /// True if episode `e` of every member starts (and is disturbed) alike: common random numbers.
     pub alike: bool,
     /// The place that draws; the next [`STREAMS`](super::STREAMS)` - 1` are taken too.
     pub stream: u32,
@@ -311,7 +313,7 @@ impl Problem {
     /// The call with the operands `seed` (`u32`, 2), `saved`, `counters` (`u32`), `returns`, `lengths` (`u32`), then
     /// `weights`, or `center` and `deviation`, then `wiring` (`u32`) and `trace` where the composition has them.
     pub fn call(&self, composition: &Composition, target: &Target) -> Call {
-        let keeping = composition.keeping(false, target);
+        let keeping = composition.weight_storage(false, target);
         self.call_with(composition, composition.kernel(keeping), keeping, if target.software { 8 } else { 64 })
     }
 
@@ -321,7 +323,7 @@ impl Problem {
         &self,
         composition: &Composition,
         kernel: Arc<Kernel>,
-        keeping: Keeping,
+        keeping: WeightStorage,
         workgroup: usize,
     ) -> Call {
         let wiring = composition.sensors.wiring;
@@ -353,7 +355,7 @@ impl Problem {
             lengths.push(self.steps * composition.traced() * self.slots());
         }
         let workgroups = match keeping {
-            Keeping::Shared => self.members * self.groups.div_ceil(workgroup),
+            WeightStorage::Shared => self.members * self.groups.div_ceil(workgroup),
             _ => self.slots().div_ceil(workgroup),
         };
         let unchecked = composition.is_unchecked() && kernel.source == composition.wgsl(keeping);

@@ -1,4 +1,4 @@
-//! What a world is: a WGSL file of three functions, and the same functions on the CPU.
+//! An environment: a WGSL file of three functions, and the same functions on the CPU.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -60,7 +60,7 @@ pub trait Environment: Any + Debug + Send + Sync {
     /// The state at the start of an episode.
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]);
 
-    /// What the policy sees of a state.
+    /// Writes the policy's view of a state.
     fn observe(&self, state: &[f64], observation: &mut [f64]);
 
     /// Advances the state by one step.
@@ -83,11 +83,11 @@ pub fn sizes(environment: &dyn Environment) -> String {
     sizes.map(|(name, value)| format!("const {name}: u32 = {value}u;\n")).concat()
 }
 
-/// What a step of an environment gives.
+/// The result of a step of an environment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
     pub reward: f64,
-    /// Whether the episode ended of itself; time limits are not the environment's.
+    /// True if the episode ended of itself; time limits are not the environment's.
     pub done: bool,
 }
 

@@ -12,7 +12,7 @@ mod policy;
 mod sensors;
 pub(crate) mod twin;
 
-pub use composition::{Composition, Keeping, LIBRARY, Members, Problem, Uniform};
+pub use composition::{Composition, LIBRARY, Members, Problem, Uniform, WeightStorage};
 pub use environment::{Environment, EpisodeRandom, Outcome, sizes, traced};
 pub use policy::{Interface, Policy};
 pub use sensors::{Sensors, Wiring};
@@ -24,7 +24,7 @@ pub const STREAMS: u32 = 4;
 /// Rows of the counters of a slot: episodes that it has finished, steps into the present one, and what went wrong.
 pub const COUNTERS: usize = 3;
 
-/// What an environment or a policy did wrong: the values of the third counter.
+/// A fault of an environment or a policy: the values of the third counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// An observation, and so the state before it, was not finite.

@@ -1,4 +1,4 @@
-//! What a policy is: a WGSL file of one function, and the same function on the CPU.
+//! A policy: a WGSL file of one function, and the same function on the CPU.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -69,10 +69,10 @@ pub trait Policy: Any + Debug + Send + Sync {
         self.weights(interface) + self.memory(interface)
     }
 
-    /// Whether the WGSL reads its weights while it acts through its tables alone, or has no tables: then a software
+    /// True if `policy_act` reads weights only through its tables, or there are no tables: then a software
     /// driver may keep all that it reads in registers. It does so only where every index of a table, a weight or the
     /// memory becomes a constant when loops over whole arrays are unrolled; `SPARE` in the WGSL is 0 then, otherwise 1.
-    fn tabled(&self) -> bool {
+    fn reads_only_tables(&self) -> bool {
         false
     }
 

@@ -1,4 +1,4 @@
-//! What lies between an observation and the inputs of a policy.
+//! The wiring between an observation and the inputs of a policy.
 
 use crate::random::threefry;
 
@@ -22,7 +22,7 @@ pub struct Wiring {
     pub interval: usize,
     /// Wirings of one episode, at least 1.
     pub phases: usize,
-    /// Whether the policy's channel memory is cleared when a phase begins.
+    /// True if the policy's channel memory is cleared when a phase begins.
     pub forget: bool,
 }
 
@@ -38,7 +38,7 @@ impl Sensors {
     pub fn inputs(&self, observations: usize) -> usize {
         self.copies * observations + self.noise_channels
     }
-    /// What the inputs are wired to, in its plain order: the observation at step `time` of the episode of this number,
+    /// The numbers that the inputs are wired to, in its plain order: the observation at step `time` of the episode of this number,
     /// as often as it is given, then the noise channels, drawn for the place `(seed, stream)` of the unroll.
     pub fn sources(&self, seed: u32, stream: u32, episode: u32, time: u32, observation: &[f64]) -> Vec<f64> {
         let mut sources = observation.repeat(self.copies);

@@ -91,7 +91,7 @@ pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     }
 }
 
-/// What one step leaves.
+/// The result of one step.
 struct Recorded {
     /// State before, observation, action, reward, end.
     numbers: Vec<f64>,
@@ -136,7 +136,7 @@ fn advance(
     Recorded { numbers, over: now.fault == 0 && end != 0 }
 }
 
-/// What went wrong in a step: `fault_of` of `stepping.wgsl`.
+/// The fault of a step: `fault_of` of `stepping.wgsl`.
 pub(crate) fn fault(observation: &[f64], action: &[f64], state: &[f64], sum: f64) -> u32 {
     let strange = |numbers: &[f64]| numbers.iter().any(|number| !(*number as f32).is_finite());
     if !strange(state) && !strange(action) && !strange(&[sum]) {

@@ -16,12 +16,12 @@ const LANES: usize = 4;
 pub(crate) const NARROW: usize = 8;
 
 /// The two forms of a kernel.
-pub(crate) struct Forms {
+pub(crate) struct VectorAndScalar {
     pub vec4: &'static Kernel,
     pub ragged: &'static Kernel,
 }
 
-impl Forms {
+impl VectorAndScalar {
     /// The call over `count` elements.
     pub fn call(&self, uniform: &impl Pod, count: usize, lengths: impl Into<Vec<usize>>) -> Call {
         let (kernel, invocations) = self.choose(count);
