@@ -78,7 +78,7 @@ fn members_of_equal_weights_play_equal_episodes_where_they_start_alike_and_other
     let alike = play(&composition, &Settings::new(6, 4, 100), &weights).unwrap();
     assert!(alike.returns.chunks(4).all(|returns| *returns == alike.returns[..4]));
     assert!(alike.returns[0] != alike.returns[1], "the episodes of a member differ");
-    let apart = Settings { alike: false, ..Settings::new(6, 4, 100) };
+    let apart = Settings { common_random_numbers: false, ..Settings::new(6, 4, 100) };
     let apart = play(&composition, &apart, &weights).unwrap();
     assert!(apart.returns[..4] != apart.returns[4..8]);
 }
@@ -313,7 +313,7 @@ fn ten_thousand_members_of_a_hundred_thousand_parameters_take_a_few_megabytes() 
         ..Composition::new(CartPoleSwingUp::default(), Linear)
     };
     let plan = Plan::new(&composition, &Settings::new(10_000, 16, 1_000), &Target::default()).unwrap();
-    assert!(plan.bytes() < 10_000_000, "{:?}", plan.buffers);
+    assert!(plan.bytes() < 10_000_000, "{:?}", plan.buffers());
 
     // A software driver would leave its loops unfinished, and the plan says so.
     let software = Target { software: true, ..Target::default() };

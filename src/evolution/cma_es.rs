@@ -63,7 +63,7 @@ const FULL_PARAMETERS: usize = 2_000;
 /// Above this many parameters three matrices of the full form take more than 6 GB.
 const FULL_PARAMETERS_LIMIT: usize = 16_384;
 
-/// What of the covariance matrix is learned.
+/// The form of the covariance matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Form {
     /// All of it: dependencies between parameters are learned. Memory `3 n^2` numbers, time `n^2` for each member, and
@@ -308,7 +308,7 @@ impl CmaEs {
         [("mean", &self.mean), ("sigma_path", &self.sigma_path), ("covariance_path", &self.covariance_path)]
     }
 
-    /// What must be equal for a checkpoint to be of this search, beside the shapes of its tensors.
+    /// The settings that must be equal in a checkpoint of this search, besides the shapes of its tensors.
     fn identity(&self) -> [(&'static str, String); 2] {
         [("members", self.settings.members.to_string()), ("seed", self.settings.seed.to_string())]
     }

@@ -182,11 +182,6 @@ impl<S: Source> OuterLoop<S> {
         &self.settings
     }
 
-    /// The tensors that source and loop share: theta among them, for whoever evaluates it on the GPU.
-    pub fn outer(&self) -> &OuterTensors {
-        &self.outer
-    }
-
     /// Bytes of all buffers, the source's included.
     pub fn bytes(&self) -> u64 {
         self.program.bytes() + self.outer.bytes() + self.source.bytes()
@@ -285,22 +280,6 @@ impl<S: Source> OuterLoop<S> {
     pub fn set_rate(&mut self, rate: f32) {
         self.settings.rate = rate;
         self.program.write(self.ids.rate, &[rate]);
-    }
-
-    /// Sets theta for the iterations submitted from now on.
-    ///
-    /// # Errors
-    /// Another number of parameters.
-    pub fn set_parameters(&mut self, parameters: &[f32]) -> Result<(), Error> {
-        if parameters.len() != self.parameters {
-            return Error::settings(format!(
-                "there are {} outer parameters, not {}",
-                self.parameters,
-                parameters.len()
-            ));
-        }
-        self.program.gpu().write(&self.outer.center, parameters);
-        Ok(())
     }
 
     /// Waits for theta.

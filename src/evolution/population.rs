@@ -65,8 +65,6 @@ use crate::graph::{Plan, Session, Values};
 pub struct Population {
     gpu: Gpu,
     size: usize,
-    /// Rows of the ring of losses.
-    ring: usize,
     key: u32,
     step: Session,
     reset: Session,
@@ -179,8 +177,8 @@ impl Population {
             let binding = &plan.step.states[&name];
             (name, binding.element, binding.region.length)
         });
-        let (kept, &PopulationPlan { size, ring, .. }) = (kept.collect(), plan);
-        Ok(Self { gpu: gpu.clone(), size, ring, key, step, reset, share, episode, buffers, kept })
+        let kept = kept.collect();
+        Ok(Self { gpu: gpu.clone(), size: plan.size, key, step, reset, share, episode, buffers, kept })
     }
 
     /// The tensors that all members read, by name.
@@ -204,16 +202,6 @@ impl Population {
         self.size
     }
 
-    /// Steps whose losses are kept.
-    pub fn ring(&self) -> usize {
-        self.ring
-    }
-
-    /// The plan of a step.
-    pub fn step_plan(&self) -> &Plan {
-        self.step.plan()
-    }
-
     /// `(size, parameters)`: the outer parameters of each member, which the caller writes.
     pub fn theta(&self) -> &BufferView {
         &self.buffers[THETA]
@@ -227,11 +215,6 @@ impl Population {
     /// `(size, ..)`: a state of the members.
     pub fn state(&self, name: &str) -> Option<&BufferView> {
         self.buffers.get(&graphs::state_name(name))
-    }
-
-    /// Dispatches of one step.
-    pub fn dispatches(&self) -> usize {
-        self.step.plan().dispatches.len()
     }
 
     /// Records the start of an episode.

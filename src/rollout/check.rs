@@ -6,7 +6,7 @@ use fourfold_shaders::rollout::unroll::{self, LIBRARY, WeightStorage};
 use super::signature::{Signature, check_file, check_sizes};
 use super::{Composition, Environment, Error};
 
-/// What stands in for the kernel where a policy is read by itself.
+/// Definitions that stand in for the kernel when a policy is parsed by itself.
 const WEIGHTS: &str =
     "fn weight(i: u32) -> f32 { return 0.0; }\nfn table(i: u32) -> vec4<f32> { return vec4<f32>(); }\n";
 

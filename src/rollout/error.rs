@@ -1,16 +1,16 @@
-//! What can go wrong with a rollout.
+//! Errors of rollouts and vector environments.
 
 use std::fmt;
 
 use crate::gpu;
 
-/// What can go wrong with a rollout.
+/// Why a rollout or a vector environment failed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// A WGSL file of an environment or a policy that cannot be used.
     File { file: String, line: Option<usize>, message: String },
-    /// Settings that make no sense together.
+    /// Settings that are out of range or contradict each other.
     Settings { message: String },
     /// A function of a WGSL file gave a number that is not finite.
     Fault { file: String, function: &'static str, member: usize, episode: usize, step: usize },

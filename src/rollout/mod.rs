@@ -112,7 +112,7 @@ pub use fourfold_shaders::rollout::policies;
 pub use fourfold_shaders::rollout::unroll::{
     Composition, Environment, EpisodeRandom, Fault, Interface, Members, Outcome, Policy, Sensors, Wiring,
 };
-pub use plan::{Allocation, Plan, Settings};
+pub use plan::{Plan, Settings};
 pub use session::{Episodes, Operands, Rollout, Weights};
 pub use trace::{End, Step, Trace};
 pub use vector_environment::{VectorBuffers, VectorEnvironment, VectorSettings, VectorStep};

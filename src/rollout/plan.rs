@@ -1,11 +1,12 @@
-//! What a rollout takes, as pure data.
+//! The buffers and dispatches of a rollout, as pure data.
 
+use fourfold_shaders::Target;
 use fourfold_shaders::rollout::unroll::{COUNTERS, Composition, Members, Problem, WeightStorage};
-use fourfold_shaders::{Element, Target};
 
 use super::Error;
+use crate::gpu::program::{Allocation, BufferId, ProgramPlan, RecordingId};
 
-/// How a population plays.
+/// Sizes of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// Members of the population; mirrored ones come in twos.
@@ -14,13 +15,13 @@ pub struct Settings {
     pub episodes: usize,
     /// Steps after which an episode is cut off.
     pub horizon: usize,
-    /// Whether episode `e` of every member starts alike (common random numbers).
-    pub alike: bool,
+    /// Starts episode `e` of every member from the same random numbers.
+    pub common_random_numbers: bool,
     /// The place that draws, see [`threefry`](fourfold_shaders::random::threefry); the next three are taken too.
     pub stream: u32,
-    /// Whether the rollout will run many times, so that a kernel that is faster but compiles for up to a minute on
-    /// software drivers is worth it.
-    pub patient: bool,
+    /// Takes a kernel that is faster but compiles for up to a minute on software drivers: worth it if the rollout runs
+    /// many times.
+    pub allow_slow_compile: bool,
     /// Steps of each slot in one dispatch, see [`Rollout::pace`](super::Rollout::pace).
     pub steps: usize,
 }
@@ -28,37 +29,44 @@ pub struct Settings {
 impl Settings {
     /// `members` members with `episodes` episodes each, all starting alike, none longer than `horizon` steps.
     pub fn new(members: usize, episodes: usize, horizon: usize) -> Self {
-        Self { members, episodes, horizon, alike: true, stream: 0, patient: false, steps: 1_000 }
+        Self {
+            members,
+            episodes,
+            horizon,
+            common_random_numbers: true,
+            stream: 0,
+            allow_slow_compile: false,
+            steps: 1_000,
+        }
     }
 }
 
-/// A buffer of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allocation {
-    pub name: &'static str,
-    pub element: Element,
-    pub length: usize,
+/// The buffers and the recording of a rollout.
+#[derive(Debug, Clone)]
+pub(super) struct Ids {
+    pub seed: BufferId,
+    pub counters: BufferId,
+    pub returns: BufferId,
+    pub lengths: BufferId,
+    /// The weights of the members, or centre and deviation.
+    pub weights: Vec<BufferId>,
+    pub wiring: Option<BufferId>,
+    pub trace: Option<BufferId>,
+    pub episodes: RecordingId,
 }
 
-impl Allocation {
-    pub fn bytes(&self) -> u64 {
-        self.length as u64 * Element::BYTES as u64
-    }
-}
-
-/// What a rollout takes: a pure function of composition, settings and target.
+/// A rollout as pure data: a function of composition, settings and target.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub composition: Composition,
     pub settings: Settings,
     /// Slots of each member: its episodes are shared out to them, and a slot plays its own one after the other.
     pub groups: usize,
-    /// Where the kernel keeps the weights.
+    /// The memory that the kernel keeps the weights in.
     pub keeping: WeightStorage,
-    /// Dispatches that finish every episode, whatever its length.
-    pub dispatches: usize,
-    /// The buffers that the rollout has of its own.
-    pub buffers: Vec<Allocation>,
+    pub(super) program: ProgramPlan,
+    pub(super) ids: Ids,
+    workgroup: usize,
     /// Longer dispatches are cut, see [`Composition::most_steps`].
     most_steps: usize,
 }
@@ -67,7 +75,7 @@ impl Plan {
     /// The plan of a rollout on a target.
     ///
     /// # Errors
-    /// A WGSL file that lacks a function or has it with the wrong sizes, or settings that make no sense.
+    /// A WGSL file that lacks a function or has it with the wrong sizes, or settings out of range.
     pub fn new(composition: &Composition, settings: &Settings, target: &Target) -> Result<Self, Error> {
         super::check::check(composition)?;
         let Settings { members, episodes, horizon, steps, .. } = *settings;
@@ -83,61 +91,90 @@ impl Plan {
         if members.saturating_mul(episodes) > u32::MAX as usize / 4 {
             return refuse(format!("{members} members with {episodes} episodes each are more than 2^30 episodes"));
         }
-        let keeping = composition.weight_storage(settings.patient, target);
+        let keeping = composition.weight_storage(settings.allow_slow_compile, target);
         let groups = groups(members, episodes, keeping, target);
         let most_steps = composition.most_steps(keeping, target);
         if most_steps == 0 {
             return Err(Error::too_many_passes(composition.policy.file()));
         }
-        let (composition, buffers) = (composition.clone(), Vec::new());
-        let mut plan = Self { composition, settings: *settings, groups, keeping, dispatches: 0, buffers, most_steps };
-        plan.set_steps(steps);
-        Ok(plan)
+        let settings = Settings { steps: steps.min(most_steps), ..*settings };
+        let workgroup = if target.software { 8 } else { 64 };
+        let (program, ids) = program(composition, &settings, groups, keeping, workgroup);
+        Ok(Self { composition: composition.clone(), settings, groups, keeping, program, ids, workgroup, most_steps })
     }
 
-    /// Cuts the rollout into dispatches of other lengths, which changes no bit of its results.
-    pub(super) fn set_steps(&mut self, steps: usize) {
-        let steps = steps.min(self.most_steps);
-        self.settings.steps = steps;
-        let slots = self.settings.members * self.groups;
-        let results = self.settings.members * self.settings.episodes;
-        self.dispatches = (self.settings.episodes / self.groups * self.settings.horizon).div_ceil(steps);
-        let f32 = |name, length| Allocation { name, element: Element::F32, length };
-        let u32 = |name, length| Allocation { name, element: Element::U32, length };
-        self.buffers = vec![
-            f32("saved", self.composition.saved() * slots),
-            u32("counters", COUNTERS * slots),
-            f32("returns", results),
-            u32("lengths", results),
-        ];
-        if self.traces() {
-            self.buffers.push(f32("trace", steps * self.composition.traced() * slots));
-        }
+    /// The same rollout cut into dispatches of other lengths, which changes no bit of its results.
+    pub(super) fn with_steps(&self, steps: usize) -> Self {
+        let settings = Settings { steps: steps.min(self.most_steps), ..self.settings };
+        let (program, ids) = program(&self.composition, &settings, self.groups, self.keeping, self.workgroup);
+        Self { settings, program, ids, ..self.clone() }
     }
 
-    /// Whether every step is recorded.
+    /// Returns true if every step is recorded.
     pub fn traces(&self) -> bool {
         self.composition.members == Members::Given { trace: true }
     }
 
     /// Bytes of the rollout's own buffers: everything beyond the weights.
     pub fn bytes(&self) -> u64 {
-        self.buffers.iter().map(Allocation::bytes).sum()
+        self.program.bytes()
     }
 
-    /// The dispatch of the given index.
-    pub fn problem(&self, dispatch: usize) -> Problem {
-        Problem {
-            members: self.settings.members,
-            groups: self.groups,
-            episodes: self.settings.episodes / self.groups,
-            horizon: self.settings.horizon,
-            steps: self.settings.steps,
-            fresh: dispatch == 0,
-            alike: self.settings.alike,
-            stream: self.settings.stream,
-        }
+    /// The buffers of the rollout and those that it is given.
+    pub fn buffers(&self) -> &[Allocation] {
+        self.program.buffers()
     }
+
+    /// Dispatches that finish every episode, whatever its length.
+    pub fn dispatches(&self) -> usize {
+        self.program.dispatches(self.ids.episodes)
+    }
+}
+
+/// The buffers and dispatches of a rollout.
+fn program(
+    composition: &Composition,
+    settings: &Settings,
+    groups: usize,
+    keeping: WeightStorage,
+    workgroup: usize,
+) -> (ProgramPlan, Ids) {
+    let Settings { members, episodes, horizon, steps, common_random_numbers: alike, stream, .. } = *settings;
+    let (slots, results, parameters) = (members * groups, members * episodes, composition.parameters());
+    let mut program = ProgramPlan::default();
+    let mut buffer = |allocation| program.buffer(allocation);
+    let seed = buffer(Allocation::u32("seed", 2).given());
+    let saved = buffer(Allocation::f32("saved", composition.saved() * slots));
+    let counters = buffer(Allocation::u32("counters", COUNTERS * slots));
+    let [returns, lengths] =
+        [Allocation::f32("returns", results), Allocation::u32("lengths", results)].map(&mut buffer);
+    let weights = match composition.members {
+        Members::Given { .. } => vec![buffer(Allocation::f32("weights", members * parameters).given())],
+        Members::Perturbed => {
+            ["center", "deviation"].map(|name| buffer(Allocation::f32(name, parameters).given())).into()
+        }
+    };
+    let wiring = composition.sensors.wiring.map(|wiring| {
+        let length = episodes * wiring.phases * composition.interface().inputs;
+        buffer(Allocation::u32("wiring", length).given())
+    });
+    let traces = composition.members == Members::Given { trace: true };
+    let trace = traces.then(|| buffer(Allocation::f32("trace", steps * composition.traced() * slots)));
+    let mut operands = vec![seed, saved, counters, returns, lengths];
+    operands.extend(weights.iter().copied().chain(wiring).chain(trace));
+    let recording = program.recording();
+    let kernel = composition.kernel(keeping);
+    let call = |fresh| {
+        let episodes = episodes / groups;
+        let problem = Problem { members, groups, episodes, horizon, steps, fresh, alike, stream };
+        problem.call_with(composition, kernel.clone(), keeping, workgroup)
+    };
+    let (first, next) = (call(true), call(false));
+    for dispatch in 0..(episodes / groups * horizon).div_ceil(steps) {
+        let call = if dispatch == 0 { &first } else { &next };
+        program.dispatch(recording, call.clone(), &operands);
+    }
+    (program, Ids { seed, counters, returns, lengths, weights, wiring, trace, episodes: recording })
 }
 
 /// Slots of a member: enough lanes for the device, and no more, since a slot that plays several episodes one after the

@@ -4,23 +4,24 @@
 use std::time::{Duration, Instant};
 
 use fourfold_shaders::rollout::unroll::{Fault, Members};
-use fourfold_shaders::{Call, Data, Element};
 
-use super::{Error, Plan, Trace};
-use crate::gpu::{BufferView, Gpu, Launch, Recording};
+use super::plan::Ids;
+use super::{Error, Plan, Settings, Trace};
+use crate::gpu::program::Program;
+use crate::gpu::{BufferView, Gpu};
 
 /// The caller's tensors of a rollout.
 #[derive(Debug, Clone)]
 pub struct Operands {
     /// `u32` (2): key and generation.
     pub seed: BufferView,
-    /// What the weights come from.
+    /// The source of the weights.
     pub weights: Weights,
     /// `u32` (episodes, phases, inputs), where the composition wires its inputs.
     pub wiring: Option<BufferView>,
 }
 
-/// Where the weights of the members come from.
+/// The source of the members' weights.
 #[derive(Debug, Clone)]
 pub enum Weights {
     /// (members, parameters).
@@ -32,15 +33,12 @@ pub enum Weights {
 /// The buffers and dispatches of a plan on a device.
 #[derive(Debug)]
 pub struct Rollout {
-    gpu: Gpu,
     plan: Plan,
     operands: Operands,
-    /// In the order of the plan.
-    buffers: Vec<BufferView>,
-    recording: Recording,
+    program: Program,
 }
 
-/// What came of the episodes.
+/// The results of the episodes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episodes {
     /// (members, episodes): the sum of rewards.
@@ -53,7 +51,7 @@ impl Rollout {
     /// Creates the plan's buffers and pipelines; neither submits nor polls.
     ///
     /// # Errors
-    /// Operands that do not fit the plan, no memory, or a shader that the driver refuses.
+    /// Operands that do not fit the plan, out of memory, or a shader that the driver refuses.
     pub fn new(gpu: &Gpu, plan: Plan, operands: Operands) -> Result<Self, Error> {
         let given = matches!(operands.weights, Weights::Given(_));
         if given != matches!(plan.composition.members, Members::Given { .. }) {
@@ -64,48 +62,11 @@ impl Rollout {
             let message = "a wiring buffer goes with sensors that are wired, and with no others".to_string();
             return Err(Error::Settings { message });
         }
-        let mut rollout =
-            Self { gpu: gpu.clone(), plan, operands, buffers: Vec::new(), recording: Recording::default() };
-        rollout.allocate()?;
-        Ok(rollout)
+        let program = program(gpu, &plan, &operands)?;
+        Ok(Self { plan, operands, program })
     }
 
-    fn allocate(&mut self) -> Result<(), Error> {
-        self.buffers.clear();
-        for buffer in &self.plan.buffers {
-            self.buffers.push(self.gpu.uninitialised(buffer.name, buffer.length)?);
-        }
-        self.prepare()
-    }
-
-    /// Builds the dispatches.
-    fn prepare(&mut self) -> Result<(), Error> {
-        let kernel = self.plan.composition.kernel(self.plan.keeping);
-        let workgroup = if self.gpu.target().software { 8 } else { 64 };
-        let call = |dispatch| {
-            let problem = self.plan.problem(dispatch);
-            problem.call_with(&self.plan.composition, kernel.clone(), self.plan.keeping, workgroup)
-        };
-        let calls: Vec<Call> = (0..self.plan.dispatches.min(2)).map(call).collect();
-        let views = self.views();
-        // All dispatches after the first are the same.
-        let launches = (0..self.plan.dispatches).map(|dispatch| Launch::new(&calls[dispatch.min(1)], &views));
-        self.recording = self.gpu.prepare(&launches.collect::<Vec<_>>())?;
-        Ok(())
-    }
-
-    fn views(&self) -> Vec<BufferView> {
-        let mut views = vec![self.operands.seed.clone()];
-        views.extend(self.buffers[..4].iter().cloned());
-        match &self.operands.weights {
-            Weights::Given(weights) => views.push(weights.clone()),
-            Weights::Perturbed { center, deviation } => views.extend([center.clone(), deviation.clone()]),
-        }
-        views.extend(self.operands.wiring.clone());
-        views.extend(self.buffers.get(4).cloned());
-        views
-    }
-
+    /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -117,12 +78,12 @@ impl Rollout {
 
     /// Dispatches of one rollout.
     pub fn dispatches(&self) -> usize {
-        self.recording.len()
+        self.program.dispatches(self.plan.ids.episodes)
     }
 
     /// Records the whole rollout: every episode of every member, from its start. The caller submits.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.recording.record(pass);
+        self.program.record(self.plan.ids.episodes, pass);
     }
 
     /// Records some of the rollout's dispatches, for callers who spread a rollout over several frames: all of them,
@@ -131,22 +92,22 @@ impl Rollout {
     /// # Panics
     /// If the range reaches past the last dispatch.
     pub fn record_range(&self, pass: &mut wgpu::ComputePass<'_>, range: std::ops::Range<usize>) {
-        self.recording.record_range(pass, range);
+        self.program.record_range(self.plan.ids.episodes, pass, range);
     }
 
     /// (members, episodes): the sum of rewards of each episode.
     pub fn returns(&self) -> &BufferView {
-        &self.buffers[2]
+        self.program.view(self.plan.ids.returns)
     }
 
     /// `u32` (members, episodes): the steps of each episode.
     pub fn lengths(&self) -> &BufferView {
-        &self.buffers[3]
+        self.program.view(self.plan.ids.lengths)
     }
 
     /// `u32` (3, slots): what [`check`](Self::check) reads.
     pub fn counters(&self) -> &BufferView {
-        &self.buffers[1]
+        self.program.view(self.plan.ids.counters)
     }
 
     /// Looks for a number that was not finite.
@@ -181,60 +142,49 @@ impl Rollout {
     pub fn pace(&mut self, time: Duration) -> Result<(), Error> {
         const TRIAL: usize = 16;
         const MOST: usize = 20_000;
-        let whole = self.plan.settings.episodes / self.plan.groups * self.plan.settings.horizon;
-        self.plan.set_steps(TRIAL.min(whole));
-        self.allocate()?;
+        let Settings { episodes, horizon, .. } = self.plan.settings;
+        let whole = episodes / self.plan.groups * horizon;
+        self.set_steps(TRIAL.min(whole))?;
+        let gpu = self.program.gpu().clone();
         // The first compiles.
-        self.submit(0..1);
-        self.gpu.wait()?;
+        self.run_range(0..1);
+        gpu.wait()?;
         let start = Instant::now();
-        self.submit(0..1);
-        self.gpu.wait()?;
+        self.run_range(0..1);
+        gpu.wait()?;
         let each = start.elapsed().as_secs_f64().max(1e-6) / self.plan.settings.steps as f64;
         let steps = (time.as_secs_f64() / each) as usize;
-        self.plan.set_steps(steps.clamp(1, MOST.min(whole)));
-        self.allocate()
+        self.set_steps(steps.clamp(1, MOST.min(whole)))
     }
 
-    fn submit(&self, range: std::ops::Range<usize>) {
-        let label = wgpu::CommandEncoderDescriptor { label: Some("rollout") };
-        let mut encoder = self.gpu.device().create_command_encoder(&label);
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            self.record_range(&mut pass, range);
-        }
-        self.gpu.queue().submit([encoder.finish()]);
+    fn set_steps(&mut self, steps: usize) -> Result<(), Error> {
+        self.plan = self.plan.with_steps(steps);
+        self.program = program(&self.program.gpu().clone(), &self.plan, &self.operands)?;
+        Ok(())
     }
 
-    /// Plays every episode and waits for what came of them.
+    fn run_range(&self, range: std::ops::Range<usize>) {
+        self.program.run_range(self.plan.ids.episodes, range);
+    }
+
+    /// Plays every episode and waits for the results.
     ///
     /// # Errors
-    /// A number that was not finite, or the loss of the device.
+    /// A number that was not finite, or the device was lost.
     pub fn run(&self) -> Result<Episodes, Error> {
-        for dispatch in 0..self.dispatches() {
-            self.submit(dispatch..dispatch + 1);
-        }
+        self.program.run(self.plan.ids.episodes);
         self.episodes()
     }
 
-    /// Waits for what came of the episodes of the last rollout.
+    /// Waits for the results of the last rollout.
     ///
     /// # Errors
-    /// A number that was not finite, or the loss of the device.
+    /// A number that was not finite, or the device was lost.
     pub fn episodes(&self) -> Result<Episodes, Error> {
-        let views = [
-            (self.returns().clone(), Element::F32),
-            (self.lengths().clone(), Element::U32),
-            (self.counters().clone(), Element::U32),
-        ];
-        let [returns, lengths, counters] = self.read(views)?;
+        let Ids { returns, lengths, counters, .. } = self.plan.ids;
+        let [returns, lengths, counters] = self.program.read([returns, lengths, counters])?;
         self.check(counters.u32())?;
         Ok(Episodes { returns: returns.f32().to_vec(), lengths: lengths.u32().to_vec() })
-    }
-
-    fn read<const N: usize>(&self, views: [(BufferView, Element); N]) -> Result<[Data; N], Error> {
-        let data = self.gpu.submit_readback(&views)?.wait()?;
-        Ok(data.try_into().unwrap_or_else(|_| unreachable!("a tensor for each view")))
     }
 
     /// Plays every episode and returns every step of it.
@@ -242,19 +192,30 @@ impl Rollout {
     /// # Errors
     /// As [`run`](Self::run), and a composition whose [`Members`] keep no trace.
     pub fn trace(&self) -> Result<(Episodes, Trace), Error> {
-        if !self.plan.traces() {
+        let Some(recorded) = self.plan.ids.trace else {
             let message = "a trace needs `Members::Given { trace: true }`".to_string();
             return Err(Error::Settings { message });
-        }
+        };
         let mut trace = Trace::new(&self.plan);
         for dispatch in 0..self.dispatches() {
-            let [counters] = self.read([(self.counters().clone(), Element::U32)])?;
-            self.submit(dispatch..dispatch + 1);
-            let [steps] = self.read([(self.buffers[4].clone(), Element::F32)])?;
+            let [counters] = self.program.read([self.plan.ids.counters])?;
+            self.run_range(dispatch..dispatch + 1);
+            let [steps] = self.program.read([recorded])?;
             let fresh = vec![0; counters.len()];
             let before = if dispatch == 0 { &fresh } else { counters.u32() };
             trace.extend(&self.plan, before, steps.f32());
         }
         Ok((self.episodes()?, trace))
     }
+}
+
+fn program(gpu: &Gpu, plan: &Plan, operands: &Operands) -> Result<Program, Error> {
+    let weights = match &operands.weights {
+        Weights::Given(weights) => vec![weights],
+        Weights::Perturbed { center, deviation } => vec![center, deviation],
+    };
+    let mut given = vec![(plan.ids.seed, &operands.seed)];
+    given.extend(plan.ids.weights.iter().copied().zip(weights));
+    given.extend(plan.ids.wiring.zip(operands.wiring.as_ref()));
+    Ok(Program::new(gpu, "rollout", plan.program.clone(), &given)?)
 }

@@ -79,7 +79,7 @@ impl Trace {
         }
     }
 
-    /// What lanes recorded that have taken so many steps each.
+    /// The steps that lanes have recorded, as many of each as `lengths` has.
     pub(super) fn of_lanes(environment: &dyn Environment, lengths: &[u32], trace: &[f32]) -> Self {
         let (traced, lanes) = (traced(environment), lengths.len());
         let step = |step: usize, lane| Step::read(environment, |row| trace[(step * traced + row) * lanes + lane]);

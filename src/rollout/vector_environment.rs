@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use fourfold_shaders::Data;
 use fourfold_shaders::rollout::step::{COUNTERS, Composition, Problem};
 use fourfold_shaders::rollout::unroll::{Fault, traced};
-use fourfold_shaders::{Data, Element};
 
 use super::{Environment, Episodes, Error, Trace, check};
-use crate::gpu::{BufferView, Gpu, Launch, Recording};
+use crate::gpu::program::{Allocation, BufferId, Program, ProgramPlan, RecordingId};
+use crate::gpu::{BufferView, Gpu};
 
 /// How episodes are played side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct VectorSettings {
     pub seed: u32,
     /// The place that draws, see [`threefry`](fourfold_shaders::random::threefry); the next three are taken too.
     pub stream: u32,
-    /// Whether every step is recorded on the GPU, for [`VectorEnvironment::trace`].
+    /// Records every step on the GPU, for [`VectorEnvironment::trace`].
     pub trace: bool,
 }
 
@@ -70,22 +71,27 @@ pub struct VectorBuffers {
 /// ```
 #[derive(Debug)]
 pub struct VectorEnvironment {
-    gpu: Gpu,
     composition: Composition,
     settings: VectorSettings,
-    seed: BufferView,
-    actions: BufferView,
-    saved: BufferView,
-    counters: BufferView,
-    observations: BufferView,
-    rewards: BufferView,
-    ends: BufferView,
-    trace: Option<BufferView>,
-    resetting: Recording,
-    stepping: Recording,
+    program: Program,
+    ids: Ids,
 }
 
-/// What a step gives the host.
+#[derive(Debug, Clone, Copy)]
+struct Ids {
+    seed: BufferId,
+    actions: BufferId,
+    saved: BufferId,
+    counters: BufferId,
+    observations: BufferId,
+    rewards: BufferId,
+    ends: BufferId,
+    trace: Option<BufferId>,
+    reset: RecordingId,
+    step: RecordingId,
+}
+
+/// The result of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VectorStep {
     /// (lanes, observations)
@@ -100,7 +106,7 @@ impl VectorEnvironment {
     /// Creates buffers and pipelines; neither submits nor polls. The first thing to record is a reset.
     ///
     /// # Errors
-    /// A WGSL file that lacks a function or has it with the wrong sizes, settings that make no sense, no memory, or a
+    /// A WGSL file that lacks a function or has it with the wrong sizes, settings out of range, out of memory, or a
     /// shader that the driver refuses.
     pub fn new(gpu: &Gpu, environment: impl Environment + 'static, settings: &VectorSettings) -> Result<Self, Error> {
         Self::on_buffers(gpu, Arc::new(environment), settings, VectorBuffers::default())
@@ -123,105 +129,104 @@ impl VectorEnvironment {
                 return Err(Error::Settings { message: format!("{name} must be between 1 and 2^30 but is {value}") });
             }
         }
-        let make = |given: Option<BufferView>, name, width: usize| {
-            given.map_or_else(|| gpu.uninitialised(name, lanes * width), Ok)
+        let composition = Composition { environment, trace };
+        let environment = &*composition.environment;
+        let (mut plan, mut given) = (ProgramPlan::default(), Vec::new());
+        let mut buffer = |allocation: Allocation, view: Option<BufferView>| {
+            let id = plan.buffer(if view.is_some() { allocation.given() } else { allocation });
+            given.extend(view.map(|view| (id, view)));
+            id
         };
-        let composition = Composition { environment: environment.clone(), trace };
-        let mut world = Self {
-            gpu: gpu.clone(),
-            settings: *settings,
-            seed: gpu.upload("seed", &Data::U32(vec![seed, 0]))?,
-            actions: make(buffers.actions, "actions", environment.actions())?,
-            saved: make(None, "saved", composition.saved())?,
-            counters: make(None, "counters", COUNTERS)?,
-            observations: make(buffers.observations, "observations", environment.observations())?,
-            rewards: make(buffers.rewards, "rewards", 1)?,
-            ends: make(buffers.ends, "ends", 1)?,
-            trace: trace.then(|| make(None, "trace", horizon * traced(&*environment))).transpose()?,
-            composition,
-            resetting: Recording::default(),
-            stepping: Recording::default(),
-        };
-        let kernel = world.composition.kernel();
-        let views: Vec<_> = world.views();
-        let prepare = |fresh| {
+        let f32 = |name, width| Allocation::f32(name, lanes * width);
+        let seed = buffer(Allocation::values("seed", Data::U32(vec![seed, 0])), None);
+        let actions = buffer(f32("actions", environment.actions()), buffers.actions);
+        let saved = buffer(f32("saved", composition.saved()), None);
+        let counters = buffer(Allocation::u32("counters", lanes * COUNTERS), None);
+        let observations = buffer(f32("observations", environment.observations()), buffers.observations);
+        let rewards = buffer(f32("rewards", 1), buffers.rewards);
+        let ends = buffer(Allocation::u32("ends", lanes), buffers.ends);
+        let trace = trace.then(|| buffer(f32("trace", horizon * traced(environment)), None));
+        let operands = [seed, actions, saved, counters, observations, rewards, ends];
+        let operands: Vec<_> = operands.into_iter().chain(trace).collect();
+        let kernel = composition.kernel();
+        let workgroup = if gpu.target().software { 8 } else { 64 };
+        let [reset, step] = [true, false].map(|fresh| {
             let problem = Problem { lanes, horizon, fresh, stream: settings.stream };
-            let workgroup = if gpu.target().software { 8 } else { 64 };
-            let call = problem.call_with(&world.composition, kernel.clone(), workgroup);
-            gpu.prepare(&[Launch::new(&call, &views)])
-        };
-        (world.resetting, world.stepping) = (prepare(true)?, prepare(false)?);
-        Ok(world)
+            let recording = plan.recording();
+            plan.dispatch(recording, problem.call_with(&composition, kernel.clone(), workgroup), &operands);
+            recording
+        });
+        let given: Vec<_> = given.iter().map(|(id, view)| (*id, view)).collect();
+        let program = Program::new(gpu, "vector environment", plan, &given)?;
+        let ids = Ids { seed, actions, saved, counters, observations, rewards, ends, trace, reset, step };
+        Ok(Self { composition, settings: *settings, program, ids })
     }
 
-    fn views(&self) -> Vec<BufferView> {
-        let fixed =
-            [&self.seed, &self.actions, &self.saved, &self.counters, &self.observations, &self.rewards, &self.ends];
-        fixed.into_iter().chain(&self.trace).cloned().collect()
-    }
-
+    /// The device.
     pub fn gpu(&self) -> &Gpu {
-        &self.gpu
+        self.program.gpu()
     }
 
+    /// The environment.
     pub fn environment(&self) -> &dyn Environment {
         &*self.composition.environment
     }
 
+    /// The settings.
     pub fn settings(&self) -> &VectorSettings {
         &self.settings
     }
 
     /// Records the reset of every lane: first observations, rewards and ends of 0.
     pub fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.resetting.record(pass);
+        self.program.record(self.ids.reset, pass);
     }
 
     /// Records one step of every lane, with the actions that lie in the [buffer](Self::actions) by then.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.stepping.record(pass);
+        self.program.record(self.ids.step, pass);
     }
 
     /// `u32` (2): key and generation. Another generation is other episodes.
     pub fn seed(&self) -> &BufferView {
-        &self.seed
+        self.program.view(self.ids.seed)
     }
 
     /// (lanes, actions)
     pub fn actions(&self) -> &BufferView {
-        &self.actions
+        self.program.view(self.ids.actions)
     }
 
     /// (lanes, observations)
     pub fn observations(&self) -> &BufferView {
-        &self.observations
+        self.program.view(self.ids.observations)
     }
 
     /// (lanes)
     pub fn rewards(&self) -> &BufferView {
-        &self.rewards
+        self.program.view(self.ids.rewards)
     }
 
     /// `u32` (lanes)
     pub fn ends(&self) -> &BufferView {
-        &self.ends
+        self.program.view(self.ids.ends)
     }
 
     /// (lanes): the sum of rewards of each episode so far.
     pub fn returns(&self) -> BufferView {
         let lanes = self.settings.lanes;
-        self.saved.part(self.environment().states() * lanes, lanes)
+        self.program.view(self.ids.saved).part(self.environment().states() * lanes, lanes)
     }
 
     /// `u32` (lanes): the steps of each episode so far.
     pub fn lengths(&self) -> BufferView {
-        self.counters.part(0, self.settings.lanes)
+        self.program.view(self.ids.counters).part(0, self.settings.lanes)
     }
 
     /// Sets the generation for the next reset, before the next submission: lane `e` of generation `g` is episode
     /// `g * lanes + e` of the seed.
     pub fn set_generation(&mut self, generation: u32) {
-        self.gpu.queue().write_buffer(&self.seed.buffer, self.seed.offset + 4, &generation.to_le_bytes());
+        self.program.gpu().write(&self.seed().part(1, 1), &[generation]);
     }
 
     /// Looks for a number that was not finite, in `u32` (2, lanes) counters.
@@ -245,54 +250,42 @@ impl VectorEnvironment {
     /// Starts episodes of a generation, and waits for what is seen first.
     ///
     /// # Errors
-    /// The loss of the device.
+    /// The device was lost.
     pub fn reset(&mut self, generation: u32) -> Result<VectorStep, Error> {
         self.set_generation(generation);
-        self.submit(&self.resetting);
+        self.program.run(self.ids.reset);
         self.seen()
     }
 
     /// Takes a step with the actions of the host, (lanes, actions), and waits for what came of it.
     ///
     /// # Errors
-    /// Actions of another length, or the loss of the device.
+    /// Actions of another length, or the device was lost.
     pub fn step(&mut self, actions: &[f32]) -> Result<VectorStep, Error> {
         let expected = self.settings.lanes * self.environment().actions();
         if actions.len() != expected {
             let message = format!("a step takes {expected} numbers of action, not {}", actions.len());
             return Err(Error::Settings { message });
         }
-        self.gpu.queue().write_buffer(&self.actions.buffer, self.actions.offset, bytemuck::cast_slice(actions));
-        self.submit(&self.stepping);
+        self.program.write(self.ids.actions, actions);
+        self.program.run(self.ids.step);
         self.seen()
     }
 
-    fn submit(&self, recording: &Recording) {
-        let label = wgpu::CommandEncoderDescriptor { label: Some("vector environment") };
-        let mut encoder = self.gpu.device().create_command_encoder(&label);
-        recording.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-        self.gpu.queue().submit([encoder.finish()]);
-    }
-
     fn seen(&self) -> Result<VectorStep, Error> {
-        let views = [(&self.observations, Element::F32), (&self.rewards, Element::F32), (&self.ends, Element::U32)];
-        let [observations, rewards, ends] = self.read(views)?;
+        let Ids { observations, rewards, ends, .. } = self.ids;
+        let [observations, rewards, ends] = self.program.read([observations, rewards, ends])?;
         let (observations, rewards) = (observations.f32().to_vec(), rewards.f32().to_vec());
         Ok(VectorStep { observations, rewards, ends: ends.u32().to_vec() })
     }
 
-    fn read<const N: usize>(&self, views: [(&BufferView, Element); N]) -> Result<[Data; N], Error> {
-        let views = views.map(|(view, element)| (view.clone(), element));
-        let data = self.gpu.submit_readback(&views)?.wait()?;
-        Ok(data.try_into().unwrap_or_else(|_| unreachable!("a tensor for each view")))
-    }
-
-    /// Whether every episode is over, or stopped at a number that is not finite: waits for a few bytes of each lane.
+    /// Returns true if every episode is over, or stopped at a number that is not finite. Waits for a few bytes of each
+    /// lane.
     ///
     /// # Errors
-    /// The loss of the device.
+    /// The device was lost.
     pub fn is_over(&self) -> Result<bool, Error> {
-        let [counters, ends] = self.read([(&self.counters, Element::U32), (&self.ends, Element::U32)])?;
+        let [counters, ends] = self.program.read([self.ids.counters, self.ids.ends])?;
         let faults = &counters.u32()[self.settings.lanes..];
         Ok(ends.u32().iter().zip(faults).all(|(&end, &fault)| end != 0 || fault != 0))
     }
@@ -300,12 +293,14 @@ impl VectorEnvironment {
     /// Waits for returns and lengths of the episodes, as far as they have gone.
     ///
     /// # Errors
-    /// A number that was not finite, or the loss of the device.
+    /// A number that was not finite, or the device was lost.
     pub fn episodes(&self) -> Result<Episodes, Error> {
-        let [returns, counters] = self.read([(&self.returns(), Element::F32), (&self.counters, Element::U32)])?;
+        let [saved, counters] = self.program.read([self.ids.saved, self.ids.counters])?;
         self.check(counters.u32())?;
-        let lengths = counters.u32()[..self.settings.lanes].to_vec();
-        Ok(Episodes { returns: returns.f32().to_vec(), lengths })
+        let lanes = self.settings.lanes;
+        // Returns follow the states.
+        let returns = saved.f32()[self.environment().states() * lanes..][..lanes].to_vec();
+        Ok(Episodes { returns, lengths: counters.u32()[..lanes].to_vec() })
     }
 
     /// Waits for every step that was taken since the reset.
@@ -313,10 +308,10 @@ impl VectorEnvironment {
     /// # Errors
     /// As [`episodes`](Self::episodes), and settings without a trace.
     pub fn trace(&self) -> Result<Trace, Error> {
-        let Some(trace) = &self.trace else {
+        let Some(trace) = self.ids.trace else {
             return Err(Error::Settings { message: "a trace needs `VectorSettings { trace: true, .. }`".into() });
         };
-        let [counters, trace] = self.read([(&self.counters, Element::U32), (trace, Element::F32)])?;
+        let [counters, trace] = self.program.read([self.ids.counters, trace])?;
         self.check(counters.u32())?;
         Ok(Trace::of_lanes(self.environment(), &counters.u32()[..self.settings.lanes], trace.f32()))
     }

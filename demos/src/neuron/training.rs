@@ -281,8 +281,10 @@ fn begin(
     let environment = Arc::new(CartPoleSwingUp { easy: false });
     let members = Members::Given { trace: false };
     let composition = Composition { environment, policy: policy.clone(), sensors: Default::default(), members };
-    let rollout =
-        rollout::Settings { patient: true, ..rollout::Settings::new(recipe.members, recipe.episodes, HORIZON) };
+    let rollout = rollout::Settings {
+        allow_slow_compile: true,
+        ..rollout::Settings::new(recipe.members, recipe.episodes, HORIZON)
+    };
     let strategy = match recipe.strategy {
         StrategyName::Pgpe => {
             let (deviation, rate) = (recipe.deviation, recipe.deviation_rate);

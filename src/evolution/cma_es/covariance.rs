@@ -1,4 +1,4 @@
-//! What the two forms of the covariance matrix have in common.
+//! The interface of both forms of the covariance matrix.
 
 use std::fmt::Debug;
 

@@ -1,4 +1,4 @@
-//! What can be wrong with the settings and the fitness values given to a CMA-ES.
+//! Errors of the settings and the fitness values given to a CMA-ES.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What an inner problem of a population is: a step of every member, built as a graph.
+//! Inner problems as graphs: a step of every member.
 
 use std::fmt::Debug;
 
@@ -14,11 +14,11 @@ use crate::graph::{Graph, Shape, Tensor, TensorType};
 /// the states and of theta alone, which makes the gradient of the **sum** of all members' losses the inner gradient of
 /// each.
 ///
-/// What differs between members is theta and nothing else. Random numbers come from the seeds of the [`StepContext`] and have
+/// Members differ in theta and in nothing else. Random numbers come from the seeds of the [`StepContext`] and have
 /// no population axis, so all members see the same minibatches and begin with the same weights: with other noise for
 /// each, the difference of an antithetic pair would show the noise and not theta.
 pub trait GraphProblem: Debug {
-    /// What it is called in errors.
+    /// The name in error messages.
     fn name(&self) -> &str;
 
     /// Outer parameters P, at least 1.
@@ -27,7 +27,7 @@ pub trait GraphProblem: Debug {
     /// Steps of the whole inner problem; `None` where it never ends.
     fn horizon(&self) -> Option<usize>;
 
-    /// What a member carries from step to step, in an order that [`reset`](Self::reset) and [`step`](Self::step) keep.
+    /// The tensors that a member carries from step to step, in an order that [`reset`](Self::reset) and [`step`](Self::step) keep.
     fn states(&self) -> Vec<MemberState>;
 
     /// Tensors that all members read and none writes, on the GPU once however large the population is: a data set.
@@ -46,7 +46,7 @@ pub trait GraphProblem: Debug {
 /// A state of each member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberState {
-    /// Serves once in a problem.
+    /// Must be unique within the problem.
     pub name: String,
     /// The type without the population axis.
     pub kind: TensorType,
@@ -68,13 +68,13 @@ impl MemberState {
 /// A tensor that all members read.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedTensor<'a> {
-    /// Serves once in a problem.
+    /// Must be unique within the problem.
     pub name: &'a str,
     pub data: &'a Data,
     pub shape: &'a [usize],
 }
 
-/// Where a step stands: what it is built in, and all that it may read besides the states.
+/// The graph that a step is built in, and all that it may read besides the states.
 #[derive(Debug, Clone)]
 pub struct StepContext<'g> {
     pub graph: &'g Graph,
@@ -100,7 +100,7 @@ impl<'g> StepContext<'g> {
     }
 }
 
-/// What a step computes.
+/// The result of a step.
 #[derive(Debug, Clone)]
 pub struct InnerStep<'g> {
     /// The states after the step, in the order and the shapes in which they came.

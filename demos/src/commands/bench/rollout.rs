@@ -182,7 +182,7 @@ impl Work {
         }
         let (steps, runs) = if common.quick { (steps.min(100), runs.min(2)) } else { (steps, runs) };
         // A training is patient too, and its rollouts are those to be measured.
-        let settings = Settings { patient: true, ..Settings::new(members, episodes, steps) };
+        let settings = Settings { allow_slow_compile: true, ..Settings::new(members, episodes, steps) };
         Ok(Self { policy, hidden, alive, settings, runs })
     }
 
@@ -229,7 +229,7 @@ impl Work {
             "library": format!("fourfold {}", env!("CARGO_PKG_VERSION")),
             "adapter": adapter_json(gpu.info()),
             "parameters": plan.composition.parameters(),
-            "dispatches": plan.dispatches,
+            "dispatches": plan.dispatches(),
             "steps_of_a_dispatch": plan.settings.steps,
             "bytes": plan.bytes(),
             "lane_steps": self.lane_steps(),
@@ -279,7 +279,7 @@ impl Work {
             self.settings.members,
             self.settings.episodes,
             self.settings.horizon,
-            plan.dispatches,
+            plan.dispatches(),
             plan.settings.steps,
             duration(Duration::from_secs_f64(shortest)),
             gpu.info().name,

@@ -59,7 +59,7 @@ impl Course {
     /// How a generation plays.
     pub(super) fn rollout(&self, world: World) -> rollout::Settings {
         let horizon = world.environment().horizon();
-        rollout::Settings { patient: true, ..rollout::Settings::new(self.members, self.episodes, horizon) }
+        rollout::Settings { allow_slow_compile: true, ..rollout::Settings::new(self.members, self.episodes, horizon) }
     }
 
     /// Trains, and returns every generation, the last one after the last update.
