@@ -19,11 +19,6 @@ pub fn inspect(kernel: &Kernel) -> Result<(), Error> {
     let source = &*kernel.source;
     let module = naga::front::wgsl::parse_str(source)
         .map_err(|error| inspection.at(error.location(source), error.message().into()))?;
-    Validator::new(ValidationFlags::all(), Capabilities::all())
-        .subgroup_stages(ShaderStages::all())
-        .subgroup_operations(SubgroupOperationSet::all())
-        .validate(&module)
-        .map_err(|error| inspection.at(error.location(source), chain(error.as_inner())))?;
     if !module.entry_points.iter().any(|entry| entry.name == kernel.entry_point) {
         let found: Vec<_> = module.entry_points.iter().map(|entry| entry.name.as_str()).collect();
         let message = format!("expected an entry point of that name, found {}", listed(&found));
@@ -39,7 +34,20 @@ pub fn inspect(kernel: &Kernel) -> Result<(), Error> {
         let message = format!("`{name}` is bound, but the description has {} bindings", kernel.bindings.len());
         return Err(inspection.at(Some(module.global_variables.get_span(handle).location(source)), message));
     }
-    inspection.uniform(&module)
+    inspection.uniform(&module)?;
+    Validator::new(ValidationFlags::all(), Capabilities::all())
+        .subgroup_stages(ShaderStages::all())
+        .subgroup_operations(SubgroupOperationSet::all())
+        .validate(&module)
+        .map_err(|error| inspection.at(error.location(source), chain(error.as_inner())))?;
+    Ok(())
+}
+
+/// The line of a kernel's entry point in its WGSL.
+pub(crate) fn line_of(kernel: &Kernel) -> Option<u32> {
+    let declared = format!("fn {}(", kernel.entry_point);
+    let line = kernel.source.lines().position(|line| line.contains(&declared))?;
+    Some(line as u32 + 1)
 }
 
 /// An error and its causes in one sentence.
@@ -60,7 +68,7 @@ impl Inspection<'_> {
     /// The error at a place in the WGSL; of the whole entry point where there is none.
     fn at(&self, location: Option<naga::SourceLocation>, message: String) -> Error {
         let source = &*self.kernel.source;
-        let line = location.map(|location| location.line_number);
+        let line = location.map(|location| location.line_number).or_else(|| line_of(self.kernel));
         let before = location.map_or("", |location| source.get(..location.offset as usize).unwrap_or(""));
         // The last function that begins before the place and has not ended there.
         let open = before.rfind("fn ").filter(|&start| !before[start..].contains("\n}"));

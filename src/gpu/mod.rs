@@ -36,6 +36,7 @@ pub use recording::Recording;
 pub use timestamps::{TimestampTicket, Timestamps};
 pub use view::BufferView;
 
+pub(crate) use inspect::line_of;
 pub(crate) use launch::Extent;
 
 /// A device with the pipelines built on it. Cloning it clones a handle; clones share the pipelines.

@@ -68,6 +68,7 @@ pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) ->
         (Op::ScaledGradient { adaptive, eta }, &[weights, gradient]) => {
             vec![scaled(weights, gradient, *adaptive, *eta)]
         }
+        (Op::Custom(operation), inputs) => return operation.defined(graph, inputs),
         // Primitive: each has a gradient rule and a formula in the reference.
         (
             Op::Poison

@@ -10,6 +10,7 @@
 //! * [`Plan`] is pure data: the dispatches of one step in order and the buffers they use.
 
 mod build;
+pub mod custom;
 mod decompose;
 mod error;
 mod gradients;
@@ -22,6 +23,7 @@ mod shape;
 mod tensor;
 
 pub use build::{Adaptive, AttentionMask, EpisodeTables, NormalOutputs, WindowOptions, WindowRows};
+pub use custom::CustomOperation;
 pub use error::GraphError;
 pub use gradients::{gradients, vector_jacobian};
 pub use op::{Op, Tag};

@@ -4,6 +4,8 @@ use fourfold_shaders::Element;
 use fourfold_shaders::attention::masked_softmax::Causal;
 use fourfold_shaders::elementwise::{Binary, Compare, Unary};
 
+use super::custom::Custom;
+
 /// What a buffer is for: the memory report of a plan is split by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Tag {
@@ -197,6 +199,9 @@ pub enum Op {
         eta: f32,
     },
 
+    /// A user's operation.
+    Custom(Custom),
+
     // Effects: they change their states in place, after everything else and in the order in which they were added.
     /// (state, value): the state becomes the value.
     Assign,
@@ -267,6 +272,7 @@ impl Op {
             Op::Ascent { .. } => "ascent",
             Op::SignAscent { .. } => "sign_ascent",
             Op::ScaledGradient { .. } => "scaled_gradient",
+            Op::Custom(operation) => operation.name(),
             Op::Assign => "assign",
             Op::Sgd { .. } => "sgd",
             Op::AdamW { .. } => "adamw",
@@ -304,6 +310,8 @@ impl Op {
             Op::Binary(_) | Op::Compare(_) | Op::Cast(_) => None,
             Op::Reshape | Op::StopGradient | Op::Broadcast | Op::Permute { .. } | Op::Slice { .. } => None,
             Op::Pad { .. } | Op::Concatenate { .. } | Op::View { .. } | Op::Assign | Op::Advance => None,
+            // The operation checks its inputs itself.
+            Op::Custom(_) => None,
             Op::Unary(_) | Op::Select | Op::Pack { .. } | Op::MatMul { .. } | Op::Norm => Some(F32),
             Op::Sum { .. } | Op::Max { .. } | Op::ArgMax { .. } => Some(F32),
             Op::Softmax | Op::LogSoftmax | Op::SoftmaxGradient | Op::LogSoftmaxGradient => Some(F32),

@@ -6,13 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::Location;
 
+use fourfold_shaders::{Data, Element, Sequence, Target};
+
 use super::decompose::decompose;
 use super::{Graph, GraphError, Node, Op, Shape, Tensor, TensorType, Value};
 
 /// The values of a graph's inputs and states, by which its other values are evaluated in f64.
 ///
 /// Primitive operations are computed as their documentation reads; fused ones by way of their definition in primitives,
-/// so that a fused kernel and this interpreter share no formula but that one. `u32` values are given and returned as
+/// so that a fused kernel and this interpreter share no formula but that one. Custom operations go by their definition,
+/// or in f32 by their twins where they have none. `u32` values are given and returned as
 /// whole numbers in f64. Effects are not evaluated: states keep the values that they are given.
 ///
 /// ```
@@ -123,9 +126,29 @@ impl Reference {
         let graph = Graph::new();
         let names: Vec<String> = (0..inputs.len()).map(|input| input.to_string()).collect();
         let leaves: Vec<_> = names.iter().zip(kinds).map(|(name, kind)| graph.input(name, kind.clone())).collect();
-        let outputs = decompose(&graph, &node.op, &leaves)
-            .ok_or(ReferenceError::Unsupported { operation: node.op.name(), location: node.location })?;
+        let outputs = graph.ascribe(node.location, || decompose(&graph, &node.op, &leaves));
+        if let (None, Op::Custom(operation)) = (&outputs, &node.op) {
+            return Ok(by_twins(&operation.sequence(kinds, &Target::default()), inputs, kinds, &node.outputs));
+        }
+        let outputs =
+            outputs.ok_or(ReferenceError::Unsupported { operation: node.op.name(), location: node.location })?;
         let values = inputs.iter().map(|values| values.to_vec());
         Reference::new(names.iter().cloned().zip(values)).evaluate_all(&outputs)
     }
+}
+
+/// The outputs of a custom operation that has no definition: its twins say them, in f32.
+fn by_twins(sequence: &Sequence, inputs: &[&[f64]], kinds: &[TensorType], outputs: &[TensorType]) -> Vec<Vec<f64>> {
+    let given = inputs.iter().zip(kinds).map(|(values, kind)| match kind.element {
+        Element::F32 => Data::F32(values.iter().map(|&value| value as f32).collect()),
+        Element::U32 => Data::U32(values.iter().map(|&value| value as u32).collect()),
+    });
+    let computed = outputs.iter().map(|kind| Data::poison(kind.element, kind.elements()));
+    let mut arguments: Vec<Data> = given.chain(computed).collect();
+    sequence.run_twins(&mut arguments);
+    let words = |data: &Data| match data {
+        Data::F32(values) => values.iter().copied().map(f64::from).collect(),
+        Data::U32(values) => values.iter().copied().map(f64::from).collect(),
+    };
+    arguments[inputs.len()..].iter().map(words).collect()
 }

@@ -267,6 +267,8 @@ fn rule(op: &Op) -> Option<String> {
         Op::Compare(_) | Op::Cast(_) | Op::StopGradient | Op::ArgMax { .. } => None,
         Op::Uniform { .. } | Op::Normal { .. } | Op::Windows { .. } => None,
         Op::Assign | Op::Sgd { .. } | Op::AdamW { .. } | Op::Advance | Op::Record => None,
+        // By its own tests: `custom_operations`.
+        Op::Custom(_) => None,
         Op::Select => Some("select".into()),
         Op::Reshape | Op::Broadcast | Op::Permute { .. } | Op::Slice { .. } | Op::Pad { .. } => Some(op.name().into()),
         Op::Concatenate { .. } | Op::View { .. } | Op::Pack { .. } => Some(op.name().into()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytemuck::Pod;
 
-use crate::{Access, Element, Kernel, KernelRef, Operand};
+use crate::{Access, Data, Element, Kernel, KernelRef, Operand};
 
 /// WebGPU's default limit of workgroups in one dimension of a dispatch.
 pub const MAX_WORKGROUPS: u32 = 65_535;
@@ -232,6 +232,34 @@ impl Sequence {
     /// Adds a dispatch.
     pub fn step(&mut self, call: Call, operands: impl Into<Vec<Slot>>) {
         self.steps.push(Step { call, operands: operands.into() });
+    }
+}
+
+impl Sequence {
+    /// Runs the CPU twins of the dispatches on the caller's operands.
+    ///
+    /// # Panics
+    /// If a dispatch names an operand that is not there or is shorter than it says.
+    pub fn run_twins(&self, arguments: &mut [Data]) {
+        let mut scratch: Vec<Data> =
+            self.scratch.iter().map(|buffer| Data::poison(buffer.element, buffer.length)).collect();
+        for step in &self.steps {
+            let operands = step.operands.iter().zip(&step.call.lengths);
+            let mut operands: Vec<Data> = operands
+                .map(|(slot, &length)| match *slot {
+                    Slot::Argument(index) => arguments[index].first(length),
+                    Slot::Scratch(index) => scratch[index].first(length),
+                })
+                .collect();
+            step.call.run_twin(&mut operands.iter_mut().map(Data::operand).collect::<Vec<_>>());
+            for output in step.call.kernel.outputs() {
+                let written = &operands[output];
+                match step.operands[output] {
+                    Slot::Argument(index) => arguments[index].overwrite(written),
+                    Slot::Scratch(index) => scratch[index].overwrite(written),
+                }
+            }
+        }
     }
 }
 

@@ -82,6 +82,23 @@ impl Data {
         }
     }
 
+    /// A copy of the first elements.
+    pub(crate) fn first(&self, length: usize) -> Self {
+        match self {
+            Data::F32(values) => Data::F32(values[..length].to_vec()),
+            Data::U32(values) => Data::U32(values[..length].to_vec()),
+        }
+    }
+
+    /// Overwrites the first elements.
+    pub(crate) fn overwrite(&mut self, first: &Data) {
+        match (self, first) {
+            (Data::F32(values), Data::F32(first)) => values[..first.len()].copy_from_slice(first),
+            (Data::U32(values), Data::U32(first)) => values[..first.len()].copy_from_slice(first),
+            _ => panic!("the tensor holds other elements"),
+        }
+    }
+
     /// The whole tensor as an operand of a twin.
     pub fn operand(&mut self) -> Operand<'_> {
         match self {

@@ -151,6 +151,7 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
             // The kernel takes the indices first.
             rearranged(scatter_add::Problem { rows, columns, count }.sequence(target), &[1, 0, 2])
         }
+        Op::Custom(ref operation) => super::custom::sequence(operation, node, inputs, target)?,
         Op::Poison
         | Op::Input { .. }
         | Op::State { .. }

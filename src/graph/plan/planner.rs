@@ -7,7 +7,7 @@ use fourfold_shaders::{Call, Sequence, Slot, Step, Target};
 use super::canonical::{Canonical, Storage};
 use super::fuse::{self, Unit};
 use super::memory::{self, Request, Sharing};
-use super::{Binding, Dispatch, Plan, Region, lower};
+use super::{Binding, Dispatch, Plan, Region, custom, lower};
 use crate::graph::{Graph, GraphError, Op, Tag, Value};
 
 impl Plan {
@@ -16,12 +16,20 @@ impl Plan {
     /// `target` decides between variants of kernels; it is the only thing besides the graph that a plan depends on.
     ///
     /// # Errors
-    /// The first mistake that was made in building the graph, or an operation that no kernel can do at its size.
+    /// The first mistake that was made in building the graph, an operation that no kernel can do at its size, or a custom
+    /// operation whose dispatches or kernels are wrong.
     pub fn new(graph: &Graph, target: &Target) -> Result<Plan, GraphError> {
         graph.check()?;
         let canonical = Canonical::new(graph);
         let units = fuse::units(&canonical);
         let work = units.iter().map(|unit| Work::of(&canonical, unit, target)).collect::<Result<Vec<_>, _>>()?;
+        let mut checked = custom::Checked::new();
+        for (unit, work) in units.iter().zip(&work) {
+            let node = canonical.node(unit.root());
+            if matches!(node.op, Op::Custom(_)) {
+                custom::check_kernels(node, &work.sequence, &mut checked)?;
+            }
+        }
         Ok(Planner::new(&canonical, work).plan())
     }
 }

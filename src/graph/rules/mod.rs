@@ -4,6 +4,7 @@
 
 pub mod algebra;
 mod attention;
+mod custom;
 mod elementwise;
 mod layout;
 mod product;
@@ -30,7 +31,7 @@ pub fn is_differentiable(op: &Op, input: usize) -> bool {
         Op::Attention { .. } => input < 3,
         Op::AttentionGradient { .. } => input < 6,
         Op::SignAscent { .. } => input != 1,
-        Op::Ascent { .. } | Op::ScaledGradient { .. } => true,
+        Op::Ascent { .. } | Op::ScaledGradient { .. } | Op::Custom(_) => true,
         Op::Unary(_) | Op::Binary(_) | Op::Reshape | Op::Broadcast | Op::Permute { .. } => true,
         Op::Slice { .. } | Op::Pad { .. } | Op::Concatenate { .. } | Op::View { .. } | Op::Pack { .. } => true,
         Op::Sum { .. } | Op::Max { .. } | Op::Norm | Op::MatMul { .. } => true,
@@ -100,6 +101,7 @@ impl<'g> NodeGradient<'g> {
             Op::Gather => rows::gather(self),
             Op::ScatterAdd { .. } => rows::scatter_add(self),
             Op::Dropout { .. } => rows::dropout(self),
+            Op::Custom(operation) => custom::custom(self, operation),
             Op::Ascent { adaptive: 0, .. } => product::ascent(self),
             Op::SignAscent { adaptive: 0, .. } => product::sign_ascent(self),
             Op::Ascent { .. } | Op::SignAscent { .. } | Op::ScaledGradient { .. } => self.through_decomposition(),

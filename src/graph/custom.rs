@@ -1,0 +1,228 @@
+//! Operations of one's own: WGSL kernels with CPU twins as nodes of a graph.
+//!
+//! A [`CustomOperation`] says the types of its outputs and the dispatches that compute them. [`Graph::custom`] adds it to
+//! a graph, where it is treated as any other operation: it runs in sessions, on the twins, in the mixed mode and under
+//! [`find_wrong_kernel`](super::session::find_wrong_kernel); it is printed, counted and fused around by the
+//! [`Plan`](super::Plan); its kernels run with runtime checks, and [`verify::run`](crate::verify::run) judges them by
+//! their cases. Planning checks the kernels against their descriptions, and their twins on a few cases: a mistake is an
+//! error that names the WGSL file, the line and the function.
+//!
+//! A kernel takes its sizes from the uniform block: the buffers bound may be longer than the operands, and so is what
+//! `arrayLength` says.
+//!
+//! Here is RMS norm, `y = x scale / sqrt(mean(x^2) + epsilon)` in each row, with its gradient:
+//!
+//! ```
+//! use fourfold::graph::{CustomOperation, Graph, Reference, Tensor, TensorType, gradients};
+//! use fourfold::shaders::elementwise::Unary::Rsqrt;
+//! use fourfold::shaders::{Binding, Call, Case, Cases, Generator, Kernel, Operand, Sequence, Target, Tolerance};
+//! use std::borrow::Cow::Borrowed;
+//!
+//! const WGSL: &str = "
+//! @group(0) @binding(0) var<storage, read> x: array<f32>;  // (rows, columns)
+//! @group(0) @binding(1) var<storage, read> scale: array<f32>;  // (columns)
+//! @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // (rows, columns)
+//! struct Size { rows: u32, columns: u32, epsilon: f32 }
+//! @group(1) @binding(0) var<uniform> size: Size;
+//! @compute @workgroup_size(64)
+//! fn rms_norm(@builtin(global_invocation_id) at: vec3<u32>) {
+//!     if at.x >= size.rows { return; }
+//!     var square = 0.0;
+//!     for (var c = 0u; c < size.columns; c++) { square += pow(abs(x[at.x * size.columns + c]), 2.0); }
+//!     let factor = inverseSqrt(square / f32(size.columns) + size.epsilon);
+//!     for (var c = 0u; c < size.columns; c++) {
+//!         y[at.x * size.columns + c] = x[at.x * size.columns + c] * factor * scale[c];
+//!     }
+//! }";
+//! static KERNEL: Kernel = Kernel {
+//!     name: Borrowed("rms_norm"), // of the file rms_norm.wgsl
+//!     source: Borrowed(WGSL),
+//!     entry_point: "rms_norm",
+//!     bindings: Borrowed(&[Binding::read("x", "(rows, columns)"), Binding::read("scale", "(columns)"), Binding::write("y", "(rows, columns)")]),
+//!     uniform_bytes: 12,
+//!     needs_subgroups: false,
+//!     twin,
+//!     tolerance: |call, _, _| Tolerance::Within { relative: (call.uniform::<[u32; 3]>()[1] + 16) as f64 * Tolerance::EPSILON, absolute: 0.0 },
+//!     case: Cases::Drawn(|generator| {
+//!         let (rows, columns) = (generator.length(300), generator.length(300));
+//!         let inputs = [generator.values(rows * columns, 1e3), generator.values(columns, 1e3)];
+//!         Case::new((rows, columns), call(rows, columns), inputs)
+//!     }),
+//!     flops: |_| 0.0,
+//! };
+//! fn call(rows: usize, columns: usize) -> Call {
+//!     let size = [rows as u32, columns as u32, 1e-5_f32.to_bits()];
+//!     Call::checked(&KERNEL, &size, rows.div_ceil(64), [rows * columns, columns, rows * columns])
+//! }
+//! fn twin(call: &Call, operands: &mut [Operand<'_>]) {
+//!     let ([_, columns, epsilon], [x, scale, y]) = (call.uniform::<[u32; 3]>(), operands) else { return };
+//!     for (x, y) in x.f32().chunks(columns as usize).zip(y.f32().chunks_mut(columns as usize)) {
+//!         let square: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
+//!         let factor = 1.0 / (square / f64::from(columns) + f64::from(f32::from_bits(epsilon))).sqrt();
+//!         (0..x.len()).for_each(|c| y[c] = (f64::from(x[c]) * factor * f64::from(scale.f32()[c])) as f32);
+//!     }
+//! }
+//!
+//! #[derive(Debug)]
+//! struct RmsNorm;
+//! impl CustomOperation for RmsNorm {
+//!     fn name(&self) -> &'static str { "rms_norm" }
+//!     fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+//!         match inputs {
+//!             [x, scale] if x.shape.rank() == 2 && *scale == TensorType::f32([x.shape[1]]) => Ok(vec![x.clone()]),
+//!             _ => Err("takes x (rows, columns) and scale (columns)".into()),
+//!         }
+//!     }
+//!     fn sequence(&self, inputs: &[TensorType], _: &Target) -> Sequence {
+//!         call(inputs[0].shape[0], inputs[0].shape[1]).into()
+//!     }
+//!     fn gradient<'g>(&self, inputs: &[Tensor<'g>], _: &[Tensor<'g>], dy: &[Tensor<'g>]) -> Option<Vec<Option<Tensor<'g>>>> {
+//!         let (x, g) = (inputs[0], dy[0] * inputs[1]);
+//!         let mean = |of: Tensor<'g>| of.mean(1).reshape([x.shape()[0], 1]);
+//!         let factor = (mean(x.square()) + 1e-5).unary(Rsqrt);
+//!         let dx = (g - x * factor.square() * mean(g * x)) * factor;
+//!         Some(vec![Some(dx), Some((dy[0] * x * factor).sum(0))])
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let graph = Graph::new();
+//! let (x, scale) = (graph.input("x", TensorType::f32([1, 2])), graph.input("scale", TensorType::f32([2])));
+//! let [y] = graph.custom(RmsNorm, &[x, scale]);
+//! let slope = gradients(y.sum_all(), &[x])[0];
+//! let reference = Reference::new([("x", vec![3.0, 4.0]), ("scale", vec![1.0, 2.0])]);
+//! assert!((reference.evaluate(y)?[1] - 8.0 / 12.5_f64.sqrt()).abs() < 1e-5);
+//! assert!((reference.evaluate(slope)?[1] - 0.24 / 12.5_f64.sqrt()).abs() < 1e-5);
+//! let gpu = fourfold::Gpu::open()?;
+//! let verdict = fourfold::verify::run(&gpu, &KERNEL.case.draw(&mut Generator::new(1, 100)))?;
+//! assert!(verdict.passed(), "{verdict}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With [`CustomOperation::definition`], three lines of simpler operations, the gradient would follow from it and the
+//! reference would compute in f64 throughout. `demos/examples/rotary.rs` is an operation that is its own gradient.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use fourfold_shaders::{Sequence, Target};
+
+use super::{Graph, Op, Tensor, TensorType};
+
+/// An operation computed by WGSL kernels of one's own. See the [module](self) for a worked example.
+pub trait CustomOperation: fmt::Debug + Send + Sync + 'static {
+    /// The name in errors, plans and reports.
+    fn name(&self) -> &'static str;
+
+    /// Returns the types of the outputs for inputs of these types.
+    ///
+    /// # Errors
+    /// A sentence that says which inputs the operation takes.
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String>;
+
+    /// Returns the dispatches that compute the outputs, for inputs that [`outputs`](Self::outputs) accepted. Their
+    /// arguments are the inputs in order, which they only read, then the outputs.
+    fn sequence(&self, inputs: &[TensorType], target: &Target) -> Sequence;
+
+    /// Returns the outputs in simpler operations, which may be custom ones; `None` if the operation has no such
+    /// definition. The f64 [reference](super::Reference) computes by it; without it, by the twins, in f32. Gradients
+    /// follow from it where [`gradient`](Self::gradient) gives none.
+    fn definition<'g>(&self, _graph: &'g Graph, _inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
+        None
+    }
+
+    /// Returns the gradient of each input, of its type, from those of the outputs (zeros where an output has none):
+    /// `None` in the place of an input on which no output smoothly depends, and `None` altogether to differentiate the
+    /// [`definition`](Self::definition). Second derivatives are the gradients of these operations, which may be custom
+    /// ones.
+    fn gradient<'g>(
+        &self,
+        _inputs: &[Tensor<'g>],
+        _outputs: &[Tensor<'g>],
+        _output_gradients: &[Tensor<'g>],
+    ) -> Option<Vec<Option<Tensor<'g>>>> {
+        None
+    }
+}
+
+/// A handle to a custom operation. Nodes of one handle (or its clones) with the same inputs are computed once.
+#[derive(Clone)]
+pub struct Custom(Arc<dyn CustomOperation>);
+
+impl<T: CustomOperation> From<T> for Custom {
+    fn from(operation: T) -> Self {
+        Self(Arc::new(operation))
+    }
+}
+
+impl Deref for Custom {
+    type Target = dyn CustomOperation;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl PartialEq for Custom {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Custom {
+    /// The name and the address: equal text means the same operation, for which the planner looks.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {:p}", self.name(), Arc::as_ptr(&self.0))
+    }
+}
+
+impl Custom {
+    /// The checked definition: its outputs have the types that the operation says.
+    pub(super) fn defined<'g>(&self, graph: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
+        let outputs = self.definition(graph, inputs)?;
+        let kinds: Vec<_> = inputs.iter().map(|input| input.kind()).collect();
+        let expected = self.0.outputs(&kinds).unwrap_or_default();
+        let fits = expected.len() == outputs.len()
+            && outputs.iter().zip(&expected).all(|(output, kind)| output.is_poisoned() || output.kind() == *kind);
+        if fits {
+            return Some(outputs);
+        }
+        let poison = graph.fail(self.name(), format!("its definition gives {outputs:?}, expected {expected:?}"));
+        Some(vec![poison; expected.len()])
+    }
+}
+
+impl Graph {
+    /// Adds an operation of one's own and returns its outputs: `let [y] = graph.custom(RmsNorm, &[x, scale]);`.
+    ///
+    /// If the inputs do not suit the operation or it has another number of outputs, the graph keeps the error and
+    /// poisoned tensors return. Its kernels are checked when the graph is planned.
+    #[track_caller]
+    pub fn custom<'g, const N: usize>(
+        &'g self,
+        operation: impl Into<Custom>,
+        inputs: &[Tensor<'g>],
+    ) -> [Tensor<'g>; N] {
+        let operation = operation.into();
+        if let Some(&poison) = inputs.iter().find(|input| input.is_poisoned()) {
+            return [poison; N];
+        }
+        let kinds: Vec<_> = inputs.iter().map(|input| input.kind()).collect();
+        let message = match operation.outputs(&kinds) {
+            Err(message) => format!("{message}, got {inputs:?}"),
+            Ok(outputs) if outputs.len() != N || N == 0 => {
+                format!("has {} outputs, but {N} were asked for: it needs at least one", outputs.len())
+            }
+            Ok(outputs) if outputs.iter().any(|output| output.elements() == 0) => {
+                format!("an output has no elements: {outputs:?}")
+            }
+            Ok(outputs) => {
+                let first = self.add(Op::Custom(operation), inputs, outputs);
+                return std::array::from_fn(|output| first.sibling(output));
+            }
+        };
+        [self.fail(operation.name(), message); N]
+    }
+}
