@@ -18,7 +18,7 @@ pub struct Options {
     pub checked: bool,
 }
 
-/// What helps a device to run the kernels well. None of it is demanded.
+/// Features and limits that help a device to run the kernels well. None is demanded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Requirements {
     /// Features that the adapter has and the kernels can use: subgroup variants, and timestamps for profiling.
@@ -44,7 +44,7 @@ const HELPFUL: wgpu::Features = wgpu::Features::SUBGROUP
     .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
 
 impl Gpu {
-    /// What a host may ask of the adapter when it opens the device that it shares.
+    /// Returns the features and limits that a host may ask of the adapter when it opens the device that it shares.
     pub fn requirements(adapter: &wgpu::Adapter) -> Requirements {
         let offered = adapter.limits();
         // An adapter may be below the defaults in things that compute never touches.
@@ -108,7 +108,7 @@ impl Gpu {
         Self::open_with(&Options::default())
     }
 
-    /// As [`Gpu::open`] with a choice of adapter and of shader checks.
+    /// Opens a device like [`Gpu::open`], with a choice of adapter and of shader checks.
     ///
     /// # Errors
     /// As [`Gpu::open`]; also if no adapter has the name or number asked for.

@@ -8,7 +8,7 @@ use super::{BufferView, Error, Gpu};
 /// Sizes are rounded up to this many bytes, so that a kernel may read its last elements as a `vec4`.
 const GRANULE: u64 = 16;
 
-/// What every buffer of ours may be used for.
+/// The usages of every buffer of ours.
 const USAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
@@ -17,6 +17,9 @@ const POISON: [u8; 4] = f32::NAN.to_le_bytes();
 
 impl Gpu {
     /// A storage buffer with the given values, written without the queue: they arrive with the next submission.
+    ///
+    /// # Errors
+    /// The device is lost, out of memory, or allows no buffer of that size.
     pub fn upload(&self, label: &str, data: &Data) -> Result<BufferView, Error> {
         self.filled(label, data.bytes().len() as u64, |mut bytes| {
             bytes.slice(..data.bytes().len()).copy_from_slice(data.bytes());
@@ -24,6 +27,9 @@ impl Gpu {
     }
 
     /// A storage buffer of `length` elements, all zero.
+    ///
+    /// # Errors
+    /// The device is lost, out of memory, or allows no buffer of that size.
     pub fn zeros(&self, label: &str, length: usize) -> Result<BufferView, Error> {
         // WebGPU promises zeros.
         self.create(label, bytes_of(length), false)
@@ -31,11 +37,17 @@ impl Gpu {
 
     /// A storage buffer of `length` elements whose values do not matter: NaN in debug builds, so that an element that
     /// is read before it is written shows, and zero in release builds.
+    ///
+    /// # Errors
+    /// The device is lost, out of memory, or allows no buffer of that size.
     pub fn uninitialised(&self, label: &str, length: usize) -> Result<BufferView, Error> {
         if cfg!(debug_assertions) { self.poisoned(label, length) } else { self.create(label, bytes_of(length), false) }
     }
 
     /// A storage buffer of `length` elements, all NaN.
+    ///
+    /// # Errors
+    /// The device is lost, out of memory, or allows no buffer of that size.
     pub fn poisoned(&self, label: &str, length: usize) -> Result<BufferView, Error> {
         self.filled(label, bytes_of(length), |mut bytes| {
             let pattern = POISON.repeat(4096);

@@ -1,4 +1,4 @@
-//! What can go wrong on the GPU floor, as values.
+//! Errors of the GPU floor, as values.
 
 use std::fmt;
 

@@ -67,7 +67,7 @@ impl Gpu {
         Self::from_device(device, queue, false)
     }
 
-    /// As [`Gpu::adopt`], with every shader check on: see [`Options::checked`].
+    /// Works on a device of the host's like [`Gpu::adopt`], with every shader check on: see [`Options::checked`].
     pub fn adopt_checked(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self::from_device(device, queue, true)
     }
@@ -107,7 +107,7 @@ impl Gpu {
         self.inner.checked
     }
 
-    /// What the choice of kernel variants may depend on.
+    /// The facts about the device on which the choice of kernel variants depends.
     pub fn target(&self) -> Target {
         let subgroups = self.features().contains(wgpu::Features::SUBGROUP);
         Target {

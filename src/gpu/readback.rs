@@ -22,7 +22,7 @@ pub struct Ticket {
     gpu: Gpu,
 }
 
-/// Whether the staging buffer is mapped.
+/// The state of the staging buffer's mapping.
 #[derive(Debug, Default)]
 struct Mapped {
     answer: Mutex<Option<Result<(), wgpu::BufferAsyncError>>>,

@@ -166,7 +166,7 @@ impl Gpu {
         Ok(Recording { dispatches, bytes: uniforms.size() })
     }
 
-    /// As [`Gpu::prepare`] for a sequence of dispatches on the caller's `arguments`, with scratch buffers of its own.
+    /// Prepares, like [`Gpu::prepare`], a sequence of dispatches on the caller's `arguments`, with scratch buffers of its own.
     ///
     /// # Errors
     /// As [`Gpu::prepare`]; and a step that names an argument or scratch buffer that is not there.

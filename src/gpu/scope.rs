@@ -2,7 +2,7 @@
 
 use super::Gpu;
 
-/// What a call was refused with.
+/// The reason why a call was refused.
 #[derive(Debug)]
 pub(super) enum Refusal {
     OutOfMemory,

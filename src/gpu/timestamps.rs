@@ -51,7 +51,7 @@ impl Timestamps {
         self.passes
     }
 
-    /// What the descriptor of pass number `pass` takes; `None` past the last one.
+    /// The timestamp writes for the descriptor of pass number `pass`; `None` past the last one.
     pub fn writes(&self, pass: u32) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
         (pass < self.passes).then(|| wgpu::ComputePassTimestampWrites {
             query_set: &self.queries,

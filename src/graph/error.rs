@@ -7,7 +7,7 @@ use std::panic::Location;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GraphError {
     pub operation: &'static str,
-    /// What was expected and what came, shapes included.
+    /// Expected and got, shapes included.
     pub message: String,
     pub location: &'static Location<'static>,
 }

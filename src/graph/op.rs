@@ -6,14 +6,14 @@ use fourfold_shaders::elementwise::{Binary, Compare, Unary};
 
 use super::custom::Custom;
 
-/// What a buffer is for: the memory report of a plan is split by it.
+/// The purpose of a buffer: the memory report of a plan is split by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Tag {
     /// Uploaded by the host before a step.
     Input,
     /// Trained parameters.
     Weights,
-    /// What an optimiser remembers of each parameter.
+    /// Moments and velocities that an optimiser keeps of each parameter.
     OptimiserState,
     /// Step counters, seeds, metric rings.
     Bookkeeping,
@@ -26,7 +26,7 @@ pub enum Tag {
 /// One operation. Inputs are the values of the node that holds it, in the order stated here.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
-    /// What a failed building step returns; the graph keeps the error.
+    /// The result of a failed building step; the graph keeps the error.
     Poison,
 
     // Leaves.

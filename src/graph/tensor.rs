@@ -61,6 +61,9 @@ impl Graph {
     }
 
     /// The first mistake made in building, if there was one.
+    ///
+    /// # Errors
+    /// The first mistake, with the operation and the caller's line.
     pub fn check(&self) -> Result<(), GraphError> {
         self.error.borrow().clone().map_or(Ok(()), Err)
     }

@@ -8,7 +8,7 @@ use fourfold_shaders::{Activation, Call};
 use super::canonical::Canonical;
 use crate::graph::{Op, Shape, TensorType, Value};
 
-/// What is computed together.
+/// Nodes that one unit of work computes together.
 #[derive(Debug, Clone)]
 pub(super) enum Unit {
     /// One node by itself.
@@ -177,7 +177,7 @@ impl Fusion<'_> {
         Some(Unit::Product { root, product, bias, activation })
     }
 
-    /// Whether `sum` adds a bias for each column to a product that nothing else reads.
+    /// The product and the bias, if `sum` adds a bias for each column to a product that nothing else reads.
     fn product_pattern(&self, sum: usize) -> Option<(usize, Value)> {
         let node = self.graph.node(sum);
         if node.op != Op::Binary(Binary::Add) {
@@ -223,7 +223,7 @@ pub(super) fn leaves(graph: &Canonical, members: &BTreeSet<usize>) -> Vec<Value>
     leaves
 }
 
-/// What a broadcast stretches: the generated kernel reads it directly.
+/// The value that a broadcast stretches, which the generated kernel reads directly.
 pub(super) fn unstretched(graph: &Canonical, value: Value) -> Value {
     match graph.node(value.node).op {
         Op::Broadcast => unstretched(graph, graph.node(value.node).inputs[0]),

@@ -19,11 +19,11 @@ use super::{Op, Shape, Tag};
 pub struct Plan {
     pub buffers: Vec<PlannedBuffer>,
     pub dispatches: Vec<Dispatch>,
-    /// What the host uploads, by name.
+    /// The tensors that the host uploads, by name.
     pub inputs: BTreeMap<String, Binding>,
-    /// What persists between steps, by name.
+    /// The tensors that persist between steps, by name.
     pub states: BTreeMap<String, Binding>,
-    /// What can be read after a step, by name.
+    /// The tensors that can be read after a step, by name.
     pub outputs: BTreeMap<String, Binding>,
 }
 
@@ -33,8 +33,8 @@ pub struct PlannedBuffer {
     /// Length in words of four bytes.
     pub words: usize,
     pub tag: Tag,
-    /// What the session fills the buffer with, once: zeros where gaps between the parts that a step writes must be zero,
-    /// or the number of a constant. `None` where a step writes every element before it is read.
+    /// The number with which the session fills the buffer, once: zero where gaps between the parts that a step writes must be zero,
+    /// or that of a constant. `None` where a step writes every element before it is read.
     pub fill: Option<f32>,
 }
 
@@ -65,14 +65,14 @@ pub struct Dispatch {
 }
 
 impl Plan {
-    /// Whether a dispatch writes to the buffer.
+    /// True if a dispatch writes to the buffer.
     pub(super) fn writes(&self, buffer: usize) -> bool {
         self.dispatches
             .iter()
             .any(|dispatch| dispatch.call.kernel.outputs().any(|output| dispatch.operands[output].buffer == buffer))
     }
 
-    /// Whether a named tensor has a buffer to itself, which can then be one that the caller gives.
+    /// True if a named tensor has a buffer to itself, which can then be one that the caller gives.
     pub(super) fn is_alone(&self, binding: &Binding) -> bool {
         let Region { buffer, offset, length } = binding.region;
         offset == 0 && self.buffers[buffer].words == length.next_multiple_of(Op::ALIGNMENT)

@@ -4,6 +4,7 @@
 
 pub mod algebra;
 mod attention;
+mod cotangent;
 mod custom;
 mod elementwise;
 mod layout;
@@ -11,10 +12,13 @@ mod product;
 mod reduce;
 mod rows;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use fourfold_shaders::elementwise::Unary;
 
+use cotangent::{Contribution, Cotangent};
+
 use super::decompose::decompose;
-use super::gradients::{Contribution, sweep};
 use super::{Graph, Node, Op, Tensor, Value};
 
 /// True if the outputs are differentiable for this input.
@@ -40,8 +44,68 @@ pub fn is_differentiable(op: &Op, input: usize) -> bool {
     }
 }
 
+/// The backward sweep over the nodes from `floor` on; what lies below is constant, but for `wrt`.
+pub fn sweep<'g>(
+    graph: &'g Graph,
+    floor: usize,
+    seeds: &[(Tensor<'g>, Tensor<'g>)],
+    wrt: &[Tensor<'g>],
+) -> Vec<Option<Tensor<'g>>> {
+    let wanted: BTreeSet<Value> = wrt.iter().map(|tensor| tensor.value()).collect();
+    let end = seeds.iter().map(|(output, _)| output.value().node + 1).max().unwrap_or(0).max(floor);
+    // True for each node that lies on a path from one of `wrt`.
+    let mut depends = vec![false; end];
+    let active =
+        |depends: &[bool], value: Value| wanted.contains(&value) || depends.get(value.node).copied().unwrap_or(false);
+    for index in floor..end {
+        let node = graph.node(index);
+        let mut inputs = node.inputs.iter().enumerate();
+        depends[index] = inputs.any(|(input, &value)| is_differentiable(&node.op, input) && active(&depends, value));
+    }
+
+    let mut cotangents: BTreeMap<Value, Cotangent<'g>> = BTreeMap::new();
+    for &(output, cotangent) in seeds {
+        if active(&depends, output.value()) {
+            cotangents.entry(output.value()).or_default().add(Contribution::Whole(cotangent));
+        }
+    }
+    let mut found: BTreeMap<Value, Tensor<'g>> = BTreeMap::new();
+    for index in (floor..end).rev() {
+        let node = graph.node(index);
+        let location = node.location;
+        graph.ascribe(location, || {
+            let collected: Vec<_> = (0..node.outputs.len())
+                .map(|output| {
+                    let value = Value { node: index, output };
+                    let total = cotangents.remove(&value)?.total(graph, &node.outputs[output].shape);
+                    if wanted.contains(&value) {
+                        found.insert(value, total);
+                    }
+                    Some(total)
+                })
+                .collect();
+            if depends[index] && collected.iter().any(Option::is_some) {
+                let inputs = node.inputs.iter().enumerate();
+                let wants = inputs
+                    .map(|(input, &value)| is_differentiable(&node.op, input) && active(&depends, value))
+                    .collect();
+                let values = node.inputs.clone();
+                for (input, contribution) in NodeGradient::new(graph, index, node, collected, wants).contributions() {
+                    cotangents.entry(values[input]).or_default().add(contribution);
+                }
+            }
+        });
+    }
+    for &value in &wanted {
+        if let Some(cotangent) = cotangents.remove(&value) {
+            found.insert(value, cotangent.total(graph, &graph.type_of(value).shape));
+        }
+    }
+    wrt.iter().map(|tensor| found.get(&tensor.value()).copied()).collect()
+}
+
 /// The gradient of one node: from the cotangents of its outputs to those of its inputs.
-pub struct NodeGradient<'g> {
+struct NodeGradient<'g> {
     graph: &'g Graph,
     op: Op,
     inputs: Vec<Tensor<'g>>,
@@ -53,20 +117,14 @@ pub struct NodeGradient<'g> {
 }
 
 impl<'g> NodeGradient<'g> {
-    pub fn new(
-        graph: &'g Graph,
-        index: usize,
-        node: Node,
-        cotangents: Vec<Option<Tensor<'g>>>,
-        wants: Vec<bool>,
-    ) -> Self {
+    fn new(graph: &'g Graph, index: usize, node: Node, cotangents: Vec<Option<Tensor<'g>>>, wants: Vec<bool>) -> Self {
         let outputs = (0..node.outputs.len()).map(|output| graph.tensor(Value { node: index, output })).collect();
         let inputs = node.inputs.iter().map(|&input| graph.tensor(input)).collect();
         Self { graph, op: node.op, inputs, outputs, cotangents, wants }
     }
 
     /// Returns the terms that this node adds to the cotangents of its inputs.
-    pub fn contributions(&self) -> Vec<(usize, Contribution<'g>)> {
+    fn contributions(&self) -> Vec<(usize, Contribution<'g>)> {
         let whole = |terms: Vec<(usize, Tensor<'g>)>| {
             terms.into_iter().map(|(input, tensor)| (input, Contribution::Whole(tensor))).collect()
         };

@@ -27,6 +27,9 @@ pub struct Suspect {
 /// `plan.dispatches.len()` or more only twins.
 ///
 /// `values` begin inputs and states, as in [`Session::new`]. Submits, and waits for the GPU.
+///
+/// # Errors
+/// As [`Session::new`] and [`Session::run`].
 pub fn run_mixed(
     gpu: &Gpu,
     plan: impl Into<Arc<Plan>>,
@@ -66,6 +69,9 @@ fn cut(words: &[Data], region: Region, element: Element) -> Data {
 ///
 /// `agree` judges the named outputs and states of such a step against those of the twins alone. A kernel whose mistake
 /// does not reach them is not found by halving; if all agree, every dispatch is judged by itself.
+///
+/// # Errors
+/// As [`Session::new`] and [`Session::run`].
 pub fn find_wrong_kernel(
     gpu: &Gpu,
     plan: impl Into<Arc<Plan>>,

@@ -39,6 +39,9 @@ impl Session {
     ///
     /// Creates buffers, pipelines and bind groups, but neither submits nor polls: a host may do this on its own device
     /// and [record](Self::record) the steps into its own passes.
+    ///
+    /// # Errors
+    /// A value for a name that the plan lacks, or of another type; or the GPU floor fails: see [`Gpu::prepare`].
     pub fn new(gpu: &Gpu, plan: impl Into<Arc<Plan>>, values: &Values) -> Result<Self, SessionError> {
         Self::on_buffers(gpu, plan, values, &BTreeMap::new())
     }
@@ -48,6 +51,9 @@ impl Session {
     ///
     /// A given buffer keeps what it holds: `values` begin only the buffers that the session makes. Gaps between the parts
     /// of a flat tensor are never written, so a buffer that is given for one should hold zeros.
+    ///
+    /// # Errors
+    /// As [`Session::new`]; also a given buffer that is too short, or one for a tensor that has none of its own.
     pub fn on_buffers(
         gpu: &Gpu,
         plan: impl Into<Arc<Plan>>,
@@ -117,6 +123,9 @@ impl Session {
     }
 
     /// Runs `steps` steps in one submission, without waiting for them.
+    ///
+    /// # Errors
+    /// The device is lost.
     pub fn run(&mut self, steps: usize) -> Result<(), SessionError> {
         self.submit(|recording, pass| (0..steps).for_each(|_| recording.record(pass)))
     }
@@ -129,6 +138,9 @@ impl Session {
 
     /// Runs one step and returns how long each of the plan's dispatches took by the GPU's own clock; `None` where the
     /// device was opened without timestamps. Every dispatch is a pass of its own, so the sum is more than a step takes.
+    ///
+    /// # Errors
+    /// The device is lost, or there is no memory for the timestamps.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn profile(&mut self) -> Result<Option<Vec<Duration>>, SessionError> {
         let count = self.plan.dispatches.len();
@@ -164,6 +176,9 @@ impl Session {
     }
 
     /// Sets an input or a state before the next submission.
+    ///
+    /// # Errors
+    /// The plan has no input or state of this name, or one of another type.
     pub fn write(&mut self, name: &str, data: &Data) -> Result<(), SessionError> {
         let region = self.plan.writable(name, data)?.region;
         let view = self.view(region);
@@ -173,11 +188,17 @@ impl Session {
     }
 
     /// Where an output, a state or an input lies, for a host's own kernels and copies.
+    ///
+    /// # Errors
+    /// The plan has no tensor of this name.
     pub fn buffer(&self, name: &str) -> Result<BufferView, SessionError> {
         Ok(self.view(self.plan.readable(name)?.region))
     }
 
     /// Copies the named tensors to the host; the ticket has them when the GPU is done.
+    ///
+    /// # Errors
+    /// The plan has no tensor of such a name, or there is no memory for the copies.
     pub fn readback(&mut self, names: &[&str]) -> Result<Ticket, SessionError> {
         let views = names
             .iter()
@@ -194,6 +215,9 @@ impl Session {
     }
 
     /// Waits for everything submitted and returns the values of an output, a state or an input.
+    ///
+    /// # Errors
+    /// As [`Session::readback`]; also if the device is lost.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn read(&mut self, name: &str) -> Result<Data, SessionError> {
         let mut values = self.readback(&[name])?.wait()?;
@@ -201,6 +225,9 @@ impl Session {
     }
 
     /// Waits for everything submitted and returns all states: what a checkpoint holds.
+    ///
+    /// # Errors
+    /// As [`Session::read`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn states(&mut self) -> Result<Values, SessionError> {
         let names: Vec<String> = self.plan.states.keys().cloned().collect();

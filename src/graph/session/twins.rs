@@ -18,6 +18,9 @@ pub struct TwinSession {
 
 impl TwinSession {
     /// A session whose inputs and states begin as `values`, or as zeros where no value is given.
+    ///
+    /// # Errors
+    /// A value for a name that the plan lacks, or of another type.
     pub fn new(plan: impl Into<Arc<Plan>>, values: &Values) -> Result<Self, SessionError> {
         let plan = plan.into();
         // What no step has written is NaN, so that reading it shows.
@@ -38,6 +41,9 @@ impl TwinSession {
     }
 
     /// Sets an input or a state.
+    ///
+    /// # Errors
+    /// The plan has no input or state of this name, or one of another type.
     pub fn write(&mut self, name: &str, data: &Data) -> Result<(), SessionError> {
         let region = self.plan.writable(name, data)?.region;
         self.store(region, data);
@@ -45,6 +51,9 @@ impl TwinSession {
     }
 
     /// The values of an output, a state or an input.
+    ///
+    /// # Errors
+    /// The plan has no tensor of this name.
     pub fn read(&self, name: &str) -> Result<Data, SessionError> {
         let binding = self.plan.readable(name)?;
         Ok(self.load(binding.region, binding.element))
