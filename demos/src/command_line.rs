@@ -12,7 +12,7 @@ use crate::options::Common;
 use crate::{commands, experiments};
 
 /// Families of commands, and what they are about.
-const FAMILIES: &[(&str, &str)] = &[];
+const FAMILIES: &[(&str, &str)] = &[("neuron", "Experiments with the attention neuron on the cart-pole swing-up")];
 
 /// A command with its flags.
 #[derive(Debug)]

@@ -9,7 +9,6 @@ pub mod entry;
 pub mod experiment;
 pub mod experiments;
 pub mod failure;
-pub mod neuron;
 pub mod options;
 pub mod pes;
 pub mod picture;

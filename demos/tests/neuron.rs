@@ -11,8 +11,8 @@ use std::time::Duration;
 use fourfold::Gpu;
 use fourfold::data::load_flat_vector;
 use fourfold::shaders::rollout::policies::AttentionNeuron;
-use fourfold_demos::commands::neuron::weights::trained;
-use fourfold_demos::neuron::evaluation::{Order, Protocol};
+use fourfold_demos::experiments::neuron::evaluation::{Order, Protocol};
+use fourfold_demos::experiments::neuron::network::trained;
 use serde_json::Value;
 
 use scratch::Scratch;
@@ -93,7 +93,7 @@ fn ten_inputs_at_half_the_sum_are_the_five_they_repeat() {
 
 /// A training of seconds: PGPE of a small network, two tries.
 const SMALL: &str = "train --alone --rows 4 --strategy pgpe --members 16 --episodes 2 --steps 120000 --trial 40000 \
-                     --tries 2 --test-episodes 20 --seed 9";
+                     --seeds 2 --test-episodes 20 --seed 9";
 
 fn curve(run: &Path) -> String {
     fs::read_to_string(run.join("learning.jsonl")).unwrap()

@@ -19,7 +19,8 @@ fn clone(scratch: &Scratch, arguments: &str) -> Output {
 #[test]
 fn a_quick_cloning_leaves_weights_scores_and_plots_and_the_same_seed_the_same_student() {
     let scratch = Scratch::new("quick");
-    let line = "--quick --seed 5 --batch 8 --window 10 --teacher-generations 8 --episodes 20";
+    let line =
+        "--quick --seed 5 --batch 8 --trajectories 8 --window 10 --steps 20 --teacher-generations 8 --episodes 20";
     let output = clone(&scratch, &format!("{line} --out first"));
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let table = String::from_utf8(output.stdout).unwrap();

@@ -20,7 +20,8 @@ use crate::failure::Failure;
 use crate::options::Common;
 use crate::picture::plot::BarPlot;
 use crate::progress::{self, Progress};
-use crate::run::folder::{RunFolder, adapter_json};
+use crate::run::Run;
+use crate::run::folder::adapter_json;
 use crate::statistics::{median, quantile};
 use crate::table::table;
 
@@ -105,7 +106,7 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     }
     let clock =
         if gpu.features().contains(Features::TIMESTAMP_QUERY) { "the GPU's timestamps" } else { "the CPU's clock" };
-    let folder = RunFolder::create(common, "bench", &gpu, json!({ "problems": problems.len(), "clock": clock }))?;
+    let mut run = Run::of_command(common, "bench", &gpu, json!({ "problems": problems.len(), "clock": clock }))?;
 
     let mut progress = Progress::new("bench", problems.len() as u64 + 1, common.quiet);
     progress.say("what the adapter can do");
@@ -124,8 +125,8 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     progress.finish();
 
     let results: Vec<Value> = rows.iter().map(Row::json).collect();
-    folder.write_json_lines("kernels.jsonl", &results)?;
-    folder.write("shares.png", &plot(&rows, &gpu).png(1000)?)?;
+    run.write_json_lines("kernels.jsonl", &results)?;
+    run.write("shares.png", &plot(&rows, &gpu).png(1000)?)?;
     if arguments.json {
         let ceiling = json!({ "copy_gb_per_s": ceiling.bytes / 1e9, "multiply_add_gflop_per_s": ceiling.flops / 1e9 });
         let result =
@@ -140,7 +141,7 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             gpu.info().backend,
             ceiling.bytes / 1e9,
             ceiling.flops / 1e9,
-            folder.path().display(),
+            run.path().display(),
         );
         println!(
             "Bytes are those of the operands, read and written once: what a cache saves counts as bandwidth, so that \

@@ -11,14 +11,14 @@ use fourfold::evolution::{
 };
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 
-use crate::commands::neuron::weights::trained;
 use crate::commands::verify;
 use crate::dt::key_to_door::{self, Method, Outcome, RandomPlay};
 use crate::entry::Plain;
 use crate::experiment;
+use crate::experiments::neuron::evaluation::{Order, Protocol};
+use crate::experiments::neuron::network::trained;
 use crate::experiments::sam;
 use crate::failure::Failure;
-use crate::neuron::evaluation::{Order, Protocol};
 use crate::options::{Common, Seeds};
 use crate::progress::Progress;
 

@@ -13,7 +13,8 @@ use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::Progress;
-use crate::run::folder::{RunFolder, adapter_json};
+use crate::run::Run;
+use crate::run::folder::adapter_json;
 use crate::table::table;
 
 /// Run every kernel against its CPU twin over generated cases
@@ -95,7 +96,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     };
     let settings =
         json!({ "kernels": chosen.len(), "cases": [numbers.start, numbers.end], "checked": arguments.checked });
-    let folder = RunFolder::create(common, "verify", &gpu, settings)?;
+    let mut run = Run::of_command(common, "verify", &gpu, settings)?;
 
     let total = chosen.len() as u64 * u64::from(numbers.end - numbers.start);
     let mut progress = Progress::new("verify", total, common.quiet);
@@ -103,14 +104,14 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     progress.finish();
 
     let rows: Vec<Value> = reports.iter().map(Report::json).collect();
-    folder.write_json_lines("kernels.jsonl", &rows)?;
+    run.write_json_lines("kernels.jsonl", &rows)?;
     if arguments.json {
         let result = json!({ "adapter": adapter_json(gpu.info()), "seed": common.seed, "kernels": rows });
         println!("{result:#}");
     } else {
         let header = ["kernel", "cases", "error / bound", "bound", "twin", "kernel's", "in case", "verdict"];
         println!("{}", table(header, reports.iter().map(Report::row)));
-        println!("{} ({}), seed {}; {}", gpu.info().name, gpu.info().backend, common.seed, folder.path().display());
+        println!("{} ({}), seed {}; {}", gpu.info().name, gpu.info().backend, common.seed, run.path().display());
     }
     let wrong: Vec<&str> = reports.iter().filter(|report| report.failed > 0).map(|report| &*report.kernel).collect();
     match wrong[..] {

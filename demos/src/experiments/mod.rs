@@ -1,12 +1,19 @@
 //! The experiments, one a folder.
 
+pub mod neuron;
 pub mod sam;
 
 use crate::entry::Entry;
 use crate::experiment::entry;
 
 /// All of them.
-pub const ALL: &[Entry] = &[entry::<sam::Settings>()];
+pub const ALL: &[Entry] = &[
+    entry::<neuron::clone::Settings>(),
+    entry::<neuron::reshuffle::Settings>(),
+    entry::<neuron::train::Settings>(),
+    entry::<neuron::watch::Settings>(),
+    entry::<sam::Settings>(),
+];
 
 #[cfg(test)]
 mod tests {

@@ -127,6 +127,10 @@ impl RunFolder {
             let _ = fs::remove_file(self.path.join(CONFIGURATION));
             if self.made {
                 let _ = fs::remove_dir(&self.path);
+                // Made for this run, unless other runs lie there: then it stays.
+                if let Some(parent) = self.path.parent().filter(|&parent| parent == Path::new(RUNS)) {
+                    let _ = fs::remove_dir(parent);
+                }
             }
         }
     }

@@ -75,7 +75,9 @@ pub struct Run {
     /// The checkpoint that the run was resumed from, until its stage takes it.
     restored: Option<Checkpoint>,
     saved: Instant,
-    /// The folder is still as an earlier process left it.
+    /// An earlier process began it.
+    resumed: bool,
+    /// The folder is still as that process left it.
     untouched: bool,
 }
 
@@ -88,6 +90,16 @@ impl Run {
         let command = &configuration.command;
         let folder = RunFolder::create_with(common.out.as_deref(), command, &gpu, json!(configuration))?;
         Ok(Self::new(common, gpu, folder, configuration))
+    }
+
+    /// Makes the folder of a command that is no experiment.
+    ///
+    /// # Errors
+    /// Those of [`create`](Self::create).
+    pub fn of_command(common: &Common, command: &str, gpu: &Gpu, settings: Value) -> Result<Self, Failure> {
+        let command = command.to_owned();
+        let (seed, quick) = (common.seed, common.quick);
+        Self::create(common, gpu.clone(), Configuration { command, seed, seeds: Vec::new(), quick, settings })
     }
 
     fn new(common: &Common, gpu: Gpu, folder: RunFolder, configuration: Configuration) -> Self {
@@ -103,6 +115,7 @@ impl Run {
             state: None,
             restored: None,
             saved: Instant::now(),
+            resumed: false,
             untouched: false,
         }
     }
@@ -122,6 +135,11 @@ impl Run {
         self.configuration.seed
     }
 
+    /// Returns true with `--quiet`.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Returns the folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
@@ -133,7 +151,8 @@ impl Run {
         self.progress = Some(Progress::new(label, total, self.quiet));
     }
 
-    fn end_progress(&mut self) {
+    /// Ends what is shown as progress.
+    pub fn end_progress(&mut self) {
         if let Some(progress) = self.progress.take() {
             progress.finish();
         }
@@ -281,6 +300,33 @@ impl Run {
         self.folder.write(name, bytes)
     }
 
+    /// Writes a value as JSON.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write_json(&mut self, name: &str, value: &Value) -> Result<(), Failure> {
+        self.touch()?;
+        self.folder.write_json(name, value)
+    }
+
+    /// Writes rows as JSON lines.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write_json_lines(&mut self, name: &str, rows: &[Value]) -> Result<(), Failure> {
+        self.touch()?;
+        self.folder.write_json_lines(name, rows)
+    }
+
+    /// Writes a table as CSV.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write_csv(&mut self, name: &str, header: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+        self.touch()?;
+        self.folder.write_csv(name, header, rows)
+    }
+
     /// Writes tensors of the run, as trained weights, to a file.
     ///
     /// # Errors
@@ -327,7 +373,7 @@ impl Run {
     /// Ends a run that failed; one that was refused for its input leaves nothing.
     pub fn abandon(&mut self, failure: &Failure) {
         self.end_progress();
-        if matches!(failure, Failure::Input(_)) && !self.untouched && self.record == Record::default() {
+        if matches!(failure, Failure::Input(_)) && !self.resumed {
             self.folder.discard();
         }
     }
@@ -390,6 +436,6 @@ impl Earlier {
     pub fn resume(self, common: &Common, gpu: Gpu) -> Run {
         let Self { folder, configuration, lines, record, state } = self;
         let run = Run::new(common, gpu, folder, configuration);
-        Run { lines, record, restored: state, untouched: true, ..run }
+        Run { lines, record, restored: state, resumed: true, untouched: true, ..run }
     }
 }

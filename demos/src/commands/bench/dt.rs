@@ -19,7 +19,8 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::{Progress, duration};
-use crate::run::folder::{RunFolder, adapter_json};
+use crate::run::Run;
+use crate::run::folder::adapter_json;
 use crate::statistics::median;
 use crate::table::table;
 
@@ -99,7 +100,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
         "steps": steps,
         "runs": runs,
     });
-    let folder = RunFolder::create(common, "bench-dt", &gpu, work.clone())?;
+    let mut run = Run::of_command(common, "bench-dt", &gpu, work.clone())?;
 
     let mut progress = Progress::new("bench dt", runs as u64 + 1, common.quiet);
     progress.say("compiling");
@@ -158,7 +159,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
         });
         result["timeline"] = timeline.collect();
     }
-    folder.write_json("result.json", &result)?;
+    run.write_json("result.json", &result)?;
     if json || arguments.json {
         println!("{result:#}");
         return Ok(());
@@ -186,7 +187,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
         gpu.info().name,
         gpu.info().backend,
     );
-    println!("The run is in {}", folder.path().display());
+    println!("The run is in {}", run.path().display());
     Ok(())
 }
 

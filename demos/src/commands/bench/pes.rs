@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::{Progress, duration};
-use crate::run::folder::{RunFolder, adapter_json};
+use crate::run::Run;
+use crate::run::folder::adapter_json;
 use crate::statistics::median;
 use crate::table::table;
 
@@ -49,7 +50,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
         .map_err(|error| Failure::input(format!("--particles: {error}")))?;
     let bytes = source.bytes();
     let work = json!({ "particles": arguments.particles, "iterations": iterations, "runs": runs });
-    let folder = RunFolder::create(common, "bench-pes", &gpu, work.clone())?;
+    let mut run = Run::of_command(common, "bench-pes", &gpu, work.clone())?;
 
     let mut progress = Progress::new("bench pes", runs as u64 + 1, common.quiet);
     progress.say("compiling");
@@ -79,7 +80,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
     if let (Value::Object(entries), true) = (&mut result, cpus.len() == runs) {
         entries.insert("cpu_s".into(), json!(cpus));
     }
-    folder.write_json("result.json", &result)?;
+    run.write_json("result.json", &result)?;
     if json || arguments.json {
         println!("{result:#}");
         return Ok(());
@@ -101,6 +102,6 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
         gpu.info().name,
         gpu.info().backend,
     );
-    println!("The run is in {}", folder.path().display());
+    println!("The run is in {}", run.path().display());
     Ok(())
 }

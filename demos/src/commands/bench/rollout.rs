@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::{Progress, duration};
-use crate::run::folder::{RunFolder, adapter_json};
+use crate::run::Run;
+use crate::run::folder::adapter_json;
 use crate::statistics::median;
 use crate::table::table;
 
@@ -91,7 +92,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
     let composition = work.composition();
     let gpu = common.open(false)?;
     let plan = Plan::new(&composition, &work.settings, &gpu.target())?;
-    let folder = RunFolder::create(common, "bench-rollout", &gpu, work.json())?;
+    let mut run = Run::of_command(common, "bench-rollout", &gpu, work.json())?;
 
     let mut progress = Progress::new("bench rollout", work.runs as u64 + 1, common.quiet);
     progress.say("compiling");
@@ -107,12 +108,12 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
     progress.finish();
 
     let result = work.result(&gpu, bench.rollout.plan(), &samples);
-    folder.write_json("result.json", &result)?;
+    run.write_json("result.json", &result)?;
     if json || arguments.json {
         println!("{result:#}");
     } else {
         println!("{}", work.report(&gpu, bench.rollout.plan(), &samples));
-        println!("The run is in {}", folder.path().display());
+        println!("The run is in {}", run.path().display());
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fourfold::Gpu;
-use fourfold::data::permutation;
+use fourfold::data::{Checkpoint, permutation};
 use fourfold::graph::{Graph, Plan, Session, Tag, Tensor, TensorType, Values, gradients};
 use fourfold::models::{AttentionNeuronModel, NeuronMemory};
 use fourfold::nn::Parameters;
@@ -169,6 +169,35 @@ impl Cloning {
             return Err(Failure::Run(message));
         }
         Ok(loss)
+    }
+
+    /// Adds weights, optimiser state and counters to a checkpoint; trajectories are not part of it.
+    ///
+    /// # Errors
+    /// The loss of the device.
+    pub fn save(&mut self, checkpoint: &mut Checkpoint) -> Result<(), Failure> {
+        for (name, values) in self.session.states()? {
+            let shape = self.session.plan().states[&name].shape.to_vec();
+            checkpoint.insert(&format!("cloning.{name}"), &shape, values);
+        }
+        checkpoint.set("cloning.pass", self.pass.to_string());
+        Ok(())
+    }
+
+    /// Goes on from a checkpoint of a training of the same recipe.
+    ///
+    /// # Errors
+    /// It is damaged, or of another network.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        let states = self.session.plan().states.clone();
+        for (name, state) in &states {
+            let values = checkpoint.tensor(&format!("cloning.{name}"), state.element, &state.shape)?;
+            self.session.write(name, values)?;
+        }
+        let pass = checkpoint.get("cloning.pass")?;
+        let wrong = |_| Failure::Input(format!("{}: cloning.pass: expected a number, got `{pass}`", checkpoint.file()));
+        self.pass = pass.parse().map_err(wrong)?;
+        Ok(())
     }
 
     /// The student's weights as they are now, in the order of the published checkpoints.

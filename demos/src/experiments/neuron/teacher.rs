@@ -1,5 +1,6 @@
 //! An ordinary teacher: a perceptron that learns the cart-pole swing-up by CMA-ES.
 
+use fourfold::data::Checkpoint;
 use fourfold::evolution::CmaEs;
 use fourfold::evolution::cma_es::Settings;
 
@@ -54,6 +55,24 @@ impl Search {
         let fitness: Vec<f32> = scores.iter().map(|score| (score / f64::from(EPISODES)) as f32).collect();
         self.search.tell(&fitness).map_err(Failure::run)?;
         Ok(scores.iter().sum::<f64>() / (f64::from(EPISODES) * MEMBERS as f64))
+    }
+
+    /// Returns the number of generations done.
+    pub fn generation(&self) -> u32 {
+        self.search.generation()
+    }
+
+    /// Adds the state of the search to a checkpoint.
+    pub fn save(&self, checkpoint: &mut Checkpoint) {
+        self.search.save(checkpoint, "cma_es.");
+    }
+
+    /// Goes on from a checkpoint.
+    ///
+    /// # Errors
+    /// It is damaged, or of another search.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        Ok(self.search.restore(checkpoint, "cma_es.")?)
     }
 
     /// The weights that the search believes in most.

@@ -1,14 +1,19 @@
-//! The experiments with the attention neuron.
+//! The experiments with the attention neuron, a policy that does not care in which order its inputs are wired.
 
 pub mod actor;
+pub mod clone;
 pub mod cloning;
 pub mod episodes;
 pub mod evaluation;
+pub mod network;
 pub mod recipe;
+pub mod reshuffle;
 pub mod scene;
 pub mod stage;
 pub mod strip;
 pub mod teacher;
 pub mod terminal;
+pub mod train;
 pub mod training;
+pub mod watch;
 pub mod watching;

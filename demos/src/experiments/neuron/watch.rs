@@ -2,27 +2,30 @@
 
 use clap::Args;
 use fourfold::rollout::environments::CartPoleSwingUp;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::weights::{File, Network};
+use super::evaluation::HORIZON;
+use super::network::{File, Network};
+use super::scene::{Film, Scene};
+use super::stage::animated;
+use super::strip::strip;
+use super::terminal;
+use super::watching::{Script, Shown};
+use crate::experiment::Experiment;
 use crate::failure::Failure;
-use crate::neuron::evaluation::HORIZON;
-use crate::neuron::scene::Film;
-use crate::neuron::stage::animated;
-use crate::neuron::strip::strip;
-use crate::neuron::terminal;
-use crate::neuron::watching::{Script, Shown};
-use crate::options::Common;
-use crate::progress::Progress;
-use crate::run::folder::{RunFolder, adapter_json};
+use crate::run::Run;
+use crate::run::report::Report;
 
 /// Watch one episode of the cart-pole swing-up: the cart, how much the network attends to each of its inputs, and what
 /// happens when they are shuffled; in the terminal, as an animated PNG and as a strip
-#[derive(Debug, Clone, Args)]
-pub struct Arguments {
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct Settings {
     #[command(flatten)]
+    #[serde(flatten)]
     pub file: File,
     #[command(flatten)]
+    #[serde(flatten)]
     pub network: Network,
     /// The steps in which the inputs are shuffled; 0 is from the start
     #[arg(long, value_name = "STEPS", value_delimiter = ',', default_values_t = [500])]
@@ -33,7 +36,7 @@ pub struct Arguments {
     /// Clear the memory of the channels when the inputs are shuffled
     #[arg(long)]
     pub forget: bool,
-    /// The number of the episode [default: of the first 32, the first that lasts the longest]
+    /// The number of the episode [default: the first of the longest among --candidates]
     #[arg(long, value_name = "NUMBER")]
     pub episode: Option<usize>,
     /// Start hanging near rest instead of anywhere at any speed
@@ -45,9 +48,86 @@ pub struct Arguments {
     /// Inputs of nothing but noise beside the five observations
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub noise_channels: usize,
+    /// Episodes from the first on, of which the first of the longest is shown
+    #[arg(long, value_name = "COUNT", default_value_t = 32)]
+    pub candidates: usize,
 }
 
-impl Arguments {
+impl Experiment for Settings {
+    const NAME: &'static str = "neuron watch";
+    const SEEDS: Option<&'static str> = None;
+    const QUICK: &'static [(&'static str, &'static str)] = &[("every", "20"), ("candidates", "8")];
+
+    fn check(&self) -> Result<(), Failure> {
+        Failure::check_counts([("--candidates", self.candidates, 1..=100_000)])?;
+        self.script(0)?;
+        self.file.load(&self.network.description()?).map(drop)
+    }
+
+    fn run(&self, run: &mut Run) -> Result<Report, Failure> {
+        let script = self.script(run.seed())?;
+        let network = self.network.description()?;
+        let weights = self.file.load(&network)?;
+        let played = match self.episode {
+            Some(episode) => script.play(&run.gpu(), network, &weights, episode)?,
+            None => script.pick(&run.gpu(), network, &weights, self.candidates)?,
+        };
+        let Shown { film, differences } = script.show(network, &weights, &played)?;
+        run.progress("frames", film.frames(self.every).len() as u64);
+        let episode = animated(&film, self.every, || run.advance(1))?;
+        run.end_progress();
+
+        let stretches: Vec<_> = film
+            .stretches()
+            .into_iter()
+            .map(|steps| {
+                let order: Vec<&str> = film.scenes[steps.start]
+                    .channels
+                    .iter()
+                    .map(|channel| film.sources[channel.source].as_str())
+                    .collect();
+                json!({
+                    "from": steps.start, "until": steps.end, "order": order,
+                    "attention": film.sources.iter().zip(film.attention(steps)).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        write_steps(run, &film)?;
+        let mut report = Report::new("One episode of an attention neuron");
+        report.paragraph(note(&film, &script, played.episode, self.episode.is_none()));
+        report.picture("episode.png", "the episode", episode);
+        report.picture("strip.png", "stills and attention over time", strip(&film)?.png()?);
+        let header: Vec<&str> = ["steps"].into_iter().chain(film.sources.iter().map(String::as_str)).collect();
+        report.table(
+            &header,
+            film.stretches().into_iter().map(|steps| {
+                let attention = film.attention(steps.clone()).into_iter().map(|mean| format!("{mean:.2}"));
+                [format!("{} to {}", steps.start, steps.end - 1)].into_iter().chain(attention).collect::<Vec<_>>()
+            }),
+        );
+        report.explanation(
+            "The attention to an input is the mean of |A| over the rows of the message; what the input adds to the message \
+             is A times its value, so that much attention to a quiet input (noise, say) moves little. Every number is in \
+             `steps.csv`.",
+        );
+        for (key, value) in [
+            ("episode", json!(played.episode)),
+            ("score", json!(film.score())),
+            ("steps", json!(film.scenes.len())),
+            ("left_the_track", json!(film.fell)),
+            ("stretches", json!(stretches)),
+            ("largest_difference_from_twin", json!({ "first_50_steps": differences[0], "episode": differences[1] })),
+        ] {
+            report.result(key, value);
+        }
+        if run.is_quiet() || !terminal::play(&film, self.every)? {
+            println!("{}", terminal::listing(&film));
+        }
+        Ok(report)
+    }
+}
+
+impl Settings {
     fn script(&self, seed: u64) -> Result<Script, Failure> {
         let mut shuffles = if self.never_shuffle { Vec::new() } else { self.shuffle_at.clone() };
         shuffles.sort_unstable();
@@ -71,68 +151,6 @@ impl Arguments {
         script.check()?;
         Ok(script)
     }
-}
-
-/// Plays the episode, writes its pictures and shows it.
-pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
-    let script = arguments.script(common.seed)?;
-    let network = arguments.network.description()?;
-    let weights = arguments.file.load(&network)?;
-    let every = if common.quick { 5 * arguments.every } else { arguments.every };
-    let gpu = common.open(false)?;
-    let settings = json!({
-        "weights": arguments.file.weights, "rows": network.rows, "key_bias": network.key_bias,
-        "shuffles": script.shuffles, "forget": script.forget, "episode": arguments.episode, "easy": arguments.easy,
-        "every": every, "noise_channels": script.noise_channels,
-    });
-    let folder = RunFolder::create(common, "neuron-watch", &gpu, settings)?;
-
-    let played = match arguments.episode {
-        Some(episode) => script.play(&gpu, network, &weights, episode)?,
-        None => script.pick(&gpu, network, &weights, if common.quick { 8 } else { 32 })?,
-    };
-    let Shown { film, differences } = script.show(network, &weights, &played)?;
-    folder.write("strip.png", &strip(&film)?.png()?)?;
-    let mut progress = Progress::new("frames", film.frames(every).len() as u64, common.quiet);
-    folder.write("episode.png", &animated(&film, every, || progress.advance(1))?)?;
-    progress.finish();
-
-    write_steps(&folder, &film)?;
-    let stretches: Vec<_> = film
-        .stretches()
-        .into_iter()
-        .map(|steps| {
-            let order: Vec<&str> =
-                film.scenes[steps.start].channels.iter().map(|channel| film.sources[channel.source].as_str()).collect();
-            json!({
-                "from": steps.start, "until": steps.end, "order": order,
-                "attention": film.sources.iter().zip(film.attention(steps)).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    let results = json!({
-        "episode": played.episode, "score": film.score(), "steps": film.scenes.len(), "left_the_track": film.fell,
-        "stretches": stretches, "largest_difference_from_twin": { "first_50_steps": differences[0],
-        "episode": differences[1] }, "adapter": adapter_json(gpu.info()),
-    });
-    folder.write_json("results.json", &results)?;
-    let note = note(&film, &script, played.episode, arguments.episode.is_none());
-    let report = format!(
-        "# One episode of an attention neuron\n\n{note}\n\n![the episode](episode.png)\n\n![stills and attention \
-         over time](strip.png)\n\n{}\nThe attention to an input is the mean of |A| over the rows of the message; what the \
-         input adds to the message is A times its value, so that much attention to a quiet input (noise, say) moves \
-         little. Every number is in `steps.csv`.\n\nAdapter: {} ({}).\n",
-        attention_table(&film),
-        gpu.info().name,
-        gpu.info().driver_info,
-    );
-    folder.write("report.md", report.as_bytes())?;
-
-    if common.quiet || !terminal::play(&film, every)? {
-        println!("{}", terminal::listing(&film));
-    }
-    println!("\n{note}\n\nThe run is in {}", folder.path().display());
-    Ok(())
 }
 
 /// What was seen, in a few sentences.
@@ -159,22 +177,12 @@ fn note(film: &Film, script: &Script, episode: usize, picked: bool) -> String {
     text
 }
 
-/// The mean attention to each source while each order of the inputs lasted, in Markdown.
-fn attention_table(film: &Film) -> String {
-    let mut text = format!("| steps | {} |\n|---|{}\n", film.sources.join(" | "), "---|".repeat(film.inputs()));
-    for steps in film.stretches() {
-        let cells: Vec<String> = film.attention(steps.clone()).iter().map(|mean| format!("{mean:.2}")).collect();
-        text += &format!("| {} to {} | {} |\n", steps.start, steps.end - 1, cells.join(" | "));
-    }
-    text
-}
-
-fn write_steps(folder: &RunFolder, film: &Film) -> Result<(), Failure> {
+fn write_steps(run: &mut Run, film: &Film) -> Result<(), Failure> {
     let fixed = ["step", "position", "angle", "action", "score"].map(String::from);
     let slots =
         (1..=film.inputs()).flat_map(|slot| ["source", "value", "attention"].map(|name| format!("{name}_{slot}")));
     let header: Vec<String> = fixed.into_iter().chain(slots).collect();
-    let row = |scene: &crate::neuron::scene::Scene| {
+    let row = |scene: &Scene| {
         let fixed = [scene.position, scene.angle, scene.action, scene.score].map(|number| number.to_string());
         let channels = scene.channels.iter().flat_map(|channel| {
             [film.sources[channel.source].clone(), channel.value.to_string(), channel.attention.to_string()]
@@ -182,5 +190,5 @@ fn write_steps(folder: &RunFolder, film: &Film) -> Result<(), Failure> {
         [scene.step.to_string()].into_iter().chain(fixed).chain(channels).collect()
     };
     let rows: Vec<Vec<String>> = film.scenes.iter().map(row).collect();
-    folder.write_csv("steps.csv", &header.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
+    run.write_csv("steps.csv", &header.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
 }

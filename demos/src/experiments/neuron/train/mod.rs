@@ -1,0 +1,129 @@
+//! `fourfold neuron train`: evolution of the attention neuron and of a perceptron, and the table of what shuffled,
+//! duplicated and noisy inputs do to them.
+
+mod report;
+mod search;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fourfold::data::load_flat_vector;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::network::Network;
+use super::recipe;
+use super::training::{Recipe, StrategyName};
+use crate::experiment::Experiment;
+use crate::failure::Failure;
+use crate::run::Run;
+use crate::run::report::Report;
+
+/// Train the attention neuron and a perceptron on the cart-pole swing-up, inputs never shuffled; then score both with
+/// inputs shuffled, duplicated, and among channels of noise
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct Settings {
+    /// Train nothing: score these weights, one flat vector in the published order (npz, npy or safetensors)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["steps", "strategy"])]
+    pub weights: Option<PathBuf>,
+    /// Tensor in that file, where it holds several
+    #[arg(long, value_name = "NAME", requires = "weights")]
+    pub tensor: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub network: Network,
+    /// Environment steps of each training, about
+    #[arg(long, allow_negative_numbers = true, value_name = "COUNT", default_value_t = 1e9)]
+    pub steps: f64,
+    /// Evolution strategy [default: CMA-ES with the recipe's population]
+    #[arg(long, value_enum)]
+    pub strategy: Option<StrategyName>,
+    /// Members of the population, with --strategy
+    #[arg(long, value_name = "COUNT", requires = "strategy")]
+    pub members: Option<usize>,
+    /// Episodes of each member in a generation, with --strategy
+    #[arg(long, value_name = "COUNT", requires = "strategy")]
+    pub episodes: Option<usize>,
+    /// Standard deviation of the perturbations, with --strategy
+    #[arg(long, allow_negative_numbers = true, requires = "strategy")]
+    pub deviation: Option<f32>,
+    /// Adam's learning rate on the centre, with --strategy
+    #[arg(long, allow_negative_numbers = true, requires = "strategy")]
+    pub rate: Option<f32>,
+    /// Environment steps of each seed's search, of which the best goes on to --steps
+    #[arg(long, allow_negative_numbers = true, value_name = "COUNT", default_value_t = 2.5e8)]
+    pub trial: f64,
+    /// Train the attention neuron alone
+    #[arg(long)]
+    pub alone: bool,
+    /// Episodes of each cell of the table
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub test_episodes: usize,
+}
+
+impl Experiment for Settings {
+    const NAME: &'static str = "neuron train";
+    const SEEDS: Option<&'static str> = Some("4");
+    const QUICK: &'static [(&'static str, &'static str)] =
+        &[("seeds", "2"), ("steps", "3e6"), ("trial", "1e6"), ("test_episodes", "100")];
+
+    fn check(&self) -> Result<(), Failure> {
+        for (flag, steps) in [("--steps", self.steps), ("--trial", self.trial)] {
+            if !(1.0..=1e15).contains(&steps) {
+                return Err(Failure::Input(format!("{flag}: expected 1 to 1e15 steps, got {steps}")));
+            }
+        }
+        Failure::check_counts([("--test-episodes", self.test_episodes, 2..=10_000_000)])?;
+        self.network.description()?;
+        self.given_weights().map(drop)
+    }
+
+    fn run(&self, run: &mut Run) -> Result<Report, Failure> {
+        let (gpu, network, seed) = (run.gpu(), self.network.description()?, run.seed() as u32);
+        if let (Some(file), Some(weights)) = (&self.weights, self.given_weights()?) {
+            let rows = report::neuron_rows(&gpu, network, &weights, self.test_episodes, seed)?;
+            let scored = format!("* attention neuron: {} weights of `{}`.", weights.len(), file.display());
+            return Ok(report::report(self.test_episodes, &rows, &scored));
+        }
+        let finished = (0..self.policies(seed)?.len()).map(|index| self.train(run, index));
+        let finished = finished.collect::<Result<Vec<_>, _>>()?;
+        let mut rows = report::neuron_rows(&gpu, network, &finished[0].weights, self.test_episodes, seed)?;
+        if let Some(finished) = finished.get(1) {
+            rows.extend(report::perceptron_rows(&gpu, &finished.weights, self.test_episodes, seed)?);
+        }
+        let mut lines = String::new();
+        for finished in &finished {
+            for (number, record) in finished.records.iter().enumerate() {
+                for point in &record.curve {
+                    let row = json!({ "policy": finished.name, "try": number + 1, "point": point });
+                    lines += &format!("{row}\n");
+                }
+            }
+        }
+        run.write("learning.jsonl", lines.as_bytes())?;
+        let trainings: Vec<String> = finished.iter().map(search::Finished::line).collect();
+        let mut report = report::report(self.test_episodes, &rows, &trainings.join("\n"));
+        report.picture("learning.png", "score while learning", report::learning(&finished).png(900, 520)?);
+        Ok(report)
+    }
+}
+
+impl Settings {
+    fn given_weights(&self) -> Result<Option<Vec<f32>>, Failure> {
+        let parameters = self.network.description()?.parameters();
+        let load = |file: &PathBuf| Ok(load_flat_vector(file, self.tensor.as_deref(), parameters)?);
+        self.weights.as_ref().map(load).transpose()
+    }
+
+    fn recipe(&self) -> Recipe {
+        let standard = recipe::recipe(self.steps);
+        Recipe {
+            strategy: self.strategy.unwrap_or(standard.strategy),
+            members: self.members.unwrap_or(standard.members),
+            episodes: self.episodes.unwrap_or(standard.episodes),
+            deviation: self.deviation.unwrap_or(standard.deviation),
+            rate: self.rate.unwrap_or(standard.rate),
+            ..standard
+        }
+    }
+}
