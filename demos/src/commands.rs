@@ -5,7 +5,6 @@ pub mod bench;
 pub mod data;
 pub mod demo;
 pub mod dt;
-pub mod pes;
 pub mod verify;
 
 use crate::entry::Entry;
@@ -17,6 +16,5 @@ pub const ALL: &[Entry] = &[
     Entry::of::<data::Arguments>(),
     Entry::of::<demo::Arguments>(),
     Entry::of::<dt::Arguments>(),
-    Entry::of::<pes::Arguments>(),
     Entry::of::<verify::Arguments>(),
 ];

@@ -10,7 +10,6 @@ pub mod experiment;
 pub mod experiments;
 pub mod failure;
 pub mod options;
-pub mod pes;
 pub mod picture;
 pub mod progress;
 pub mod run;

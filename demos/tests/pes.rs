@@ -114,7 +114,7 @@ fn wrong_input_is_refused_by_name_and_leaves_nothing() {
         ("toy --beta1 1", &["--beta1", "less than 1"]),
         ("toy --clip -1", &["--clip", "-1"]),
         ("toy --theta 1,2,3", &["--theta", "2 numbers", "3"]),
-        ("toy --seeds 1,1", &["--seeds", "different"]),
+        ("toy --seeds 1,1", &["--seeds", "distinct"]),
         ("toy --seeds x", &["--seeds", "`x`"]),
         ("influence --estimator full-es", &["full-es", "ends", "influence"]),
         ("influence --staggered", &["--staggered", "ends", "influence"]),
@@ -145,7 +145,8 @@ fn a_run_that_was_killed_and_resumed_ends_in_the_same_bits() {
     let finished = |folder: &str| {
         let checkpoint = Checkpoint::load(&scratch.0.join(folder).join("checkpoint.safetensors")).ok()?;
         let record: Value = serde_json::from_str(checkpoint.get("record").unwrap()).unwrap();
-        Some((record["finished"].as_array().unwrap().len(), !record["present"].is_null()))
+        let finished = record["finished"].as_array().unwrap();
+        Some((finished.len(), finished.iter().all(|done| done["stage"] != record["stage"])))
     };
     // In the midst of the first training, then in the midst of the second.
     let mut child = pes(&scratch, &format!("{arguments} broken")).stdout(Stdio::null()).spawn().unwrap();
@@ -173,13 +174,41 @@ fn a_run_that_was_killed_and_resumed_ends_in_the_same_bits() {
 }
 
 #[test]
+fn another_table_of_the_same_shape_is_refused_on_resuming() {
+    let scratch = Scratch::new("pes-table");
+    let table = |slope: f32| -> String {
+        (0..30).map(|row| format!("{},{}\n", row as f32 * 0.1, (row as f32 * 0.1 * slope).sin())).collect()
+    };
+    fs::write(scratch.0.join("table.csv"), table(2.0)).unwrap();
+    succeeds(&scratch, "ridge:table.csv --iterations 3 --out run");
+    succeeds(&scratch, "--resume run");
+    fs::write(scratch.0.join("table.csv"), table(3.0)).unwrap();
+    for arguments in ["--resume run", "ridge:table.csv --resume run"] {
+        let output = pes(&scratch, arguments).output().unwrap();
+        let sentence = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {sentence}");
+        assert!(sentence.contains("table.csv") && sentence.contains("SHA-256"), "{arguments}: {sentence}");
+    }
+}
+
+#[test]
+fn the_final_loss_is_shown_where_it_is_trained() {
+    let scratch = Scratch::new("pes-final");
+    let output = succeeds(&scratch, "toy --objective final --iterations 3 --pixels 2 --out run");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("Final loss after"), "{table}");
+    // A hundredth of the sum and less.
+    assert!(rows(&scratch.0.join("run"))[0]["objective"].as_f64().unwrap() < 25.0);
+}
+
+#[test]
 fn control_compares_the_estimators_for_each_task() {
     let scratch = Scratch::new("pes-control");
     let output = succeeds(&scratch, "control --quick --task pendulum --points 2 --episodes 2 --out run");
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(["PES", "NRES", "full ES", "truncated ES"].iter().all(|name| table.contains(name)), "{table}");
     let run = scratch.0.join("run");
-    assert_eq!(names(&run), ["config.json", "pendulum.png", "report.md", "results.json"]);
+    assert_eq!(names(&run), ["checkpoint.safetensors", "config.json", "pendulum.png", "report.md", "results.json"]);
     let results: Value = serde_json::from_str(&fs::read_to_string(run.join("results.json")).unwrap()).unwrap();
     let curves = &results["tasks"][0]["estimators"][0]["curves"];
     assert_eq!((curves.as_array().unwrap().len(), curves[0].as_array().unwrap().len()), (2, 3));

@@ -25,7 +25,9 @@ fn a_study_leaves_tables_and_a_picture_of_each_text_and_its_estimators_are_one_i
     let run = scratch.0.join("run");
     let mut names: Vec<_> = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["config.json", "random.png", "real.png", "repeat.png", "report.md", "results.json"]);
+    let expected =
+        ["checkpoint.safetensors", "config.json", "random.png", "real.png", "repeat.png", "report.md", "results.json"];
+    assert_eq!(names, expected);
 
     let results: Value = serde_json::from_slice(&fs::read(run.join("results.json")).unwrap()).unwrap();
     let studies = results["findings"]["network"].as_array().unwrap();

@@ -1,6 +1,7 @@
 //! The experiments, one a folder.
 
 pub mod neuron;
+pub mod pes;
 pub mod sam;
 
 use crate::entry::Entry;
@@ -12,6 +13,13 @@ pub const ALL: &[Entry] = &[
     entry::<neuron::reshuffle::Settings>(),
     entry::<neuron::train::Settings>(),
     entry::<neuron::watch::Settings>(),
+    entry::<pes::compare::Settings>(),
+    entry::<pes::control::Settings>(),
+    entry::<pes::hyperparameters::Settings>(),
+    entry::<pes::learned_optimiser::Settings>(),
+    entry::<pes::schedule::Settings>(),
+    entry::<pes::single::Settings>(),
+    entry::<pes::variance::Settings>(),
     entry::<sam::Settings>(),
 ];
 

@@ -74,7 +74,8 @@ pub struct Run {
     state: Option<Checkpoint>,
     /// The checkpoint that the run was resumed from, until its stage takes it.
     restored: Option<Checkpoint>,
-    saved: Instant,
+    /// None before the first checkpoint of a stage.
+    saved: Option<Instant>,
     /// An earlier process began it.
     resumed: bool,
     /// The folder is still as that process left it.
@@ -114,7 +115,7 @@ impl Run {
             asked: Vec::new(),
             state: None,
             restored: None,
-            saved: Instant::now(),
+            saved: None,
             resumed: false,
             untouched: false,
         }
@@ -236,7 +237,7 @@ impl Run {
                     self.restored = None;
                 }
                 self.record.stage = Some(name.to_owned());
-                self.state = None;
+                (self.state, self.saved) = (None, None);
                 let outcome = serde_json::to_value(work(self)?).map_err(Failure::run)?;
                 self.record.finished.push(Finished { stage: name.to_owned(), outcome: outcome.clone() });
                 let state = self.state.take().unwrap_or_default();
@@ -268,12 +269,13 @@ impl Run {
         Ok(())
     }
 
-    /// Saves the state of this stage if the last checkpoint is old enough; call it as often as you like.
+    /// Saves the state of this stage if it has none yet, or the last checkpoint is old enough; call it as often as you
+    /// like.
     ///
     /// # Errors
     /// Those of [`save`](Self::save).
     pub fn save_if_due(&mut self, fill: impl FnOnce(&mut Checkpoint) -> Result<(), Failure>) -> Result<(), Failure> {
-        if self.saved.elapsed() >= BETWEEN {
+        if self.saved.is_none_or(|saved| saved.elapsed() >= BETWEEN) {
             self.save(fill)?;
             // Which state is the last of a stage depends on the clock, and a finished stage's checkpoint must not.
             self.state = None;
@@ -287,7 +289,7 @@ impl Run {
         state.set("settings", serde_json::to_string(&self.configuration).map_err(Failure::run)?);
         state.set("record", serde_json::to_string(&self.record).map_err(Failure::run)?);
         self.folder.write_checkpoint(CHECKPOINT, &state)?;
-        self.saved = Instant::now();
+        self.saved = Some(Instant::now());
         Ok(state)
     }
 

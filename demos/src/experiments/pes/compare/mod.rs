@@ -1,0 +1,74 @@
+//! `fourfold pes compare PROBLEM`: all estimators that a problem allows.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::outer_training::catalogue::{self, ProblemName};
+use super::outer_training::estimator::EstimatorName;
+use super::outer_training::task::{Entry, Task};
+use super::outer_training::train;
+use crate::experiment::Experiment;
+use crate::failure::Failure;
+use crate::run::Run;
+use crate::run::report::Report;
+
+/// Compare all estimators that a problem allows, with the settings of the paper
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct Settings {
+    /// Problem: toy, influence, lorenz, ridge (on embedded data) or ridge:FILE (a table, the target last)
+    pub problem: Option<ProblemName>,
+    /// Estimators, separated by commas [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub estimators: Option<Vec<EstimatorName>>,
+    /// Outer iterations of all [default: those of the paper]
+    #[arg(long, value_name = "COUNT")]
+    pub iterations: Option<usize>,
+    /// Antithetic particles of all estimators that have them [default: those of the paper]
+    #[arg(long, value_name = "COUNT")]
+    pub particles: Option<usize>,
+    /// Points of a picture of the objective, from side to side
+    #[arg(long, value_name = "COUNT", default_value_t = 500)]
+    pub pixels: usize,
+}
+
+impl Experiment for Settings {
+    const NAME: &'static str = "pes compare";
+    const SEEDS: Option<&'static str> = Some("5");
+    const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "2"), ("iterations", "300"), ("pixels", "100")];
+
+    fn check(&self) -> Result<(), Failure> {
+        Failure::check_counts([("--pixels", self.pixels, 2..=4_000)])?;
+        let task = catalogue::find(self.problem.as_ref())?;
+        task.check(&self.entries(&task))
+    }
+
+    fn run(&self, run: &mut Run) -> Result<Report, Failure> {
+        let task = catalogue::find(self.problem.as_ref())?;
+        // An estimator that diverges is a result.
+        let (report, _diverged) = train(run, &task, &self.entries(&task), self.pixels)?;
+        Ok(report)
+    }
+}
+
+impl Settings {
+    fn entries(&self, task: &Task) -> Vec<Entry> {
+        let mut entries = match &self.estimators {
+            None => task.entries.clone(),
+            Some(names) => names.iter().flat_map(|&name| Self::named(task, name)).collect(),
+        };
+        for Entry { recipe, .. } in &mut entries {
+            recipe.iterations = self.iterations.unwrap_or(recipe.iterations);
+            if let Some(particles) = self.particles.filter(|_| recipe.estimator.perturbs()) {
+                recipe.particles = particles;
+            }
+        }
+        entries
+    }
+
+    /// Finds the paper's trainings by an estimator, or creates one.
+    fn named(task: &Task, name: EstimatorName) -> Vec<Entry> {
+        let of = |entry: &&Entry| entry.recipe.estimator.is_kin(name);
+        let found: Vec<Entry> = task.entries.iter().filter(of).cloned().collect();
+        if found.is_empty() { vec![Entry::new(name.to_string(), task.recipe(name))] } else { found }
+    }
+}

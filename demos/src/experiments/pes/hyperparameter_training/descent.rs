@@ -1,0 +1,194 @@
+//! One training of hyperparameters: an outer loop, and theta along its way.
+
+use std::time::Instant;
+
+use clap::Args;
+use fourfold::evolution::{
+    Descent, Estimator, GraphProblem, OuterLoop, OuterSettings, OuterTensors, UnrollSettings, UnrolledGradient,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::run::Run;
+
+/// Flags of the outer loop; the experiment has defaults for those that are not given.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct TrainingFlags {
+    /// Take the sizes of the paper, for GPUs, where no other flag is given
+    #[arg(long)]
+    pub paper: bool,
+    /// Antithetic particles N, an even number
+    #[arg(long, value_name = "COUNT")]
+    pub particles: Option<usize>,
+    /// Steps of an unroll, K
+    #[arg(long, value_name = "STEPS")]
+    pub truncation: Option<usize>,
+    /// Standard deviation of perturbations
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER")]
+    pub sigma: Option<f32>,
+    /// Learning rate of Adam
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER")]
+    pub rate: Option<f32>,
+    /// Outer iterations
+    #[arg(long, value_name = "COUNT")]
+    pub iterations: Option<usize>,
+    /// Points along the way at which the objective is measured
+    #[arg(long, value_name = "COUNT")]
+    pub points: Option<usize>,
+}
+
+impl TrainingFlags {
+    /// Fills the flags that are not given from the settings of the experiment.
+    pub fn or(&self, settings: Training) -> Training {
+        Training {
+            particles: self.particles.unwrap_or(settings.particles),
+            truncation: self.truncation.unwrap_or(settings.truncation),
+            sigma: self.sigma.unwrap_or(settings.sigma),
+            rate: self.rate.unwrap_or(settings.rate),
+            iterations: self.iterations.unwrap_or(settings.iterations),
+            points: self.points.unwrap_or(settings.points),
+        }
+    }
+}
+
+/// Settings of the outer loop.
+#[derive(Debug, Clone, Copy)]
+pub struct Training {
+    pub particles: usize,
+    pub truncation: usize,
+    pub sigma: f32,
+    pub rate: f32,
+    pub iterations: usize,
+    pub points: usize,
+}
+
+/// Theta along a training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Path {
+    pub estimator: String,
+    pub seed: u64,
+    /// Inner steps of one iteration.
+    pub inner_steps: usize,
+    /// Iterations finished, and theta after them; the start is that after 0.
+    pub thetas: Vec<(usize, Vec<f32>)>,
+    /// The objective at each of them, once it is measured.
+    pub objectives: Vec<f64>,
+}
+
+/// Persistent evolution strategies, by name.
+pub const PES: (&str, Estimator) = ("PES", Estimator::PES);
+/// Evolution strategies on truncated unrolls, by name.
+pub const TRUNCATED_ES: (&str, Estimator) = ("truncated ES", Estimator::TRUNCATED_ES);
+
+/// Seconds that a submission should take, at most: below what drivers take for a hang.
+const SUBMISSION: f64 = 0.5;
+
+/// Iterations of a submission, at most.
+const RING: usize = 64;
+
+impl Training {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// A value out of its range.
+    pub fn check(&self) -> Result<(), Failure> {
+        let counts = [("truncation", self.truncation), ("iterations", self.iterations), ("points", self.points)];
+        let refuse = |message: String| Err(Failure::Input(message));
+        if let Some((flag, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return refuse(format!("--{flag} takes a number from 1 on, got 0"));
+        }
+        if self.particles == 0 || !self.particles.is_multiple_of(2) {
+            let particles = self.particles;
+            return refuse(format!("--particles takes an even number from 2 on (antithetic pairs), got {particles}"));
+        }
+        if !(self.sigma.is_finite() && self.sigma > 0.0) {
+            return refuse(format!("--sigma takes a number above 0, got {}", self.sigma));
+        }
+        if !(self.rate.is_finite() && self.rate >= 0.0) {
+            return refuse(format!("--rate takes a finite number from 0 on, got {}", self.rate));
+        }
+        Ok(())
+    }
+
+    /// Trains theta from a start, in a stage of its own; everything random follows from the seed.
+    ///
+    /// # Errors
+    /// Settings out of range, out of memory, theta that is not finite, or the loss of the device.
+    pub fn train(
+        &self,
+        run: &mut Run,
+        problem: &dyn GraphProblem,
+        (name, estimator): (&str, Estimator),
+        theta: &[f32],
+        seed: u32,
+    ) -> Result<Path, Failure> {
+        run.stage(&format!("{name}, seed {seed}"), self.iterations as u64, |run| {
+            let gpu = run.gpu();
+            let outer = OuterTensors::new(&gpu, theta, seed)?;
+            let settings = UnrollSettings::new(estimator, self.particles, self.truncation, self.sigma);
+            let source = UnrolledGradient::new(&gpu, problem, &settings, &outer)?;
+            let inner_steps = source.inner_steps();
+            let descent = Descent::adam(0.9);
+            let outer_settings = OuterSettings { descent, rate: self.rate, clip: None, ring: RING };
+            let outer = OuterLoop::new(&gpu, outer, source, outer_settings)?;
+            let thetas = self.descend(run, outer, name, theta)?;
+            Ok(Path { estimator: name.to_owned(), seed: seed.into(), inner_steps, thetas, objectives: Vec::new() })
+        })
+    }
+
+    fn descend(
+        &self,
+        run: &mut Run,
+        mut outer: OuterLoop<UnrolledGradient>,
+        name: &str,
+        theta: &[f32],
+    ) -> Result<Vec<(usize, Vec<f32>)>, Failure> {
+        let every = self.iterations.div_ceil(self.points);
+        let mut thetas = vec![(0, theta.to_vec())];
+        if let Some(checkpoint) = run.restored() {
+            outer.restore(&checkpoint)?;
+            thetas = serde_json::from_str(checkpoint.get("thetas")?).map_err(Failure::input)?;
+            run.skip(outer.iteration().into());
+        }
+        let mut burst = 1;
+        while (outer.iteration() as usize) < self.iterations {
+            let submitted = Instant::now();
+            burst = burst.min(self.iterations - outer.iteration() as usize);
+            let finished = outer.run(burst)?;
+            let last = finished.iteration as usize;
+            for iteration in
+                (last + 1 - burst..=last).filter(|iteration| iteration % every == 0 || *iteration == self.iterations)
+            {
+                let row = finished.centers.len() - 1 - (last - iteration);
+                thetas.push((iteration, finished.centers[row].clone()));
+            }
+            let theta = finished.centers.last().map_or(&[][..], Vec::as_slice);
+            if !theta.iter().all(|number| number.is_finite()) {
+                return Err(Failure::Run(format!("{name}: theta is not finite after {last} iterations")));
+            }
+            run.say(format!("{name}: theta {theta:.2?}").chars().take(50).collect::<String>());
+            run.advance(burst as u64);
+            let fitting = burst as f64 * SUBMISSION / submitted.elapsed().as_secs_f64();
+            burst = (fitting as usize).clamp(1, (2 * burst).min(RING));
+            run.save_if_due(|checkpoint| {
+                checkpoint.set("thetas", serde_json::to_string(&thetas).map_err(Failure::run)?);
+                Ok(outer.save(checkpoint)?)
+            })?;
+        }
+        Ok(thetas)
+    }
+}
+
+impl Path {
+    /// Returns the best objective up to each measured point, over the inner steps taken.
+    pub fn best_so_far(&self) -> Vec<(f64, f64)> {
+        let mut best = f64::INFINITY;
+        let points = self.thetas.iter().zip(&self.objectives);
+        points
+            .map(|((iteration, _), &objective)| {
+                best = best.min(objective);
+                ((iteration * self.inner_steps) as f64, best)
+            })
+            .collect()
+    }
+}

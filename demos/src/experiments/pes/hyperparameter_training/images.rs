@@ -1,0 +1,127 @@
+//! The images that are learned, and the sizes of the networks.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fourfold::data::{Dataset, digits, mnist};
+use fourfold::models::hyperparameters::{ImageTask, Judgement, TaskSettings};
+use serde::{Deserialize, Serialize};
+
+use crate::experiments::sam::DataName;
+use crate::failure::Failure;
+
+/// Flags of the images and the networks; the experiment has defaults for those that are not given.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct ImageFlags {
+    /// Images; of MNIST and Fashion-MNIST the first 50,000 of the training set are learned and the last 10,000 judge
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub data: Option<DataName>,
+    /// Folder of the files of MNIST or Fashion-MNIST, in folders of their names
+    #[arg(long, value_name = "FOLDER", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// Average squares of so many pixels a side
+    #[arg(long, value_name = "PIXELS")]
+    pub pool: Option<usize>,
+    /// Hidden layers
+    #[arg(long, value_name = "COUNT")]
+    pub layers: Option<usize>,
+    /// Units of a hidden layer
+    #[arg(long, value_name = "COUNT")]
+    pub units: Option<usize>,
+    /// Images of a minibatch
+    #[arg(long, value_name = "COUNT")]
+    pub batch: Option<usize>,
+    /// Steps of a training, T
+    #[arg(long, value_name = "STEPS")]
+    pub horizon: Option<usize>,
+}
+
+impl ImageFlags {
+    /// Fills the flags that are not given from the sizes of the experiment.
+    pub fn or(&self, sizes: Images) -> Images {
+        Images {
+            data: self.data.unwrap_or(sizes.data),
+            data_dir: self.data_dir.clone(),
+            pool: self.pool.unwrap_or(sizes.pool),
+            layers: self.layers.unwrap_or(sizes.layers),
+            units: self.units.unwrap_or(sizes.units),
+            batch: self.batch.unwrap_or(sizes.batch),
+            horizon: self.horizon.unwrap_or(sizes.horizon),
+        }
+    }
+}
+
+/// Images, and the sizes of the networks that learn them.
+#[derive(Debug, Clone)]
+pub struct Images {
+    pub data: DataName,
+    pub data_dir: PathBuf,
+    pub pool: usize,
+    pub layers: usize,
+    pub units: usize,
+    pub batch: usize,
+    pub horizon: usize,
+}
+
+impl Images {
+    /// Returns sizes of which a software driver trains hundreds of outer iterations in minutes.
+    pub fn reduced(data: DataName, layers: usize, horizon: usize) -> Self {
+        Self { data, data_dir: PathBuf::new(), pool: 4, layers, units: 32, batch: 50, horizon }
+    }
+
+    /// Returns the sizes of the paper.
+    pub fn paper(data: DataName, layers: usize, horizon: usize) -> Self {
+        Self { pool: 1, units: 100, batch: 100, ..Self::reduced(data, layers, horizon) }
+    }
+
+    /// Checks the sizes.
+    ///
+    /// # Errors
+    /// A size of zero.
+    pub fn check(&self) -> Result<(), Failure> {
+        let sizes = [("pool", self.pool), ("units", self.units), ("batch", self.batch), ("horizon", self.horizon)];
+        match sizes.into_iter().find(|(_, size)| *size == 0) {
+            Some((flag, _)) => Err(Failure::Input(format!("--{flag} takes a number from 1 on, got 0"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads the images and returns the task.
+    ///
+    /// # Errors
+    /// Files that are missing or wrong, or images that cannot be pooled.
+    pub fn task(&self, judgement: Judgement) -> Result<ImageTask, Failure> {
+        let (training, validation) = self.sets()?;
+        let settings = TaskSettings {
+            hidden: vec![self.units; self.layers],
+            batch: self.batch,
+            horizon: self.horizon,
+            judgement,
+            fixed_judge: false,
+        };
+        Ok(ImageTask::new(training, validation, settings)?)
+    }
+
+    fn sets(&self) -> Result<(Dataset, Dataset), Failure> {
+        let set = match self.data {
+            DataName::Digits => digits(),
+            DataName::Mnist | DataName::FashionMnist => {
+                let name = self.data.to_string();
+                mnist::load(&self.data_dir.join(&name), &name)?.training
+            }
+        };
+        let set = set.pooled(self.pool)?;
+        let learned = set.len() - set.len() / 6;
+        Ok((set.rows(0..learned)?, set.rows(learned..set.len())?))
+    }
+
+    /// Describes the sizes in words.
+    pub fn words(&self) -> String {
+        let Self { data, pool, layers, units, batch, horizon, .. } = self;
+        let pooled =
+            if *pool == 1 { String::new() } else { format!(" with squares of {pool} x {pool} pixels averaged") };
+        format!(
+            "{data}{pooled}, perceptrons of {layers} hidden layers of {units} units, minibatches of {batch}, T = {horizon} steps"
+        )
+    }
+}

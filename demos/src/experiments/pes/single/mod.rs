@@ -1,0 +1,125 @@
+//! `fourfold pes PROBLEM`: outer parameters trained by one estimator.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::outer_training::catalogue::{self, ProblemName};
+use super::outer_training::estimator::EstimatorName;
+use super::outer_training::recipe::{ObjectiveName, OptimiserName, Recipe};
+use super::outer_training::task::{Entry, Task};
+use super::outer_training::train;
+use crate::experiment::Experiment;
+use crate::failure::Failure;
+use crate::run::Run;
+use crate::run::report::Report;
+
+/// Train outer parameters through truncated unrolls, by persistent evolution strategies and their kin
+///
+/// Flags that are not given have the values of the problem's paper.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct Settings {
+    /// Problem: toy, influence, lorenz, ridge (on embedded data) or ridge:FILE (a table, the target last)
+    pub problem: Option<ProblemName>,
+    /// Gradient estimator: pes, nres, gpes:UNROLLS, es, full-es, pes-a, tbptt, rtrl, uoro or dodge [default: pes]
+    #[arg(long, value_name = "NAME")]
+    pub estimator: Option<EstimatorName>,
+    /// Objective of an inner problem
+    #[arg(long, value_enum)]
+    pub objective: Option<ObjectiveName>,
+    /// Inner steps of an unroll
+    #[arg(long, value_name = "STEPS")]
+    pub truncation: Option<usize>,
+    /// Antithetic particles, an even number; replicas of uoro; directions of dodge
+    #[arg(long, value_name = "COUNT")]
+    pub particles: Option<usize>,
+    /// Standard deviation of perturbations
+    #[arg(long, allow_negative_numbers = true)]
+    pub sigma: Option<f32>,
+    /// Chunks of particles, each at an inner time of its own
+    #[arg(long, value_name = "COUNT")]
+    pub chunks: Option<usize>,
+    /// Start chunks at different inner times
+    #[arg(long)]
+    pub staggered: bool,
+    /// Optimiser of the outer parameters
+    #[arg(long, value_enum)]
+    pub optimiser: Option<OptimiserName>,
+    /// Decay of Adam's first moment
+    #[arg(long, allow_negative_numbers = true)]
+    pub beta1: Option<f64>,
+    /// Learning rate
+    #[arg(long, allow_negative_numbers = true)]
+    pub rate: Option<f32>,
+    /// Clip each number of the gradient to plus and minus this
+    #[arg(long, allow_negative_numbers = true, value_name = "BOUND")]
+    pub clip: Option<f32>,
+    /// Outer iterations
+    #[arg(long, value_name = "COUNT")]
+    pub iterations: Option<usize>,
+    /// Initial theta: numbers separated by commas
+    #[arg(long, allow_hyphen_values = true, value_name = "NUMBERS", value_delimiter = ',')]
+    pub theta: Option<Vec<f32>>,
+    /// Points of a picture of the objective, from side to side
+    #[arg(long, value_name = "COUNT", default_value_t = 500)]
+    pub pixels: usize,
+}
+
+impl Experiment for Settings {
+    const NAME: &'static str = "pes";
+    const SEEDS: Option<&'static str> = Some("1");
+    const QUICK: &'static [(&'static str, &'static str)] = &[("iterations", "300"), ("pixels", "100")];
+
+    fn check(&self) -> Result<(), Failure> {
+        Failure::check_counts([("--pixels", self.pixels, 2..=4_000)])?;
+        let estimator = self.estimator();
+        for (given, flag, known) in [
+            (self.sigma.is_some(), "--sigma", estimator.perturbs()),
+            (self.particles.is_some(), "--particles", estimator.counts()),
+        ] {
+            if given && !known {
+                return Err(Failure::Input(format!("{flag} has no effect with --estimator {estimator}: leave it out")));
+            }
+        }
+        let task = catalogue::find(self.problem.as_ref())?;
+        task.check(&[self.entry(&task)])
+    }
+
+    fn run(&self, run: &mut Run) -> Result<Report, Failure> {
+        let task = catalogue::find(self.problem.as_ref())?;
+        let entry = self.entry(&task);
+        let task = task.shown_by(entry.recipe.objective);
+        let (mut report, diverged) = train(run, &task, &[entry], self.pixels)?;
+        if let Some(failure) = diverged {
+            report.fail(failure);
+        }
+        Ok(report)
+    }
+}
+
+impl Settings {
+    fn estimator(&self) -> EstimatorName {
+        self.estimator.unwrap_or(EstimatorName::Pes)
+    }
+
+    /// Fills the flags that are not given from the settings of the paper.
+    fn entry(&self, task: &Task) -> Entry {
+        let estimator = self.estimator();
+        let paper = task.recipe(estimator);
+        let recipe = Recipe {
+            estimator,
+            objective: self.objective.unwrap_or(paper.objective),
+            truncation: self.truncation.unwrap_or(paper.truncation),
+            particles: self.particles.unwrap_or(paper.particles),
+            sigma: self.sigma.unwrap_or(paper.sigma),
+            chunks: self.chunks.unwrap_or(paper.chunks),
+            staggered: self.staggered || (paper.staggered && self.chunks != Some(1)),
+            optimiser: self.optimiser.unwrap_or(paper.optimiser),
+            beta1: self.beta1.unwrap_or(paper.beta1),
+            rate: self.rate.unwrap_or(paper.rate),
+            clip: self.clip.or(paper.clip),
+            iterations: self.iterations.unwrap_or(paper.iterations),
+            theta: self.theta.clone().or(paper.theta),
+        };
+        Entry::new(estimator.to_string(), recipe)
+    }
+}
