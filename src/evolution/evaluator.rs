@@ -114,7 +114,7 @@ impl Evaluator {
         }
     }
 
-    /// (points, parameters): the points of one lot, to be written before [`record`](Self::record).
+    /// (points, parameters): the points of one lot, to be written before it is evaluated.
     pub fn points(&self) -> &BufferView {
         match &self.members {
             Members::Kernel(kernel) => kernel.program.view(kernel.points),

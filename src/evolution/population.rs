@@ -2,7 +2,7 @@
 //! products.
 //!
 //! A [`GraphProblem`] says how members begin and what a step does to them, in the operations of a
-//! [`Graph`]; a [`Population`] plans both once and records them as often as an outer iteration needs. Beside
+//! [`Graph`](crate::graph::Graph); a [`Population`] plans both once and records them as often as an outer iteration needs. Beside
 //! the inner problems in WGSL, which keep a few numbers of state in registers, it is for members of thousands of weights.
 //!
 //! ```
