@@ -12,15 +12,14 @@ use fourfold::evolution::{
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 
 use crate::commands::verify;
-use crate::dt::key_to_door::{self, Method, Outcome, RandomPlay};
 use crate::entry::Plain;
 use crate::experiment;
+use crate::experiments::dt::key_to_door::{self, Method};
 use crate::experiments::neuron::evaluation::{Order, Protocol};
 use crate::experiments::neuron::network::trained;
 use crate::experiments::sam;
 use crate::failure::Failure;
 use crate::options::{Common, Seeds};
-use crate::progress::Progress;
 
 /// Show what there is: kernels against twins, SGD against SAM, a policy whose inputs are shuffled, truncated unrolls, a
 /// grid task learnt from random play; some three minutes on a software driver
@@ -104,21 +103,16 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     );
     println!("   et al. 2021), which is asked for a return of 1 and then plays 200 episodes at once:\n");
     let settings = key_to_door::Settings {
+        episodes: vec![if common.quick { 600 } else { 10_000 }],
+        methods: vec![Method::Cloning, Method::Transformer],
         steps: if common.quick { 40 } else { 300 },
+        batch: 64,
         points: 1,
-        ..key_to_door::Settings::standard()
+        no_critic: true,
+        ..experiment::defaults(common.quick)?
     };
-    let walked =
-        RandomPlay::collect(&gpu, settings.world(), if common.quick { 600 } else { 10_000 }, common.seed as u32)?;
-    let share = walked.with(Outcome::Door).len() as f64 / walked.outcomes.len() as f64;
-    println!("   {:<12}  opens the door in {:>4.1} % of the episodes", "random", 100.0 * share);
-    let methods = [Method::Cloning, Method::Transformer];
-    let mut progress = Progress::new("demo", (methods.len() * settings.steps) as u64, common.quiet);
-    for method in methods {
-        let trial = key_to_door::trial(&gpu, &settings, method, &walked, common.seed as u32, &mut progress)?;
-        println!("   {:<12}  opens the door in {:>4.1} % of the episodes", method.name(), 100.0 * trial.greedy.success);
-    }
-    progress.finish();
+    let common = Common { out: common.out.as_ref().map(|out| out.join("key-to-door")), ..common.clone() };
+    experiment::start(&common, &settings, Seeds::Count(1).list(common.seed)?)?;
     println!(
         "\nNext: `fourfold dt --help`, `fourfold pes --help`, `fourfold neuron --help`, `fourfold sam --help`, `fourfold verify`."
     );

@@ -5,7 +5,7 @@ mod train;
 
 use clap::{Args, Subcommand};
 
-use crate::dt::{control, key_to_door, sweep};
+use crate::dt::{control, sweep};
 use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::options::Common;
@@ -29,8 +29,6 @@ impl Plain for Arguments {
 pub enum Experiment {
     /// Learn shortest paths on a random graph from random walks alone
     ShortestPaths(Box<shortest_paths::Arguments>),
-    /// Learn from random play to take a key that opens a door much later, and see what earned the reward
-    KeyToDoor(key_to_door::Settings),
     /// Continuous control: transformers against behaviour cloning, dense rewards against delayed, context 1 against 20
     Control(control::Settings),
     /// Ask for a sweep of returns, and see what is achieved
@@ -43,7 +41,6 @@ pub enum Experiment {
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.experiment {
         Experiment::ShortestPaths(arguments) => shortest_paths::run(common, arguments),
-        Experiment::KeyToDoor(settings) => key_to_door::run(common, settings),
         Experiment::Control(settings) => control::run(common, settings),
         Experiment::Sweep(settings) => sweep::run(common, settings),
         Experiment::Train(arguments) => train::run(common, arguments),

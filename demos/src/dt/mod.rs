@@ -5,7 +5,6 @@ pub mod contender;
 pub mod control;
 pub mod data_set;
 pub mod gymnasium;
-pub mod key_to_door;
 pub mod score;
 pub mod shortest_paths;
 pub mod sweep;

@@ -1,5 +1,6 @@
 //! The experiments, one a folder.
 
+pub mod dt;
 pub mod neuron;
 pub mod pes;
 pub mod sam;
@@ -9,6 +10,7 @@ use crate::experiment::entry;
 
 /// All of them.
 pub const ALL: &[Entry] = &[
+    entry::<dt::key_to_door::Settings>(),
     entry::<neuron::clone::Settings>(),
     entry::<neuron::reshuffle::Settings>(),
     entry::<neuron::train::Settings>(),

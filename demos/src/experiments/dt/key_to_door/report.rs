@@ -1,51 +1,52 @@
-//! The tables, the pictures and the files of a finished experiment.
+//! The report of a finished experiment.
 
-use fourfold::Gpu;
 use serde_json::json;
 
-use super::{Credit, Group, Method, Outcome, Settings, Trial};
+use super::training::Trial;
+use super::{Credit, Group, Method, Outcome, Settings};
 use crate::failure::Failure;
 use crate::picture::plot::{Axis, BarPlot, Line, LinePlot};
-use crate::progress::duration;
-use crate::run::folder::{RunFolder, adapter_json};
-use crate::table::table;
+use crate::run::report::Report;
 
 /// Everything that was measured.
 #[derive(Debug, Clone)]
 pub struct Results {
     pub trials: Vec<Trial>,
-    /// For each seed, what the critic says.
+    /// The critic's predictions, for each seed.
     pub credits: Vec<Credit>,
     /// The share of all random episodes that succeeded.
     pub random: f64,
-    pub took: std::time::Duration,
 }
 
-/// Writes `results.json`, `report.md` and the pictures; returns the table for the terminal.
-pub fn write(folder: &RunFolder, settings: &Settings, results: &Results, gpu: &Gpu) -> Result<String, Failure> {
-    folder.write("success.png", &bars(settings, results).png(900)?)?;
+/// Describes what was found.
+pub fn report(settings: &Settings, results: &Results) -> Result<Report, Failure> {
+    let mut report = Report::new(format!("Key-to-Door: {}", task(settings)));
+    report.explanation(explanation(settings));
+    report.table(&HEADER, cells(settings).map(|(episodes, method)| row(results, episodes, method)));
+    report.paragraph(format!("Random play succeeds in {:.2} %.", 100.0 * results.random));
+    report.picture("success.png", "Success", bars(settings, results).png(900)?);
     if settings.points > 1 {
-        folder.write("learning.png", &learning(settings, results).png(900, 520)?)?;
+        report.picture("learning.png", "Success during training", learning(settings, results).png(900, 520)?);
     }
     if !settings.no_critic {
-        folder.write("credit.png", &credit(settings, results).png(900, 520)?)?;
+        report.heading("Credit assignment");
+        report.explanation(format!(
+            "A transformer of the same size that sees observations and moves, but no returns, learns to predict whether \
+             the episode will be rewarded, from batches with {:.0} % successes. Below are its predictions at some steps of \
+             random episodes that it was not trained on. The key that is held cannot be seen after the first room, so that \
+             what separates the lines then is remembered.",
+            100.0 * settings.critic_share,
+        ));
+        let header =
+            ["episodes", "count", "first step", "last step in the key's room", "first step in the door's", "last step"];
+        report.table(&header, Outcome::ALL.map(|outcome| predicted(settings, results, outcome)));
+        let plot = credit(settings, results).png(900, 520)?;
+        report.picture("credit.png", "Predicted chance of the reward", plot);
     }
-    let value = json!({
-        "settings": settings, "random": results.random, "trials": results.trials, "credit": results.credits,
-        "seconds": results.took.as_secs_f64(), "adapter": adapter_json(gpu.info()),
-    });
-    folder.write_json("results.json", &value)?;
-    let rows: Vec<[String; 7]> = cells(settings).map(|(episodes, method)| row(results, episodes, method)).collect();
-    let markdown: String = rows.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
-    let text = format!(
-        "{}| {} |\n|{}\n{markdown}{}",
-        opening(settings, results, gpu),
-        HEADER.join(" | "),
-        "---|".repeat(HEADER.len()),
-        closing(settings, results),
-    );
-    folder.write("report.md", text.as_bytes())?;
-    Ok(format!("{}\n\nRandom play succeeds in {:.2} %.", table(HEADER, rows), 100.0 * results.random))
+    report.result("random", json!(results.random));
+    report.result("trials", json!(results.trials));
+    report.result("credit", json!(results.credits));
+    Ok(report)
 }
 
 const HEADER: [&str; 7] =
@@ -95,21 +96,14 @@ fn task(settings: &Settings) -> String {
     }
 }
 
-fn opening(settings: &Settings, results: &Results, gpu: &Gpu) -> String {
+fn explanation(settings: &Settings) -> String {
     format!(
-        "# Key-to-Door: {}\n\n\
-         {} ({}); {} in all. Seeds: {}, each with random episodes, networks and evaluation episodes of its own; its smaller \
-         sets are the first of its episodes. Every training takes {} steps of {} whole episodes (AdamW, rate \
-         {}, clipped at 0.25) with layers: {}, width: {}, heads: {}, no dropout; the network after the last step counts, none \
-         is chosen. In the transformer's batches successes are drawn more often, so that they are {:.0} % of the windows; BC draws \
-         all episodes alike and %BC successes alone. The transformer is asked for a return of 1. {} evaluation episodes a \
-         trial, played as one batch, with the most likely move (greedy) and with moves drawn from the network's \
-         probabilities (sampled). Random play succeeded in {:.2} % of the random episodes.\n\n",
-        task(settings),
-        gpu.info().name,
-        gpu.info().driver_info,
-        duration(results.took),
-        settings.seeds,
+        "Each seed has random episodes, networks and evaluation episodes of its own; its smaller sets are the first of its \
+         episodes. Every training takes {} steps of {} whole episodes (AdamW, rate {}, clipped at 0.25) with layers: {}, \
+         width: {}, heads: {}, no dropout; the network after the last step counts, none is chosen. In the transformer's \
+         batches successes are drawn more often, so that they are {:.0} % of the windows; BC draws all episodes with equal \
+         chances and %BC successes alone. The transformer is asked for a return of 1. {} evaluation episodes a trial, played \
+         as one batch, with the most likely move (greedy) and with moves drawn from the network's probabilities (sampled).",
         settings.steps,
         settings.batch,
         settings.rate,
@@ -118,33 +112,20 @@ fn opening(settings: &Settings, results: &Results, gpu: &Gpu) -> String {
         settings.heads,
         100.0 * settings.share,
         settings.evaluation,
-        100.0 * results.random,
     )
 }
 
-fn closing(settings: &Settings, results: &Results) -> String {
-    let curves = if settings.points > 1 { "\n![Success during training](learning.png)\n" } else { "" };
-    let pictures = format!("\n![Success](success.png)\n{curves}");
-    if results.credits.is_empty() {
-        return pictures;
-    }
-    let mut text = format!(
-        "{pictures}\n## Credit assignment\n\n\
-         A transformer of the same size that sees observations and moves, but no returns, learns to predict whether the \
-         episode will be rewarded, from batches with {:.0} % successes. Below, what it says at each step of random episodes that \
-         it has not learnt from. The key that is held cannot be seen after the first room, so that what separates the lines \
-         then is remembered.\n\n| episodes | count | first step | last step in the key's room | first step in the door's | \
-         last step |\n|---|---|---|---|---|---|\n",
-        100.0 * settings.critic_share,
-    );
+/// The critic's predictions for one kind of episodes at four steps.
+fn predicted(settings: &Settings, results: &Results, outcome: Outcome) -> [String; 6] {
     let [key, empty, door] = settings.world().phases;
-    for outcome in Outcome::ALL {
-        let count: usize = results.credits.iter().map(|credit| credit.of(outcome).count).sum();
-        let at = |step: usize| mean(results.credits.iter().map(|credit| credit.of(outcome).mean[step]));
-        let columns = [0, key - 1, key + empty, key + empty + door - 1].map(|step| format!("{:.2}", at(step)));
-        text += &format!("| {} | {count} | {} |\n", outcome.name(), columns.join(" | "));
-    }
-    text + "\n![Predicted chance of the reward](credit.png)\n"
+    let count: usize = results.credits.iter().map(|credit| credit.of(outcome).count).sum();
+    let at = |step: usize| mean(results.credits.iter().map(|credit| number(credit.of(outcome).mean[step])));
+    let [a, b, c, d] = [0, key - 1, key + empty, key + empty + door - 1].map(|step| format!("{:.2}", at(step)));
+    [outcome.name().into(), count.to_string(), a, b, c, d]
+}
+
+fn number(value: Option<f64>) -> f64 {
+    value.unwrap_or(f64::NAN)
 }
 
 /// A bar for each method and number of episodes, and one for random play.
@@ -193,9 +174,9 @@ fn credit(settings: &Settings, results: &Results) -> LinePlot {
         let over = |pick: &dyn Fn(&Group) -> f64| mean(results.credits.iter().map(|one| pick(one.of(outcome))));
         Line {
             name: outcome.name().into(),
-            points: (0..steps).map(|step| (step as f64, over(&|group| group.mean[step]))).collect(),
+            points: (0..steps).map(|step| (step as f64, over(&|group| number(group.mean[step])))).collect(),
             extremes: (0..steps)
-                .map(|step| (over(&|group| group.quartiles[step].0), over(&|group| group.quartiles[step].1)))
+                .map(|step| [0, 1].map(|end| over(&|group| number(group.quartiles[step][end]))).into())
                 .collect(),
             ..Line::default()
         }

@@ -3,20 +3,22 @@
 use std::time::Instant;
 
 use fourfold::Gpu;
+use fourfold::data::Checkpoint;
 use fourfold::gpu::BufferView;
 use fourfold::models::decision_transformer::DecisionTransformer;
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo, Starts};
 use fourfold::models::{Agent, AgentSettings, Sampling, SequenceModel};
 use fourfold::optim::Schedule;
 use fourfold::rollout::{Environment, VectorEnvironment, VectorSettings};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{EVALUATION, Method, Outcome, RandomPlay, Settings};
 use crate::failure::Failure;
-use crate::progress::Progress;
+use crate::run::Run;
 
-/// One training and what came of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// A finished training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     pub method: Method,
     pub seed: u32,
@@ -28,13 +30,12 @@ pub struct Trial {
     /// After the last step.
     pub greedy: Played,
     pub sampled: Played,
-    /// The mean loss of the last steps.
-    pub loss: f64,
-    pub seconds: f64,
+    /// The mean loss of the last steps, where it is finite.
+    pub loss: Option<f64>,
 }
 
 /// Shares of the episodes of an evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Played {
     /// That opened the door.
     pub success: f64,
@@ -137,50 +138,88 @@ const WARM_UP: usize = 100;
 /// # Errors
 /// No success among the episodes where the method takes one, no memory, or the loss of the device.
 pub fn trial(
-    gpu: &Gpu,
+    run: &mut Run,
     settings: &Settings,
     method: Method,
     play: &RandomPlay,
     seed: u32,
-    progress: &mut Progress,
 ) -> Result<Trial, Failure> {
-    let begun = Instant::now();
+    let (begun, gpu, episodes) = (Instant::now(), run.gpu(), play.outcomes.len());
     let model = method.model(settings)?;
     let draw = match method {
         Method::Transformer => Draw::Balanced(settings.share),
         Method::SuccessCloning => Draw::Successes,
         Method::Cloning => Draw::Alike,
     };
-    let mut training = begin(gpu, settings, &model, play, draw, seed)?;
-    let weights = training.weights_view().map_err(Failure::run)?;
+    let mut training = begin(&gpu, settings, &model, play, draw, seed)?;
+    let weights = training.weights_view()?;
     let trained = training.settings().clone();
-    let judge = |sampling| Judge::new(gpu, settings, &model, weights.clone(), &trained, sampling);
+    let judge = |sampling| Judge::new(&gpu, settings, &model, weights.clone(), &trained, sampling);
     let (mut greedy, mut sampled) = (judge(Sampling::Greedy)?, judge(Sampling::Sampled { temperature: 1.0 })?);
-    let mut played = if settings.points > 1 { Some(greedy.play()?) } else { None };
-    let mut curve: Vec<(usize, f64)> = played.iter().map(|played| (0, played.success)).collect();
-    for point in 1..=settings.points {
-        let until = settings.steps * point / settings.points;
-        let steps = until - training.steps();
-        training.run(steps).map_err(Failure::run)?;
+    let mut curve: Vec<(usize, f64)> = match run.restored() {
+        Some(checkpoint) => restore(run, &mut training, &checkpoint)?,
+        None if settings.points > 1 => vec![(0, greedy.play()?.success)],
+        None => Vec::new(),
+    };
+    let mut played = None;
+    let evaluated = curve.last().map_or(0, |&(steps, _)| steps);
+    let points = (1..=settings.points).map(|point| settings.steps * point / settings.points);
+    for until in points.filter(|&until| until > evaluated) {
+        train(run, settings, &mut training, until, &curve)?;
         let now = greedy.play()?;
         curve.push((until, now.success));
         played = Some(now);
-        let percent = 100.0 * now.success;
-        progress.say(format!("seed {seed}, {} of {} episodes, {percent:.0} %", method.name(), play.outcomes.len()));
-        progress.advance(steps as u64);
+        run.say(format!("seed {seed}, {} of {episodes} episodes, {:.0} %", method.name(), 100.0 * now.success));
+        run.log(&json!({
+            "method": method, "seed": seed, "episodes": episodes, "step": until, "success": now.success,
+            "seconds": begun.elapsed().as_secs_f64(),
+        }))?;
     }
-    let losses = training.losses().map_err(Failure::run)?;
+    let losses = training.losses()?;
+    let loss = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64;
     Ok(Trial {
         method,
         seed,
-        episodes: play.outcomes.len(),
+        episodes,
         successes: play.with(Outcome::Door).len(),
         curve,
-        greedy: played.unwrap_or_else(|| unreachable!("a curve was checked to have a point")),
+        greedy: played.unwrap_or_else(|| unreachable!("the last evaluation follows the last checkpoint")),
         sampled: sampled.play()?,
-        loss: losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64,
-        seconds: begun.elapsed().as_secs_f64(),
+        loss: loss.is_finite().then_some(loss),
     })
+}
+
+/// Trains up to a step, and keeps checkpoints with the evaluations so far.
+pub fn train(
+    run: &mut Run,
+    settings: &Settings,
+    training: &mut OfflineTraining,
+    until: usize,
+    curve: &[(usize, f64)],
+) -> Result<(), Failure> {
+    while training.steps() < until {
+        let steps = settings.burst().min(until - training.steps());
+        training.run(steps)?;
+        training.losses()?;
+        run.advance(steps as u64);
+        run.save_if_due(|checkpoint| {
+            training.save(checkpoint, "training.")?;
+            checkpoint.set("curve", json!(curve).to_string());
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Restores what [`train`] saved, and returns its evaluations.
+pub fn restore(
+    run: &mut Run,
+    training: &mut OfflineTraining,
+    checkpoint: &Checkpoint,
+) -> Result<Vec<(usize, f64)>, Failure> {
+    training.restore(checkpoint, "training.")?;
+    run.skip(training.steps() as u64);
+    serde_json::from_str(checkpoint.get("curve")?).map_err(Failure::input)
 }
 
 /// An agent that plays the evaluation's episodes, all as one batch, with the weights of a training as they are.

@@ -6,31 +6,27 @@ mod random_play;
 mod report;
 mod training;
 
-use std::time::Instant;
-
-use clap::{Args, FromArgMatches, ValueEnum};
-use fourfold::Gpu;
+use clap::{Args, ValueEnum};
 use fourfold::data::Actions;
 use fourfold::models::SequenceModel;
 use fourfold::models::decision_transformer::{self, DecisionTransformer, DropoutRates};
 use fourfold::rollout::Environment;
 use fourfold::rollout::environments::KeyToDoor;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::experiment::Experiment;
 use crate::failure::Failure;
-use crate::options::Common;
-use crate::progress::Progress;
-use crate::run::folder::RunFolder;
+use crate::run::Run;
+use crate::run::report::Report;
 use crate::statistics::quantile;
 
-pub use credit::{Critic, predictions};
-pub use random_play::{Outcome, RandomPlay};
-pub use training::{Played, Trial, trial};
+use credit::{Critic, predictions};
+use random_play::{Outcome, RandomPlay};
 
-/// The settings of the experiment.
-#[derive(Debug, Clone, PartialEq, Args, Serialize)]
+/// Learn from random play to take a key that opens a door much later, and see what earned the reward
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
-    /// The task of the paper, in rooms with walls and for 15 + 90 + 15 steps, and not three small squares
+    /// Play the paper's task (rooms with walls, 15 + 90 + 15 steps) instead of three small squares
     #[arg(long)]
     pub full: bool,
     /// Cells along a side of the squares
@@ -39,31 +35,28 @@ pub struct Settings {
     /// Steps in each square
     #[arg(long, value_name = "STEPS", default_value_t = 5)]
     pub room_steps: usize,
-    /// How many random episodes there are to learn from, with commas between them
+    /// Numbers of random episodes to learn from, with commas between them
     #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_values_t = [1_000, 10_000])]
     pub episodes: Vec<usize>,
-    /// What learns from them, with commas between
+    /// Methods, with commas between them
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Method::ALL)]
     pub methods: Vec<Method>,
-    /// Seeds, from --seed on: each has episodes and networks of its own
-    #[arg(long, value_name = "COUNT", default_value_t = 2)]
-    pub seeds: u32,
     /// Steps of each training
     #[arg(long, value_name = "COUNT", default_value_t = 500)]
     pub steps: usize,
     /// Episodes of a training step
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub batch: usize,
-    /// The learning rate, which the first hundred steps warm up to
+    /// Learning rate after a warm-up of a hundred steps
     #[arg(long, default_value_t = 1e-3)]
     pub rate: f32,
-    /// The share of successes in the transformer's batches
+    /// Share of successes in the transformer's batches
     #[arg(long, default_value_t = 0.5)]
     pub share: f64,
-    /// The same in the critic's [default: what the paper's critic says at the first step, by its figure 5]
+    /// Share of successes in the critic's batches; the default is the paper's prediction at the first step (figure 5)
     #[arg(long, default_value_t = 0.28)]
     pub critic_share: f64,
-    /// The length of a token
+    /// Width of a token
     #[arg(long, value_name = "NUMBERS", default_value_t = 16)]
     pub width: usize,
     /// Blocks of the transformer
@@ -78,28 +71,21 @@ pub struct Settings {
     /// Episodes of an evaluation
     #[arg(long, value_name = "COUNT", default_value_t = 200)]
     pub evaluation: usize,
-    /// Points of a learning curve, the start not counted; 1 evaluates at the end alone
+    /// Evaluations during training; 1 evaluates only at the end
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     pub points: usize,
 }
 
-impl Settings {
-    /// The settings of a command line without flags.
-    pub fn standard() -> Self {
-        let matches = Self::augment_args(clap::Command::new("key-to-door")).get_matches_from(["key-to-door"]);
-        Self::from_arg_matches(&matches).expect("every setting has a default")
-    }
-
-    /// The same with less of all, to see it work.
-    fn quick(self) -> Self {
-        Self { episodes: vec![600], seeds: 1, steps: self.steps.min(40), batch: self.batch.min(16), points: 2, ..self }
-    }
+impl Experiment for Settings {
+    const NAME: &'static str = "dt key-to-door";
+    const SEEDS: Option<&'static str> = Some("2");
+    const QUICK: &'static [(&'static str, &'static str)] =
+        &[("seeds", "1"), ("episodes", "600"), ("steps", "40"), ("batch", "16"), ("points", "2")];
 
     fn check(&self) -> Result<(), Failure> {
         let counts = [
             ("--side", self.side, 2..=100),
             ("--room-steps", self.room_steps, 1..=1_000),
-            ("--seeds", self.seeds as usize, 1..=100),
             ("--steps", self.steps, 1..=10_000_000),
             ("--batch", self.batch, 1..=10_000),
             ("--width", self.width, 1..=4_096),
@@ -110,9 +96,8 @@ impl Settings {
         ];
         let episodes = self.episodes.iter().map(|&episodes| ("--episodes", episodes, 1..=1_000_000));
         Failure::check_counts(counts.into_iter().chain(episodes))?;
-        if self.episodes.is_empty() {
-            return Err(Failure::Input("--episodes: expected at least one number, got none".into()));
-        }
+        distinct("--episodes", &self.episodes)?;
+        distinct("--methods", &self.methods)?;
         if !(self.rate.is_finite() && self.rate > 0.0) {
             return Err(Failure::Input(format!("--rate: expected a number above 0, got {}", self.rate)));
         }
@@ -124,6 +109,44 @@ impl Settings {
         self.network().check().map_err(Failure::input)
     }
 
+    fn run(&self, run: &mut Run) -> Result<Report, Failure> {
+        let of_a_seed = self.episodes.len() * self.methods.len() + usize::from(!self.no_critic);
+        let (seeds, steps) = (run.seeds(), self.steps as u64);
+        run.progress("key-to-door", (seeds.len() * of_a_seed) as u64 * steps);
+        let (mut trials, mut credits, mut random) = (Vec::new(), Vec::new(), Vec::new());
+        for seed in seeds {
+            let most = self.episodes.iter().copied().max().unwrap_or(1);
+            run.say(format!("seed {seed}, {most} random episodes"));
+            let all = RandomPlay::collect(&run.gpu(), self.world(), most, seed)?;
+            random.push(all.with(Outcome::Door).len() as f64 / most as f64);
+            for &episodes in &self.episodes {
+                let play = all.first(episodes)?;
+                for &method in &self.methods {
+                    let stage = format!("{} of {episodes} episodes, seed {seed}", method.name());
+                    trials.push(run.stage(&stage, steps, |run| training::trial(run, self, method, &play, seed))?);
+                }
+            }
+            if !self.no_critic {
+                run.say(format!("seed {seed}, the critic"));
+                let stage = format!("critic, seed {seed}");
+                credits.push(run.stage(&stage, steps, |run| assign_credit(run, self, &all, seed))?);
+            }
+        }
+        let random = random.iter().sum::<f64>() / random.len() as f64;
+        report::report(self, &report::Results { trials, credits, random })
+    }
+}
+
+/// Checks that a list is not empty and names nothing twice.
+fn distinct<T: PartialEq>(flag: &str, values: &[T]) -> Result<(), Failure> {
+    let repeated = (1..values.len()).any(|index| values[..index].contains(&values[index]));
+    match values.is_empty() || repeated {
+        true => Err(Failure::Input(format!("{flag}: expected one value or more, each once"))),
+        false => Ok(()),
+    }
+}
+
+impl Settings {
     /// Steps of one submission: about the work of twenty steps of the small task.
     fn burst(&self) -> usize {
         if self.full { 2 } else { 20 }
@@ -146,8 +169,8 @@ impl Settings {
     }
 }
 
-/// What learns from the episodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+/// A method of learning from the episodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum Method {
     /// The decision transformer, asked for a return of 1.
     Transformer,
@@ -175,23 +198,23 @@ impl Method {
     }
 }
 
-/// What the critic of one seed says of episodes that it has not seen.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// Predictions of the critic of one seed for episodes that it has not seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Credit {
     /// In the order of [`Outcome::ALL`].
     pub groups: [Group; 3],
 }
 
 /// The predictions for the episodes that came equally far.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    pub outcome: &'static str,
+    pub outcome: String,
     /// Episodes.
     pub count: usize,
-    /// (steps): the mean predicted chance of the reward.
-    pub mean: Vec<f64>,
+    /// (steps): the mean predicted chance of the reward; none without episodes.
+    pub mean: Vec<Option<f64>>,
     /// (steps): the lower and the upper quartile.
-    pub quartiles: Vec<(f64, f64)>,
+    pub quartiles: Vec<[Option<f64>; 2]>,
 }
 
 impl Credit {
@@ -211,77 +234,30 @@ const ASKED_OF_A_KIND: usize = 200;
 const EVALUATION: u32 = 1 << 20;
 const CRITIC: u32 = 1 << 21;
 
-/// Runs the experiment and writes its report.
-///
-/// # Errors
-/// Settings that make no sense, a folder that cannot be written, random episodes without a success, or the loss of the
-/// device.
-pub fn run(common: &Common, settings: &Settings) -> Result<(), Failure> {
-    let settings = if common.quick { settings.clone().quick() } else { settings.clone() };
-    settings.check()?;
-    let gpu = common.open(false)?;
-    let folder =
-        RunFolder::create(common, "dt-key-to-door", &gpu, serde_json::to_value(&settings).map_err(Failure::run)?)?;
-    let begun = Instant::now();
-    let of_a_seed = settings.episodes.len() * settings.methods.len() + usize::from(!settings.no_critic);
-    let trainings = settings.seeds as usize * of_a_seed;
-    let mut progress = Progress::new("key-to-door", (trainings * settings.steps) as u64, common.quiet);
-    let (mut trials, mut credits, mut random) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..settings.seeds {
-        let seed = (common.seed as u32).wrapping_add(number);
-        let most = settings.episodes.iter().copied().max().unwrap_or(1);
-        progress.say(format!("seed {seed}, {most} random episodes"));
-        let all = RandomPlay::collect(&gpu, settings.world(), most, seed)?;
-        random.push(all.with(Outcome::Door).len() as f64 / most as f64);
-        for &episodes in &settings.episodes {
-            let play = all.first(episodes)?;
-            for &method in &settings.methods {
-                trials.push(trial(&gpu, &settings, method, &play, seed, &mut progress)?);
-            }
-        }
-        if !settings.no_critic {
-            progress.say(format!("seed {seed}, the critic"));
-            credits.push(assign_credit(&gpu, &settings, &all, seed, &mut progress)?);
-        }
-    }
-    progress.finish();
-    let random = random.iter().sum::<f64>() / random.len() as f64;
-    let results = report::Results { trials, credits, random, took: begun.elapsed() };
-    let summary = report::write(&folder, &settings, &results, &gpu)?;
-    println!("{summary}\n\nThe run is in {}", folder.path().display());
-    Ok(())
-}
-
 /// Trains a critic, and asks it about random episodes that it has not seen.
-fn assign_credit(
-    gpu: &Gpu,
-    settings: &Settings,
-    play: &RandomPlay,
-    seed: u32,
-    progress: &mut Progress,
-) -> Result<Credit, Failure> {
+fn assign_credit(run: &mut Run, settings: &Settings, play: &RandomPlay, seed: u32) -> Result<Credit, Failure> {
+    let gpu = run.gpu();
     let critic = Critic::new(settings.network()).map_err(Failure::input)?;
-    let mut training = training::begin_critic(gpu, settings, &critic, play, seed)?;
-    for point in 1..=settings.points {
-        let steps = settings.steps * point / settings.points - training.steps();
-        training.run(steps).map_err(Failure::run)?;
-        training.losses().map_err(Failure::run)?;
-        progress.advance(steps as u64);
+    let mut training = training::begin_critic(&gpu, settings, &critic, play, seed)?;
+    if let Some(checkpoint) = run.restored() {
+        training::restore(run, &mut training, &checkpoint)?;
     }
-    let weights = training.weights_view().map_err(Failure::run)?;
-    let asked = RandomPlay::collect(gpu, settings.world(), ASKED, seed.wrapping_add(CRITIC))?;
+    training::train(run, settings, &mut training, settings.steps, &[])?;
+    let weights = training.weights_view()?;
+    let asked = RandomPlay::collect(&gpu, settings.world(), ASKED, seed.wrapping_add(CRITIC))?;
     let standardisation = play.trajectories.standardisation();
     let group = |outcome: Outcome| -> Result<Group, Failure> {
         let mut episodes = asked.with(outcome);
         episodes.truncate(ASKED_OF_A_KIND);
-        let rows = predictions(gpu, &critic, weights.clone(), &standardisation, &asked.trajectories, &episodes)?;
+        let rows = predictions(&gpu, &critic, weights.clone(), &standardisation, &asked.trajectories, &episodes)?;
         let at = |step: usize| rows.iter().map(|row| row[step]).collect::<Vec<f64>>();
+        let finite = |value: f64| value.is_finite().then_some(value);
         let steps = 0..critic.context();
         Ok(Group {
-            outcome: outcome.name(),
+            outcome: outcome.name().into(),
             count: rows.len(),
-            mean: steps.clone().map(|step| at(step).iter().sum::<f64>() / rows.len() as f64).collect(),
-            quartiles: steps.map(|step| (quantile(&at(step), 0.25), quantile(&at(step), 0.75))).collect(),
+            mean: steps.clone().map(|step| finite(at(step).iter().sum::<f64>() / rows.len() as f64)).collect(),
+            quartiles: steps.map(|step| [0.25, 0.75].map(|share| finite(quantile(&at(step), share)))).collect(),
         })
     };
     let [door, key, none] = Outcome::ALL.map(group);

@@ -1,0 +1,3 @@
+//! Decision transformers, which learn from recorded episodes.
+
+pub mod key_to_door;
