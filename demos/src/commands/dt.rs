@@ -1,6 +1,5 @@
 //! `fourfold dt`: decision transformers, which learn from recorded episodes.
 
-mod shortest_paths;
 mod train;
 
 use clap::{Args, Subcommand};
@@ -27,8 +26,6 @@ impl Plain for Arguments {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Experiment {
-    /// Learn shortest paths on a random graph from random walks alone
-    ShortestPaths(Box<shortest_paths::Arguments>),
     /// Continuous control: transformers against behaviour cloning, dense rewards against delayed, context 1 against 20
     Control(control::Settings),
     /// Ask for a sweep of returns, and see what is achieved
@@ -40,7 +37,6 @@ pub enum Experiment {
 /// Runs the experiment.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.experiment {
-        Experiment::ShortestPaths(arguments) => shortest_paths::run(common, arguments),
         Experiment::Control(settings) => control::run(common, settings),
         Experiment::Sweep(settings) => sweep::run(common, settings),
         Experiment::Train(arguments) => train::run(common, arguments),

@@ -6,5 +6,4 @@ pub mod control;
 pub mod data_set;
 pub mod gymnasium;
 pub mod score;
-pub mod shortest_paths;
 pub mod sweep;

@@ -11,6 +11,7 @@ use crate::experiment::entry;
 /// All of them.
 pub const ALL: &[Entry] = &[
     entry::<dt::key_to_door::Settings>(),
+    entry::<dt::shortest_paths::Settings>(),
     entry::<neuron::clone::Settings>(),
     entry::<neuron::reshuffle::Settings>(),
     entry::<neuron::train::Settings>(),

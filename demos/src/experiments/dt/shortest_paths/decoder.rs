@@ -17,7 +17,7 @@ use crate::failure::Failure;
 /// How returns are chosen: `P(R = k) ~ P_transformer(k) P_prior(k)^power` with `P_prior(k) ~ T + 1 - k`, the k of the
 /// highest probability. `k` is a path length; "never" has prior 0, and so has 0, since an agent that still walks is not
 /// at the goal.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prior {
     /// T, the longest path.
     pub steps: usize,
@@ -55,7 +55,7 @@ pub struct Decoder {
 }
 
 /// The path from each node: nothing in a path is left to chance, so paths from one start are one path.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Decoded {
     /// Up to the goal, or of all steps.
     pub walks: Vec<Walk>,

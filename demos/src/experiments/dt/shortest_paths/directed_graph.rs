@@ -14,7 +14,7 @@ pub struct DirectedGraph {
 
 /// Which random graphs are kept: those like the one behind the paper's figure 6, which had 4, 7, 4, 2 and 1 nodes at
 /// distances 1 to 5 and one from which no path leads to the goal.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     /// Nodes at distance 1, 2, ..; there are none farther away.
     pub at_distance: Vec<usize>,

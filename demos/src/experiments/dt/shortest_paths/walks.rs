@@ -8,7 +8,7 @@ use fourfold::shaders::random::threefry::Random;
 use super::DirectedGraph;
 
 /// Nodes in the order in which they were visited. A path that ends at the goal reached it there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Walk {
     /// The start first; one more than there were steps.
     pub nodes: Vec<usize>,

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{DirectedGraph, Walk};
 
 /// Paths of one way of choosing actions, from starts that are the same for all ways.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// How many paths begin at each distance from 1 on, what became of them.
     pub by_distance: Vec<AtDistance>,
@@ -22,7 +22,7 @@ pub struct Outcome {
 }
 
 /// Paths that begin at one distance from the goal.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct AtDistance {
     pub distance: usize,
     pub starts: usize,

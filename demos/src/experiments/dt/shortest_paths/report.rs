@@ -1,18 +1,16 @@
-//! The tables, the pictures and the files of finished trials.
+//! The report of finished trials.
 
-use fourfold::Gpu;
 use serde_json::{Value, json};
 
-use super::Settings;
-use crate::dt::shortest_paths::{AtDistance, Finished, Outcome, Trial, Walk, picture};
+use super::trial::{BETA2, Finished, NODES, Problem, SPARSITY, STEPS};
+use super::{AtDistance, Filter, Outcome, Settings, Walk, picture};
 use crate::failure::Failure;
 use crate::picture::column_plot::{ColumnPlot, Columns};
 use crate::picture::plot::{Axis, Line, LinePlot};
-use crate::run::folder::{RunFolder, adapter_json};
-use crate::table::wide_table;
+use crate::run::report::Report;
 
 /// One graph in a line.
-pub fn line(seed: u64, finished: &Finished) -> String {
+pub fn line(seed: u32, finished: &Finished) -> String {
     let [paper, sifted] = &finished.transformer;
     format!(
         "graph {seed}: {:.1} % optimal and {:.1} % at the goal of {} reachable starts; with unlikely lengths left aside \
@@ -26,88 +24,55 @@ pub fn line(seed: u64, finished: &Finished) -> String {
     )
 }
 
-/// Writes `results.json`, `report.md` and four pictures; returns the tables for the terminal.
-pub fn write(
-    folder: &RunFolder,
-    settings: &Settings,
-    trials: &[(Trial, Finished)],
-    gpu: &Gpu,
-) -> Result<String, Failure> {
-    let results = json!({
-        "settings": settings,
-        "adapter": adapter_json(gpu.info()),
-        "graphs": trials.iter().map(|(trial, finished)| graph_json(trial, finished)).collect::<Vec<_>>(),
-    });
-    folder.write_json("results.json", &results)?;
-
+/// Describes what was found.
+pub fn report(settings: &Settings, trials: &[(Problem, Finished)]) -> Result<Report, Failure> {
     let (first, shown) = &trials[0];
-    let title = format!("Path lengths from {} starts, graph {}", settings.task.starts, first.seed);
-    folder.write("lengths.png", &lengths(&title, &[shown]).png(900, 460)?)?;
     let all: Vec<&Finished> = trials.iter().map(|(_, finished)| finished).collect();
-    let title = format!("Path lengths from {} starts on {} graphs", settings.task.starts * all.len(), all.len());
-    folder.write("lengths-all.png", &lengths(&title, &all).png(900, 460)?)?;
-    folder.write("loss.png", &losses(trials).png(900, 420)?)?;
-    let path = longest(first, shown);
+    let mut report = Report::new("Shortest paths from random walks");
+    report.explanation(conditions(settings, trials.len()));
+    report.table(&BY_GRAPH, by_graph(trials));
+    report.table(&BY_DISTANCE, by_distance(trials));
+    report.paragraph(EXPLANATION);
+    let title = format!("Path lengths from {} starts, graph {}", settings.starts, first.seed);
+    report.picture("lengths.png", "path lengths, first graph", lengths(&title, &[shown]).png(900, 460)?);
+    let title = format!("Path lengths from {} starts on {} graphs", settings.starts * all.len(), all.len());
+    report.picture("lengths-all.png", "path lengths, all graphs", lengths(&title, &all).png(900, 460)?);
     let title = format!("Graph {}, and a path that the transformer generated", first.seed);
-    folder.write("graph.png", &picture::png(&first.graph, path, &title)?)?;
-
-    let (graphs, distances) = (by_graph(trials), by_distance(trials));
-    folder.write("report.md", markdown(settings, &graphs, &distances, gpu).as_bytes())?;
-    Ok(format!(
-        "{}\n\n{}\n\n{EXPLANATION}\n\nThe run is in {}",
-        graphs.terminal(),
-        distances.terminal(),
-        folder.path().display()
-    ))
+    report.picture("graph.png", "the first graph", picture::png(&first.graph, longest(first, shown), &title)?);
+    report.picture("loss.png", "loss", losses(trials).png(900, 420)?);
+    report.result("graphs", trials.iter().map(|(problem, finished)| graph_json(problem, finished)).collect());
+    Ok(report)
 }
 
-/// What the columns are.
+/// The meaning of the columns.
 const EXPLANATION: &str = "Shares are of the starts from which a way leads to the goal. `paper`: the rule of the paper, \
 P(R) of the transformer times the prior's power, and the most probable return and action; `sifted`: the same with lengths \
 left aside to which the transformer gives too little. `original`: of the paths that arrived, those that no walk of the data \
 contains. The random walk chooses among edges, random actions among all nodes.";
 
-/// A table for the terminal and for Markdown.
-struct Rows {
-    header: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
-}
-
-impl Rows {
-    fn terminal(&self) -> String {
-        wide_table(&self.header, self.rows.iter().cloned())
-    }
-
-    fn markdown(&self) -> String {
-        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-        let header: Vec<String> = self.header.iter().map(|&cell| cell.to_owned()).collect();
-        let rule = vec!["---".to_owned(); header.len()];
-        line(&header) + &line(&rule) + &self.rows.iter().map(|row| line(row)).collect::<String>()
-    }
-}
-
 fn percent(share: f64) -> String {
     if share.is_nan() { "-".into() } else { format!("{share:.1}") }
 }
 
+const BY_GRAPH: [&str; 14] = [
+    "graph",
+    "edges",
+    "at distance 1, 2, ..",
+    "walks at goal %",
+    "optimal, paper %",
+    "reached",
+    "detours",
+    "all to 3",
+    "original %",
+    "optimal, sifted %",
+    "reached",
+    "all to 3",
+    "random walk %",
+    "random actions %",
+];
+
 /// A row for each graph, and one for all.
-fn by_graph(trials: &[(Trial, Finished)]) -> Rows {
-    let header = vec![
-        "graph",
-        "edges",
-        "at distance 1, 2, ..",
-        "walks at goal %",
-        "optimal, paper %",
-        "reached",
-        "detours",
-        "all to 3",
-        "original %",
-        "optimal, sifted %",
-        "reached",
-        "all to 3",
-        "random walk %",
-        "random actions %",
-    ];
+fn by_graph(trials: &[(Problem, Finished)]) -> Vec<Vec<String>> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for (trial, finished) in trials {
         let [paper, sifted] = &finished.transformer;
@@ -133,7 +98,7 @@ fn by_graph(trials: &[(Trial, Finished)]) -> Rows {
             percent(finished.random_actions.reached_share()),
         ]);
     }
-    let mean = |value: &dyn Fn(&(Trial, Finished)) -> f64| {
+    let mean = |value: &dyn Fn(&(Problem, Finished)) -> f64| {
         percent(trials.iter().map(value).sum::<f64>() / trials.len() as f64)
     };
     let solved = |rule: usize| {
@@ -158,23 +123,24 @@ fn by_graph(trials: &[(Trial, Finished)]) -> Rows {
         mean(&|(_, finished)| finished.random_walk.reached_share()),
         mean(&|(_, finished)| finished.random_actions.reached_share()),
     ]);
-    Rows { header, rows }
+    rows
 }
 
+const BY_DISTANCE: [&str; 10] = [
+    "distance",
+    "starts",
+    "optimal, paper %",
+    "reached %",
+    "mean steps",
+    "optimal, sifted %",
+    "reached %",
+    "random walk optimal %",
+    "reached %",
+    "mean steps",
+];
+
 /// A row for each distance over all graphs.
-fn by_distance(trials: &[(Trial, Finished)]) -> Rows {
-    let header = vec![
-        "distance",
-        "starts",
-        "optimal, paper %",
-        "reached %",
-        "mean steps",
-        "optimal, sifted %",
-        "reached %",
-        "random walk optimal %",
-        "reached %",
-        "mean steps",
-    ];
+fn by_distance(trials: &[(Problem, Finished)]) -> Vec<Vec<String>> {
     let farthest = trials.iter().map(|(_, finished)| finished.shortest.by_distance.len()).max().unwrap_or(0);
     let row = |distance: usize| {
         let sum = |pick: &dyn Fn(&Finished) -> &Outcome| {
@@ -207,7 +173,7 @@ fn by_distance(trials: &[(Trial, Finished)]) -> Rows {
             steps(random),
         ]
     };
-    Rows { header, rows: (1..=farthest).map(row).collect() }
+    (1..=farthest).map(row).collect()
 }
 
 /// The bar chart of figure 6: how many paths have 1, 2, .. steps, and how many never arrive.
@@ -233,10 +199,10 @@ fn lengths(title: &str, finished: &[&Finished]) -> ColumnPlot {
     }
 }
 
-fn losses(trials: &[(Trial, Finished)]) -> LinePlot {
+fn losses(trials: &[(Problem, Finished)]) -> LinePlot {
     /// Training steps of one point.
     const SPAN: usize = 10;
-    let of = |(trial, finished): &(Trial, Finished)| {
+    let of = |(trial, finished): &(Problem, Finished)| {
         let mean = |(index, losses): (usize, &[f32])| {
             let mean = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64;
             ((index * SPAN + losses.len()) as f64, mean)
@@ -254,7 +220,7 @@ fn losses(trials: &[(Trial, Finished)]) -> LinePlot {
 }
 
 /// The longest generated path that is optimal; of several, one that no walk of the data contains.
-fn longest<'a>(trial: &Trial, finished: &'a Finished) -> &'a Walk {
+fn longest<'a>(trial: &Problem, finished: &'a Finished) -> &'a Walk {
     let distances = trial.graph.distances();
     let ways = trial.walks.ways();
     let goal = trial.graph.goal();
@@ -265,7 +231,7 @@ fn longest<'a>(trial: &Trial, finished: &'a Finished) -> &'a Walk {
     finished.decoded.walks.iter().max_by_key(rank).expect("there is at least one start")
 }
 
-fn graph_json(trial: &Trial, finished: &Finished) -> Value {
+fn graph_json(trial: &Problem, finished: &Finished) -> Value {
     let graph = &trial.graph;
     let edges: Vec<&[usize]> = (0..graph.nodes()).map(|node| graph.successors(node)).collect();
     json!({
@@ -282,7 +248,6 @@ fn graph_json(trial: &Trial, finished: &Finished) -> Value {
         "random_actions": finished.random_actions,
         "paths": paths(finished),
         "losses": finished.losses,
-        "seconds_training_and_generating": finished.seconds,
     })
 }
 
@@ -292,43 +257,31 @@ fn paths(finished: &Finished) -> Vec<Value> {
     both.map(|(walk, predicted)| json!({ "nodes": walk.nodes, "predicted": predicted })).collect()
 }
 
-fn markdown(settings: &Settings, graphs: &Rows, distances: &Rows, gpu: &Gpu) -> String {
-    let (task, recipe) = (&settings.task, &settings.recipe);
+fn conditions(settings: &Settings, graphs: usize) -> String {
+    let filter = Filter::figure_6();
     format!(
-        "# Shortest paths from random walks\n\n\
-        {} random directed graphs of {} nodes, each edge with probability {}, kept where there are about {:?} nodes (at most {} off, \
-        at least one) at distances 1 to 5 of the goal, none farther away, and at most {} without a way. On each, {} random walks of up to {} steps that choose among \
-        the edges there are and stop at the goal; a return is minus the steps to the goal, or \"never\". A transformer of {} layers, {} head(s) and \
-        width {} learns tokens state, return, action from windows of up to {} steps that begin at any step of a walk, with times \
-        counted from the window's start: {} steps of {} windows, AdamW with beta2 {}, rate {} with half a cosine, dropout {}. It generates paths from {} starts \
-        drawn uniformly, the most probable return under P(R) prior(R)^{} and then the most probable action; `sifted` leaves lengths \
-        aside that have less than {}.\n\n{}\n{}\n{EXPLANATION}\n\n\
-        ![path lengths, first graph](lengths.png)\n\n![path lengths, all graphs](lengths-all.png)\n\n![the first graph](graph.png)\n\n\
-        ![loss](loss.png)\n\nAdapter: {} ({}, {}).\n",
-        settings.seeds.len(),
-        task.nodes,
-        task.sparsity,
-        task.filter.at_distance,
-        task.filter.tolerance,
-        task.filter.unreachable,
-        task.walks,
-        task.steps,
-        recipe.layers,
-        recipe.heads,
-        recipe.width,
-        recipe.context,
-        recipe.training_steps,
-        recipe.batch,
-        recipe.beta2,
-        recipe.rate,
-        recipe.dropout,
-        task.starts,
-        recipe.prior_power,
-        recipe.least,
-        graphs.markdown(),
-        distances.markdown(),
-        gpu.info().name,
-        gpu.info().backend.to_str(),
-        gpu.info().driver_info,
+        "{graphs} random directed graphs of {NODES} nodes, each edge with probability {SPARSITY}, kept where there are about {:?} \
+         nodes (at most {} off, at least one) at distances 1 to 5 of the goal, none farther away, and at most {} without a way. \
+         On each, {} random walks of up to {STEPS} steps that choose among the edges there are and stop at the goal; a return is \
+         minus the steps to the goal, or \"never\". A transformer of {} layers, {} head(s) and width {} learns tokens state, \
+         return, action from windows of up to {} steps that begin at any step of a walk, with times counted from the window's \
+         start: {} steps of {} windows, AdamW with beta2 {BETA2}, rate {} with half a cosine, dropout {}. It generates paths from \
+         {} starts drawn uniformly, the most probable return under P(R) prior(R)^{} and then the most probable action; `sifted` \
+         leaves lengths aside that have less than {}.",
+        filter.at_distance,
+        filter.tolerance,
+        filter.unreachable,
+        settings.walks,
+        settings.layers,
+        settings.heads,
+        settings.width,
+        settings.context,
+        settings.training_steps,
+        settings.batch,
+        settings.rate,
+        settings.dropout,
+        settings.starts,
+        settings.power,
+        settings.least,
     )
 }

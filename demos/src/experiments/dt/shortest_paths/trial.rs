@@ -1,0 +1,167 @@
+//! One graph, its walks, and a transformer that learns from them.
+
+use std::time::Instant;
+
+use fourfold::data::{Actions, Trajectories};
+use fourfold::models::decision_transformer::{
+    self, DecisionTransformer, DropoutRates, Initialisation, Returns, Tokens,
+};
+use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo, Starts};
+use fourfold::optim::{AdamW, Schedule};
+use fourfold::shaders::random::threefry::Random;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Decoded, Decoder, DirectedGraph, Filter, Outcome, Prior, Settings, Walk, Walks};
+use crate::failure::Failure;
+use crate::run::Run;
+
+pub const NODES: usize = 20;
+
+/// The probability of each edge.
+pub const SPARSITY: f32 = 0.1;
+
+/// Steps of a walk and of a generated path, T.
+pub const STEPS: usize = 10;
+
+/// AdamW's decay of squares: short trainings gain by a short memory.
+pub const BETA2: f32 = 0.95;
+
+/// The transformer that predicts the return of a node, and the action for a node and a return.
+pub fn model(settings: &Settings) -> Result<DecisionTransformer, Failure> {
+    let gym = decision_transformer::Settings::gym(NODES, Actions::Discrete(NODES), settings.context);
+    let settings = decision_transformer::Settings {
+        times: Some(settings.context),
+        tokens: Tokens::ObservationReturnAction,
+        // Lengths from 0 to T, and "never".
+        returns: Returns::Classes(STEPS + 2),
+        return_loss: 1.0,
+        dropout: DropoutRates::all(settings.dropout),
+        initialisation: Initialisation::Scaled,
+        ..gym.sized(settings.width, settings.layers, settings.heads)
+    };
+    DecisionTransformer::new(settings).map_err(Failure::input)
+}
+
+fn offline(settings: &Settings, problem: &Problem) -> OfflineSettings {
+    OfflineSettings {
+        batch: settings.batch,
+        optimiser: AdamW { beta2: BETA2, weight_decay: 1e-4, ..AdamW::default() },
+        decays: |_| true,
+        rate: settings.rate,
+        schedule: Schedule::WarmUpCosine { warm_up: 20, steps: settings.training_steps, least: 0.0 },
+        clip: Some(1.0),
+        returns: ReturnsToGo::Given(problem.walks.return_classes()),
+        return_scale: 1.0,
+        standardisation: None,
+        starts: Starts::Steps,
+        restart_times: true,
+        seed: problem.seed,
+        losses: settings.training_steps,
+        steps_per_submission: 4,
+    }
+}
+
+/// The graph, the walks and the starts of a seed.
+#[derive(Debug)]
+pub struct Problem {
+    pub seed: u32,
+    pub graph: DirectedGraph,
+    /// Random graphs that were drawn until one passed the filter.
+    pub tries: usize,
+    pub walks: Walks,
+    data: Trajectories,
+    starts: Vec<usize>,
+}
+
+/// The result of a trial. All paths begin at the same starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    pub shortest: Outcome,
+    /// The transformer by the paper's rule, and with unlikely lengths left aside.
+    pub transformer: [Outcome; 2],
+    /// Walks as those of the data.
+    pub random_walk: Outcome,
+    /// Actions among all nodes, those without an edge included.
+    pub random_actions: Outcome,
+    /// The path of each node by the paper's rule.
+    pub decoded: Decoded,
+    /// (training steps): the sum of both cross-entropies.
+    pub losses: Vec<f32>,
+}
+
+// The purposes of streams of random numbers.
+const GRAPH: u32 = 0;
+const WALKS: u32 = 1;
+const STARTS: u32 = 2;
+const RANDOM_PATHS: u32 = 3;
+
+impl Problem {
+    /// Draws the graph and the walks of a seed.
+    ///
+    /// # Errors
+    /// No graph passes the filter, or no walk has a step.
+    pub fn new(settings: &Settings, seed: u32) -> Result<Self, Failure> {
+        let random = |stream| Random::new(seed, stream);
+        let (graph, tries) = DirectedGraph::filtered(NODES, SPARSITY, &Filter::figure_6(), &mut random(GRAPH))?;
+        let walks = Walks::random(&graph, settings.walks, STEPS, &mut random(WALKS));
+        let mut draw = random(STARTS);
+        let starts = (0..settings.starts).map(|_| draw.below(NODES as u32) as usize).collect();
+        let data = walks.trajectories()?;
+        Ok(Self { seed, graph, tries, walks, data, starts })
+    }
+}
+
+/// Training steps between two looks at the loss.
+const BURST: usize = 20;
+
+/// Trains a transformer, generates paths with it, and walks at random beside them.
+///
+/// # Errors
+/// Settings that describe no training, a loss that is not finite, no memory, or the loss of the device.
+pub fn train(run: &mut Run, settings: &Settings, problem: &Problem) -> Result<Finished, Failure> {
+    let begun = Instant::now();
+    let (gpu, model, graph, seed) = (run.gpu(), model(settings)?, &problem.graph, problem.seed);
+    let mut training = OfflineTraining::new(&gpu, &model, &problem.data, offline(settings, problem))?;
+    let prior = Prior { steps: STEPS, power: settings.power };
+    let mut decoder = Decoder::new(&gpu, &model, graph, prior, training.weights_view()?)?;
+    if let Some(checkpoint) = run.restored() {
+        training.restore(&checkpoint, "training.")?;
+        run.skip(training.steps() as u64);
+    }
+    while training.steps() < settings.training_steps {
+        let steps = BURST.min(settings.training_steps - training.steps());
+        training.run(steps)?;
+        let losses = training.losses()?;
+        let last = &losses[losses.len().saturating_sub(steps)..];
+        let loss = last.iter().map(|&loss| f64::from(loss)).sum::<f64>() / last.len() as f64;
+        let step = training.steps();
+        if !loss.is_finite() {
+            return Err(Failure::Run(format!("the loss became {loss} after {step} steps: try a smaller --rate")));
+        }
+        run.say(format!("graph {seed}: loss {loss:.3}"));
+        run.advance(steps as u64);
+        let seconds = begun.elapsed().as_secs_f64();
+        run.log(&json!({ "seed": seed, "step": step, "loss": loss, "seconds": seconds }))?;
+        run.save_if_due(|checkpoint| Ok(training.save(checkpoint, "training.")?))?;
+    }
+    let decoded = decoder.decode(0.0)?;
+    let sifted = decoder.decode(settings.least)?;
+    let ways = problem.walks.ways();
+    let of = |walks: &[Walk]| Outcome::of(graph, walks, STEPS, &ways);
+    let from_starts =
+        |decoded: &Decoded| -> Vec<Walk> { problem.starts.iter().map(|&start| decoded.walks[start].clone()).collect() };
+    let mut random = Random::new(seed, RANDOM_PATHS);
+    let starts = &problem.starts;
+    let walks: Vec<Walk> = starts.iter().map(|&start| Walk::random(graph, start, STEPS, &mut random)).collect();
+    let actions: Vec<Walk> =
+        starts.iter().map(|&start| Walk::of_random_actions(graph, start, STEPS, &mut random)).collect();
+    Ok(Finished {
+        shortest: Outcome::shortest(graph, starts, STEPS),
+        transformer: [of(&from_starts(&decoded)), of(&from_starts(&sifted))],
+        random_walk: of(&walks),
+        random_actions: of(&actions),
+        decoded,
+        losses: training.losses()?,
+    })
+}
