@@ -22,7 +22,7 @@ pub struct Call {
     matches: ArgMatches,
 }
 
-/// What a command line asks for.
+/// The request of a command line.
 #[derive(Debug)]
 pub enum Parsed {
     Run(Box<Call>),

@@ -61,7 +61,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What is wrong with a file is wrong input, and so is a folder that cannot be written.
+/// A wrong file is wrong input, and so is a folder that cannot be written.
 impl From<fourfold::data::Error> for Failure {
     fn from(error: fourfold::data::Error) -> Self {
         Failure::input(error)

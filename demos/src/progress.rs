@@ -1,4 +1,4 @@
-//! What a user sees while a run goes on: a bar with rate and remaining time on a terminal, a plain line now and then
+//! Progress of a run: a bar with rate and remaining time on a terminal, a plain line now and then
 //! where the output is piped, nothing with `--quiet`. All of it goes to the standard error.
 
 use std::io::IsTerminal;

@@ -1,4 +1,4 @@
-//! Whatever runs on the GPU again and again: its buffers, which of them a checkpoint holds, and its recordings.
+//! Programs, which run on the GPU again and again: their buffers, which of them a checkpoint holds, and their recordings.
 //!
 //! A [`ProgramPlan`] is pure data: it gives an id for each buffer and each recording, and states the bytes before any
 //! device is there. A [`Program`] is that plan on a device.

@@ -53,7 +53,7 @@ pub(super) enum Op {
     Subgroup { to: Slot, from: Slot, lane: Slot, count: u8, kind: Exchange },
 }
 
-/// What an atomic operation does.
+/// The function of an atomic operation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Update {
     pub function: AtomicFunction,
@@ -70,7 +70,7 @@ pub(super) enum Number {
     U32,
 }
 
-/// What the lanes of a subgroup do together.
+/// A function of the lanes of a subgroup together.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Exchange {
     Ballot,

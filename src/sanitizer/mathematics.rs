@@ -212,7 +212,7 @@ pub(super) fn vector_matrix(memory: &mut [u32], to: usize, [a, b, _]: [usize; 3]
     }
 }
 
-/// Whether all (or any) components are true; the shape's rows are the components.
+/// True if all (or any) components are true; the shape's rows are the components.
 pub(super) fn all(memory: &mut [u32], to: usize, [a, ..]: [usize; 3], [_, rows]: [u8; 2]) {
     memory[to] = u32::from(memory[a..a + usize::from(rows)].iter().all(|&word| word != 0));
 }

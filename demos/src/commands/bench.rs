@@ -50,7 +50,7 @@ impl Plain for Arguments {
     }
 }
 
-/// What else can be measured.
+/// Other measurements.
 #[derive(Debug, Clone, Subcommand)]
 enum Instead {
     /// Measure a training step of the decision transformer, beside PyTorch's where it is asked for
@@ -61,7 +61,7 @@ enum Instead {
     Rollout(rollout::Arguments),
 }
 
-/// What was measured of one problem.
+/// The measurements of one problem.
 struct Row {
     operation: String,
     size: String,

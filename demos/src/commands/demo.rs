@@ -122,7 +122,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
 /// Outer iterations.
 const ITERATIONS: usize = 1_500;
 
-/// What an estimator learns in [`ITERATIONS`] outer iterations with the settings of the paper.
+/// Returns the theta that an estimator learns in [`ITERATIONS`] outer iterations with the settings of the paper.
 fn schedule(
     gpu: &Gpu,
     problem: Arc<ToyRegression>,

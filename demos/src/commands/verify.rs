@@ -45,7 +45,7 @@ impl Plain for Arguments {
     }
 }
 
-/// What came out for one kernel.
+/// The outcome of one kernel.
 struct Report {
     kernel: String,
     cases: u32,

@@ -1,4 +1,4 @@
-//! What learns from a data set: the transformer and its baselines, trained and played in the same way.
+//! Learners of a data set: the transformer and its baselines, trained and played in the same way.
 
 use std::time::Instant;
 
@@ -278,5 +278,5 @@ impl Learner {
     }
 }
 
-/// What a played batch counts for on the progress bar, in training steps.
+/// The weight of a played batch on the progress bar, in training steps.
 pub const PLAYED: u64 = 50;

@@ -77,7 +77,7 @@ impl DataSet {
         self.expert.min(best)
     }
 
-    /// What returns are divided by, so that they are a few units at most, as the paper's are.
+    /// The number that returns are divided by, so that they are a few units at most, as the paper's are.
     pub fn return_scale(&self) -> f32 {
         let largest = self.trajectories.returns().into_iter().fold(0.0, |largest, value| value.abs().max(largest));
         if largest > 0.0 { (largest / 4.0) as f32 } else { 1.0 }

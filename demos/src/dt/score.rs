@@ -9,7 +9,7 @@ pub struct Reference {
     pub random: f64,
     /// The return of an expert.
     pub expert: f64,
-    /// What returns are divided by, and the target returns of evaluations (Decision Transformer's code and table 9).
+    /// The number that returns are divided by, and the target returns of evaluations (Decision Transformer's code and table 9).
     pub protocol: Option<(f32, Vec<f32>)>,
 }
 
@@ -64,7 +64,7 @@ impl Reference {
     }
 }
 
-/// Whether the name begins with a word, and not with a longer one.
+/// True if the name begins with a word, and not with a longer one.
 fn begins(name: &str, word: &str) -> bool {
     let rest = name.strip_prefix(word);
     rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))

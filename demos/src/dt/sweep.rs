@@ -1,4 +1,4 @@
-//! What is asked against what is achieved: a transformer plays for a sweep of target returns (figure 4 of Decision
+//! Target returns against achieved returns: a transformer plays for a sweep of target returns (figure 4 of Decision
 //! Transformer).
 
 use clap::Args;

@@ -12,7 +12,7 @@ pub(crate) struct Canvas<'a, 'b> {
     scale: f64,
 }
 
-/// What place of a text stands where it is put; it is centred vertically.
+/// The part of a text that stands where it is put; it is centred vertically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Anchor {
     Left,

@@ -11,9 +11,9 @@ use crate::picture::plot::COLOURS;
 #[derive(Debug, Clone, Default)]
 pub struct ColumnPlot {
     pub title: String,
-    /// What the categories are.
+    /// The name of the categories.
     pub x: String,
-    /// What the height of a bar means.
+    /// The meaning of the height of a bar.
     pub y: String,
     pub categories: Vec<String>,
     pub series: Vec<Columns>,

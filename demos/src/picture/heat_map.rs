@@ -23,7 +23,7 @@ pub struct HeatMap {
     /// Row by row from the lowest y on, each from the lowest x on: the value in the middle of each cell. Those that are
     /// not finite are left white.
     pub values: Vec<f64>,
-    /// What the values are, with their scale: from the one end of its range to the other where it has one, else from the
+    /// The name of the values, with their scale: from the one end of its range to the other where it has one, else from the
     /// lowest value to the highest.
     pub colours: Axis,
     /// Paths over the map: a ring where one begins, a disc where it ends. Points outside the map are left out.
@@ -39,7 +39,7 @@ const MORE: [RGBColor; 4] =
 const BLACK: RGBColor = RGBColor(0, 0, 0);
 const WHITE: RGBColor = RGBColor(255, 255, 255);
 const LETTERS: f64 = 14.0;
-/// What the map leaves free at its sides: on the right for the scale and the names of the paths.
+/// The margins of the map: on the right for the scale and the names of the paths.
 const LEFT: f64 = 76.0;
 const TOP: f64 = 48.0;
 const RIGHT: f64 = 290.0;

@@ -48,7 +48,7 @@ pub struct Line {
 #[derive(Debug, Clone, Default)]
 pub struct BarPlot {
     pub title: String,
-    /// What the length of a bar means.
+    /// The meaning of the length of a bar.
     pub label: String,
     pub bars: Vec<(String, f64)>,
 }

@@ -14,7 +14,7 @@ use crate::gpu::Timestamps;
 use crate::gpu::{BufferView, Gpu, Launch, Recording, Ticket};
 use crate::graph::plan::{Plan, Region};
 
-/// What a session has asked of the queue so far.
+/// Counts of a session's requests to the queue so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {
     pub submissions: usize,
@@ -112,7 +112,7 @@ impl Session {
         &self.gpu
     }
 
-    /// What was asked of the queue so far.
+    /// Returns the requests to the queue so far.
     pub fn traffic(&self) -> Traffic {
         self.traffic
     }

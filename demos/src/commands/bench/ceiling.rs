@@ -1,4 +1,4 @@
-//! What the adapter can do: its copy bandwidth and its rate of fused multiply-adds, measured on the spot.
+//! The ceiling of the adapter: its copy bandwidth and its rate of fused multiply-adds, measured on the spot.
 
 use std::time::Duration;
 

@@ -237,7 +237,7 @@ fn profile(training: &mut OfflineTraining, runs: usize) -> Result<Vec<Duration>,
     Ok(best.unwrap_or_default())
 }
 
-/// What each kernel takes together, longest first.
+/// The time of each kernel in all, longest first.
 fn by_kernel(plan: &Plan, times: &[Duration]) -> Vec<KernelTime> {
     let mut kernels: BTreeMap<String, (usize, f64)> = BTreeMap::new();
     for (dispatch, time) in plan.dispatches.iter().zip(times) {

@@ -1,4 +1,4 @@
-//! What is measured: every operation at sizes of practice, and every kernel that those do not reach at the largest of
+//! The measured problems: every operation at sizes of practice, and every kernel that those do not reach at the largest of
 //! the cases that it generates for its own verification.
 
 use std::collections::BTreeSet;
@@ -43,7 +43,7 @@ impl Problem {
         self.sequence.steps.iter().map(|step| step.call.kernel.name.as_ref()).collect()
     }
 
-    /// Whether the operation or a kernel of it has this name or begins with it.
+    /// True if the operation or a kernel of it has this name or begins with it.
     pub fn matches(&self, name: &str) -> bool {
         self.operation.starts_with(name) || self.kernels().iter().any(|kernel| kernel.starts_with(name))
     }
@@ -259,7 +259,7 @@ fn over_elements(target: &Target, count: usize) -> Vec<Problem> {
     ]
 }
 
-/// What a generation of evolution strategies takes beside its episodes.
+/// The kernels of a generation of evolution strategies beside its episodes.
 fn evolution(target: &Target, members: usize, parameters: usize) -> Vec<Problem> {
     use shaders::*;
 

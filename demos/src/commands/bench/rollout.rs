@@ -67,7 +67,7 @@ const DISPATCH: Duration = Duration::from_millis(200);
 const DEVIATION: f32 = 0.082;
 const ALIVE_DEVIATION: f32 = 0.001;
 
-/// What was measured of one run.
+/// The measurements of one run.
 struct Sample {
     wall: f64,
     /// CPU seconds of all threads, where the system tells.
@@ -77,7 +77,7 @@ struct Sample {
     mean_return: f64,
 }
 
-/// What a run is.
+/// The settings of a run.
 struct Work {
     policy: PolicyName,
     hidden: Option<usize>,
@@ -224,7 +224,7 @@ impl Work {
         })
     }
 
-    /// What EvoJAX's half of the comparison prints too, and what this adapter made of it.
+    /// Returns the figures that EvoJAX's half of the comparison prints, and this adapter's own.
     fn result(&self, gpu: &Gpu, plan: &Plan, samples: &[Sample]) -> Value {
         let mut result = json!({
             "library": format!("fourfold {}", env!("CARGO_PKG_VERSION")),

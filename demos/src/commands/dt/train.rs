@@ -46,10 +46,10 @@ pub struct Arguments {
     /// Target returns, with commas between them [default: the paper's, else the best return of the data]
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', allow_hyphen_values = true)]
     pub targets: Option<Vec<f32>>,
-    /// What returns are divided by [default: the paper's, else the largest return of the data]
+    /// Divide returns by this number [default: the paper's, else the largest return of the data]
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub scale: Option<f32>,
-    /// What learns
+    /// The learner
     #[arg(long, value_enum, default_value_t = Learner::Transformer)]
     pub model: Learner,
     /// Train on the best episodes alone, which are this share of all steps (percentile behaviour cloning)
@@ -90,7 +90,7 @@ pub struct Arguments {
     pub warm_up: usize,
 }
 
-/// What learns from the data.
+/// The learners of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Learner {
@@ -126,7 +126,7 @@ struct Settings {
     bounded: bool,
 }
 
-/// What the data are called, and their score.
+/// The name of the data, and their score.
 struct Source {
     name: String,
     format: Format,

@@ -12,16 +12,16 @@ use super::{Course, Exploring, Generation, UniformActions, World};
 use crate::failure::Failure;
 use crate::progress::Progress;
 
-/// What is collected, in D4RL's sense.
+/// The kind of data set, in D4RL's sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Stage {
     /// Actions uniform in their range
     Random,
     /// The policy when its return was first a third of the way from random to expert, with noise on its actions
     Medium,
-    /// What the population played until then
+    /// Episodes that the population played until then
     MediumReplay,
-    /// What the population played in the whole training
+    /// Episodes that the population played in the whole training
     FullReplay,
     /// Half of each
     MediumExpert,

@@ -34,7 +34,7 @@ impl World {
         }
     }
 
-    /// What is played. The swing-up starts near rest, so that the start does not decide the return, and where a second has
+    /// The environment that is played. The swing-up starts near rest, so that the start does not decide the return, and where a second has
     /// a hundred steps or 25, an action lasts four of them: a context of 20 steps then spans as much as matters.
     pub fn environment(self) -> Arc<dyn Environment> {
         match self {
@@ -45,7 +45,7 @@ impl World {
         }
     }
 
-    /// What is stored of an action.
+    /// The part of an action that is stored.
     pub fn actions(self) -> Actions {
         match self {
             World::CartPole => Actions::Discrete(2),

@@ -1,4 +1,4 @@
-//! What the control experiment leaves behind.
+//! The report of the control experiment.
 
 use fourfold::Gpu;
 use serde_json::{Value, json};

@@ -1,10 +1,10 @@
-//! What is said between us and a worker; `worker.py` documents the bytes.
+//! The messages between us and a worker; `worker.py` documents the bytes.
 
 use std::io::{self, Read, Write};
 
 use fourfold::data::Actions;
 
-/// What a worker says first.
+/// The first message of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Greeting {
     /// Numbers in an observation.
@@ -26,7 +26,7 @@ pub enum End {
     Truncated,
 }
 
-/// What a step came to, lane by lane; zeros in lanes that did not go on.
+/// The result of a step, lane by lane; zeros in lanes that did not go on.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Answer {
     /// (lanes, observations)

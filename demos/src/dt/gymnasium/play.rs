@@ -5,12 +5,12 @@ use fourfold::models::Agent;
 use super::{End, Environments};
 use crate::failure::Failure;
 
-/// What episodes came to, one a lane.
+/// Results of episodes, one a lane.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Played {
     pub returns: Vec<f64>,
     pub lengths: Vec<usize>,
-    /// Whether the episode ended of itself.
+    /// True if the episode ended of itself.
     pub terminated: Vec<bool>,
 }
 

@@ -19,11 +19,11 @@ use crate::failure::Failure;
 pub struct Trajectories {
     /// Steps of each trajectory.
     pub steps: usize,
-    /// What was observed, `(trajectories, steps, channels)`.
+    /// Observations, `(trajectories, steps, channels)`.
     pub inputs: Vec<f32>,
-    /// What was done one step before, `(trajectories, steps)`: one number; zeros at first.
+    /// Actions of one step before, `(trajectories, steps)`: one number; zeros at first.
     pub previous: Vec<f32>,
-    /// What the teacher does there, `(trajectories, steps)`.
+    /// Actions of the teacher there, `(trajectories, steps)`.
     pub labels: Vec<f32>,
 }
 

@@ -89,7 +89,7 @@ pub fn score(actor: &dyn Actor, starts: &Starts, episode: u32, shuffled: bool) -
     }
 }
 
-/// What a driver met and did, and what the teacher would have done there.
+/// Observations and actions of a driver, with the teacher's actions there.
 #[derive(Clone, Copy)]
 pub struct Drive<'a> {
     pub driver: &'a dyn Actor,
@@ -151,7 +151,7 @@ fn trajectory(drive: &Drive<'_>, starts: &Starts, episode: u32) -> Option<Trajec
     Some(found)
 }
 
-/// What `play` gives for each episode, in their order; all cores take part.
+/// Returns `play` of each episode, in their order; all cores take part.
 pub fn in_parallel<T: Send>(episodes: std::ops::Range<u32>, play: impl Fn(u32) -> T + Sync) -> Vec<T> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let share = (episodes.len().div_ceil(cores)).max(1);

@@ -28,7 +28,7 @@ pub enum Order {
     Reshuffled { interval: usize, forget: bool },
 }
 
-/// What a policy is put through.
+/// A protocol of evaluation: resets, order of the inputs, copies and noise.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Protocol {
     pub world: CartPoleSwingUp,

@@ -13,7 +13,7 @@ pub fn perceptron() -> Arc<dyn Policy> {
     Arc::new(Perceptron::new(&[16]))
 }
 
-/// What is added to the bias of the forget gates at first: memories that last from the start. Without it, training
+/// Added to the bias of the forget gates at first: memories that last from the start. Without it, training
 /// stays at half of the score for long (Gers et al. 2000 and Jozefowicz et al. 2015 say why for other tasks).
 const FORGET: f32 = 3.0;
 

@@ -1,4 +1,4 @@
-//! What there is to see of an episode of the cart-pole swing-up under an attention neuron: numbers and names, nothing of
+//! The pictures of an episode of the cart-pole swing-up under an attention neuron: numbers and names, nothing of
 //! how they are drawn.
 
 /// One step of an episode.
@@ -23,7 +23,7 @@ pub struct Scene {
 /// One input of the policy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Channel {
-    /// What it is wired to: an index into [`Film::sources`].
+    /// Its source: an index into [`Film::sources`].
     pub source: usize,
     pub value: f64,
     /// The mean over the rows of the message of `|A|`, in [0, 1].
@@ -45,9 +45,9 @@ pub struct Film {
     pub time_step: f64,
     /// Steps of an episode at most.
     pub horizon: usize,
-    /// Whether the memory of the channels is cleared when they are shuffled.
+    /// True if the memory of the channels is cleared when they are shuffled.
     pub forgets: bool,
-    /// Whether the cart left the track.
+    /// True if the cart left the track.
     pub fell: bool,
 }
 

@@ -17,7 +17,7 @@ pub const PARAMETERS: usize = Perceptron::parameters(CHANNELS, HIDDEN);
 /// The initial deviation of every weight.
 const SIGMA: f64 = 0.2;
 
-/// What a member loses for each unit of unrest: without it the search finds teachers that push now left, now right at
+/// The penalty of a member for each unit of unrest: without it the search finds teachers that push now left, now right at
 /// full force in every step, which score well and are hard to imitate.
 const UNREST: f64 = 0.1;
 

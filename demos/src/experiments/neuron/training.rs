@@ -31,7 +31,7 @@ pub enum StrategyName {
     CmaEs,
 }
 
-/// What decides a training, beside its seed and its first weights.
+/// Settings of a training, beside its seed and its first weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     pub strategy: StrategyName,
@@ -164,7 +164,7 @@ impl Training {
         Ok(Self { gpu, policy, recipe, seed, record, best: initial, search })
     }
 
-    /// Whether it has had its steps.
+    /// True once it has had its steps.
     pub fn finished(&self) -> bool {
         self.steps() as f64 >= self.recipe.steps
     }

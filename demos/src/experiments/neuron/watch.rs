@@ -153,7 +153,7 @@ impl Settings {
     }
 }
 
-/// What was seen, in a few sentences.
+/// Describes the episode in a few sentences.
 fn note(film: &Film, script: &Script, episode: usize, picked: bool) -> String {
     let start = if script.world.easy { "started hanging near rest" } else { "hard reset" };
     let chosen = if picked { ", picked because it lasts the longest" } else { "" };

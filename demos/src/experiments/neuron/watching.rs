@@ -21,14 +21,14 @@ const COMPARED: usize = 50;
 /// By how much the actions may differ in those steps.
 const AGREEMENT: f64 = 1e-3;
 
-/// What happens in an episode.
+/// The settings of a watched episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Script {
     pub world: CartPoleSwingUp,
     pub noise_channels: usize,
     /// The steps in which the inputs are shuffled, ascending; 0 is from the start. Before, their order is plain.
     pub shuffles: Vec<usize>,
-    /// Whether the memory of the channels is cleared then.
+    /// True if the memory of the channels is cleared then.
     pub forget: bool,
     pub seed: u32,
 }

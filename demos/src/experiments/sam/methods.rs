@@ -1,4 +1,4 @@
-//! What the settings come to: data, network, and the recipe of each method.
+//! The data, the network and the recipe of each method, from the settings.
 
 use fourfold::data::{Dataset, Split, Standardisation, digits, mnist};
 use fourfold::graph::Adaptive;

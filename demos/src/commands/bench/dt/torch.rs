@@ -16,7 +16,7 @@ pub struct Torch {
     process: Child,
     questions: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    /// What it says of itself.
+    /// Its description of itself.
     pub about: Value,
 }
 

@@ -13,7 +13,7 @@ use crate::picture::plot::{Axis, Line, LinePlot};
 use crate::run::folder::{RunFolder, adapter_json};
 use crate::table::wide_table;
 
-/// What is reported.
+/// The contents of the report.
 pub struct Finished<'a> {
     pub source: &'a Source,
     /// All episodes of the file.
@@ -24,7 +24,7 @@ pub struct Finished<'a> {
     pub losses: &'a [f32],
     /// Of training, without the playing.
     pub seconds: f64,
-    /// What the environments ran on.
+    /// The platform of the environments.
     pub versions: Option<String>,
 }
 

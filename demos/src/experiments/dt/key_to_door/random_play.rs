@@ -20,7 +20,7 @@ pub enum Outcome {
 impl Outcome {
     pub const ALL: [Self; 3] = [Outcome::Door, Outcome::Key, Outcome::NoKey];
 
-    /// What one step tells: the state before it, and its reward.
+    /// One step: the state before it, and its reward.
     fn of(state: &[f32], reward: f32) -> Self {
         match (reward > 0.0, state[6] > 0.0) {
             (true, _) => Outcome::Door,

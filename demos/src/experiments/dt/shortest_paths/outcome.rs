@@ -1,4 +1,4 @@
-//! What became of many paths: how many are shortest, how many arrive, how long they are.
+//! Outcomes of many paths: how many are shortest, how many arrive, how long they are.
 
 use std::collections::HashSet;
 
@@ -121,7 +121,7 @@ impl Outcome {
         100.0 * self.original as f64 / self.reached() as f64
     }
 
-    /// Whether every path from a start at `distance` or less is optimal.
+    /// True if every path from a start at `distance` or less is optimal.
     pub fn solves(&self, distance: usize) -> bool {
         self.by_distance.iter().filter(|row| row.distance <= distance).all(|row| row.optimal == row.starts)
     }
