@@ -201,7 +201,7 @@ impl Method {
 /// Predictions of the critic of one seed for episodes that it has not seen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Credit {
-    /// In the order of [`Outcome::ALL`].
+    /// In the order of `Outcome::ALL`.
     pub groups: [Group; 3],
 }
 
