@@ -323,7 +323,7 @@ fn changed(kernel: &Kernel, change: impl FnOnce(&mut Kernel)) -> Arc<Kernel> {
     Arc::new(copy)
 }
 
-/// What planning says to a norm with wrong dispatches.
+/// The error of planning a norm with wrong dispatches.
 fn refusal(wrong: fn(&mut Sequence)) -> String {
     let graph = Graph::new();
     let [x, scale] = inputs(&graph);

@@ -156,7 +156,7 @@ fn a_kernel_that_is_not_the_composition_s_own_runs_with_checks() {
     assert!(call(with_source(OFFSETS, 0)).has_runtime_checks());
 }
 
-/// What preparing a kernel of this text says.
+/// The error of preparing a kernel of this text.
 fn refusal(source: &str, uniform_bytes: usize) -> String {
     let gpu = gpu();
     let call = Call::checked(with_source(source, uniform_bytes), &(), 1, [64, 64])
