@@ -94,19 +94,7 @@ fn no_content_of_the_buffers_leads_a_kernel_out_of_bounds() {
 
 /// A case whose kernel has another source.
 fn planted(case: Case, source: String) -> Case {
-    let kernel = case.call.kernel.clone();
-    let wrong = Kernel {
-        name: kernel.name.clone(),
-        source: source.into(),
-        entry_point: kernel.entry_point,
-        bindings: kernel.bindings.clone(),
-        uniform_bytes: kernel.uniform_bytes,
-        needs_subgroups: kernel.needs_subgroups,
-        twin: kernel.twin,
-        tolerance: kernel.tolerance,
-        case: kernel.case.clone(),
-        flops: kernel.flops,
-    };
+    let wrong = Kernel { source: source.into(), ..(*case.call.kernel).clone() };
     Case { call: case.call.changed(|call| call.kernel = Arc::new(wrong).into()), ..case }
 }
 

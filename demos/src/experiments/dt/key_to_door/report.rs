@@ -7,6 +7,7 @@ use super::{Credit, Group, Method, Outcome, Settings};
 use crate::failure::Failure;
 use crate::picture::plot::{Axis, BarPlot, Line, LinePlot};
 use crate::run::report::Report;
+use crate::statistics;
 
 /// Everything that was measured.
 #[derive(Debug, Clone)]
@@ -62,8 +63,7 @@ fn trials(results: &Results, episodes: usize, method: Method) -> Vec<&Trial> {
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let values: Vec<f64> = values.collect();
-    values.iter().sum::<f64>() / values.len() as f64
+    statistics::mean(&values.collect::<Vec<_>>()).mean
 }
 
 /// `94.5 % (93.0, 96.0)`: the mean and, where there are several, each seed's.
