@@ -37,10 +37,9 @@ pub mod reduction;
 pub mod rollout;
 pub mod trajectories;
 
-pub(crate) use description::Module;
 pub use description::{
     Access, Binding, Call, CallParts, Case, Cases, Comparison, Data, Element, Generator, Kernel, KernelRef, Listed,
-    MAX_WORKGROUPS, Operand, RuntimeChecks, Scratch, Sequence, Slot, Step, Target, Tolerance, grid,
+    MAX_WORKGROUPS, Module, Operand, RuntimeChecks, Scratch, Sequence, Slot, Step, Target, Tolerance, grid,
 };
 pub use elementwise::Activation;
 
@@ -48,45 +47,17 @@ pub use elementwise::Activation;
 /// the `verify` and `bench` commands and the documentation.
 pub fn kernels() -> Vec<KernelRef> {
     let listed = [
-        optimiser::adamw::KERNELS,
-        optimiser::advance_step::KERNELS,
-        reduction::argmax::KERNELS,
-        attention::KERNELS,
-        attention::attention_backward::KERNELS,
-        evolution::centred_ranks::KERNELS,
-        optimiser::clip::KERNELS,
-        layout::copy::KERNELS,
-        loss::cross_entropy::KERNELS,
-        random::dropout::KERNELS,
-        evolution::evolution_gradient::KERNELS,
-        evolution::fitness::KERNELS,
-        layout::gather::KERNELS,
-        reduction::global_norm::KERNELS,
-        normalisation::layer_norm::KERNELS,
-        normalisation::layer_norm_backward::KERNELS,
-        normalisation::layer_norm_parameters::KERNELS,
-        attention::masked_softmax::KERNELS,
-        matmul::KERNELS,
-        loss::mean_squared_error::KERNELS,
-        layout::pad::KERNELS,
-        evolution::pair_shares::KERNELS,
-        evolution::persistent_gradient::KERNELS,
-        evolution::perturb::KERNELS,
-        evolution::pgpe_deviation::KERNELS,
-        evolution::pgpe_gradient::KERNELS,
-        reduction::reduce::KERNELS,
-        trajectories::returns_to_go::KERNELS,
-        optimiser::ring::KERNELS,
-        optimiser::sam_ascent::KERNELS,
-        layout::scatter_add::KERNELS,
-        optimiser::sgd::KERNELS,
-        optimiser::sgd_plain::KERNELS,
-        optimiser::sign_ascent::KERNELS,
-        normalisation::softmax::KERNELS,
-        normalisation::softmax_backward::KERNELS,
-        random::threefry::KERNELS,
-        trajectories::windows::KERNELS,
+        attention::kernels(),
+        evolution::kernels(),
+        layout::kernels(),
+        loss::kernels(),
+        matmul::KERNELS.to_vec(),
+        normalisation::kernels(),
+        optimiser::kernels(),
+        random::kernels(),
+        reduction::kernels(),
+        trajectories::kernels(),
     ];
-    let listed = listed.into_iter().flatten().map(|&kernel| KernelRef::from(kernel));
+    let listed = listed.into_iter().flatten().map(KernelRef::from);
     listed.chain(elementwise::kernels()).chain(rollout::kernels()).chain(inner_problem::kernels()).collect()
 }

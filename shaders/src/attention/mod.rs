@@ -6,3 +6,10 @@ pub mod attention_backward;
 pub mod masked_softmax;
 
 pub use attention::*;
+
+use crate::Kernel;
+
+/// The kernels of this folder.
+pub(crate) fn kernels() -> Vec<&'static Kernel> {
+    [attention::KERNELS, attention_backward::KERNELS, masked_softmax::KERNELS].concat()
+}

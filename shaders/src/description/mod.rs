@@ -16,7 +16,7 @@ pub use call::{Call, CallParts, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, g
 pub use case::{Case, Generator};
 pub use kernel::{Access, Binding, Cases, Element, Kernel, KernelRef};
 pub use listed::Listed;
-pub(crate) use module::Module;
+pub use module::Module;
 pub use operand::{Data, Operand};
 pub use runtime_checks::RuntimeChecks;
 pub use target::Target;

@@ -5,20 +5,23 @@ use std::borrow::Cow;
 use crate::{Binding, Call, Case, Cases, Data, Generator, Kernel, Operand, Tolerance};
 
 /// The WGSL of one file, joined with the parts of the library that it names, and the size of its uniform block.
-pub(crate) struct Module {
+///
+/// A library of kernels describes one of its files once: `Module::new::<Uniform>(WGSL).kernel(..)` for each entry point.
+pub struct Module {
     source: &'static str,
     uniform_bytes: usize,
 }
 
 impl Module {
-    /// A module whose uniform block is a `U`.
-    pub(crate) const fn new<U>(source: &'static str) -> Self {
+    /// The module of the WGSL `source`, whose uniform block (group 1, binding 0) is a `U`.
+    pub const fn new<U>(source: &'static str) -> Self {
         Self { source, uniform_bytes: size_of::<U>() }
     }
 
-    /// A kernel of this module, its entry point named by what follows the dot in `name`, or by `name`: without subgroup
-    /// operations and counted by its bytes alone.
-    pub(crate) const fn kernel(
+    /// A kernel of this module: its entry point is the part of `name` behind the dot, or `name` where it has none.
+    /// `bindings` are those of group 0 in order; [`Kernel`] says what `twin`, `tolerance` and `case` are. It has no
+    /// subgroup operations, and no floating-point operations are counted.
+    pub const fn kernel(
         &self,
         name: &'static str,
         bindings: &'static [Binding],

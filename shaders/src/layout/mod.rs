@@ -4,3 +4,10 @@ pub mod copy;
 pub mod gather;
 pub mod pad;
 pub mod scatter_add;
+
+use crate::Kernel;
+
+/// The kernels of this folder.
+pub(crate) fn kernels() -> Vec<&'static Kernel> {
+    [copy::KERNELS, gather::KERNELS, pad::KERNELS, scatter_add::KERNELS].concat()
+}

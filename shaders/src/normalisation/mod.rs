@@ -5,3 +5,17 @@ pub mod layer_norm_backward;
 pub mod layer_norm_parameters;
 pub mod softmax;
 pub mod softmax_backward;
+
+use crate::Kernel;
+
+/// The kernels of this folder.
+pub(crate) fn kernels() -> Vec<&'static Kernel> {
+    [
+        layer_norm::KERNELS,
+        layer_norm_backward::KERNELS,
+        layer_norm_parameters::KERNELS,
+        softmax::KERNELS,
+        softmax_backward::KERNELS,
+    ]
+    .concat()
+}

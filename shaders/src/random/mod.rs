@@ -2,3 +2,10 @@
 
 pub mod dropout;
 pub mod threefry;
+
+use crate::Kernel;
+
+/// The kernels of this folder.
+pub(crate) fn kernels() -> Vec<&'static Kernel> {
+    [dropout::KERNELS, threefry::KERNELS].concat()
+}

@@ -2,3 +2,10 @@
 
 pub mod returns_to_go;
 pub mod windows;
+
+use crate::Kernel;
+
+/// The kernels of this folder.
+pub(crate) fn kernels() -> Vec<&'static Kernel> {
+    [returns_to_go::KERNELS, windows::KERNELS].concat()
+}
