@@ -88,7 +88,7 @@ pub fn start<E: Experiment>(common: &Common, settings: &E, seeds: Vec<u32>) -> R
 
 fn finish<E: Experiment>(mut run: Run, settings: &E) -> Result<(), Failure> {
     let report = settings.run(&mut run).inspect_err(|failure| run.abandon(failure))?;
-    println!("{}", run.publish(&report)?);
+    crate::show!("{}", run.publish(&report)?);
     report.failure().cloned().map_or(Ok(()), Err)
 }
 

@@ -1,6 +1,9 @@
 //! The parts of the `fourfold` command, from the floor up: failures, options and pictures; runs and their reports;
 //! experiments; commands; the command line.
 
+// A reader of the output that goes away makes these panic: `show!` and `tell!` of `output` do not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod command_line;
 pub mod commands;
 pub mod content_hash;
@@ -10,6 +13,7 @@ pub mod experiment;
 pub mod experiments;
 pub mod failure;
 pub mod options;
+pub mod output;
 pub mod picture;
 pub mod progress;
 pub mod run;

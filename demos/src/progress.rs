@@ -62,7 +62,7 @@ impl Progress {
             Look::Bar(bar) => bar.inc(steps),
             Look::Lines(last) if last.elapsed() >= BETWEEN_LINES => {
                 *last = Instant::now();
-                eprintln!("{}", self.line(self.begun.elapsed()));
+                crate::tell!("{}", self.line(self.begun.elapsed()));
             }
             Look::Lines(_) | Look::Nothing => {}
         }
@@ -86,8 +86,8 @@ impl Progress {
     /// Writes a line that stays, above the bar.
     pub fn note(&self, text: &str) {
         match &self.look {
-            Look::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
-            Look::Lines(_) => eprintln!("{text}"),
+            Look::Bar(bar) => bar.suspend(|| crate::tell!("{text}")),
+            Look::Lines(_) => crate::tell!("{text}"),
             Look::Nothing => {}
         }
     }
@@ -110,9 +110,9 @@ impl Progress {
         match &self.look {
             Look::Bar(bar) => {
                 bar.finish_and_clear();
-                eprintln!("{took}");
+                crate::tell!("{took}");
             }
-            Look::Lines(_) => eprintln!("{took}"),
+            Look::Lines(_) => crate::tell!("{took}"),
             Look::Nothing => {}
         }
     }

@@ -47,10 +47,10 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     }
     if arguments.json {
         let list: Vec<Value> = chosen.iter().map(|report| json(report)).collect();
-        println!("{:#}", Value::from(list));
+        crate::show!("{:#}", Value::from(list));
     } else {
         for report in chosen {
-            println!("{}", text(report));
+            crate::show!("{}", text(report));
         }
     }
     Ok(())

@@ -131,11 +131,11 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         let ceiling = json!({ "copy_gb_per_s": ceiling.bytes / 1e9, "multiply_add_gflop_per_s": ceiling.flops / 1e9 });
         let result =
             json!({ "adapter": adapter_json(gpu.info()), "clock": clock, "ceiling": ceiling, "problems": results });
-        println!("{result:#}");
+        crate::show!("{result:#}");
     } else {
         let header = ["operation", "size", "median", "spread", "GFLOP/s", "of its rate", "GB/s", "of its copy"];
-        println!("{}", table(header, rows.iter().map(Row::cells)));
-        println!(
+        crate::show!("{}", table(header, rows.iter().map(Row::cells)));
+        crate::show!(
             "{} ({}): copies {:.1} GB/s, multiply-adds {:.1} GFLOP/s; by {clock}; {}",
             gpu.info().name,
             gpu.info().backend,
@@ -143,7 +143,7 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             ceiling.flops / 1e9,
             run.path().display(),
         );
-        println!(
+        crate::show!(
             "Bytes are those of the operands, read and written once: what a cache saves counts as bandwidth, so that \
              small problems can pass 100 %."
         );

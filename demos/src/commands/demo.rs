@@ -44,18 +44,18 @@ const EPISODES: usize = 200;
 /// trained policy, learns a schedule from truncated unrolls, and a grid task from random play.
 pub fn run(common: &Common) -> Result<(), Failure> {
     let gpu = common.open(false)?;
-    println!("1. The adapter: {} ({})\n", gpu.info().name, gpu.info().backend);
+    crate::show!("1. The adapter: {} ({})\n", gpu.info().name, gpu.info().backend);
 
-    println!("2. Every kernel against its CPU twin, on this adapter");
-    println!("   {}\n", verify::glance(common, &gpu, if common.quick { 1 } else { CASES })?);
+    crate::show!("2. Every kernel against its CPU twin, on this adapter");
+    crate::show!("   {}\n", verify::glance(common, &gpu, if common.quick { 1 } else { CASES })?);
 
-    println!(
+    crate::show!(
         "3. A perceptron learns 1,438 real handwritten digits of which 40 % bear a wrong label, and is asked about"
     );
-    println!(
+    crate::show!(
         "   359 others: with SGD, and with SAM, which looks for flat minima by a second backward pass (Foret et al."
     );
-    println!("   2021). SGD learns the wrong labels by heart; SAM less so.\n");
+    crate::show!("   2021). SGD learns the wrong labels by heart; SAM less so.\n");
     let settings = sam::Settings {
         label_noise: 0.4,
         rho: 0.3,
@@ -65,24 +65,24 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     };
     let seeds = Seeds::Count(if common.quick { 1 } else { 3 });
     experiment::start(common, &settings, seeds.list(common.seed)?)?;
-    println!("The pictures accuracy.png and loss.png there show the epochs.\n");
+    crate::show!("The pictures accuracy.png and loss.png there show the epochs.\n");
 
-    println!(
+    crate::show!(
         "4. An attention neuron (Tang & Ha 2021), trained before, swings a pole up and balances it, {EPISODES} times"
     );
-    println!("   at once on the GPU. Then its five inputs come in another order in every episode:\n");
+    crate::show!("   at once on the GPU. Then its five inputs come in another order in every episode:\n");
     let network = AttentionNeuron::cart_pole();
     let weights = trained()?;
     let plain = Protocol::plain(EPISODES, common.seed as u32);
     for (order, name) in [(Order::Plain, "as trained"), (Order::Shuffled, "shuffled")] {
         let scores = Protocol { order, ..plain }.scores(&gpu, Arc::new(network), &weights)?;
-        println!("   {name:<10}  mean score {:.0}, standard error {:.0}", scores.mean(), scores.error());
+        crate::show!("   {name:<10}  mean score {:.0}, standard error {:.0}", scores.mean(), scores.error());
     }
 
-    println!(
+    crate::show!(
         "\n5. A schedule of learning rates is learned from unrolls of 10 of its 100 steps (Vicol et al. 2021): by evolution"
     );
-    println!(
+    crate::show!(
         "   strategies on the truncated unrolls alone, and by persistent ones, which remember what came before:\n"
     );
     let problem = Arc::new(ToyRegression::default());
@@ -92,16 +92,16 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         let [before, after] = evaluator.run(&[ToyRegression::START, theta].concat())?[..] else {
             unreachable!("an objective for each of two points")
         };
-        println!("   {name:<10}  sum of losses {:.0}, from {:.0}", after.sum, before.sum);
+        crate::show!("   {name:<10}  sum of losses {:.0}, from {:.0}", after.sum, before.sum);
     }
 
-    println!(
+    crate::show!(
         "\n6. Whoever takes the key in the first of three rooms can open the door in the last. Networks learn it from the"
     );
-    println!(
+    crate::show!(
         "   episodes of somebody who walked at random: by cloning what was done, and as a decision transformer (Chen, Lu"
     );
-    println!("   et al. 2021), which is asked for a return of 1 and then plays 200 episodes at once:\n");
+    crate::show!("   et al. 2021), which is asked for a return of 1 and then plays 200 episodes at once:\n");
     let settings = key_to_door::Settings {
         episodes: vec![if common.quick { 600 } else { 10_000 }],
         methods: vec![Method::Cloning, Method::Transformer],
@@ -113,7 +113,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     };
     let common = Common { out: common.out.as_ref().map(|out| out.join("key-to-door")), ..common.clone() };
     experiment::start(&common, &settings, Seeds::Count(1).list(common.seed)?)?;
-    println!(
+    crate::show!(
         "\nNext: `fourfold dt --help`, `fourfold pes --help`, `fourfold neuron --help`, `fourfold sam --help`, `fourfold verify`."
     );
     Ok(())

@@ -107,11 +107,11 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     run.write_json_lines("kernels.jsonl", &rows)?;
     if arguments.json {
         let result = json!({ "adapter": adapter_json(gpu.info()), "seed": common.seed, "kernels": rows });
-        println!("{result:#}");
+        crate::show!("{result:#}");
     } else {
         let header = ["kernel", "cases", "error / bound", "bound", "twin", "kernel's", "in case", "verdict"];
-        println!("{}", table(header, reports.iter().map(Report::row)));
-        println!("{} ({}), seed {}; {}", gpu.info().name, gpu.info().backend, common.seed, run.path().display());
+        crate::show!("{}", table(header, reports.iter().map(Report::row)));
+        crate::show!("{} ({}), seed {}; {}", gpu.info().name, gpu.info().backend, common.seed, run.path().display());
     }
     let wrong: Vec<&str> = reports.iter().filter(|report| report.failed > 0).map(|report| &*report.kernel).collect();
     match wrong[..] {

@@ -212,7 +212,7 @@ pub fn run(common: &Common, settings: &Settings) -> Result<(), Failure> {
         }
     }
     progress.finish();
-    println!("{summary}\n\nThe run is in {}", folder.path().display());
+    crate::show!("{summary}\n\nThe run is in {}", folder.path().display());
     Ok(())
 }
 

@@ -148,7 +148,7 @@ pub fn run(common: &Common, settings: &Settings) -> Result<(), Failure> {
     }
     progress.finish();
     let summary = report(&folder, &settings, &sweeps, &gpu)?;
-    println!("{summary}\n\nThe run is in {}", folder.path().display());
+    crate::show!("{summary}\n\nThe run is in {}", folder.path().display());
     Ok(())
 }
 

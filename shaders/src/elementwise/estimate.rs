@@ -129,16 +129,22 @@ impl Estimate {
     pub fn compare(self, comparison: Compare, other: Self) -> Self {
         let value = f64::from(comparison.holds(self.value, other.value));
         let error = self.error + other.error;
-        let in_doubt = error > 0.0 && (self.value - other.value).abs() <= error;
-        Self { value, error: if in_doubt { 1.0 } else { 0.0 } }
+        let certain = error == 0.0 || (self.value - other.value).abs() > error;
+        Self { value, error: if certain { 0.0 } else { 1.0 } }
     }
 
     /// Where the condition may be zero and may not, either choice must be within the error.
     pub fn select(self, yes: Self, no: Self) -> Self {
         let (taken, other) = if self.value != 0.0 { (yes, no) } else { (no, yes) };
-        let in_doubt = self.error > 0.0 && self.value.abs() <= self.error;
-        let error = if in_doubt { (taken.value - other.value).abs() + other.error } else { 0.0 };
-        Self::result(taken.value, taken.error.max(error), 0.0)
+        if self.error == 0.0 || self.value.abs() > self.error {
+            return Self::result(taken.value, taken.error, 0.0);
+        }
+        let error = (taken.value - other.value).abs() + other.error;
+        if error.is_nan() {
+            Self::unspecified(taken.value)
+        } else {
+            Self::result(taken.value, taken.error.max(error), 0.0)
+        }
     }
 
     /// From `u32`: one unit.
@@ -235,6 +241,21 @@ mod tests {
         let large = Estimate::exact(1e30);
         assert_eq!(large.unary(Unary::Square).error, f64::INFINITY);
         assert_eq!(large.binary(Binary::Div, Estimate::read(1e-40)).error, f64::INFINITY);
+    }
+
+    #[test]
+    fn what_follows_from_a_value_that_is_not_specified_is_not_specified_either() {
+        let quotient = Estimate::exact(1.0).binary(Binary::Div, Estimate::exact(0.0));
+        for operation in Unary::ALL {
+            // Of these some are NaN: the sine of an infinity, say.
+            let next = quotient.unary(operation);
+            assert_eq!(next.error, f64::INFINITY, "{operation:?}");
+            assert_eq!(next.compare(Compare::Lt, Estimate::exact(1.0)).error, 1.0, "{operation:?}");
+            let chosen = next.select(Estimate::exact(1.0), Estimate::exact(3.0));
+            assert!(chosen.error >= 2.0, "{operation:?}");
+            assert_eq!(Estimate::exact(1.0).select(next, Estimate::exact(3.0)).error, f64::INFINITY, "{operation:?}");
+            assert_eq!(next.to_u32().error, f64::INFINITY, "{operation:?}");
+        }
     }
 
     #[test]

@@ -42,8 +42,11 @@ pub(super) fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Toler
     let rounding = if program.element(output) == Element::F32 { Tolerance::EPSILON } else { 0.0 };
     let mut bounds = vec![0.0; call.lengths[binding]];
     evaluate(program, &call.uniform, &inputs, |flat, values| {
-        let Estimate { value, error } = values[output.0];
-        bounds[flat] = error + rounding * value.abs();
+        bounds[flat] = match values[output.0] {
+            // Its value may be NaN, which would make the bound NaN.
+            Estimate { error: f64::INFINITY, .. } => f64::INFINITY,
+            Estimate { value, error } => error + rounding * value.abs(),
+        };
     });
     Tolerance::PerElement(bounds)
 }

@@ -161,25 +161,25 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
     }
     run.write_json("result.json", &result)?;
     if json || arguments.json {
-        println!("{result:#}");
+        crate::show!("{result:#}");
         return Ok(());
     }
     let mut rows = vec![ours.row("Fourfold".into())];
     if let Some(torch) = &torch {
         rows.push(theirs.row(torch.name()));
     }
-    println!("{}", table(["a training step", "best run", "median run", "CPU time, best"], rows));
+    crate::show!("{}", table(["a training step", "best run", "median run", "CPU time, best"], rows));
     if torch.is_some() {
         let ratio = |a: &[f64], b: &[f64]| format!("{:.2}", least(a) / least(b));
         let (wall, cpu) = (ratio(&theirs.wall, &ours.wall), ratio(&theirs.cpu, &ours.cpu));
-        println!(
+        crate::show!(
             "PyTorch takes {wall} times as long as Fourfold, {cpu} times the CPU time: best runs, turn and turn about."
         );
     }
     if !kernels.is_empty() {
-        println!("{}", table(["kernel", "dispatches", "time in a step", "share"], rows_of(&kernels)));
+        crate::show!("{}", table(["kernel", "dispatches", "time in a step", "share"], rows_of(&kernels)));
     }
-    println!(
+    crate::show!(
         "{} windows of {} steps, {} dispatches, {steps} steps a submission; {} ({}).",
         arguments.batch,
         arguments.context,
@@ -187,7 +187,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
         gpu.info().name,
         gpu.info().backend,
     );
-    println!("The run is in {}", run.path().display());
+    crate::show!("The run is in {}", run.path().display());
     Ok(())
 }
 

@@ -82,7 +82,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
     }
     run.write_json("result.json", &result)?;
     if json || arguments.json {
-        println!("{result:#}");
+        crate::show!("{result:#}");
         return Ok(());
     }
     let best = walls.iter().copied().fold(f64::INFINITY, f64::min);
@@ -95,13 +95,13 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
     if cpus.len() == runs {
         rows.push(row("CPU time, median", median(&cpus)));
     }
-    println!("{}", table(["", "an iteration", "10^6 inner steps / s"], rows));
-    println!(
+    crate::show!("{}", table(["", "an iteration", "10^6 inner steps / s"], rows));
+    crate::show!(
         "PES on the 2-D toy regression, {} particles, truncation {TRUNCATION}, {iterations} iterations a submission; {} ({}).",
         arguments.particles,
         gpu.info().name,
         gpu.info().backend,
     );
-    println!("The run is in {}", run.path().display());
+    crate::show!("The run is in {}", run.path().display());
     Ok(())
 }

@@ -110,10 +110,10 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
     let result = work.result(&gpu, bench.rollout.plan(), &samples);
     run.write_json("result.json", &result)?;
     if json || arguments.json {
-        println!("{result:#}");
+        crate::show!("{result:#}");
     } else {
-        println!("{}", work.report(&gpu, bench.rollout.plan(), &samples));
-        println!("The run is in {}", run.path().display());
+        crate::show!("{}", work.report(&gpu, bench.rollout.plan(), &samples));
+        crate::show!("The run is in {}", run.path().display());
     }
     Ok(())
 }

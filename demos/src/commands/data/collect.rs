@@ -89,7 +89,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         "files": results,
     });
     folder.write_json("results.json", &summary)?;
-    println!(
+    crate::show!(
         "{}\n\nMean returns of the policies without noise: random {:.1}, medium {:.1} (generation {}), expert {:.1} \
          (generation {}).\nThe files are in {}",
         table(["file", "episodes", "steps", "least", "25 %", "median", "75 %", "most"], rows),

@@ -29,7 +29,7 @@ pub struct Arguments {
 /// Reads and prints.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (trajectories, format) = Trajectories::load_with_format(&arguments.path)?;
-    print!("{}", description(&trajectories, format, arguments.all));
+    crate::output::write(format_args!("{}", description(&trajectories, format, arguments.all)));
     Ok(())
 }
 

@@ -211,7 +211,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         versions,
     };
     report::save(&folder, &settings, &mut training, &standardisation, &finished)?;
-    println!("{}", report::write(&folder, &settings, &finished, &gpu)?);
+    crate::show!("{}", report::write(&folder, &settings, &finished, &gpu)?);
     Ok(())
 }
 

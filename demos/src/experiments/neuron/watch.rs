@@ -121,7 +121,7 @@ impl Experiment for Settings {
             report.result(key, value);
         }
         if run.is_quiet() || !terminal::play(&film, self.every)? {
-            println!("{}", terminal::listing(&film));
+            crate::show!("{}", terminal::listing(&film));
         }
         Ok(report)
     }
