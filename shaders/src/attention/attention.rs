@@ -44,7 +44,7 @@ const fn kernel(name: &'static str, bindings: &'static [Binding], case: fn(&mut 
 /// The uniform block of `attention.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     /// `batch * heads * length_q`
     pub rows: u32,
     pub heads: u32,

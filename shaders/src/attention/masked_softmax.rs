@@ -58,7 +58,7 @@ const fn kernel(name: &'static str, bindings: &'static [Binding], case: fn(&mut 
 /// The uniform block of `masked_softmax.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     /// `batch * heads * length_q`
     pub rows: u32,
     pub heads: u32,
@@ -141,7 +141,7 @@ impl Problem {
 }
 
 /// The twin; `keys` is the key-padding mask.
-pub fn masked_softmax(uniform: &Uniform, causal: bool, x: &[f32], keys: Option<&[f32]>, y: &mut [f32]) {
+pub(crate) fn masked_softmax(uniform: &Uniform, causal: bool, x: &[f32], keys: Option<&[f32]>, y: &mut [f32]) {
     let mask = Causal { first: uniform.first, stride: uniform.stride };
     let [heads, length_q, length_k] = [uniform.heads, uniform.length_q, uniform.length_k].map(|size| size as usize);
     for (row, (x, y)) in x.chunks(length_k).zip(y.chunks_mut(length_k)).enumerate() {

@@ -28,7 +28,7 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
 /// The uniform block of `centred_ranks.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub members: u32,
     /// `1 / (2 (members - 1))`, 0 where there is one member.
     pub scale: f32,

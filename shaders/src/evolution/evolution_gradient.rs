@@ -56,7 +56,7 @@ pub static GRADIENT_SUM: Kernel = MODULE
 /// The uniform block of `evolution_gradient.wgsl` and of `pgpe_gradient.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub parameters: u32,
     /// Parameters in twos, rounded up.
     pub pairs: u32,
@@ -179,7 +179,7 @@ pub(crate) fn gradient_sum_call(uniform: &Uniform) -> Call {
 }
 
 /// The twin of the first stage.
-pub fn partial_sums(uniform: &Uniform, utilities: &[f32], seed: &[u32], sums: &mut [f32]) {
+pub(crate) fn partial_sums(uniform: &Uniform, utilities: &[f32], seed: &[u32], sums: &mut [f32]) {
     let mut totals = uniform.start(sums);
     uniform.draws(seed, |at, d, [x, y]| {
         let weight = (f64::from(utilities[2 * d]) - f64::from(utilities[2 * d + 1])) / 2.0;
@@ -192,7 +192,7 @@ pub fn partial_sums(uniform: &Uniform, utilities: &[f32], seed: &[u32], sums: &m
 }
 
 /// The twin of the second stage.
-pub fn gradient_sum(uniform: &Uniform, slice_sums: &[f32], gradient: &mut [f32]) {
+pub(crate) fn gradient_sum(uniform: &Uniform, slice_sums: &[f32], gradient: &mut [f32]) {
     for (p, gradient) in gradient.iter_mut().enumerate() {
         let slices = slice_sums.chunks(2 * uniform.pairs as usize);
         *gradient = (f64::from(uniform.scale) * slices.map(|sums| f64::from(sums[p])).sum::<f64>()) as f32;

@@ -40,7 +40,7 @@ pub static SUMMARY: Kernel = MODULE.kernel(
 /// The uniform block of `fitness.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub members: u32,
     pub episodes: u32,
 }
@@ -101,14 +101,14 @@ impl Summary {
 }
 
 /// The twin of `fitness.mean`.
-pub fn mean(uniform: &Uniform, returns: &[f32], fitness: &mut [f32]) {
+pub(crate) fn mean(uniform: &Uniform, returns: &[f32], fitness: &mut [f32]) {
     for (fitness, returns) in fitness.iter_mut().zip(returns.chunks(uniform.episodes as usize)) {
         *fitness = (returns.iter().map(|&x| f64::from(x)).sum::<f64>() / f64::from(uniform.episodes)) as f32;
     }
 }
 
 /// The twin of `fitness.summary`.
-pub fn summary(uniform: &Uniform, member_fitness: &[f32], lengths: &[u32], metrics: &mut [f32]) {
+pub(crate) fn summary(uniform: &Uniform, member_fitness: &[f32], lengths: &[u32], metrics: &mut [f32]) {
     let numbers: Vec<f32> = member_fitness.iter().copied().filter(|fitness| !fitness.is_nan()).collect();
     let sum: f64 = numbers.iter().map(|&fitness| f64::from(fitness)).sum();
     let steps: u64 = lengths.iter().map(|&length| u64::from(length)).sum();

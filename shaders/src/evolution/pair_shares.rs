@@ -44,7 +44,7 @@ pub static PAIR_SHARES: Kernel = MODULE.kernel(
 /// The uniform block of `pair_shares.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub steps: u32,
     pub members: u32,
     pub pairs: u32,
@@ -141,7 +141,7 @@ impl Uniform {
 }
 
 /// The twin.
-pub fn pair_shares(uniform: &Uniform, losses: &[f32], previous: &mut [f32], shares: &mut [f32]) {
+pub(crate) fn pair_shares(uniform: &Uniform, losses: &[f32], previous: &mut [f32], shares: &mut [f32]) {
     let ends = uniform.ended > 0;
     let within = !(ends && uniform.over(uniform.steps - 1));
     for row in 0..uniform.present {

@@ -47,7 +47,7 @@ pub static PARTIAL_SUMS: Kernel = MODULE
 /// The uniform block of `persistent_gradient.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub parameters: u32,
     pub parameter_pairs: u32,
     pub pairs: u32,

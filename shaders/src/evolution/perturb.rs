@@ -40,7 +40,7 @@ pub static PERTURB: Kernel = MODULE
 /// The uniform block of `perturb.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub parameters: u32,
     pub parameter_pairs: u32,
     pub first: u32,
@@ -96,7 +96,7 @@ impl Problem {
 }
 
 /// The twin.
-pub fn perturb(uniform: &Uniform, center: &[f32], seed: &[u32], drawn: &mut [u32], theta: &mut [f32]) {
+pub(crate) fn perturb(uniform: &Uniform, center: &[f32], seed: &[u32], drawn: &mut [u32], theta: &mut [f32]) {
     let parameters = uniform.parameters as usize;
     for (member, theta) in theta.chunks_mut(parameters).enumerate() {
         let change = changes(uniform, seed, drawn, member);

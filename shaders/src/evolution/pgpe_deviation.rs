@@ -31,7 +31,7 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
 /// The uniform block of `pgpe_deviation.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub count: u32,
     pub fraction: f32,
     pub floor: f32,
@@ -56,7 +56,7 @@ impl Problem {
 }
 
 /// The twin.
-pub fn pgpe_deviation(uniform: &Uniform, deviation: &mut [f32], gradient: &[f32], rate: &[f32]) {
+pub(crate) fn pgpe_deviation(uniform: &Uniform, deviation: &mut [f32], gradient: &[f32], rate: &[f32]) {
     for (deviation, &gradient) in deviation.iter_mut().zip(gradient) {
         let limit = f64::from(uniform.fraction) * f64::from(*deviation);
         let change = (f64::from(rate[0]) * f64::from(gradient)).clamp(-limit, limit);

@@ -128,7 +128,7 @@ pub fn direction_weights(utilities: &[f32], weights: &mut [f32]) {
 }
 
 /// The twin of the first stage.
-pub fn partial_sums(uniform: &Uniform, direction_weights: &[f32], seed: &[u32], sums: &mut [f32]) {
+pub(crate) fn partial_sums(uniform: &Uniform, direction_weights: &[f32], seed: &[u32], sums: &mut [f32]) {
     let mut totals = uniform.start(sums);
     uniform.draws(seed, |at, d, [x, y]| {
         let [difference, excess] = [0, 1].map(|weight| f64::from(direction_weights[2 * d + weight]));
@@ -141,7 +141,7 @@ pub fn partial_sums(uniform: &Uniform, direction_weights: &[f32], seed: &[u32], 
 }
 
 /// The twin of the second stage.
-pub fn gradient_sums(
+pub(crate) fn gradient_sums(
     uniform: &Uniform,
     slice_sums: &[f32],
     deviation: &[f32],

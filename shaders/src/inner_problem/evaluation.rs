@@ -61,7 +61,7 @@ fn bindings() -> Vec<Binding> {
 /// The uniform block of `evaluation.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub steps: u32,
     pub fresh: u32,
     pub points: u32,

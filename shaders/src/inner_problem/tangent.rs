@@ -101,7 +101,7 @@ fn bindings() -> Vec<Binding> {
 /// The uniform block of `tangent.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub steps: u32,
     pub first: u32,
     pub truncation: u32,

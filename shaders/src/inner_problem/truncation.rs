@@ -127,7 +127,7 @@ impl Truncation {
 /// The uniform block of `truncation.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub steps: u32,
     pub first: u32,
     pub truncation: u32,

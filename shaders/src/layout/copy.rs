@@ -120,7 +120,7 @@ const fn bindings(element: Element, access: Access) -> [Binding; 2] {
 /// The uniform block of `copy.wgsl`; dimensions innermost first.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub count: u32,
     pub source_offset: u32,
     pub destination_offset: u32,
@@ -351,7 +351,7 @@ fn select(form: Form, element: Element, update: bool) -> &'static Kernel {
 }
 
 /// The twin, on numbers that count elements.
-pub fn copy(uniform: &Uniform, source: &[u32], destination: &mut [u32]) {
+pub(crate) fn copy(uniform: &Uniform, source: &[u32], destination: &mut [u32]) {
     for flat in 0..uniform.count {
         let mut rest = flat;
         let (mut from, mut to) = (uniform.source_offset, uniform.destination_offset);

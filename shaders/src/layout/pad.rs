@@ -46,7 +46,7 @@ const fn bindings(element: Element) -> [Binding; 2] {
 /// The uniform block of `pad.wgsl`; dimensions innermost first.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     /// Elements, or groups of four, of `y`.
     pub count: u32,
     /// The word around `x`.
@@ -141,7 +141,7 @@ impl Problem {
 }
 
 /// The twin; `width` words make an element.
-pub fn pad(uniform: &Uniform, width: usize, x: &[u32], y: &mut [u32]) {
+pub(crate) fn pad(uniform: &Uniform, width: usize, x: &[u32], y: &mut [u32]) {
     for (flat, y) in (0..uniform.count).zip(y.chunks_mut(width)) {
         let (mut rest, mut stride, mut index, mut inside) = (flat, 1, 0, true);
         for d in 0..8 {

@@ -93,7 +93,7 @@ const fn sum_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Ker
 /// The uniform block of `scatter_add.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub rows: u32,
     /// In the `_vec4` entry points groups of four.
     pub columns: u32,

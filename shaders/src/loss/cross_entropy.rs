@@ -40,7 +40,7 @@ pub static CROSS_ENTROPY: Kernel = MODULE
 /// The uniform block of `cross_entropy.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub rows: u32,
     pub classes: u32,
     pub smoothing: f32,
@@ -66,7 +66,13 @@ impl Problem {
 }
 
 /// The twin.
-pub fn cross_entropy(uniform: &Uniform, logits: &[f32], labels: &[u32], losses: &mut [f32], dlogits: &mut [f32]) {
+pub(crate) fn cross_entropy(
+    uniform: &Uniform,
+    logits: &[f32],
+    labels: &[u32],
+    losses: &mut [f32],
+    dlogits: &mut [f32],
+) {
     let classes = uniform.classes as usize;
     let smoothing = f64::from(uniform.smoothing);
     let rows = logits.chunks(classes).zip(labels).zip(losses).zip(dlogits.chunks_mut(classes));

@@ -36,7 +36,7 @@ pub static MEAN_SQUARED_ERROR: Kernel = MODULE
 /// The uniform block of `mean_squared_error.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub rows: u32,
     pub columns: u32,
 }
@@ -60,7 +60,7 @@ impl Problem {
 }
 
 /// The twin.
-pub fn mean_squared_error(
+pub(crate) fn mean_squared_error(
     uniform: &Uniform,
     prediction: &[f32],
     goal: &[f32],

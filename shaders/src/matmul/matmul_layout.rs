@@ -21,7 +21,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
 /// each pair is the shorter, contiguous one; which of the two says whether the matrix is stored transposed.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub m: u32,
     pub n: u32,
     pub k: u32,
@@ -50,7 +50,7 @@ pub struct Uniform {
 /// The uniform block of a product with the elements of `a`, `b`, `bias` and `out`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    pub uniform: Uniform,
+    pub(crate) uniform: Uniform,
     /// The first operand is the problem's `b` and the second its `a`.
     pub swapped: bool,
     pub lengths: [usize; 4],
@@ -152,7 +152,7 @@ pub(crate) fn flops(call: &Call) -> f64 {
 }
 
 /// The twin of every variant: each element of each product of each slice, as the sum that defines it.
-pub fn matmul(uniform: &Uniform, a: &[f32], b: &[f32], bias: &[f32], out: &mut [f32]) {
+pub(crate) fn matmul(uniform: &Uniform, a: &[f32], b: &[f32], bias: &[f32], out: &mut [f32]) {
     let &Uniform { m, n, k, slices, slice_terms, batches, inner, .. } = uniform;
     let activation = Activation::from_code(uniform.activation);
     for product in 0..slices * batches {

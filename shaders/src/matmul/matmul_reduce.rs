@@ -24,7 +24,7 @@ pub static MATMUL_REDUCE: Kernel = MODULE.kernel(
 /// The uniform block of `matmul_reduce.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub slices: u32,
     pub elements: u32,
     pub columns: u32,
@@ -63,7 +63,7 @@ impl Problem {
 }
 
 /// The twin.
-pub fn matmul_reduce(uniform: &Uniform, partials: &[f32], bias: &[f32], out: &mut [f32]) {
+pub(crate) fn matmul_reduce(uniform: &Uniform, partials: &[f32], bias: &[f32], out: &mut [f32]) {
     let &Uniform { slices, elements, columns, .. } = uniform;
     let activation = Activation::from_code(uniform.activation);
     for i in 0..elements {

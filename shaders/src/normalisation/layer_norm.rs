@@ -48,7 +48,7 @@ const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel 
 /// The uniform block of `layer_norm.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub rows: u32,
     pub columns: u32,
     pub epsilon: f32,
@@ -76,7 +76,7 @@ impl Problem {
 }
 
 /// The twin.
-pub fn layer_norm(
+pub(crate) fn layer_norm(
     uniform: &Uniform,
     x: &[f32],
     scale: &[f32],

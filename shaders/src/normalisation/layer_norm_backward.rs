@@ -47,7 +47,7 @@ const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel 
 /// The uniform block of `layer_norm_backward.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub rows: u32,
     pub columns: u32,
 }
@@ -76,7 +76,7 @@ impl Problem {
 }
 
 /// The twin.
-pub fn layer_norm_backward(
+pub(crate) fn layer_norm_backward(
     uniform: &Uniform,
     x: &[f32],
     scale: &[f32],

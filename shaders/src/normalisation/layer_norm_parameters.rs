@@ -50,7 +50,7 @@ pub static LAYER_NORM_SUM: Kernel = MODULE
 /// The uniform block of `layer_norm_parameters.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub rows: u32,
     pub columns: u32,
     /// The rows are cut into this many slabs of `ceil(rows / slabs)`; the last ones may be short or empty.
@@ -98,7 +98,7 @@ fn sum_call(uniform: &Uniform) -> Call {
 }
 
 /// The twin of the first stage.
-pub fn layer_norm_slabs(
+pub(crate) fn layer_norm_slabs(
     uniform: &Uniform,
     x: &[f32],
     mean: &[f32],
@@ -121,7 +121,7 @@ pub fn layer_norm_slabs(
 }
 
 /// The twin of the second stage.
-pub fn layer_norm_sum(uniform: &Uniform, summands: &[f32], dscale: &mut [f32], dshift: &mut [f32]) {
+pub(crate) fn layer_norm_sum(uniform: &Uniform, summands: &[f32], dscale: &mut [f32], dshift: &mut [f32]) {
     let columns = uniform.columns as usize;
     for column in 0..columns {
         let slabs = || summands.chunks(2 * columns);

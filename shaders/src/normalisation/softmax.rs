@@ -37,7 +37,7 @@ const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel 
 /// The uniform block of `softmax.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub rows: u32,
     pub columns: u32,
 }
@@ -65,7 +65,7 @@ impl Problem {
 }
 
 /// The twin of a softmax.
-pub fn softmax(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
+pub(crate) fn softmax(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
     let columns = uniform.columns as usize;
     for (x, y) in x.chunks(columns).zip(y.chunks_mut(columns)) {
         let (largest, total) = normaliser(x);
@@ -76,7 +76,7 @@ pub fn softmax(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
 }
 
 /// The twin of a log-softmax.
-pub fn log_softmax(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
+pub(crate) fn log_softmax(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
     let columns = uniform.columns as usize;
     for (x, y) in x.chunks(columns).zip(y.chunks_mut(columns)) {
         let (largest, total) = normaliser(x);

@@ -43,7 +43,7 @@ const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel 
 /// The uniform block of `softmax_backward.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub rows: u32,
     pub columns: u32,
     pub factor: f32,
@@ -77,7 +77,7 @@ impl Problem {
 }
 
 /// The twin of the softmax's gradient.
-pub fn softmax_backward(uniform: &Uniform, y: &[f32], dy: &[f32], dx: &mut [f32]) {
+pub(crate) fn softmax_backward(uniform: &Uniform, y: &[f32], dy: &[f32], dx: &mut [f32]) {
     let columns = uniform.columns as usize;
     for ((y, dy), dx) in y.chunks(columns).zip(dy.chunks(columns)).zip(dx.chunks_mut(columns)) {
         let total: f64 = y.iter().zip(dy).map(|(&y, &dy)| f64::from(dy) * f64::from(y)).sum();
@@ -88,7 +88,7 @@ pub fn softmax_backward(uniform: &Uniform, y: &[f32], dy: &[f32], dx: &mut [f32]
 }
 
 /// The twin of the log-softmax's gradient.
-pub fn log_softmax_backward(uniform: &Uniform, y: &[f32], dy: &[f32], dx: &mut [f32]) {
+pub(crate) fn log_softmax_backward(uniform: &Uniform, y: &[f32], dy: &[f32], dx: &mut [f32]) {
     let columns = uniform.columns as usize;
     for ((y, dy), dx) in y.chunks(columns).zip(dy.chunks(columns)).zip(dx.chunks_mut(columns)) {
         let total: f64 = dy.iter().map(|&dy| f64::from(dy)).sum();

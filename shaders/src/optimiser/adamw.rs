@@ -37,7 +37,7 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
 /// The uniform block of `adamw.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub count: u32,
     /// Elements, from the first on, that decay.
     pub decayed: u32,
@@ -102,7 +102,7 @@ impl Uniform {
 }
 
 /// The twin.
-pub fn adamw(
+pub(crate) fn adamw(
     uniform: &Uniform,
     weights: &mut [f32],
     first_moment: &mut [f32],

@@ -34,7 +34,7 @@ pub static ADVANCE_BOTH: Kernel = MODULE
 /// The uniform block of `advance_step.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub length: u32,
     pub increment: u32,
 }
@@ -68,7 +68,7 @@ impl Problem {
 }
 
 /// The twin.
-pub fn advance_step(uniform: &Uniform, counter: &mut [u32]) {
+pub(crate) fn advance_step(uniform: &Uniform, counter: &mut [u32]) {
     let last = &mut counter[uniform.length as usize - 1];
     *last = last.wrapping_add(uniform.increment);
 }

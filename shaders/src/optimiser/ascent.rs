@@ -8,7 +8,7 @@ use crate::{Data, Element, Generator};
 /// The uniform block of `sam_ascent.wgsl` and `sign_ascent.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub count: u32,
     /// Elements, from the first on, with `T = |weights| + eta`.
     pub adaptive: u32,

@@ -30,7 +30,7 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
 /// The uniform block of `clip.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub count: u32,
     pub max_norm: f32,
 }
@@ -54,7 +54,7 @@ impl Problem {
 }
 
 /// The twin.
-pub fn clip(uniform: &Uniform, gradient: &[f32], norm: &[f32], clipped: &mut [f32]) {
+pub(crate) fn clip(uniform: &Uniform, gradient: &[f32], norm: &[f32], clipped: &mut [f32]) {
     let factor = f64::from(uniform.max_norm) / f64::from(norm[0]);
     for (&gradient, clipped) in gradient.iter().zip(clipped) {
         *clipped = if norm[0] <= uniform.max_norm { gradient } else { (f64::from(gradient) * factor) as f32 };

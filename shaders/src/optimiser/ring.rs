@@ -27,7 +27,7 @@ pub static RECORD: Kernel = MODULE.kernel(
 /// The uniform block of `ring.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub length: u32,
     pub columns: u32,
 }
@@ -51,7 +51,7 @@ impl Problem {
 }
 
 /// The twin.
-pub fn record(uniform: &Uniform, value: &[f32], step: &[u32], ring: &mut [f32]) {
+pub(crate) fn record(uniform: &Uniform, value: &[f32], step: &[u32], ring: &mut [f32]) {
     let row = (step[0] % uniform.length) as usize;
     let columns = uniform.columns as usize;
     ring[row * columns..][..columns].copy_from_slice(value);

@@ -11,7 +11,7 @@
 //! A zero gradient gives the weights, bit for bit, and so does `rho = 0`.
 
 use crate::description::elementwise_layout::{self, VectorAndScalar};
-pub use crate::optimiser::ascent::Uniform;
+pub(crate) use crate::optimiser::ascent::Uniform;
 use crate::optimiser::ascent::{self, raised, weights_and_gradient};
 use crate::optimiser::sign_ascent;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
@@ -112,7 +112,7 @@ impl Problem {
 }
 
 /// The twin for p = 2.
-pub fn l2(uniform: &Uniform, weights: &[f32], gradient: &[f32], norm: &[f32], rho: &[f32], ascent: &mut [f32]) {
+pub(crate) fn l2(uniform: &Uniform, weights: &[f32], gradient: &[f32], norm: &[f32], rho: &[f32], ascent: &mut [f32]) {
     for (element, ascent) in ascent.iter_mut().enumerate() {
         let t = uniform.scale(element, weights[element]);
         let direction = t * f64::from(gradient[element]) / f64::from(norm[0]);
@@ -122,7 +122,7 @@ pub fn l2(uniform: &Uniform, weights: &[f32], gradient: &[f32], norm: &[f32], rh
 }
 
 /// The twin of the scaled gradient.
-pub fn scaled_gradient(uniform: &Uniform, weights: &[f32], gradient: &[f32], scaled: &mut [f32]) {
+pub(crate) fn scaled_gradient(uniform: &Uniform, weights: &[f32], gradient: &[f32], scaled: &mut [f32]) {
     for (element, scaled) in scaled.iter_mut().enumerate() {
         *scaled = (uniform.scale(element, weights[element]) * f64::from(gradient[element])) as f32;
     }

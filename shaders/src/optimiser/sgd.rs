@@ -35,7 +35,7 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
 /// The uniform block of `sgd.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub count: u32,
     /// Elements, from the first on, that decay.
     pub decayed: u32,
@@ -88,7 +88,7 @@ impl Uniform {
 }
 
 /// The twin.
-pub fn sgd(uniform: &Uniform, weights: &mut [f32], velocity: &mut [f32], gradient: &[f32], rate: &[f32]) {
+pub(crate) fn sgd(uniform: &Uniform, weights: &mut [f32], velocity: &mut [f32], gradient: &[f32], rate: &[f32]) {
     let rate = f64::from(rate[0]);
     let momentum = f64::from(uniform.momentum);
     for (element, ((weight, velocity), &gradient)) in weights.iter_mut().zip(velocity).zip(gradient).enumerate() {

@@ -31,7 +31,7 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
 /// The uniform block of `sgd_plain.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub count: u32,
     /// Elements, from the first on, that decay.
     pub decayed: u32,
@@ -46,7 +46,7 @@ impl Uniform {
 }
 
 /// The twin.
-pub fn sgd_plain(uniform: &Uniform, weights: &mut [f32], gradient: &[f32], rate: &[f32]) {
+pub(crate) fn sgd_plain(uniform: &Uniform, weights: &mut [f32], gradient: &[f32], rate: &[f32]) {
     for (element, (weight, &gradient)) in weights.iter_mut().zip(gradient).enumerate() {
         let w = f64::from(*weight);
         *weight = (w - f64::from(rate[0]) * (f64::from(gradient) + uniform.decay(element) * w)) as f32;

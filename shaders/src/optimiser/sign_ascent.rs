@@ -33,7 +33,7 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
 }
 
 /// The twin.
-pub fn sign_ascent(uniform: &Uniform, weights: &[f32], gradient: &[f32], rho: &[f32], ascent: &mut [f32]) {
+pub(crate) fn sign_ascent(uniform: &Uniform, weights: &[f32], gradient: &[f32], rho: &[f32], ascent: &mut [f32]) {
     for (element, ascent) in ascent.iter_mut().enumerate() {
         let g = gradient[element];
         let sign = if g.abs() < f32::MIN_POSITIVE { 0.0 } else { f64::from(g.signum()) };

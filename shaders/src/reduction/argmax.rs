@@ -45,7 +45,7 @@ pub static MERGE: Kernel = MODULE.kernel(
 /// The uniform block of `argmax.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     /// `outer * slabs * inner` in `argmax`, `outer * inner` in `merge`.
     pub outputs: u32,
     pub axis: u32,
@@ -97,7 +97,7 @@ impl Problem {
 }
 
 /// The twin of the first stage.
-pub fn argmax(uniform: &Uniform, x: &[f32], index: &mut [u32]) {
+pub(crate) fn argmax(uniform: &Uniform, x: &[f32], index: &mut [u32]) {
     let Uniform { axis, inner, slabs, slab_length, .. } = *uniform;
     for (output, index) in (0..).zip(index) {
         let (outer, slab, column) = (output / (slabs * inner), output / inner % slabs, output % inner);
@@ -107,7 +107,7 @@ pub fn argmax(uniform: &Uniform, x: &[f32], index: &mut [u32]) {
 }
 
 /// The twin of the second stage.
-pub fn merge(uniform: &Uniform, x: &[f32], of_slab: &[u32], merged: &mut [u32]) {
+pub(crate) fn merge(uniform: &Uniform, x: &[f32], of_slab: &[u32], merged: &mut [u32]) {
     let Uniform { axis, inner, slabs, .. } = *uniform;
     for (output, merged) in (0..).zip(merged) {
         let (outer, column) = (output / inner, output % inner);

@@ -55,7 +55,7 @@ pub static NORM: Kernel = MODULE
 /// The uniform block of `global_norm.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     /// Of the tensor, in loads of one or four elements; unused in `norm`.
     pub length: u32,
     /// The tensor's first partial sum.
@@ -128,7 +128,7 @@ fn norm_call(total: usize) -> Call {
 }
 
 /// The twin of the first stage, whose loads have `width` elements.
-pub fn square_sums(uniform: &Uniform, width: usize, x: &[f32], sums: &mut [f32]) {
+pub(crate) fn square_sums(uniform: &Uniform, width: usize, x: &[f32], sums: &mut [f32]) {
     let own = &mut sums[uniform.first as usize..][..uniform.count as usize];
     own.fill(0.0);
     for (sum, x) in own.iter_mut().zip(x.chunks(uniform.part as usize * width)) {

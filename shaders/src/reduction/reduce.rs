@@ -43,7 +43,7 @@ const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel 
 /// The uniform block of `reduce.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     /// `outer * slabs * inner`
     pub outputs: u32,
     pub axis: u32,
@@ -150,7 +150,7 @@ impl Cut {
 }
 
 /// The twin of the sum and the mean.
-pub fn sum(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
+pub(crate) fn sum(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
     for (output, y) in y.iter_mut().enumerate() {
         let total: f64 = elements(uniform, output).map(|index| f64::from(x[index])).sum();
         *y = (total * f64::from(uniform.scale)) as f32;
@@ -158,7 +158,7 @@ pub fn sum(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
 }
 
 /// The twin of the maximum.
-pub fn max(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
+pub(crate) fn max(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
     for (output, y) in y.iter_mut().enumerate() {
         *y = elements(uniform, output).map(|index| x[index]).fold(f32::MIN, f32::max);
     }

@@ -50,7 +50,7 @@ pub static SPREAD: Kernel = MODULE.kernel(
 /// The uniform block of `returns_to_go.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub episodes: u32,
     /// Steps of each episode that another dispatch computes before this one.
     pub skip: u32,
@@ -109,7 +109,7 @@ impl Problem {
 }
 
 /// The twin of `suffix_sums`.
-pub fn suffix_sums(uniform: &Uniform, firsts: &[u32], rewards: &[f32], returns: &mut [f32]) {
+pub(crate) fn suffix_sums(uniform: &Uniform, firsts: &[u32], rewards: &[f32], returns: &mut [f32]) {
     let Uniform { skip, most, .. } = *uniform;
     for bounds in firsts.windows(2) {
         let (first, end) = (bounds[0] as usize, bounds[1] as usize);
@@ -126,7 +126,7 @@ pub fn suffix_sums(uniform: &Uniform, firsts: &[u32], rewards: &[f32], returns: 
 }
 
 /// The twin of `spread`.
-pub fn spread(uniform: &Uniform, firsts: &[u32], whole: &mut [f32]) {
+pub(crate) fn spread(uniform: &Uniform, firsts: &[u32], whole: &mut [f32]) {
     for bounds in firsts.windows(2) {
         let (first, end) = (bounds[0] as usize, bounds[1] as usize);
         let total = whole[first];

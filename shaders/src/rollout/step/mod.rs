@@ -87,7 +87,7 @@ impl Composition {
 /// The uniform block of `step.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub fresh: u32,
     pub lanes: u32,
     pub horizon: u32,

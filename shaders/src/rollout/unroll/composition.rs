@@ -272,7 +272,7 @@ impl Composition {
 /// The uniform block of `unroll.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub struct Uniform {
+pub(crate) struct Uniform {
     pub steps: u32,
     pub fresh: u32,
     pub members: u32,

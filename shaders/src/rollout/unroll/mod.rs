@@ -12,7 +12,8 @@ mod policy;
 mod sensors;
 pub(crate) mod twin;
 
-pub use composition::{Composition, LIBRARY, Members, Problem, Uniform, WeightStorage};
+pub(crate) use composition::Uniform;
+pub use composition::{Composition, LIBRARY, Members, Problem, WeightStorage};
 pub use environment::{Environment, EpisodeRandom, Outcome, sizes, traced};
 pub use policy::{Interface, Policy};
 pub use sensors::{Sensors, Wiring};
