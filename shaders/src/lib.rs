@@ -21,6 +21,8 @@
 //! * a grid of more than 65,535 workgroups folds into y (see [`grid`]);
 //! * nothing beyond WebGPU's default limits and features, unless [`Kernel::needs_subgroups`] says so.
 
+#![warn(missing_docs)]
+
 mod description;
 
 pub mod attention;

@@ -58,9 +58,13 @@ pub(crate) struct Uniform {
 /// Attention of `(batch, heads, length_q, head_size)` queries to `(batch, heads, length_k, head_size)` keys and values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Sequences in the batch.
     pub batch: usize,
+    /// Attention heads of a sequence.
     pub heads: usize,
+    /// Queries of a head.
     pub length_q: usize,
+    /// Keys and values of a head.
     pub length_k: usize,
     /// A multiple of four, at most 128.
     pub head_size: usize,

@@ -100,9 +100,13 @@ impl Causal {
 /// A softmax over the keys of `(batch, heads, length_q, length_k)` scores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Sequences in the batch.
     pub batch: usize,
+    /// Attention heads of a sequence.
     pub heads: usize,
+    /// Queries of a head: rows of the scores.
     pub length_q: usize,
+    /// Keys of a head: columns of the scores.
     pub length_k: usize,
     /// Multiplies the scores.
     pub factor: f32,

@@ -10,6 +10,7 @@ use crate::{Access, Call, Data};
 pub struct Case {
     /// The problem in words, for reports.
     pub label: String,
+    /// The call to run.
     pub call: Call,
     /// One for each binding of the kernel.
     pub operands: Vec<Data>,
@@ -56,18 +57,25 @@ impl Generator {
     /// The size at which the full range of shapes is drawn.
     pub const FULL: u32 = 100;
 
+    /// Returns the generator of this seed; `size` is clamped to 1 to [`Self::FULL`].
     pub fn new(seed: u64, size: u32) -> Self {
         Self { rng: SmallRng::seed_from_u64(seed), size: size.clamp(1, Self::FULL) }
     }
 
+    /// Returns the random numbers themselves.
     pub fn rng(&mut self) -> &mut SmallRng {
         &mut self.rng
     }
 
+    /// Returns true with this probability, from 0 to 1.
     pub fn chance(&mut self, probability: f64) -> bool {
         self.rng.random_bool(probability)
     }
 
+    /// Returns one of the choices, all equally likely.
+    ///
+    /// # Panics
+    /// If there are no choices.
     pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.rng.random_range(0..choices.len())]
     }

@@ -33,7 +33,9 @@ impl Cases {
 /// The element type of a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Element {
+    /// 32-bit floating-point numbers, `f32` in WGSL.
     F32,
+    /// 32-bit unsigned integers, `u32` in WGSL.
     U32,
 }
 
@@ -54,6 +56,7 @@ pub enum Access {
 }
 
 impl Access {
+    /// Returns true unless the binding is read only.
     pub fn writes(self) -> bool {
         self != Access::Read
     }
@@ -64,21 +67,26 @@ impl Access {
 pub struct Binding {
     /// The name of the variable in the WGSL and of the argument of the twin.
     pub name: &'static str,
+    /// How the kernel touches it.
     pub access: Access,
+    /// The type of its elements.
     pub element: Element,
     /// The shape in words, e.g. `"(rows, columns)"`.
     pub shape: &'static str,
 }
 
 impl Binding {
+    /// Describes an `f32` binding that is read; `shape` in words.
     pub const fn read(name: &'static str, shape: &'static str) -> Self {
         Self { name, access: Access::Read, element: Element::F32, shape }
     }
 
+    /// Describes an `f32` binding whose every element is written; `shape` in words.
     pub const fn write(name: &'static str, shape: &'static str) -> Self {
         Self { name, access: Access::Write, element: Element::F32, shape }
     }
 
+    /// Describes an `f32` binding that is read and written in place; `shape` in words.
     pub const fn update(name: &'static str, shape: &'static str) -> Self {
         Self { name, access: Access::Update, element: Element::F32, shape }
     }
@@ -110,6 +118,7 @@ pub struct Kernel {
     pub name: Cow<'static, str>,
     /// The whole WGSL text.
     pub source: Cow<'static, str>,
+    /// The name of the function in the WGSL.
     pub entry_point: &'static str,
     /// Group 0, in the order of the bindings.
     pub bindings: Cow<'static, [Binding]>,
@@ -150,7 +159,9 @@ impl std::fmt::Debug for Kernel {
 /// A kernel of this crate's list, or one that was generated at run time.
 #[derive(Debug, Clone)]
 pub enum KernelRef {
+    /// Of the list.
     Listed(&'static Kernel),
+    /// Generated at run time, or a user's own.
     Generated(Arc<Kernel>),
 }
 

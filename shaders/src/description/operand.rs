@@ -5,7 +5,9 @@ use crate::Element;
 /// The values of one tensor on the CPU.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Data {
+    /// 32-bit floating-point numbers.
     F32(Vec<f32>),
+    /// 32-bit unsigned integers.
     U32(Vec<u32>),
 }
 
@@ -26,6 +28,7 @@ impl Data {
         }
     }
 
+    /// Returns the type of the elements.
     pub fn element(&self) -> Element {
         match self {
             Data::F32(_) => Element::F32,
@@ -33,6 +36,7 @@ impl Data {
         }
     }
 
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         match self {
             Data::F32(values) => values.len(),
@@ -40,6 +44,7 @@ impl Data {
         }
     }
 
+    /// Returns true if there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -111,7 +116,9 @@ impl Data {
 /// A borrowed operand of a twin.
 #[derive(Debug)]
 pub enum Operand<'a> {
+    /// 32-bit floating-point numbers.
     F32(&'a mut [f32]),
+    /// 32-bit unsigned integers.
     U32(&'a mut [u32]),
 }
 

@@ -8,7 +8,12 @@ pub enum Tolerance {
     /// The same bits.
     Exact,
     /// `|a - b| <= absolute + relative * |b|`, for each element by itself.
-    Within { relative: f64, absolute: f64 },
+    Within {
+        /// The factor of `|b|`.
+        relative: f64,
+        /// The bound at `b = 0`.
+        absolute: f64,
+    },
     /// `|a - b| <= bound` with a bound for each element; an infinite one where WGSL specifies no value.
     PerElement(Vec<f64>),
 }
@@ -29,6 +34,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// Returns true if every element lies within its bound.
     pub fn passed(&self) -> bool {
         self.worst <= 1.0
     }

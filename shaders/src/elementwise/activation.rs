@@ -16,6 +16,7 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// All activations, at the index of their [code](Self::code).
     pub const ALL: [Activation; 5] =
         [Activation::None, Activation::Relu, Activation::GeluTanh, Activation::GeluErf, Activation::Tanh];
 
@@ -37,6 +38,7 @@ impl Activation {
         !matches!(self, Activation::None | Activation::Relu)
     }
 
+    /// Returns the activation of `x`.
     pub fn apply(self, x: f64) -> f64 {
         match self {
             Activation::None => x,

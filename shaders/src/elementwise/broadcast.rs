@@ -14,7 +14,12 @@ pub enum Mode {
     Prefix,
     /// Any other broadcast: the output's dimensions, neighbours of one kind merged, are in turn kept by the input and
     /// broadcast; `rank` of them (at least 3), the innermost one kept if `contiguous`.
-    Strided { rank: u8, contiguous: bool },
+    Strided {
+        /// Dimensions left after merging, at least 3.
+        rank: u8,
+        /// True if the input keeps the innermost one.
+        contiguous: bool,
+    },
 }
 
 impl Mode {
@@ -113,7 +118,9 @@ pub(super) fn address(mode: Mode, output: &[usize], input: &[usize]) -> Option<V
 /// Two shapes that do not broadcast together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BroadcastError {
+    /// The shape of the first operand.
     pub left: Vec<usize>,
+    /// The shape of the second operand.
     pub right: Vec<usize>,
 }
 

@@ -17,13 +17,19 @@ pub enum Op {
     Input(usize),
     /// The constant of this index, read from the uniform block.
     Constant(usize),
+    /// A function of one value.
     Unary(Unary, Value),
+    /// A function of two values, left then right.
     Binary(Binary, Value, Value),
+    /// A comparison, 1 if it holds and 0 otherwise.
     Compare(Compare, Value, Value),
     /// `if condition != 0 { yes } else { no }`
     Select {
+        /// The value that chooses.
         condition: Value,
+        /// The result where the condition is not 0.
         yes: Value,
+        /// The result where the condition is 0.
         no: Value,
     },
     /// To the given element type: `u32` to `f32` rounds, `f32` to `u32` clamps to 0 ..= 4294967040 and cuts the fraction.
@@ -33,7 +39,9 @@ pub enum Op {
 /// An input of a [`Program`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Input {
+    /// The type of its elements.
     pub element: Element,
+    /// How it is broadcast to the shape of the output.
     pub mode: Mode,
 }
 
@@ -73,6 +81,7 @@ impl Program {
     /// Inputs and outputs together: WebGPU's default limit of storage buffers in one shader stage.
     pub const MAX_OPERANDS: usize = 8;
 
+    /// Returns a program without inputs and outputs.
     pub fn new() -> Self {
         Self::default()
     }
@@ -155,10 +164,12 @@ impl Program {
         assert!(operands <= Self::MAX_OPERANDS, "an elementwise program has at most 8 inputs and outputs");
     }
 
+    /// Returns the inputs, in the order of the operands.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
     }
 
+    /// Returns the output values, in the order of the operands.
     pub fn outputs(&self) -> &[Value] {
         &self.outputs
     }

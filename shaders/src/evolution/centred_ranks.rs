@@ -38,6 +38,7 @@ pub(crate) struct Uniform {
 /// thousand members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Members of the population.
     pub members: usize,
 }
 

@@ -77,7 +77,9 @@ pub(crate) struct Uniform {
 /// the parameters is at most 2^32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Parameters of a member.
     pub parameters: usize,
+    /// Antithetic pairs of members.
     pub directions: usize,
     /// The number of the place that drew the perturbations.
     pub stream: u32,

@@ -48,7 +48,9 @@ pub(crate) struct Uniform {
 /// A population of `members` members with `episodes` episodes each, both at least 1, fewer than 2^32 episodes in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Members of the population.
     pub members: usize,
+    /// Episodes of each member.
     pub episodes: usize,
 }
 
@@ -77,8 +79,11 @@ impl Problem {
 /// where all are, the fitnesses here are 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
+    /// The mean fitness.
     pub mean: f32,
+    /// The largest fitness.
     pub best: f32,
+    /// The smallest fitness.
     pub worst: f32,
     /// Steps of an episode on average.
     pub mean_length: f32,

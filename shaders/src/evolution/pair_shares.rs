@@ -74,6 +74,7 @@ pub struct Problem {
     pub ended: Option<usize>,
     /// Steps of a whole inner problem, at least 1: there are further ends at this distance.
     pub horizon: Option<usize>,
+    /// The loss that counts: of every step or of the last.
     pub objective: Objective,
     /// True if the perturbations were drawn anew for this unroll.
     pub renewed: bool,

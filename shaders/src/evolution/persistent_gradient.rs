@@ -65,7 +65,9 @@ pub(crate) struct Uniform {
 /// 2^32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Parameters of a particle.
     pub parameters: usize,
+    /// Antithetic pairs of particles.
     pub pairs: usize,
     /// The number of the place that drew the perturbations.
     pub stream: u32,

@@ -54,6 +54,7 @@ pub(crate) struct Uniform {
 /// The members of a population; `pairs` times half the parameters is at most 2^32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Parameters of a member.
     pub parameters: usize,
     /// Pairs of all populations.
     pub pairs: usize,

@@ -40,6 +40,7 @@ pub(crate) struct Uniform {
 /// One step of `count` deviations, none negative.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Parameters, each with a deviation.
     pub count: usize,
     /// The largest change as a share of the deviation, 0.2 as a rule.
     pub fraction: f32,

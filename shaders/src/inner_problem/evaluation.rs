@@ -15,6 +15,7 @@ const COUNTERS: usize = 2;
 /// An inner problem to evaluate.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
+    /// The inner problem that is run to its end.
     pub problem: Arc<dyn InnerProblem>,
 }
 
@@ -73,10 +74,13 @@ pub(crate) struct Uniform {
 /// One dispatch: up to `steps` steps of `episodes` inner problems at each of `points` points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Vectors of outer parameters that are evaluated.
     pub points: usize,
+    /// Inner problems at each point.
     pub episodes: usize,
     /// Steps after which an inner problem is over.
     pub horizon: usize,
+    /// Steps of this dispatch, at most.
     pub steps: usize,
     /// True if the inner problems start anew: no buffer need be set before.
     pub fresh: bool,
@@ -85,6 +89,7 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Returns the inner problems that run side by side: `points * episodes`.
     pub fn slots(&self) -> usize {
         self.points * self.episodes
     }

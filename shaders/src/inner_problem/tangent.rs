@@ -38,6 +38,7 @@ pub enum Directions {
 pub struct Tangents {
     /// It has a [`tangent_source`](InnerProblem::tangent_source).
     pub problem: Arc<dyn InnerProblem>,
+    /// Directions of differentiation: the axes, or drawn ones.
     pub directions: Directions,
 }
 
@@ -118,16 +119,19 @@ pub(crate) struct Uniform {
 pub struct Problem {
     /// As many as there are outer parameters, where they are the axes.
     pub directions: usize,
+    /// Steps of the whole unroll.
     pub truncation: usize,
     /// Steps after which the inner problem starts again; `None` where it never does.
     pub horizon: Option<usize>,
-    /// Steps of the unroll before this dispatch, and in it; `first + steps` is at most `truncation`.
+    /// Steps of the unroll before this dispatch.
     pub first: usize,
+    /// Steps of this dispatch; `first + steps` is at most `truncation`.
     pub steps: usize,
     /// Unrolls that a drawn direction lasts, if no inner problem starts within them; `None` where only a start renews it.
     pub interval: Option<usize>,
     /// True if tangents are carried from unroll to unroll: otherwise they start at zero in each.
     pub carried: bool,
+    /// The loss that counts: of every step or of the last.
     pub objective: Objective,
     /// The place that draws; the next two are taken too.
     pub stream: u32,

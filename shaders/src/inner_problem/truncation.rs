@@ -38,7 +38,9 @@ pub enum ParameterStorage {
 /// An inner problem to unroll, and how its parameters are perturbed.
 #[derive(Debug, Clone)]
 pub struct Truncation {
+    /// The inner problem that is unrolled.
     pub problem: Arc<dyn InnerProblem>,
+    /// Where an invocation keeps the perturbed parameters.
     pub keeping: ParameterStorage,
     /// True if the gradient of the unperturbed losses is known: PES + Analytic.
     pub analytic: bool,
@@ -146,14 +148,17 @@ pub(crate) struct Uniform {
 /// One dispatch: `steps` steps from step `first` on of an unroll of `truncation` steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Antithetic pairs of particles.
     pub pairs: usize,
     /// A divisor of `pairs`.
     pub chunks: usize,
+    /// Steps of the whole unroll.
     pub truncation: usize,
     /// Steps after which the inner problem starts again; `None` where it never does.
     pub horizon: Option<usize>,
-    /// Steps of the unroll before this dispatch, and in it; `first + steps` is at most `truncation`.
+    /// Steps of the unroll before this dispatch.
     pub first: usize,
+    /// Steps of this dispatch; `first + steps` is at most `truncation`.
     pub steps: usize,
     /// Unrolls that a perturbation lasts, if no inner problem starts within them; `None` where only a start renews it.
     pub interval: Option<usize>,
@@ -161,9 +166,11 @@ pub struct Problem {
     pub shared_state: bool,
     /// True if all pairs of a chunk draw the same random numbers.
     pub alike: bool,
+    /// The loss that counts: of every step or of the last.
     pub objective: Objective,
     /// True if the first inner problem of chunk c has only `(c + 1) / chunks` of the steps.
     pub staggered: bool,
+    /// The standard deviation of the perturbations, above 0.
     pub sigma: f32,
     /// The place that draws; the next [`STREAMS`]` - 1` are taken too.
     pub stream: u32,

@@ -96,11 +96,13 @@ pub(crate) struct Uniform {
 pub struct Problem {
     /// Independent estimates, whose mean is the gradient.
     pub replicas: usize,
+    /// Steps of the whole unroll.
     pub truncation: usize,
     /// Steps after which the inner problem starts again; `None` where it never does.
     pub horizon: Option<usize>,
-    /// Steps of the unroll before this dispatch, and in it; `first + steps` is at most `truncation`.
+    /// Steps of the unroll before this dispatch.
     pub first: usize,
+    /// Steps of this dispatch; `first + steps` is at most `truncation`.
     pub steps: usize,
     /// [`Objective::Final`] counts the last loss of each inner problem and needs no telescope.
     pub objective: Objective,

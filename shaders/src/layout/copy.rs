@@ -133,6 +133,7 @@ pub(crate) struct Uniform {
 /// Where the elements of a tensor lie in a buffer, in elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
+    /// Elements of the buffer before the first one.
     pub offset: usize,
     /// One for each dimension, outermost first; 0 repeats an element along a dimension.
     pub strides: Vec<usize>,
@@ -162,11 +163,15 @@ fn dense_strides(shape: &[usize]) -> Vec<usize> {
 /// A copy of the elements of `shape` from one view to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// The type of the elements.
     pub element: Element,
+    /// The shape of the part that is copied, outermost dimension first.
     pub shape: Vec<usize>,
+    /// Where it is read.
     pub source: View,
     /// Elements of the whole source.
     pub source_length: usize,
+    /// Where it is written.
     pub destination: View,
     /// Elements of the whole destination.
     pub destination_length: usize,

@@ -49,8 +49,11 @@ pub(crate) struct Uniform {
 /// `count` rows of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Rows of the table.
     pub rows: usize,
+    /// Columns of the table.
     pub columns: usize,
+    /// Indices: rows that are fetched.
     pub count: usize,
 }
 

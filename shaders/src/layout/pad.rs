@@ -62,7 +62,9 @@ pub(crate) struct Uniform {
 /// A tensor of shape `shape`, with `padding[d]` elements before and behind it in dimension `d`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// The type of the elements.
     pub element: Element,
+    /// The shape before padding, outermost dimension first.
     pub shape: Vec<usize>,
     /// Before and behind, for each dimension.
     pub padding: Vec<[usize; 2]>,

@@ -103,8 +103,11 @@ pub(crate) struct Uniform {
 /// `count` rows added into a table of `rows` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Rows of the table.
     pub rows: usize,
+    /// Columns of the table.
     pub columns: usize,
+    /// Indices: rows that are added.
     pub count: usize,
 }
 

@@ -49,7 +49,9 @@ pub(crate) struct Uniform {
 /// The cross-entropy of each of `rows` rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Rows of logits, each with a label.
     pub rows: usize,
+    /// Classes: columns of the logits.
     pub classes: usize,
     /// The mass, from 0 to 1, that the targets spread evenly over all classes.
     pub smoothing: f32,

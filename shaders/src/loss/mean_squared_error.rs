@@ -44,7 +44,9 @@ pub(crate) struct Uniform {
 /// The mean squared error of each of `rows` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Rows of predictions.
     pub rows: usize,
+    /// Columns of a row, over which the mean is taken.
     pub columns: usize,
 }
 

@@ -53,10 +53,12 @@ pub struct Layout {
     pub(crate) uniform: Uniform,
     /// The first operand is the problem's `b` and the second its `a`.
     pub swapped: bool,
+    /// Elements of the first operand, the second, `bias` and `out`.
     pub lengths: [usize; 4],
 }
 
 impl Layout {
+    /// Returns the layout of a product, its sum in one slice.
     pub fn new(problem: &Problem) -> Self {
         let &Problem { m, n, k, batch: [outer, inner], .. } = problem;
         let strides = |transposed, rows, columns| if transposed { (1, rows) } else { (columns, 1) };

@@ -37,12 +37,17 @@ pub(crate) struct Uniform {
 /// A sum of `slices` partial products of `elements` elements in rows of `columns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Partial products to add, at least 1.
     pub slices: usize,
+    /// Elements of each partial product.
     pub elements: usize,
+    /// Columns of a row.
     pub columns: usize,
+    /// True if a bias of `columns` elements is added to every row.
     pub bias: bool,
     /// Elements of what is bound as `bias`.
     pub bias_length: usize,
+    /// Applied to the sum.
     pub activation: Activation,
 }
 

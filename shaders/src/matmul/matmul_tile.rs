@@ -19,7 +19,9 @@ pub static MATMUL_TILE: Kernel = MODULE
 /// How a tile is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
+    /// Rows of the output in a tile.
     pub rows: usize,
+    /// Columns of the output in a tile.
     pub columns: usize,
     /// Terms of the sum that lie in workgroup memory at a time.
     pub terms: usize,
@@ -32,10 +34,12 @@ pub struct Tile {
 impl Tile {
     /// 8 multiply-adds for each word read from workgroup memory and 64 for each word read from elsewhere.
     pub const LARGE: Tile = Tile { rows: 128, columns: 128, terms: 8, block: 8, worthwhile_from: 256 };
+    /// A quarter of [`Tile::LARGE`], for outputs too small for it.
     pub const MEDIUM: Tile = Tile { rows: 64, columns: 64, terms: 16, block: 8, worthwhile_from: 64 };
     /// Four times the tiles of [`Tile::MEDIUM`], for outputs too small for it.
     pub const SMALL: Tile = Tile { rows: 32, columns: 32, terms: 16, block: 4, worthwhile_from: 0 };
 
+    /// All tiles, in the order in which they are tried.
     pub const LARGEST_FIRST: [Tile; 3] = [Tile::LARGE, Tile::MEDIUM, Tile::SMALL];
 
     /// Invocations of a workgroup.

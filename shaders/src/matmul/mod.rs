@@ -34,8 +34,11 @@ pub const KERNELS: &[&Kernel] = &[
 /// One axis of a batch of products. Strides are in elements; 0 repeats one matrix for every product of the axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Batch {
+    /// Products along the axis, at least 1.
     pub count: usize,
+    /// Elements of `a` from one product to the next.
     pub a_stride: usize,
+    /// Elements of `b` from one product to the next.
     pub b_stride: usize,
 }
 
@@ -50,8 +53,11 @@ impl Batch {
 /// Each matrix is dense and row-major in its stored shape; `out` is dense, `(outer, inner, m, n)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Problem {
+    /// Rows of `a` and of `out`.
     pub m: usize,
+    /// Columns of `b` and of `out`.
     pub n: usize,
+    /// Columns of `a`, rows of `b`: terms of each sum.
     pub k: usize,
     /// `a` is stored as `(k, m)`.
     pub a_transposed: bool,
@@ -61,6 +67,7 @@ pub struct Problem {
     pub batch: [Batch; 2],
     /// A bias of `n` elements is added to every row.
     pub bias: bool,
+    /// Applied to the product and its bias.
     pub activation: Activation,
 }
 

@@ -57,7 +57,9 @@ pub(crate) struct Uniform {
 /// Layer normalisation of each of `rows` rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Rows that are normalised, each by itself.
     pub rows: usize,
+    /// Columns of a row.
     pub columns: usize,
     /// Added to the variance: a positive number, customarily 1e-5.
     pub epsilon: f32,

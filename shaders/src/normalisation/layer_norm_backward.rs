@@ -55,7 +55,9 @@ pub(crate) struct Uniform {
 /// The gradient of each of `rows` normalised rows for its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Rows that are normalised, each by itself.
     pub rows: usize,
+    /// Columns of a row.
     pub columns: usize,
 }
 

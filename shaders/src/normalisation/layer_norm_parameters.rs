@@ -60,7 +60,9 @@ pub(crate) struct Uniform {
 /// The gradients for scale and shift over `rows` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Rows that are summed over.
     pub rows: usize,
+    /// Columns of a row: elements of scale and shift.
     pub columns: usize,
 }
 

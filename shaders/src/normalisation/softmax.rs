@@ -45,7 +45,9 @@ pub(crate) struct Uniform {
 /// A softmax, or a log-softmax, over each of `rows` rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Rows that are normalised, each by itself.
     pub rows: usize,
+    /// Columns of a row.
     pub columns: usize,
     /// The logarithm of the softmax, computed without taking the logarithm of a vanished number.
     pub log: bool,

@@ -52,7 +52,9 @@ pub(crate) struct Uniform {
 /// The gradient of a softmax, or of a log-softmax, over each of `rows` rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Rows that are normalised, each by itself.
     pub rows: usize,
+    /// Columns of a row.
     pub columns: usize,
     /// `y` is the log-softmax.
     pub log: bool,

@@ -60,11 +60,17 @@ pub(crate) struct Uniform {
 /// last. The betas are in (0, 1), as `f64` because `1 - beta` matters more than `beta`; `epsilon` is above 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Parameters of the buffer.
     pub count: usize,
+    /// The decay of the first moment, 0.9 as a rule.
     pub beta1: f64,
+    /// The decay of the second moment, 0.999 as a rule.
     pub beta2: f64,
+    /// Added to the root of the second moment, 1e-8 as a rule.
     pub epsilon: f32,
+    /// The decoupled decay, multiplied by the learning rate; 0 for none.
     pub weight_decay: f32,
+    /// Parameters, from the first on, that decay.
     pub decayed: usize,
 }
 

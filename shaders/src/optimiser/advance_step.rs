@@ -45,6 +45,7 @@ pub(crate) struct Uniform {
 pub struct Problem {
     /// At least 1.
     pub length: usize,
+    /// Added to the counter in each step.
     pub increment: u32,
 }
 

@@ -41,7 +41,9 @@ pub(crate) struct Uniform {
 /// norm asked for, and one within it keeps every bit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Elements of the gradient.
     pub count: usize,
+    /// The largest norm that stays as it is, above 0.
     pub max_norm: f32,
 }
 

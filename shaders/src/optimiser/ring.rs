@@ -36,7 +36,9 @@ pub(crate) struct Uniform {
 /// their losses afterwards from one buffer. `length` is at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Steps that are kept.
     pub length: usize,
+    /// Metrics of a step.
     pub columns: usize,
 }
 

@@ -83,9 +83,13 @@ pub enum Norm {
 /// the number of weights for adaptive SAM, with the biases and norms laid out last.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Parameters of the buffer.
     pub count: usize,
+    /// The norm that bounds the ascent by `rho`.
     pub norm: Norm,
+    /// Parameters, from the first on, that are scaled.
     pub adaptive: usize,
+    /// Added to `|weights|` of scaled parameters; 0.01 as a rule.
     pub eta: f32,
 }
 

@@ -51,10 +51,15 @@ pub(crate) struct Uniform {
 /// first `decayed` elements decay: lay out the buffer with the parameters that are exempt (biases, norms) last.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Parameters of the buffer.
     pub count: usize,
+    /// The factor of the velocity; 0 for none.
     pub momentum: f32,
+    /// True for Nesterov's momentum.
     pub nesterov: bool,
+    /// The coupled decay, added to the gradient; 0 for none.
     pub weight_decay: f32,
+    /// Parameters, from the first on, that decay.
     pub decayed: usize,
 }
 

@@ -31,7 +31,9 @@ const fn kernel(name: &'static str, entry_point: &'static str, case: fn(&mut Gen
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub struct Uniform {
+    /// Elements of the tensor.
     pub count: u32,
+    /// The number of the place that draws.
     pub stream: u32,
     /// Words below it are dropped.
     pub threshold: u32,
@@ -42,9 +44,11 @@ pub struct Uniform {
 /// Dropout of `count` elements with the mask of the place `stream`, see [`threefry`](crate::random::threefry).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Problem {
+    /// Elements of the tensor.
     pub count: usize,
     /// The probability that an element is dropped, from 0 (`y` has the bits of `x`) to 1 (`y` is 0).
     pub probability: f32,
+    /// The number of the place that draws.
     pub stream: u32,
 }
 

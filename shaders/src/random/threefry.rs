@@ -76,7 +76,9 @@ const fn kernel(
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub struct Uniform {
+    /// Numbers to draw.
     pub count: u32,
+    /// The number of the place that draws.
     pub stream: u32,
 }
 
@@ -94,8 +96,11 @@ pub enum Distribution {
 /// `count` numbers of the place `stream`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// The kind of number that is drawn.
     pub distribution: Distribution,
+    /// Numbers to draw.
     pub count: usize,
+    /// The number of the place that draws: equal seeds and streams give equal numbers.
     pub stream: u32,
 }
 

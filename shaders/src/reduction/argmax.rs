@@ -58,8 +58,11 @@ pub(crate) struct Uniform {
 /// The index of the largest along the axis of a tensor of shape (outer, axis, inner).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// The product of the dimensions before the axis.
     pub outer: usize,
+    /// Elements along the axis that goes.
     pub axis: usize,
+    /// The product of the dimensions behind the axis.
     pub inner: usize,
 }
 

@@ -69,6 +69,7 @@ pub(crate) struct Uniform {
 /// The norm over tensors of the given lengths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// Elements of each tensor, in the order of the operands.
     pub lengths: Vec<usize>,
 }
 

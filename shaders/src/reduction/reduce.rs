@@ -58,17 +58,24 @@ pub(crate) struct Uniform {
 /// The number that the elements along the axis become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reduction {
+    /// The sum.
     Sum,
+    /// The arithmetic mean.
     Mean,
+    /// The largest element.
     Max,
 }
 
 /// A reduction of a tensor of shape (outer, axis, inner) to (outer, inner).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// The reduction to apply.
     pub reduction: Reduction,
+    /// The product of the dimensions before the axis.
     pub outer: usize,
+    /// Elements along the axis that goes.
     pub axis: usize,
+    /// The product of the dimensions behind the axis.
     pub inner: usize,
 }
 

@@ -61,8 +61,11 @@ pub(crate) struct Uniform {
 /// The returns-to-go of `episodes` episodes of together `steps` steps, the longest of which has `longest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Episodes of the data set.
     pub episodes: usize,
+    /// Steps of all episodes.
     pub steps: usize,
+    /// Steps of the longest episode.
     pub longest: usize,
     /// Every step has its episode's whole return.
     pub delayed: bool,

@@ -37,10 +37,15 @@ pub static WINDOWS: Kernel = MODULE.kernel(
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub struct Uniform {
+    /// Windows to draw.
     pub batch: u32,
+    /// Steps of a window.
     pub context: u32,
+    /// Starts to draw from.
     pub count: u32,
+    /// Steps of all episodes.
     pub steps: u32,
+    /// The number of the place that draws.
     pub stream: u32,
     /// 1 where times count from the window's first step, 0 where from the episode's.
     pub restart: u32,
@@ -56,12 +61,17 @@ pub struct Uniform {
 /// as likely; with the episodes' first steps alone, windows are the episodes' beginnings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Windows to draw.
     pub batch: usize,
+    /// Steps of a window.
     pub context: usize,
     /// Starts that windows are drawn from.
     pub count: usize,
+    /// Steps of all episodes.
     pub steps: usize,
+    /// Episodes of the data set.
     pub episodes: usize,
+    /// The number of the place that draws.
     pub stream: u32,
     /// Times count from the window's first step, and not from the episode's.
     pub restart: bool,

@@ -27,16 +27,37 @@ const RATE: f64 = 1e-3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RidgeError {
     /// Fewer than 5 rows, of which one in five is for validation.
-    FewRows { rows: usize },
+    FewRows {
+        /// Rows given.
+        rows: usize,
+    },
     /// A row has another number of features than the first, or there are none.
-    Features { row: usize, expected: usize, got: usize },
+    Features {
+        /// Index of the row, from 0.
+        row: usize,
+        /// Features of the first row.
+        expected: usize,
+        /// Features of this row.
+        got: usize,
+    },
     /// There are more or fewer targets than rows.
-    Targets { expected: usize, got: usize },
+    Targets {
+        /// Rows given.
+        expected: usize,
+        /// Targets given.
+        got: usize,
+    },
     /// A number is not finite.
-    NotFinite { row: usize },
+    NotFinite {
+        /// Index of the row, from 0.
+        row: usize,
+    },
     /// Gradient descent at the rate 0.001 would diverge under a penalty of 1 already: the largest eigenvalue of `X^T X`,
     /// rounded up, is past 1,999.
-    Steep { eigenvalue: usize },
+    Steep {
+        /// The largest eigenvalue of `X^T X`, rounded up.
+        eigenvalue: usize,
+    },
 }
 
 impl std::fmt::Display for RidgeError {

@@ -45,7 +45,9 @@ pub struct AttentionNeuron {
 /// One tensor of the flat vector of weights, row-major.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
+    /// The name in the checkpoint.
     pub name: String,
+    /// The dimensions, outermost first.
     pub shape: Vec<usize>,
 }
 

@@ -22,6 +22,7 @@ pub const COUNTERS: usize = 2;
 /// An environment to step.
 #[derive(Debug, Clone)]
 pub struct Composition {
+    /// The environment whose episodes advance.
     pub environment: Arc<dyn Environment>,
     /// True if every step of every episode is recorded.
     pub trace: bool,

@@ -12,8 +12,11 @@ use crate::{Binding, Call, Cases, Kernel, KernelRef, Target};
 /// The source of the members' weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Members {
-    /// From a buffer `weights` (members, parameters). With `trace`, every step of a dispatch is recorded.
-    Given { trace: bool },
+    /// From a buffer `weights` (members, parameters).
+    Given {
+        /// True if every step of a dispatch is recorded.
+        trace: bool,
+    },
     /// Mirrored perturbations of a centre, drawn in the kernel: members 2d and 2d + 1 are `center +- deviation * e_d`,
     /// `e` (members / 2, parameters rounded up to even) the normal deviates of the place `stream`.
     Perturbed,
@@ -45,9 +48,13 @@ pub(crate) const STEPPING: &str = include_str!("stepping.wgsl");
 /// A policy in an environment, to unroll.
 #[derive(Debug, Clone)]
 pub struct Composition {
+    /// The environment that is unrolled.
     pub environment: Arc<dyn Environment>,
+    /// The policy that acts in it.
     pub policy: Arc<dyn Policy>,
+    /// How the policy sees the observation.
     pub sensors: Sensors,
+    /// The source of the members' weights.
     pub members: Members,
 }
 
@@ -289,7 +296,9 @@ pub(crate) struct Uniform {
 /// One dispatch: `members` members, each with `groups` slots that play `episodes` episodes one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
+    /// Members of the population.
     pub members: usize,
+    /// Slots of a member, which run side by side.
     pub groups: usize,
     /// Episodes of one slot: a member plays `groups * episodes`.
     pub episodes: usize,
@@ -306,6 +315,7 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Returns the slots that run side by side: `members * groups`.
     pub fn slots(&self) -> usize {
         self.members * self.groups
     }

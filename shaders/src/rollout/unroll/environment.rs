@@ -86,6 +86,7 @@ pub fn sizes(environment: &dyn Environment) -> String {
 /// The result of a step of an environment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
+    /// The reward of the step.
     pub reward: f64,
     /// True if the episode ended of itself; time limits are not the environment's.
     pub done: bool,
