@@ -18,13 +18,14 @@ pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) ->
         }
         (Op::LogSoftmax, &[x]) => {
             let (_, total, largest) = exponentials(x);
-            vec![x - (largest + total.log())]
+            // Large numbers first: the logarithm would be lost in the largest.
+            vec![x - largest - total.log()]
         }
         (Op::SoftmaxGradient, &[y, dy]) => vec![y * (dy - row_sum(y * dy))],
         (Op::LogSoftmaxGradient, &[y, dy]) => vec![dy - y.exp() * row_sum(dy)],
         (Op::MaskedSoftmax { scale, causal }, &[scores, ref keys @ ..]) => {
             let allowed = allowed(&scores.shape(), *causal, keys, graph);
-            vec![masked_softmax(hide(scores * *scale, allowed), allowed).0]
+            vec![masked_softmax(scores * *scale, allowed).0]
         }
         (Op::CrossEntropy { smoothing }, &[logits, labels]) => cross_entropy(logits, labels, *smoothing),
         (Op::LayerNorm { epsilon }, &[x, scale, shift]) => layer_norm(x, scale, shift, *epsilon),
@@ -40,7 +41,7 @@ pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) ->
         (Op::Attention { scale, causal }, &[q, k, v, ref keys @ ..]) => {
             let scores = q.matmul_transposed(k, false, true) * *scale;
             let allowed = allowed(&scores.shape(), causal_of(&scores, *causal), keys, graph);
-            let (weights, log_sum) = masked_softmax(hide(scores, allowed), allowed);
+            let (weights, log_sum) = masked_softmax(scores, allowed);
             vec![weights.matmul(v), log_sum.reshape(&q.shape()[..3])]
         }
         (Op::AttentionGradient { scale, causal }, &[q, k, v, output, log_sum, doutput, ref keys @ ..]) => {
@@ -187,24 +188,27 @@ fn causal_of(scores: &Tensor<'_>, causal: bool) -> Option<Causal> {
     causal.then(|| Causal::aligned(shape[2], shape[3]))
 }
 
-/// The scores, and the lowest number where they are not allowed: no score that is allowed lies below it.
+/// The scores, and the lowest number where they are not allowed: the exponential of its excess over a log-sum-exp is 0.
 fn hide<'g>(scores: Tensor<'g>, allowed: Option<Tensor<'g>>) -> Tensor<'g> {
     allowed.map_or(scores, |allowed| allowed.select(scores, scores.graph().constant(f32::MIN)))
 }
 
-/// The softmax of hidden scores and its log-sum-exp (with a last axis of length 1); both are 0 in a row in which
-/// nothing is allowed.
+/// The softmax of scores and its log-sum-exp (with a last axis of length 1); both are 0 in a row in which nothing is
+/// allowed.
 fn masked_softmax<'g>(scores: Tensor<'g>, allowed: Option<Tensor<'g>>) -> (Tensor<'g>, Tensor<'g>) {
-    let (weights, total, largest) = exponentials(scores);
     let Some(allowed) = allowed else {
+        let (weights, total, largest) = exponentials(scores);
         return (weights / total, largest + total.log());
     };
-    // A row in which nothing is allowed has equal exponentials of hidden scores.
-    let weights = weights * allowed;
-    let total = row_sum(weights);
-    let any = total.unary(Unary::Step);
-    let divisor = any.select(total, scores.graph().constant(1.0));
-    (weights / divisor, (largest + divisor.log()) * any)
+    let number = |number: f32| scores.graph().constant(number);
+    let last = scores.shape().rank() - 1;
+    let row_maximum = |x: Tensor<'g>| x.maximum(last).reshape(scores.shape().with_axis(last, 1)).stop_gradient();
+    let any = row_maximum(allowed.broadcast_to(scores.shape()));
+    let hidden = allowed.select(scores, number(f32::NEG_INFINITY));
+    let largest = any.select(row_maximum(hidden), number(0.0));
+    let weights = (hidden - largest).exp();
+    let total = any.select(row_sum(weights), number(1.0));
+    (allowed.select(weights / total, number(0.0)), any.select(largest + total.log(), number(0.0)))
 }
 
 /// `T values` with `T = |w| + eta` in the first `adaptive` elements and 1 in the others.
@@ -230,8 +234,10 @@ fn cross_entropy<'g>(logits: Tensor<'g>, labels: Tensor<'g>, smoothing: f32) -> 
     let right = positions(graph, classes).compare(Compare::Eq, labels);
     let target = right * (1.0 - smoothing) + smoothing / classes as f32;
     let logarithm = logits.log_softmax();
-    let loss = -row_sum(target * logarithm) * counted;
-    vec![loss.reshape([rows]), (logarithm.exp() - target) * counted]
+    // A mass of 0 counts infinite logits out.
+    let zero = graph.constant(0.0);
+    let loss = counted.select(-row_sum(target.select(target * logarithm, zero)), zero);
+    vec![loss.reshape([rows]), counted.select(logarithm.exp() - target, zero)]
 }
 
 fn layer_norm<'g>(x: Tensor<'g>, scale: Tensor<'g>, shift: Tensor<'g>, epsilon: f32) -> Vec<Tensor<'g>> {

@@ -3,7 +3,7 @@
 //!
 //! `score[i, j] = factor * q[i] . k[j]`, `lse[i] = log sum_j exp(score[i, j])` and
 //! `out[i] = sum_j exp(score[i, j] - lse[i]) * v[j]` over the allowed keys, for each batch and head. A query without any
-//! allowed key gets `out = 0` and `lse = 0`.
+//! allowed key gets `out = 0` and `lse = 0`; one of whose scores any is a NaN or infinity, or all minus infinity, gets NaN.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -13,7 +13,8 @@ use crate::{
     Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, attention::masked_softmax,
 };
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("attention.wgsl"));
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/not_a_number.wgsl"), include_str!("attention.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ATTENTION, &ATTENTION_KEYS];
@@ -186,7 +187,11 @@ pub(crate) fn attention(layout: &Layout<'_>, q: &[f32], k: &[f32], v: &[f32], ou
             (0..layout.length_k).filter(|&j| layout.allowed(head, i, j)).map(|j| (j, score(j))).collect();
         let largest = scores.iter().map(|&(_, score)| score).fold(f64::MIN, f64::max);
         let total: f64 = scores.iter().map(|&(_, score)| (score - largest).exp()).sum();
-        *lse = if scores.is_empty() { 0.0 } else { (largest + total.ln()) as f32 };
+        *lse = match total {
+            _ if scores.is_empty() => 0.0,
+            0.0 => f32::NAN,
+            total => (largest + total.ln()) as f32,
+        };
         for (d, out) in out.iter_mut().enumerate() {
             let value = |j: usize| f64::from(v[(head * layout.length_k + j) * size + d]);
             *out = scores.iter().map(|&(j, score)| (score - largest).exp() / total * value(j)).sum::<f64>() as f32;

@@ -5,11 +5,14 @@
 // A key j is allowed for a query i
 //   - under CAUSAL, if j <= i + length_k - length_q (the last query sees all keys);
 //   - in the entry point with a key-padding mask, if keys[b, j] is not 0.
-// A query without any allowed key gets out = 0 and lse = 0.
+// A query without any allowed key gets out = 0 and lse = 0; one of whose scores any is a NaN or infinity, or all minus
+// infinity, gets NaN.
 //
 // An invocation owns a query and folds four keys at a time into the running maximum, sum and output ("online
 // softmax"). No barrier, no workgroup memory: all invocations of a workgroup read the same keys at the same time, which
 // a GPU's cache broadcasts.
+//
+// Takes what a NaN is from library/not_a_number.wgsl.
 
 struct Uniform {
     rows: u32,       // batch * heads * length_q
@@ -35,13 +38,15 @@ override CAUSAL: bool = false;
 // branches.
 override VECTORS: u32 = 0u;
 
-const LOWEST: f32 = -3.0e38;
+// No score but minus infinity is below.
+const LOWEST: f32 = -3.4028234e38;
 
 var<private> query: array<vec4<f32>, 32>;    // times the factor
 var<private> output: array<vec4<f32>, 32>;
 var<private> start: u32;                     // of the query's row
 var<private> largest: f32;
 var<private> total: f32;
+var<private> none: bool;                     // no key was allowed so far
 
 fn vectors() -> u32 {
     return select(VECTORS, size.vectors, VECTORS == 0u);
@@ -79,6 +84,7 @@ fn begin(row: u32) {
     }
     largest = LOWEST;
     total = 0.0;
+    none = true;
 }
 
 // Folds the keys first .. first + 3 of a head in.
@@ -92,7 +98,8 @@ fn fold(head: u32, first: u32, allowed: vec4<bool>) {
     }
     scores = select(vec4(LOWEST), scores, allowed);
     let peak = max(max(largest, max(scores.x, scores.y)), max(scores.z, scores.w));
-    let weights = select(vec4(0.0), exp(scores - peak), allowed);
+    let weights = select(select(exp(scores - peak), nan_of(scores), are_above_all(scores)), vec4(0.0), !allowed);
+    none = none && !any(allowed);
     // Exactly 1 where the maximum stays: some drivers' exp(0) is not.
     let ratio = select(exp(largest - peak), 1.0, largest == peak);
     largest = peak;
@@ -104,11 +111,13 @@ fn fold(head: u32, first: u32, allowed: vec4<bool>) {
 }
 
 fn end(row: u32) {
-    let factor = select(0.0, 1.0 / max(total, 1.0), total > 0.0);
+    // Exponentials of numbers never all vanish.
+    let without = is_nan(total) || total == 0.0;
+    let factor = select(1.0 / max(total, 1.0), nan_from(total), without);
     for (var d = 0u; d < vectors(); d++) {
-        out[start + d] = get_output(d) * factor;
+        out[start + d] = select(get_output(d) * factor, vec4(0.0), none);
     }
-    lse[row] = select(0.0, largest + log(max(total, 1.0)), total > 0.0);
+    lse[row] = select(select(largest + log(max(total, 1.0)), nan_from(total), without), 0.0, none);
 }
 
 // The number of keys that the causal mask allows for a row.

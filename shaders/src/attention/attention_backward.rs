@@ -6,11 +6,15 @@
 
 use crate::attention::{self, Drawn, Layout, Problem, Uniform, WORKGROUP, attended, largest_norm, score_error};
 use crate::description::row_layout::sum_units;
+use crate::elementwise::smaller;
 use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("attention_backward.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("../library/not_a_number.wgsl"),
+    include_str!("attention_backward.wgsl")
+));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] =
@@ -161,7 +165,7 @@ impl Inputs<'_> {
         let [lse, delta] = [self.terms[2 * row], self.terms[2 * row + 1]].map(f64::from);
         let score = layout.factor * layout.product(head, i, j, self.q, self.k);
         // A score never exceeds the log-sum-exp but by rounding.
-        let p = (score - lse).min(0.0).exp();
+        let p = smaller(score - lse, 0.0).exp();
         (p, p * (layout.product(head, i, j, self.dout, self.v) - delta))
     }
 }

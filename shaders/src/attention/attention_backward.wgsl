@@ -6,6 +6,8 @@
 //     dq[i]    = factor * sum_j ds[i, j] * k[j]                                           attention_dq
 //     dk[j]    = factor * sum_i ds[i, j] * q[i],     dv[j] = sum_i p[i, j] * dout[i]      attention_dkv
 //
+// Takes what a NaN is from library/not_a_number.wgsl.
+//
 // The probabilities are computed anew from the saved log-sum-exp. attention_terms stores lse and delta beside each
 // other, which keeps attention_dkv_keys within eight bindings. In attention_dq an invocation owns a query and takes
 // four keys at a time; in attention_dkv it owns a key and takes four queries at a time.
@@ -121,6 +123,11 @@ fn begin_dq(row: u32) {
     }
 }
 
+// exp(excess) of the excess of scores over the log-sum-exp: above 0 by rounding alone, which for huge scores may be large.
+fn probabilities(excess: vec4<f32>) -> vec4<f32> {
+    return or_nan(excess, exp(min(excess, vec4(0.0))));
+}
+
 // Adds the share of the keys first .. first + 3 of a head.
 fn add_keys(head: u32, first: u32, allowed: vec4<bool>, term: vec2<f32>) {
     // Keys past the last repeat it; they are not allowed.
@@ -133,8 +140,7 @@ fn add_keys(head: u32, first: u32, allowed: vec4<bool>, term: vec2<f32>) {
         scores += vec4(dot(a, k[at.x + d]), dot(a, k[at.y + d]), dot(a, k[at.z + d]), dot(a, k[at.w + d]));
         products += vec4(dot(b, v[at.x + d]), dot(b, v[at.y + d]), dot(b, v[at.z + d]), dot(b, v[at.w + d]));
     }
-    // A score never exceeds the log-sum-exp but by rounding, which for huge scores may be large.
-    let p = select(vec4(0.0), exp(min(scores - term.x, vec4(0.0))), allowed);
+    let p = select(vec4(0.0), probabilities(scores - term.x), allowed);
     let ds = p * (products - term.y);
     for (var d = 0u; d < vectors(); d++) {
         let added = ds.x * k[at.x + d] + ds.y * k[at.y + d] + ds.z * k[at.z + d] + ds.w * k[at.w + d];
@@ -255,8 +261,7 @@ fn add_queries(row: u32, begin: u32) {
         let y = terms[rows.y];
         let z = terms[rows.z];
         let w = terms[rows.w];
-        let excess = min(scores - vec4(x.x, y.x, z.x, w.x), vec4(0.0));
-        let p = select(vec4(0.0), exp(excess), each < vec4(size.length_q));
+        let p = select(vec4(0.0), probabilities(scores - vec4(x.x, y.x, z.x, w.x)), each < vec4(size.length_q));
         let ds = p * (products - vec4(x.y, y.y, z.y, w.y));
         for (var d = 0u; d < vectors(); d++) {
             let key = ds.x * q[at.x + d] + ds.y * q[at.y + d] + ds.z * q[at.z + d] + ds.w * q[at.w + d];

@@ -1,6 +1,7 @@
 //! Softmax of attention scores along the keys, scaled and masked:
 //! `y[b, h, i, j] = exp(factor * x[b, h, i, j] - m) / s` over the allowed keys, 0 elsewhere, with maximum `m` and sum
-//! `s` over the allowed keys of the row. A row without any allowed key is 0 throughout.
+//! `s` over the allowed keys of the row. A row without any allowed key is 0 throughout. A score of minus infinity has
+//! probability 0; a row of which nothing else is allowed, or a NaN or infinity, is NaN where it is allowed.
 //!
 //! Since masked probabilities are exactly 0, the gradient for `x` is that of a plain softmax times the factor:
 //! [`Problem::backward`].
@@ -17,6 +18,7 @@ use crate::{
 const MODULE: Module = Module::new::<Uniform>(concat!(
     include_str!("../library/rows.wgsl"),
     include_str!("../library/join_lanes.wgsl"),
+    include_str!("../library/not_a_number.wgsl"),
     include_str!("masked_softmax.wgsl")
 ));
 

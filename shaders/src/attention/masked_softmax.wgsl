@@ -5,12 +5,14 @@
 //   - under CAUSAL, if j < first + i * stride (stride is 1, and first leaves all keys to the last query, where there is
 //     a query for each key; it is 3 for a query of every third token);
 //   - in the entry points with a key-padding mask, if keys[b, j] is not 0.
-// A row without any allowed key is 0 throughout.
+// A row without any allowed key is 0 throughout. A score of minus infinity has probability 0; a row of which nothing else
+// is allowed, or a NaN or infinity, is NaN where it is allowed.
 //
 // LANES neighbouring invocations share a row; with LANES = 1 no barrier is met. The entry points ending in vec4 take a
 // length_k that is a multiple of four.
 //
-// Takes WORKGROUP, LANES and `row_of` from library/rows.wgsl, and `join_lanes` from library/join_lanes.wgsl.
+// Takes WORKGROUP, LANES and `row_of` from library/rows.wgsl, `join_lanes` from library/join_lanes.wgsl, and what a NaN
+// is from library/not_a_number.wgsl.
 
 struct Uniform {
     rows: u32,       // batch * heads * length_q
@@ -32,27 +34,37 @@ struct Uniform {
 
 override CAUSAL: bool = false;
 
-alias Part = vec2<f32>;
+alias Part = vec3<f32>;
 
-// Below any score: the maximum of no keys.
-const LOWEST: f32 = -3.0e38;
+// No score but minus infinity is below: the maximum of no keys.
+const LOWEST: f32 = -3.4028234e38;
 
-// A part of a row is (m, s): its largest scaled score m and the sum s of exp(score - m) over its allowed keys.
-fn join(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
+// A part of a row is (m, s, n): its largest scaled score m, no lower than LOWEST, the sum s of exp(score - m) over its
+// allowed keys, NaN where there is none, and n = 1 where a key is allowed, else 0.
+fn join(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
     let ratio = exp(-abs(a.x - b.x));
-    return select(vec2(b.x, a.y * ratio + b.y), vec2(a.x, a.y + b.y * ratio), a.x >= b.x);
+    let n = max(a.z, b.z);
+    return select(vec3(b.x, a.y * ratio + b.y, n), vec3(a.x, a.y + b.y * ratio, n), a.x >= b.x);
 }
 
-fn join_four(part: vec2<f32>, values: vec4<f32>, allowed: vec4<bool>) -> vec2<f32> {
+fn join_one(part: vec3<f32>, score: f32) -> vec3<f32> {
+    return join(part, vec3(score, select(1.0, nan_from(score), is_above_all(score)), 1.0));
+}
+
+fn join_four(part: vec3<f32>, values: vec4<f32>, allowed: vec4<bool>) -> vec3<f32> {
     let scores = select(vec4(LOWEST), size.factor * values, allowed);
-    let largest = max(max(scores.x, scores.y), max(scores.z, scores.w));
-    return join(part, vec2(largest, dot(select(vec4(0.0), exp(scores - largest), allowed), vec4(1.0))));
+    let largest = max(max(max(scores.x, scores.y), max(scores.z, scores.w)), LOWEST);
+    let masses = select(select(exp(scores - largest), nan_of(scores), are_above_all(scores)), vec4(0.0), !allowed);
+    return join(part, vec3(largest, dot(masses, vec4(1.0)), select(0.0, 1.0, any(allowed))));
 }
 
 // The (m, 1 / s) of each row, or (m, 0) where no key is allowed.
-fn normaliser(part: vec2<f32>, local: u32) -> vec2<f32> {
+fn normaliser(part: vec3<f32>, local: u32) -> vec2<f32> {
     let joined = join_lanes(part, local);
-    return vec2(joined.x, select(0.0, 1.0 / max(joined.y, 1.0), joined.y > 0.0));
+    // Exponentials of numbers never all vanish.
+    let without = is_nan(joined.y) || joined.y == 0.0;
+    let factor = select(1.0 / max(joined.y, 1.0), nan_from(joined.y), without);
+    return vec2(joined.x, select(0.0, factor, joined.z > 0.0));
 }
 
 // The number of keys that the causal mask allows for a row.
@@ -75,14 +87,14 @@ fn masked_softmax(
     let row = min(asked, size.rows - 1u);
     let start = row * size.length_k;
     let limit = limit_of(row);
-    var part = vec2(LOWEST, 0.0);
+    var part = vec3(LOWEST, 0.0, 0.0);
     for (var c = local % LANES; c < limit; c += LANES) {
-        part = join(part, vec2(size.factor * x[start + c], 1.0));
+        part = join_one(part, size.factor * x[start + c]);
     }
-    part = normaliser(part, local);
+    let whole = normaliser(part, local);
     if asked < size.rows {
         for (var c = local % LANES; c < size.length_k; c += LANES) {
-            y[start + c] = select(0.0, exp(size.factor * x[start + c] - part.x) * part.y, c < limit);
+            y[start + c] = select(0.0, exp(size.factor * x[start + c] - whole.x) * whole.y, c < limit);
         }
     }
 }
@@ -98,17 +110,17 @@ fn masked_softmax_keys(
     let start = row * size.length_k;
     let limit = limit_of(row);
     let mask = row / (size.heads * size.length_q) * size.length_k;
-    var part = vec2(LOWEST, 0.0);
+    var part = vec3(LOWEST, 0.0, 0.0);
     for (var c = local % LANES; c < limit; c += LANES) {
         if keys[mask + c] != 0.0 {
-            part = join(part, vec2(size.factor * x[start + c], 1.0));
+            part = join_one(part, size.factor * x[start + c]);
         }
     }
-    part = normaliser(part, local);
+    let whole = normaliser(part, local);
     if asked < size.rows {
         for (var c = local % LANES; c < size.length_k; c += LANES) {
             let allowed = c < limit && keys[mask + c] != 0.0;
-            y[start + c] = select(0.0, exp(size.factor * x[start + c] - part.x) * part.y, allowed);
+            y[start + c] = select(0.0, exp(size.factor * x[start + c] - whole.x) * whole.y, allowed);
         }
     }
 }
@@ -124,15 +136,15 @@ fn masked_softmax_vec4(
     let columns = size.length_k / 4u;
     let start = row * columns;
     let limit = limit_of(row);
-    var part = vec2(LOWEST, 0.0);
+    var part = vec3(LOWEST, 0.0, 0.0);
     for (var c = local % LANES; 4u * c < limit; c += LANES) {
         part = join_four(part, x4[start + c], vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit));
     }
-    part = normaliser(part, local);
+    let whole = normaliser(part, local);
     if asked < size.rows {
         for (var c = local % LANES; c < columns; c += LANES) {
             let allowed = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);
-            y4[start + c] = select(vec4(0.0), exp(size.factor * x4[start + c] - part.x) * part.y, allowed);
+            y4[start + c] = select(vec4(0.0), exp(size.factor * x4[start + c] - whole.x) * whole.y, allowed);
         }
     }
 }
@@ -149,17 +161,17 @@ fn masked_softmax_keys_vec4(
     let start = row * columns;
     let limit = limit_of(row);
     let mask = row / (size.heads * size.length_q) * columns;
-    var part = vec2(LOWEST, 0.0);
+    var part = vec3(LOWEST, 0.0, 0.0);
     for (var c = local % LANES; 4u * c < limit; c += LANES) {
         let causal = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);
         part = join_four(part, x4[start + c], causal & (keys4[mask + c] != vec4(0.0)));
     }
-    part = normaliser(part, local);
+    let whole = normaliser(part, local);
     if asked < size.rows {
         for (var c = local % LANES; c < columns; c += LANES) {
             let causal = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);
             let allowed = causal & (keys4[mask + c] != vec4(0.0));
-            y4[start + c] = select(vec4(0.0), exp(size.factor * x4[start + c] - part.x) * part.y, allowed);
+            y4[start + c] = select(vec4(0.0), exp(size.factor * x4[start + c] - whole.x) * whole.y, allowed);
         }
     }
 }

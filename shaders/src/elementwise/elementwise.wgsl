@@ -1,7 +1,7 @@
-// Elementwise functions that stay finite on the whole range of f32, four elements at a time.
+// Elementwise functions that stay finite on the whole range of f32, four elements at a time. A NaN gives a NaN.
 //
-// A library without entry point: generated kernels take from it the functions they call, with what those call. Each
-// function names the formula it keeps to and why it is not the plain one.
+// A library without entry point: generated kernels take from it and from library/not_a_number.wgsl the functions they
+// call, with what those call. Each function names the formula it keeps to and why it is not the plain one.
 
 const SMALLEST: f32 = 1.1754944e-38;  // the smallest normal number, 2^-126
 const ZERO: vec4<f32> = vec4<f32>(0.0, 0.0, 0.0, 0.0);
@@ -9,17 +9,42 @@ const ONE: vec4<f32> = vec4<f32>(1.0, 1.0, 1.0, 1.0);
 
 // 1 where x > 0, else 0.
 fn heaviside(x: vec4<f32>) -> vec4<f32> {
-    return select(ZERO, ONE, x > ZERO);
+    return or_nan(x, select(ZERO, ONE, x > ZERO));
 }
 
-// exp(min(x, 88)). Below -110 the result is zero in any case.
+// -1, 0 or 1.
+fn sign_of(x: vec4<f32>) -> vec4<f32> {
+    return or_nan(x, sign(x));
+}
+
+// x, and 0 for the bits from -0 to minus infinity: a maximum would lose a NaN.
+fn rectified(x: vec4<f32>) -> vec4<f32> {
+    return select(x, ZERO, bitcast<vec4<u32>>(x) - vec4(0x80000000u) <= vec4(0x7F800000u));
+}
+
+// The largest whole number that is at most x; x itself from 2^23 on, where all are whole.
+fn whole_below(x: vec4<f32>) -> vec4<f32> {
+    return select(floor(x), x, (bitcast<vec4<u32>>(x) & vec4(0x7FFFFFFFu)) >= vec4(0x4B000000u));
+}
+
+// sqrt(max(x, 0)).
+fn root(x: vec4<f32>) -> vec4<f32> {
+    return or_nan(x, sqrt(max(x, ZERO)));
+}
+
+// 1 / sqrt(max(x, 2^-126)).
+fn reciprocal_root(x: vec4<f32>) -> vec4<f32> {
+    return or_nan(x, inverseSqrt(max(x, vec4(SMALLEST))));
+}
+
+// exp(min(x, 88)), and infinity for infinity. Below -110 the result is zero in any case.
 fn bounded_exp(x: vec4<f32>) -> vec4<f32> {
-    return exp(clamp(x, vec4(-110.0), vec4(88.0)));
+    return select(exp(clamp(x, vec4(-110.0), vec4(88.0))), x, are_above_all(x));
 }
 
 // ln(max(x, 2^-126)).
 fn bounded_log(x: vec4<f32>) -> vec4<f32> {
-    return log(max(x, vec4(SMALLEST)));
+    return or_nan(x, log(max(x, vec4(SMALLEST))));
 }
 
 // x - 2 pi round(x / 2 pi). The first part of 2 pi has 8 bits, so that its product is exact up to 65,536 turns.
@@ -30,12 +55,12 @@ fn within_one_turn(x: vec4<f32>) -> vec4<f32> {
 
 // sin(x); WGSL bounds the error of sin between -pi and pi alone.
 fn reduced_sin(x: vec4<f32>) -> vec4<f32> {
-    return sin(within_one_turn(x));
+    return select(sin(within_one_turn(x)), nan_of(x), are_not_finite(x));
 }
 
 // cos(x); WGSL bounds the error of cos between -pi and pi alone.
 fn reduced_cos(x: vec4<f32>) -> vec4<f32> {
-    return cos(within_one_turn(x));
+    return select(cos(within_one_turn(x)), nan_of(x), are_not_finite(x));
 }
 
 // tanh(x) as x P(x^2) / Q(x^2), degrees 6 and 3, the minimax fit of Eigen and XLA: exp-free, and free of the NaN that
@@ -52,7 +77,7 @@ fn rational_tanh(x: vec4<f32>) -> vec4<f32> {
     var q = s * 1.19825839466702e-06 + 1.18534705686654e-04;
     q = q * s + 2.26843463243900e-03;
     q = q * s + 4.89352518554385e-03;
-    return select(t * p / q, x, abs(x) < vec4(0.0004));
+    return or_nan(x, select(t * p / q, x, abs(x) < vec4(0.0004)));
 }
 
 // erf(x) as x P(x^2) / Q(x^2), degrees 6 and 4, the minimax fit of Eigen and XLA. It is 1 in f32 from 4 on. Near zero
@@ -70,7 +95,7 @@ fn rational_erf(x: vec4<f32>) -> vec4<f32> {
     q = q * s + -1.68282697438203e-03;
     q = q * s + -7.37332916720468e-03;
     q = q * s + -1.42647390514189e-02;
-    return select(clamp(t * p / q, -ONE, ONE), x * 1.1283792, abs(x) < vec4(0.0001));
+    return or_nan(x, select(clamp(t * p / q, -ONE, ONE), x * 1.1283792, abs(x) < vec4(0.0001)));
 }
 
 // 1 / (1 + exp(-x)), as exp(x) / (exp(x) + 1) for negative x: the exponential never overflows and small results keep
@@ -84,7 +109,7 @@ fn sigmoid(x: vec4<f32>) -> vec4<f32> {
 fn softplus(x: vec4<f32>) -> vec4<f32> {
     let e = bounded_exp(-abs(x));
     let series = e - e * e * (0.5 - e * 0.33333333);
-    return max(x, ZERO) + select(log(e + 1.0), series, e < vec4(0.001));
+    return or_nan(x, max(x, ZERO) + select(log(e + 1.0), series, e < vec4(0.001)));
 }
 
 // (1 + erf(x / sqrt(2))) / 2, the normal distribution function; zero below -6, where it is 1e-9.
@@ -92,25 +117,30 @@ fn normal_distribution(x: vec4<f32>) -> vec4<f32> {
     return select(rational_erf(x * 0.70710678) * 0.5 + 0.5, ZERO, x < vec4(-6.0));
 }
 
-// x P(x) with the normal distribution function P.
+// x P(x) with the normal distribution function P; NaN for minus infinity, as the formula says.
 fn gelu_erf(x: vec4<f32>) -> vec4<f32> {
     return x * normal_distribution(x);
 }
 
-// P(x) + x exp(-x^2 / 2) / sqrt(2 pi); the second term vanishes past 14, where x^2 might go on to overflow.
+// P(x) + x exp(-x^2 / 2) / sqrt(2 pi); the second term vanishes past 14, where x^2 might go on to overflow. NaN for
+// infinities, as the formula says.
 fn gelu_erf_derivative(x: vec4<f32>) -> vec4<f32> {
     let t = clamp(x, vec4(-14.0), vec4(14.0));
-    return normal_distribution(x) + t * 0.39894228 * exp(t * t * -0.5);
+    let slope = normal_distribution(x) + t * 0.39894228 * exp(t * t * -0.5);
+    return select(slope, nan_of(x), are_not_finite(x));
 }
 
 // x / 2 (1 + tanh(u)) = x sigmoid(2 u) with u = sqrt(2 / pi) (x + 0.044715 x^3): one exponential, and small results keep
-// their digits. Past 12 the sigmoid is 0 or 1, so x is clamped where x^3 might overflow.
+// their digits. Past 12 the sigmoid is 0 or 1, so x is clamped where x^3 might overflow. NaN for minus infinity, as the
+// formula says.
 fn gelu_tanh(x: vec4<f32>) -> vec4<f32> {
     let t = clamp(x, vec4(-12.0), vec4(12.0));
-    return max(x, vec4(-12.0)) * sigmoid(t * 1.5957691 * (t * t * 0.044715 + 1.0));
+    let y = max(x, vec4(-12.0)) * sigmoid(t * 1.5957691 * (t * t * 0.044715 + 1.0));
+    return select(y, nan_of(x), are_nan(x) | (bitcast<vec4<u32>>(x) == vec4(0xFF800000u)));
 }
 
-// s + x s (1 - s) 2 u' with s = sigmoid(2 u) and u' = sqrt(2 / pi) (1 + 0.134145 x^2).
+// s + x s (1 - s) 2 u' with s = sigmoid(2 u) and u' = sqrt(2 / pi) (1 + 0.134145 x^2). NaN for infinities, as the formula
+// says.
 fn gelu_tanh_derivative(x: vec4<f32>) -> vec4<f32> {
     let t = clamp(x, vec4(-12.0), vec4(12.0));
     let z = t * 1.5957691 * (t * t * 0.044715 + 1.0);
@@ -118,20 +148,23 @@ fn gelu_tanh_derivative(x: vec4<f32>) -> vec4<f32> {
     let large = 1.0 / (e + 1.0);
     let small = e * large;
     let slope = t * 1.5957691 * (t * t * 0.134145 + 1.0);
-    return select(small, large, z >= ZERO) + slope * large * small;
+    return select(select(small, large, z >= ZERO) + slope * large * small, nan_of(x), are_not_finite(x));
 }
 
-// a^b as exp(b ln |a|), with the sign of a where b is odd; 1 for b = 0, else 0 for a = 0.
+// a^b as exp(b ln |a|), with the sign of a where b is odd; 1 for b = 0 or a = 1, even where the other is a NaN, else 0 for
+// a = 0.
 fn power(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
-    let magnitude = bounded_exp(b * bounded_log(abs(a)));
+    let no_exponent = are_nan(b);
+    let unit = (abs(a) == ONE) & !no_exponent;
+    let magnitude = select(bounded_exp(b * bounded_log(abs(a))), ONE, unit);
     let odd = abs(b * 0.5 - trunc(b * 0.5)) == vec4(0.5);
     let signed_power = select(magnitude, -magnitude, (a < ZERO) & odd);
-    return select(select(signed_power, ZERO, a == ZERO), ONE, b == ZERO);
+    return select(select(signed_power, ZERO, (a == ZERO) & !no_exponent), ONE, (b == ZERO) | (a == ONE));
 }
 
-// To u32: clamped to what u32 holds, the fraction cut off.
+// To u32: clamped to what u32 holds, the fraction cut off; 0 for NaN.
 fn to_u32(x: vec4<f32>) -> vec4<u32> {
-    return vec4<u32>(clamp(x, ZERO, vec4(4294967040.0)));
+    return select(vec4<u32>(clamp(x, ZERO, vec4(4294967040.0))), vec4(0u), are_nan(x));
 }
 
 // a / b on whole numbers, a itself where b is zero.

@@ -17,6 +17,7 @@ mod text;
 pub use activation::Activation;
 pub use broadcast::{BroadcastError, Mode, broadcast_shape};
 pub use operation::{Binary, Compare, Unary};
+pub(crate) use operation::{larger, smaller};
 pub use program::{Input, Op, Program, Value};
 
 use crate::{Call, Case, Cases, Element, Generator, Kernel, KernelRef};

@@ -2,7 +2,7 @@
 //!
 //! Every function is total on finite `f32` unless its line says otherwise: arguments for which the formula would
 //! overflow or have no value are clamped as the line tells, so that no kernel meets an infinity or a NaN of its own
-//! making.
+//! making. A NaN that is given goes through, as in PyTorch and numpy; an infinity gives what the formula says of it.
 
 /// An operation on one `f32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -11,9 +11,9 @@ pub enum Unary {
     Neg,
     /// `|x|`
     Abs,
-    /// `-1`, `0` or `1` as `x` is negative, zero or positive.
+    /// `-1`, `0` or `1` as `x` is negative, zero or positive; NaN for NaN.
     Sign,
-    /// The Heaviside step: `1` where `x > 0`, else `0`. The derivative of [`Unary::Relu`] with value 0 at 0.
+    /// The Heaviside step: `1` where `x > 0`, else `0`; NaN for NaN. The derivative of [`Unary::Relu`] with value 0 at 0.
     Step,
     /// `max(x, 0)`
     Relu,
@@ -27,7 +27,7 @@ pub enum Unary {
     Rsqrt,
     /// `1 / x`; not specified where `|x| < 2^-126` or `|x| > 2^126`.
     Recip,
-    /// `exp(min(x, 88))`: at most 1.65e38.
+    /// `exp(min(x, 88))`: at most 1.65e38 for finite `x`, infinity for infinity.
     Exp,
     /// `ln(max(x, 2^-126))`: -87.3 at zero and below.
     Log,
@@ -65,16 +65,17 @@ pub enum Binary {
     Mul,
     /// `a / b`; not specified where `|b| < 2^-126` or `|b| > 2^126`.
     Div,
-    /// The smaller of both.
+    /// The smaller of both; NaN if either is.
     Min,
-    /// The larger of both.
+    /// The larger of both; NaN if either is.
     Max,
     /// `a^b` as `exp(b * ln(a))` for `a > 0`, clamped as [`Unary::Exp`] and [`Unary::Log`] are. `a^0 = 1` for every
-    /// `a`; `0^b = 0` for `b != 0`; a negative `a` has its magnitude raised, with the sign of an odd whole `b`.
+    /// `a` and `1^b = 1` for every `b`, NaN included; `0^b = 0` for `b != 0`; a negative `a` has its magnitude raised, with the sign of an odd whole `b`.
     Pow,
 }
 
-/// A comparison of two `f32` or two `u32`, whose value is the `f32` 1 where it holds and 0 where not.
+/// A comparison of two `f32` or two `u32`, whose value is the `f32` 1 where it holds and 0 where not. With a NaN only
+/// [`Compare::Ne`] holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Compare {
     /// `a < b`
@@ -154,25 +155,28 @@ impl Unary {
             Unary::Abs => x.abs(),
             Unary::Sign if x == 0.0 => 0.0,
             Unary::Sign => x.signum(),
+            Unary::Step if x.is_nan() => x,
             Unary::Step => f64::from(x > 0.0),
-            Unary::Relu => x.max(0.0),
+            Unary::Relu => larger(x, 0.0),
             Unary::Floor => x.floor(),
             Unary::Square => x * x,
-            Unary::Sqrt => x.max(0.0).sqrt(),
-            Unary::Rsqrt => 1.0 / x.max(SMALLEST).sqrt(),
+            Unary::Sqrt => larger(x, 0.0).sqrt(),
+            Unary::Rsqrt => 1.0 / larger(x, SMALLEST).sqrt(),
             Unary::Recip => 1.0 / x,
-            Unary::Exp => x.min(88.0).exp(),
-            Unary::Log => x.max(SMALLEST).ln(),
+            Unary::Exp if x == f64::INFINITY => x,
+            Unary::Exp => smaller(x, 88.0).exp(),
+            Unary::Log => larger(x, SMALLEST).ln(),
             Unary::Sin => x.sin(),
             Unary::Cos => x.cos(),
             Unary::Tanh => x.tanh(),
             Unary::Erf => libm::erf(x),
             Unary::Sigmoid => sigmoid(x),
-            Unary::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            Unary::Softplus => larger(x, 0.0) + (-x.abs()).exp().ln_1p(),
             // The complementary function keeps its digits where the normal distribution function is near zero.
             Unary::GeluErf => x * normal_distribution(x),
             Unary::GeluErfDerivative => normal_distribution(x) + x * normal_density(x),
             Unary::GeluTanh => x * sigmoid(2.0 * gelu_argument(x)),
+            Unary::GeluTanhDerivative if x.is_infinite() => f64::NAN,
             Unary::GeluTanhDerivative => {
                 let share = sigmoid(2.0 * gelu_argument(x));
                 let slope = 2.0 * GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * x * x);
@@ -208,12 +212,14 @@ impl Binary {
             Binary::Sub => a - b,
             Binary::Mul => a * b,
             Binary::Div => a / b,
-            Binary::Min => a.min(b),
-            Binary::Max => a.max(b),
-            Binary::Pow if b == 0.0 => 1.0,
+            Binary::Min => smaller(a, b),
+            Binary::Max => larger(a, b),
+            Binary::Pow if b == 0.0 || a == 1.0 => 1.0,
+            Binary::Pow if b.is_nan() => b,
             Binary::Pow if a == 0.0 => 0.0,
             Binary::Pow => {
-                let magnitude = (b * Unary::Log.evaluate(a.abs())).min(88.0).exp();
+                let exponent = if a == -1.0 { 0.0 } else { b * Unary::Log.evaluate(a.abs()) };
+                let magnitude = Unary::Exp.evaluate(exponent);
                 let odd = (b / 2.0).fract().abs() == 0.5;
                 if a < 0.0 && odd { -magnitude } else { magnitude }
             }
@@ -264,6 +270,16 @@ impl Compare {
             Compare::Ne => a != b,
         }
     }
+}
+
+/// The larger of both; NaN if either is, where `f64::max` would take the other.
+pub fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+/// The smaller of both; NaN if either is.
+pub fn smaller(a: f64, b: f64) -> f64 {
+    -larger(-a, -b)
 }
 
 /// `sqrt(2 / pi)`

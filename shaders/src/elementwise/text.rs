@@ -11,7 +11,7 @@ use crate::{Access, Binding, Cases, Element, Kernel};
 pub(super) const WORKGROUP: usize = 256;
 
 /// The library of functions.
-const LIBRARY: &str = include_str!("elementwise.wgsl");
+const LIBRARY: &str = concat!(include_str!("../library/not_a_number.wgsl"), "\n", include_str!("elementwise.wgsl"));
 
 const INPUTS: [&str; Program::MAX_OPERANDS] = ["x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"];
 const OUTPUTS: [&str; Program::MAX_OPERANDS] = ["y0", "y1", "y2", "y3", "y4", "y5", "y6", "y7"];
@@ -168,18 +168,19 @@ fn elementwise(
             Op::Unary(operation, x) => unary(operation, &format!("v{}", x.0)),
             Op::Binary(operation, a, b) => binary(operation, element, a.0, b.0),
             Op::Compare(comparison, a, b) => {
-                let symbol = match comparison {
-                    Compare::Lt => "<",
-                    Compare::Le => "<=",
-                    Compare::Gt => ">",
-                    Compare::Ge => ">=",
-                    Compare::Eq => "==",
-                    Compare::Ne => "!=",
+                // Translators write `!=` so that it fails for a NaN, where all others rightly fail.
+                let (symbol, otherwise, holds) = match comparison {
+                    Compare::Lt => ("<", "ZERO", "ONE"),
+                    Compare::Le => ("<=", "ZERO", "ONE"),
+                    Compare::Gt => (">", "ZERO", "ONE"),
+                    Compare::Ge => (">=", "ZERO", "ONE"),
+                    Compare::Eq => ("==", "ZERO", "ONE"),
+                    Compare::Ne => ("==", "ONE", "ZERO"),
                 };
-                format!("select(ZERO, ONE, v{} {symbol} v{})", a.0, b.0)
+                format!("select({otherwise}, {holds}, v{} {symbol} v{})", a.0, b.0)
             }
             Op::Select { condition, yes, no } => {
-                format!("select(v{}, v{}, v{} != ZERO)", no.0, yes.0, condition.0)
+                format!("select(v{}, v{}, v{} == ZERO)", yes.0, no.0, condition.0)
             }
             Op::Cast(Element::F32, x) => format!("vec4<f32>(v{})", x.0),
             Op::Cast(Element::U32, x) => format!("to_u32(v{})", x.0),
@@ -238,13 +239,13 @@ fn unary(operation: Unary, x: &str) -> String {
     match operation {
         Unary::Neg => format!("-{x}"),
         Unary::Abs => format!("abs({x})"),
-        Unary::Sign => format!("sign({x})"),
+        Unary::Sign => format!("sign_of({x})"),
         Unary::Step => format!("heaviside({x})"),
-        Unary::Relu => format!("max({x}, ZERO)"),
-        Unary::Floor => format!("floor({x})"),
+        Unary::Relu => format!("rectified({x})"),
+        Unary::Floor => format!("whole_below({x})"),
         Unary::Square => format!("{x} * {x}"),
-        Unary::Sqrt => format!("sqrt(max({x}, ZERO))"),
-        Unary::Rsqrt => format!("inverseSqrt(max({x}, vec4(SMALLEST)))"),
+        Unary::Sqrt => format!("root({x})"),
+        Unary::Rsqrt => format!("reciprocal_root({x})"),
         Unary::Recip => format!("1.0 / {x}"),
         Unary::Exp => format!("bounded_exp({x})"),
         Unary::Log => format!("bounded_log({x})"),
@@ -268,8 +269,10 @@ fn binary(operation: Binary, element: Element, a: usize, b: usize) -> String {
         Binary::Mul => format!("v{a} * v{b}"),
         Binary::Div if element == Element::U32 => format!("whole_quotient(v{a}, v{b})"),
         Binary::Div => format!("v{a} / v{b}"),
-        Binary::Min => format!("min(v{a}, v{b})"),
-        Binary::Max => format!("max(v{a}, v{b})"),
+        Binary::Min if element == Element::U32 => format!("min(v{a}, v{b})"),
+        Binary::Max if element == Element::U32 => format!("max(v{a}, v{b})"),
+        Binary::Min => format!("smaller(v{a}, v{b})"),
+        Binary::Max => format!("larger(v{a}, v{b})"),
         Binary::Pow => format!("power(v{a}, v{b})"),
     }
 }

@@ -4,7 +4,9 @@
 //! of each row's own loss. The reduction over rows is the caller's: for a mean loss, scale both by `1 / rows`.
 //!
 //! The smoothing spreads its mass over all classes, the right one included, as in Szegedy et al. 2016, section 7.
-//! A row whose label is not below `classes` is left out: its loss and its gradient are 0.
+//! A row whose label is not below `classes` is left out: its loss and its gradient are 0. As in PyTorch, a class whose
+//! logit is minus infinity has probability 0, and an infinite loss if it is the label or smoothed; a row of nothing else,
+//! or with a NaN or infinity, is NaN.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -15,6 +17,7 @@ use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Targe
 const MODULE: Module = Module::new::<Uniform>(concat!(
     include_str!("../library/rows.wgsl"),
     include_str!("../library/join_lanes.wgsl"),
+    include_str!("../library/not_a_number.wgsl"),
     include_str!("cross_entropy.wgsl")
 ));
 
@@ -90,7 +93,8 @@ pub(crate) fn cross_entropy(
             let right = if c == label as usize { 1.0 - smoothing } else { 0.0 };
             let goal = right + smoothing / classes as f64;
             let logarithm = f64::from(logit) - largest - total.ln();
-            sum -= goal * logarithm;
+            // A mass of 0 counts infinite logits out.
+            sum -= if goal > 0.0 { goal * logarithm } else { 0.0 * total };
             *dlogit = (logarithm.exp() - goal) as f32;
         }
         *loss = sum as f32;

@@ -8,7 +8,11 @@
 //     loss = log s - (1 - smoothing) * (logits[label] - m) - smoothing / classes * sum_c (logits - m).
 // LANES neighbouring invocations share a row; with LANES = 1 no barrier is met.
 //
-// Takes WORKGROUP and LANES from library/rows.wgsl, and `join_lanes` from library/join_lanes.wgsl.
+// A class whose logit is minus infinity has probability 0, and an infinite loss if it is the label or smoothed; a row of
+// nothing else, or with a NaN or infinity, is NaN.
+//
+// Takes WORKGROUP and LANES from library/rows.wgsl, `join_lanes` from library/join_lanes.wgsl, and what a NaN is from
+// library/not_a_number.wgsl.
 
 struct Uniform {
     rows: u32,
@@ -22,14 +26,22 @@ struct Uniform {
 @group(0) @binding(3) var<storage, read_write> dlogits: array<f32>;   // (rows, classes)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
+const LOWEST: f32 = -3.4028234e38;
+
 alias Part = vec3<f32>;
 
-// A part of a row is (m, s, d): its largest logit m, the sum s of exp(logit - m), and the sum d of the differences
-// between its logits and the row's first, which stay small where the logits are large and close together.
+// A part of a row is (m, s, d): its largest logit m, no lower than LOWEST, the sum s of exp(logit - m), NaN where there is
+// none, and, where the targets are smoothed, their share of the sum of the differences between its logits and the row's
+// first, which stay small where the logits are large and close together.
 fn join(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
     let ratio = exp(-abs(a.x - b.x));
     let d = a.z + b.z;
     return select(vec3(b.x, a.y * ratio + b.y, d), vec3(a.x, a.y + b.y * ratio, d), a.x >= b.x);
+}
+
+// mass * (logit - origin), by quarters: the difference itself might overflow. A mass of 0 counts infinite logits out.
+fn share(mass: f32, logit: f32, origin: f32) -> f32 {
+    return select(0.0, (4.0 * mass) * (0.25 * logit - 0.25 * origin), mass > 0.0);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -43,23 +55,28 @@ fn cross_entropy(
     // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
     let row = min(asked, size.rows - 1u);
     let start = row * size.classes;
-    let first = logits[start];
+    let even = size.smoothing / f32(size.classes);
+    let first = max(logits[start], LOWEST);
     var part = vec3(first, 0.0, 0.0);
     for (var c = lane; c < size.classes; c += LANES) {
         let logit = logits[start + c];
-        part = join(part, vec3(logit, 1.0, logit - first));
+        let mass = select(1.0, nan_from(logit), is_above_all(logit));
+        part = join(part, vec3(logit, mass, share(even, logit, first)));
     }
     part = join_lanes(part, local);
     if asked < size.rows {
         let label = labels[row];
         let counts = label < size.classes;
-        let even = size.smoothing / f32(size.classes);
+        // NaN where all exponentials vanish, which those of numbers never do.
+        let total = select(part.y, nan_from(part.y), part.y == 0.0);
         if lane == 0u {
             let right = logits[start + min(label, size.classes - 1u)] - part.x;
-            let spread = part.z + f32(size.classes) * (first - part.x);
-            losses[row] = select(0.0, log(part.y) - (1.0 - size.smoothing) * right - even * spread, counts);
+            let missed = select(0.0, (1.0 - size.smoothing) * right, size.smoothing < 1.0);
+            let spread = part.z + share(size.smoothing, first, part.x);
+            let loss = select(log(total) - missed - spread, total, is_nan(total));
+            losses[row] = select(0.0, loss, counts);
         }
-        let factor = 1.0 / part.y;
+        let factor = 1.0 / total;
         for (var c = lane; c < size.classes; c += LANES) {
             let probability = exp(logits[start + c] - part.x) * factor;
             let goal = even + select(0.0, 1.0 - size.smoothing, c == label);

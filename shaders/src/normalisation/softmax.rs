@@ -1,6 +1,8 @@
 //! Softmax and log-softmax along the last axis:
 //! `y[r, c] = exp(x[r, c] - m[r]) / s[r]` and `y[r, c] = x[r, c] - m[r] - log s[r]`, with `m[r] = max_c x[r, c]` and
 //! `s[r] = sum_c exp(x[r, c] - m[r])`. The gradients are in [`crate::normalisation::softmax_backward`].
+//!
+//! As in PyTorch, minus infinity has probability 0, and a row of nothing else, or with a NaN or infinity, is NaN.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -10,6 +12,7 @@ use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Targe
 const MODULE: Module = Module::new::<Uniform>(concat!(
     include_str!("../library/rows.wgsl"),
     include_str!("../library/join_lanes.wgsl"),
+    include_str!("../library/not_a_number.wgsl"),
     include_str!("softmax.wgsl")
 ));
 

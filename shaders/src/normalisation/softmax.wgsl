@@ -6,7 +6,10 @@
 // invocation owns its row and no barrier is met. Maximum and sum are found in one pass over the row ("online"), so a
 // row is read twice and not three times. The entry point softmax_vec4 takes rows of a multiple of four columns.
 //
-// Takes WORKGROUP, LANES and `row_of` from library/rows.wgsl, and `join_lanes` from library/join_lanes.wgsl.
+// Minus infinity has probability 0; a row of nothing else, or with a NaN or infinity, is NaN throughout.
+//
+// Takes WORKGROUP, LANES and `row_of` from library/rows.wgsl, `join_lanes` from library/join_lanes.wgsl, and what a NaN
+// is from library/not_a_number.wgsl.
 
 struct Uniform {
     rows: u32,
@@ -21,12 +24,20 @@ struct Uniform {
 
 override LOG: bool = false;
 
+const LOWEST: f32 = -3.4028234e38;
+
 alias Part = vec2<f32>;
 
-// A part of a row is (m, s): its largest element m and the sum s of exp(x - m) over it. Two parts make one.
+// A part of a row is (m, s): its largest element m, no lower than LOWEST, and the sum s of exp(x - m) over it, NaN where
+// there is none. Two parts make one.
 fn join(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
     let ratio = exp(-abs(a.x - b.x));
     return select(vec2(b.x, a.y * ratio + b.y), vec2(a.x, a.y + b.y * ratio), a.x >= b.x);
+}
+
+// The sum of the exponentials of a row; NaN where all vanish, which those of numbers never do.
+fn total_of(part: vec2<f32>) -> f32 {
+    return select(part.y, nan_from(part.y), part.y == 0.0);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -38,14 +49,16 @@ fn softmax(
     let row = row_of(workgroup, workgroups, local);
     // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
     let start = min(row, size.rows - 1u) * size.columns;
-    var part = vec2(x[start], 0.0);
+    var part = vec2(max(x[start], LOWEST), 0.0);
     for (var c = local % LANES; c < size.columns; c += LANES) {
-        part = join(part, vec2(x[start + c], 1.0));
+        let value = x[start + c];
+        part = join(part, vec2(value, select(1.0, nan_from(value), is_above_all(value))));
     }
     part = join_lanes(part, local);
     if row < size.rows {
-        let factor = 1.0 / part.y;
-        let offset = log(part.y);
+        let total = total_of(part);
+        let factor = 1.0 / total;
+        let offset = select(log(total), total, is_nan(total));
         for (var c = local % LANES; c < size.columns; c += LANES) {
             let t = x[start + c] - part.x;
             if LOG {
@@ -66,16 +79,18 @@ fn softmax_vec4(
     let row = row_of(workgroup, workgroups, local);
     let columns = size.columns / 4u;
     let start = min(row, size.rows - 1u) * columns;
-    var part = vec2(x4[start].x, 0.0);
+    var part = vec2(max(x4[start].x, LOWEST), 0.0);
     for (var c = local % LANES; c < columns; c += LANES) {
         let values = x4[start + c];
-        let largest = max(max(values.x, values.y), max(values.z, values.w));
-        part = join(part, vec2(largest, dot(exp(values - largest), vec4(1.0))));
+        let largest = max(max(max(values.x, values.y), max(values.z, values.w)), LOWEST);
+        let masses = select(exp(values - largest), nan_of(values), are_above_all(values));
+        part = join(part, vec2(largest, dot(masses, vec4(1.0))));
     }
     part = join_lanes(part, local);
     if row < size.rows {
-        let factor = 1.0 / part.y;
-        let offset = log(part.y);
+        let total = total_of(part);
+        let factor = 1.0 / total;
+        let offset = select(log(total), total, is_nan(total));
         for (var c = local % LANES; c < columns; c += LANES) {
             let t = x4[start + c] - part.x;
             if LOG {

@@ -1,5 +1,5 @@
 //! Index of the largest element along an axis of a tensor of shape (outer, axis, inner):
-//! `index[o, i] = argmax_a x[o, a, i]`, the first of equals.
+//! `index[o, i] = argmax_a x[o, a, i]`, the first of equals. A NaN is the largest of all, as in PyTorch and numpy.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -9,7 +9,8 @@ use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("argmax.wgsl"));
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/not_a_number.wgsl"), include_str!("argmax.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ARGMAX, &MERGE];
@@ -119,14 +120,15 @@ pub(crate) fn merge(uniform: &Uniform, x: &[f32], of_slab: &[u32], merged: &mut 
     }
 }
 
-/// The first of the candidates whose value no other exceeds.
+/// The first of the candidates whose value no other exceeds; the first NaN where there is one.
 fn first_largest(candidates: impl IntoIterator<Item = u32>, value: impl Fn(u32) -> f32) -> u32 {
-    let better = |best, candidate| if value(candidate) > value(best) { candidate } else { best };
+    let exceeds = |a: f32, b: f32| a > b || (a.is_nan() && !b.is_nan());
+    let better = |best, candidate| if exceeds(value(candidate), value(best)) { candidate } else { best };
     // No slab is empty.
     candidates.into_iter().reduce(better).unwrap_or(0)
 }
 
-/// Comparisons are exact; only subnormal numbers, which a GPU may take for zeros, could change the order.
+/// Comparisons are exact.
 fn tolerance(_: &Call, _: &[Data], _: usize) -> Tolerance {
     Tolerance::Exact
 }
@@ -155,7 +157,6 @@ fn draw(generator: &mut Generator) -> (Problem, Cut, Target, Data) {
     let x = generator.values(outer * axis * inner, 1e30);
     let x = x.f32().iter().map(|&value| match value {
         value if ties => (value * 2.0).round(),
-        value if value.is_subnormal() => 0.0,
         value => value,
     });
     (problem, cut, target, Data::F32(x.collect()))

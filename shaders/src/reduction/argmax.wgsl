@@ -1,7 +1,11 @@
-// Index of the largest element along an axis:  index[o, i] = the first a with x[o, a, i] = max_a x[o, a, i].
+// Index of the largest element along an axis:  index[o, i] = the first a with x[o, a, i] = max_a x[o, a, i]. A NaN is the
+// largest of all.
 //
 // The axis is cut into slabs of slab_length (the last may be shorter): argmax finds the index within the axis for each
 // slab, merge chooses among the slabs of an output. An invocation owns an output: neighbours own neighbouring columns.
+// Elements are compared by integers in their order, the same on every device.
+//
+// Takes `order_of` from library/not_a_number.wgsl.
 
 struct Uniform {
     outputs: u32,      // outer * slabs * inner in argmax, outer * inner in merge
@@ -32,10 +36,10 @@ fn argmax(
     let first = output / size.inner % size.slabs * size.slab_length;
     let last = min(first + size.slab_length, size.axis);
     let origin = output / (size.inner * size.slabs) * size.axis * size.inner + output % size.inner;
-    var largest = x[origin + first * size.inner];
+    var largest = order_of(x[origin + first * size.inner]);
     var best = first;
     for (var a = first + 1u; a < last; a++) {
-        let value = x[origin + a * size.inner];
+        let value = order_of(x[origin + a * size.inner]);
         best = select(best, a, value > largest);
         largest = max(largest, value);
     }
@@ -56,10 +60,10 @@ fn merge(
     let column = output % size.inner;
     let origin = outer * size.axis * size.inner + column;
     var best = of_slab[outer * size.slabs * size.inner + column];
-    var largest = x[origin + best * size.inner];
+    var largest = order_of(x[origin + best * size.inner]);
     for (var slab = 1u; slab < size.slabs; slab++) {
         let candidate = of_slab[(outer * size.slabs + slab) * size.inner + column];
-        let value = x[origin + candidate * size.inner];
+        let value = order_of(x[origin + candidate * size.inner]);
         best = select(best, candidate, value > largest);
         largest = max(largest, value);
     }

@@ -1,5 +1,6 @@
 //! Reduction along an axis of a tensor of shape (outer, axis, inner): `y[o, i] = sum_a x[o, a, i]`, its mean, or
-//! `max_a x[o, a, i]`. The index of the largest is in [`crate::reduction::argmax`].
+//! `max_a x[o, a, i]`, which is a NaN where one is among them. The index of the largest is in
+//! [`crate::reduction::argmax`].
 //!
 //! Where there are too few outputs to fill a device, the axis is cut into slabs that a first call reduces and a second
 //! call combines: always in the same order, so that the same adapter gives the same bits.
@@ -7,11 +8,13 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row_layout::{self, Sharing};
+use crate::elementwise::larger;
 use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("reduce.wgsl"));
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/not_a_number.wgsl"), include_str!("reduce.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ROWS, &ROWS_VEC4, &COLUMNS, &COLUMNS_VEC4];
@@ -167,7 +170,8 @@ pub(crate) fn sum(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
 /// The twin of the maximum.
 pub(crate) fn max(uniform: &Uniform, x: &[f32], y: &mut [f32]) {
     for (output, y) in y.iter_mut().enumerate() {
-        *y = elements(uniform, output).map(|index| x[index]).fold(f32::MIN, f32::max);
+        let largest = elements(uniform, output).map(|index| f64::from(x[index])).fold(f64::NEG_INFINITY, larger);
+        *y = largest as f32;
     }
 }
 

@@ -1,10 +1,13 @@
-// Reduction along an axis:  y[o, s, i] = scale * sum_a x[o, a, i]  or  max_a x[o, a, i],  over the a of slab s.
+// Reduction along an axis:  y[o, s, i] = scale * sum_a x[o, a, i]  or  max_a x[o, a, i],  over the a of slab s. The maximum
+// of a NaN and anything else is a NaN.
 //
 // The axis is cut into slabs of slab_length (the last may be shorter); one slab where there are outputs enough to fill
 // the device, else a second call reduces the slabs. Two forms by the stride of the axis:
 // * columns: an invocation owns an output, neighbours own neighbouring columns and load neighbouring words;
 // * rows (inner = 1, the axis is contiguous): LANES neighbouring invocations share an output. With LANES = 1 no barrier
 //   is met: the fastest form on software drivers and for short rows.
+//
+// Takes `larger` from library/not_a_number.wgsl.
 
 struct Uniform {
     outputs: u32,      // outer * slabs * inner
@@ -25,16 +28,15 @@ override MAXIMUM: bool = false;  // else the sum
 override WORKGROUP: u32 = 64u;
 override LANES: u32 = 1u;
 
-const LOWEST: f32 = -3.4028234e38;
-
 var<workgroup> shared_values: array<f32, WORKGROUP>;
 
 fn combined(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
-    return select(a + b, max(a, b), vec4(MAXIMUM));
+    return select(a + b, larger(a, b), vec4(MAXIMUM));
 }
 
-fn start() -> vec4<f32> {
-    return select(vec4(0.0), vec4(LOWEST), vec4(MAXIMUM));
+// What a sum begins with; a maximum with any element of its slab.
+fn start(element: vec4<f32>) -> vec4<f32> {
+    return select(vec4(0.0), element, vec4(MAXIMUM));
 }
 
 fn scaled(value: vec4<f32>) -> vec4<f32> {
@@ -55,7 +57,7 @@ fn columns(
     let first = slab * size.slab_length;
     let last = min(first + size.slab_length, size.axis);
     let origin = output / (size.inner * size.slabs) * size.axis * size.inner + output % size.inner;
-    var value = start();
+    var value = start(vec4(x[origin + first * size.inner]));
     for (var a = first; a < last; a++) {
         value = combined(value, vec4(x[origin + a * size.inner]));
     }
@@ -78,7 +80,7 @@ fn columns_vec4(
     let first = slab * size.slab_length;
     let last = min(first + size.slab_length, size.axis);
     let origin = output / (inner * size.slabs) * size.axis * inner + output % inner;
-    var value = start();
+    var value = start(x4[origin + first * inner]);
     for (var a = first; a < last; a++) {
         value = combined(value, x4[origin + a * inner]);
     }
@@ -115,7 +117,7 @@ fn rows(
     let first = slab * size.slab_length;
     let last = min(first + size.slab_length, size.axis);
     let origin = output / size.slabs * size.axis;
-    var value = start();
+    var value = start(vec4(x[origin + first]));
     for (var a = first + local % LANES; a < last; a += LANES) {
         value = combined(value, vec4(x[origin + a]));
     }
@@ -138,7 +140,7 @@ fn rows_vec4(
     let first = slab * size.slab_length / 4u;
     let last = min(first + size.slab_length / 4u, size.axis / 4u);
     let origin = output / size.slabs * (size.axis / 4u);
-    var value = start();
+    var value = start(x4[origin + first]);
     for (var a = first + local % LANES; a < last; a += LANES) {
         value = combined(value, x4[origin + a]);
     }

@@ -1,5 +1,6 @@
 //! The primitive operations on f64 slices, as plainly as possible.
 
+use fourfold_shaders::elementwise::Binary;
 use fourfold_shaders::{Element, Target, random::dropout, random::threefry, trajectories::windows};
 
 use crate::graph::{Node, Op, Shape, TensorType};
@@ -59,11 +60,14 @@ pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<
         }
         Op::Sum { axis } => reduce(inputs[0], &kinds[0].shape, *axis, |lane| lane.iter().sum()),
         Op::Max { axis } => {
-            reduce(inputs[0], &kinds[0].shape, *axis, |lane| lane.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+            let largest = |a: f64, b: f64| Binary::Max.evaluate(a, b);
+            reduce(inputs[0], &kinds[0].shape, *axis, |lane| lane.iter().copied().fold(f64::NEG_INFINITY, largest))
         }
         Op::ArgMax { axis } => reduce(inputs[0], &kinds[0].shape, *axis, |lane| {
             let largest = lane.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            lane.iter().position(|&x| x == largest).unwrap_or(0) as f64
+            // A NaN is the largest of all.
+            let place = lane.iter().position(|x| x.is_nan()).or(lane.iter().position(|&x| x == largest));
+            place.unwrap_or(0) as f64
         }),
         Op::Norm => vec![inputs[0].iter().map(|x| x * x).sum::<f64>().sqrt()],
         Op::MatMul { transpose_a, transpose_b } => {
