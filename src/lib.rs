@@ -48,6 +48,8 @@
 //!
 //! Programs without a device of their own call [`Gpu::open`].
 
+#![warn(missing_docs)]
+
 pub mod data;
 pub mod evolution;
 pub mod gpu;

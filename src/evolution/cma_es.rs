@@ -82,6 +82,7 @@ pub struct Settings {
     pub sigma: f64,
     /// Of the random numbers: equal seeds and equal fitness values give equal bits on one machine.
     pub seed: u32,
+    /// The form of the covariance matrix.
     pub form: Form,
 }
 
@@ -263,6 +264,7 @@ impl CmaEs {
         self.generation
     }
 
+    /// Returns the settings that the search was made with.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

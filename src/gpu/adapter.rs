@@ -32,8 +32,11 @@ pub struct Requirements {
 pub struct AdapterReport {
     /// Its number for [`Options::adapter`].
     pub index: usize,
+    /// Name, vendor, driver and backend.
     pub info: wgpu::AdapterInfo,
+    /// Features that it can be opened with.
     pub features: wgpu::Features,
+    /// The largest limits that it can be opened with.
     pub limits: wgpu::Limits,
 }
 

@@ -7,39 +7,139 @@ use std::fmt;
 #[non_exhaustive]
 pub enum Error {
     /// No adapter answers, or none of the name that was asked for.
-    NoAdapter { message: String },
+    NoAdapter {
+        /// The adapters found and the name asked for, in words.
+        message: String,
+    },
     /// The adapter refused to open a device.
-    NoDevice { adapter: String, message: String },
+    NoDevice {
+        /// The adapter by name.
+        adapter: String,
+        /// The driver's own words.
+        message: String,
+    },
     /// The device was lost: nothing on it can be used again.
-    DeviceLost { reason: String, message: String },
+    DeviceLost {
+        /// Why, as wgpu names it.
+        reason: String,
+        /// The driver's own words.
+        message: String,
+    },
     /// A buffer of `bytes` bytes could not be had.
-    OutOfMemory { label: String, bytes: u64 },
+    OutOfMemory {
+        /// The buffer by name.
+        label: String,
+        /// Bytes asked for.
+        bytes: u64,
+    },
     /// A buffer is longer than the device allows at all.
-    BufferTooLarge { label: String, bytes: u64, limit: u64 },
+    BufferTooLarge {
+        /// The buffer by name.
+        label: String,
+        /// Bytes asked for.
+        bytes: u64,
+        /// Bytes of the largest buffer.
+        limit: u64,
+    },
     /// The kernel needs a feature that the device was opened without.
-    MissingFeature { kernel: String, feature: &'static str },
+    MissingFeature {
+        /// The kernel by name.
+        kernel: String,
+        /// The feature, as wgpu names it.
+        feature: &'static str,
+    },
     /// The kernel needs more than a limit of the device allows.
-    LimitExceeded { kernel: String, limit: &'static str, needed: u64, allowed: u64 },
+    LimitExceeded {
+        /// The kernel by name.
+        kernel: String,
+        /// The limit, as wgpu names it.
+        limit: &'static str,
+        /// The value that the kernel needs.
+        needed: u64,
+        /// The value that the device allows.
+        allowed: u64,
+    },
     /// The number of buffer views differs from the kernel's bindings.
-    WrongArity { kernel: String, bindings: Vec<&'static str>, got: usize },
+    WrongArity {
+        /// The kernel by name.
+        kernel: String,
+        /// Names of the bindings, in order.
+        bindings: Vec<&'static str>,
+        /// Views given.
+        got: usize,
+    },
     /// A view that the kernel cannot take.
-    Binding { kernel: String, binding: String, shape: String, problem: BindingProblem },
+    Binding {
+        /// The kernel by name.
+        kernel: String,
+        /// The binding by name.
+        binding: String,
+        /// Its shape in words.
+        shape: String,
+        /// The reason.
+        problem: BindingProblem,
+    },
     /// Two views that one dispatch cannot hold together.
-    Aliasing { kernel: String, first: &'static str, second: &'static str, problem: AliasingProblem },
+    Aliasing {
+        /// The kernel by name.
+        kernel: String,
+        /// The first binding by name.
+        first: &'static str,
+        /// The second binding by name.
+        second: &'static str,
+        /// The reason.
+        problem: AliasingProblem,
+    },
     /// The driver refused a pipeline, or the shader is invalid.
-    Pipeline { kernel: String, message: String },
+    Pipeline {
+        /// The kernel by name.
+        kernel: String,
+        /// The driver's own words.
+        message: String,
+    },
     /// The WGSL of a user's kernel is invalid, or differs from its description.
-    Wgsl { file: String, line: Option<u32>, function: String, message: String },
+    Wgsl {
+        /// The WGSL file.
+        file: String,
+        /// The line in it, from 1, where known.
+        line: Option<u32>,
+        /// The function by name.
+        function: String,
+        /// What is wrong, in one sentence.
+        message: String,
+    },
     /// The uniform block of a call has another size than the kernel's (in bytes).
-    Uniform { kernel: String, expected: usize, got: usize },
+    Uniform {
+        /// The kernel by name.
+        kernel: String,
+        /// Bytes that the kernel takes.
+        expected: usize,
+        /// Bytes of the call.
+        got: usize,
+    },
     /// A step of a sequence names an operand that is not there.
-    MissingOperand { kernel: String, asked: String, have: usize },
+    MissingOperand {
+        /// The kernel by name.
+        kernel: String,
+        /// The operand that the step names.
+        asked: String,
+        /// Operands that there are.
+        have: usize,
+    },
     /// A range that was to be read back does not lie in its buffer, or the buffer cannot be copied from.
-    Readback { message: String },
+    Readback {
+        /// The range and its buffer, in one sentence.
+        message: String,
+    },
     /// The ticket was waited for before its encoder was submitted.
     NotSubmitted,
     /// The driver refused an operation that had passed our own checks.
-    Validation { operation: String, message: String },
+    Validation {
+        /// The operation in words.
+        operation: String,
+        /// The driver's own words.
+        message: String,
+    },
 }
 
 /// Why a view does not fit its binding.
@@ -47,15 +147,38 @@ pub enum Error {
 #[non_exhaustive]
 pub enum BindingProblem {
     /// The buffer was created without `wgpu::BufferUsages::STORAGE`.
-    Usage { usage: wgpu::BufferUsages },
+    Usage {
+        /// The usages that the buffer has.
+        usage: wgpu::BufferUsages,
+    },
     /// The offset, in bytes, is no multiple of the device's `min_storage_buffer_offset_alignment`.
-    Alignment { offset: u64, alignment: u64 },
+    Alignment {
+        /// The offset of the view.
+        offset: u64,
+        /// The alignment that the device asks for.
+        alignment: u64,
+    },
     /// The view is shorter than the call needs (in bytes).
-    TooShort { needed: u64, size: u64 },
+    TooShort {
+        /// Bytes that the call needs.
+        needed: u64,
+        /// Bytes of the view.
+        size: u64,
+    },
     /// The view reaches past the end of its buffer (in bytes).
-    OutOfBuffer { end: u64, buffer: u64 },
+    OutOfBuffer {
+        /// The byte behind the view.
+        end: u64,
+        /// Bytes of the buffer.
+        buffer: u64,
+    },
     /// The call needs more bytes than the device binds at once.
-    TooLarge { needed: u64, limit: u64 },
+    TooLarge {
+        /// Bytes that the call needs.
+        needed: u64,
+        /// Bytes that the device binds at once.
+        limit: u64,
+    },
 }
 
 /// Why two views of one dispatch exclude each other.

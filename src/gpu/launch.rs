@@ -7,6 +7,7 @@ use super::{AliasingProblem, BindingProblem, BufferView, Error, Gpu};
 /// A call of a kernel on buffers.
 #[derive(Debug, Clone, Copy)]
 pub struct Launch<'a> {
+    /// The kernel with its constants, grid and uniform block.
     pub call: &'a Call,
     /// One for each binding of the kernel, in order.
     pub views: &'a [BufferView],

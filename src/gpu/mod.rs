@@ -79,10 +79,12 @@ impl Gpu {
         Self { inner: Arc::new(Inner { device, queue, info, features, limits, checked, pipelines, lost }) }
     }
 
+    /// Returns the device, on which a caller may make buffers and pipelines of its own.
     pub fn device(&self) -> &wgpu::Device {
         &self.inner.device
     }
 
+    /// Returns the queue, to which a caller may submit.
     pub fn queue(&self) -> &wgpu::Queue {
         &self.inner.queue
     }

@@ -35,6 +35,7 @@ impl Recording {
         self.dispatches.len()
     }
 
+    /// Returns true if there is nothing to dispatch.
     pub fn is_empty(&self) -> bool {
         self.dispatches.is_empty()
     }

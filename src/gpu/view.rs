@@ -7,6 +7,7 @@ use fourfold_shaders::Element;
 /// A view owns nothing: cloning a [`wgpu::Buffer`] clones a handle.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BufferView {
+    /// The buffer, with the usage `STORAGE`.
     pub buffer: wgpu::Buffer,
     /// Bytes before the tensor: a multiple of the device's `min_storage_buffer_offset_alignment` (256 by default).
     pub offset: u64,

@@ -6,9 +6,11 @@ use std::panic::Location;
 /// A mistake in building a graph: which operation, what was wrong, and the caller's line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GraphError {
+    /// The operation by name.
     pub operation: &'static str,
     /// Expected and got, shapes included.
     pub message: String,
+    /// The line that asked for it.
     pub location: &'static Location<'static>,
 }
 

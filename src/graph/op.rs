@@ -32,23 +32,29 @@ pub enum Op {
     // Leaves.
     /// A tensor that the host uploads.
     Input {
+        /// Must be unique within the graph.
         name: String,
     },
     /// A tensor that persists between steps and that effects change in place.
     State {
+        /// Must be unique within the graph.
         name: String,
+        /// The purpose of its buffer.
         tag: Tag,
     },
     /// One number; broadcasting makes larger constants of it.
     Constant(f32),
 
     // Elementwise: inputs broadcast to the output's shape.
+    /// A function of each element.
     Unary(Unary),
+    /// A function of two elements.
     Binary(Binary),
     /// 1 where the comparison holds, 0 elsewhere.
     Compare(Compare),
     /// (condition, a, b): a where the condition is not 0, b elsewhere.
     Select,
+    /// Conversion to the element type: `f32` to `u32` clamps and cuts the fraction.
     Cast(Element),
 
     // Layout.
@@ -60,42 +66,51 @@ pub enum Op {
     Broadcast,
     /// Output axis `i` is input axis `axes[i]`.
     Permute {
+        /// The input axis of each output axis.
         axes: Vec<usize>,
     },
     /// The box of the output's shape that begins at `starts`.
     Slice {
+        /// The first index along each axis.
         starts: Vec<usize>,
     },
     /// The input inside a larger box of zeros, beginning at `starts`.
     Pad {
+        /// The first index of the input along each axis.
         starts: Vec<usize>,
     },
     /// The inputs one after the other along `axis`.
     Concatenate {
+        /// The axis, counted from the outermost, 0.
         axis: usize,
     },
     /// A tensor that lies at `offset` elements inside a flat one. Costs nothing: offsets are multiples of
     /// [`Op::ALIGNMENT`].
     View {
+        /// Elements before the tensor.
         offset: usize,
     },
     /// A flat tensor of zeros with each input at its offset: the adjoint of a set of views. Costs nothing where the
     /// inputs are computed in place.
     Pack {
+        /// Elements before each input.
         offsets: Vec<usize>,
     },
 
     // Reductions.
     /// The sum along `axis`, which disappears.
     Sum {
+        /// The axis, counted from the outermost, 0.
         axis: usize,
     },
     /// The maximum along `axis`, which disappears.
     Max {
+        /// The axis, counted from the outermost, 0.
         axis: usize,
     },
     /// The `u32` index of the first maximum along `axis`, which disappears.
     ArgMax {
+        /// The axis, counted from the outermost, 0.
         axis: usize,
     },
     /// The Euclidean norm of all elements, shape `[]`.
@@ -104,7 +119,9 @@ pub enum Op {
     // Products.
     /// (a, b): `a: (batch or 1, m, k)` times `b: (batch or 1, k, n)`, each transposed in its last two axes if said.
     MatMul {
+        /// True if `a` comes as `(batch, k, m)`.
         transpose_a: bool,
+        /// True if `b` comes as `(batch, n, k)`.
         transpose_b: bool,
     },
 
@@ -120,16 +137,20 @@ pub enum Op {
     /// (scores `(batch, heads, queries, keys)` \[, key mask `(batch, keys)`\]): the softmax of scale * scores over the
     /// allowed keys, 0 elsewhere and throughout a row without any.
     MaskedSoftmax {
+        /// Multiplies the scores.
         scale: f32,
+        /// The causal mask; `None` where every query sees every key.
         causal: Option<Causal>,
     },
     /// (logits `(rows, classes)`, labels `u32 (rows)`) to (loss `(rows)`, its gradient for the logits
     /// `(rows, classes)`).
     CrossEntropy {
+        /// The mass, from 0 to 1, that the targets spread evenly over all classes.
         smoothing: f32,
     },
     /// (x `(rows, columns)`, scale `(columns)`, shift `(columns)`) to (y, mean `(rows)`, reciprocal deviation `(rows)`).
     LayerNorm {
+        /// Added to the variance.
         epsilon: f32,
     },
     /// (x, scale, mean, reciprocal deviation, dy) to dx.
@@ -141,12 +162,16 @@ pub enum Op {
     /// (q, k, v \[, key mask `(batch, keys)`\]) to (output, log-sum-exp `(batch, heads, queries)`), both 0 for a query
     /// without any allowed key.
     Attention {
+        /// Multiplies the scores; `1 / sqrt(head size)` as a rule.
         scale: f32,
+        /// True if query `i` sees the keys up to `i + keys - queries` alone.
         causal: bool,
     },
     /// (q, k, v, output, log-sum-exp, doutput \[, key mask\]) to (dq, dk, dv).
     AttentionGradient {
+        /// As in the operation itself.
         scale: f32,
+        /// As in the operation itself.
         causal: bool,
     },
 
@@ -156,28 +181,39 @@ pub enum Op {
     /// (values `(count, columns)`, indices `u32 (count)`) to `(rows, columns)`: rows with equal indices are added,
     /// and those whose index is past the table left out.
     ScatterAdd {
+        /// Rows of the result.
         rows: usize,
     },
 
     // Random numbers, from (seed `u32 (2)`): the same seed and stream give the same numbers.
+    /// Uniform deviates in [0, 1).
     Uniform {
+        /// The number of the place that draws.
         stream: u32,
     },
+    /// Standard normal deviates.
     Normal {
+        /// The number of the place that draws.
         stream: u32,
     },
     /// (x, seed): x / (1 - rate) where the mask of (seed, stream) keeps it, 0 elsewhere.
     Dropout {
+        /// The number of the place that draws.
         stream: u32,
+        /// The probability that an element is dropped, from 0 to 1.
         rate: f32,
     },
     /// (seed, starts `u32 (n)`, episode of each step `u32 (steps)`, first step of each episode and then the number of
     /// steps `u32 (episodes + 1)`) to (rows `u32 (batch, context)`, times `u32 (batch, context)`, mask
     /// `(batch, context)`): windows of `context` steps from drawn starts, with padding before those that are shorter.
     Windows {
+        /// The number of the place that draws.
         stream: u32,
+        /// Steps of a window.
         context: usize,
+        /// True if times count from the first step of the window, not of the episode.
         restart: bool,
+        /// Later times become this one.
         largest: u32,
     },
 
@@ -185,17 +221,23 @@ pub enum Op {
     // T = 1 in the others.
     /// (weights, gradient, norm `[]` of T g, rho `[]`): w + rho T^2 g / norm.
     Ascent {
+        /// Elements, from the first on, that are scaled.
         adaptive: usize,
+        /// Added to `|w|` of scaled elements.
         eta: f32,
     },
     /// (weights, gradient, rho `[]`): w + rho T sign(g).
     SignAscent {
+        /// Elements, from the first on, that are scaled.
         adaptive: usize,
+        /// Added to `|w|` of scaled elements.
         eta: f32,
     },
     /// (weights, gradient): T g.
     ScaledGradient {
+        /// Elements, from the first on, that are scaled.
         adaptive: usize,
+        /// Added to `|w|` of scaled elements.
         eta: f32,
     },
 
@@ -207,15 +249,22 @@ pub enum Op {
     Assign,
     /// (weights, velocity, gradient, rate `[]`).
     Sgd {
+        /// The factor of the velocity; 0 for none.
         momentum: f32,
+        /// True for Nesterov's momentum.
         nesterov: bool,
+        /// The coupled decay, added to the gradient; 0 for none.
         weight_decay: f32,
     },
     /// (weights, first moment, second moment, gradient, rate `[]`, step `u32 []`).
     AdamW {
+        /// The decay of the first moment.
         beta1: f32,
+        /// The decay of the second moment.
         beta2: f32,
+        /// Added to the root of the second moment.
         epsilon: f32,
+        /// The decoupled decay, multiplied by the rate; 0 for none.
         weight_decay: f32,
     },
     /// (counter `u32 []` or `u32 (n)`): adds one to its last element.

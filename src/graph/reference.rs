@@ -38,11 +38,28 @@ pub enum ReferenceError {
     /// The graph was built with a mistake.
     Graph(GraphError),
     /// No value was given for an input or state.
-    Missing { name: String, shape: Shape },
+    Missing {
+        /// The input or state by name.
+        name: String,
+        /// Its shape.
+        shape: Shape,
+    },
     /// A value of another length than that of the input or state.
-    Length { name: String, shape: Shape, got: usize },
+    Length {
+        /// The input or state by name.
+        name: String,
+        /// Its shape.
+        shape: Shape,
+        /// Values given.
+        got: usize,
+    },
     /// An operation without a value in f64: neither a formula nor a definition in simpler operations.
-    Unsupported { operation: &'static str, location: &'static Location<'static> },
+    Unsupported {
+        /// The operation by name.
+        operation: &'static str,
+        /// The line that asked for it.
+        location: &'static Location<'static>,
+    },
 }
 
 impl fmt::Display for ReferenceError {

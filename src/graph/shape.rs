@@ -8,6 +8,7 @@ use std::ops::Deref;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
+    /// Returns the shape of these lengths, outermost axis first.
     pub fn new(axes: impl Into<Vec<usize>>) -> Self {
         Shape(axes.into())
     }
@@ -20,6 +21,7 @@ impl Shape {
         self.0.iter().fold(1, |count: usize, length| count.saturating_mul(*length))
     }
 
+    /// Returns the number of axes.
     pub fn rank(&self) -> usize {
         self.0.len()
     }

@@ -11,19 +11,24 @@ use super::{GraphError, Op, Shape, Tag};
 /// The element type and shape of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TensorType {
+    /// The type of the elements.
     pub element: Element,
+    /// The lengths of the axes, outermost first.
     pub shape: Shape,
 }
 
 impl TensorType {
+    /// Returns the type of `f32` tensors of a shape.
     pub fn f32(shape: impl Into<Shape>) -> Self {
         Self { element: Element::F32, shape: shape.into() }
     }
 
+    /// Returns the type of `u32` tensors of a shape.
     pub fn u32(shape: impl Into<Shape>) -> Self {
         Self { element: Element::U32, shape: shape.into() }
     }
 
+    /// Returns the number of elements.
     pub fn elements(&self) -> usize {
         self.shape.elements()
     }
@@ -32,16 +37,22 @@ impl TensorType {
 /// One output of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value {
+    /// The index of the node in its graph.
     pub node: usize,
+    /// The index among the outputs of the node.
     pub output: usize,
 }
 
 /// An operation with its inputs, the types of its outputs, and the line that asked for it.
 #[derive(Debug, Clone)]
 pub struct Node {
+    /// The operation.
     pub op: Op,
+    /// The values that it reads.
     pub inputs: Vec<Value>,
+    /// The types of the values that it computes.
     pub outputs: Vec<TensorType>,
+    /// The line that asked for it.
     pub location: &'static Location<'static>,
 }
 
@@ -56,6 +67,7 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// Returns a graph without nodes.
     pub fn new() -> Self {
         Self::default()
     }
@@ -73,6 +85,7 @@ impl Graph {
         self.nodes.borrow().len()
     }
 
+    /// Returns true if there are no nodes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -217,26 +230,32 @@ pub struct Tensor<'g> {
 }
 
 impl<'g> Tensor<'g> {
+    /// Returns the graph that the tensor belongs to.
     pub fn graph(self) -> &'g Graph {
         self.graph
     }
 
+    /// Returns the number of node and output.
     pub fn value(self) -> Value {
         self.value
     }
 
+    /// Returns element type and shape.
     pub fn kind(self) -> TensorType {
         self.graph.type_of(self.value)
     }
 
+    /// Returns the shape.
     pub fn shape(self) -> Shape {
         self.kind().shape
     }
 
+    /// Returns the type of the elements.
     pub fn element(self) -> Element {
         self.kind().element
     }
 
+    /// Returns the number of elements.
     pub fn elements(self) -> usize {
         self.shape().elements()
     }

@@ -9,13 +9,39 @@ use crate::gpu;
 #[non_exhaustive]
 pub enum Error {
     /// A WGSL file of an environment or a policy that cannot be used.
-    File { file: String, line: Option<usize>, message: String },
+    File {
+        /// The WGSL file.
+        file: String,
+        /// The line in it, from 1, where known.
+        line: Option<usize>,
+        /// What is wrong, in one sentence.
+        message: String,
+    },
     /// Settings that are out of range or contradict each other.
-    Settings { message: String },
+    Settings {
+        /// The setting, its range and the value given, in one sentence.
+        message: String,
+    },
     /// A function of a WGSL file gave a number that is not finite.
-    Fault { file: String, function: &'static str, member: usize, episode: usize, step: usize },
+    Fault {
+        /// The WGSL file.
+        file: String,
+        /// The function by name.
+        function: &'static str,
+        /// The member of the population.
+        member: usize,
+        /// Its episode, from 0.
+        episode: usize,
+        /// The step of the episode, from 0.
+        step: usize,
+    },
     /// An action that somebody gave to an environment is not finite.
-    Action { lane: usize, step: usize },
+    Action {
+        /// The episode among those side by side.
+        lane: usize,
+        /// The step of the episode, from 0.
+        step: usize,
+    },
     /// The GPU floor refused.
     Gpu(gpu::Error),
 }

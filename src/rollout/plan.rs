@@ -58,7 +58,9 @@ pub(super) struct Ids {
 /// A rollout as pure data: a function of composition, settings and target.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The environment and the policy in it.
     pub composition: Composition,
+    /// Members, episodes and steps.
     pub settings: Settings,
     /// Slots of each member: its episodes are shared out to them, and a slot plays its own one after the other.
     pub groups: usize,

@@ -26,8 +26,13 @@ pub struct Operands {
 pub enum Weights {
     /// (members, parameters).
     Given(BufferView),
-    /// Centre and deviation of mirrored perturbations, (parameters) each.
-    Perturbed { center: BufferView, deviation: BufferView },
+    /// Mirrored perturbations of a centre, drawn in the kernel.
+    Perturbed {
+        /// The weights of the unperturbed member, (parameters).
+        center: BufferView,
+        /// The standard deviation of each weight, (parameters).
+        deviation: BufferView,
+    },
 }
 
 /// The buffers and dispatches of a plan on a device.

@@ -21,9 +21,13 @@ pub enum End {
 pub struct Step {
     /// The state before the step.
     pub state: Vec<f32>,
+    /// The observation that the policy had.
     pub observation: Vec<f32>,
+    /// The action that it took.
     pub action: Vec<f32>,
+    /// The reward of the step.
     pub reward: f32,
+    /// How the step left its episode.
     pub end: End,
 }
 
@@ -50,6 +54,7 @@ impl Step {
 /// environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
+    /// The steps of each episode, in order.
     pub episodes: Vec<Vec<Step>>,
 }
 

@@ -6,14 +6,31 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq)]
 pub enum CmaEsError {
     /// A setting, or the initial mean, is out of its range.
-    Setting { setting: &'static str, expected: String, got: String },
+    Setting {
+        /// The setting by name.
+        setting: &'static str,
+        /// Its range in words.
+        expected: String,
+        /// The value given.
+        got: String,
+    },
     /// There is not one fitness for each member.
-    Fitness { members: usize, got: usize },
+    Fitness {
+        /// Members of the population.
+        members: usize,
+        /// Values given.
+        got: usize,
+    },
     /// Fitness values came for a population that nobody has seen.
     NotAsked,
     /// The search distribution has left the range of `f32`: the objective grows without bound, or the fitness is
     /// noise alone.
-    Diverged { generation: u32, sigma: f64 },
+    Diverged {
+        /// The generation, from 0.
+        generation: u32,
+        /// The step size there.
+        sigma: f64,
+    },
 }
 
 impl fmt::Display for CmaEsError {

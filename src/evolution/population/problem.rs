@@ -70,13 +70,16 @@ impl MemberState {
 pub struct SharedTensor<'a> {
     /// Must be unique within the problem.
     pub name: &'a str,
+    /// The values, row-major.
     pub data: &'a Data,
+    /// The dimensions, outermost first.
     pub shape: &'a [usize],
 }
 
 /// The graph that a step is built in, and all that it may read besides the states.
 #[derive(Debug, Clone)]
 pub struct StepContext<'g> {
+    /// The graph that the step is built in.
     pub graph: &'g Graph,
     /// Members N.
     pub population: usize,

@@ -13,7 +13,9 @@ use crate::graph::{Graph, Op, Shape, Tensor, TensorType, Value};
 /// 2021): the first `count`; the others have `T = 1`. The default scales none.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Adaptive {
+    /// Elements, from the first on, that are scaled.
     pub count: usize,
+    /// Added to `|w|`; 0.01 as a rule.
     pub eta: f32,
 }
 

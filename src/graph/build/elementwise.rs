@@ -75,6 +75,7 @@ impl<'g> Tensor<'g> {
         self.graph().add(Op::Cast(element), &[self], [TensorType { element, shape: self.shape() }])
     }
 
+    /// The exponential, e to the power of each element.
     #[track_caller]
     pub fn exp(self) -> Self {
         self.unary(Unary::Exp)
@@ -86,16 +87,19 @@ impl<'g> Tensor<'g> {
         self.unary(Unary::Log)
     }
 
+    /// The square root; WGSL specifies no value below 0.
     #[track_caller]
     pub fn sqrt(self) -> Self {
         self.unary(Unary::Sqrt)
     }
 
+    /// Each element times itself.
     #[track_caller]
     pub fn square(self) -> Self {
         self.unary(Unary::Square)
     }
 
+    /// The absolute value.
     #[track_caller]
     pub fn abs(self) -> Self {
         self.unary(Unary::Abs)
@@ -107,11 +111,13 @@ impl<'g> Tensor<'g> {
         self.unary(Unary::Sign)
     }
 
+    /// The hyperbolic tangent.
     #[track_caller]
     pub fn tanh(self) -> Self {
         self.unary(Unary::Tanh)
     }
 
+    /// `max(x, 0)`.
     #[track_caller]
     pub fn relu(self) -> Self {
         self.unary(Unary::Relu)
@@ -129,11 +135,13 @@ impl<'g> Tensor<'g> {
         self.unary(Unary::GeluErf)
     }
 
+    /// The larger of the two, element by element; broadcasts.
     #[track_caller]
     pub fn max(self, other: Self) -> Self {
         self.binary(Binary::Max, other)
     }
 
+    /// The smaller of the two, element by element; broadcasts.
     #[track_caller]
     pub fn min(self, other: Self) -> Self {
         self.binary(Binary::Min, other)

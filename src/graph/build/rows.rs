@@ -7,6 +7,7 @@ use crate::graph::{Op, Shape, Tensor, TensorType};
 /// The outputs of [`Tensor::layer_norm_with_statistics`].
 #[derive(Debug, Clone, Copy)]
 pub struct NormalOutputs<'g> {
+    /// The normalised rows, scaled and shifted.
     pub y: Tensor<'g>,
     /// The mean of each row.
     pub mean: Tensor<'g>,

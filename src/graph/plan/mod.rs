@@ -17,7 +17,9 @@ use super::{Op, Shape, Tag};
 /// One step of a graph: the dispatches in order and the buffers that they use.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The buffers that a session allocates.
     pub buffers: Vec<PlannedBuffer>,
+    /// The dispatches of one step, in order.
     pub dispatches: Vec<Dispatch>,
     /// The tensors that the host uploads, by name.
     pub inputs: BTreeMap<String, Binding>,
@@ -32,6 +34,7 @@ pub struct Plan {
 pub struct PlannedBuffer {
     /// Length in words of four bytes.
     pub words: usize,
+    /// Its purpose, for the memory report.
     pub tag: Tag,
     /// The number with which the session fills the buffer, once: zero where gaps between the parts that a step writes must be zero,
     /// or that of a constant. `None` where a step writes every element before it is read.
@@ -41,22 +44,29 @@ pub struct PlannedBuffer {
 /// A stretch of a buffer, in words of four bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Region {
+    /// The index in [`Plan::buffers`].
     pub buffer: usize,
+    /// Words before the region.
     pub offset: usize,
+    /// Words of the region.
     pub length: usize,
 }
 
 /// A named region with its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
+    /// Where it lies.
     pub region: Region,
+    /// The type of its elements.
     pub element: Element,
+    /// Its dimensions, outermost first.
     pub shape: Shape,
 }
 
 /// One dispatch of a plan.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
+    /// The kernel with its constants, grid and uniform block.
     pub call: Call,
     /// One region for each binding of the kernel.
     pub operands: Vec<Region>,

@@ -14,11 +14,13 @@ use crate::graph::plan::{Plan, Region};
 pub struct Suspect {
     /// The index in [`Plan::dispatches`].
     pub dispatch: usize,
+    /// The kernel by name.
     pub kernel: String,
     /// The operation and the line that asked for it.
     pub label: String,
     /// The binding with the largest error.
     pub binding: &'static str,
+    /// Its worst element against the twin's.
     pub comparison: Comparison,
 }
 

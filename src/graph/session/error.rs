@@ -8,15 +8,40 @@ use crate::gpu;
 #[derive(Debug, Clone, PartialEq)]
 pub enum SessionError {
     /// The plan has no tensor of this name.
-    UnknownName { name: String, known: Vec<String> },
+    UnknownName {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
     /// The values differ from the tensor in element type or length.
-    WrongValues { name: String, expected: String, got: String },
+    WrongValues {
+        /// The tensor by name.
+        name: String,
+        /// Its type and length.
+        expected: String,
+        /// Type and length of the values.
+        got: String,
+    },
     /// The tensor lies within the buffer of others, so it cannot lie in one that is given.
-    SharedBuffer { name: String },
+    SharedBuffer {
+        /// The tensor by name.
+        name: String,
+    },
     /// The tensor is a constant that no step writes, so it cannot lie in a buffer that is given.
-    ConstantTensor { name: String },
+    ConstantTensor {
+        /// The tensor by name.
+        name: String,
+    },
     /// The buffer that was given for the tensor is too short (in bytes).
-    ShortBuffer { name: String, bytes: u64, got: u64 },
+    ShortBuffer {
+        /// The tensor by name.
+        name: String,
+        /// Bytes of the tensor.
+        bytes: u64,
+        /// Bytes of the buffer.
+        got: u64,
+    },
     /// The GPU floor failed.
     Gpu(gpu::Error),
 }

@@ -17,6 +17,7 @@ use crate::graph::plan::{Plan, Region};
 /// Counts of a session's requests to the queue so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {
+    /// Submissions to the queue.
     pub submissions: usize,
     /// Tensors written by the host after the session was made.
     pub uploads: usize,
@@ -104,10 +105,12 @@ impl Session {
         Ok(Self { gpu: gpu.clone(), plan, buffers, recording, traffic: Traffic::default() })
     }
 
+    /// Returns the plan that the session runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
+    /// Returns the GPU that it runs on.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
     }

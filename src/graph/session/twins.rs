@@ -36,6 +36,7 @@ impl TwinSession {
         Ok(session)
     }
 
+    /// Returns the plan that the session runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
