@@ -156,12 +156,12 @@ impl<S: Source> OuterLoop<S> {
         }
         let record = |columns| ring::Problem { length: settings.ring, columns }.call(&target);
         let remember = plan.recording();
-        plan.dispatch(remember, record(parameters), &[center, step, centers]);
+        plan.dispatch(remember, record(parameters), &[centers, center, step]);
         let measured = source.metrics();
         if let Some(measured) = &measured {
             let id = plan.buffer(Allocation::f32("measured", columns).given());
             given.push((id, measured));
-            plan.dispatch(remember, record(columns), &[id, step, metrics]);
+            plan.dispatch(remember, record(columns), &[metrics, id, step]);
         }
         // The step counts from 1, as Adam expects, and the iteration of the seed from 0.
         let advance = plan.recording();

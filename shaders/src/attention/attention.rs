@@ -10,7 +10,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::row_layout::{self, sum_units};
 use crate::normalisation::softmax::normaliser_units;
 use crate::{
-    Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, attention::masked_softmax,
+    Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+    attention::masked_softmax,
 };
 
 const MODULE: Module =
@@ -103,6 +104,17 @@ impl Problem {
         let lengths = [queries, values, values, queries, rows, batch * length_k];
         let (kernel, operands) = if keys { (&ATTENTION_KEYS, 6) } else { (&ATTENTION, 5) };
         self.launch(kernel, rows, &lengths[..operands], target)
+    }
+
+    /// The forward call as a sequence with arguments `q`, `k`, `v`, `keys` where there is a key-padding mask, `out`,
+    /// `lse`.
+    pub fn sequence(&self, target: &Target) -> Sequence {
+        let [q, k, v, keys, masked_out, masked_lse] = Slot::arguments();
+        if self.keys {
+            Sequence::of(self.call(target), [q, k, v, masked_out, masked_lse, keys])
+        } else {
+            self.call(target).into()
+        }
     }
 
     pub(crate) fn uniform(&self) -> Uniform {

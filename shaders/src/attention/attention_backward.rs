@@ -98,14 +98,15 @@ const fn kernel(
     MODULE.kernel(name, bindings, twin, tolerance, case).with_flops(flops)
 }
 
-/// The three dispatches, with arguments `q`, `k`, `v`, `out`, `lse`, `dout`, `dq`, `dk`, `dv`, and `keys` where there is
-/// a key-padding mask.
+/// The three dispatches, with arguments `q`, `k`, `v`, `out`, `lse`, `dout`, `keys` where there is a key-padding mask,
+/// `dq`, `dk`, `dv`.
 ///
 /// The head size must pass [`Problem::check`].
 pub fn sequence(problem: &Problem, target: &Target) -> Sequence {
     let mut sequence = Sequence::default();
-    let [q, k, v, out, lse, dout, dq, dk, dv] = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(Slot::Argument);
-    let keys = problem.keys.then_some(Slot::Argument(9));
+    let [q, k, v, out, lse, dout] = Slot::arguments();
+    let keys = problem.keys.then_some(Slot::Argument(6));
+    let [dq, dk, dv] = [6, 7, 8].map(|index| Slot::Argument(index + usize::from(problem.keys)));
     let terms = sequence.scratch(Element::F32, 2 * problem.batch * problem.heads * problem.length_q);
     let with_keys = |slots: &[Slot]| slots.iter().copied().chain(keys).collect::<Vec<_>>();
     sequence.step(terms_call(problem), [out, dout, lse, terms]);
@@ -371,7 +372,7 @@ mod tests {
         assert_eq!(sequence.steps[0].operands[3], Slot::Scratch(0));
         for step in &sequence.steps[1..] {
             assert_eq!(step.operands[4], Slot::Scratch(0));
-            assert_eq!(step.operands.last(), Some(&Slot::Argument(9)));
+            assert_eq!(step.operands.last(), Some(&Slot::Argument(6)));
             assert!(step.operands.len() <= 8);
         }
     }

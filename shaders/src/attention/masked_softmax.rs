@@ -49,8 +49,8 @@ const UNMASKED: &[Binding] = &[
 
 const MASKED: &[Binding] = &[
     Binding::read("x", "(batch, heads, length_q, length_k)"),
-    Binding::write("y", "(batch, heads, length_q, length_k)"),
     Binding::read("keys", "(batch, length_k)"),
+    Binding::write("y", "(batch, heads, length_q, length_k)"),
 ];
 
 const fn kernel(name: &'static str, bindings: &'static [Binding], case: fn(&mut Generator) -> Case) -> Kernel {
@@ -119,7 +119,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `x`, `y`, and `keys` where there is a key-padding mask.
+    /// The call with operands `x`, `keys` where there is a key-padding mask, `y`.
     pub fn call(&self, target: &Target) -> Call {
         let Self { batch, heads, length_q, length_k, factor, causal, keys } = *self;
         let [rows, heads, length_q] = [batch * heads * length_q, heads, length_q].map(|size| size as u32);
@@ -133,9 +133,9 @@ impl Problem {
             (true, true) => &MASKED_SOFTMAX_KEYS_VEC4,
         };
         let scores = rows as usize * length_k;
-        let lengths = [scores, scores, batch * length_k];
+        let lengths = if keys { vec![scores, batch * length_k, scores] } else { vec![scores, scores] };
         Sharing::choose(rows as usize, if vec4 { length_k / 4 } else { length_k }, target)
-            .call(kernel, &uniform, rows as usize, &lengths[..if keys { 3 } else { 2 }])
+            .call(kernel, &uniform, rows as usize, lengths)
             .with_constant("CAUSAL", u8::from(causal.is_some()))
     }
 
@@ -168,7 +168,7 @@ fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     let causal = call.constant("CAUSAL") == Some(1.0);
     match operands {
         [x, y] => masked_softmax(&call.uniform(), causal, x.f32(), None, y.f32()),
-        [x, y, keys] => masked_softmax(&call.uniform(), causal, x.f32(), Some(keys.f32()), y.f32()),
+        [x, keys, y] => masked_softmax(&call.uniform(), causal, x.f32(), Some(keys.f32()), y.f32()),
         _ => unreachable!("a masked softmax has two or three operands"),
     }
 }

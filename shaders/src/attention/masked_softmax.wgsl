@@ -26,10 +26,14 @@ struct Uniform {
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;                // (batch, heads, length_q, length_k)
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;          // (batch, heads, length_q, length_k)
-@group(0) @binding(2) var<storage, read> keys: array<f32>;             // (batch, length_k)
 @group(0) @binding(0) var<storage, read> x4: array<vec4<f32>>;         // (batch, heads, length_q, length_k / 4)
 @group(0) @binding(1) var<storage, read_write> y4: array<vec4<f32>>;   // (batch, heads, length_q, length_k / 4)
-@group(0) @binding(2) var<storage, read> keys4: array<vec4<f32>>;      // (batch, length_k / 4)
+
+// with a key-padding mask
+@group(0) @binding(1) var<storage, read> keys: array<f32>;                  // (batch, length_k)
+@group(0) @binding(2) var<storage, read_write> masked: array<f32>;          // y
+@group(0) @binding(1) var<storage, read> keys4: array<vec4<f32>>;           // (batch, length_k / 4)
+@group(0) @binding(2) var<storage, read_write> masked4: array<vec4<f32>>;   // y
 @group(1) @binding(0) var<uniform> size: Uniform;
 
 override CAUSAL: bool = false;
@@ -120,7 +124,7 @@ fn masked_softmax_keys(
     if asked < size.rows {
         for (var c = local % LANES; c < size.length_k; c += LANES) {
             let allowed = c < limit && keys[mask + c] != 0.0;
-            y[start + c] = select(0.0, exp(size.factor * x[start + c] - whole.x) * whole.y, allowed);
+            masked[start + c] = select(0.0, exp(size.factor * x[start + c] - whole.x) * whole.y, allowed);
         }
     }
 }
@@ -171,7 +175,7 @@ fn masked_softmax_keys_vec4(
         for (var c = local % LANES; c < columns; c += LANES) {
             let causal = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);
             let allowed = causal & (keys4[mask + c] != vec4(0.0));
-            y4[start + c] = select(vec4(0.0), exp(size.factor * x4[start + c] - whole.x) * whole.y, allowed);
+            masked4[start + c] = select(vec4(0.0), exp(size.factor * x4[start + c] - whole.x) * whole.y, allowed);
         }
     }
 }

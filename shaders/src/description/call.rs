@@ -194,6 +194,13 @@ pub enum Slot {
     Scratch(usize),
 }
 
+impl Slot {
+    /// The caller's first `N` operands.
+    pub fn arguments<const N: usize>() -> [Slot; N] {
+        std::array::from_fn(Slot::Argument)
+    }
+}
+
 /// One dispatch of a sequence with the places of its operands.
 #[derive(Debug, Clone)]
 pub struct Step {
@@ -223,6 +230,11 @@ pub struct Sequence {
 }
 
 impl Sequence {
+    /// One dispatch.
+    pub fn of(call: Call, operands: impl Into<Vec<Slot>>) -> Self {
+        Self { steps: vec![Step { call, operands: operands.into() }], scratch: Vec::new() }
+    }
+
     /// Adds a scratch buffer of `length` elements.
     pub fn scratch(&mut self, element: Element, length: usize) -> Slot {
         self.scratch.push(Scratch { element, length });
@@ -233,9 +245,7 @@ impl Sequence {
     pub fn step(&mut self, call: Call, operands: impl Into<Vec<Slot>>) {
         self.steps.push(Step { call, operands: operands.into() });
     }
-}
 
-impl Sequence {
     /// Runs the CPU twins of the dispatches on the caller's operands.
     ///
     /// # Panics
@@ -266,7 +276,7 @@ impl Sequence {
 impl From<Call> for Sequence {
     /// One dispatch whose operands are the caller's, in order.
     fn from(call: Call) -> Self {
-        let operands = (0..call.lengths.len()).map(Slot::Argument).collect();
-        Sequence { steps: vec![Step { call, operands }], scratch: Vec::new() }
+        let operands: Vec<_> = (0..call.lengths.len()).map(Slot::Argument).collect();
+        Sequence::of(call, operands)
     }
 }

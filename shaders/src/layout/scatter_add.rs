@@ -112,16 +112,17 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The sequence with operands `indices`, `dy`, `dtable`.
+    /// The sequence with arguments `dy`, `indices`, `dtable`.
     pub fn sequence(&self, target: &Target) -> Sequence {
+        let [dy, indices, dtable] = Slot::arguments();
         if !target.software {
-            return self.scan().into();
+            return Sequence::of(self.scan(), [indices, dy, dtable]);
         }
         let mut sequence = Sequence::default();
         let positions = sequence.scratch(Element::U32, self.count);
         let ends = sequence.scratch(Element::U32, self.rows);
-        sequence.step(self.order(), [Slot::Argument(0), positions, ends]);
-        sequence.step(self.sum(), [positions, ends, Slot::Argument(1), Slot::Argument(2)]);
+        sequence.step(self.order(), [indices, positions, ends]);
+        sequence.step(self.sum(), [positions, ends, dy, dtable]);
         sequence
     }
 

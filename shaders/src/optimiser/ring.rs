@@ -14,9 +14,9 @@ pub const KERNELS: &[&Kernel] = &[&RECORD];
 pub static RECORD: Kernel = MODULE.kernel(
     "ring.record",
     &[
+        Binding::update("ring", "(length, columns)"),
         Binding::read("value", "(columns)"),
         Binding::read("step", "(1)").u32(),
-        Binding::update("ring", "(length, columns)"),
     ],
     twin,
     // A copy.
@@ -43,25 +43,25 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `value` (`columns`), `step` (`u32`, 1), `ring` (`length`, `columns`).
+    /// The call with operands `ring` (`length`, `columns`), `value` (`columns`), `step` (`u32`, 1).
     pub fn call(&self, _: &Target) -> Call {
         const WORKGROUP: usize = 64;
         let uniform = Uniform { length: self.length as u32, columns: self.columns as u32 };
-        let lengths = [self.columns, 1, self.length * self.columns];
+        let lengths = [self.length * self.columns, self.columns, 1];
         Call::new(&RECORD, &uniform, self.columns.div_ceil(WORKGROUP), lengths)
     }
 }
 
 /// The twin.
-pub(crate) fn record(uniform: &Uniform, value: &[f32], step: &[u32], ring: &mut [f32]) {
+pub(crate) fn record(uniform: &Uniform, ring: &mut [f32], value: &[f32], step: &[u32]) {
     let row = (step[0] % uniform.length) as usize;
     let columns = uniform.columns as usize;
     ring[row * columns..][..columns].copy_from_slice(value);
 }
 
 fn twin(call: &Call, operands: &mut [Operand<'_>]) {
-    let [value, step, ring] = operands else { unreachable!("ring.record has three operands") };
-    record(&call.uniform(), value.f32(), step.u32(), ring.f32());
+    let [ring, value, step] = operands else { unreachable!("ring.record has three operands") };
+    record(&call.uniform(), ring.f32(), value.f32(), step.u32());
 }
 
 fn case(generator: &mut Generator) -> Case {
@@ -78,7 +78,7 @@ fn case(generator: &mut Generator) -> Case {
     let value = values(generator, problem.columns, f32::MAX);
     let step = generator.indices(1, 1_000);
     // Other rows keep their poison.
-    Case::new(problem, call, [value, step, Data::poison(Element::F32, problem.length * problem.columns)])
+    Case::new(problem, call, [Data::poison(Element::F32, problem.length * problem.columns), value, step])
 }
 
 #[cfg(test)]
@@ -89,7 +89,7 @@ mod tests {
     fn the_row_of_a_step_is_overwritten_one_length_later() {
         let mut ring = [0.0; 4];
         for step in 1..=3 {
-            record(&Uniform { length: 2, columns: 2 }, &[step as f32, -1.0], &[step], &mut ring);
+            record(&Uniform { length: 2, columns: 2 }, &mut ring, &[step as f32, -1.0], &[step]);
         }
         assert_eq!(ring, [2.0, -1.0, 3.0, -1.0]);
     }

@@ -7,9 +7,9 @@ struct Uniform {
     columns: u32,
 }
 
-@group(0) @binding(0) var<storage, read> value: array<f32>;       // (columns)
-@group(0) @binding(1) var<storage, read> step: array<u32>;        // (1)
-@group(0) @binding(2) var<storage, read_write> ring: array<f32>;  // (length, columns)
+@group(0) @binding(0) var<storage, read_write> ring: array<f32>;  // (length, columns)
+@group(0) @binding(1) var<storage, read> value: array<f32>;       // (columns)
+@group(0) @binding(2) var<storage, read> step: array<u32>;        // (1)
 @group(1) @binding(0) var<uniform> size: Uniform;
 
 override WORKGROUP: u32 = 64u;

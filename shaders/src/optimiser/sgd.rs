@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::optimiser::sgd_plain::{self, bound};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("sgd.wgsl"));
 
@@ -82,6 +82,15 @@ impl Problem {
             let uniform = sgd_plain::Uniform { count: count as u32, decayed, weight_decay };
             sgd_plain::FORMS.call(&uniform, count, [count, count, 1])
         }
+    }
+
+    /// The call as a sequence with arguments `weights`, `velocity`, `gradient`, `rate`; without momentum the velocity
+    /// stays as it is.
+    pub fn sequence(&self, target: &Target) -> Sequence {
+        let [weights, velocity, gradient, rate] = Slot::arguments();
+        let plain = vec![weights, gradient, rate];
+        let operands = if self.has_velocity() { vec![weights, velocity, gradient, rate] } else { plain };
+        Sequence::of(self.call(target), operands)
     }
 }
 

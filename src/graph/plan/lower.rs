@@ -7,7 +7,7 @@ use fourfold_shaders::optimiser::sam_ascent::Norm;
 use fourfold_shaders::random::threefry::Distribution;
 use fourfold_shaders::reduction::reduce::Reduction;
 use fourfold_shaders::{
-    Activation, Call, Sequence, Slot, Target, attention, attention::attention_backward, attention::masked_softmax,
+    Activation, Sequence, Slot, Target, attention, attention::attention_backward, attention::masked_softmax,
     layout::copy, layout::gather, layout::pad, layout::scatter_add, loss::cross_entropy, matmul,
     normalisation::layer_norm, normalisation::layer_norm_backward, normalisation::layer_norm_parameters,
     normalisation::softmax, normalisation::softmax_backward, optimiser::adamw, optimiser::advance_step,
@@ -62,18 +62,11 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
             let [batch, heads, length_q, length_k] = shape(0)[..] else { unreachable!("the graph checked the scores") };
             let keys = inputs.len() == 2;
             let problem = masked_softmax::Problem { batch, heads, length_q, length_k, factor: scale, causal, keys };
-            // The kernel takes the mask last.
-            reordered(problem.call(target), if keys { vec![0, 2, 1] } else { vec![0, 1] })
+            problem.call(target).into()
         }
-        Op::Attention { scale, causal } => {
-            let problem = attention_problem(node, inputs, scale, causal, 3)?;
-            let sequence = problem.call(target).into();
-            if problem.keys { rearranged(sequence, &[0, 1, 2, 4, 5, 3]) } else { sequence }
-        }
+        Op::Attention { scale, causal } => attention_problem(node, inputs, scale, causal, 3)?.sequence(target),
         Op::AttentionGradient { scale, causal } => {
-            let problem = attention_problem(node, inputs, scale, causal, 6)?;
-            let sequence = attention_backward::sequence(&problem, target);
-            if problem.keys { rearranged(sequence, &[0, 1, 2, 3, 4, 5, 7, 8, 9, 6]) } else { sequence }
+            attention_backward::sequence(&attention_problem(node, inputs, scale, causal, 6)?, target)
         }
         Op::LayerNorm { epsilon } => {
             let (rows, columns) = rows(0);
@@ -118,12 +111,7 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
             sam_ascent::Problem { count, norm: Norm::L2, adaptive, eta }.scaled_gradient(target).into()
         }
         Op::Sgd { momentum, nesterov, weight_decay } => {
-            let problem = sgd::Problem { count, momentum, nesterov, weight_decay, decayed: count };
-            if problem.has_velocity() {
-                problem.call(target).into()
-            } else {
-                reordered(problem.call(target), [0, 2, 3])
-            }
+            sgd::Problem { count, momentum, nesterov, weight_decay, decayed: count }.sequence(target)
         }
         Op::AdamW { beta1, beta2, epsilon, weight_decay } => {
             // The shortest decimal of an f32 is the number that the caller wrote.
@@ -133,14 +121,13 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
         }
         Op::Assign => {
             let kind = inputs[0];
-            let copy = super::fuse::copy_call(&kind.shape, kind);
-            reordered(copy, [1, 0])
+            let [state, value] = Slot::arguments();
+            Sequence::of(super::fuse::copy_call(&kind.shape, kind), [value, state])
         }
         Op::Advance => advance_step::Problem { length: count, increment: 1 }.call(target).into(),
         Op::Record => {
             let [length, columns] = shape(0)[..] else { unreachable!("the graph checked the ring") };
-            // The kernel takes (value, step, ring).
-            reordered(ring::Problem { length, columns }.call(target), [1, 2, 0])
+            ring::Problem { length, columns }.call(target).into()
         }
         Op::Gather => {
             let [rows, columns] = shape(0)[..] else { unreachable!("the graph checked the table") };
@@ -148,8 +135,7 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
         }
         Op::ScatterAdd { rows } => {
             let [count, columns] = shape(0)[..] else { unreachable!("the graph checked the values") };
-            // The kernel takes the indices first.
-            rearranged(scatter_add::Problem { rows, columns, count }.sequence(target), &[1, 0, 2])
+            scatter_add::Problem { rows, columns, count }.sequence(target)
         }
         Op::Custom(ref operation) => super::custom::sequence(operation, node, inputs, target)?,
         Op::Poison
@@ -167,23 +153,6 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
         | Op::View { .. }
         | Op::Pack { .. } => unreachable!("{} is not computed by a unit of its own", node.op.name()),
     })
-}
-
-/// One dispatch whose operand `i` is argument `arguments[i]`.
-fn reordered(call: Call, arguments: impl IntoIterator<Item = usize>) -> Sequence {
-    let mut sequence = Sequence::default();
-    sequence.step(call, arguments.into_iter().map(Slot::Argument).collect::<Vec<_>>());
-    sequence
-}
-
-/// A sequence written for other arguments: its argument `i` is argument `arguments[i]`.
-fn rearranged(mut sequence: Sequence, arguments: &[usize]) -> Sequence {
-    for slot in sequence.steps.iter_mut().flat_map(|step| &mut step.operands) {
-        if let Slot::Argument(index) = slot {
-            *index = arguments[*index];
-        }
-    }
-    sequence
 }
 
 /// One copy for each part into its place in the result.
