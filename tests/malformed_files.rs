@@ -29,6 +29,7 @@ fn count(bytes: isize) {
 }
 
 // SAFETY: every call goes to the system's allocator as it is.
+#[expect(unsafe_code, reason = "counts the bytes of the allocator")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);

@@ -53,6 +53,7 @@ fn environment_step(
         3
     }
 
+    #[expect(unsafe_code, reason = "turns off the checks of a WGSL of its own")]
     fn runtime_checks(&self) -> RuntimeChecks {
         // SAFETY: every index is a constant below the sizes above, and there are no loops.
         unsafe { RuntimeChecks::off::<Self>() }

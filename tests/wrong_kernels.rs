@@ -21,6 +21,7 @@ fn planted(kernel: &Kernel, from: &str, to: &str) -> Arc<Kernel> {
     })
 }
 
+#[expect(unsafe_code, reason = "runs wrong kernels without runtime checks")]
 fn verdict(wrong: Arc<Kernel>, checked: bool) -> Verdict {
     let gpu = Gpu::open_with(&Options { checked, ..Options::default() }).unwrap_or_else(|error| panic!("{error}"));
     let Case { label, call, operands } = wrong.case.draw(&mut Generator::new(5, 60));
@@ -65,6 +66,7 @@ fn the_same_kernel_without_a_fault_passes() {
 }
 
 #[test]
+#[expect(unsafe_code, reason = "runs kernels without runtime checks")]
 fn a_fault_in_any_output_of_any_kernel_is_caught() {
     // Poison left unwritten is the least fault there is: an empty grid must fail every kernel that writes something.
     let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));

@@ -50,6 +50,7 @@ pub fn failure() -> Option<Failure> {
 
 /// Lets the program outlive its terminal: a closed window or connection ends no training. Ctrl-C still does.
 #[cfg(unix)]
+#[expect(unsafe_code, reason = "sets the action of a signal")]
 pub fn outlive_the_terminal() {
     // SAFETY: ignoring a signal runs no handler; no other thread exists yet.
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };

@@ -123,6 +123,7 @@ impl Gpu {
         Ok(())
     }
 
+    #[expect(unsafe_code, reason = "compiles kernels without runtime checks")]
     fn module(&self, kernel: &Kernel, checked: bool) -> wgpu::ShaderModule {
         // Browsers demand the directive that naga does not know.
         let directive = kernel.needs_subgroups && self.info().backend == wgpu::Backend::BrowserWebGpu;

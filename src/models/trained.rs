@@ -33,6 +33,8 @@ pub struct TrainedClassifier {
 }
 
 impl TrainedClassifier {
+    /// Returns the model as a checkpoint.
+    ///
     /// # Panics
     /// If the weights are not as long as the classifier's flat tensor of parameters.
     pub fn to_checkpoint(&self) -> Checkpoint {
@@ -52,6 +54,8 @@ impl TrainedClassifier {
         checkpoint
     }
 
+    /// Reads the model from a checkpoint.
+    ///
     /// # Errors
     /// An entry or a tensor is missing or is not what the model asks for, or there is a tensor too many; the sentence
     /// names the file, the entry, what was expected and what came.

@@ -14,6 +14,7 @@ pub fn device_count() -> u32 {
 }
 
 #[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "calls the Vulkan loader")]
 fn count() -> Option<u32> {
     use std::ffi::c_void;
     use std::ptr::{null, null_mut};

@@ -37,6 +37,9 @@ const FEATURES: [(&str, Features); 5] = [
 ];
 
 /// Lists the adapters; with `--adapter`, those of that name or number.
+///
+/// # Errors
+/// If `--adapter` names none of the adapters.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let all = adapters();
     let asked = |report: &&AdapterReport| common.adapter.as_ref().is_none_or(|asked| matches(report, asked));

@@ -77,6 +77,9 @@ struct Row {
 }
 
 /// Measures the kernels, or what else is asked for.
+///
+/// # Errors
+/// If the arguments exclude each other, name no kernel, or the device fails.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.instead {
         Some(Instead::Rollout(_)) if arguments.kernel.is_some() => {

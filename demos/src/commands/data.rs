@@ -33,6 +33,9 @@ pub enum Action {
 }
 
 /// Does what the sub-command asks for.
+///
+/// # Errors
+/// As the sub-command's.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.action {
         Action::Collect(arguments) => collect::run(common, arguments),

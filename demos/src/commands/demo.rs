@@ -42,6 +42,9 @@ const EPISODES: usize = 200;
 
 /// Judges the kernels, trains on handwritten digits, nearly half of whose labels are wrong, shuffles the inputs of a
 /// trained policy, learns a schedule from truncated unrolls, and a grid task from random play.
+///
+/// # Errors
+/// If a step fails, with its own sentence.
 pub fn run(common: &Common) -> Result<(), Failure> {
     let gpu = common.open(false)?;
     crate::show!("1. The adapter: {} ({})\n", gpu.info().name, gpu.info().backend);

@@ -35,6 +35,9 @@ pub enum Experiment {
 }
 
 /// Runs the experiment.
+///
+/// # Errors
+/// As the experiment's.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.experiment {
         Experiment::Control(settings) => control::run(common, settings),

@@ -61,6 +61,9 @@ impl Bitmap {
     }
 
     /// The bytes of a PNG file.
+    ///
+    /// # Errors
+    /// If the picture cannot be drawn or encoded.
     pub fn png(&self) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
         let writer = encoder(&mut bytes, self.width, self.height).write_header();

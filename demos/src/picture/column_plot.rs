@@ -44,6 +44,9 @@ const FILLED: f64 = 0.8;
 
 impl ColumnPlot {
     /// The plot as the bytes of a PNG file of the given size in pixels.
+    ///
+    /// # Errors
+    /// If the picture cannot be drawn or encoded.
     pub fn png(&self, width: u32, height: u32) -> Result<Vec<u8>, Failure> {
         Bitmap::draw(width, height, |area| self.draw(area))?.png()
     }

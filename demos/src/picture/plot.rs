@@ -66,6 +66,9 @@ pub(crate) const COLOURS: [RGBColor; 7] = [
 
 impl LinePlot {
     /// The plot as the bytes of a PNG file of the given size in pixels.
+    ///
+    /// # Errors
+    /// If the picture cannot be drawn or encoded.
     pub fn png(&self, width: u32, height: u32) -> Result<Vec<u8>, Failure> {
         png(width, height, |area| self.draw(area))
     }
@@ -245,6 +248,9 @@ impl Axis {
 
 impl BarPlot {
     /// The plot as the bytes of a PNG file of the given width in pixels; the height follows from the bars.
+    ///
+    /// # Errors
+    /// If the picture cannot be drawn or encoded.
     pub fn png(&self, width: u32) -> Result<Vec<u8>, Failure> {
         png(width, 110 + 28 * self.bars.len().max(1) as u32, |area| self.draw(area))
     }

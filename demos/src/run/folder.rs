@@ -87,21 +87,34 @@ impl RunFolder {
     }
 
     /// Writes a file, or replaces it.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         Ok(file::write(&self.path.join(name), bytes)?)
     }
 
+    /// Writes a JSON file.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn write_json(&self, name: &str, value: &Value) -> Result<(), Failure> {
         self.write(name, format!("{value:#}\n").as_bytes())
     }
 
     /// Writes the rows as JSON lines.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn write_json_lines(&self, name: &str, rows: &[Value]) -> Result<(), Failure> {
         let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
         self.write(name, lines.as_bytes())
     }
 
     /// Writes a table as CSV. Numbers need no quoting; texts with commas, quotes or line breaks are quoted.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn write_csv(&self, name: &str, header: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
         let line = |cells: &mut dyn Iterator<Item = &str>| cells.map(quoted).collect::<Vec<_>>().join(",") + "\n";
         let mut text = line(&mut header.iter().copied());
@@ -112,6 +125,9 @@ impl RunFolder {
     }
 
     /// Appends a line.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn append(&self, name: &str, line: &str) -> Result<(), Failure> {
         let path = self.path.join(name);
         let file = fs::OpenOptions::new().create(true).append(true).open(&path);
@@ -140,6 +156,10 @@ impl RunFolder {
         remove_parts(&self.path);
     }
 
+    /// Writes a checkpoint, or replaces it.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn write_checkpoint(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), Failure> {
         Ok(checkpoint.save(&self.path.join(name))?)
     }

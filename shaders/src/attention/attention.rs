@@ -82,7 +82,10 @@ pub struct Problem {
 pub(crate) const WORKGROUP: usize = 64;
 
 impl Problem {
-    /// The reason that forbids the fused kernels, if there is one.
+    /// Checks that the fused kernels take these sizes.
+    ///
+    /// # Errors
+    /// If a size is 0 or the head size is not a multiple of four up to 128; the text names it.
     pub fn check(&self) -> Result<(), String> {
         let size = self.head_size;
         if size == 0 || size > 128 || !size.is_multiple_of(4) {

@@ -113,6 +113,7 @@ impl Call {
     /// For every content of buffers of the call's lengths, the kernel must index within its bindings and its arrays,
     /// read no workgroup or private memory that it has not written, and leave every loop. Otherwise the behaviour is
     /// undefined: on a software driver it reads and writes the memory of this process.
+    #[expect(unsafe_code, reason = "the caller promises that the shader needs no checks")]
     pub unsafe fn without_runtime_checks(self) -> Self {
         Self { runtime_checks: false, ..self }
     }

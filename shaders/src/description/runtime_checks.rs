@@ -23,6 +23,7 @@ impl RuntimeChecks {
     /// it has not written, and leave every loop, whatever state, weights, actions and random numbers it is given, NaN
     /// included. Otherwise the behaviour is undefined: on a software driver it reads and writes the memory of this
     /// process.
+    #[expect(unsafe_code, reason = "the caller promises that the WGSL needs no checks")]
     pub const unsafe fn off<T: ?Sized + 'static>() -> Self {
         Self::own::<T>()
     }

@@ -138,6 +138,9 @@ impl std::fmt::Display for BroadcastError {
 impl std::error::Error for BroadcastError {}
 
 /// The shape to which both shapes broadcast: aligned at the last dimension, the larger of each pair of lengths.
+///
+/// # Errors
+/// If a pair of dimensions differs and neither is 1.
 pub fn broadcast_shape(left: &[usize], right: &[usize]) -> Result<Vec<usize>, BroadcastError> {
     let rank = left.len().max(right.len());
     let length = |shape: &[usize], index: usize| (index + shape.len()).checked_sub(rank).map_or(1, |own| shape[own]);

@@ -33,11 +33,17 @@ pub fn unary(operation: Unary, count: usize) -> Call {
 
 /// `y = operation(a, b)` on `f32` tensors of the given shapes, broadcast as [`broadcast_shape`] tells, with operands `a`,
 /// `b`, `y`.
+///
+/// # Errors
+/// If the shapes do not broadcast together.
 pub fn binary(operation: Binary, a: &[usize], b: &[usize]) -> Result<Call, BroadcastError> {
     of_two(a, b, |program, a, b| program.binary(operation, a, b))
 }
 
 /// `y = 1` where the comparison of `a` and `b` holds, else 0; operands `a`, `b`, `y` as those of [`binary`].
+///
+/// # Errors
+/// If the shapes do not broadcast together.
 pub fn compare(comparison: Compare, a: &[usize], b: &[usize]) -> Result<Call, BroadcastError> {
     of_two(a, b, |program, a, b| program.compare(comparison, a, b))
 }

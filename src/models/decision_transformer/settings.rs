@@ -189,6 +189,8 @@ impl Settings {
         Self { tokens: Tokens::ObservationAction, return_loss: 0.0, ..self }
     }
 
+    /// Checks that the settings agree with each other.
+    ///
     /// # Errors
     /// A size of 0, heads that do not divide the width, or a loss of returns that are not predicted.
     pub fn check(&self) -> Result<(), SettingsError> {

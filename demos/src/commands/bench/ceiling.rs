@@ -102,6 +102,7 @@ struct Dispatch {
 
 impl Dispatch {
     /// `lengths` are the elements of the buffers, all of ones.
+    #[expect(unsafe_code, reason = "compiles its programs without runtime checks")]
     fn new(gpu: &Gpu, source: &str, lengths: &[usize], grid: [u32; 2]) -> Result<Self, fourfold::Error> {
         let device = gpu.device();
         let descriptor =

@@ -38,6 +38,9 @@ fn stage_names<S: serde::Serializer>(stages: &[Stage], serializer: S) -> Result<
 }
 
 /// Trains, records and writes a file for each stage.
+///
+/// # Errors
+/// If an argument is out of range, the device fails or the folder cannot be written.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { environment: world, ref stages, episodes } = *arguments;
     if !(1..=100_000).contains(&episodes) {

@@ -27,6 +27,9 @@ pub struct Arguments {
 }
 
 /// Reads and prints.
+///
+/// # Errors
+/// If the file cannot be read as trajectories.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (trajectories, format) = Trajectories::load_with_format(&arguments.path)?;
     crate::output::write(format_args!("{}", description(&trajectories, format, arguments.all)));

@@ -26,6 +26,8 @@ impl Perceptron {
         hidden * (inputs + 2) + 1
     }
 
+    /// Returns the network with these weights.
+    ///
     /// # Panics
     /// If there are not [`parameters`](Self::parameters) weights.
     pub fn new(inputs: usize, hidden: usize, weights: &[f32]) -> Self {
@@ -62,6 +64,8 @@ pub struct Student {
 }
 
 impl Student {
+    /// Returns the network with these weights.
+    ///
     /// # Panics
     /// If the network has more than one action or another number of parameters than there are weights.
     pub fn new(network: AttentionNeuron, weights: &[f32]) -> Self {

@@ -148,6 +148,9 @@ impl Cloning {
 
     /// One pass over the trajectories, `burst` updates in each submission, after each of which `done` is told how many:
     /// the mean loss of the batches before each update.
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn run_pass(&mut self, burst: usize, mut done: impl FnMut(usize)) -> Result<f64, Failure> {
         let order = permutation(self.trajectories, self.seed.into(), self.pass);
         let used = self.trajectories / self.batch * self.batch;
@@ -201,6 +204,9 @@ impl Cloning {
     }
 
     /// The student's weights as they are now, in the order of the published checkpoints.
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn weights(&mut self) -> Result<Vec<f32>, Failure> {
         Ok(self.parameters.to_dense(self.session.read("weights")?.f32()))
     }

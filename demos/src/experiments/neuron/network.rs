@@ -59,6 +59,9 @@ impl File {
 }
 
 /// Returns the built-in weights, those of the training whose report is committed.
+///
+/// # Errors
+/// If the embedded file is of another network.
 pub fn trained() -> Result<Vec<f32>, Failure> {
     const FILE: &[u8] = include_bytes!("../../../weights/attention_neuron.safetensors");
     Ok(flat_vector("the built-in weights", FILE, None, AttentionNeuron::cart_pole().parameters())?)

@@ -114,6 +114,9 @@ fn row(film: &Film) -> f64 {
 }
 
 /// One frame of the animation.
+///
+/// # Errors
+/// If the picture cannot be drawn.
 pub fn frame(film: &Film, index: usize) -> Result<Bitmap, Failure> {
     let height = HEAD + row(film) * film.inputs() as f64 + 18.0;
     picture(WIDTH, height, 2, |canvas| {
@@ -172,6 +175,9 @@ fn inputs(canvas: &Canvas<'_, '_>, film: &Film, index: usize) -> Drawn {
 
 /// The whole episode as an animated PNG, with every `every`-th step at the speed of the world; it rests at the end.
 /// `drawn` is called after each frame.
+///
+/// # Errors
+/// If a frame cannot be drawn or encoded.
 pub fn animated(film: &Film, every: usize, mut drawn: impl FnMut()) -> Result<Vec<u8>, Failure> {
     const REST: u16 = 2_500;
     let frames = film.frames(every);

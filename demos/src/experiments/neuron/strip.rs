@@ -18,6 +18,9 @@ const TOP: f64 = 84.0;
 const LEFT: f64 = 120.0;
 
 /// The picture of an episode.
+///
+/// # Errors
+/// If the picture cannot be drawn.
 pub fn strip(film: &Film) -> Result<Bitmap, Failure> {
     let stills = film.stills(STILLS);
     let lines = stills.len().div_ceil(COLUMNS) as f64;

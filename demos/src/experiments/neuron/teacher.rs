@@ -36,6 +36,9 @@ pub struct Search {
 
 impl Search {
     /// A search that begins at weights of zero; `starts` says in which world and from which random numbers.
+    ///
+    /// # Errors
+    /// If the search refuses its settings.
     pub fn new(starts: &Starts) -> Result<Self, Failure> {
         let settings = Settings { members: MEMBERS, sigma: SIGMA, seed: starts.seed, ..Settings::new(PARAMETERS) };
         let search = CmaEs::new(&[0.0; PARAMETERS], settings).map_err(Failure::run)?;
@@ -43,6 +46,9 @@ impl Search {
     }
 
     /// One generation: the mean score of its members, less what their unrest costs.
+    ///
+    /// # Errors
+    /// If the search diverges.
     pub fn advance(&mut self) -> Result<f64, Failure> {
         let starts = Starts { first: self.starts.first + self.search.generation() * EPISODES, ..self.starts };
         let members: Vec<Perceptron> =

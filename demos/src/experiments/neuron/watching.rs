@@ -50,6 +50,8 @@ pub struct Shown {
 }
 
 impl Script {
+    /// Checks the settings without a GPU.
+    ///
     /// # Errors
     /// Shuffles that a wiring cannot express together with forgetting.
     pub fn check(&self) -> Result<(), Failure> {

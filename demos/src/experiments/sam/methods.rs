@@ -12,6 +12,9 @@ use crate::failure::Failure;
 impl Settings {
     /// The split with standardised images (and how they were standardised) and, in training, noisy labels. `seed`
     /// decides split and noise, so that each seed of a comparison sees other ones, and both methods the same.
+    ///
+    /// # Errors
+    /// If the files of the data set cannot be read.
     pub fn split(&self, seed: u64) -> Result<(Split, Standardisation), Failure> {
         let (mut split, standardisation) = match self.data {
             DataName::Digits => {
@@ -32,6 +35,10 @@ impl Settings {
         Ok((split, standardisation))
     }
 
+    /// Returns the network that the settings ask for.
+    ///
+    /// # Errors
+    /// If the network does not suit the images.
     pub fn classifier(&self, data: &Dataset) -> Result<Classifier, Failure> {
         let architecture: Architecture = self.model.parse().map_err(Failure::input)?;
         Classifier::new(&architecture, data.image_shape(), data.classes(), self.dropout).map_err(Failure::Input)

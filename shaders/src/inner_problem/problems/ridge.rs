@@ -89,6 +89,9 @@ impl Ridge {
     /// From rows of features and a target each. Features and targets are standardised over all rows (a feature that never
     /// changes becomes 0), then four fifths of the rows, in a random order of the seed, are for training and the others
     /// for validation.
+    ///
+    /// # Errors
+    /// As [`RidgeError`] lists.
     pub fn new(features: &[Vec<f32>], targets: &[f32], seed: u32) -> Result<Self, RidgeError> {
         let rows = features.len();
         if rows < 5 {
