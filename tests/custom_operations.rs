@@ -63,7 +63,7 @@ static FACTORS: Kernel = Kernel {
     entry_point: "factors",
     bindings: Borrowed(&[Binding::read("x", "(rows, columns)"), Binding::write("factor", "(rows)")]),
     uniform_bytes: 8,
-    needs_subgroups: false,
+    subgroup_sizes: None,
     twin: |call, operands| {
         let [x, factor] = operands else { panic!("two operands") };
         let columns = call.uniform::<[u32; 2]>()[1] as usize;
@@ -91,7 +91,7 @@ static SCALED: Kernel = Kernel {
         Binding::write("y", "(rows, columns)"),
     ]),
     uniform_bytes: 8,
-    needs_subgroups: false,
+    subgroup_sizes: None,
     twin: |call, operands| {
         let [x, factor, scale, y] = operands else { panic!("four operands") };
         let columns = call.uniform::<[u32; 2]>()[1] as usize;

@@ -40,7 +40,7 @@ fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&kernel.source)
         .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&kernel.source)));
     let mut capabilities = Capabilities::default();
-    capabilities.set(Capabilities::SUBGROUP, kernel.needs_subgroups);
+    capabilities.set(Capabilities::SUBGROUP, kernel.subgroup_sizes.is_some());
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{}: {}", kernel.name, error.emit_to_string(&kernel.source)));
@@ -100,7 +100,8 @@ fn naga_translates_every_variant_to_spirv_msl_and_hlsl() {
         };
         msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|error| panic!("{name}: MSL: {error}"));
 
-        let shader_model = if call.kernel.needs_subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
+        let shader_model =
+            if call.kernel.subgroup_sizes.is_some() { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
         let options = hlsl::Options { shader_model, ..hlsl::Options::default() };
         let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry_point)) };
         let mut text = String::new();
@@ -226,7 +227,7 @@ fn browsers_accept_every_kernel() {
         sources.insert(call.kernel.source.to_string(), call);
     }
     for (index, (source, call)) in sources.into_iter().enumerate() {
-        let directive = if call.kernel.needs_subgroups { "enable subgroups;\n" } else { "" };
+        let directive = if call.kernel.subgroup_sizes.is_some() { "enable subgroups;\n" } else { "" };
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kernel_{index}.wgsl"));
         std::fs::write(&file, format!("{directive}{source}")).expect("cargo's folder for test files is writable");
         let output = Command::new("tint").args(["--format", "wgsl"]).arg(&file).output().expect("tint ran before");

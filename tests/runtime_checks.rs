@@ -45,7 +45,7 @@ static OUTSIDE: Kernel = Kernel {
     entry_point: "read_outside",
     bindings: std::borrow::Cow::Borrowed(&[Binding::read("offsets", "(n)").u32(), Binding::write("y", "(n)").u32()]),
     uniform_bytes: 0,
-    needs_subgroups: false,
+    subgroup_sizes: None,
     twin,
     tolerance: |_, _, _| Tolerance::Exact,
     case: Cases::Drawn(case),

@@ -166,7 +166,7 @@ fn own(source: &str, length: usize, workgroups: usize) -> Case {
         entry_point: "main",
         bindings: vec![Binding::write("out", "(length)").u32()].into(),
         uniform_bytes: 0,
-        needs_subgroups: false,
+        subgroup_sizes: None,
         twin: |_, _| {},
         tolerance: |_, _, _| Tolerance::Exact,
         case: Cases::Drawn(|_| unreachable!("this kernel draws no cases")),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fourfold::Gpu;
 use fourfold::gpu::Options;
-use fourfold::shaders::{Access, Case, Generator, Kernel, KernelRef, kernels};
+use fourfold::shaders::{Access, Binding, Call, Case, Cases, Data, Generator, Kernel, KernelRef, Tolerance, kernels};
 use fourfold::verify::{self, Stray, Verdict};
 
 fn kernel(name: &str) -> KernelRef {
@@ -71,7 +71,7 @@ fn a_fault_in_any_output_of_any_kernel_is_caught() {
     // Poison left unwritten is the least fault there is: an empty grid must fail every kernel that writes something.
     let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
     for kernel in kernels() {
-        if kernel.needs_subgroups && gpu.target().subgroups.is_none() {
+        if kernel.lacks_subgroups(gpu.target().subgroups).is_some() {
             continue;
         }
         if kernel.bindings.iter().all(|binding| binding.access != Access::Write) {
@@ -83,4 +83,74 @@ fn a_fault_in_any_output_of_any_kernel_is_caught() {
         let verdict = verify::run(&gpu, &Case { label, call, operands }).unwrap_or_else(|error| panic!("{error}"));
         assert!(!verdict.passed(), "{verdict}");
     }
+}
+
+#[test]
+fn an_element_too_many_shows_in_a_sum() {
+    // The guards are NaN: a kernel that reads the first of them cannot hide it.
+    for (name, from, to) in [
+        ("global_norm.norm", "i < size.count;", "i < size.count + 1u;"),
+        ("softmax.softmax", "c < size.columns;", "c < size.columns + 1u;"),
+    ] {
+        let kernel = kernel(name);
+        let verdict = verdict(planted(&kernel, from, to), false);
+        assert!(!verdict.passed(), "{verdict}");
+    }
+}
+
+/// A case of a kernel of its own with the operand `out` of 64 words, a workgroup of 64.
+fn own(globals: &str, body: &str) -> Case {
+    let source = format!(
+        "@group(0) @binding(0) var<storage, read_write> out: array<f32>;\n{globals}
+        @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) lane: u32) {{ {body} }}"
+    );
+    let kernel = Kernel {
+        name: "own".into(),
+        source: source.into(),
+        entry_point: "main",
+        bindings: vec![Binding::update("out", "(64)")].into(),
+        uniform_bytes: 0,
+        subgroup_sizes: None,
+        twin: |_, _| {},
+        tolerance: |_, _, _| Tolerance::Exact,
+        case: Cases::Drawn(|_| unreachable!("this kernel draws no cases")),
+        flops: |_| 0.0,
+    };
+    let call = Call::checked(Arc::new(kernel), &[0u32; 0], 1, [64usize]);
+    // SAFETY: it stores within its operand; of workgroup memory that it has not written it takes any value.
+    let call = unsafe { call.without_runtime_checks() };
+    Case::new("own", call, [Data::F32(vec![0.0; 64])])
+}
+
+#[test]
+fn workgroup_memory_that_nobody_wrote_is_not_zero() {
+    let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
+    let case = own("var<workgroup> sums: array<f32, 64>;", "out[lane] = sums[lane];");
+    let verdict = verify::run(&gpu, &case).unwrap_or_else(|error| panic!("{error}"));
+    // Some drivers allocate it anew for each dispatch: then it holds what was freed last.
+    assert!(!verdict.passed(), "{verdict}");
+}
+
+#[test]
+fn wrong_elements_are_counted_and_their_pattern_is_named() {
+    let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
+    let case = own("", "if lane % 8u == 3u { out[lane] = 1.0; }");
+    let verdict = verify::run(&gpu, &case).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((verdict.wrong.count, verdict.wrong.of), (8, 64));
+    assert_eq!(verdict.wrong.pattern, "every 8 elements from 3 to 59");
+    assert_eq!(verdict.wrong.coordinates.as_ref().expect("a shape of numbers")[0], [3]);
+    assert!(verify::run(&gpu, &own("", "out[lane] = 0.0;")).is_ok_and(|verdict| verdict.passed()));
+}
+
+#[test]
+fn a_kernel_for_other_subgroups_is_refused_by_name() {
+    let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
+    let Some((least, most)) = gpu.target().subgroups else { return };
+    let narrow =
+        Kernel { subgroup_sizes: Some((most + 1, 1024)), ..(*own("", "out[lane] = 0.0;").call.kernel).clone() };
+    assert!(narrow.lacks_subgroups(gpu.target().subgroups).is_some_and(|reason| reason.contains(&least.to_string())));
+    let case = own("", "out[lane] = 0.0;");
+    let case = Case { call: case.call.clone().changed(|call| call.kernel = Arc::new(narrow).into()), ..case };
+    let error = verify::run(&gpu, &case).expect_err("no such subgroups");
+    assert!(matches!(&error, fourfold::Error::MissingSubgroups { .. }), "{error}");
 }

@@ -50,7 +50,7 @@ static ROTARY: Kernel = Kernel {
         Binding::write("y", "(positions, size)"),
     ]),
     uniform_bytes: 4,
-    needs_subgroups: false,
+    subgroup_sizes: None,
     twin,
     // Two products and their sum round three times, each by at most the largest product.
     tolerance: |_, operands, _| {

@@ -19,7 +19,7 @@
 //! * group 0 holds the operands, binding `i` for operand `i`; group 1, binding 0 holds the uniform block;
 //! * tensors are dense and row-major; `f32` or `u32`;
 //! * a grid of more than 65,535 workgroups folds into y (see [`grid`]);
-//! * nothing beyond WebGPU's default limits and features, unless [`Kernel::needs_subgroups`] says so.
+//! * nothing beyond WebGPU's default limits and features, unless [`Kernel::subgroup_sizes`] says so.
 
 #![warn(missing_docs)]
 

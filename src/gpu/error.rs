@@ -41,12 +41,12 @@ pub enum Error {
         /// Bytes of the largest buffer.
         limit: u64,
     },
-    /// The kernel needs a feature that the device was opened without.
-    MissingFeature {
+    /// The kernel needs subgroups of sizes that the device does not have.
+    MissingSubgroups {
         /// The kernel by name.
         kernel: String,
-        /// The feature, as wgpu names it.
-        feature: &'static str,
+        /// The sizes needed and there, in words.
+        reason: String,
     },
     /// The kernel needs more than a limit of the device allows.
     LimitExceeded {
@@ -239,11 +239,9 @@ impl fmt::Display for Error {
                 "`{label}` of {bytes} bytes is longer than the device's largest buffer of {limit} bytes: split it, or open \
                  the device with a larger `max_buffer_size` (see `Gpu::requirements`)"
             ),
-            Error::MissingFeature { kernel, feature } => write!(
-                f,
-                "kernel `{kernel}` needs the device feature {feature}, which this device was opened without: request it \
-                 (see `Gpu::requirements`) or let `Gpu::target` choose the variant"
-            ),
+            Error::MissingSubgroups { kernel, reason } => {
+                write!(f, "kernel `{kernel}` {reason}: use the variant that `Gpu::target` leads to")
+            }
             Error::LimitExceeded { kernel, limit, needed, allowed } => write!(
                 f,
                 "kernel `{kernel}` needs {needed} of `{limit}` but the device allows {allowed}: split the problem, or open \

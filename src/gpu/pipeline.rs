@@ -111,8 +111,8 @@ impl Gpu {
     }
 
     fn supports(&self, kernel: &Kernel) -> Result<(), Error> {
-        if kernel.needs_subgroups && !self.features().contains(wgpu::Features::SUBGROUP) {
-            return Err(Error::MissingFeature { kernel: kernel.name.to_string(), feature: "SUBGROUP" });
+        if let Some(reason) = kernel.lacks_subgroups(self.target().subgroups) {
+            return Err(Error::MissingSubgroups { kernel: kernel.name.to_string(), reason });
         }
         let allowed = u64::from(self.limits().max_storage_buffers_per_shader_stage);
         let needed = kernel.bindings.len() as u64;
@@ -126,7 +126,7 @@ impl Gpu {
     #[expect(unsafe_code, reason = "compiles kernels without runtime checks")]
     fn module(&self, kernel: &Kernel, checked: bool) -> wgpu::ShaderModule {
         // Browsers demand the directive that naga does not know.
-        let directive = kernel.needs_subgroups && self.info().backend == wgpu::Backend::BrowserWebGpu;
+        let directive = kernel.subgroup_sizes.is_some() && self.info().backend == wgpu::Backend::BrowserWebGpu;
         let source =
             if directive { format!("enable subgroups;\n{}", kernel.source).into() } else { kernel.source.clone() };
         let descriptor =

@@ -6,7 +6,6 @@ use clap::Args;
 use fourfold::Gpu;
 use fourfold::shaders::{Generator, KernelRef, kernels};
 use fourfold::verify::{self, Verdict};
-use fourfold::wgpu::Features;
 use serde_json::{Value, json};
 
 use crate::entry::Plain;
@@ -55,11 +54,11 @@ struct Report {
 }
 
 enum Outcome {
-    Judged(Verdict),
+    Judged(Box<Verdict>),
     /// The driver refused the kernel or lost the device.
     Refused(String),
     /// The adapter lacks a feature that the kernel declares: it is never chosen here.
-    Skipped(&'static str),
+    Skipped(String),
 }
 
 impl Outcome {
@@ -74,7 +73,7 @@ impl Outcome {
     /// For the choice of the worst.
     fn severity(&self) -> f64 {
         match self {
-            Outcome::Judged(verdict) if verdict.stray.is_some() => f64::INFINITY,
+            Outcome::Judged(verdict) if verdict.stray.is_some() || verdict.unstable.is_some() => f64::INFINITY,
             Outcome::Judged(verdict) => verdict.worst,
             Outcome::Refused(_) => f64::INFINITY,
             Outcome::Skipped(_) => 0.0,
@@ -192,13 +191,13 @@ fn choose(all: Vec<KernelRef>, asked: Option<&str>) -> Result<Vec<KernelRef>, Fa
 }
 
 fn judge(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32) -> Outcome {
-    if kernel.needs_subgroups && !gpu.features().contains(Features::SUBGROUP) {
-        return Outcome::Skipped("needs subgroups");
+    if let Some(reason) = kernel.lacks_subgroups(gpu.target().subgroups) {
+        return Outcome::Skipped(reason);
     }
     let mut generator = Generator::new(case_seed(&kernel.name, seed, number), Generator::FULL);
     let case = kernel.case.draw(&mut generator);
     match verify::run(gpu, &case) {
-        Ok(verdict) => Outcome::Judged(verdict),
+        Ok(verdict) => Outcome::Judged(Box::new(verdict)),
         Err(error) => Outcome::Refused(format!("{error}; {}", case.label)),
     }
 }
@@ -281,6 +280,8 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use fourfold::verify::WrongElements;
+
     use super::*;
 
     fn names(asked: &str) -> Vec<String> {
@@ -312,7 +313,7 @@ mod tests {
     #[test]
     fn the_worst_case_is_kept_and_failures_are_counted() {
         let verdict = |worst| {
-            Outcome::Judged(Verdict {
+            Outcome::Judged(Box::new(Verdict {
                 kernel: "k".into(),
                 label: String::new(),
                 worst,
@@ -321,8 +322,10 @@ mod tests {
                 index: 0,
                 expected: 1.0,
                 got: 1.0,
+                wrong: WrongElements::default(),
                 stray: None,
-            })
+                unstable: None,
+            }))
         };
         let mut report = Report { kernel: "k".into(), cases: 0, failed: 0, worst: None };
         for (number, worst) in [(0, 0.2), (1, 3.0), (2, 0.9)] {

@@ -124,8 +124,9 @@ pub struct Kernel {
     pub bindings: Cow<'static, [Binding]>,
     /// Size of the uniform block at group 1, binding 0, in bytes.
     pub uniform_bytes: usize,
-    /// The kernel uses subgroup operations: `wgpu::Features::SUBGROUP` natively, `enable subgroups;` in a browser.
-    pub needs_subgroups: bool,
+    /// The least and the most lanes of a subgroup with which the kernel is right, if it uses subgroup operations:
+    /// `wgpu::Features::SUBGROUP` natively, `enable subgroups;` in a browser.
+    pub subgroup_sizes: Option<(u32, u32)>,
     /// The CPU twin: computes what the call would, on the operands in the order of the bindings.
     pub twin: fn(&Call, &mut [Operand<'_>]),
     /// How far the kernel may be from its twin in the written binding of the given index, for a call and its operands
@@ -142,6 +143,20 @@ impl Kernel {
     /// The name of the WGSL file, for messages.
     pub fn file(&self) -> String {
         format!("{}.wgsl", self.name.split('.').next().unwrap_or_default())
+    }
+
+    /// Returns why the kernel cannot run on a device with subgroups of these sizes (the least and the most lanes), or
+    /// without any; `None` where it can.
+    pub fn lacks_subgroups(&self, offered: Option<(u32, u32)>) -> Option<String> {
+        let (least, most) = self.subgroup_sizes?;
+        let wanted = format!("needs subgroups of {least} to {most} lanes");
+        match offered {
+            None => Some(format!("{wanted}, and the device has no subgroup operations")),
+            Some((from, to)) if from < least || to > most => {
+                Some(format!("{wanted}, and the device has {from} to {to}"))
+            }
+            Some(_) => None,
+        }
     }
 
     /// Indices of the bindings that the kernel writes.

@@ -35,7 +35,7 @@ impl Module {
             entry_point: after_dot(name),
             bindings: Cow::Borrowed(bindings),
             uniform_bytes: self.uniform_bytes,
-            needs_subgroups: false,
+            subgroup_sizes: None,
             twin,
             tolerance,
             case: Cases::Drawn(case),
@@ -51,9 +51,9 @@ impl Kernel {
         self
     }
 
-    /// The same with subgroup operations.
-    pub(crate) const fn with_subgroups(mut self) -> Self {
-        self.needs_subgroups = true;
+    /// The same with subgroup operations that are right with `least` to `most` lanes in a subgroup.
+    pub(crate) const fn with_subgroups(mut self, least: u32, most: u32) -> Self {
+        self.subgroup_sizes = Some((least, most));
         self
     }
 

@@ -86,6 +86,19 @@ impl Tolerance {
         }
     }
 
+    /// Lists the elements that are beyond their bounds.
+    ///
+    /// # Panics
+    /// If the two differ in element type.
+    pub fn beyond(&self, expected: &Data, got: &Data) -> Vec<usize> {
+        let error = |index: usize| match (expected, got) {
+            (Data::F32(expected), Data::F32(got)) => self.error(index, expected[index], got[index]),
+            (Data::U32(expected), Data::U32(got)) => self.error_u32(index, expected[index], got[index]),
+            _ => panic!("the tensors differ in element type"),
+        };
+        (0..expected.len().min(got.len())).filter(|&index| error(index) > 1.0).collect()
+    }
+
     /// Judges each element once.
     ///
     /// # Panics

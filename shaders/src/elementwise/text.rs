@@ -57,7 +57,7 @@ pub(super) fn kernel(program: &Program, aligned: bool, forms: &[Form]) -> Arc<Ke
         entry_point: "elementwise",
         bindings: bindings.collect(),
         uniform_bytes: Element::BYTES * (1 + lengths + program.constants.len()),
-        needs_subgroups: false,
+        subgroup_sizes: None,
         twin: interpreter::twin,
         tolerance: interpreter::tolerance,
         case: Cases::Drawn(case::random),

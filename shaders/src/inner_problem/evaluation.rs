@@ -39,7 +39,7 @@ impl Evaluation {
             entry_point: "evaluate",
             bindings: Cow::Owned(bindings()),
             uniform_bytes: size_of::<Uniform>(),
-            needs_subgroups: false,
+            subgroup_sizes: None,
             twin,
             tolerance,
             case: Cases::Drawn(super::case::evaluation),

@@ -57,7 +57,7 @@ impl Uoro {
             entry_point: "differentiate",
             bindings: Cow::Owned(bindings()),
             uniform_bytes: size_of::<Uniform>(),
-            needs_subgroups: false,
+            subgroup_sizes: None,
             twin,
             tolerance,
             case: Cases::Drawn(super::derivative_case::uoro),

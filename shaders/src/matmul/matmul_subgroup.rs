@@ -14,7 +14,7 @@ pub static MATMUL_SUBGROUP: Kernel = MODULE
     .kernel("matmul_subgroup", matmul_layout::BINDINGS, matmul_layout::twin, matmul_layout::tolerance, |generator| {
         matmul_layout::case(generator, |layout, _| call(layout))
     })
-    .with_subgroups()
+    .with_subgroups(LANES, 128)
     .with_flops(matmul_layout::flops);
 
 /// Lanes that a subgroup must have at least.

@@ -192,8 +192,8 @@ impl Problem {
     fn variant(&self, target: &Target) -> (Variant, Layout) {
         let layout = Layout::new(self);
         if target.software {
-            let variant = match target.subgroups {
-                Some((least, _)) if least >= matmul_subgroup::LANES => Variant::Subgroup,
+            let variant = match matmul_subgroup::MATMUL_SUBGROUP.lacks_subgroups(target.subgroups) {
+                None => Variant::Subgroup,
                 _ => Variant::Direct,
             };
             let (rows, columns) = variant.tile(&layout);

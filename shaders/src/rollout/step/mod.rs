@@ -76,7 +76,7 @@ impl Composition {
             entry_point: "advance",
             bindings: Cow::Owned(self.bindings()),
             uniform_bytes: size_of::<Uniform>(),
-            needs_subgroups: false,
+            subgroup_sizes: None,
             twin: twin::twin,
             tolerance: twin::tolerance,
             case: Cases::Drawn(case::case),

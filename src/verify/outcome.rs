@@ -1,0 +1,35 @@
+//! The outcome of a case that a device was asked to run.
+
+use fourfold_shaders::{Case, Kernel};
+
+use super::{Examination, examine};
+use crate::gpu::{Error, Gpu};
+
+/// The outcome of one case on one device. A crash or a hang of the driver leaves no outcome: it ends the process.
+#[derive(Debug, Clone)]
+#[must_use]
+pub enum Outcome {
+    /// The kernel ran and was judged.
+    Judged(Box<Examination>),
+    /// The driver, or our own checks, refused the kernel or its buffers.
+    Refused(Error),
+    /// The device was lost: open another one.
+    Lost(Error),
+    /// The device lacks what the kernel declares: it is never chosen there.
+    Skipped(String),
+}
+
+/// Runs one case of a kernel, if the device can run it. Blocks.
+pub fn judge(gpu: &Gpu, kernel: &Kernel, case: &Case) -> Outcome {
+    if let Some(reason) = kernel.lacks_subgroups(gpu.target().subgroups) {
+        return Outcome::Skipped(reason);
+    }
+    match examine(gpu, case) {
+        Ok(examination) => Outcome::Judged(Box::new(examination)),
+        Err(error @ Error::DeviceLost { .. }) => Outcome::Lost(error),
+        Err(error) => match gpu.lost() {
+            Some(lost) => Outcome::Lost(lost),
+            None => Outcome::Refused(error),
+        },
+    }
+}
