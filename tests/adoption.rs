@@ -1,4 +1,4 @@
-//! What an adopted device keeps: several recordings in one submission, and the host's own callbacks.
+//! The promises of an adopted device: several recordings in one submission, and the host's own callbacks.
 
 mod host;
 

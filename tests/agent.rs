@@ -57,7 +57,7 @@ impl Rebuilt {
         Self { session, context, widths: [observations, width], restart_times: settings.restart_times }
     }
 
-    /// What the model says of the last steps of each history, whose last action is not there yet.
+    /// The model's outputs for the last steps of each history, whose last action is not there yet.
     fn output(&mut self, histories: &[History]) -> Vec<f32> {
         let [observations, width] = self.widths;
         let (mut returns, mut seen, mut actions) = (Vec::new(), Vec::new(), Vec::new());

@@ -37,7 +37,7 @@ struct Episodes {
     memory: Option<[Vec<f32>; 2]>,
 }
 
-/// What the network gave, in the order of [`NeuronSteps`](fourfold::models::NeuronSteps).
+/// The outputs of the network, in the order of [`NeuronSteps`](fourfold::models::NeuronSteps).
 #[derive(Debug)]
 struct Outcome {
     actions: Vec<f32>,

@@ -64,7 +64,7 @@ impl Step {
         *call = call.clone().changed(|call| call.kernel = kernel);
     }
 
-    /// What halving finds.
+    /// The suspect that halving finds.
     fn found(&self) -> Option<usize> {
         let suspect = find_wrong_kernel(&self.gpu, self.plan.clone(), &self.values, agree).expect("a run");
         suspect.map(|suspect| {

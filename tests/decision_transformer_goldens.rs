@@ -18,10 +18,10 @@ const STEPS: usize = 20;
 
 /// Half a unit in the last place of the stored f32, and as much again for f64 constants rounded to f32 on the way.
 const STORED: f64 = 1.5e-7;
-/// What a float32 implementation deserves, as the README of the goldens derives it.
+/// The tolerance of a float32 implementation, as the README of the goldens derives it.
 const SINGLE: f64 = 1e-5;
 
-/// How a golden file was trained.
+/// The training of a golden file.
 #[derive(Clone, Copy)]
 struct Training {
     rate: f32,

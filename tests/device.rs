@@ -28,7 +28,7 @@ fn buffer(gpu: &Gpu, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
     gpu.device().create_buffer(&descriptor)
 }
 
-/// What preparing the softmax says to the views.
+/// The answer of preparing the softmax to these views.
 fn refusal(gpu: &Gpu, views: &[BufferView]) -> Error {
     let error = gpu.prepare(&[Launch::new(&call(gpu), views)]).expect_err("the views are wrong");
     let text = error.to_string();

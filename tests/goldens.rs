@@ -139,7 +139,7 @@ impl<'g> Batch<'g> {
     }
 }
 
-// What is compared.
+// The comparisons.
 
 /// Checks each parameter's part of `got` against the tensors `PREFIX.NAME` of the file: the difference must stay below
 /// `tolerance` times the tensor's largest value.
@@ -264,7 +264,7 @@ fn the_product_of_hessian_and_vector_is_that_of_pytorch() {
 
 // The kernels, in f32.
 
-/// What a float32 implementation deserves, as the README of the goldens derives it.
+/// The tolerance of a float32 implementation, as the README of the goldens derives it.
 const LOGITS: f64 = 2e-6;
 const SINGLE: f64 = 1e-5;
 
@@ -272,7 +272,7 @@ const SGD: Optimiser = Optimiser::Sgd(Sgd { momentum: 0.9, nesterov: true, weigh
 const SGD_BELOW_SAM: Optimiser = Optimiser::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 5e-4 });
 const ADAMW: Optimiser = Optimiser::AdamW(AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 1e-2 });
 
-/// How a run of a golden file was trained; `label` is its name there.
+/// The training of a run of a golden file; `label` is its name there.
 struct Run {
     label: &'static str,
     optimiser: Optimiser,

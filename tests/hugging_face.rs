@@ -28,7 +28,7 @@ fn fresh(name: &str) -> PathBuf {
     folder
 }
 
-/// What the model says on the GPU of the windows in a file: (name there, shape, values).
+/// The model's outputs on the GPU for the windows in a file: (name there, shape, values).
 fn said(checkpoint: &HuggingFaceCheckpoint, file: &Checkpoint) -> Vec<(&'static str, Vec<usize>, Vec<f32>)> {
     let graph = Graph::new();
     let mut values = Values::new();

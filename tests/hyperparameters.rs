@@ -169,7 +169,7 @@ fn the_plan_states_the_memory_of_the_papers_population() {
     let kept = plan.step.peak_bytes()[&Tag::Weights];
     let exact = 4 * 1_000 * (2 * weights + 2);
     assert!(kept >= exact && kept < exact + 4 * 64 * 13, "{kept} bytes where {exact} are needed");
-    // What a step computes on the way is a few times the activations of the batch, whatever the horizon.
+    // A step stores a few times the activations of the batch, whatever the horizon.
     let activations = plan.step.peak_bytes()[&Tag::Activations];
     assert!(activations < 4 * 1_000 * (2 * weights + 12 * 100 * 100), "{activations} bytes");
     assert!(plan.bytes() >= plan.step.total_bytes());

@@ -186,7 +186,7 @@ fn a_restored_training_goes_on_to_the_same_bits() {
     assert!(other.to_string().starts_with("checkpoint: tensor `training."), "{other}");
 }
 
-/// What of its window a [`Probe`] calls its loss.
+/// The part of its window that a [`Probe`] calls its loss.
 #[derive(Debug, Clone, Copy)]
 enum Reading {
     Returns,
@@ -238,7 +238,7 @@ impl SequenceModel for Probe {
     }
 }
 
-/// What a probe reads in its first step, of windows that all begin at `start`.
+/// The numbers that a probe reads in its first step, of windows that all begin at `start`.
 fn read(reading: Reading, context: usize, start: u32, change: impl FnOnce(&mut OfflineSettings)) -> f32 {
     let data = answers(Actions::Continuous(1));
     let mut settings = OfflineSettings { starts: Starts::Given(vec![start]), standardisation: None, ..quick(&data) };

@@ -67,7 +67,7 @@ impl GraphProblem for Regression {
         let slope = gradients(loss(w).sum_all(), &[w])[0];
         let v = v * 0.5 + slope;
         let after = w - inner.parameter(0).exp().reshape([inner.population, 1]) * v;
-        // What the weights were: a state that becomes another one.
+        // The weights before: a state that becomes another one.
         InnerStep { states: vec![w, after, v], loss: loss(after) }
     }
 }

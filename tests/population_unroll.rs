@@ -85,7 +85,7 @@ fn in_wgsl(gpu: &Gpu, horizon: usize, settings: UnrollSettings, rate: f32) -> Ou
     outer_loop(gpu, Arc::new(ToyRegression { horizon }), &settings, rate)
 }
 
-/// What both ways compute in each of ten iterations.
+/// The numbers that both ways compute in each of ten iterations.
 fn agree(horizon: usize, settings: UnrollSettings) {
     let gpu = gpu();
     let (mut graph, mut wgsl) = (on_graph(&gpu, horizon, settings, 2e-3), in_wgsl(&gpu, horizon, settings, 2e-3));

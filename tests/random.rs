@@ -1,4 +1,4 @@
-//! What the random numbers of the GPU must be statistically, and when they must repeat.
+//! The statistics that the random numbers of the GPU must have, and the cases in which they must repeat.
 //!
 //! Seeds are fixed, so every outcome is too. Bounds are five standard errors of the statistic, which a right generator
 //! meets for all but one seed in a million.

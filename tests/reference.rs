@@ -5,7 +5,7 @@ use fourfold::graph::{Adaptive, AttentionMask, Graph, Reference, Tensor, TensorT
 use fourfold::shaders::elementwise::{Binary, Compare};
 use fourfold::shaders::{Element, random::dropout, random::threefry};
 
-/// What `build` makes of the inputs of these types and values.
+/// The result of `build` on inputs of these types and values.
 fn evaluate<const N: usize>(
     inputs: [(TensorType, &[f64]); N],
     build: impl for<'g> Fn(&'g Graph, [Tensor<'g>; N]) -> Tensor<'g>,

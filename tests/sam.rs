@@ -61,7 +61,7 @@ impl Trial {
         Plan::new(&graph, &gpu().target()).expect("a graph without mistakes")
     }
 
-    /// What one step gives on the twins and on the GPU.
+    /// The results of one step on the twins and on the GPU.
     fn outcomes(&self) -> [Outcome; 2] {
         let plan = self.plan();
         let mut flat = vec![0.0; LENGTH];

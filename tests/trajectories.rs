@@ -48,7 +48,7 @@ fn pairs(value: impl Fn(f64, f64) -> f64) -> Vec<f32> {
     steps().flat_map(|(e, t)| [value(e, t) as f32, (value(e, t) + 0.01) as f32]).collect()
 }
 
-/// Whether these are the numbers, which may have been computed or stored in single precision.
+/// Asserts the numbers, which may have been computed or stored in single precision.
 fn assert_close(got: &[f32], expected: &[f32]) {
     assert_eq!(got.len(), expected.len());
     for (got, expected) in got.iter().zip(expected) {

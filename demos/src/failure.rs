@@ -1,4 +1,4 @@
-//! Why a command ended, and the exit code that tells a script so.
+//! The reason for which a command ended, and the exit code that tells a script so.
 
 use std::fmt;
 use std::ops::RangeInclusive;

@@ -22,7 +22,7 @@ pub struct Progress {
 #[derive(Debug)]
 enum Look {
     Bar(ProgressBar),
-    /// When the last line was written.
+    /// The time at which the last line was written.
     Lines(Instant),
     Nothing,
 }

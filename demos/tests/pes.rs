@@ -79,7 +79,7 @@ fn a_comparison_has_a_row_for_each_estimator_and_goes_on_where_one_diverges() {
         assert!(table.lines().any(|line| line.trim_start().starts_with(name)), "{name}: {table}");
     }
     let report = fs::read_to_string(scratch.0.join("run/report.md")).unwrap();
-    // What the reference implementation has after 100 iterations, under what we have.
+    // The reference implementation's values after 100 iterations, under ours.
     assert!(report.contains("*22.4*") && report.contains("| TBPTT, K 10 | 22."), "{report}");
     assert!(names(&scratch.0.join("run")).contains(&"theta.png".to_owned()));
 

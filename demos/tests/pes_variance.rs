@@ -44,7 +44,7 @@ fn a_study_leaves_tables_and_a_picture_of_each_text_and_its_estimators_are_one_i
         assert_eq!(of(0, 6), of(2, 6), "{study}");
         assert_ne!(of(0, 1), of(1, 1), "{study}");
         assert_ne!(of(0, 1), of(2, 1), "{study}");
-        // What f32 makes of the losses' differences is near what f64 does.
+        // The differences of the losses in f32 are near those in f64.
         let differences = study["agreement"]["differences"].as_f64().unwrap();
         assert!(differences > 0.0 && differences < 2e-3, "{differences}");
     }

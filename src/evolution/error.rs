@@ -5,7 +5,7 @@ use std::fmt;
 use crate::graph::{GraphError, SessionError};
 use crate::{gpu, rollout};
 
-/// Why an estimator, an evaluator or an outer loop failed.
+/// An error of an estimator, an evaluator or an outer loop.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Error {

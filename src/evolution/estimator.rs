@@ -22,7 +22,7 @@ pub enum Particles {
     Shared,
 }
 
-/// How particles or directions are perturbed:
+/// The perturbation of particles or directions:
 ///
 /// | estimator | a perturbation lasts | state | losses are weighted with |
 /// |---|---|---|---|
@@ -96,7 +96,7 @@ pub enum Estimator {
     /// Losses of antithetic pairs of particles:
     /// `g = 1 / (N sigma^2) * sum over particles of (loss of the unroll) * (accumulated perturbation)`.
     Perturbed {
-        /// How the particles are perturbed.
+        /// The perturbation of the particles.
         perturbation: Perturbation,
         /// Adds the derivative within the unroll along an unperturbed particle, and estimates only the rest (PES +
         /// Analytic, Vicol et al. 2021). Needs [`Perturbation::PES`], one chunk and a derivative.

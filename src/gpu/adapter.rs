@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Error;
 use super::Gpu;
 
-/// How to open a device.
+/// Options for opening a device.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Part of the adapter's name, in any case, or its number in the list of [`adapters`]; the environment variable

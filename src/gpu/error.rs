@@ -20,7 +20,7 @@ pub enum Error {
     },
     /// The device was lost: nothing on it can be used again.
     DeviceLost {
-        /// Why, as wgpu names it.
+        /// The reason, as wgpu names it.
         reason: String,
         /// The driver's own words.
         message: String,
@@ -105,7 +105,7 @@ pub enum Error {
         line: Option<u32>,
         /// The function by name.
         function: String,
-        /// What is wrong, in one sentence.
+        /// The mistake, in one sentence.
         message: String,
     },
     /// The uniform block of a call has another size than the kernel's (in bytes).
@@ -142,7 +142,7 @@ pub enum Error {
     },
 }
 
-/// Why a view does not fit its binding.
+/// The reason for which a view does not fit its binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BindingProblem {
@@ -181,7 +181,7 @@ pub enum BindingProblem {
     },
 }
 
-/// Why two views of one dispatch exclude each other.
+/// The reason for which two views of one dispatch exclude each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AliasingProblem {

@@ -22,7 +22,7 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// How much of a view is bound.
+/// The part of a view that is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// The elements that the call needs: a longer view costs nothing, and checked shaders stop at the tensor's end.

@@ -9,7 +9,7 @@ use fourfold_shaders::{Call, Kernel};
 use super::scope::Refusal;
 use super::{Error, Gpu, inspect};
 
-/// Which bindings of a kernel are writable: all that a bind-group layout depends on.
+/// True for each binding of a kernel that is writable: all that a bind-group layout depends on.
 type Signature = Vec<bool>;
 
 /// A WGSL text and whether it is compiled with runtime checks.

@@ -32,7 +32,7 @@ pub struct Reference {
     values: BTreeMap<String, Vec<f64>>,
 }
 
-/// Why a value cannot be evaluated.
+/// The reason for which a value cannot be evaluated.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReferenceError {
     /// The graph was built with a mistake.

@@ -7,7 +7,7 @@ use super::{Mlp, VisionTransformer, VisionTransformerOptions};
 use crate::graph::Tensor;
 use crate::nn::{Noise, Parameters};
 
-/// Which network a classifier is, written `mlp:128` (hidden widths, `mlp:256,128` for two) or `vit`.
+/// The network of a classifier, written `mlp:128` (hidden widths, `mlp:256,128` for two) or `vit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Architecture {
     /// A multi-layer perceptron.

@@ -203,7 +203,7 @@ impl LearnedOptimiser {
             let axes = [shape[0], shape.get(1).copied().unwrap_or(1)];
             tensor.reshape([population, axes[0], axes[1]])
         });
-        // What all parameters share comes in as a bias.
+        // Features that all parameters share come in as a bias.
         let times = (time.cast(Element::F32) * rates - 1.0).tanh();
         let shared = bias
             + timed.reshape([population * self.hidden, Self::TIMES.len()]).matmul(times).reshape([

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::gpu;
 
-/// Why a rollout or a vector environment failed.
+/// An error of a rollout or a vector environment.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,7 +14,7 @@ pub enum Error {
         file: String,
         /// The line in it, from 1, where known.
         line: Option<usize>,
-        /// What is wrong, in one sentence.
+        /// The mistake, in one sentence.
         message: String,
     },
     /// Settings that are out of range or contradict each other.

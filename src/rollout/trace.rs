@@ -5,7 +5,7 @@ use fourfold_shaders::rollout::unroll::traced;
 use super::{Environment, Plan};
 use crate::data::{self, Actions, Steps, Trajectories};
 
-/// How a step left its episode.
+/// The end of an episode, if a step brought it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// It goes on.
@@ -27,7 +27,7 @@ pub struct Step {
     pub action: Vec<f32>,
     /// The reward of the step.
     pub reward: f32,
-    /// How the step left its episode.
+    /// The end of the episode, if the step brought it.
     pub end: End,
 }
 

@@ -10,7 +10,7 @@ use super::{Environment, Episodes, Error, Trace, check};
 use crate::gpu::program::{Allocation, BufferId, Program, ProgramPlan, RecordingId};
 use crate::gpu::{BufferView, Gpu};
 
-/// How episodes are played side by side.
+/// Settings of a vector environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VectorSettings {
     /// Episodes; `num_envs` of Gymnasium.

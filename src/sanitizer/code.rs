@@ -8,13 +8,13 @@ use naga::{AtomicFunction, Barrier, BuiltIn, CollectiveOperation, SubgroupOperat
 /// A word of an invocation's memory, by its place.
 pub(super) type Slot = u32;
 
-/// Where an instruction lies in [`Program::code`].
+/// The index of an instruction in [`Program::code`].
 pub(super) type Label = u32;
 
 /// An operation on several words of an invocation's memory that is no loop over components.
 pub(super) type Block = fn(memory: &mut [u32], to: usize, arguments: [usize; 3], shape: [u8; 2]);
 
-/// How many elements an array has.
+/// The number of elements of an array.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Length {
     Fixed(u32),
@@ -87,7 +87,7 @@ pub(super) enum Exchange {
     Collect(SubgroupOperation, CollectiveOperation, Number),
 }
 
-/// Where an instruction comes from.
+/// The source of an instruction.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Origin {
     /// Bytes of the source.
@@ -97,7 +97,7 @@ pub(super) struct Origin {
     pub variable: u32,
 }
 
-/// Where the memory of a global variable is.
+/// The memory that a global variable lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Uniform,

@@ -6,7 +6,7 @@ use super::log::{Log, Visit};
 use super::memory::Memory;
 use super::passes::{Passes, mix};
 
-/// Why an invocation stopped.
+/// The reason for which an invocation stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// It can go on.

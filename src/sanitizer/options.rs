@@ -17,7 +17,7 @@ pub enum Order {
     Interleaved,
 }
 
-/// How [`run`](super::run) executes a call.
+/// Options of [`run`](super::run).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// The order of invocations between barriers.

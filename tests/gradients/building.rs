@@ -1,5 +1,5 @@
-//! What is built: packs instead of sums, zeros where nothing depends, no work off the path, and errors that name the
-//! caller's line.
+//! The nodes that are built: packs instead of sums, zeros where nothing depends, no work off the path, and errors that
+//! name the caller's line.
 
 use fourfold::graph::{
     Adaptive, AttentionMask, Graph, Op, Reference, ReferenceError, Tag, Tensor, TensorType, Value, gradients,
@@ -8,7 +8,7 @@ use fourfold::graph::{
 
 use super::finite_differences::{assert_close, spread};
 
-/// How many nodes of the graph hold such an operation.
+/// Counts the nodes of the graph that hold such an operation.
 fn count(graph: &Graph, is_it: impl Fn(&Op) -> bool) -> usize {
     (0..graph.len()).filter(|&index| is_it(&graph.node(index).op)).count()
 }

@@ -138,7 +138,7 @@ pub fn input() -> Vec<f32> {
     (0..LENGTH).map(|index| ((index * 7919) % 1000) as f32 * 0.004 - 2.0).collect()
 }
 
-/// What host kernel, our softmax and host kernel again make of the input.
+/// The input after host kernel, our softmax and host kernel again.
 pub fn expected() -> Vec<f32> {
     let doubled: Vec<f32> = input().iter().map(|value| 2.0 * value + 1.0).collect();
     let problem = softmax::Problem { rows: ROWS, columns: COLUMNS, log: false };

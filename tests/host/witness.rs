@@ -1,6 +1,6 @@
-//! What a host can see of a library: the registry of its wgpu instance, the numbers of its submissions, a callback
-//! that any poll of the device would run, and the threads of its process (so whoever counts them needs a process, and
-//! so a test file, to itself).
+//! Everything that a host can see of a library: the registry of its wgpu instance, the numbers of its submissions, a
+//! callback that any poll of the device would run, and the threads of its process (so whoever counts them needs a
+//! process, and so a test file, to itself).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,8 +23,8 @@ pub fn threads() -> Option<usize> {
     std::fs::read_dir("/proc/self/task").ok().map(Iterator::count)
 }
 
-/// What the host sees of one frame: by how much the number of its submissions grows, and whether anything polled its
-/// device between the two.
+/// The trace of one frame that the host sees: by how much the number of its submissions grows, and whether anything
+/// polled its device between the two.
 #[derive(Debug, PartialEq)]
 pub struct Frame {
     pub submissions: u64,

@@ -6,7 +6,7 @@ use fourfold::shaders::elementwise::{Binary, Compare, Unary};
 
 use super::harness::{INFINITY, Judge, NAN};
 
-/// What PyTorch gives for NaN, infinity, minus infinity and 0, but for the clamps that the documentation of the
+/// PyTorch's results for NaN, infinity, minus infinity and 0, but for the clamps that the documentation of the
 /// operations states: the root of a negative number is that of 0, and the logarithm of 0 that of the smallest normal
 /// number.
 fn at_special(operation: Unary) -> [f64; 4] {

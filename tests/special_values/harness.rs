@@ -26,7 +26,7 @@ fn is_right(got: f64, expected: f64, tolerance: f64) -> bool {
 
 fn compare(label: &str, got: &[f64], expected: &[f64], tolerance: f64, failures: &mut Vec<String>) {
     let scale = expected.iter().filter(|value| value.is_finite()).fold(0.0, |scale: f64, value| scale.max(value.abs()));
-    // What numbers below the smallest normal one become is the device's own choice.
+    // Each device chooses the result of numbers below the smallest normal one.
     let tolerance = (tolerance * scale).max(f64::from(f32::MIN_POSITIVE));
     assert_eq!(got.len(), expected.len(), "{label}");
     let wrong = (0..got.len()).filter(|&index| !is_right(got[index], expected[index], tolerance));

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn bars_are_as_large_as_their_numbers() {
-        // What the legend shows of a series besides its bars.
+        // The legend of a series, besides its bars.
         let legend = pixels([[0.0; 3], [0.0; 3]]);
         let [first, second] = pixels([[1.0, 2.0, 3.0], [1.0, f64::NAN, 0.5]]);
         let ratio = (first - legend[0]) as f64 / (second - legend[1]) as f64;

@@ -27,7 +27,7 @@ pub struct RunFolder {
 /// The file of a run that holds its configuration, its settings as `settings`.
 pub const CONFIGURATION: &str = "config.json";
 
-/// Where runs go that were given no place.
+/// The folder of runs without `--out`.
 const RUNS: &str = "runs";
 
 impl RunFolder {

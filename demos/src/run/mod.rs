@@ -277,7 +277,7 @@ impl Run {
     pub fn save_if_due(&mut self, fill: impl FnOnce(&mut Checkpoint) -> Result<(), Failure>) -> Result<(), Failure> {
         if self.saved.is_none_or(|saved| saved.elapsed() >= BETWEEN) {
             self.save(fill)?;
-            // Which state is the last of a stage depends on the clock, and a finished stage's checkpoint must not.
+            // The last state of a stage depends on the clock; the checkpoint of a finished stage must not.
             self.state = None;
         }
         Ok(())

@@ -69,7 +69,7 @@ pub(crate) struct Uniform {
     pub factor: f32,
     /// The keys that query 0 sees under a causal mask.
     pub first: i32,
-    /// How many more each next query sees.
+    /// The number of further keys that each next query sees.
     pub stride: u32,
 }
 

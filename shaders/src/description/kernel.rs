@@ -44,7 +44,7 @@ impl Element {
     pub const BYTES: usize = 4;
 }
 
-/// How a kernel touches a binding.
+/// The access of a kernel to a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Read only: `var<storage, read>`.
@@ -67,7 +67,7 @@ impl Access {
 pub struct Binding {
     /// The name of the variable in the WGSL and of the argument of the twin.
     pub name: &'static str,
-    /// How the kernel touches it.
+    /// The access of the kernel to it.
     pub access: Access,
     /// The type of its elements.
     pub element: Element,
@@ -129,7 +129,7 @@ pub struct Kernel {
     pub subgroup_sizes: Option<(u32, u32)>,
     /// The CPU twin: computes what the call would, on the operands in the order of the bindings.
     pub twin: fn(&Call, &mut [Operand<'_>]),
-    /// How far the kernel may be from its twin in the written binding of the given index, for a call and its operands
+    /// Returns the tolerance in the written binding of the given index, for a call and its operands
     /// as they were before it ran.
     pub tolerance: fn(&Call, &[Data], usize) -> Tolerance,
     /// Draws random calls with their inputs.

@@ -1,4 +1,4 @@
-//! How the invocations of a workgroup share the rows of a row kernel (softmax, layer norm, losses).
+//! The sharing of a workgroup's invocations among the rows of a row kernel (softmax, layer norm, losses).
 //!
 //! Such a kernel has the overridable constants `WORKGROUP`, the invocations of a workgroup, and `LANES`, how many of
 //! them share a row: a power of two that divides `WORKGROUP`. With one lane no barrier is met.

@@ -1,4 +1,4 @@
-//! How far a kernel may be from its twin, and the comparison that judges it.
+//! The tolerance between a kernel and its twin, and the comparison that judges it.
 
 use crate::Data;
 

@@ -1,6 +1,6 @@
-//! Where an input's element lies for a flat index of the output.
+//! The index of an input's element for a flat index of the output.
 
-/// How an input is addressed, relative to the flat index `i` of the output. The mode is part of a program's text, the
+/// The addressing of an input, relative to the flat index `i` of the output. The mode is part of a program's text, the
 /// lengths are not: they stand in the uniform block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
@@ -36,7 +36,7 @@ impl Mode {
         })
     }
 
-    /// How many lengths the uniform block holds for an input of this mode.
+    /// Returns the number of lengths that the uniform block holds for an input of this mode.
     pub(super) fn lengths(self) -> usize {
         match self {
             Mode::Same | Mode::Scalar => 0,

@@ -10,7 +10,7 @@ use crate::{Call, CallParts, Element, grid};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value(pub(super) usize);
 
-/// How a value comes about.
+/// The origin of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
     /// The input of this index.
@@ -41,7 +41,7 @@ pub enum Op {
 pub struct Input {
     /// The type of its elements.
     pub element: Element,
-    /// How it is broadcast to the shape of the output.
+    /// Its broadcast to the shape of the output.
     pub mode: Mode,
 }
 

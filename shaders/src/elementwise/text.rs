@@ -16,7 +16,7 @@ const LIBRARY: &str = concat!(include_str!("../library/not_a_number.wgsl"), "\n"
 const INPUTS: [&str; Program::MAX_OPERANDS] = ["x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"];
 const OUTPUTS: [&str; Program::MAX_OPERANDS] = ["y0", "y1", "y2", "y3", "y4", "y5", "y6", "y7"];
 
-/// How the four elements of an input come to an invocation.
+/// The way in which the four elements of an input come to an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// One aligned load of four neighbours.

@@ -1,5 +1,5 @@
-// What an unroll adds to the estimate of a gradient, from the losses of antithetic pairs that advanced in lockstep: for
-// pair d the numbers a, b, keep and add of `persistent_gradient`, then the losses of both members.
+// The share of an unroll in the estimate of a gradient, from the losses of antithetic pairs that advanced in lockstep:
+// for pair d the numbers a, b, keep and add of `persistent_gradient`, then the losses of both members.
 //
 // The members 2 r and 2 r + 1 are those of pair d = first + r, and losses[t] are theirs after step t of the unroll. With
 // delta[t] = losses[t, 2 r] - losses[t, 2 r + 1], summed over the steps that count (all, or the last of the unroll and
@@ -66,7 +66,7 @@ fn pair_shares(
             }
         }
         let ends = size.ended > 0u;
-        // Whether the unroll stops within an inner problem.
+        // True if the unroll stops within an inner problem.
         let within = !ends || (size.steps - size.ended) % size.period != 0u;
         var share = vec4<f32>(0.0, before + after, 0.0, 0.0);
         if size.own == 1u {

@@ -430,7 +430,7 @@ mod tests {
     fn tangents_that_are_not_carried_miss_most_of_the_gradient() {
         let problem = Problem { truncation: 10, ..WHOLE };
         let [x, y] = total(&unrolls(problem, Directions::Axes, 10, 10));
-        // What truncated evolution strategies give in the limit of small perturbations.
+        // The limit of truncated evolution strategies for small perturbations.
         assert!((x + 0.49).abs() < 0.03 && (y + 0.288).abs() < 0.03, "{x} {y}");
     }
 

@@ -31,7 +31,7 @@ struct Uniform {
     carried: u32,
     // The place that draws, see random.wgsl; the two after it are taken too.
     stream: u32,
-    // Which losses count: SUM, LAST or FINAL.
+    // The losses that count: SUM, LAST or FINAL.
     objective: u32,
 }
 

@@ -34,7 +34,7 @@ struct Uniform {
     alike: u32,
     // The place that draws, see random.wgsl; the two after it are taken too.
     stream: u32,
-    // Which losses count: SUM, LAST or FINAL.
+    // The losses that count: SUM, LAST or FINAL.
     objective: u32,
     // 1 where the first inner problem of chunk c has only (c + 1) / chunks of the steps.
     staggered: u32,

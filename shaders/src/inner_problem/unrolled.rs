@@ -7,7 +7,7 @@ pub const SHARES: usize = 6;
 /// The value that stands in a kernel for a number of steps that never comes.
 pub(super) const NEVER: u32 = u32::MAX;
 
-/// Which losses count.
+/// The losses that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Objective {
     /// That of every step.

@@ -1,5 +1,5 @@
-// What kernels that unroll an inner problem have in common: where random numbers come from, which losses count, and what
-// an unroll adds to the estimate of a gradient.
+// The parts that kernels that unroll an inner problem share: places of random numbers, the losses that count, and the
+// share of an unroll in the estimate of a gradient.
 
 // Places of random numbers, counted from `stream`; the first is a kernel's own.
 const RESET = 1u;

@@ -21,7 +21,7 @@ struct Uniform {
     horizon: u32,
     // The place that draws, see random.wgsl; the two after it are taken too.
     stream: u32,
-    // Which losses count: SUM, LAST or FINAL, which is not telescoped here: the last of each inner problem.
+    // The losses that count: SUM, LAST or FINAL, which is not telescoped here: the last of each inner problem.
     objective: u32,
 }
 

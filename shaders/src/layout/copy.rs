@@ -31,7 +31,7 @@ pub const KERNELS: &[&Kernel] = &[
     &COPY_INTO_U32_VEC4,
 ];
 
-/// How many elements an invocation copies.
+/// The number of elements that an invocation copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// One.
@@ -130,7 +130,7 @@ pub(crate) struct Uniform {
     pub destination_strides: [u32; 8],
 }
 
-/// Where the elements of a tensor lie in a buffer, in elements.
+/// The place of a tensor in a buffer, in elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// Elements of the buffer before the first one.
@@ -167,11 +167,11 @@ pub struct Problem {
     pub element: Element,
     /// The shape of the part that is copied, outermost dimension first.
     pub shape: Vec<usize>,
-    /// Where it is read.
+    /// The place it is read from.
     pub source: View,
     /// Elements of the whole source.
     pub source_length: usize,
-    /// Where it is written.
+    /// The place it is written to.
     pub destination: View,
     /// Elements of the whole destination.
     pub destination_length: usize,

@@ -16,7 +16,7 @@ pub static MATMUL_TILE: Kernel = MODULE
     })
     .with_flops(matmul_layout::flops);
 
-/// How a tile is cut.
+/// The sizes of a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
     /// Rows of the output in a tile.

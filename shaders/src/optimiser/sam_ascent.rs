@@ -158,7 +158,7 @@ fn l2_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
         let t = uniform.scale(element, w);
         let direction = t * f64::from(g.abs()) / norm;
         let rounded = 3.0 * f64::from(w.abs()) + 16.0 * rho * t * direction;
-        // What is lost of |w| + eta, of the scaled gradient before it is divided by the norm, and of the quotient.
+        // Subnormal numbers may be lost in |w| + eta, in the scaled gradient before its division, and in the quotient.
         let lost = rho * (direction + t * (2.0 * direction + 1.0 + t / norm));
         Tolerance::EPSILON * rounded + f64::from(f32::MIN_POSITIVE) * (2.0 + lost)
     });

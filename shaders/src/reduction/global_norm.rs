@@ -90,7 +90,7 @@ impl Problem {
     }
 }
 
-/// How one tensor is cut into partial sums.
+/// The cut of one tensor into partial sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Part {
     /// Elements of a load.

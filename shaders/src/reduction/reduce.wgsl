@@ -34,7 +34,7 @@ fn combined(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     return select(a + b, larger(a, b), vec4(MAXIMUM));
 }
 
-// What a sum begins with; a maximum with any element of its slab.
+// The start of a sum; a maximum starts with any element of its slab.
 fn start(element: vec4<f32>) -> vec4<f32> {
     return select(vec4(0.0), element, vec4(MAXIMUM));
 }

@@ -1,4 +1,4 @@
-//! Which format a file of trajectories has, told by its content.
+//! Tells the format of a file of trajectories by its content.
 
 use std::fmt;
 

@@ -64,7 +64,7 @@ impl<'a> File<'a> {
             ..default
         };
         let file = Hdf5File::from_vec_with_options(bytes, options).map_err(|reason| damaged(name, &reason))?;
-        // What is cut off may be an array that nobody asks for, or, worse, a mere attribute.
+        // The part cut off may be an array that nobody asks for, or, worse, a mere attribute.
         let end = file.superblock().eof_address;
         if end > length {
             return Err(Error::content(name, format!("a whole HDF5 file of {end} bytes"), format!("{length} bytes")));

@@ -138,7 +138,7 @@ impl<'a> Episode<'a> {
         let count = self.rewards.rows();
         let mut parts = Vec::new();
         for mut column in self.observations {
-            // What is seen behind the last step, nothing is done with.
+            // The observation behind the last step is not used.
             column.truncate(count);
             parts.push((column.width(), column.floats()?));
         }

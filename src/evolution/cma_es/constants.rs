@@ -145,7 +145,7 @@ mod tests {
                     let negative: f64 = constants.weights[constants.parents..].iter().sum();
                     assert_close(positive, 1.0);
                     let left = 1.0 - constants.c_1 - constants.c_mu * (positive + negative);
-                    // What the decay leaves of C is at least what negative weights can take from one direction.
+                    // The decay leaves at least as much of C as negative weights can take from one direction.
                     let taken = -negative * constants.c_mu * parameters as f64;
                     assert!(constants.c_1 > 0.0 && constants.c_mu >= 0.0, "{constants:?}");
                     assert!(left + 1e-12 >= taken, "{parameters} {members} {form:?}: {left} {taken}");

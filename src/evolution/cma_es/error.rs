@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a CMA-ES cannot start or go on.
+/// An error of a CMA-ES.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CmaEsError {
     /// A setting, or the initial mean, is out of its range.

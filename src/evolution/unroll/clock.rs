@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::UnrollSettings;
 
-/// When the inner problems of a chunk begin and end, and when perturbations are renewed.
+/// The steps at which the inner problems of a chunk begin and end, and at which perturbations are renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Clock {
     /// Steps of an unroll.

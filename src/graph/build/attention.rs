@@ -6,7 +6,7 @@ use fourfold_shaders::{Element, Target};
 
 use crate::graph::{Op, Shape, Tensor, TensorType};
 
-/// Which keys a query attends to.
+/// The keys that a query attends to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AttentionMask<'g> {
     /// Query `i` attends to keys `0..=i` alone.

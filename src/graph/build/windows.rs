@@ -16,7 +16,7 @@ pub struct EpisodeTables<'g> {
     pub firsts: Tensor<'g>,
 }
 
-/// Which windows are drawn.
+/// The windows that are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowOptions {
     /// Windows, B.

@@ -1,4 +1,4 @@
-//! Which nodes one dispatch computes: chains of elementwise operations, and products with bias and activation.
+//! Chooses the nodes that one dispatch computes: chains of elementwise operations, products with bias and activation.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -28,7 +28,7 @@ impl Unit {
     }
 }
 
-/// How many operations one generated kernel may hold: compile time grows faster than the saved traffic.
+/// The most operations of one generated kernel: compile time grows faster than the saved traffic.
 const LONGEST_CHAIN: usize = 24;
 
 /// The units of a graph in the order of execution, effects last.

@@ -55,7 +55,7 @@ pub struct Region {
 /// A named region with its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
-    /// Where it lies.
+    /// The words of a buffer that it takes.
     pub region: Region,
     /// The type of its elements.
     pub element: Element,
@@ -113,7 +113,7 @@ impl Plan {
         self.peak_bytes().values().sum()
     }
 
-    /// How often each kernel is dispatched in one step.
+    /// Counts the dispatches of each kernel in one step.
     pub fn kernels(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for dispatch in &self.dispatches {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::gpu;
 
-/// Why a session refused what was asked of it.
+/// An error of a session.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SessionError {
     /// The plan has no tensor of this name.

@@ -23,7 +23,7 @@ impl TwinSession {
     /// A value for a name that the plan lacks, or of another type.
     pub fn new(plan: impl Into<Arc<Plan>>, values: &Values) -> Result<Self, SessionError> {
         let plan = plan.into();
-        // What no step has written is NaN, so that reading it shows.
+        // Elements that no step has written are NaN, so that reading them shows.
         let mut buffers: Vec<Vec<u32>> =
             plan.buffers.iter().map(|buffer| vec![buffer.fill.unwrap_or(f32::NAN).to_bits(); buffer.words]).collect();
         for binding in plan.inputs.values().chain(plan.states.values()) {

@@ -175,7 +175,7 @@ impl HuggingFaceCheckpoint {
         let settings = self.model.settings();
         let parameters = self.model.parameters().unpack(self.weights.f32());
         let mut file = Checkpoint::new();
-        // Which framework's tensors they are: `transformers` asks for it.
+        // The framework of the tensors: `transformers` asks for it.
         file.set("format", "pt");
         for Entry { theirs, ours, shape, transposed } in entries(settings) {
             let values = match (parameters.get(&ours), transposed, &shape[..]) {

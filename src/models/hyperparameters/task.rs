@@ -283,7 +283,7 @@ impl ImageTask {
             return self.accuracy(logits, batch.labels).unary(Unary::Neg);
         }
         let loss = self.cross_entropy(logits, batch.labels);
-        // What is no number is not below the ceiling either.
+        // A NaN is not below the ceiling either.
         let ceiling = inner.graph.constant(CEILING);
         loss.compare(Compare::Lt, ceiling).select(loss, ceiling)
     }

@@ -45,7 +45,7 @@ pub(super) fn descent<'g>(task: &ImageTask, inner: &StepContext<'g>, weights: Te
     let slopes = gradients(loss.sum_all(), &tensors);
     let rows: Vec<_> =
         slopes.iter().map(|slope| slope.reshape([inner.population, slope.elements() / inner.population])).collect();
-    // What is no number is not below the ceiling either.
+    // A NaN is not below the ceiling either.
     let ceiling = inner.graph.constant(CEILING);
     let judged = loss.compare(fourfold_shaders::elementwise::Compare::Lt, ceiling).select(loss, ceiling);
     [judged, bounded(inner.graph.concatenate(&rows, 1))]

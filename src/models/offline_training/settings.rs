@@ -38,7 +38,7 @@ pub struct OfflineSettings {
     pub batch: usize,
     /// The base optimiser.
     pub optimiser: AdamW,
-    /// Which parameters the optimiser's weight decay concerns: all of them in the paper's code for continuous control,
+    /// Returns true for parameters that the optimiser decays: all of them in the paper's code for continuous control,
     /// [matrices](OfflineSettings::matrices) in that for Atari.
     pub decays: fn(&Parameter) -> bool,
     /// The learning rate, which the schedule multiplies.

@@ -19,7 +19,7 @@ pub const RATE: f64 = 0.1;
 /// Training steps in one sample: recorded or queued one after the other, waited for once.
 pub const STEPS: usize = 16;
 
-/// What one sample of a row does, and how its time is expressed as a rate.
+/// The work of one sample of a row, and the rate that its time is expressed as.
 #[derive(Clone, Copy)]
 pub enum Measure {
     /// Floating-point operations of one sample: GFLOP/s.
@@ -34,7 +34,7 @@ pub enum Measure {
 pub struct Row {
     pub name: &'static str,
     pub measure: Measure,
-    /// How far the results of the two libraries may lie apart, as a share of the largest value.
+    /// The largest difference allowed between the results of the two libraries, as a share of the largest value.
     pub agreement: f32,
 }
 

@@ -48,7 +48,7 @@ pub struct Arguments {
     /// Threads of PyTorch [default: as many as it takes by itself]
     #[arg(long, value_name = "COUNT", requires = "torch")]
     torch_threads: Option<u32>,
-    /// Where PyTorch runs, e.g. cuda
+    /// Device of PyTorch, e.g. cuda
     #[arg(long, value_name = "DEVICE", requires = "torch", default_value = "cpu")]
     torch_device: String,
     /// Show the kernels of a step with their times by the GPU's own clock

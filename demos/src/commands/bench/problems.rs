@@ -124,7 +124,7 @@ fn of_practice(target: &Target, quick: bool) -> Vec<Problem> {
     problems.extend(counts.iter().flat_map(|&count| over_elements(target, count)));
     problems.extend(evolution(target, 256, 913));
     if !quick {
-        // What a GPU does in a hundredth of a second would take a software driver several.
+        // A hundredth of a second on a GPU is several seconds on a software driver.
         problems.extend(evolution(target, 10_000, if target.software { 5_000 } else { 100_000 }));
     }
     problems.extend(elementwise(if quick { 1 << 16 } else { 1 << 20 }));

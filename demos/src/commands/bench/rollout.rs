@@ -24,7 +24,7 @@ use crate::table::table;
 /// its update
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
-    /// Who plays
+    /// Policy that plays
     #[arg(long, value_enum, default_value_t = PolicyName::AttentionNeuron)]
     policy: PolicyName,
     /// Numbers in the attention neuron's message, or the width of the perceptron's two layers [default: 64]

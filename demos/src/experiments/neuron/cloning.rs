@@ -28,7 +28,7 @@ pub struct Trajectories {
 }
 
 impl Trajectories {
-    /// How many there are.
+    /// The number of trajectories.
     pub fn count(&self) -> usize {
         self.labels.len() / self.steps.max(1)
     }

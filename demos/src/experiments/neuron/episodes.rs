@@ -14,7 +14,7 @@ use crate::failure::Failure;
 const WIRING: u32 = 0x5749_5245;
 const DISTURBANCE: u32 = 0x4449_5354;
 
-/// Which episodes are played.
+/// The episodes to play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Starts {
     pub world: CartPoleSwingUp,
@@ -25,7 +25,7 @@ pub struct Starts {
     pub count: u32,
 }
 
-/// How one episode went.
+/// The result of one episode.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Episode {
     pub score: f64,

@@ -17,7 +17,7 @@ pub const OBSERVATIONS: usize = 5;
 /// Steps of an episode at most.
 pub const HORIZON: usize = 1_000;
 
-/// How the inputs of the policy are ordered.
+/// The order of the inputs of the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// As the world gives them.

@@ -22,7 +22,7 @@ const VALIDATION_SEED: u32 = 0x5EED_0001;
 /// Longest dispatch.
 const DISPATCH: std::time::Duration = std::time::Duration::from_millis(200);
 
-/// Which strategy.
+/// The evolution strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum StrategyName {
@@ -61,7 +61,7 @@ pub struct Point {
     pub validation: Option<f64>,
 }
 
-/// Where a training is.
+/// The progress of a training.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     pub bursts: u64,

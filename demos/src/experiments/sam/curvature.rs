@@ -30,7 +30,7 @@ pub struct Spectrum {
 pub struct Curvature {
     session: Session,
     length: usize,
-    /// Which elements of the flat tensor are parameters: the gaps between them are none.
+    /// True for each element of the flat tensor that is a parameter and not a gap between two.
     parameters: Vec<bool>,
 }
 

@@ -12,7 +12,7 @@ use fourfold::shaders::Data;
 
 use crate::failure::Failure;
 
-/// How well a classifier does on a set.
+/// Loss and accuracy of a classifier on a set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
     /// The mean cross-entropy.

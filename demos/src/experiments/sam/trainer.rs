@@ -13,7 +13,7 @@ use fourfold::shaders::{Data, Element};
 
 use crate::failure::Failure;
 
-/// Which gradient the base optimiser is given.
+/// The gradient that the base optimiser is given.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Method {
     /// That at the weights.

@@ -87,12 +87,12 @@ impl CharacterLstm {
         weights
     }
 
-    /// Where the weights of the gates begin.
+    /// The index of the first weight of the gates.
     fn gates(&self) -> usize {
         self.vocabulary * self.embedding
     }
 
-    /// How many there are for one hidden unit.
+    /// The number of them for one hidden unit.
     fn unit(&self) -> usize {
         GATES * (self.embedding + self.hidden + 2)
     }

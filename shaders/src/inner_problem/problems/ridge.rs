@@ -23,7 +23,7 @@ pub struct Ridge {
 
 const RATE: f64 = 1e-3;
 
-/// Where data does not suit the problem.
+/// An error of data that does not suit the problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RidgeError {
     /// Fewer than 5 rows, of which one in five is for validation.

@@ -20,7 +20,7 @@ const GRAVITY: f64 = 9.8;
 const TIME_STEP: f64 = 0.2;
 const FASTEST: [f64; 2] = [4.0 * PI, 9.0 * PI];
 
-/// How fast the state changes.
+/// The derivative of the state by time.
 fn change([angle1, angle2, spin1, spin2]: [f64; 4], torque: f64) -> [f64; 4] {
     let (s, c) = angle2.sin_cos();
     let d1 = 3.5 + c;

@@ -25,7 +25,7 @@ fn environment_observe(state: array<f32, STATE>) -> array<f32, OBSERVATIONS> {
     return array<f32, OBSERVATIONS>(first.x, first.y, second.x, second.y, state[2], state[3]);
 }
 
-// How fast the state changes.
+// The derivative of the state by time.
 fn change(state: vec4<f32>, torque: f32) -> vec4<f32> {
     let spin1 = state.z;
     let spin2 = state.w;

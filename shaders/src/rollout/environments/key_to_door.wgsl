@@ -35,7 +35,7 @@ fn within(cell: vec2<f32>, first: vec2<f32>, last: vec2<f32>) -> bool {
     return all(cell >= first) && all(cell <= last);
 }
 
-// Whether one can stand in a cell of the room; behind the door, only with the key.
+// True if one can stand in a cell of the room; behind the door, only with the key.
 fn is_free(room: u32, cell: vec2<f32>, key: bool) -> bool {
     if SIDE > 0u {
         return within(cell, vec2<f32>(0.0), vec2<f32>(f32(SIDE) - 1.0));

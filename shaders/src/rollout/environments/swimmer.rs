@@ -34,10 +34,10 @@ struct Fluid {
     across: f64,
 }
 
-/// A matrix over what moves: `(v_x, v_y, spin 1..3)`.
+/// A matrix over the generalised velocities `(v_x, v_y, spin 1..3)`.
 type Matrix = [[f64; 5]; 5];
 
-/// How the velocity of the centre of each rod follows from what moves: `[rod][axis][what]`.
+/// The derivative of the velocity of the centre of each rod by the generalised velocities: `[rod][axis][velocity]`.
 ///
 /// Rod i has its centre half a rod behind its front end, and its front end i rods behind the nose; the mean of the centres
 /// is the centre of mass.
@@ -47,16 +47,16 @@ fn jacobians(angles: [f64; 3]) -> [[[f64; 5]; 2]; 3] {
     std::array::from_fn(|i| {
         let arm = |j: usize| (0..3).map(|k| behind(k, j)).sum::<f64>() / 3.0 - behind(i, j);
         let row = |axis: usize| {
-            std::array::from_fn(|what| match what {
-                0 | 1 => f64::from(u8::from(what == axis)),
-                _ => arm(what - 2) * [-angles[what - 2].sin(), angles[what - 2].cos()][axis],
+            std::array::from_fn(|velocity| match velocity {
+                0 | 1 => f64::from(u8::from(velocity == axis)),
+                spin => arm(spin - 2) * [-angles[spin - 2].sin(), angles[spin - 2].cos()][axis],
             })
         };
         [row(0), row(1)]
     })
 }
 
-/// The inertia of what moves: each rod's mass at its centre and its moment of inertia.
+/// The mass matrix: each rod's mass at its centre and its moment of inertia.
 fn inertia(angles: [f64; 3]) -> Matrix {
     let jacobians = jacobians(angles);
     let product = |j: usize, k: usize| {
@@ -66,7 +66,7 @@ fn inertia(angles: [f64; 3]) -> Matrix {
     std::array::from_fn(|j| std::array::from_fn(|k| product(j, k)))
 }
 
-/// The resistance to what moves: that to each rod's centre and that to its turning around it.
+/// The resistance to the motion: that to each rod's centre and that to its turning around it.
 fn resistance(angles: [f64; 3], fluid: Fluid) -> Matrix {
     let jacobians = jacobians(angles);
     let product = |j: usize, k: usize| {
@@ -103,7 +103,7 @@ fn solution(mut matrix: Matrix, mut right: [f64; 5]) -> [f64; 5] {
 /// One substep of `time` seconds under the torques of the motors.
 fn advance(state: &mut [f64], motors: [f64; 2], fluid: Fluid, time: f64) {
     let angles: [f64; 3] = std::array::from_fn(|i| state[2 + i]);
-    let moving: [f64; 5] = std::array::from_fn(|what| state[5 + what]);
+    let moving: [f64; 5] = std::array::from_fn(|i| state[5 + i]);
     let pulls: [f64; 2] = std::array::from_fn(|joint| {
         let angle = angles[joint + 1] - angles[joint];
         motors[joint] - SPRING * (angle - angle.clamp(-JOINT_LIMIT, JOINT_LIMIT))
@@ -112,7 +112,7 @@ fn advance(state: &mut [f64], motors: [f64; 2], fluid: Fluid, time: f64) {
     // The rods' centres swing around each other: their accelerations at constant spins turn the normals by a quarter more.
     let turned = jacobians(angles.map(|angle| angle + std::f64::consts::FRAC_PI_2));
     for (row, turned) in jacobians(angles).iter().flatten().zip(turned.iter().flatten()) {
-        let acceleration: f64 = (2..5).map(|what| turned[what] * moving[what] * moving[what]).sum();
+        let acceleration: f64 = (2..5).map(|i| turned[i] * moving[i] * moving[i]).sum();
         for (force, along) in forces.iter_mut().zip(row) {
             *force -= MASS * along * acceleration;
         }

@@ -166,7 +166,7 @@ fn remember(channel: ptr<function, array<f32, WIDTH>>, alike: array<vec4<f32>, G
 }
 
 fn policy_act(memory: ptr<function, array<f32, MEMORY>>, inputs: array<f32, INPUTS>) -> array<f32, ACTIONS> {
-    // What the channels have in common: biases and the previous action.
+    // The part that the channels have in common: biases and the previous action.
     var alike: array<vec4<f32>, GATES + SPARE>;
     for (var gate = 0u; gate < GATES; gate++) {
         var sum = table(gate * GATE_COLUMNS);

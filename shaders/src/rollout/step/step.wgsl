@@ -68,7 +68,7 @@ fn advance(
     for (var i = 0u; i < STATE; i++) {
         state[i] = saved[i * lanes + lane];
     }
-    // What the action answers, to the bit.
+    // The observation that the action answers, to the bit.
     var observation: array<f32, OBSERVATIONS>;
     for (var i = 0u; i < OBSERVATIONS; i++) {
         observation[i] = observations[lane * OBSERVATIONS + i];

@@ -22,7 +22,7 @@ pub enum Members {
     Perturbed,
 }
 
-/// Where an invocation keeps the weights of its member during a dispatch.
+/// The memory in which an invocation keeps the weights of its member during a dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WeightStorage {
     /// For itself: few weights, and software drivers.
@@ -52,7 +52,7 @@ pub struct Composition {
     pub environment: Arc<dyn Environment>,
     /// The policy that acts in it.
     pub policy: Arc<dyn Policy>,
-    /// How the policy sees the observation.
+    /// The inputs that the policy has of the observation.
     pub sensors: Sensors,
     /// The source of the members' weights.
     pub members: Members,
@@ -129,7 +129,7 @@ impl Composition {
             _ => self.parameters().div_ceil(2) + TABLE * self.policy.tables(interface),
         } + 2 * self.saved();
         if keeping == WeightStorage::Registers {
-            // What can be unrolled is: a pass for the step, and one or two for each input are left.
+            // Loops are unrolled where that is possible: a pass for the step, and one or two for each input are left.
             return LIMIT.saturating_sub(once) / (4 * interface.inputs + 16);
         }
         let generic = self.saved() + 2 * interface.inputs + interface.actions + self.environment.observations() + 8;
@@ -143,8 +143,9 @@ impl Composition {
         self.policy.reads_only_tables() && tables > 0 && tables <= 320
     }
 
-    /// Where a target best keeps the weights. Software drivers run several times faster where each invocation has them to
-    /// itself, but compile long private arrays for up to a minute: `allow_slow_compile` says that the rollouts are worth it.
+    /// Returns the memory in which a target best keeps the weights. Software drivers run several times faster where each
+    /// invocation has them to itself, but compile long private arrays for up to a minute: `allow_slow_compile`
+    /// says that the rollouts are worth it.
     pub fn weight_storage(&self, allow_slow_compile: bool, target: &Target) -> WeightStorage {
         const FEW: usize = 64;
         const LONGEST: usize = 4_096;

@@ -93,7 +93,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// How the step leaves its episode: 0 it goes on, 1 it ended of itself, 2 its time is up. `end_of` of
+    /// The end of the episode: 0 it goes on, 1 it ended of itself, 2 its time is up. `end_of` of
     /// `stepping.wgsl`.
     pub(crate) fn end(self, late: bool) -> u32 {
         match (self.done, late) {

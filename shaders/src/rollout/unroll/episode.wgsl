@@ -1,9 +1,9 @@
-// What environments speak in: the outcome of a step, and random numbers that belong to a step of an episode.
+// The types of environments: the outcome of a step, and random numbers that belong to a step of an episode.
 
-// What a step of an environment gives.
+// The result of a step of an environment.
 struct Outcome {
     reward: f32,
-    // Whether the episode ended of itself; time limits are the kernel's.
+    // True if the episode ended of itself; time limits are the kernel's.
     done: bool,
 }
 

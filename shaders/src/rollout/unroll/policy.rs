@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use crate::RuntimeChecks;
 
-/// How many numbers go into a policy and come out of it.
+/// The sizes of the inputs and outputs of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Interface {
     /// `INPUTS` in the WGSL: observations, perhaps several copies of them, and noise channels.
@@ -52,8 +52,8 @@ pub trait Policy: Any + Debug + Send + Sync {
         0
     }
 
-    /// How many numbers at the start of the memory belong to the input channels: `CHANNEL_MEMORY` in the WGSL. They
-    /// are what is cleared where memory is cleared as the inputs are shuffled.
+    /// Numbers at the start of the memory that belong to the input channels: `CHANNEL_MEMORY` in the WGSL. A shuffle of
+    /// the inputs that clears memory clears these.
     fn channel_memory(&self, _: Interface) -> usize {
         0
     }

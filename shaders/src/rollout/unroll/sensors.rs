@@ -2,7 +2,7 @@
 
 use crate::random::threefry;
 
-/// How the inputs of a policy come from an observation: copies, noise channels, and a wiring that may change.
+/// The way from an observation to the inputs of a policy: copies, noise channels, and a wiring that may change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sensors {
     /// The observation this many times over, at least once.

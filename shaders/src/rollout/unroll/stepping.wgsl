@@ -1,4 +1,4 @@
-// What every kernel that steps an environment has: the places of its random numbers, and the judgement of a step.
+// The parts of every kernel that steps an environment: the places of its random numbers, and the judgement of a step.
 
 // Places of random numbers, counted from `stream`.
 const RESET = 1u;
@@ -9,7 +9,7 @@ fn strange(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7F800000u) == 0x7F800000u;
 }
 
-// What went wrong in a step: 0 nothing, 1 its observation, 2 its action, 3 the state or the return `sum` after it.
+// The fault of a step: 0 none, 1 its observation, 2 its action, 3 the state or the return `sum` after it.
 fn fault_of(
     observation: array<f32, OBSERVATIONS>, action: array<f32, ACTIONS>, state: array<f32, STATE>, sum: f32,
 ) -> u32 {
@@ -32,7 +32,7 @@ fn fault_of(
     return select(select(3u, 2u, strange(actions)), 1u, strange(observed));
 }
 
-// How a step leaves its episode: 0 it goes on, 1 it ended of itself, 2 its time is up.
+// The end of the episode: 0 it goes on, 1 it ended of itself, 2 its time is up.
 fn end_of(done: bool, late: bool) -> u32 {
     return select(select(0u, 2u, late), 1u, done);
 }
