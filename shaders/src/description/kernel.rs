@@ -13,6 +13,8 @@ pub enum Cases {
     Drawn(fn(&mut Generator) -> Case),
     /// A closure, for kernels that are put together at run time.
     Of(Arc<dyn Fn(&mut Generator) -> Case + Send + Sync>),
+    /// None: the `case` of the composition that the kernel was made from draws them.
+    OfComposition,
 }
 
 impl Cases {
@@ -22,10 +24,14 @@ impl Cases {
     }
 
     /// Draws a random call with its inputs.
+    ///
+    /// # Panics
+    /// If there are none but those of the kernel's composition.
     pub fn draw(&self, generator: &mut Generator) -> Case {
         match self {
             Self::Drawn(draw) => draw(generator),
             Self::Of(draw) => draw(generator),
+            Self::OfComposition => panic!("the kernel has no cases of its own: its composition draws them"),
         }
     }
 }
@@ -140,6 +146,29 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// A kernel that is put together at run time, with a uniform block `U`.
+    pub(crate) fn composed<U>(
+        name: String,
+        source: String,
+        entry_point: &'static str,
+        bindings: Vec<Binding>,
+        twin: fn(&Call, &mut [Operand<'_>]),
+        tolerance: fn(&Call, &[Data], usize) -> Tolerance,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            source: source.into(),
+            entry_point,
+            bindings: bindings.into(),
+            uniform_bytes: size_of::<U>(),
+            subgroup_sizes: None,
+            twin,
+            tolerance,
+            case: Cases::OfComposition,
+            flops: |_| 0.0,
+        })
+    }
+
     /// The name of the WGSL file, for messages.
     pub fn file(&self) -> String {
         format!("{}.wgsl", self.name.split('.').next().unwrap_or_default())
@@ -178,6 +207,17 @@ pub enum KernelRef {
     Listed(&'static Kernel),
     /// Generated at run time, or a user's own.
     Generated(Arc<Kernel>),
+}
+
+impl KernelRef {
+    /// A kernel that is put together, under the name by which it is listed, with its cases.
+    pub(crate) fn listed(
+        name: impl Into<Cow<'static, str>>,
+        case: impl Fn(&mut Generator) -> Case + Send + Sync + 'static,
+    ) -> Self {
+        let drawn = case(&mut Generator::new(0, 1)).call.kernel.clone();
+        Arc::new(Kernel { name: name.into(), case: Cases::of(case), ..(*drawn).clone() }).into()
+    }
 }
 
 impl Deref for KernelRef {

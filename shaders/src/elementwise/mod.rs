@@ -20,7 +20,7 @@ pub use operation::{Binary, Compare, Unary};
 pub(crate) use operation::{larger, smaller};
 pub use program::{Input, Op, Program, Value};
 
-use crate::{Call, Case, Cases, Element, Generator, Kernel, KernelRef};
+use crate::{Call, Case, Element, Generator, KernelRef};
 
 /// `y = operation(x)` over `count` elements, with operands `x`, `y`.
 pub fn unary(operation: Unary, count: usize) -> Call {
@@ -68,22 +68,21 @@ fn of_two(
 
 /// A kernel for each operation alone, and one whose cases are random programs.
 pub fn kernels() -> Vec<KernelRef> {
-    let unary = Unary::ALL.map(|operation| listed(None, move |generator| case::unary(generator, operation)));
-    let binary = Binary::ALL.map(|operation| listed(None, move |generator| case::binary(generator, operation)));
-    let compare = Compare::ALL.map(|comparison| listed(None, move |generator| case::compare(generator, comparison)));
+    let unary = Unary::ALL.map(|operation| own_name(move |generator| case::unary(generator, operation)));
+    let binary = Binary::ALL.map(|operation| own_name(move |generator| case::binary(generator, operation)));
+    let compare = Compare::ALL.map(|comparison| own_name(move |generator| case::compare(generator, comparison)));
     let others = [
-        listed(None, case::select),
-        listed(Some("elementwise(cast)"), case::cast),
-        listed(Some("elementwise(random)"), case::random),
+        own_name(case::select),
+        KernelRef::listed("elementwise(cast)", case::cast),
+        KernelRef::listed("elementwise(random)", case::random),
     ];
     unary.into_iter().chain(binary).chain(compare).chain(others).collect()
 }
 
-/// The kernel of a program that `case` draws, with `case` as its generator.
-fn listed(name: Option<&'static str>, case: impl Fn(&mut Generator) -> Case + Send + Sync + 'static) -> KernelRef {
+/// A kernel whose program `case` draws, listed by the name of the program.
+fn own_name(case: impl Fn(&mut Generator) -> Case + Send + Sync + 'static) -> KernelRef {
     let drawn = case(&mut Generator::new(0, 1)).call.kernel.clone();
-    let name = name.map_or_else(|| drawn.name.clone(), Into::into);
-    KernelRef::from(std::sync::Arc::new(Kernel { name, case: Cases::of(case), ..(*drawn).clone() }))
+    KernelRef::listed(drawn.name.clone(), case)
 }
 
 #[cfg(test)]

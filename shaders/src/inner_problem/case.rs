@@ -2,39 +2,39 @@
 
 use std::sync::Arc;
 
-use super::derivative_case::{tangents, uoro};
 use super::{
-    Evaluation, EvaluationProblem, InnerProblem, Objective, ParameterStorage, Truncation, TruncationProblem,
-    composition,
+    Directions, Evaluation, EvaluationProblem, InnerProblem, Objective, ParameterStorage, SHARES, TangentProblem,
+    Tangents, Truncation, TruncationProblem, Uoro, UoroProblem, composition, tangent, truncation::COUNTERS, uoro,
 };
 use crate::inner_problem::problems::samples;
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Case, Cases, Data, Generator, Kernel, KernelRef, Target};
+use crate::{Case, Data, Generator, KernelRef, Target};
 
 /// One listed kernel for each way of going through an inner problem; the cases draw the problem too.
 pub fn kernels() -> Vec<KernelRef> {
-    fn listed(name: String, case: fn(&mut Generator) -> Case, drawn: &Case) -> KernelRef {
-        let kernel = &drawn.call.kernel;
-        KernelRef::from(Arc::new(Kernel { name: name.into(), case: Cases::Drawn(case), ..(**kernel).clone() }))
-    }
-    let mut generator = Generator::new(0, 1);
-    let truncated = truncation(&mut generator);
-    let evaluated = evaluation(&mut generator);
     vec![
-        listed("truncation".into(), truncation, &truncated),
-        listed("truncation.evaluation".into(), evaluation, &evaluated),
-        listed("tangent".into(), tangents, &tangents(&mut generator)),
-        listed("uoro".into(), uoro, &uoro(&mut generator)),
+        KernelRef::listed("truncation", truncation),
+        KernelRef::listed("truncation.evaluation", evaluation),
+        KernelRef::listed("tangent", tangents),
+        KernelRef::listed("uoro", uoro),
     ]
 }
 
+const SOFTWARE: Target =
+    Target { software: true, subgroups: None, workgroup_memory: 16 << 10, workgroup_invocations: 256 };
+
+/// Outer parameters that a case of a product of derivatives holds at most: UORO keeps three arrays of as many.
+const FEW: usize = 64;
+
+/// One of the inner problems that `takes` takes.
+fn draw(generator: &mut Generator, takes: fn(&dyn InnerProblem) -> bool) -> Arc<dyn InnerProblem> {
+    let mut samples = samples();
+    samples.retain(|problem| takes(&**problem));
+    samples.swap_remove(generator.indices(1, samples.len() as u32).u32()[0] as usize)
+}
+
 /// A state that the problem reaches in some steps, and how many.
-pub(super) fn reached(
-    generator: &mut Generator,
-    problem: &dyn InnerProblem,
-    parameters: &[f64],
-    most: usize,
-) -> (Vec<f64>, u32) {
+fn reached(generator: &mut Generator, problem: &dyn InnerProblem, parameters: &[f64], most: usize) -> (Vec<f64>, u32) {
     let mut state = vec![0.0; problem.states()];
     problem.reset(&mut EpisodeRandom::new(1, 0, 0, 0), &mut state);
     let steps = generator.length(most.max(1)).min(most);
@@ -45,14 +45,13 @@ pub(super) fn reached(
 }
 
 /// Outer parameters about which cases are drawn.
-pub(super) fn center(generator: &mut Generator, problem: &dyn InnerProblem) -> Vec<f32> {
+fn center(generator: &mut Generator, problem: &dyn InnerProblem) -> Vec<f32> {
     (0..problem.parameters()).map(|_| 0.5 * generator.normal() - 0.5).collect()
 }
 
 /// Any inner problem, unrolled for antithetic pairs.
-pub(super) fn truncation(generator: &mut Generator) -> Case {
-    let samples = samples();
-    let problem = samples[generator.indices(1, samples.len() as u32).u32()[0] as usize].clone();
+fn truncation(generator: &mut Generator) -> Case {
+    let problem = draw(generator, |_| true);
     truncation_of(generator, problem)
 }
 
@@ -97,7 +96,7 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
     let center = center(generator, problem);
     let parameters: Vec<f64> = center.iter().map(|&number| f64::from(number)).collect();
     let columns = sizes.columns();
-    let (mut saved, mut counters) = (vec![0.0; truncation.saved() * columns], vec![0; super::COUNTERS * columns]);
+    let (mut saved, mut counters) = (vec![0.0; truncation.saved() * columns], vec![0; COUNTERS * columns]);
     let unroll = generator.indices(1, 1 << 20).u32()[0] + 4;
     for column in 0..columns {
         let fresh = first == 0 && generator.chance(0.2);
@@ -130,7 +129,7 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
         Data::F32(composition::data(problem).to_vec()),
         Data::F32(saved),
         Data::U32(counters),
-        Data::F32(vec![-7.0; super::SHARES * sizes.pairs]),
+        Data::F32(vec![-7.0; SHARES * sizes.pairs]),
     ];
     if let Some(length) = truncation.perturbations(sizes.pairs) {
         inputs.push(Data::F32((0..length).map(|_| generator.normal()).collect()));
@@ -138,16 +137,13 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
     if truncation.analytic {
         inputs.push(Data::F32((0..problem.parameters()).map(|_| generator.normal()).collect()));
     }
-    let target = Target { software: true, ..Target::default() };
-    let call = sizes.call(&truncation, truncation.kernel(), &target);
+    let call = sizes.call(&truncation, truncation.kernel(), &SOFTWARE);
     Case::new((sizes, problem, keeping), call, inputs)
 }
 
 /// Any inner problem at given outer parameters.
-pub(super) fn evaluation(generator: &mut Generator) -> Case {
-    let samples = samples();
-    let problem = samples[generator.indices(1, samples.len() as u32).u32()[0] as usize].clone();
-    let evaluation = Evaluation { problem };
+fn evaluation(generator: &mut Generator) -> Case {
+    let evaluation = Evaluation { problem: draw(generator, |_| true) };
     let problem = &*evaluation.problem;
     let sizes = EvaluationProblem {
         points: generator.length(9),
@@ -179,8 +175,105 @@ pub(super) fn evaluation(generator: &mut Generator) -> Case {
         Data::U32(counters),
         Data::F32((0..2 * slots).map(|_| generator.normal()).collect()),
     ];
-    let target = Target { software: true, ..Target::default() };
-    let call = sizes.call(&evaluation, evaluation.kernel(), &target);
+    let call = sizes.call(&evaluation, evaluation.kernel(), &SOFTWARE);
+    Case::new((sizes, problem), call, inputs)
+}
+
+/// An unroll of some steps, and the steps of a dispatch: (steps, first, steps in the dispatch).
+const DISPATCHES: [(usize, usize, usize); 4] = [(1, 0, 1), (2, 0, 2), (3, 1, 2), (3, 0, 2)];
+
+/// The states that lanes have reached, (states, lanes), all of one inner problem, and the steps that it has taken.
+fn states(
+    generator: &mut Generator,
+    problem: &dyn InnerProblem,
+    center: &[f32],
+    horizon: Option<usize>,
+    lanes: usize,
+) -> (Vec<f32>, u32) {
+    let parameters: Vec<f64> = center.iter().map(|&number| f64::from(number)).collect();
+    let (state, time) = reached(generator, problem, &parameters, horizon.unwrap_or(20).min(20) - 1);
+    (state.into_iter().flat_map(|number| std::iter::repeat_n(number as f32, lanes)).collect(), time)
+}
+
+/// Any differentiable inner problem, along axes or random directions.
+fn tangents(generator: &mut Generator) -> Case {
+    let directions = generator.pick(&[Directions::Axes, Directions::Drawn]);
+    let tangents = Tangents { problem: draw(generator, |problem| problem.tangent_source().is_some()), directions };
+    let problem = &*tangents.problem;
+    let (truncation, first, steps) = generator.pick(&DISPATCHES);
+    let horizon = generator.pick(&[Some(1), Some(2), Some(5), Some(1_000), None]);
+    let sizes = TangentProblem {
+        directions: if directions == Directions::Axes { problem.parameters() } else { generator.length(20) },
+        truncation,
+        horizon,
+        first,
+        steps,
+        interval: generator.pick(&[Some(1), Some(3), None]),
+        carried: generator.chance(0.5),
+        objective: generator.pick(&[Objective::Sum, Objective::Last, Objective::Final]),
+        stream: generator.pick(&[0, 5, 1 << 20]),
+    };
+    let lanes = sizes.directions;
+    let center = center(generator, problem);
+    let (mut saved, time) = states(generator, problem, &center, horizon, lanes);
+    saved.extend((saved.len()..tangents.saved() * lanes).map(|_| generator.normal()));
+    let unroll = generator.indices(1, 1 << 20).u32()[0] + 4;
+    let mut counters = vec![0; tangent::COUNTERS * lanes];
+    for lane in 0..lanes {
+        let numbers = [
+            unroll - generator.indices(1, 3).u32()[0],
+            generator.pick(&[0, 1, 3]),
+            generator.pick(&[0, 7]),
+            time,
+            generator.pick(&[0, 1]),
+        ];
+        numbers.into_iter().enumerate().for_each(|(row, number)| counters[row * lanes + lane] = number);
+    }
+    let inputs = [
+        Data::U32(vec![77, unroll]),
+        Data::F32(center),
+        Data::F32(composition::data(problem).to_vec()),
+        Data::F32(saved),
+        Data::U32(counters),
+        Data::F32(vec![-7.0; SHARES * lanes]),
+    ];
+    let call = sizes.call(&tangents, tangents.kernel(), &SOFTWARE);
+    Case::new((sizes, problem, directions), call, inputs)
+}
+
+/// Any differentiable inner problem, with a derivative of rank one.
+fn uoro(generator: &mut Generator) -> Case {
+    let uoro =
+        Uoro { problem: draw(generator, |problem| problem.tangent_source().is_some() && problem.parameters() <= FEW) };
+    let problem = &*uoro.problem;
+    let (truncation, first, steps) = generator.pick(&DISPATCHES);
+    let horizon = generator.pick(&[Some(1), Some(2), Some(5), Some(1_000), None]);
+    let sizes = UoroProblem {
+        replicas: generator.length(20),
+        truncation,
+        horizon,
+        first,
+        steps,
+        objective: generator.pick(&[Objective::Sum, Objective::Last, Objective::Final]),
+        stream: generator.pick(&[0, 5, 1 << 20]),
+    };
+    let replicas = sizes.replicas;
+    let center = center(generator, problem);
+    let (mut saved, time) = states(generator, problem, &center, horizon, replicas);
+    saved.extend((saved.len()..uoro.saved() * replicas).map(|_| generator.normal()));
+    let episodes = (0..replicas).map(|_| generator.pick(&[0, 7])).collect::<Vec<u32>>();
+    let counters = episodes.into_iter().chain(std::iter::repeat_n(time, replicas)).collect();
+    let inputs = [
+        generator.indices(2, u32::MAX),
+        Data::F32(center),
+        Data::F32(composition::data(problem).to_vec()),
+        Data::F32(saved),
+        Data::U32(counters),
+        Data::F32((0..problem.parameters() * replicas).map(|_| generator.normal()).collect()),
+        Data::F32((0..replicas).map(|_| generator.normal()).collect()),
+    ];
+    debug_assert_eq!(uoro::COUNTERS, 2, "episodes and times");
+    let call = sizes.call(&uoro, uoro.kernel(), &SOFTWARE);
     Case::new((sizes, problem), call, inputs)
 }
 

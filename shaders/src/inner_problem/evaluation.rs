@@ -1,13 +1,12 @@
 //! Whole inner problems at given outer parameters: `evaluation.wgsl` with an inner problem, and its twin.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
 use super::{InnerProblem, composition};
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Binding, Call, Cases, Data, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
 
 /// Rows of the counters of a slot.
 const COUNTERS: usize = 2;
@@ -33,18 +32,8 @@ impl Evaluation {
 
     /// The kernel, by the name `evaluation.PROBLEM`.
     pub fn kernel(&self) -> Arc<Kernel> {
-        Arc::new(Kernel {
-            name: Cow::Owned(composition::name("evaluation", &*self.problem)),
-            source: Cow::Owned(self.wgsl()),
-            entry_point: "evaluate",
-            bindings: Cow::Owned(bindings()),
-            uniform_bytes: size_of::<Uniform>(),
-            subgroup_sizes: None,
-            twin,
-            tolerance,
-            case: Cases::Drawn(super::case::evaluation),
-            flops: |_| 0.0,
-        })
+        let name = composition::name("evaluation", &*self.problem);
+        Kernel::composed::<Uniform>(name, self.wgsl(), "evaluate", bindings(), twin, tolerance)
     }
 }
 

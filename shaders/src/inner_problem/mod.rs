@@ -6,7 +6,6 @@
 
 mod case;
 mod composition;
-mod derivative_case;
 mod evaluation;
 mod problem;
 pub mod problems;

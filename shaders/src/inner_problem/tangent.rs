@@ -5,7 +5,6 @@
 //! random directions they are DODGE (Silver et al., "Learning by directional gradient descent", 2022), evolution
 //! strategies in the limit of small perturbations, drawn and summed as theirs are.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
@@ -15,7 +14,7 @@ use super::unrolled::{NEVER, Objective, SHARES, Unrolled};
 use super::{InnerProblem, composition};
 use crate::random::threefry::normal_pair;
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Binding, Call, Cases, Data, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
 
 /// Rows of the counters of a direction. The first says in which unroll it was drawn.
 pub const COUNTERS: usize = 5;
@@ -73,18 +72,8 @@ impl Tangents {
 
     /// The kernel, by the name `tangent.PROBLEM`.
     pub fn kernel(&self) -> Arc<Kernel> {
-        Arc::new(Kernel {
-            name: Cow::Owned(composition::name("tangent", &*self.problem)),
-            source: Cow::Owned(self.wgsl()),
-            entry_point: "differentiate",
-            bindings: Cow::Owned(bindings()),
-            uniform_bytes: size_of::<Uniform>(),
-            subgroup_sizes: None,
-            twin,
-            tolerance,
-            case: Cases::Drawn(super::derivative_case::tangents),
-            flops: |_| 0.0,
-        })
+        let name = composition::name("tangent", &*self.problem);
+        Kernel::composed::<Uniform>(name, self.wgsl(), "differentiate", bindings(), twin, tolerance)
     }
 }
 

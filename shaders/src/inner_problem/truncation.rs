@@ -2,14 +2,13 @@
 
 mod twin;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
 use super::unrolled::{NEVER, Objective, SHARES};
 use super::{InnerProblem, composition};
-use crate::{Binding, Call, Cases, Kernel, Target};
+use crate::{Binding, Call, Kernel, Target};
 
 /// Places of random numbers that a truncation takes, from its `stream` on: perturbations, starts, steps.
 pub const STREAMS: u32 = 3;
@@ -111,18 +110,8 @@ impl Truncation {
 
     /// The kernel, by the name `truncation.PROBLEM`.
     pub fn kernel(&self) -> Arc<Kernel> {
-        Arc::new(Kernel {
-            name: Cow::Owned(composition::name("truncation", &*self.problem)),
-            source: Cow::Owned(self.wgsl()),
-            entry_point: "advance",
-            bindings: Cow::Owned(self.bindings()),
-            uniform_bytes: size_of::<Uniform>(),
-            subgroup_sizes: None,
-            twin: twin::twin,
-            tolerance: twin::tolerance,
-            case: Cases::Drawn(super::case::truncation),
-            flops: |_| 0.0,
-        })
+        let name = composition::name("truncation", &*self.problem);
+        Kernel::composed::<Uniform>(name, self.wgsl(), "advance", self.bindings(), twin::twin, twin::tolerance)
     }
 }
 
@@ -222,6 +211,8 @@ impl Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
     use crate::Data;
     use crate::inner_problem::Loss;

@@ -1,6 +1,5 @@
 //! Unbiased online recurrent optimisation (Tallec and Ollivier, 2017): `uoro.wgsl` with an inner problem, and its twin.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
@@ -10,7 +9,7 @@ use super::unrolled::{NEVER, Objective};
 use super::{InnerProblem, composition};
 use crate::random::threefry;
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Binding, Call, Cases, Data, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
 
 /// Rows of the counters of a replica.
 pub const COUNTERS: usize = 2;
@@ -51,18 +50,8 @@ impl Uoro {
 
     /// The kernel, by the name `uoro.PROBLEM`.
     pub fn kernel(&self) -> Arc<Kernel> {
-        Arc::new(Kernel {
-            name: Cow::Owned(composition::name("uoro", &*self.problem)),
-            source: Cow::Owned(self.wgsl()),
-            entry_point: "differentiate",
-            bindings: Cow::Owned(bindings()),
-            uniform_bytes: size_of::<Uniform>(),
-            subgroup_sizes: None,
-            twin,
-            tolerance,
-            case: Cases::Drawn(super::derivative_case::uoro),
-            flops: |_| 0.0,
-        })
+        let name = composition::name("uoro", &*self.problem);
+        Kernel::composed::<Uniform>(name, self.wgsl(), "differentiate", bindings(), twin, tolerance)
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::environments::{Acrobot, CartPole, CartPoleSwingUp, KeyToDoor, MountainCarContinuous, Pendulum, Swimmer};
 use super::policies::{AttentionNeuron, Linear, Perceptron};
-use super::unroll::case::listed;
 use super::unroll::{Environment, Policy};
 use super::{step, unroll};
 use crate::{Generator, KernelRef, Listed};
@@ -68,19 +67,19 @@ fn odd_attention_neuron() -> AttentionNeuron {
 /// of each environment.
 pub(crate) fn kernels() -> Vec<KernelRef> {
     let unrolls = ENVIRONMENTS.iter().map(|environment| {
-        listed(format!("unroll({})", environment.name), |generator| {
+        KernelRef::listed(format!("unroll({})", environment.name), |generator| {
             let environment = (environment.draw)(generator);
             unroll::case::case_of(generator, environment, Arc::new(Linear))
         })
     });
     let policies = POLICIES.iter().filter(|policy| policy.name != "linear").map(|policy| {
-        listed(format!("unroll({})", policy.name), |generator| {
+        KernelRef::listed(format!("unroll({})", policy.name), |generator| {
             let (environment, policy) = (swing_up(generator), (policy.draw)(generator));
             unroll::case::case_of(generator, environment, policy)
         })
     });
     let steps = ENVIRONMENTS.iter().map(|environment| {
-        listed(format!("step({})", environment.name), |generator| {
+        KernelRef::listed(format!("step({})", environment.name), |generator| {
             let environment = (environment.draw)(generator);
             step::case::case_of(generator, environment)
         })

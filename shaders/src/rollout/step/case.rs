@@ -3,15 +3,9 @@
 use std::sync::Arc;
 
 use super::{COUNTERS, Composition, Problem};
-use crate::rollout::environments::CartPole;
 use crate::rollout::unroll::case::reached;
 use crate::rollout::unroll::{Environment, traced};
 use crate::{Case, Data, Generator};
-
-/// A random case of the cart-pole: cases of a kernel that was put together and is not listed.
-pub(super) fn case(generator: &mut Generator) -> Case {
-    case_of(generator, Arc::new(CartPole))
-}
 
 /// A random case of an environment, with or without a trace.
 pub(crate) fn case_of(generator: &mut Generator, environment: Arc<dyn Environment>) -> Case {
@@ -72,6 +66,7 @@ impl Composition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rollout::environments::CartPole;
 
     #[test]
     fn a_lane_that_is_over_keeps_everything_and_earns_nothing() {

@@ -6,14 +6,13 @@
 pub(crate) mod case;
 mod twin;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::rollout::unroll::composition::{LIBRARY, STEPPING};
 use crate::rollout::unroll::{Environment, sizes, traced};
-use crate::{Binding, Call, Cases, Kernel, KernelRef, Target};
+use crate::{Binding, Call, Kernel, KernelRef, Target};
 
 /// Rows of the counters of a lane: steps of its episode so far, and what went wrong
 /// ([`Fault`](crate::rollout::unroll::Fault)).
@@ -70,18 +69,8 @@ impl Composition {
     /// The kernel, by the name `step.ENVIRONMENT`.
     pub fn kernel(&self) -> Arc<Kernel> {
         let file = self.environment.file();
-        Arc::new(Kernel {
-            name: Cow::Owned(format!("step.{}", file.strip_suffix(".wgsl").unwrap_or(file))),
-            source: Cow::Owned(self.wgsl()),
-            entry_point: "advance",
-            bindings: Cow::Owned(self.bindings()),
-            uniform_bytes: size_of::<Uniform>(),
-            subgroup_sizes: None,
-            twin: twin::twin,
-            tolerance: twin::tolerance,
-            case: Cases::Drawn(case::case),
-            flops: |_| 0.0,
-        })
+        let name = format!("step.{}", file.strip_suffix(".wgsl").unwrap_or(file));
+        Kernel::composed::<Uniform>(name, self.wgsl(), "advance", self.bindings(), twin::twin, twin::tolerance)
     }
 }
 

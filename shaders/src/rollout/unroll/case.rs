@@ -3,15 +3,7 @@
 use std::sync::Arc;
 
 use super::{Composition, Environment, EpisodeRandom, Members, Policy, Problem, Sensors, WeightStorage, Wiring};
-use crate::rollout::environments::CartPole;
-use crate::rollout::policies::Linear;
-use crate::{Case, Cases, Data, Generator, Kernel, KernelRef};
-
-/// A kernel that is put together, by the name under which it is listed, with its cases.
-pub(crate) fn listed(name: String, case: impl Fn(&mut Generator) -> Case + Send + Sync + 'static) -> KernelRef {
-    let drawn = case(&mut Generator::new(0, 1)).call.kernel.clone();
-    KernelRef::from(Arc::new(Kernel { name: name.into(), case: Cases::of(case), ..(*drawn).clone() }))
-}
+use crate::{Case, Data, Generator};
 
 /// The ways in which the parts are put together: few, since each is a pipeline to build, and between them all files.
 fn variants() -> [(Members, WeightStorage, Sensors); 4] {
@@ -24,11 +16,6 @@ fn variants() -> [(Members, WeightStorage, Sensors); 4] {
         (Members::Given { trace: true }, WeightStorage::Shared, Sensors { wiring: wired(true), ..noisy }),
         (Members::Given { trace: false }, WeightStorage::Private, Sensors { wiring: wired(false), ..plain }),
     ]
-}
-
-/// A random case of the cart-pole with a linear policy: cases of a kernel that was put together and is not listed.
-pub(super) fn case(generator: &mut Generator) -> Case {
-    case_of(generator, Arc::new(CartPole), Arc::new(Linear))
 }
 
 /// A random case of an environment with a policy, put together in any way.

@@ -1,13 +1,12 @@
 //! One environment, one policy and what lies between them, as one kernel.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{COUNTERS, Environment, Interface, Policy, Sensors, case, environment, twin};
-use crate::{Binding, Call, Cases, Kernel, KernelRef, Target};
+use super::{COUNTERS, Environment, Interface, Policy, Sensors, environment, twin};
+use crate::{Binding, Call, Kernel, KernelRef, Target};
 
 /// The source of the members' weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -262,18 +261,9 @@ impl Composition {
     /// The kernel, by the name `unroll.ENVIRONMENT.POLICY`.
     pub fn kernel(&self, keeping: WeightStorage) -> Arc<Kernel> {
         let stem = |file: &str| file.strip_suffix(".wgsl").unwrap_or(file).to_string();
-        Arc::new(Kernel {
-            name: Cow::Owned(format!("unroll.{}.{}", stem(self.environment.file()), stem(self.policy.file()))),
-            source: Cow::Owned(self.wgsl(keeping)),
-            entry_point: "advance",
-            bindings: Cow::Owned(self.bindings()),
-            uniform_bytes: size_of::<Uniform>(),
-            subgroup_sizes: None,
-            twin: twin::twin,
-            tolerance: twin::tolerance,
-            case: Cases::Drawn(case::case),
-            flops: |_| 0.0,
-        })
+        let name = format!("unroll.{}.{}", stem(self.environment.file()), stem(self.policy.file()));
+        let source = self.wgsl(keeping);
+        Kernel::composed::<Uniform>(name, source, "advance", self.bindings(), twin::twin, twin::tolerance)
     }
 }
 
