@@ -8,7 +8,7 @@ use fourfold::Gpu;
 use fourfold::shaders::rollout::environments::{Acrobot, CartPole, CartPoleSwingUp, MountainCarContinuous, Pendulum};
 use fourfold::shaders::rollout::policies::Linear;
 use fourfold::shaders::rollout::unroll::{
-    Composition, Environment, EpisodeRandom, Members, Outcome, Policy, Problem, Sensors, WeightStorage,
+    Composition, Environment, EpisodeRandom, Outcome, Policy, Problem, Sensors, WeightSource, WeightStorage,
 };
 use fourfold::shaders::{Case, Data};
 use fourfold::verify;
@@ -183,7 +183,7 @@ fn case_of(world: &World, episodes: &[Episode]) -> Case {
         environment: world.environment.clone(),
         policy: Arc::new(Linear),
         sensors: Sensors::default(),
-        members: Members::Given { trace: false },
+        weights: WeightSource::Given { trace: false },
     };
     let steps: Vec<(&Vec<f64>, &Vec<f64>)> =
         episodes.iter().flat_map(|episode| episode.states.iter().zip(&episode.actions)).collect();
@@ -195,7 +195,7 @@ fn case_of(world: &World, episodes: &[Episode]) -> Case {
         horizon: 1_000,
         steps: 1,
         fresh: false,
-        alike: true,
+        common_random_numbers: true,
         stream: 0,
     };
     let mut saved = vec![0.0; composition.saved() * count];
@@ -278,9 +278,9 @@ fn an_episode_run_freely_stays_with_gymnasiums() {
 #[test]
 fn time_limits_are_gymnasiums() {
     each_episode(|world, episode| {
-        let late = episode.truncated.iter().position(|&late| late).map(|time| time + 1);
+        let cut_off = episode.truncated.iter().position(|&cut_off| cut_off).map(|time| time + 1);
         let horizon = world.environment.horizon();
-        match late {
+        match cut_off {
             Some(steps) => assert_eq!(steps, horizon, "{}", episode.name),
             None => assert!(episode.actions.len() < horizon, "{}", episode.name),
         }
@@ -313,17 +313,17 @@ fn the_swing_up_follows_the_trajectory_of_the_original() {
     let world = worlds().into_iter().next_back().expect("the swing-up");
     let (states, returns) = (golden.values("reference.state"), golden.values("reference.return"));
     let mut state = [0.1, -0.2, 3.0, 0.5];
-    let (mut taken, mut sum) = (0, 0.0);
+    let (mut steps_done, mut sum) = (0, 0.0);
     for (row, steps) in golden.values("reference.steps").into_iter().enumerate() {
-        while f64::from(taken) < steps {
-            sum += step(&world, &mut state, &[(0.1 * f64::from(taken)).sin()]).reward;
-            taken += 1;
+        while f64::from(steps_done) < steps {
+            sum += step(&world, &mut state, &[(0.1 * f64::from(steps_done)).sin()]).reward;
+            steps_done += 1;
         }
         assert!(stray(&state, &states[4 * row..][..4]) < 1e-12, "after {steps} steps: {state:?}");
         // Nine decimals are recorded.
         assert!((sum - returns[row]).abs() < 1e-9, "after {steps} steps: {sum}");
     }
-    assert_eq!(taken, 100);
+    assert_eq!(steps_done, 100);
 }
 
 /// Uniform in `middle +- reach`, by the bounds, the mean and the variance of many draws.

@@ -3,7 +3,7 @@
 use fourfold::Gpu;
 use fourfold::rollout::policies::AttentionNeuron;
 use fourfold::rollout::{
-    Composition, Environment, EpisodeRandom, Members, Operands, Outcome, Plan, Rollout, Sensors, Settings, Weights,
+    Composition, Environment, EpisodeRandom, Operands, Outcome, Plan, Rollout, Sensors, Settings, WeightSource, Weights,
 };
 use fourfold::shaders::{Data, RuntimeChecks};
 
@@ -78,8 +78,8 @@ fn environment_step(
 /// The actions of three steps under the weights 0.3 sin(1.7 i).
 fn actions(network: AttentionNeuron, sensors: Sensors) -> Vec<f32> {
     let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
-    let members = Members::Given { trace: true };
-    let composition = Composition { members, sensors, ..Composition::new(Show, network) };
+    let source = WeightSource::Given { trace: true };
+    let composition = Composition { weights: source, sensors, ..Composition::new(Show, network) };
     let weights = (0..network.parameters()).map(|index| (0.3 * (1.7 * index as f64).sin()) as f32).collect();
     let upload = |name, data| gpu.upload(name, &data).unwrap_or_else(|error| panic!("{error}"));
     let operands = Operands {

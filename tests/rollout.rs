@@ -7,8 +7,8 @@ use fourfold::Gpu;
 use fourfold::rollout::environments::{Acrobot, CartPole, CartPoleSwingUp, KeyToDoor, MountainCarContinuous, Pendulum};
 use fourfold::rollout::policies::{AttentionNeuron, Linear, Perceptron};
 use fourfold::rollout::{
-    Composition, End, Environment, EpisodeRandom, Episodes, Error, Interface, Members, Operands, Outcome, Plan, Policy,
-    Rollout, Sensors, Settings, Weights, Wiring, shuffled,
+    Composition, End, Environment, EpisodeRandom, Episodes, Error, Interface, Operands, Outcome, Plan, Policy, Rollout,
+    Sensors, Settings, WeightSource, Weights, Wiring, shuffled,
 };
 use fourfold::shaders::random::threefry::Random;
 use fourfold::shaders::{Data, Target};
@@ -86,7 +86,7 @@ fn members_of_equal_weights_play_equal_episodes_where_they_start_alike_and_other
 /// The state that the kernel left is the twin's next state from the state that it found, in every step of whole
 /// episodes: rounding does not add up, so that the bound is that of one step.
 fn follows_its_twin(composition: Composition) {
-    let composition = Composition { members: Members::Given { trace: true }, ..composition };
+    let composition = Composition { weights: WeightSource::Given { trace: true }, ..composition };
     let environment = composition.environment.clone();
     let settings = Settings { steps: 100, ..Settings::new(4, 4, environment.horizon().min(400)) };
     let weights = weights(4 * composition.parameters(), 0.7);
@@ -143,8 +143,8 @@ fn the_rooms_of_key_to_door_follow_their_twin_over_whole_episodes() {
 /// The policy's twin, fed what the kernel saw from the start of each episode on, acts as the kernel did: its memory
 /// forgets old rounding faster than it gathers new.
 fn acts_as_its_twin(policy: impl Policy + 'static, scale: f32) {
-    let trace = Members::Given { trace: true };
-    let composition = Composition { members: trace, ..Composition::new(CartPoleSwingUp { easy: true }, policy) };
+    let trace = WeightSource::Given { trace: true };
+    let composition = Composition { weights: trace, ..Composition::new(CartPoleSwingUp { easy: true }, policy) };
     let (policy, interface) = (composition.policy.clone(), composition.interface());
     let count = composition.parameters();
     let weights = weights(2 * count, scale);
@@ -176,7 +176,7 @@ fn shuffled_inputs_reach_the_policy_in_the_order_of_the_wiring() {
     // A policy that acts on its first input alone: with the wiring's source there, the action is that observation.
     let wiring = Wiring { interval: 10, phases: 3, forget: false };
     let sensors = Sensors { wiring: Some(wiring), ..Sensors::default() };
-    let composition = Composition { sensors, members: Members::Given { trace: true }, ..swing_up() };
+    let composition = Composition { sensors, weights: WeightSource::Given { trace: true }, ..swing_up() };
     let settings = Settings::new(1, 3, 40);
     let (_, trace) =
         rollout(&gpu(), &composition, &settings, &[1.0, 0.0, 0.0, 0.0, 0.0, 0.0]).unwrap().trace().unwrap();
@@ -309,7 +309,7 @@ impl Policy for Huge {
 fn ten_thousand_members_of_a_hundred_thousand_parameters_take_a_few_megabytes() {
     let composition = Composition {
         policy: Arc::new(Huge),
-        members: Members::Perturbed,
+        weights: WeightSource::Perturbed,
         ..Composition::new(CartPoleSwingUp::default(), Linear)
     };
     let plan = Plan::new(&composition, &Settings::new(10_000, 16, 1_000), &Target::default()).unwrap();
@@ -323,12 +323,12 @@ fn ten_thousand_members_of_a_hundred_thousand_parameters_take_a_few_megabytes() 
 
 #[test]
 fn settings_without_sense_are_refused() {
-    let refused = |settings: Settings, members: Members| {
-        let composition = Composition { members, ..swing_up() };
+    let refused = |settings: Settings, weights: WeightSource| {
+        let composition = Composition { weights, ..swing_up() };
         Plan::new(&composition, &settings, &gpu().target()).expect_err("no sense").to_string()
     };
-    let given = Members::Given { trace: false };
+    let given = WeightSource::Given { trace: false };
     assert!(refused(Settings::new(0, 1, 1), given).contains("members must be between 1 and 2^30 but is 0"));
     assert!(refused(Settings::new(1, 1, 0), given).contains("horizon must be between"));
-    assert!(refused(Settings::new(3, 1, 1), Members::Perturbed).contains("mirrored members come in twos"));
+    assert!(refused(Settings::new(3, 1, 1), WeightSource::Perturbed).contains("mirrored members come in twos"));
 }

@@ -124,8 +124,16 @@ impl Environment for Disguised {
 }
 
 fn unrolled(composition: &Composition) -> Call {
-    let problem =
-        Problem { members: 2, groups: 1, episodes: 1, horizon: 3, steps: 3, fresh: true, alike: false, stream: 0 };
+    let problem = Problem {
+        members: 2,
+        groups: 1,
+        episodes: 1,
+        horizon: 3,
+        steps: 3,
+        fresh: true,
+        common_random_numbers: false,
+        stream: 0,
+    };
     problem.call(composition, &Target::default())
 }
 
@@ -148,8 +156,16 @@ fn a_kernel_that_is_not_the_composition_s_own_runs_with_checks() {
     let target = Target::default();
     let keeping = composition.weight_storage(false, &target);
     let own = unrolled(&composition);
-    let problem =
-        Problem { members: 2, groups: 1, episodes: 1, horizon: 3, steps: 3, fresh: true, alike: false, stream: 0 };
+    let problem = Problem {
+        members: 2,
+        groups: 1,
+        episodes: 1,
+        horizon: 3,
+        steps: 3,
+        fresh: true,
+        common_random_numbers: false,
+        stream: 0,
+    };
     let call = |kernel| problem.call_with(&composition, kernel, keeping, 64);
     assert_eq!(call(composition.kernel(keeping)).kernel.source, own.kernel.source);
     assert!(!call(composition.kernel(keeping)).has_runtime_checks());

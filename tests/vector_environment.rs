@@ -7,8 +7,8 @@ use fourfold::data::Actions;
 use fourfold::rollout::environments::{Acrobot, CartPole, CartPoleSwingUp, Pendulum};
 use fourfold::rollout::policies::Linear;
 use fourfold::rollout::{
-    Composition, End, Environment, EpisodeRandom, Error, Members, Operands, Outcome, Plan, Rollout, Settings,
-    VectorBuffers, VectorEnvironment, VectorSettings, Weights,
+    Composition, End, Environment, EpisodeRandom, Error, Operands, Outcome, Plan, Rollout, Settings, VectorBuffers,
+    VectorEnvironment, VectorSettings, WeightSource, Weights,
 };
 use fourfold::shaders::Data;
 
@@ -20,7 +20,8 @@ fn gpu() -> Gpu {
 fn steps_as_the_rollout(environment: impl Environment + Copy + 'static, horizon: usize) {
     const LANES: usize = 12;
     let gpu = gpu();
-    let composition = Composition { members: Members::Given { trace: true }, ..Composition::new(environment, Linear) };
+    let composition =
+        Composition { weights: WeightSource::Given { trace: true }, ..Composition::new(environment, Linear) };
     let weights = (0..composition.parameters()).map(|i| [0.4, -0.7, 0.9, 0.3, -0.2][i % 5]).collect();
     let plan = Plan::new(&composition, &Settings::new(1, LANES, horizon), &gpu.target()).unwrap();
     let operands = Operands {

@@ -2,7 +2,7 @@
 //! are recorded together, and many generations go into one submission without a readback.
 
 use fourfold_shaders::evolution::fitness::Summary;
-use fourfold_shaders::rollout::unroll::{Composition, Members};
+use fourfold_shaders::rollout::unroll::{Composition, WeightSource};
 use fourfold_shaders::{
     Data, Element, Target, evolution::centred_ranks, evolution::evolution_gradient, evolution::fitness,
     evolution::pgpe_deviation, evolution::pgpe_gradient,
@@ -65,7 +65,7 @@ struct Ids {
 }
 
 impl RolloutGradientPlan {
-    /// Plans the gradient of a policy's parameters; the members of the composition become [`Members::Perturbed`].
+    /// Plans the gradient of a policy's parameters; the members of the composition become [`WeightSource::Perturbed`].
     ///
     /// # Errors
     /// As [`rollout::Plan::new`]; more numbers than a generation can draw, or a deviation out of range.
@@ -75,7 +75,7 @@ impl RolloutGradientPlan {
         settings: &rollout::Settings,
         target: &Target,
     ) -> Result<Self, Error> {
-        let composition = Composition { members: Members::Perturbed, ..composition.clone() };
+        let composition = Composition { weights: WeightSource::Perturbed, ..composition.clone() };
         let rollout = rollout::Plan::new(&composition, settings, target)?;
         let rollout::Settings { members, episodes, stream, .. } = *settings;
         let (parameters, directions) = (composition.parameters(), members / 2);

@@ -429,25 +429,25 @@ impl Agent {
         }
         let horizon = environment.settings().horizon;
         let checks = checks.unwrap_or(horizon).max(1);
-        let mut taken = 0;
-        while taken < horizon {
-            let until = horizon.min(taken / checks * checks + checks).min(taken + STEPS);
+        let mut steps_done = 0;
+        while steps_done < horizon {
+            let until = horizon.min(steps_done / checks * checks + checks).min(steps_done + STEPS);
             let mut encoder = self.gpu().device().create_command_encoder(&Default::default());
             {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
-                if taken == 0 {
+                if steps_done == 0 {
                     environment.record_reset(&mut pass);
                     self.record_restart(&mut pass);
                 }
-                for _ in taken..until {
+                for _ in steps_done..until {
                     self.record(&mut pass);
                     environment.record(&mut pass);
                 }
             }
             self.gpu().queue().submit([encoder.finish()]);
             self.traffic.submissions += 1;
-            taken = until;
-            if taken < horizon && taken.is_multiple_of(checks) {
+            steps_done = until;
+            if steps_done < horizon && steps_done.is_multiple_of(checks) {
                 self.traffic.submissions += 1;
                 self.traffic.readbacks += 1;
                 if environment.is_over()? {

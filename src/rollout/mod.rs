@@ -110,7 +110,7 @@ pub use error::Error;
 pub use fourfold_shaders::rollout::environments;
 pub use fourfold_shaders::rollout::policies;
 pub use fourfold_shaders::rollout::unroll::{
-    Composition, Environment, EpisodeRandom, Fault, Interface, Members, Outcome, Policy, Sensors, Wiring,
+    Composition, Environment, EpisodeRandom, Fault, Interface, Outcome, Policy, Sensors, WeightSource, Wiring,
 };
 pub use plan::{Plan, Settings};
 pub use session::{Episodes, Operands, Rollout, Weights};

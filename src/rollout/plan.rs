@@ -1,7 +1,7 @@
 //! The buffers and dispatches of a rollout, as pure data.
 
 use fourfold_shaders::Target;
-use fourfold_shaders::rollout::unroll::{COUNTERS, Composition, Members, Problem, WeightStorage};
+use fourfold_shaders::rollout::unroll::{COUNTERS, Composition, Problem, WeightSource, WeightStorage};
 
 use super::Error;
 use crate::gpu::program::{Allocation, BufferId, ProgramPlan, RecordingId};
@@ -65,7 +65,7 @@ pub struct Plan {
     /// Slots of each member: its episodes are shared out to them, and a slot plays its own one after the other.
     pub groups: usize,
     /// The memory that the kernel keeps the weights in.
-    pub keeping: WeightStorage,
+    pub storage: WeightStorage,
     pub(super) program: ProgramPlan,
     pub(super) ids: Ids,
     workgroup: usize,
@@ -87,34 +87,34 @@ impl Plan {
                 return refuse(format!("{name} must be between 1 and 2^30 but is {value}"));
             }
         }
-        if composition.members == Members::Perturbed && !members.is_multiple_of(2) {
+        if composition.weights == WeightSource::Perturbed && !members.is_multiple_of(2) {
             return refuse(format!("mirrored members come in twos, but the population has {members}"));
         }
         if members.saturating_mul(episodes) > u32::MAX as usize / 4 {
             return refuse(format!("{members} members with {episodes} episodes each are more than 2^30 episodes"));
         }
-        let keeping = composition.weight_storage(settings.allow_slow_compile, target);
-        let groups = groups(members, episodes, keeping, target);
-        let most_steps = composition.most_steps(keeping, target);
+        let storage = composition.weight_storage(settings.allow_slow_compile, target);
+        let groups = groups(members, episodes, storage, target);
+        let most_steps = composition.most_steps(storage, target);
         if most_steps == 0 {
             return Err(Error::too_many_passes(composition.policy.file()));
         }
         let settings = Settings { steps: steps.min(most_steps), ..*settings };
         let workgroup = if target.software { 8 } else { 64 };
-        let (program, ids) = program(composition, &settings, groups, keeping, workgroup);
-        Ok(Self { composition: composition.clone(), settings, groups, keeping, program, ids, workgroup, most_steps })
+        let (program, ids) = program(composition, &settings, groups, storage, workgroup);
+        Ok(Self { composition: composition.clone(), settings, groups, storage, program, ids, workgroup, most_steps })
     }
 
     /// The same rollout cut into dispatches of other lengths, which changes no bit of its results.
     pub(super) fn with_steps(&self, steps: usize) -> Self {
         let settings = Settings { steps: steps.min(self.most_steps), ..self.settings };
-        let (program, ids) = program(&self.composition, &settings, self.groups, self.keeping, self.workgroup);
+        let (program, ids) = program(&self.composition, &settings, self.groups, self.storage, self.workgroup);
         Self { settings, program, ids, ..self.clone() }
     }
 
     /// Returns true if every step is recorded.
     pub fn traces(&self) -> bool {
-        self.composition.members == Members::Given { trace: true }
+        self.composition.weights == WeightSource::Given { trace: true }
     }
 
     /// Bytes of the rollout's own buffers: everything beyond the weights.
@@ -138,10 +138,10 @@ fn program(
     composition: &Composition,
     settings: &Settings,
     groups: usize,
-    keeping: WeightStorage,
+    storage: WeightStorage,
     workgroup: usize,
 ) -> (ProgramPlan, Ids) {
-    let Settings { members, episodes, horizon, steps, common_random_numbers: alike, stream, .. } = *settings;
+    let Settings { members, episodes, horizon, steps, common_random_numbers, stream, .. } = *settings;
     let (slots, results, parameters) = (members * groups, members * episodes, composition.parameters());
     let mut program = ProgramPlan::default();
     let mut buffer = |allocation| program.buffer(allocation);
@@ -150,9 +150,9 @@ fn program(
     let counters = buffer(Allocation::u32("counters", COUNTERS * slots));
     let [returns, lengths] =
         [Allocation::f32("returns", results), Allocation::u32("lengths", results)].map(&mut buffer);
-    let weights = match composition.members {
-        Members::Given { .. } => vec![buffer(Allocation::f32("weights", members * parameters).given())],
-        Members::Perturbed => {
+    let weights = match composition.weights {
+        WeightSource::Given { .. } => vec![buffer(Allocation::f32("weights", members * parameters).given())],
+        WeightSource::Perturbed => {
             ["center", "deviation"].map(|name| buffer(Allocation::f32(name, parameters).given())).into()
         }
     };
@@ -160,16 +160,16 @@ fn program(
         let length = episodes * wiring.phases * composition.interface().inputs;
         buffer(Allocation::u32("wiring", length).given())
     });
-    let traces = composition.members == Members::Given { trace: true };
+    let traces = composition.weights == WeightSource::Given { trace: true };
     let trace = traces.then(|| buffer(Allocation::f32("trace", steps * composition.traced() * slots)));
     let mut operands = vec![seed, saved, counters, returns, lengths];
     operands.extend(weights.iter().copied().chain(wiring).chain(trace));
     let recording = program.recording();
-    let kernel = composition.kernel(keeping);
+    let kernel = composition.kernel(storage);
     let call = |fresh| {
         let episodes = episodes / groups;
-        let problem = Problem { members, groups, episodes, horizon, steps, fresh, alike, stream };
-        problem.call_with(composition, kernel.clone(), keeping, workgroup)
+        let problem = Problem { members, groups, episodes, horizon, steps, fresh, common_random_numbers, stream };
+        problem.call_with(composition, kernel.clone(), storage, workgroup)
     };
     let (first, next) = (call(true), call(false));
     for dispatch in 0..(episodes / groups * horizon).div_ceil(steps) {
@@ -181,9 +181,9 @@ fn program(
 
 /// Slots of a member: enough lanes for the device, and no more, since a slot that plays several episodes one after the
 /// other frees its lane when one ends early. A member that has a workgroup to itself fills its lanes.
-fn groups(members: usize, episodes: usize, keeping: WeightStorage, target: &Target) -> usize {
+fn groups(members: usize, episodes: usize, storage: WeightStorage, target: &Target) -> usize {
     let (lanes, workgroup): (usize, usize) = if target.software { (64, 8) } else { (1 << 15, 64) };
-    let own = if keeping == WeightStorage::Shared { workgroup } else { 1 };
+    let own = if storage == WeightStorage::Shared { workgroup } else { 1 };
     let wanted = lanes.div_ceil(members).max(own).min(episodes);
     (wanted..=episodes).find(|&groups| episodes.is_multiple_of(groups)).unwrap_or(episodes)
 }

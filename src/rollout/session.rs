@@ -3,7 +3,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use std::time::{Duration, Instant};
 
-use fourfold_shaders::rollout::unroll::{Fault, Members};
+use fourfold_shaders::rollout::unroll::{Fault, WeightSource};
 
 use super::plan::Ids;
 use super::{Error, Plan, Settings, Trace};
@@ -59,7 +59,7 @@ impl Rollout {
     /// Operands that do not fit the plan, out of memory, or a shader that the driver refuses.
     pub fn new(gpu: &Gpu, plan: Plan, operands: Operands) -> Result<Self, Error> {
         let given = matches!(operands.weights, Weights::Given(_));
-        if given != matches!(plan.composition.members, Members::Given { .. }) {
+        if given != matches!(plan.composition.weights, WeightSource::Given { .. }) {
             let message = "the composition and the operands disagree on where weights come from".to_string();
             return Err(Error::Settings { message });
         }
@@ -195,10 +195,10 @@ impl Rollout {
     /// Plays every episode and returns every step of it.
     ///
     /// # Errors
-    /// As [`run`](Self::run), and a composition whose [`Members`] keep no trace.
+    /// As [`run`](Self::run), and a composition whose [`WeightSource`] keep no trace.
     pub fn trace(&self) -> Result<(Episodes, Trace), Error> {
         let Some(recorded) = self.plan.ids.trace else {
-            let message = "a trace needs `Members::Given { trace: true }`".to_string();
+            let message = "a trace needs `WeightSource::Given { trace: true }`".to_string();
             return Err(Error::Settings { message });
         };
         let mut trace = Trace::new(&self.plan);

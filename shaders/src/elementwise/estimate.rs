@@ -135,15 +135,15 @@ impl Estimate {
 
     /// Where the condition may be zero and may not, either choice must be within the error.
     pub fn select(self, yes: Self, no: Self) -> Self {
-        let (taken, other) = if self.value != 0.0 { (yes, no) } else { (no, yes) };
+        let (chosen, other) = if self.value != 0.0 { (yes, no) } else { (no, yes) };
         if self.error == 0.0 || self.value.abs() > self.error {
-            return Self::result(taken.value, taken.error, 0.0);
+            return Self::result(chosen.value, chosen.error, 0.0);
         }
-        let error = (taken.value - other.value).abs() + other.error;
+        let error = (chosen.value - other.value).abs() + other.error;
         if error.is_nan() {
-            Self::unspecified(taken.value)
+            Self::unspecified(chosen.value)
         } else {
-            Self::result(taken.value, taken.error.max(error), 0.0)
+            Self::result(chosen.value, chosen.error.max(error), 0.0)
         }
     }
 

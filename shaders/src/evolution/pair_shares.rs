@@ -54,7 +54,7 @@ pub(crate) struct Uniform {
     pub period: u32,
     pub objective: u32,
     pub renewed: u32,
-    pub own: u32,
+    pub independent_state: u32,
 }
 
 /// The shares of the pairs of a population in one unroll.
@@ -79,7 +79,7 @@ pub struct Problem {
     /// True if the perturbations were drawn anew for this unroll.
     pub renewed: bool,
     /// True if members have states of their own from unroll to unroll.
-    pub own: bool,
+    pub independent_state: bool,
 }
 
 const WORKGROUP: usize = 64;
@@ -97,7 +97,7 @@ impl Problem {
             period: self.horizon.unwrap_or(self.steps).max(1) as u32,
             objective: self.objective.number(),
             renewed: u32::from(self.renewed),
-            own: u32::from(self.own),
+            independent_state: u32::from(self.independent_state),
         };
         let lengths = [self.steps * self.members, self.pairs, SHARES * self.pairs];
         Call::new(&PAIR_SHARES, &uniform, self.present.div_ceil(WORKGROUP), lengths)
@@ -150,7 +150,7 @@ pub(crate) fn pair_shares(uniform: &Uniform, losses: &[f32], previous: &mut [f32
         let Sums { before, after, losses, last, .. } = uniform.sums(losses, row);
         let (previous_delta, renewed) = (f64::from(previous[d]), uniform.renewed == 1);
         let unrolled = Unrolled { before, after, previous: previous_delta, renewed, ended: ends, within };
-        let share = if uniform.own == 1 { unrolled.accumulated() } else { unrolled.present() };
+        let share = if uniform.independent_state == 1 { unrolled.accumulated() } else { unrolled.present() };
         for (i, value) in share.into_iter().chain(losses).enumerate() {
             shares[i * uniform.pairs as usize + d] = value as f32;
         }
@@ -210,7 +210,7 @@ fn case(generator: &mut Generator) -> Case {
         horizon: ended.map(|ended| ended.max(generator.length(steps))),
         objective: generator.pick(&[Objective::Sum, Objective::Last, Objective::Final]),
         renewed: generator.chance(0.5),
-        own: generator.chance(0.7),
+        independent_state: generator.chance(0.7),
     };
     let losses = crate::description::elementwise_layout::values(generator, steps * problem.members, 1e30);
     let previous = generator.values(problem.pairs, 1e30);
@@ -244,7 +244,7 @@ mod tests {
         horizon: Some(10),
         objective: Objective::Sum,
         renewed: true,
-        own: true,
+        independent_state: true,
     };
 
     #[test]
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn members_that_start_from_one_state_have_evolution_strategies() {
-        let truncated = Problem { own: false, ended: Some(2), ..PES };
+        let truncated = Problem { independent_state: false, ended: Some(2), ..PES };
         assert_eq!(shares(truncated, [0.0; 2]).0[..4], [0.0, 15.0, 0.0, 0.0]);
     }
 

@@ -24,7 +24,7 @@ struct Uniform {
     period: u32,     // steps between ends
     objective: u32,  // SUM, LAST or FINAL
     renewed: u32,    // 1 where the perturbation is new
-    own: u32,        // 1 where members have states of their own from unroll to unroll
+    independent_state: u32,  // 1 where members have states of their own from unroll to unroll
 }
 
 @group(0) @binding(0) var<storage, read> losses: array<f32>;            // (steps, members)
@@ -69,7 +69,7 @@ fn pair_shares(
         // True if the unroll stops within an inner problem.
         let within = !ends || (size.steps - size.ended) % size.period != 0u;
         var share = vec4<f32>(0.0, before + after, 0.0, 0.0);
-        if size.own == 1u {
+        if size.independent_state == 1u {
             share.x = before - previous[d];
             share.y = after + select(0.0, before, size.renewed == 1u);
             share.z = select(1.0, 0.0, ends);

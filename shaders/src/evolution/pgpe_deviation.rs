@@ -11,7 +11,7 @@ const MODULE: Module = Module::new::<Uniform>(include_str!("pgpe_deviation.wgsl"
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PGPE_DEVIATION, &RAGGED];
 
-const FORMS: VectorAndScalar = VectorAndScalar { vec4: &PGPE_DEVIATION, ragged: &RAGGED };
+const VARIANTS: VectorAndScalar = VectorAndScalar { vec4: &PGPE_DEVIATION, ragged: &RAGGED };
 
 /// A step of a count divisible by four.
 pub static PGPE_DEVIATION: Kernel = kernel("pgpe_deviation", "pgpe_deviation", |generator| case(generator, false));
@@ -52,7 +52,7 @@ impl Problem {
     /// The call with operands `deviation`, `gradient` (`count` each; the gradient points uphill), `rate` (1).
     pub fn call(&self, _: &Target) -> Call {
         let uniform = Uniform { count: self.count as u32, fraction: self.fraction, floor: self.floor };
-        FORMS.call(&uniform, self.count, [self.count, self.count, 1])
+        VARIANTS.call(&uniform, self.count, [self.count, self.count, 1])
     }
 }
 
@@ -84,7 +84,7 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
-    let (problem, call, count) = FORMS.case(generator, ragged, |generator, count| {
+    let (problem, call, count) = VARIANTS.case(generator, ragged, |generator, count| {
         let problem =
             Problem { count, fraction: generator.pick(&[0.0, 0.2, 1.0]), floor: generator.pick(&[1e-30, 1e-4, 0.1]) };
         (problem, problem.call(&Target::default()))

@@ -64,14 +64,14 @@ impl Truncation {
 }
 
 fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> Case {
-    let keeping = generator.pick(&[ParameterStorage::Private, ParameterStorage::Stored, ParameterStorage::Streamed]);
-    let keeping = if problem.parameters() > 64 && keeping == ParameterStorage::Private {
+    let storage = generator.pick(&[ParameterStorage::Private, ParameterStorage::Stored, ParameterStorage::Streamed]);
+    let storage = if problem.parameters() > 64 && storage == ParameterStorage::Private {
         ParameterStorage::Stored
     } else {
-        keeping
+        storage
     };
     // Eight bindings are all that there may be.
-    let truncation = Truncation { problem, keeping, analytic: generator.chance(0.3) };
+    let truncation = Truncation { problem, storage, analytic: generator.chance(0.3) };
     let problem = &*truncation.problem;
 
     let chunks = generator.pick(&[1, 1, 2, 3]);
@@ -87,7 +87,7 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
         steps,
         interval: generator.pick(&[Some(1), Some(3), None]),
         shared_state,
-        alike: generator.chance(0.5),
+        common_random_numbers: generator.chance(0.5),
         objective: generator.pick(&[Objective::Sum, Objective::Last, Objective::Final]),
         staggered: horizon.is_some() && generator.chance(0.3),
         sigma: generator.pick(&[0.3, 0.01]),
@@ -138,7 +138,7 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
         inputs.push(Data::F32((0..problem.parameters()).map(|_| generator.normal()).collect()));
     }
     let call = sizes.call(&truncation, truncation.kernel(), &SOFTWARE);
-    Case::new((sizes, problem, keeping), call, inputs)
+    Case::new((sizes, problem, storage), call, inputs)
 }
 
 /// Any inner problem at given outer parameters.

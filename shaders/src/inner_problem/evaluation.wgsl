@@ -53,7 +53,7 @@ fn evaluate(
         }
         // The sum keeps drivers from building a kernel for each number of steps.
         let steps = unroll.steps + workgroup.z;
-        for (var taken = 0u; taken < steps; taken++) {
+        for (var steps_done = 0u; steps_done < steps; steps_done++) {
             if over == 1u {
                 break;
             }

@@ -256,7 +256,7 @@ impl Lane {
 
     fn advance(&mut self, tangents: &Tangents, uniform: &Uniform, seed: [u32; 2], center: &[f64], direction: &[f64]) {
         let problem = &*tangents.problem;
-        for taken in 0..uniform.steps {
+        for steps_done in 0..uniform.steps {
             if self.time == 0 {
                 let mut random = EpisodeRandom::new(seed[0], uniform.stream.wrapping_add(1), self.episode, 0);
                 problem.reset(&mut random, &mut self.state);
@@ -269,7 +269,7 @@ impl Lane {
             self.time += 1;
             let over = loss.done || self.time >= uniform.horizon;
             let every = uniform.objective == Objective::Sum.number();
-            if every || over || uniform.first + taken + 1 == uniform.truncation {
+            if every || over || uniform.first + steps_done + 1 == uniform.truncation {
                 self.losses += loss.value;
                 *(if self.ended { &mut self.after } else { &mut self.before }) += self.last;
             }

@@ -95,7 +95,7 @@ fn differentiate(
             after = saved[AFTER * columns + column];
             losses = saved[LOSSES * columns + column];
         }
-        face(drawn);
+        set_direction(drawn);
 
         var state: array<f32, STATE>;
         var tangent: array<f32, STATE>;
@@ -113,7 +113,7 @@ fn differentiate(
         // The sum keeps drivers from building a kernel for each number of steps.
         let steps = unroll.steps + workgroup.z;
         var last = 0.0;
-        for (var taken = 0u; taken < steps; taken++) {
+        for (var steps_done = 0u; steps_done < steps; steps_done++) {
             var random = Random(vec2<u32>(seed[0], unroll.stream + RESET), episode, 0u);
             if time == 0u {
                 state = problem_reset(&random);
@@ -127,7 +127,7 @@ fn differentiate(
             time += 1u;
 
             let over = loss.done || time >= unroll.horizon;
-            if unroll.objective == SUM || over || unroll.first + taken + 1u == unroll.truncation {
+            if unroll.objective == SUM || over || unroll.first + steps_done + 1u == unroll.truncation {
                 losses += loss.value;
                 if ended == 0u {
                     before += last;
@@ -145,7 +145,7 @@ fn differentiate(
         if unroll.first + unroll.steps == unroll.truncation {
             let earlier = select(0.0, previous, unroll.carried == 1u);
             let carried = accumulated_shares(before, after, earlier, drawn == seed[1], ended == 1u, time > 0u);
-            let share = directed(carried, before, after);
+            let share = directional_shares(carried, before, after);
             for (var row = 0u; row < 4u; row++) {
                 shares[row * columns + column] = share[row];
             }

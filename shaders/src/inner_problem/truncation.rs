@@ -40,24 +40,24 @@ pub struct Truncation {
     /// The inner problem that is unrolled.
     pub problem: Arc<dyn InnerProblem>,
     /// Where an invocation keeps the perturbed parameters.
-    pub keeping: ParameterStorage,
+    pub storage: ParameterStorage,
     /// True if the gradient of the unperturbed losses is known: PES + Analytic.
     pub analytic: bool,
 }
 
 impl Truncation {
-    /// The way of keeping that suits a target, for a population of `pairs` pairs.
+    /// Chooses the storage that suits a target, for a population of `pairs` pairs.
     pub fn new(problem: Arc<dyn InnerProblem>, pairs: usize, analytic: bool) -> Self {
         // Private arrays of more compile for seconds on software drivers, which fill them with zeros one by one.
         const FEW: usize = 64;
         /// WebGPU's default limit of a binding, 128 MiB, in numbers.
         const BINDING: usize = 1 << 25;
-        let keeping = match problem.parameters() {
+        let storage = match problem.parameters() {
             ..=FEW => ParameterStorage::Private,
             parameters if parameters.next_multiple_of(2).saturating_mul(pairs) <= BINDING => ParameterStorage::Stored,
             _ => ParameterStorage::Streamed,
         };
-        Self { problem, keeping, analytic }
+        Self { problem, storage, analytic }
     }
 
     /// Numbers that are saved of a pair between dispatches.
@@ -67,7 +67,7 @@ impl Truncation {
 
     /// Elements of the buffer of perturbations, where there is one.
     pub fn perturbations(&self, pairs: usize) -> Option<usize> {
-        (self.keeping == ParameterStorage::Stored).then(|| self.problem.parameters().next_multiple_of(2) * pairs)
+        (self.storage == ParameterStorage::Stored).then(|| self.problem.parameters().next_multiple_of(2) * pairs)
     }
 
     /// The most steps that a dispatch on this target may take; 0 where it cannot take one.
@@ -78,7 +78,7 @@ impl Truncation {
 
     /// The whole kernel as WGSL.
     pub fn wgsl(&self) -> String {
-        let kept = match self.keeping {
+        let kept = match self.storage {
             ParameterStorage::Private => include_str!("parameters_private.wgsl"),
             ParameterStorage::Stored => include_str!("parameters_stored.wgsl"),
             ParameterStorage::Streamed => include_str!("parameters_streamed.wgsl"),
@@ -99,7 +99,7 @@ impl Truncation {
             Binding::update("counters", "(6, columns)").u32(),
             Binding::update("shares", "(6, pairs): a, b, keep, add, L+, L-"),
         ];
-        if self.keeping == ParameterStorage::Stored {
+        if self.storage == ParameterStorage::Stored {
             bindings.push(Binding::update("perturbations", "(parameters rounded up to even, pairs)"));
         }
         if self.analytic {
@@ -127,7 +127,7 @@ pub(crate) struct Uniform {
     pub horizon: u32,
     pub interval: u32,
     pub shared_state: u32,
-    pub alike: u32,
+    pub common_random_numbers: u32,
     pub stream: u32,
     pub objective: u32,
     pub staggered: u32,
@@ -154,7 +154,7 @@ pub struct Problem {
     /// True if particles start each unroll from the state of an unperturbed one.
     pub shared_state: bool,
     /// True if all pairs of a chunk draw the same random numbers.
-    pub alike: bool,
+    pub common_random_numbers: bool,
     /// The loss that counts: of every step or of the last.
     pub objective: Objective,
     /// True if the first inner problem of chunk c has only `(c + 1) / chunks` of the steps.
@@ -183,7 +183,7 @@ impl Problem {
             horizon: self.horizon.map_or(NEVER, |horizon| horizon as u32),
             interval: self.interval.map_or(NEVER, |interval| interval as u32),
             shared_state: self.shared_state.into(),
-            alike: self.alike.into(),
+            common_random_numbers: self.common_random_numbers.into(),
             stream: self.stream,
             objective: self.objective.number(),
             staggered: self.staggered.into(),
@@ -259,7 +259,7 @@ mod tests {
         steps: 4,
         interval: Some(1),
         shared_state: false,
-        alike: true,
+        common_random_numbers: true,
         objective: Objective::Sum,
         staggered: false,
         sigma: 0.5,
@@ -269,7 +269,7 @@ mod tests {
     /// The shares of unroll after unroll, in units of L+ - L- of a step whose loss is theta.
     fn unrolls(problem: Problem, count: u32) -> Vec<[f64; 4]> {
         let truncation =
-            Truncation { problem: Arc::new(Ramp { horizon: 10 }), keeping: ParameterStorage::Private, analytic: false };
+            Truncation { problem: Arc::new(Ramp { horizon: 10 }), storage: ParameterStorage::Private, analytic: false };
         let call = problem.call(&truncation, truncation.kernel(), &Target::default());
         let data = |index: usize| Data::F32(vec![0.0; call.lengths[index]]);
         let mut operands =

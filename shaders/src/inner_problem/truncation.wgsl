@@ -31,7 +31,7 @@ struct Uniform {
     // 1 where particles start each unroll from one state.
     shared_state: u32,
     // 1 where all pairs of a chunk draw the same random numbers.
-    alike: u32,
+    common_random_numbers: u32,
     // The place that draws, see random.wgsl; the two after it are taken too.
     stream: u32,
     // The losses that count: SUM, LAST or FINAL.
@@ -129,9 +129,10 @@ fn advance(
         // The sum keeps drivers from building a kernel for each number of steps.
         let steps = unroll.steps + workgroup.z;
         var last = vec2<f32>(0.0);
-        for (var taken = 0u; taken < steps; taken++) {
+        for (var steps_done = 0u; steps_done < steps; steps_done++) {
             let place = select(
-                episode * unroll.pairs + index, episode * unroll.chunks + chunk, unroll.alike == 1u || unperturbed,
+                episode * unroll.pairs + index, episode * unroll.chunks + chunk,
+                unroll.common_random_numbers == 1u || unperturbed,
             );
             var random = Random(vec2<u32>(seed[0], unroll.stream + RESET), place, 0u);
             if time == 0u {
@@ -149,7 +150,7 @@ fn advance(
             time += 1u;
 
             let over = up.done || down.done || time >= limit;
-            if unroll.objective == SUM || over || unroll.first + taken + 1u == unroll.truncation {
+            if unroll.objective == SUM || over || unroll.first + steps_done + 1u == unroll.truncation {
                 losses += last;
                 if ended == 0u {
                     before += last.x - last.y;
@@ -168,7 +169,7 @@ fn advance(
         if unroll.first + unroll.steps == unroll.truncation {
             if !unperturbed {
                 let own = accumulated_shares(before, after, previous, drawn == seed[1], ended == 1u, time > 0u);
-                let share = analysed(select(own, present_shares(before, after), unroll.shared_state == 1u));
+                let share = subtract_known(select(own, present_shares(before, after), unroll.shared_state == 1u));
                 for (var row = 0u; row < 4u; row++) {
                     shares[row * unroll.pairs + index] = share[row];
                 }

@@ -171,8 +171,8 @@ fn run(call: &Call, operands: &mut [Operand<'_>], tell: &mut dyn FnMut(usize, f6
             let mut next = state.clone();
             let loss = problem.step(&mut next, &center, time, &mut { random });
             let over = loss.done || time + 1 >= uniform.horizon;
-            let late = step + 1 == uniform.truncation;
-            let counts = objective(Objective::Sum) || over || (objective(Objective::Last) && late);
+            let unroll_ends = step + 1 == uniform.truncation;
+            let counts = objective(Objective::Sum) || over || (objective(Objective::Last) && unroll_ends);
 
             let mut d = s_tilde;
             let still = vec![0.0; parameters];

@@ -86,7 +86,7 @@ fn differentiate(
         var w: array<f32, PARAMETERS>;
         // The sum keeps drivers from building a kernel for each number of steps.
         let steps = unroll.steps + workgroup.z;
-        for (var taken = 0u; taken < steps; taken++) {
+        for (var steps_done = 0u; steps_done < steps; steps_done++) {
             var random = Random(vec2<u32>(seed[0], unroll.stream + RESET), episode, 0u);
             if time == 0u {
                 state = problem_reset(&random);
@@ -95,7 +95,7 @@ fn differentiate(
             }
             random.key.y = unroll.stream + STEP;
             random.drawn = time * 256u;
-            let step = unroll.first + taken;
+            let step = unroll.first + steps_done;
             let key = vec2<u32>(seed[0], unroll.stream + SIGNS);
             for (var pair = 0u; pair < SIGN_PAIRS; pair++) {
                 let counter = vec2<u32>(replica * SIGN_PAIRS + pair, seed[1] * unroll.truncation + step);
@@ -108,8 +108,8 @@ fn differentiate(
             var drawing = random;
             let loss = problem_step(&next, time, &drawing);
             let over = loss.done || time + 1u >= unroll.horizon;
-            let late = step + 1u == unroll.truncation;
-            let counts = unroll.objective == SUM || over || (unroll.objective == LAST && late);
+            let unroll_ends = step + 1u == unroll.truncation;
+            let counts = unroll.objective == SUM || over || (unroll.objective == LAST && unroll_ends);
             sum += select(0.0, loss.value, counts);
 
             along = PARAMETERS;

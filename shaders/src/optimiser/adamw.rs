@@ -11,7 +11,7 @@ const MODULE: Module = Module::new::<Uniform>(include_str!("adamw.wgsl"));
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ADAMW, &RAGGED];
 
-const FORMS: VectorAndScalar = VectorAndScalar { vec4: &ADAMW, ragged: &RAGGED };
+const VARIANTS: VectorAndScalar = VectorAndScalar { vec4: &ADAMW, ragged: &RAGGED };
 
 /// A step of a count divisible by four.
 pub static ADAMW: Kernel = kernel("adamw", "adamw", |generator| case(generator, false));
@@ -90,7 +90,7 @@ impl Problem {
             log_beta2: self.beta2.ln() as f32,
         };
         let count = self.count;
-        FORMS.call(&uniform, count, [count, count, count, count, 1, 1])
+        VARIANTS.call(&uniform, count, [count, count, count, count, 1, 1])
     }
 }
 
@@ -181,7 +181,7 @@ fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
-    let (problem, call, count) = FORMS.case(generator, ragged, |generator, count| {
+    let (problem, call, count) = VARIANTS.case(generator, ragged, |generator, count| {
         let problem = Problem {
             count,
             beta1: generator.pick(&[0.5, 0.9, 0.99]),

@@ -10,7 +10,7 @@ const MODULE: Module = Module::new::<Uniform>(include_str!("clip.wgsl"));
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&CLIP, &RAGGED];
 
-const FORMS: VectorAndScalar = VectorAndScalar { vec4: &CLIP, ragged: &RAGGED };
+const VARIANTS: VectorAndScalar = VectorAndScalar { vec4: &CLIP, ragged: &RAGGED };
 
 /// Clipping of a count divisible by four.
 pub static CLIP: Kernel = kernel("clip", "clip", |generator| case(generator, false));
@@ -51,7 +51,7 @@ impl Problem {
     /// The call with operands `gradient` (`count`), `norm` (1, that of the gradient), `clipped` (`count`).
     pub fn call(&self, _: &Target) -> Call {
         let uniform = Uniform { count: self.count as u32, max_norm: self.max_norm };
-        FORMS.call(&uniform, self.count, [self.count, 1, self.count])
+        VARIANTS.call(&uniform, self.count, [self.count, 1, self.count])
     }
 }
 
@@ -77,7 +77,7 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
-    let (problem, call, count) = FORMS.case(generator, ragged, |generator, count| {
+    let (problem, call, count) = VARIANTS.case(generator, ragged, |generator, count| {
         let problem = Problem { count, max_norm: generator.pick(&[1e-3, 0.5, 5.0, 1e10]) };
         (problem, problem.call(&Target::default()))
     });

@@ -35,8 +35,8 @@ pub static SCALED_GRADIENT: Kernel =
 pub static SCALED_GRADIENT_RAGGED: Kernel =
     scaled_kernel("sam_ascent.scaled_gradient_ragged", |generator| scaled_case(generator, true));
 
-const L2_FORMS: VectorAndScalar = VectorAndScalar { vec4: &L2, ragged: &L2_RAGGED };
-const SCALED_FORMS: VectorAndScalar = VectorAndScalar { vec4: &SCALED_GRADIENT, ragged: &SCALED_GRADIENT_RAGGED };
+const L2_VARIANTS: VectorAndScalar = VectorAndScalar { vec4: &L2, ragged: &L2_RAGGED };
+const SCALED_VARIANTS: VectorAndScalar = VectorAndScalar { vec4: &SCALED_GRADIENT, ragged: &SCALED_GRADIENT_RAGGED };
 
 const fn l2_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     const BINDINGS: &[Binding] = &[
@@ -99,15 +99,15 @@ impl Problem {
     pub fn call(&self, _: &Target) -> Call {
         let count = self.count;
         match self.norm {
-            Norm::L2 => L2_FORMS.call(&self.uniform(), count, [count, count, 1, 1, count]),
-            Norm::LInfinity => sign_ascent::FORMS.call(&self.uniform(), count, [count, count, 1, count]),
+            Norm::L2 => L2_VARIANTS.call(&self.uniform(), count, [count, count, 1, 1, count]),
+            Norm::LInfinity => sign_ascent::VARIANTS.call(&self.uniform(), count, [count, count, 1, count]),
         }
     }
 
     /// The call with operands `weights`, `gradient`, `scaled` (`count` each): `scaled = T gradient`, whose norm the
     /// adaptive step for p = 2 divides by.
     pub fn scaled_gradient(&self, _: &Target) -> Call {
-        SCALED_FORMS.call(&self.uniform(), self.count, [self.count; 3])
+        SCALED_VARIANTS.call(&self.uniform(), self.count, [self.count; 3])
     }
 
     fn uniform(&self) -> Uniform {
@@ -182,7 +182,7 @@ fn draw(generator: &mut Generator, count: usize) -> Problem {
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
-    let (problem, call, count) = L2_FORMS.case(generator, ragged, |generator, count| {
+    let (problem, call, count) = L2_VARIANTS.case(generator, ragged, |generator, count| {
         let problem = draw(generator, count);
         (problem, problem.call(&Target::default()))
     });
@@ -195,7 +195,7 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
 }
 
 fn scaled_case(generator: &mut Generator, ragged: bool) -> Case {
-    let (problem, call, count) = SCALED_FORMS.case(generator, ragged, |generator, count| {
+    let (problem, call, count) = SCALED_VARIANTS.case(generator, ragged, |generator, count| {
         let problem = draw(generator, count);
         (problem, problem.scaled_gradient(&Target::default()))
     });

@@ -11,7 +11,7 @@ const MODULE: Module = Module::new::<Uniform>(include_str!("sgd.wgsl"));
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SGD, &RAGGED];
 
-const FORMS: VectorAndScalar = VectorAndScalar { vec4: &SGD, ragged: &RAGGED };
+const VARIANTS: VectorAndScalar = VectorAndScalar { vec4: &SGD, ragged: &RAGGED };
 
 /// A step with momentum of a count divisible by four.
 pub static SGD: Kernel = kernel("sgd", "sgd", |generator| case(generator, false));
@@ -77,10 +77,10 @@ impl Problem {
         if self.has_velocity() {
             let nesterov = u32::from(self.nesterov);
             let uniform = Uniform { count: count as u32, decayed, weight_decay, momentum, nesterov };
-            FORMS.call(&uniform, count, [count, count, count, 1])
+            VARIANTS.call(&uniform, count, [count, count, count, 1])
         } else {
             let uniform = sgd_plain::Uniform { count: count as u32, decayed, weight_decay };
-            sgd_plain::FORMS.call(&uniform, count, [count, count, 1])
+            sgd_plain::VARIANTS.call(&uniform, count, [count, count, 1])
         }
     }
 
@@ -133,7 +133,7 @@ fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
-    let (problem, call, count) = FORMS.case(generator, ragged, |generator, count| {
+    let (problem, call, count) = VARIANTS.case(generator, ragged, |generator, count| {
         let problem = Problem {
             count,
             momentum: generator.pick(&[0.5, 0.9, 0.99]),

@@ -11,7 +11,7 @@ const MODULE: Module = Module::new::<Uniform>(include_str!("sgd_plain.wgsl"));
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SGD_PLAIN, &RAGGED];
 
-pub(crate) const FORMS: VectorAndScalar = VectorAndScalar { vec4: &SGD_PLAIN, ragged: &RAGGED };
+pub(crate) const VARIANTS: VectorAndScalar = VectorAndScalar { vec4: &SGD_PLAIN, ragged: &RAGGED };
 
 /// A step of a count divisible by four.
 pub static SGD_PLAIN: Kernel = kernel("sgd_plain", "sgd_plain", |generator| case(generator, false));
@@ -76,11 +76,11 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
-    let (uniform, call, count) = FORMS.case(generator, ragged, |generator, count| {
+    let (uniform, call, count) = VARIANTS.case(generator, ragged, |generator, count| {
         let weight_decay = generator.pick(&[0.0, 1e-4, 0.1]);
         let decayed = generator.pick(&[0, 1, count / 2, count]).min(count) as u32;
         let uniform = Uniform { count: count as u32, decayed, weight_decay };
-        (uniform, FORMS.call(&uniform, count, [count, count, 1]))
+        (uniform, VARIANTS.call(&uniform, count, [count, count, 1]))
     });
     let [weights, gradient] = [(); 2].map(|()| elementwise_layout::values(generator, count, 1e30));
     let rate = Data::F32(vec![generator.pick(&[0.0, 1e-3, 0.1, 1.0])]);

@@ -11,7 +11,7 @@ const MODULE: Module = Module::new::<Uniform>(include_str!("sign_ascent.wgsl"));
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SIGN_ASCENT, &RAGGED];
 
-pub(crate) const FORMS: VectorAndScalar = VectorAndScalar { vec4: &SIGN_ASCENT, ragged: &RAGGED };
+pub(crate) const VARIANTS: VectorAndScalar = VectorAndScalar { vec4: &SIGN_ASCENT, ragged: &RAGGED };
 
 /// The step of a count divisible by four.
 pub static SIGN_ASCENT: Kernel = kernel("sign_ascent", "sign_ascent", |generator| case(generator, false));
@@ -63,9 +63,9 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
-    let (uniform, call, count) = FORMS.case(generator, ragged, |generator, count| {
+    let (uniform, call, count) = VARIANTS.case(generator, ragged, |generator, count| {
         let uniform = draw(generator, count);
-        (uniform, FORMS.call(&uniform, count, [count, count, 1, count]))
+        (uniform, VARIANTS.call(&uniform, count, [count, count, 1, count]))
     });
     let [weights, gradient] = weights_and_gradient(generator, count);
     let rho = Data::F32(vec![generator.pick(&[0.0, 0.05, 0.5, 2.0])]);

@@ -13,7 +13,7 @@ const MODULE: Module =
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&DROPOUT, &RAGGED];
 
-const FORMS: VectorAndScalar = VectorAndScalar { vec4: &DROPOUT, ragged: &RAGGED };
+const VARIANTS: VectorAndScalar = VectorAndScalar { vec4: &DROPOUT, ragged: &RAGGED };
 
 /// Dropout of a count divisible by four.
 pub static DROPOUT: Kernel = kernel("dropout", "dropout", |generator| case(generator, false));
@@ -63,7 +63,7 @@ impl Problem {
             threshold: (probability * 4_294_967_296.0) as u32,
             scale: if probability < 1.0 { (1.0 / (1.0 - probability)) as f32 } else { 0.0 },
         };
-        FORMS.call(&uniform, self.count, [self.count, 2, self.count])
+        VARIANTS.call(&uniform, self.count, [self.count, 2, self.count])
     }
 }
 
@@ -93,7 +93,7 @@ fn tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
 }
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
-    let (problem, call, count) = FORMS.case(generator, ragged, |generator, count| {
+    let (problem, call, count) = VARIANTS.case(generator, ragged, |generator, count| {
         let probability = generator.pick(&[0.0, 0.1, 0.5, 0.9, 1.0]);
         let problem = Problem { count, probability, stream: generator.pick(&[0, 1, 77, u32::MAX]) };
         (problem, problem.call(&Target::default()))

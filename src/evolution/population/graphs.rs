@@ -67,13 +67,13 @@ fn assign<'g>(graph: &'g Graph, what: &'static str, states: &[Tensor<'g>], value
             graph.fail(what, format!("gives {value:?} for the state {state:?}"));
             return;
         }
-        graph.assign(state, taken(value).broadcast_to(state.shape()));
+        graph.assign(state, computed(value).broadcast_to(state.shape()));
     }
 }
 
 /// The value, computed if it is nothing but another state: states change one after the other, and that one may have
 /// changed before it is read.
-fn taken(value: Tensor<'_>) -> Tensor<'_> {
+fn computed(value: Tensor<'_>) -> Tensor<'_> {
     let graph = value.graph();
     let mut root = value.value();
     while matches!(graph.node(root.node).op, Op::Reshape | Op::StopGradient | Op::Broadcast | Op::View { .. }) {

@@ -43,7 +43,7 @@ pub(super) fn plan(
         steps,
         interval: perturbation.interval(),
         shared_state: perturbation.particles == Particles::Shared,
-        alike: settings.common_random_numbers,
+        common_random_numbers: settings.common_random_numbers,
         objective,
         staggered,
         sigma,
@@ -57,7 +57,7 @@ pub(super) fn plan(
     let counters = program.buffer(Allocation::u32("counters", COUNTERS * columns).zeros().kept());
     let shares = program.buffer(zeros("shares", SHARES * pairs));
     let mut operands = vec![outer.seed, outer.center, data, saved, counters, shares];
-    if unrolled.keeping == ParameterStorage::Stored {
+    if unrolled.storage == ParameterStorage::Stored {
         let length = unrolled.perturbations(pairs).unwrap_or_default();
         operands.push(program.buffer(zeros("perturbations", length).kept()));
     }

@@ -92,7 +92,7 @@ pub(super) fn plan(
                 horizon,
                 objective,
                 renewed,
-                own,
+                independent_state: own,
             };
             let recording = program.recording();
             program.dispatch(recording, problem.call(), &[losses, previous, shares]);

@@ -8,7 +8,7 @@ use cpu_time::ProcessTime;
 use fourfold::Gpu;
 use fourfold::rollout::environments::CartPoleSwingUp;
 use fourfold::rollout::policies::{AttentionNeuron, Linear, Perceptron};
-use fourfold::rollout::{Composition, Members, Operands, Plan, Policy, Rollout, Sensors, Settings, Weights};
+use fourfold::rollout::{Composition, Operands, Plan, Policy, Rollout, Sensors, Settings, WeightSource, Weights};
 use fourfold::shaders::Data;
 use serde_json::{Value, json};
 
@@ -182,7 +182,7 @@ impl Work {
             return Err(Failure::input("--runs: expected at least 1, got 0"));
         }
         let (steps, runs) = if common.quick { (steps.min(100), runs.min(2)) } else { (steps, runs) };
-        // A training is patient too, and its rollouts are those to be measured.
+        // As in a training, whose rollouts are to be measured.
         let settings = Settings { allow_slow_compile: true, ..Settings::new(members, episodes, steps) };
         Ok(Self { policy, hidden, alive, settings, runs })
     }
@@ -195,7 +195,7 @@ impl Work {
             PolicyName::AttentionNeuron => Arc::new(AttentionNeuron { rows: width, ..AttentionNeuron::evojax() }),
         };
         let environment = Arc::new(CartPoleSwingUp { easy: self.alive });
-        Composition { environment, policy, sensors: Sensors::default(), members: Members::Perturbed }
+        Composition { environment, policy, sensors: Sensors::default(), weights: WeightSource::Perturbed }
     }
 
     fn deviation(&self) -> f32 {

@@ -102,7 +102,7 @@ mod tests {
     use fourfold::Gpu;
     use fourfold::rollout::environments::CartPoleSwingUp;
     use fourfold::rollout::policies::Linear;
-    use fourfold::rollout::{Composition, Members, Sensors};
+    use fourfold::rollout::{Composition, Sensors, WeightSource};
     use fourfold::shaders::Generator;
 
     use super::*;
@@ -132,7 +132,7 @@ mod tests {
             environment: Arc::new(ActionRepeat::new(Arc::new(CartPoleSwingUp { easy: true }), 4)),
             policy: Arc::new(Linear),
             sensors: Sensors::default(),
-            members: Members::Given { trace: true },
+            weights: WeightSource::Given { trace: true },
         };
         for seed in 0..3 {
             let case = composition.case(&mut Generator::new(seed, Generator::FULL));

@@ -7,7 +7,7 @@ use fourfold::evolution::{
     Descent, EvolutionStrategy, OuterLoop, OuterSettings, OuterTensors, RolloutGradient, RolloutGradientPlan,
 };
 use fourfold::rollout::policies::{Linear, Perceptron};
-use fourfold::rollout::{self, Composition, Interface, Members, Policy, Sensors};
+use fourfold::rollout::{self, Composition, Interface, Policy, Sensors, WeightSource};
 
 use fourfold::shaders::random::threefry::Random;
 
@@ -76,8 +76,8 @@ impl Course {
         let (environment, policy) = (world.environment(), self.policy());
         let interface = Interface { inputs: environment.observations(), actions: environment.actions() };
         let count = policy.weights(interface);
-        let members = Members::Perturbed;
-        let composition = Composition { environment, policy, sensors: Sensors::default(), members };
+        let weights = WeightSource::Perturbed;
+        let composition = Composition { environment, policy, sensors: Sensors::default(), weights };
         const FIRST: u32 = 7;
         let mut random = Random::new(seed, FIRST);
         let first: Vec<f32> = (0..count).map(|_| self.start * random.normal()).collect();

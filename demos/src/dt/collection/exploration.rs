@@ -132,7 +132,7 @@ mod tests {
     use fourfold::Gpu;
     use fourfold::rollout::environments::Swimmer;
     use fourfold::rollout::policies::Perceptron;
-    use fourfold::rollout::{Composition, Members, Sensors};
+    use fourfold::rollout::{Composition, Sensors, WeightSource};
     use fourfold::shaders::Generator;
 
     use super::*;
@@ -147,7 +147,7 @@ mod tests {
                 environment: Arc::new(Swimmer),
                 policy,
                 sensors: Sensors { noise_channels: 2, noise: 0.7, ..Sensors::default() },
-                members: Members::Given { trace: true },
+                weights: WeightSource::Given { trace: true },
             };
             for seed in 0..3 {
                 let case = composition.case(&mut Generator::new(seed, Generator::FULL));

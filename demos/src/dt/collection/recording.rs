@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use fourfold::Gpu;
 use fourfold::data::{Steps, Trajectories};
-use fourfold::rollout::{Composition, Members, Operands, Plan, Policy, Rollout, Sensors, Settings, Trace, Weights};
+use fourfold::rollout::{
+    Composition, Operands, Plan, Policy, Rollout, Sensors, Settings, Trace, WeightSource, Weights,
+};
 use fourfold::shaders::Data;
 use fourfold::shaders::random::threefry::{self, Random};
 
@@ -308,7 +310,7 @@ impl Behaviour {
         let noise_channels = if self.noise.is_some() { environment.actions() } else { 0 };
         let sensors = Sensors { noise_channels, noise: self.noise.unwrap_or(0.0), ..Sensors::default() };
         let policy = self.policy.clone();
-        let composition = Composition { environment, policy, sensors, members: Members::Given { trace } };
+        let composition = Composition { environment, policy, sensors, weights: WeightSource::Given { trace } };
         let plan = Plan::new(&composition, &settings, &gpu.target())?;
         let operands = Operands {
             seed: gpu.upload("seed", &Data::U32(seed.to_vec()))?,
@@ -401,7 +403,7 @@ mod tests {
             environment: World::Pendulum.environment(),
             policy: course.policy(),
             sensors: Sensors::default(),
-            members: Members::Perturbed,
+            weights: WeightSource::Perturbed,
         };
         let (gpu, rollout) = (&collector.gpu, course.rollout(World::Pendulum));
         let plan = RolloutGradientPlan::new(&composition, course.strategy, &rollout, &gpu.target()).unwrap();

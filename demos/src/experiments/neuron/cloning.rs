@@ -248,14 +248,14 @@ fn build<'g>(
     let order = graph.input("order", TensorType::f32([trajectories / batch, batch]));
     let picked = order.gather(turn.cast(Element::U32).reshape([1])).reshape([batch]);
     let rows = (picked * windows as f32 + place).cast(Element::U32);
-    let taken = |name: &str, width: usize| -> Tensor<'g> {
+    let gathered = |name: &str, width: usize| -> Tensor<'g> {
         let table = graph.input(name, TensorType::f32([trajectories * windows, window * width]));
         table.gather(rows).reshape([batch, window, width]).permute(&[1, 0, 2])
     };
-    let inputs = taken("inputs", channels);
-    let labels = taken("labels", network.actions);
+    let inputs = gathered("inputs", channels);
+    let labels = gathered("labels", network.actions);
     let noise = seed.normal(0, [window, batch, network.actions]) * recipe.noise;
-    let previous = taken("previous", network.actions) + noise;
+    let previous = gathered("previous", network.actions) + noise;
 
     // Zeros in the first window of a batch.
     let keep = place.binary(Binary::Min, graph.constant(1.0));

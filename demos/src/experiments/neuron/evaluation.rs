@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fourfold::Gpu;
 use fourfold::rollout::environments::CartPoleSwingUp;
 use fourfold::rollout::{
-    Composition, Members, Operands, Plan, Policy, Rollout, Sensors, Settings, Trace, Weights, Wiring, shuffled,
+    Composition, Operands, Plan, Policy, Rollout, Sensors, Settings, Trace, WeightSource, Weights, Wiring, shuffled,
 };
 use fourfold::shaders::Data;
 
@@ -73,7 +73,7 @@ impl Protocol {
     ) -> Result<Rollout, Failure> {
         let sensors = self.sensors();
         let environment = Arc::new(self.world);
-        let composition = Composition { environment, policy, sensors, members: Members::Given { trace } };
+        let composition = Composition { environment, policy, sensors, weights: WeightSource::Given { trace } };
         let expected = composition.parameters();
         if weights.len() != expected {
             return Err(Failure::Input(format!("expected {expected} weights, got {}", weights.len())));

@@ -194,9 +194,9 @@ pub fn play(film: &Film, every: usize) -> Result<bool, Failure> {
     let begun = Instant::now();
     let mut written = 0;
     for (number, &index) in film.frames(every).iter().enumerate() {
-        let late = begun.elapsed();
+        let elapsed = begun.elapsed();
         let due = pause * number as u32;
-        std::thread::sleep(due.saturating_sub(late));
+        std::thread::sleep(due.saturating_sub(elapsed));
         terminal.move_cursor_up(written).map_err(failed)?;
         let lines = lines(film, index, columns, rows, coloured);
         for line in &lines {

@@ -8,7 +8,7 @@ use fourfold::evolution::{
     cma_es,
 };
 use fourfold::rollout::environments::CartPoleSwingUp;
-use fourfold::rollout::{self, Composition, Members, Operands, Plan, Policy, Rollout, Weights};
+use fourfold::rollout::{self, Composition, Operands, Plan, Policy, Rollout, WeightSource, Weights};
 use fourfold::shaders::Data;
 use fourfold::{BufferView, Gpu};
 use serde::{Deserialize, Serialize};
@@ -199,8 +199,8 @@ impl Training {
             Search::Cpu(search) => {
                 let (mut steps, mut mean) = (0, 0.0);
                 for _ in 0..BURST {
-                    let (taken, fitness) = search.generation(&self.gpu, self.seed, recipe.episodes)?;
-                    steps += taken;
+                    let (played, fitness) = search.generation(&self.gpu, self.seed, recipe.episodes)?;
+                    steps += played;
                     mean = fitness;
                 }
                 (search.search.generation(), steps, mean)
@@ -279,8 +279,8 @@ fn begin(
     free: Vec<usize>,
 ) -> Result<Search, Failure> {
     let environment = Arc::new(CartPoleSwingUp { easy: false });
-    let members = Members::Given { trace: false };
-    let composition = Composition { environment, policy: policy.clone(), sensors: Default::default(), members };
+    let weights = WeightSource::Given { trace: false };
+    let composition = Composition { environment, policy: policy.clone(), sensors: Default::default(), weights };
     let rollout = rollout::Settings {
         allow_slow_compile: true,
         ..rollout::Settings::new(recipe.members, recipe.episodes, HORIZON)

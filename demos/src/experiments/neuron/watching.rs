@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fourfold::Gpu;
 use fourfold::rollout::environments::CartPoleSwingUp;
 use fourfold::rollout::{
-    Composition, End, Members, Operands, Plan, Rollout, Sensors, Settings, Step, Weights, Wiring, shuffled,
+    Composition, End, Operands, Plan, Rollout, Sensors, Settings, Step, WeightSource, Weights, Wiring, shuffled,
 };
 use fourfold::shaders::Data;
 use fourfold::shaders::rollout::policies::AttentionNeuron;
@@ -145,7 +145,7 @@ impl Script {
             environment: Arc::new(self.world),
             policy: Arc::new(network),
             sensors,
-            members: Members::Given { trace: true },
+            weights: WeightSource::Given { trace: true },
         };
         let expected = composition.parameters();
         if weights.len() != expected {

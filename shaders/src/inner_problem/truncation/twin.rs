@@ -17,7 +17,7 @@ pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     let [seed, center, _, saved, counters, shares, rest @ ..] = operands else { unreachable!("six operands or more") };
     let seed = [seed.u32()[0], seed.u32()[1]];
     let center: Vec<f64> = center.f32().iter().map(|&number| f64::from(number)).collect();
-    let (mut perturbations, rest) = match (truncation.keeping, rest) {
+    let (mut perturbations, rest) = match (truncation.storage, rest) {
         (ParameterStorage::Stored, [perturbations, rest @ ..]) => (Some(perturbations.f32()), rest),
         (_, rest) => (None, rest),
     };
@@ -147,8 +147,8 @@ impl Pair {
         let perturbed =
             |scale: f64| -> Vec<f64> { center.iter().zip(normals).map(|(center, n)| center + scale * n).collect() };
         let parameters = [perturbed(scale), perturbed(-scale)];
-        for taken in 0..uniform.steps {
-            let (lanes, lane) = if uniform.alike == 1 || self.unperturbed {
+        for steps_done in 0..uniform.steps {
+            let (lanes, lane) = if uniform.common_random_numbers == 1 || self.unperturbed {
                 (uniform.chunks, self.chunk)
             } else {
                 (uniform.pairs, self.index as u32)
@@ -166,7 +166,10 @@ impl Pair {
                 over |= loss.done;
             }
             self.time += 1;
-            if uniform.objective == Objective::Sum.number() || over || uniform.first + taken + 1 == uniform.truncation {
+            if uniform.objective == Objective::Sum.number()
+                || over
+                || uniform.first + steps_done + 1 == uniform.truncation
+            {
                 self.losses[0] += self.last[0];
                 self.losses[1] += self.last[1];
                 *(if self.ended { &mut self.after } else { &mut self.before }) += self.last[0] - self.last[1];

@@ -137,10 +137,10 @@ fn policy_table(i: u32) -> vec4<f32> {
 const WIDTH = 1u + 2u * HIDDEN;
 
 // The LSTM of one channel.
-fn remember(channel: ptr<function, array<f32, WIDTH>>, alike: array<vec4<f32>, GATES + SPARE>) {
+fn remember(channel: ptr<function, array<f32, WIDTH>>, common_part: array<vec4<f32>, GATES + SPARE>) {
     var gates: array<vec4<f32>, GATES + SPARE>;
     for (var gate = 0u; gate < GATES; gate++) {
-        var sum = alike[gate] + table(gate * GATE_COLUMNS + 1u) * (*channel)[0];
+        var sum = common_part[gate] + table(gate * GATE_COLUMNS + 1u) * (*channel)[0];
         for (var unit = 0u; unit < HIDDEN; unit++) {
             sum += table(gate * GATE_COLUMNS + 2u + ACTIONS + unit) * (*channel)[1u + unit];
         }
@@ -167,13 +167,13 @@ fn remember(channel: ptr<function, array<f32, WIDTH>>, alike: array<vec4<f32>, G
 
 fn policy_act(memory: ptr<function, array<f32, MEMORY>>, inputs: array<f32, INPUTS>) -> array<f32, ACTIONS> {
     // The part that the channels have in common: biases and the previous action.
-    var alike: array<vec4<f32>, GATES + SPARE>;
+    var common_part: array<vec4<f32>, GATES + SPARE>;
     for (var gate = 0u; gate < GATES; gate++) {
         var sum = table(gate * GATE_COLUMNS);
         for (var a = 0u; a < ACTIONS; a++) {
             sum += table(gate * GATE_COLUMNS + 2u + a) * (*memory)[CHANNEL_MEMORY + a];
         }
-        alike[gate] = sum;
+        common_part[gate] = sum;
     }
 
     var channels: array<array<f32, WIDTH>, INPUTS>;
@@ -186,7 +186,7 @@ fn policy_act(memory: ptr<function, array<f32, MEMORY>>, inputs: array<f32, INPU
     var sums: array<vec4<f32>, ROW_GROUPS + SPARE>;
     for (var turn = 0u; turn < INPUTS; turn++) {
         var channel = channels[0];
-        remember(&channel, alike);
+        remember(&channel, common_part);
         var product: array<vec4<f32>, PRODUCT_BLOCKS + SPARE>;
         for (var block = 0u; block < PRODUCT_BLOCKS; block++) {
             let columns = PRODUCT_TABLES + block * PRODUCT_COLUMNS;

@@ -2,45 +2,45 @@
 
 use std::sync::Arc;
 
-use super::{Composition, Environment, EpisodeRandom, Members, Policy, Problem, Sensors, WeightStorage, Wiring};
+use super::{Composition, Environment, EpisodeRandom, Policy, Problem, Sensors, WeightSource, WeightStorage, Wiring};
 use crate::{Case, Data, Generator};
 
 /// The ways in which the parts are put together: few, since each is a pipeline to build, and between them all files.
-fn variants() -> [(Members, WeightStorage, Sensors); 4] {
+fn variants() -> [(WeightSource, WeightStorage, Sensors); 4] {
     let plain = Sensors::default();
     let wired = |forget| Some(Wiring { interval: 2, phases: 3, forget });
     let noisy = Sensors { copies: 2, noise_channels: 3, noise: 0.1, wiring: None };
     [
-        (Members::Perturbed, WeightStorage::Private, plain),
-        (Members::Perturbed, WeightStorage::Streamed, noisy),
-        (Members::Given { trace: true }, WeightStorage::Shared, Sensors { wiring: wired(true), ..noisy }),
-        (Members::Given { trace: false }, WeightStorage::Private, Sensors { wiring: wired(false), ..plain }),
+        (WeightSource::Perturbed, WeightStorage::Private, plain),
+        (WeightSource::Perturbed, WeightStorage::Streamed, noisy),
+        (WeightSource::Given { trace: true }, WeightStorage::Shared, Sensors { wiring: wired(true), ..noisy }),
+        (WeightSource::Given { trace: false }, WeightStorage::Private, Sensors { wiring: wired(false), ..plain }),
     ]
 }
 
 /// A random case of an environment with a policy, put together in any way.
 pub(crate) fn case_of(generator: &mut Generator, environment: Arc<dyn Environment>, policy: Arc<dyn Policy>) -> Case {
-    let (members, keeping, sensors) = generator.pick(&variants());
-    let composition = Composition { environment, policy, sensors, members };
+    let (weights, storage, sensors) = generator.pick(&variants());
+    let composition = Composition { environment, policy, sensors, weights };
     // A private array of many weights, and tables that are computed at each use, take software drivers minutes to compile.
-    let keeping = match keeping {
+    let storage = match storage {
         WeightStorage::Shared => WeightStorage::Shared,
         _ if composition.fits_in_registers() => WeightStorage::Registers,
-        _ if composition.is_small() => keeping,
+        _ if composition.is_small() => storage,
         _ => WeightStorage::Shared,
     };
-    composition.case_kept(generator, keeping)
+    composition.case_kept(generator, storage)
 }
 
 impl Composition {
     /// A random case of this composition, for `verify`: one or two steps from states that its episodes reach, under
     /// random weights.
     pub fn case(&self, generator: &mut Generator) -> Case {
-        let keeping = if self.is_small() { WeightStorage::Private } else { WeightStorage::Shared };
-        self.case_kept(generator, if self.fits_in_registers() { WeightStorage::Registers } else { keeping })
+        let storage = if self.is_small() { WeightStorage::Private } else { WeightStorage::Shared };
+        self.case_kept(generator, if self.fits_in_registers() { WeightStorage::Registers } else { storage })
     }
 
-    fn case_kept(&self, generator: &mut Generator, keeping: WeightStorage) -> Case {
+    fn case_kept(&self, generator: &mut Generator, storage: WeightStorage) -> Case {
         let problem = Problem {
             members: 2 * generator.length(20),
             groups: generator.length(9),
@@ -48,13 +48,13 @@ impl Composition {
             horizon: generator.pick(&[1, 2, 5, 1_000]),
             steps: generator.length(2),
             fresh: generator.chance(0.2),
-            alike: generator.chance(0.5),
+            common_random_numbers: generator.chance(0.5),
             stream: generator.pick(&[0, 5, 1 << 20]),
         };
-        let workgroup = if keeping == WeightStorage::Shared { 32 } else { 8 };
-        let call = problem.call_with(self, self.kernel(keeping), keeping, workgroup);
+        let workgroup = if storage == WeightStorage::Shared { 32 } else { 8 };
+        let call = problem.call_with(self, self.kernel(storage), storage, workgroup);
         let inputs = inputs(generator, self, &problem);
-        Case::new((problem, self, keeping, workgroup), call, inputs)
+        Case::new((problem, self, storage, workgroup), call, inputs)
     }
 }
 
@@ -98,16 +98,16 @@ fn inputs(generator: &mut Generator, composition: &Composition, problem: &Proble
         Data::U32(vec![77; results]),
     ];
     let mut weights = |count: usize, scale: f32| Data::F32((0..count).map(|_| scale * generator.normal()).collect());
-    match composition.members {
-        Members::Given { .. } => inputs.push(weights(problem.members * parameters, 0.5)),
-        Members::Perturbed => inputs.extend([weights(parameters, 0.5), weights(parameters, 0.1)]),
+    match composition.weights {
+        WeightSource::Given { .. } => inputs.push(weights(problem.members * parameters, 0.5)),
+        WeightSource::Perturbed => inputs.extend([weights(parameters, 0.5), weights(parameters, 0.1)]),
     }
     if let Some(wiring) = composition.sensors.wiring {
         let sources = composition.interface().inputs;
         let count = problem.groups * problem.episodes * wiring.phases * sources;
         inputs.push(generator.indices(count, sources as u32));
     }
-    if composition.members == (Members::Given { trace: true }) {
+    if composition.weights == (WeightSource::Given { trace: true }) {
         inputs.push(Data::F32(vec![-1.0; problem.steps * composition.traced() * slots]));
     }
     inputs

@@ -10,7 +10,7 @@ use crate::{Binding, Call, Kernel, KernelRef, Target};
 
 /// The source of the members' weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Members {
+pub enum WeightSource {
     /// From a buffer `weights` (members, parameters).
     Given {
         /// True if every step of a dispatch is recorded.
@@ -54,7 +54,7 @@ pub struct Composition {
     /// The inputs that the policy has of the observation.
     pub sensors: Sensors,
     /// The source of the members' weights.
-    pub members: Members,
+    pub weights: WeightSource,
 }
 
 impl Composition {
@@ -64,7 +64,7 @@ impl Composition {
             environment: Arc::new(environment),
             policy: Arc::new(policy),
             sensors: Sensors::default(),
-            members: Members::Given { trace: false },
+            weights: WeightSource::Given { trace: false },
         }
     }
 
@@ -115,7 +115,7 @@ impl Composition {
     ///
     /// Mesa's llvmpipe leaves every loop of an invocation, without an error, once their passes come to 65,535 in all.
     /// A policy that needs more in a single step cannot run there: the answer is then 0.
-    pub fn most_steps(&self, keeping: WeightStorage, target: &Target) -> usize {
+    pub fn most_steps(&self, storage: WeightStorage, target: &Target) -> usize {
         if !target.software {
             return u32::MAX as usize / 4;
         }
@@ -123,11 +123,11 @@ impl Composition {
         const TABLE: usize = 64;
         let interface = self.interface();
         // Weights in twos, tables, and the state and memory that are loaded and stored.
-        let once = match keeping {
+        let once = match storage {
             WeightStorage::Streamed => 0,
             _ => self.parameters().div_ceil(2) + TABLE * self.policy.tables(interface),
         } + 2 * self.saved();
-        if keeping == WeightStorage::Registers {
+        if storage == WeightStorage::Registers {
             // Loops are unrolled where that is possible: a pass for the step, and one or two for each input are left.
             return LIMIT.saturating_sub(once) / (4 * interface.inputs + 16);
         }
@@ -162,27 +162,27 @@ impl Composition {
     }
 
     /// The whole kernel as WGSL.
-    pub fn wgsl(&self, keeping: WeightStorage) -> String {
-        let mut text = self.header(keeping);
+    pub fn wgsl(&self, storage: WeightStorage) -> String {
+        let mut text = self.header(storage);
         text.push_str(&self.globals());
         const ROW: &str = include_str!("slots_in_a_row.wgsl");
         const DRAWN: &str = include_str!("weight_drawn.wgsl");
-        let kept: &[&str] = match keeping {
+        let kept: &[&str] = match storage {
             WeightStorage::Private => &[ROW, include_str!("weights_private.wgsl")],
             WeightStorage::Shared => &[include_str!("weights_shared.wgsl")],
             WeightStorage::Registers => &[ROW, DRAWN, include_str!("weights_registers.wgsl")],
             WeightStorage::Streamed => &[ROW, DRAWN, include_str!("weights_streamed.wgsl")],
         };
-        let source = match self.members {
-            Members::Given { .. } => include_str!("weights_given.wgsl"),
-            Members::Perturbed => include_str!("weights_perturbed.wgsl"),
+        let source = match self.weights {
+            WeightSource::Given { .. } => include_str!("weights_given.wgsl"),
+            WeightSource::Perturbed => include_str!("weights_perturbed.wgsl"),
         };
         let sensors = match self.sensors.wiring {
             None => include_str!("sensors_plain.wgsl"),
             Some(_) => include_str!("sensors_wired.wgsl"),
         };
-        let trace = match self.members {
-            Members::Given { trace: true } => include_str!("trace_on.wgsl"),
+        let trace = match self.weights {
+            WeightSource::Given { trace: true } => include_str!("trace_on.wgsl"),
             _ => include_str!("trace_off.wgsl"),
         };
         let parts = [self.environment.source(), STEPPING, self.policy.source(), include_str!("unroll.wgsl"), source];
@@ -194,17 +194,17 @@ impl Composition {
         text
     }
 
-    fn header(&self, keeping: WeightStorage) -> String {
-        let sizes = self.sizes(keeping);
-        let keeping = format!("{keeping:?}").to_lowercase();
+    fn header(&self, storage: WeightStorage) -> String {
+        let sizes = self.sizes(storage);
+        let storage = format!("{storage:?}").to_lowercase();
         let (policy, environment) = (self.policy.file(), self.environment.file());
         format!(
-            "// {policy} acting in {environment}: put together from plain files, weights kept {keeping}.\n\n{sizes}"
+            "// {policy} acting in {environment}: put together from plain files, weights kept {storage}.\n\n{sizes}"
         )
     }
 
     /// The sizes that the files name, as WGSL constants.
-    pub fn sizes(&self, keeping: WeightStorage) -> String {
+    pub fn sizes(&self, storage: WeightStorage) -> String {
         let interface = self.interface();
         let mut text = environment::sizes(&*self.environment);
         let sizes = [
@@ -215,7 +215,7 @@ impl Composition {
             ("TABLES", self.policy.tables(interface).max(1)),
             ("MEMORY", self.memory()),
             ("CHANNEL_MEMORY", self.policy.channel_memory(interface)),
-            ("SPARE", usize::from(keeping != WeightStorage::Registers)),
+            ("SPARE", usize::from(storage != WeightStorage::Registers)),
         ];
         for (name, value) in sizes.iter().chain(&self.policy.sizes()) {
             writeln!(text, "const {name}: u32 = {value}u;").expect("strings take any text");
@@ -243,26 +243,26 @@ impl Composition {
             Binding::update("returns", "(members, groups * episodes)"),
             Binding::update("lengths", "(members, groups * episodes): steps").u32(),
         ];
-        match self.members {
-            Members::Given { .. } => bindings.push(Binding::read("weights", "(members, parameters)")),
-            Members::Perturbed => {
+        match self.weights {
+            WeightSource::Given { .. } => bindings.push(Binding::read("weights", "(members, parameters)")),
+            WeightSource::Perturbed => {
                 bindings.extend([Binding::read("center", "(parameters)"), Binding::read("deviation", "(parameters)")]);
             }
         }
         if self.sensors.wiring.is_some() {
             bindings.push(Binding::read("wiring", "(groups * episodes, phases, inputs)").u32());
         }
-        if self.members == (Members::Given { trace: true }) {
+        if self.weights == (WeightSource::Given { trace: true }) {
             bindings.push(Binding::update("trace", "(steps, traced, slots)"));
         }
         bindings
     }
 
     /// The kernel, by the name `unroll.ENVIRONMENT.POLICY`.
-    pub fn kernel(&self, keeping: WeightStorage) -> Arc<Kernel> {
+    pub fn kernel(&self, storage: WeightStorage) -> Arc<Kernel> {
         let stem = |file: &str| file.strip_suffix(".wgsl").unwrap_or(file).to_string();
         let name = format!("unroll.{}.{}", stem(self.environment.file()), stem(self.policy.file()));
-        let source = self.wgsl(keeping);
+        let source = self.wgsl(storage);
         Kernel::composed::<Uniform>(name, source, "advance", self.bindings(), twin::twin, twin::tolerance)
     }
 }
@@ -277,7 +277,7 @@ pub(crate) struct Uniform {
     pub groups: u32,
     pub episodes: u32,
     pub horizon: u32,
-    pub alike: u32,
+    pub common_random_numbers: u32,
     pub stream: u32,
     pub interval: u32,
     pub phases: u32,
@@ -300,7 +300,7 @@ pub struct Problem {
     /// True if the slots start anew: the counters need not be set before.
     pub fresh: bool,
     /// True if episode `e` of every member starts (and is disturbed) alike: common random numbers.
-    pub alike: bool,
+    pub common_random_numbers: bool,
     /// The place that draws; the next [`STREAMS`](super::STREAMS)` - 1` are taken too.
     pub stream: u32,
 }
@@ -314,8 +314,8 @@ impl Problem {
     /// The call with the operands `seed` (`u32`, 2), `saved`, `counters` (`u32`), `returns`, `lengths` (`u32`), then
     /// `weights`, or `center` and `deviation`, then `wiring` (`u32`) and `trace` where the composition has them.
     pub fn call(&self, composition: &Composition, target: &Target) -> Call {
-        let keeping = composition.weight_storage(false, target);
-        self.call_with(composition, composition.kernel(keeping), keeping, if target.software { 8 } else { 64 })
+        let storage = composition.weight_storage(false, target);
+        self.call_with(composition, composition.kernel(storage), storage, if target.software { 8 } else { 64 })
     }
 
     /// As [`call`](Self::call), of a kernel that was made before by [`Composition::kernel`], for workgroups of
@@ -324,7 +324,7 @@ impl Problem {
         &self,
         composition: &Composition,
         kernel: Arc<Kernel>,
-        keeping: WeightStorage,
+        storage: WeightStorage,
         workgroup: usize,
     ) -> Call {
         let wiring = composition.sensors.wiring;
@@ -335,7 +335,7 @@ impl Problem {
             groups: self.groups as u32,
             episodes: self.episodes as u32,
             horizon: self.horizon as u32,
-            alike: self.alike.into(),
+            common_random_numbers: self.common_random_numbers.into(),
             stream: self.stream,
             interval: wiring.map_or(1, |wiring| wiring.interval) as u32,
             phases: wiring.map_or(1, |wiring| wiring.phases) as u32,
@@ -345,21 +345,21 @@ impl Problem {
         let parameters = composition.parameters();
         let results = self.members * episodes;
         let mut lengths = vec![2, composition.saved() * self.slots(), COUNTERS * self.slots(), results, results];
-        match composition.members {
-            Members::Given { .. } => lengths.push(self.members * parameters),
-            Members::Perturbed => lengths.extend([parameters; 2]),
+        match composition.weights {
+            WeightSource::Given { .. } => lengths.push(self.members * parameters),
+            WeightSource::Perturbed => lengths.extend([parameters; 2]),
         }
         if let Some(wiring) = wiring {
             lengths.push(episodes * wiring.phases * composition.interface().inputs);
         }
-        if composition.members == (Members::Given { trace: true }) {
+        if composition.weights == (WeightSource::Given { trace: true }) {
             lengths.push(self.steps * composition.traced() * self.slots());
         }
-        let workgroups = match keeping {
+        let workgroups = match storage {
             WeightStorage::Shared => self.members * self.groups.div_ceil(workgroup),
             _ => self.slots().div_ceil(workgroup),
         };
-        let unchecked = composition.is_unchecked() && kernel.source == composition.wgsl(keeping);
+        let unchecked = composition.is_unchecked() && kernel.source == composition.wgsl(storage);
         let mut call = Call::checked(KernelRef::from(kernel), &uniform, workgroups, lengths)
             .checked_unless(unchecked)
             .with_constant("WORKGROUP", workgroup as u32)

@@ -95,8 +95,8 @@ pub struct Outcome {
 impl Outcome {
     /// The end of the episode: 0 it goes on, 1 it ended of itself, 2 its time is up. `end_of` of
     /// `stepping.wgsl`.
-    pub(crate) fn end(self, late: bool) -> u32 {
-        match (self.done, late) {
+    pub(crate) fn end(self, timed_out: bool) -> u32 {
+        match (self.done, timed_out) {
             (true, _) => 1,
             (false, true) => 2,
             (false, false) => 0,

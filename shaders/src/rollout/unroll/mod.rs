@@ -13,7 +13,7 @@ mod sensors;
 pub(crate) mod twin;
 
 pub(crate) use composition::Uniform;
-pub use composition::{Composition, LIBRARY, Members, Problem, WeightStorage};
+pub use composition::{Composition, LIBRARY, Problem, WeightSource, WeightStorage};
 pub use environment::{Environment, EpisodeRandom, Outcome, sizes, traced};
 pub use policy::{Interface, Policy};
 pub use sensors::{Sensors, Wiring};

@@ -5,7 +5,7 @@ const RESET = 1u;
 const STEP = 2u;
 
 // Not a number, or infinite. (The comparison x != x may be optimised away.)
-fn strange(x: f32) -> bool {
+fn is_not_finite(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7F800000u) == 0x7F800000u;
 }
 
@@ -22,17 +22,17 @@ fn fault_of(
     for (var i = 0u; i < STATE; i++) {
         numbers += abs(state[i]);
     }
-    if !strange(numbers) {
+    if !is_not_finite(numbers) {
         return 0u;
     }
     var observed = 0.0;
     for (var i = 0u; i < OBSERVATIONS; i++) {
         observed += abs(observation[i]);
     }
-    return select(select(3u, 2u, strange(actions)), 1u, strange(observed));
+    return select(select(3u, 2u, is_not_finite(actions)), 1u, is_not_finite(observed));
 }
 
 // The end of the episode: 0 it goes on, 1 it ended of itself, 2 its time is up.
-fn end_of(done: bool, late: bool) -> u32 {
-    return select(select(0u, 2u, late), 1u, done);
+fn end_of(done: bool, timed_out: bool) -> u32 {
+    return select(select(0u, 2u, timed_out), 1u, done);
 }

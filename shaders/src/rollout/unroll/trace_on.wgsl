@@ -2,10 +2,10 @@
 // the action, the reward, and 0 where the episode went on, 1 where it ended, 2 where its time was up.
 
 fn record_before(
-    taken: u32, slot: u32, slots: u32, state: array<f32, STATE>, observation: array<f32, OBSERVATIONS>,
+    steps_done: u32, slot: u32, slots: u32, state: array<f32, STATE>, observation: array<f32, OBSERVATIONS>,
     action: array<f32, ACTIONS>,
 ) {
-    let first = taken * TRACE;
+    let first = steps_done * TRACE;
     for (var i = 0u; i < STATE; i++) {
         trace[(first + i) * slots + slot] = state[i];
     }
@@ -17,7 +17,7 @@ fn record_before(
     }
 }
 
-fn record_after(taken: u32, slot: u32, slots: u32, reward: f32, end: u32) {
-    trace[(taken * TRACE + TRACE - 2u) * slots + slot] = reward;
-    trace[(taken * TRACE + TRACE - 1u) * slots + slot] = f32(end);
+fn record_after(steps_done: u32, slot: u32, slots: u32, reward: f32, end: u32) {
+    trace[(steps_done * TRACE + TRACE - 2u) * slots + slot] = reward;
+    trace[(steps_done * TRACE + TRACE - 1u) * slots + slot] = f32(end);
 }

@@ -1,6 +1,6 @@
 //! The unroll in f64.
 
-use super::{Composition, EpisodeRandom, Members, Uniform};
+use super::{Composition, EpisodeRandom, Uniform, WeightSource};
 use crate::{Call, Data, Operand, Tolerance, random::threefry};
 
 fn composition(call: &Call) -> &Composition {
@@ -24,12 +24,12 @@ pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     let (seed, rest) = operands.split_first_mut().expect("bindings of an unroll");
     let seed = [seed.u32()[0], seed.u32()[1]];
     let [saved, counters, returns, lengths, rest @ ..] = rest else { unreachable!("bindings of an unroll") };
-    let (members, rest) = match composition.members {
-        Members::Given { .. } => {
+    let (members, rest) = match composition.weights {
+        WeightSource::Given { .. } => {
             let (weights, rest) = rest.split_first_mut().expect("weights");
             (weights.f32().iter().map(|&weight| f64::from(weight)).collect(), rest)
         }
-        Members::Perturbed => {
+        WeightSource::Perturbed => {
             let [center, deviation, rest @ ..] = rest else { unreachable!("centre and deviation") };
             (perturbed(&uniform, seed, center.f32(), deviation.f32()), rest)
         }
@@ -112,7 +112,8 @@ fn advance(
 ) -> Recorded {
     let environment = &*composition.environment;
     let total = uniform.groups * uniform.episodes;
-    let (places, lane) = if uniform.alike == 1 { (total, 0) } else { (uniform.members * total, member as u32 * total) };
+    let (places, lane) =
+        if uniform.common_random_numbers == 1 { (total, 0) } else { (uniform.members * total, member as u32 * total) };
     let episode = seed[1].wrapping_mul(places).wrapping_add(lane).wrapping_add(number as u32);
     if now.time == 0 {
         environment.reset(&mut EpisodeRandom::new(seed[0], uniform.stream + 1, episode, 0), &mut now.state);
@@ -138,12 +139,12 @@ fn advance(
 
 /// The fault of a step: `fault_of` of `stepping.wgsl`.
 pub(crate) fn fault(observation: &[f64], action: &[f64], state: &[f64], sum: f64) -> u32 {
-    let strange = |numbers: &[f64]| numbers.iter().any(|number| !(*number as f32).is_finite());
-    if !strange(state) && !strange(action) && !strange(&[sum]) {
+    let is_not_finite = |numbers: &[f64]| numbers.iter().any(|number| !(*number as f32).is_finite());
+    if !is_not_finite(state) && !is_not_finite(action) && !is_not_finite(&[sum]) {
         0
-    } else if strange(observation) {
+    } else if is_not_finite(observation) {
         1
-    } else if strange(action) {
+    } else if is_not_finite(action) {
         2
     } else {
         3

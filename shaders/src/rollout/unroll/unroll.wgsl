@@ -18,7 +18,7 @@ struct Uniform {
     // Steps after which an episode is cut off.
     horizon: u32,
     // 1 where all members start their episodes alike.
-    alike: u32,
+    common_random_numbers: u32,
     // The place that draws, see random.wgsl; the three after it are taken too.
     stream: u32,
     // Steps between two wirings of the inputs, where they are wired.
@@ -100,18 +100,18 @@ fn advance(
 ) {
     let slots = unroll.members * unroll.groups;
     let slot = slot_of(workgroup.x + workgroup.y * workgroups.x, local);
-    let mine = slot < slots;
+    let in_range = slot < slots;
     member = slot / unroll.groups;
 
     var episode = 0u;
     var time = 0u;
     var fault = 0u;
-    if mine && unroll.fresh == 0u {
+    if in_range && unroll.fresh == 0u {
         episode = counters[EPISODE * slots + slot];
         time = counters[TIME * slots + slot];
         fault = counters[FAULT * slots + slot];
     }
-    let needed = mine && episode < unroll.episodes && fault == 0u;
+    let needed = in_range && episode < unroll.episodes && fault == 0u;
     prepare(needed, local);
 
     if needed {
@@ -130,14 +130,14 @@ fn advance(
 
         // The sum keeps drivers from building a kernel for each number of steps.
         let steps = unroll.steps + workgroup.z;
-        for (var taken = 0u; taken < steps; taken++) {
+        for (var steps_done = 0u; steps_done < steps; steps_done++) {
             if episode >= unroll.episodes || fault != 0u {
                 break;
             }
             let number = first + episode;
             // Over all generations; members apart where they start differently.
-            let lane = select(member * total, 0u, unroll.alike == 1u);
-            let places = select(unroll.members * total, total, unroll.alike == 1u);
+            let lane = select(member * total, 0u, unroll.common_random_numbers == 1u);
+            let places = select(unroll.members * total, total, unroll.common_random_numbers == 1u);
             var random = Random(vec2<u32>(seed[0], unroll.stream + STEP), seed[1] * places + lane + number, 0u);
             if time == 0u {
                 random.key.y = unroll.stream + RESET;
@@ -151,12 +151,12 @@ fn advance(
             let observation = environment_observe(state);
             let inputs = sense(observation, number, time, random, &memory);
             let action = policy_act(&memory, inputs);
-            record_before(taken, slot, slots, state, observation, action);
+            record_before(steps_done, slot, slots, state, observation, action);
             let outcome = environment_step(&state, action, &random);
             sum += outcome.reward;
             time += 1u;
             let end = end_of(outcome.done, time >= unroll.horizon);
-            record_after(taken, slot, slots, outcome.reward, end);
+            record_after(steps_done, slot, slots, outcome.reward, end);
             fault = fault_of(observation, action, state, sum);
             if fault == 0u && end != 0u {
                 returns[member * total + number] = sum;

@@ -6,7 +6,7 @@
 
 const TABLE_BLOCKS = (TABLES + 31u) / 32u;
 
-var<private> held: array<array<vec4<f32>, 32>, TABLE_BLOCKS>;
+var<private> blocks: array<array<vec4<f32>, 32>, TABLE_BLOCKS>;
 
 fn prepare(needed: bool, local: u32) {
     if needed {
@@ -20,15 +20,15 @@ fn prepare(needed: bool, local: u32) {
                 }
                 row[31] = last;
             }
-            let before = held;
+            let before = blocks;
             for (var k = 0u; k < TABLE_BLOCKS; k++) {
-                held[k] = before[(k + 1u) % TABLE_BLOCKS];
+                blocks[k] = before[(k + 1u) % TABLE_BLOCKS];
             }
-            held[TABLE_BLOCKS - 1u] = row;
+            blocks[TABLE_BLOCKS - 1u] = row;
         }
     }
 }
 
 fn table(i: u32) -> vec4<f32> {
-    return held[i / 32u][i % 32u];
+    return blocks[i / 32u][i % 32u];
 }
