@@ -275,7 +275,7 @@ fn a_number_that_is_not_finite_names_the_function_the_member_and_the_step() {
     let source = DRIFT.replace("action[0];", "select(action[0], log(-1.0 - action[0]), (*state)[0] > 2.5);");
     let complaint = complaint(source);
     let expected =
-        "drift.wgsl: `environment_step` gave a number that is not finite, to member 0 in step 4 of its episode 0";
+        "drift.wgsl: `environment_step` returned a number that is not finite, for member 0 in step 4 of its episode 0";
     assert_eq!(complaint, expected);
 }
 
@@ -283,7 +283,9 @@ fn a_number_that_is_not_finite_names_the_function_the_member_and_the_step() {
 fn a_policy_that_is_not_finite_is_named() {
     let composition = Composition::new(World(DRIFT), Linear);
     let error = play(&composition, &Settings::new(2, 1, 10), &[0.0, 1.0, f32::NAN, 1.0]).unwrap_err();
-    assert!(error.to_string().starts_with("linear.wgsl: `policy_act` gave a number that is not finite, to member 1"));
+    assert!(
+        error.to_string().starts_with("linear.wgsl: `policy_act` returned a number that is not finite, for member 1")
+    );
 }
 
 /// A policy that says it has more weights than a buffer holds.

@@ -99,7 +99,7 @@ fn an_element_too_many_shows_in_a_sum() {
 }
 
 /// A case of a kernel of its own with the operand `out` of 64 words, a workgroup of 64.
-#[expect(unsafe_code, reason = "reads workgroup memory that nobody wrote")]
+#[expect(unsafe_code, reason = "reads uninitialised workgroup memory")]
 fn own(globals: &str, body: &str) -> Case {
     let source = format!(
         "@group(0) @binding(0) var<storage, read_write> out: array<f32>;\n{globals}

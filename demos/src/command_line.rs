@@ -58,7 +58,8 @@ fn command(quick: bool) -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(false);
-    root = Common::augment_args(root).about("GPU compute kernels with CPU twins, and what is learnt with them");
+    root =
+        Common::augment_args(root).about("GPU compute kernels with CPU twins, and learning methods that run on them");
     for (name, about) in FAMILIES {
         root = root.subcommand(Command::new(*name).about(*about).subcommand_required(true));
     }
@@ -94,7 +95,8 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure
 /// Finds the command that the words name.
 fn find(matches: ArgMatches) -> Result<Call, Failure> {
     let mut common = Common::from_arg_matches(&matches).map_err(Failure::input)?;
-    let (name, family) = matches.subcommand().ok_or_else(|| Failure::input("a command is missing"))?;
+    let (name, family) =
+        matches.subcommand().ok_or_else(|| Failure::input("expected a command (see `fourfold --help`)"))?;
     common.update_from_arg_matches(family).map_err(Failure::input)?;
     let entries = entries();
     let member = family.subcommand().and_then(|(member, matches)| {

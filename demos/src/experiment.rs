@@ -98,7 +98,7 @@ fn command<E: Experiment>(quick: bool) -> Command {
     let mut command = E::augment_args(Command::new(E::NAME.rsplit(' ').next().unwrap_or(E::NAME)));
     if let Some(seeds) = E::SEEDS {
         let arg = Arg::new("seeds").long("seeds").value_parser(str::parse::<Seeds>).default_value(seeds);
-        command = command.arg(arg.help("How many seeds, from --seed on, or which, as in `0,1,2`"));
+        command = command.arg(arg.help("Number of seeds, from --seed on, or a list, as in `0,1,2`"));
     }
     command = command.mut_args(|arg| match arg.is_required_set() {
         true => arg.required(false).required_unless_present("resume"),

@@ -224,7 +224,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NoAdapter { message } => f.write_str(message),
-            Error::NoDevice { adapter, message } => write!(f, "the adapter \"{adapter}\" opened no device: {message}"),
+            Error::NoDevice { adapter, message } => {
+                write!(f, "the adapter \"{adapter}\" cannot open a device: {message}")
+            }
             Error::DeviceLost { reason, message } => write!(
                 f,
                 "the GPU device was lost ({reason}): {message}; open a new one, and split long dispatches if a watchdog \
@@ -270,7 +272,7 @@ impl fmt::Display for Error {
                 }
             }
             Error::Pipeline { kernel, message } => {
-                write!(f, "kernel `{kernel}` has no pipeline on this device: {message}")
+                write!(f, "kernel `{kernel}` does not compile on this device: {message}")
             }
             Error::Wgsl { file, line, function, message } => {
                 let line = line.map_or(String::new(), |line| format!(":{line}"));

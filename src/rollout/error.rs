@@ -70,7 +70,7 @@ impl fmt::Display for Error {
             Error::Settings { message } => f.write_str(message),
             Error::Fault { file, function, member, episode, step } => write!(
                 f,
-                "{file}: `{function}` gave a number that is not finite, to member {member} in step {step} of its \
+                "{file}: `{function}` returned a number that is not finite, for member {member} in step {step} of its \
                  episode {episode}"
             ),
             Error::Action { lane, step } => {

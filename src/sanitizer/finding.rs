@@ -52,7 +52,7 @@ pub enum Fault {
         /// Elements of the array.
         length: u32,
     },
-    /// A read of memory that nobody wrote.
+    /// A read of uninitialised memory.
     Uninitialised {
         /// The variable.
         variable: String,
@@ -128,7 +128,7 @@ impl fmt::Display for Finding {
                 write!(f, "index {index} is out of bounds of `{variable}`, which has {length} elements")
             }
             Fault::Uninitialised { variable, word } => {
-                write!(f, "reads word {word} of `{variable}`, which nobody wrote")
+                write!(f, "reads word {word} of `{variable}`, which was never written")
             }
             Fault::Race { variable, word, touch, other, at } => {
                 write!(f, "this {touch} of word {word} of `{variable}` races with the {other} at {at}")
@@ -141,7 +141,7 @@ impl fmt::Display for Finding {
             }
             Fault::Lane { lane } => write!(f, "reads lane {lane}, which does not take part"),
             Fault::Endless => write!(f, "the invocation does not end"),
-            Fault::Unwritten { variable, element } => write!(f, "nobody wrote element {element} of `{variable}`"),
+            Fault::Unwritten { variable, element } => write!(f, "element {element} of `{variable}` was never written"),
             Fault::Wrong { variable, element, expected, got } => {
                 write!(f, "element {element} of `{variable}` is {got:e}, its twin {expected:e}")
             }
@@ -175,7 +175,7 @@ impl fmt::Display for Error {
         match self {
             Error::Invalid { kernel, reason } => write!(f, "{kernel}: {reason}"),
             Error::Unsupported { kernel, line, part } => {
-                write!(f, "{kernel}: line {line}: the sanitizer does not know {part}")
+                write!(f, "{kernel}: line {line}: the sanitizer does not support {part}")
             }
         }
     }

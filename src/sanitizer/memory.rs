@@ -7,7 +7,7 @@ use super::code::{Length, Place, Program, Update};
 use super::finding::{Fault, Touch};
 use super::log::{Log, Visit};
 
-/// Bits of a NaN that nobody computes: the content of memory that nobody wrote.
+/// Bits of a NaN that nobody computes: the content of uninitialised memory.
 const UNWRITTEN: u32 = 0x7FC5_C396;
 
 /// One access to a word.
@@ -121,7 +121,7 @@ impl Memory {
         Ok(Self { regions, places, clocks: [Clock { now: 0, start: 0 }; 2] })
     }
 
-    /// Begins a workgroup: workgroup memory is as nobody wrote it.
+    /// Begins a workgroup: workgroup memory is uninitialised.
     pub fn begin(&mut self) {
         for clock in &mut self.clocks {
             clock.now += 1;

@@ -1,4 +1,4 @@
-//! Finds races, accesses out of bounds and reads of memory that nobody wrote in a kernel, without a GPU.
+//! Finds races, accesses out of bounds and reads of uninitialised memory in a kernel, without a GPU.
 //!
 //! [`run`] interprets the WGSL of a [`Case`]'s call as naga's front end understands it, one workgroup after another.
 //! Between two barriers the invocations of a workgroup run in an [`Order`] that no kernel may depend on. The

@@ -1,4 +1,4 @@
-//! `fourfold bench`: every kernel on this adapter, beside what the adapter can do; rollouts; outer iterations of
+//! `fourfold bench`: every kernel on this adapter, beside the adapter's limits; rollouts; outer iterations of
 //! persistent evolution strategies; and training steps of the decision transformer.
 
 mod ceiling;
@@ -29,12 +29,12 @@ use ceiling::{Ceiling, measure_ceiling};
 use measure::{Times, measure};
 use problems::{Problem, problems};
 
-/// Measure every kernel, beside what the adapter can do, or rollouts
+/// Measure every kernel against the adapter's limits, or rollouts, or training steps
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     #[command(subcommand)]
     instead: Option<Instead>,
-    /// Operations and kernels whose name is this or begins with it [default: all]
+    /// Operations and kernels whose names begin with this [default: all]
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
     /// Print JSON

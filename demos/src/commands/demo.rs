@@ -21,7 +21,7 @@ use crate::experiments::sam;
 use crate::failure::Failure;
 use crate::options::{Common, Seeds};
 
-/// Show what there is: kernels against twins, SGD against SAM, a policy whose inputs are shuffled, truncated unrolls, a
+/// Take a tour: kernels against twins, SGD against SAM, a policy whose inputs are shuffled, truncated unrolls, a
 /// grid task learnt from random play; some three minutes on a software driver
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {}

@@ -147,7 +147,7 @@ fn encoder(bytes: &mut Vec<u8>, width: u32, height: u32) -> Encoder<'_, &mut Vec
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Failure {
-    Failure::run(format!("a plot could not be drawn: {error}"))
+    Failure::run(format!("cannot draw the picture: {error}"))
 }
 
 #[cfg(test)]

@@ -89,10 +89,10 @@ impl Problem {
     pub fn check(&self) -> Result<(), String> {
         let size = self.head_size;
         if size == 0 || size > 128 || !size.is_multiple_of(4) {
-            return Err(format!("fused attention takes head sizes that are multiples of 4 up to 128, and not {size}"));
+            return Err(format!("fused attention takes head sizes that are multiples of 4 up to 128, got {size}"));
         }
         if [self.batch, self.heads, self.length_q, self.length_k].contains(&0) {
-            return Err(format!("attention takes no empty tensors, and {self:?} has one"));
+            return Err(format!("attention takes sizes of at least 1, got {self:?}"));
         }
         Ok(())
     }

@@ -56,10 +56,13 @@ impl fmt::Display for SessionError {
                 write!(formatter, "tensor `{name}` takes {expected}, got {got}")
             }
             SessionError::SharedBuffer { name } => {
-                write!(formatter, "tensor `{name}` is a part of another one and has no buffer that could be replaced")
+                write!(
+                    formatter,
+                    "tensor `{name}` shares its buffer with others, so no other buffer can take its place"
+                )
             }
             SessionError::ConstantTensor { name } => {
-                write!(formatter, "tensor `{name}` is a constant: no step would write it to a buffer that is given")
+                write!(formatter, "tensor `{name}` is a constant, which no step writes to a given buffer")
             }
             SessionError::ShortBuffer { name, bytes, got } => {
                 write!(formatter, "tensor `{name}` takes a buffer of {bytes} bytes, got one of {got}")

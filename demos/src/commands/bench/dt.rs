@@ -42,10 +42,10 @@ pub struct Arguments {
     /// Timed runs
     #[arg(long, value_name = "COUNT", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     runs: u32,
-    /// A Python that has PyTorch, whose training step is timed before each run of ours
+    /// Python interpreter with PyTorch, timed before each run
     #[arg(long, value_name = "PYTHON")]
     torch: Option<String>,
-    /// Threads of PyTorch [default: as many as it takes by itself]
+    /// Threads of PyTorch [default: its own choice]
     #[arg(long, value_name = "COUNT", requires = "torch")]
     torch_threads: Option<u32>,
     /// Device of PyTorch, e.g. cuda

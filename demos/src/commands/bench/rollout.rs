@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Policy that plays
     #[arg(long, value_enum, default_value_t = PolicyName::AttentionNeuron)]
     policy: PolicyName,
-    /// Numbers in the attention neuron's message, or the width of the perceptron's two layers [default: 64]
+    /// Length of the attention neuron's message, or width of the perceptron's two layers [default: 64]
     #[arg(long, value_name = "COUNT")]
     hidden: Option<usize>,
     /// Members of the population, an even number
@@ -36,13 +36,13 @@ pub struct Arguments {
     /// Episodes of each member
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     episodes: usize,
-    /// Steps after which an episode is cut off
+    /// Time limit of an episode, in steps
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     steps: usize,
     /// Nearly all episodes last to the end: easy starts, perturbations of 0.001 instead of 0.082
     #[arg(long)]
     alive: bool,
-    /// Timed runs, each of a generation of its own
+    /// Timed runs, each of another generation
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     runs: usize,
     /// Print JSON

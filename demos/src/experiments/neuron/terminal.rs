@@ -188,7 +188,7 @@ pub fn play(film: &Film, every: usize) -> Result<bool, Failure> {
     if !COLUMNS.contains(&columns) || rows < scale(film, columns).1 + 8 {
         return Ok(false);
     }
-    let failed = |error: std::io::Error| Failure::run(format!("the terminal cannot be written: {error}"));
+    let failed = |error: std::io::Error| Failure::run(format!("cannot write to the terminal: {error}"));
     let coloured = console::colors_enabled();
     let pause = Duration::from_secs_f64(film.time_step * every as f64);
     let begun = Instant::now();

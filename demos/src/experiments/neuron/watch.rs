@@ -45,7 +45,7 @@ pub struct Settings {
     /// Steps from one frame to the next
     #[arg(long, value_name = "STEPS", default_value_t = 4)]
     pub every: usize,
-    /// Inputs of nothing but noise beside the five observations
+    /// Noise inputs beside the five observations
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub noise_channels: usize,
     /// Episodes from the first on, of which the first of the longest is shown

@@ -19,13 +19,13 @@ use crate::failure::Failure;
 use crate::run::Run;
 use crate::run::report::Report;
 
-/// Train a classifier with SGD and with SAM, over several seeds, and compare what they find
+/// Train a classifier with SGD and with SAM, over several seeds, and compare accuracy and flatness
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
     /// Images; digits are built in
     #[arg(long, value_enum, default_value_t = DataName::Digits)]
     pub data: DataName,
-    /// Folder of the files of MNIST or Fashion-MNIST, in folders of their names
+    /// Folder with the subfolders `mnist` and `fashion-mnist`
     #[arg(long, value_name = "FOLDER", default_value = "data")]
     pub data_dir: PathBuf,
     /// Network: `vit`, or `mlp:` and hidden widths as in `mlp:256,128`
@@ -40,7 +40,7 @@ pub struct Settings {
     /// Passes over the training set
     #[arg(long, value_name = "COUNT", default_value_t = 60)]
     pub epochs: usize,
-    /// Images of one step
+    /// Batch size
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub batch: usize,
     /// Initial learning rate; it falls to 0 along half a cosine

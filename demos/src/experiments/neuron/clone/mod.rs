@@ -35,7 +35,7 @@ pub struct Settings {
     /// Generations of CMA-ES that train the teacher
     #[arg(long, value_name = "COUNT", default_value_t = 300)]
     pub teacher_generations: usize,
-    /// Episodes of one pass; every pass has its own
+    /// Episodes of one pass; each pass draws new ones
     #[arg(long, value_name = "COUNT", default_value_t = 512)]
     pub trajectories: usize,
     /// Steps of each episode; shorter episodes are left out

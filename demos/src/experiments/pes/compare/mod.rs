@@ -26,7 +26,7 @@ pub struct Settings {
     /// Antithetic particles of all estimators that have them [default: those of the paper]
     #[arg(long, value_name = "COUNT")]
     pub particles: Option<usize>,
-    /// Points of a picture of the objective, from side to side
+    /// Width of the picture of the objective, in points
     #[arg(long, value_name = "COUNT", default_value_t = 500)]
     pub pixels: usize,
 }

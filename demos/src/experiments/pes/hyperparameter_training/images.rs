@@ -16,7 +16,7 @@ pub struct ImageFlags {
     /// Images; of MNIST and Fashion-MNIST the first 50,000 of the training set are learned and the last 10,000 judge
     #[arg(long, value_enum, value_name = "NAME")]
     pub data: Option<DataName>,
-    /// Folder of the files of MNIST or Fashion-MNIST, in folders of their names
+    /// Folder with the subfolders `mnist` and `fashion-mnist`
     #[arg(long, value_name = "FOLDER", default_value = "data")]
     pub data_dir: PathBuf,
     /// Average squares of so many pixels a side

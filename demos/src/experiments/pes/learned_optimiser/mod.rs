@@ -39,7 +39,7 @@ pub struct Settings {
     /// Antithetic particles, an even number
     #[arg(long, value_name = "COUNT", default_value_t = 16)]
     pub particles: usize,
-    /// Chunks of particles, each at an inner time of its own
+    /// Chunks of particles, each at its own inner time
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     pub chunks: usize,
     /// Standard deviation of perturbations
@@ -63,7 +63,7 @@ pub struct Settings {
     /// Inner steps of the contests beyond the trained horizon
     #[arg(long, value_name = "STEPS", default_value_t = 1_000)]
     pub long: usize,
-    /// Folder of the files of MNIST and Fashion-MNIST, in folders of their names
+    /// Folder with the subfolders `mnist` and `fashion-mnist`
     #[arg(long, value_name = "FOLDER", default_value = "data")]
     pub data_dir: PathBuf,
     /// Learn on the embedded digits, without files

@@ -16,7 +16,7 @@ use crate::run::report::Report;
 /// The label of a row with the measurements of others.
 const REFERENCE: &str = "*reference*";
 
-/// Describes the trainings of a run; `pixels` are those of a picture of the objective from side to side.
+/// Describes the trainings of a run; `pixels` is the width of the picture of the objective.
 ///
 /// # Errors
 /// Out of memory, or the loss of the device.

@@ -15,7 +15,7 @@ use crate::run::report::Report;
 
 /// Train outer parameters through truncated unrolls, by persistent evolution strategies and their kin
 ///
-/// Flags that are not given have the values of the problem's paper.
+/// Flags default to the values of the problem's paper.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
     /// Problem: toy, influence, lorenz, ridge (on embedded data) or ridge:FILE (a table, the target last)
@@ -35,7 +35,7 @@ pub struct Settings {
     /// Standard deviation of perturbations
     #[arg(long, allow_negative_numbers = true)]
     pub sigma: Option<f32>,
-    /// Chunks of particles, each at an inner time of its own
+    /// Chunks of particles, each at its own inner time
     #[arg(long, value_name = "COUNT")]
     pub chunks: Option<usize>,
     /// Start chunks at different inner times
@@ -59,7 +59,7 @@ pub struct Settings {
     /// Initial theta: numbers separated by commas
     #[arg(long, allow_hyphen_values = true, value_name = "NUMBERS", value_delimiter = ',')]
     pub theta: Option<Vec<f32>>,
-    /// Points of a picture of the objective, from side to side
+    /// Width of the picture of the objective, in points
     #[arg(long, value_name = "COUNT", default_value_t = 500)]
     pub pixels: usize,
 }

@@ -46,7 +46,7 @@ pub struct Settings {
     /// Particles of the full unrolls that estimates are compared with
     #[arg(long, value_name = "COUNT", default_value_t = 20_000)]
     pub base_particles: usize,
-    /// Numbers of the network's embedding
+    /// Width of the network's embedding
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     pub embedding: usize,
     /// Hidden units of the network
@@ -74,7 +74,7 @@ impl Experiment for Settings {
         network::check(self)?;
         if self.linear_repeats < 2 {
             let repeats = self.linear_repeats;
-            return Err(Failure::Input(format!("--linear-repeats: a spread takes at least 2 repeats, got {repeats}")));
+            return Err(Failure::Input(format!("--linear-repeats: expected at least 2, got {repeats}")));
         }
         Ok(())
     }

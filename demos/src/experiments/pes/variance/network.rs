@@ -83,7 +83,7 @@ pub fn check(settings: &Settings) -> Result<(), Failure> {
     let refuse = |message: String| Err(Failure::Input(message));
     let (steps, truncations) = (settings.steps, settings.truncations());
     if let Some(truncation) = truncations.iter().find(|&&k| k == 0 || !steps.is_multiple_of(k)) {
-        return refuse(format!("unrolls of {truncation} steps do not divide an inner problem of {steps} steps"));
+        return refuse(format!("expected a divisor of --steps {steps}, got unrolls of {truncation} steps"));
     }
     let (scenarios, mut distinct) = (settings.scenarios(), truncations.clone());
     distinct.sort_unstable();
