@@ -19,8 +19,9 @@ struct World {
     environment: Arc<dyn Environment>,
     file: &'static str,
     action: fn(f64) -> Vec<f64>,
-    /// By how much a free run may differ from the recorded one, in units of 2^-53 of the larger of 1 and the value: some
-    /// hundred times what is seen. A step differs by a unit or two (another library's sine), which is carried on.
+    /// The amount by which a free run may differ from the recorded one, in units of 2^-53 of the larger of 1 and the
+    /// value: some hundred times what is seen. A step differs by a unit or two (another library's sine), which is
+    /// carried on.
     strays: f64,
     /// The factor by which a difference may grow in a step, besides.
     growth: f64,

@@ -40,7 +40,7 @@ impl InputFile {
     }
 }
 
-/// From the name of a file on the command line.
+/// Parses the name of a file on the command line.
 impl FromStr for InputFile {
     type Err = Failure;
 
@@ -62,7 +62,7 @@ impl From<InputFile> for String {
     }
 }
 
-/// From a configuration.
+/// Parses the text of a configuration.
 impl TryFrom<String> for InputFile {
     type Error = String;
 

@@ -13,7 +13,7 @@ pub struct Progress {
     label: String,
     total: u64,
     done: u64,
-    /// Of these, the steps that an earlier process did.
+    /// The steps among them that an earlier process did.
     skipped: u64,
     message: String,
     begun: Instant,

@@ -28,7 +28,7 @@ struct Tensor {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Values {
-    /// Of an element type that kernels have.
+    /// A tensor of an element type that kernels have.
     Data(Data),
     /// State that only the CPU has.
     F64(Vec<f64>),

@@ -88,7 +88,7 @@ fn described(header: &str) -> Option<(&str, bool, Vec<usize>)> {
 pub(super) struct Archive<'a> {
     file: &'a str,
     archive: rawzip::ZipSliceArchive<&'a [u8]>,
-    /// By name, without `.npy`.
+    /// The arrays by name, without `.npy`.
     arrays: BTreeMap<String, Place>,
     /// Paths of the files that do not end with `.npy`.
     others: Vec<String>,

@@ -32,7 +32,7 @@ impl Dataset {
     }
 }
 
-/// For each of `to` equal parts of `from` pixels, the pixels that it covers and their shares of it.
+/// Returns the pixels that each of `to` equal parts of `from` pixels covers, with their shares of it.
 fn shares(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
     let part = |index: usize| {
         // In units of 1 / to of a pixel a part begins at index * from, and a pixel at pixel * to.

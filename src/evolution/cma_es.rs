@@ -80,7 +80,7 @@ pub struct Settings {
     pub members: usize,
     /// The initial standard deviation of every parameter: about a third of the distance to where the optimum may be.
     pub sigma: f64,
-    /// Of the random numbers: equal seeds and equal fitness values give equal bits on one machine.
+    /// The random seed: equal seeds and equal fitness values give equal bits on one machine.
     pub seed: u32,
     /// The form of the covariance matrix.
     pub form: Form,

@@ -25,7 +25,7 @@ struct Dispatch {
     uniform: wgpu::BindGroup,
     uniform_offset: u32,
     grid: [u32; 3],
-    /// For debuggers; empty where the caller gave none.
+    /// The name for debuggers; empty where the caller gave none.
     label: String,
 }
 

@@ -80,7 +80,7 @@ impl fmt::Display for ReferenceError {
 impl std::error::Error for ReferenceError {}
 
 impl Reference {
-    /// With these values, row-major, of inputs and states by name.
+    /// Makes a reference with these values, row-major, of inputs and states by name.
     pub fn new<N: Into<String>>(values: impl IntoIterator<Item = (N, Vec<f64>)>) -> Self {
         Self { values: values.into_iter().map(|(name, values)| (name.into(), values)).collect() }
     }

@@ -7,9 +7,9 @@ use crate::graph::Tensor;
 pub enum Activation {
     /// `max(x, 0)`.
     Relu,
-    /// By the error function, as in BERT and vision transformers.
+    /// GELU by the error function, as in BERT and vision transformers.
     GeluErf,
-    /// By a hyperbolic tangent, as in GPT-2.
+    /// GELU by a hyperbolic tangent, as in GPT-2.
     GeluTanh,
 }
 

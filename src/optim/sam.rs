@@ -56,7 +56,7 @@ impl Default for Sam {
 /// The result of one sharpness-aware step, averaged over the chunks where there are several.
 #[derive(Debug, Clone)]
 pub struct SamStep<'g> {
-    /// For the base optimiser; flat as the weights.
+    /// The gradient for the base optimiser; flat as the weights.
     pub gradient: Tensor<'g>,
     /// The loss at w, shape `[]`.
     pub loss: Tensor<'g>,

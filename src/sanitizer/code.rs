@@ -122,7 +122,7 @@ pub(super) struct Program {
     pub origins: Vec<Origin>,
     pub variables: Vec<String>,
     pub globals: Vec<Global>,
-    /// For each switch: values with their labels, then the default.
+    /// The values of each switch with their labels, then the default.
     pub switches: Vec<(Vec<(u32, Label)>, Label)>,
     /// The memory of an invocation as it starts: constants and private variables.
     pub memory: Vec<u32>,

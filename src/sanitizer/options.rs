@@ -4,7 +4,7 @@ use fourfold_shaders::Data;
 
 use super::finding::Finding;
 
-/// In which order the invocations of a workgroup run between two barriers.
+/// The order in which the invocations of a workgroup run between two barriers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// By their index, from the first.

@@ -29,7 +29,7 @@ impl Hasher for Mixed {
     }
 }
 
-/// For each loop that a workgroup entered, the passes of the invocation that made the most. A loop within a loop counts
+/// The passes of each loop that a workgroup entered, by the invocation that made the most. A loop within a loop counts
 /// anew in each pass of the outer one.
 #[derive(Debug, Default)]
 pub(super) struct Passes(HashMap<u64, u64, BuildHasherDefault<Mixed>>);

@@ -32,7 +32,7 @@ pub struct HeatMap {
     pub marks: Vec<(f64, f64)>,
 }
 
-/// Of paths beyond the colours of plots.
+/// Colours of paths beyond those of plots.
 const MORE: [RGBColor; 4] =
     [RGBColor(240, 240, 240), RGBColor(160, 20, 40), RGBColor(190, 130, 255), RGBColor(140, 90, 40)];
 

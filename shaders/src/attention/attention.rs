@@ -234,7 +234,7 @@ pub(crate) fn largest_norm(values: &[f32], size: usize) -> f64 {
     values.chunks(size).map(norm).fold(0.0, f64::max)
 }
 
-/// By how much the largest score may be off: it sums `head_size` products whose magnitudes sum to at most the product
+/// Bounds the error of the largest score: it sums `head_size` products whose magnitudes sum to at most the product
 /// of the norms of query and key (Cauchy and Schwarz), and the factor rounds each once more.
 pub(crate) fn score_error(layout: &Layout<'_>, q: &[f32], k: &[f32]) -> f64 {
     let magnitude = layout.factor.abs() * largest_norm(q, layout.head_size) * largest_norm(k, layout.head_size);

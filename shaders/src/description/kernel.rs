@@ -203,9 +203,9 @@ impl std::fmt::Debug for Kernel {
 /// A kernel of this crate's list, or one that was generated at run time.
 #[derive(Debug, Clone)]
 pub enum KernelRef {
-    /// Of the list.
+    /// A kernel of the list.
     Listed(&'static Kernel),
-    /// Generated at run time, or a user's own.
+    /// A kernel generated at run time, or a user's own.
     Generated(Arc<Kernel>),
 }
 

@@ -162,7 +162,7 @@ fn power(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     return select(select(signed_power, ZERO, (a == ZERO) & !no_exponent), ONE, (b == ZERO) | (a == ONE));
 }
 
-// To u32: clamped to what u32 holds, the fraction cut off; 0 for NaN.
+// Conversion to u32: clamped to its range, the fraction cut off; 0 for NaN.
 fn to_u32(x: vec4<f32>) -> vec4<u32> {
     return select(vec4<u32>(clamp(x, ZERO, vec4(4294967040.0))), vec4(0u), are_nan(x));
 }

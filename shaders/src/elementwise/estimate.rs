@@ -20,7 +20,7 @@ const SMALLEST: f64 = f32::MIN_POSITIVE as f64;
 const LARGEST: f64 = f32::MAX as f64;
 /// The absolute error of WGSL's `log` between 0.5 and 2.
 const LOG_ERROR: f64 = 1.0 / (1 << 21) as f64;
-/// That of `sin` and `cos` between -pi and pi.
+/// The error of `sin` and `cos` between -pi and pi.
 const SIN_ERROR: f64 = 1.0 / (1 << 11) as f64;
 
 impl Estimate {
@@ -125,7 +125,7 @@ impl Estimate {
         if self.error + other.error > 0.0 { Self::unspecified(value) } else { Self::exact(value) }
     }
 
-    /// In doubt by 1 where the errors allow the arguments to be ordered otherwise.
+    /// The error is 1 where the errors allow the arguments to be ordered otherwise.
     pub fn compare(self, comparison: Compare, other: Self) -> Self {
         let value = f64::from(comparison.holds(self.value, other.value));
         let error = self.error + other.error;
@@ -147,13 +147,13 @@ impl Estimate {
         }
     }
 
-    /// From `u32`: one unit.
+    /// Converts from `u32`: one unit.
     pub fn to_f32(self) -> Self {
         let own = if self.value < (1 << 24) as f64 { 0.0 } else { ULP * self.value };
         Self::result(self.value, self.error, own)
     }
 
-    /// To `u32`: every whole number between those of the interval's ends.
+    /// Converts to `u32`: every whole number between those of the interval's ends.
     pub fn to_u32(self) -> Self {
         let whole = |x: f64| x.clamp(0.0, 4_294_967_040.0).trunc();
         let value = whole(self.value);

@@ -32,7 +32,8 @@ pub enum Op {
         /// The result where the condition is 0.
         no: Value,
     },
-    /// To the given element type: `u32` to `f32` rounds, `f32` to `u32` clamps to 0 ..= 4294967040 and cuts the fraction.
+    /// Conversion to the element type: `u32` to `f32` rounds, `f32` to `u32` clamps to 0 ..= 4294967040 and cuts the
+    /// fraction.
     Cast(Element, Value),
 }
 

@@ -110,7 +110,7 @@ pub(crate) fn perturb(uniform: &Uniform, center: &[f32], seed: &[u32], drawn: &m
     }
 }
 
-/// By how much each parameter of a member differs from the centre.
+/// Returns the difference of each parameter of a member from the centre.
 fn changes(uniform: &Uniform, seed: &[u32], drawn: &[u32], member: usize) -> Vec<f64> {
     let row = (member / 2) as u32;
     if row >= uniform.present {

@@ -75,13 +75,13 @@ pub trait InnerProblem: Any + Debug + Send + Sync {
         self.states() + self.parameters()
     }
 
-    /// By how many units of 2^-24, relative to the larger of 1 and the value, a number of the state or the loss may err
+    /// Units of 2^-24, relative to the larger of 1 and the value, by which a number of the state or the loss may err
     /// in f32 after one step.
     fn rounding(&self) -> f64 {
         64.0
     }
 
-    /// By what factor one step may magnify an error of the state, at most.
+    /// The largest factor by which one step may magnify an error of the state.
     fn growth(&self) -> f64 {
         4.0
     }

@@ -10,12 +10,12 @@ pub(super) const NEVER: u32 = u32::MAX;
 /// The losses that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Objective {
-    /// That of every step.
+    /// The loss of every step.
     Sum,
-    /// That of the last step of each unroll, and of each inner problem.
+    /// The loss of the last step of each unroll, and of each inner problem.
     Last,
-    /// That of the last step of each inner problem, telescoped: an unroll counts by how much it changes the loss that its
-    /// last step has (Vicol et al. 2021, section on final losses).
+    /// The final loss, telescoped: each unroll contributes (loss at its end - loss at its start), which sums to the
+    /// final loss (Vicol et al. 2021, section on final losses).
     Final,
 }
 

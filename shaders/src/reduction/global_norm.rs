@@ -56,11 +56,11 @@ pub static NORM: Kernel = MODULE
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub(crate) struct Uniform {
-    /// Of the tensor, in loads of one or four elements; unused in `norm`.
+    /// Length of the tensor, in loads of one or four elements; unused in `norm`.
     pub length: u32,
     /// The tensor's first partial sum.
     pub first: u32,
-    /// Of its partial sums; in `norm`, of all.
+    /// Number of its partial sums; in `norm`, of all.
     pub count: u32,
     /// Loads of each partial sum but the last; unused in `norm`.
     pub part: u32,

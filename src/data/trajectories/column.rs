@@ -14,9 +14,9 @@ pub(super) struct Element {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Of 4 or 8 bytes.
+    /// Floating-point numbers of 4 or 8 bytes.
     Float,
-    /// Of 1, 2, 4 or 8 bytes.
+    /// Signed integers of 1, 2, 4 or 8 bytes.
     Signed,
     /// The same; truth values are among them.
     Unsigned,
@@ -29,7 +29,7 @@ impl Element {
         known.contains(&bytes).then_some(Self { kind, bytes, big_endian })
     }
 
-    /// From the name that numpy has for it, e.g. `<f4`.
+    /// Parses the name that numpy has for it, e.g. `<f4`.
     fn from_numpy(name: &str) -> Option<Self> {
         let (order, rest) = name.split_at_checked(1)?;
         let (kind, bytes) = rest.split_at_checked(1)?;
@@ -62,7 +62,7 @@ impl Element {
         }
     }
 
-    /// Of an integer; unsigned ones past `i64` come out negative, and are refused as those are.
+    /// Reads an integer; unsigned ones past `i64` come out negative, and are refused as those are.
     fn integer(self, bytes: &[u8]) -> i64 {
         let value = u64::from_le_bytes(self.low_first(bytes));
         // The sign of a short element stands at its own highest bit.

@@ -6,7 +6,7 @@ use super::Form;
 /// lower `c_1` for fewer than six members.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Constants {
-    /// Of the members, best first: positive ones with the sum 1, then at most one zero, then negative ones.
+    /// Weights of the members, best first: positive ones with the sum 1, then at most one zero, then negative ones.
     pub weights: Vec<f64>,
     /// mu, the number of positive weights.
     pub parents: usize,
@@ -89,7 +89,8 @@ mod tests {
         assert!((got - expected).abs() <= 1e-13 * expected.abs(), "{got} instead of {expected}");
     }
 
-    /// Of pycma 4.5.0: `sp` and `adapt_sigma` of a `CMAEvolutionStrategy` with `AdaptSigma=CMAAdaptSigmaCSA`.
+    /// The values of pycma 4.5.0: `sp` and `adapt_sigma` of a `CMAEvolutionStrategy` with
+    /// `AdaptSigma=CMAAdaptSigmaCSA`.
     #[test]
     fn ten_members_of_ten_parameters_have_the_constants_of_pycma() {
         let constants = Constants::new(10, 10, Form::Full);
@@ -117,7 +118,7 @@ mod tests {
         }
     }
 
-    /// Of pycma 4.5.0, as above.
+    /// The values of pycma 4.5.0, as above.
     #[test]
     fn a_population_of_256_for_913_parameters_has_the_constants_of_pycma() {
         let constants = Constants::new(913, 256, Form::Full);
@@ -134,7 +135,7 @@ mod tests {
         assert_close(constants.weights[128..].iter().sum(), -1.0153791362963172);
     }
 
-    /// For the smallest populations, the longest vectors and many more members than parameters.
+    /// Holds for the smallest populations, the longest vectors and many more members than parameters.
     #[test]
     fn rates_and_weights_keep_the_covariance_positive_definite() {
         for form in [Form::Full, Form::Separable] {

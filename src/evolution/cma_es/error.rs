@@ -14,7 +14,7 @@ pub enum CmaEsError {
         /// The value given.
         got: String,
     },
-    /// There is not one fitness for each member.
+    /// The number of fitness values differs from the number of members.
     Fitness {
         /// Members of the population.
         members: usize,

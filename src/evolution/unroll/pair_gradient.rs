@@ -1,4 +1,4 @@
-//! From the four numbers that each pair contributes to the gradient: the dispatches that all estimators of pairs end
+//! The gradient from the four numbers that each pair contributes: the dispatches that all estimators of pairs end
 //! with.
 
 use fourfold_shaders::Target;

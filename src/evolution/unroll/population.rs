@@ -37,7 +37,7 @@ struct ChunkPlan {
     losses: BufferId,
     /// Theta of the members, with the perturbations that they had and with new ones.
     perturb: [RecordingId; 2],
-    /// By the end of an inner problem in the unroll, and whether perturbations are new.
+    /// The recordings by the end of an inner problem in the unroll, and whether perturbations are new.
     shares: BTreeMap<(Option<usize>, bool), RecordingId>,
 }
 

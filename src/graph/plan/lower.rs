@@ -1,4 +1,4 @@
-//! From an operation to the dispatches that compute it.
+//! Lowers an operation to the dispatches that compute it.
 //!
 //! The arguments of a sequence are the inputs of the operation in the order that [`Op`] states, then its outputs.
 

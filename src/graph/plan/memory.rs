@@ -12,16 +12,16 @@ pub(super) struct Request {
     pub sharing: Sharing,
 }
 
-/// With whom a value shares its memory.
+/// The values that share memory with a value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Sharing {
-    /// With values that live at other times.
+    /// Values that live at other times.
     Pool,
-    /// With flat tensors packed in the same way, whose gaps are zero too: (offset, length) of the parts.
+    /// Flat tensors packed in the same way, whose gaps are zero too: (offset, length) of the parts.
     Packed(Vec<(usize, usize)>),
-    /// With none: it outlives the step.
+    /// None: the value outlives the step.
     Alone(Tag),
-    /// With none: it is filled with a number once and never written.
+    /// None: the value is filled with a number once and never written.
     Constant(f32),
 }
 

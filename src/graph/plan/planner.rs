@@ -1,4 +1,4 @@
-//! From a graph to its plan.
+//! Makes the plan of a graph.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -84,8 +84,7 @@ impl Work {
     }
 }
 
-/// Lets an effect read from a copy where what it reads lies in a state that it changes: WebGPU forbids both within one
-/// dispatch.
+/// Copies an input to scratch first where an effect also writes it: WebGPU forbids both within one dispatch.
 fn copy_what_changes(graph: &Canonical, inputs: &[Value], sequence: &mut Sequence) {
     let slots = |sequence: &Sequence, writes: bool| -> BTreeSet<usize> {
         let operands =

@@ -93,7 +93,7 @@ fn base_slope<'g>(a: Tensor<'g>, b: Tensor<'g>, y: Tensor<'g>) -> Tensor<'g> {
     below.select(times(b, y / divisor), positive)
 }
 
-/// Of the chosen operand alone.
+/// The gradient goes to the chosen operand alone.
 pub fn select<'g>(node: &NodeGradient<'g>) -> Vec<(usize, Tensor<'g>)> {
     let (condition, dy, zero) = (node.inputs[0], node.cotangent(), node.graph.constant(0.0));
     let term = |input| if input == 1 { condition.select(dy, zero) } else { condition.select(zero, dy) };

@@ -110,7 +110,7 @@ struct NodeGradient<'g> {
     op: Op,
     inputs: Vec<Tensor<'g>>,
     outputs: Vec<Tensor<'g>>,
-    /// Of each output, at least one of which has any.
+    /// The cotangent of each output, at least one of which has any.
     cotangents: Vec<Option<Tensor<'g>>>,
     /// True for each input that needs a cotangent.
     wants: Vec<bool>,

@@ -83,8 +83,8 @@ struct Entry {
 }
 
 impl HuggingFaceCheckpoint {
-    /// Of a model and the flat tensor of its parameters. Heads and the row of positions that the model does not have are
-    /// zeros in the file, where they change no action.
+    /// Makes the checkpoint of a model and the flat tensor of its parameters. Heads and the row of positions that the
+    /// model does not have are zeros in the file, where they change no action.
     ///
     /// # Errors
     /// HuggingFace's network cannot be as the settings say, or the weights are not as many as the model's.

@@ -56,7 +56,7 @@ enum Embedding {
     Table(ParameterId),
 }
 
-/// From a token to actions.
+/// The layers from a token to actions.
 #[derive(Debug, Clone, Copy)]
 enum Head {
     Affine(Linear),

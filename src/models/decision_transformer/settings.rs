@@ -70,11 +70,11 @@ pub enum Initialisation {
 /// Shares of elements dropped in training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DropoutRates {
-    /// Of the tokens, before the first block.
+    /// Dropout of the tokens, before the first block.
     pub embedding: f32,
-    /// Within attention.
+    /// Dropout within attention.
     pub attention: AttentionDropout,
-    /// Of what each half of a block adds.
+    /// Dropout of the residual branch of each half of a block.
     pub residual: f32,
 }
 

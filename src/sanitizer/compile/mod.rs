@@ -1,4 +1,4 @@
-//! From naga's tree of statements to flat code.
+//! Compiles naga's tree of statements to flat code.
 
 mod expression;
 mod statement;

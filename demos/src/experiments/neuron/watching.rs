@@ -18,7 +18,7 @@ use crate::failure::Failure;
 /// may make a steep network differ.
 const COMPARED: usize = 50;
 
-/// By how much the actions may differ in those steps.
+/// The largest difference allowed between the actions in those steps.
 const AGREEMENT: f64 = 1e-3;
 
 /// The settings of a watched episode.

@@ -16,9 +16,9 @@ use crate::failure::Failure;
 /// The gradient that the base optimiser is given.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Method {
-    /// That at the weights.
+    /// The gradient at the weights.
     Plain,
-    /// That at the worst point within `rho`.
+    /// The gradient at the worst point within `rho`.
     SharpnessAware { sam: Sam, rho: f32 },
 }
 

@@ -130,8 +130,8 @@ impl InnerProblem for Control {
         [self.environment.constants(), self.policy.constants()].concat()
     }
 
-    /// Those of the policy, of the copies of state and memory there and back, and of the loops of environments, which go
-    /// over their states and observations or a few substeps.
+    /// Passes of the policy, of the copies of state and memory there and back, and of the loops of environments, which
+    /// go over their states and observations or a few substeps.
     fn iterations(&self) -> usize {
         let interface = self.interface();
         let tables = self.policy.tables(interface);

@@ -117,13 +117,15 @@ impl LinearLoss {
         variance
     }
 
-    /// That of evolution strategies over the whole inner problem, of one perturbation for all steps: (P + 1) |G|^2.
+    /// The variance of evolution strategies over the whole inner problem, of one perturbation for all steps: (P + 1)
+    /// |G|^2.
     pub fn full_variance(&self) -> f64 {
         let total = self.total_gradient();
         (self.parameters + 1) as f64 * dot(&total, &total)
     }
 
-    /// That of truncated evolution strategies, which see `g[t, t]` alone: (P + 1) times the sum of their squares.
+    /// The variance of truncated evolution strategies, which see `g[t, t]` alone: (P + 1) times the sum of their
+    /// squares.
     pub fn truncated_variance(&self) -> f64 {
         let squares = (0..self.unrolls).flat_map(|t| self.gradient(t, t)).map(|&part| f64::from(part).powi(2));
         (self.parameters + 1) as f64 * squares.sum::<f64>()

@@ -86,9 +86,9 @@ impl Ridge {
     /// The logarithms of the coefficient that the paper starts from, one run each.
     pub const STARTS: [f32; 6] = [5.0, 3.0, 1.0, -1.0, -3.0, -5.0];
 
-    /// From rows of features and a target each. Features and targets are standardised over all rows (a feature that never
-    /// changes becomes 0), then four fifths of the rows, in a random order of the seed, are for training and the others
-    /// for validation.
+    /// Makes the problem from rows of features and a target each. Features and targets are standardised over all rows
+    /// (a feature that never changes becomes 0), then four fifths of the rows, in a random order of the seed, are for
+    /// training and the others for validation.
     ///
     /// # Errors
     /// As [`RidgeError`] lists.
@@ -140,7 +140,7 @@ impl Ridge {
         self.data[set * (square + self.features)..][..square + self.features].split_at(square)
     }
 
-    /// By the power method, from a vector that is orthogonal to no eigenvector in practice.
+    /// Computes it by the power method, from a vector that is orthogonal to no eigenvector in practice.
     fn largest_eigenvalue(&self) -> f64 {
         let mut vector: Vec<f64> = (0..self.features).map(|i| 1.0 + 0.37 * (1.3 * i as f64).sin()).collect();
         let mut length = 0.0;
@@ -163,9 +163,9 @@ impl Ridge {
         sum + f64::from(self.data[self.data.len() - 1])
     }
 
-    /// By how many units of 2^-24 a step rounds the state and the loss, at weights below 4 and a coefficient below 150 (the
-    /// paper's largest): sums of as many products as features, relative to the sum of their magnitudes. Of those of a step
-    /// the rate is left, and the coefficient errs by 24 units of its own.
+    /// Units of 2^-24 by which a step rounds the state and the loss, at weights below 4 and a coefficient below 150
+    /// (the paper's largest): sums of as many products as features, relative to the sum of their magnitudes. Of those
+    /// of a step the rate is left, and the coefficient errs by 24 units of its own.
     fn roundings(&self) -> (f64, f64) {
         let terms = (self.features + 2) as f64;
         let (row, _) = magnitudes(self.set(0).0, self.features);

@@ -11,7 +11,7 @@ use crate::{Binding, Call, Kernel, KernelRef, Target};
 /// The source of the members' weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WeightSource {
-    /// From a buffer `weights` (members, parameters).
+    /// A buffer `weights` (members, parameters).
     Given {
         /// True if every step of a dispatch is recorded.
         trace: bool,
@@ -24,7 +24,7 @@ pub enum WeightSource {
 /// The memory in which an invocation keeps the weights of its member during a dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WeightStorage {
-    /// For itself: few weights, and software drivers.
+    /// In private memory, each invocation its own copy: few weights, and software drivers.
     Private,
     /// In workgroup memory, a workgroup for each member.
     Shared,

@@ -46,7 +46,7 @@ pub trait Environment: Any + Debug + Send + Sync {
         Vec::new()
     }
 
-    /// By how many units of 2^-24, relative to the larger of 1 and the value, one step in f32 may err.
+    /// Units of 2^-24, relative to the larger of 1 and the value, by which one step in f32 may err.
     fn rounding(&self) -> f64 {
         64.0
     }

@@ -76,7 +76,7 @@ pub trait Policy: Any + Debug + Send + Sync {
         false
     }
 
-    /// By how many units of 2^-24, relative to the larger of 1 and the value, an action or a number of the memory may
+    /// Units of 2^-24, relative to the larger of 1 and the value, by which an action or a number of the memory may
     /// err in f32.
     fn rounding(&self) -> f64 {
         64.0

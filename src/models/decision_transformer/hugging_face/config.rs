@@ -38,7 +38,7 @@ impl Config {
         }
     }
 
-    /// Of a network that was made here.
+    /// Returns the configuration of a network that was made here.
     pub(super) fn of(settings: &Settings) -> Result<Self, SettingsError> {
         let refuse = |expected: &str, got: String| {
             Err(SettingsError(format!("expected {expected} for HuggingFace's network, got {got}")))

@@ -44,7 +44,7 @@ impl Torch {
         Ok(torch)
     }
 
-    /// For tables.
+    /// Returns the name for tables.
     pub fn name(&self) -> String {
         let text = |key: &str| self.about[key].as_str().unwrap_or_default().to_string();
         match self.about["threads"].as_u64() {

@@ -28,7 +28,7 @@ const PARTS: u64 = 1_000;
 #[derive(Debug, Clone)]
 pub(super) struct Finished {
     pub name: &'static str,
-    /// Of every search, the one that went on among them.
+    /// The record of every search, the one that went on among them.
     pub records: Vec<Record>,
     pub chosen: usize,
     pub seconds: f64,

@@ -76,7 +76,7 @@ pub struct Settings {
 
 impl Experiment for Settings {
     const NAME: &'static str = "pes learned-optimiser";
-    /// Those of the contests: the training has `--seed`.
+    /// Seeds of the contests: the training has `--seed`.
     const SEEDS: Option<&'static str> = Some("5");
     const QUICK: &'static [(&'static str, &'static str)] = &[
         ("seeds", "2"),

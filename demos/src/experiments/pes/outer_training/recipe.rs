@@ -41,7 +41,7 @@ pub struct Recipe {
     pub chunks: usize,
     pub staggered: bool,
     pub optimiser: OptimiserName,
-    /// Of Adam.
+    /// The decay of Adam's first moment.
     pub beta1: f64,
     pub rate: f32,
     pub clip: Option<f32>,

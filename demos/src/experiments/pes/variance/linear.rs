@@ -43,9 +43,9 @@ pub struct Row {
     pub unrolls: usize,
     /// The measured variance by PES, and its closed form.
     pub persistent: [f64; 2],
-    /// By NRES, and that of a full unroll.
+    /// The variance by NRES, and by a full unroll.
     pub reused: [f64; 2],
-    /// By truncated ES.
+    /// The variance by truncated ES.
     pub truncated: [f64; 2],
     /// The distance of the mean of truncated ES from the gradient, relative to its length: measured, and exact.
     pub truncated_bias: [f64; 2],
