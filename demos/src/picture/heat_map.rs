@@ -193,7 +193,7 @@ impl HeatMap {
         canvas.text(&self.colours.label, (bar.left, bar.bottom() + 18.0), LETTERS, Anchor::Left, BLACK)
     }
 
-    /// Where a point lies in the picture.
+    /// Returns the place of a point in the picture.
     fn place(&self, map: Frame, (x, y): (f64, f64)) -> (f64, f64) {
         let (x, y) = (share(self.x.place(x), &self.places(0)), share(self.y.place(y), &self.places(1)));
         (map.left + map.width * x, map.bottom() - map.height * y)
@@ -211,7 +211,7 @@ fn path_colour(index: usize) -> RGBColor {
     *colours.nth(index % (COLOURS.len() + MORE.len())).unwrap_or(&BLACK)
 }
 
-/// Where a place lies in a range: 0 at the first, 1 at the last.
+/// Returns the share of a range before a place: 0 at the first, 1 at the last.
 fn share(place: f64, range: &Range<f64>) -> f64 {
     (place - range.start) / (range.end - range.start)
 }

@@ -178,7 +178,7 @@ impl Axis {
         Self { label: label.to_owned(), ..Self::default() }
     }
 
-    /// Where a value lies: its logarithm on a logarithmic axis, where values of 0 and below have no place.
+    /// Returns the place of a value: its logarithm on a logarithmic axis, where values of 0 and below have no place.
     pub(crate) fn place(&self, value: f64) -> f64 {
         match self.logarithmic {
             true if value <= 0.0 => f64::NAN,

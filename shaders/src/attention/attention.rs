@@ -148,12 +148,12 @@ impl Problem {
 /// True if batched products with a [`masked_softmax`] between them beat the fused kernels: for short sequences, whose
 /// scores fit in memory, and for head sizes that the fused kernels do not take.
 pub fn prefers_products(problem: &Problem, _target: &Target) -> bool {
-    /// Where published measurements see fused attention draw level.
+    /// The length at which published measurements see fused attention draw level.
     const LONGEST: usize = 256;
     problem.check().is_err() || problem.length_q.max(problem.length_k) <= LONGEST
 }
 
-/// Where queries and keys of a problem are, and who sees whom.
+/// The indices of queries and keys of a problem, and the mask between them.
 pub(crate) struct Layout<'a> {
     pub heads: usize,
     pub length_q: usize,

@@ -133,7 +133,7 @@ impl Estimate {
         Self { value, error: if certain { 0.0 } else { 1.0 } }
     }
 
-    /// Where the condition may be zero and may not, either choice must be within the error.
+    /// Covers either choice by the error where the condition may be zero and may not.
     pub fn select(self, yes: Self, no: Self) -> Self {
         let (chosen, other) = if self.value != 0.0 { (yes, no) } else { (no, yes) };
         if self.error == 0.0 || self.value.abs() > self.error {

@@ -157,7 +157,7 @@ impl Program {
     /// Makes a value an output; outputs are the operands after the inputs, in this order, all of the output's shape.
     ///
     /// # Panics
-    /// Where inputs and outputs together exceed 8.
+    /// If inputs and outputs together exceed 8.
     pub fn output(&mut self, value: Value) {
         assert!(value.0 < self.values.len(), "the value is of another program");
         self.outputs.push(value);

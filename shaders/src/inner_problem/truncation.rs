@@ -19,11 +19,11 @@ pub const COUNTERS: usize = 6;
 /// Numbers that are saved of a pair beyond the states of both particles.
 const SUMS: usize = 5;
 
-/// Where saved states and counters stand among the operands.
+/// The places of saved states and counters among the operands.
 pub(super) const SAVED_BINDING: usize = 3;
 pub(super) const COUNTERS_BINDING: usize = 4;
 
-/// Where the perturbations of the pairs are kept during a dispatch.
+/// The memory that holds the perturbations of the pairs during a dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ParameterStorage {
     /// Each invocation keeps its own: few parameters.
@@ -39,7 +39,7 @@ pub enum ParameterStorage {
 pub struct Truncation {
     /// The inner problem that is unrolled.
     pub problem: Arc<dyn InnerProblem>,
-    /// Where an invocation keeps the perturbed parameters.
+    /// The memory that holds the perturbed parameters of an invocation.
     pub storage: ParameterStorage,
     /// True if the gradient of the unperturbed losses is known: PES + Analytic.
     pub analytic: bool,

@@ -4,7 +4,7 @@ use fourfold_shaders::Element;
 
 use crate::graph::{Op, Shape, Tensor, TensorType};
 
-/// Where the episodes of trajectories lie, one after the other, as tensors of a graph.
+/// The starts of the episodes of trajectories, one after the other, as tensors of a graph.
 #[derive(Debug, Clone, Copy)]
 pub struct EpisodeTables<'g> {
     /// `u32 (n)`: the steps at which a window may begin, all equally likely. With every step, an episode comes in

@@ -81,7 +81,7 @@ impl Canonical {
         self.nodes.iter().enumerate().filter_map(|(index, node)| Some((index, node.as_ref()?)))
     }
 
-    /// Where a value's elements lie: aliases have none of their own.
+    /// Returns the storage of a value: aliases have none of their own.
     pub fn storage(&self, value: Value) -> Storage {
         let (mut root, mut offset) = (value, 0);
         loop {

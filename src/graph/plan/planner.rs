@@ -113,7 +113,7 @@ fn copy_what_changes(graph: &Canonical, inputs: &[Value], sequence: &mut Sequenc
 struct Planner<'a> {
     graph: &'a Canonical,
     work: Vec<Work>,
-    /// Where the elements of each stored value lie, aliases resolved.
+    /// The region of each stored value, aliases resolved.
     regions: HashMap<Value, Region>,
     plan: Plan,
 }

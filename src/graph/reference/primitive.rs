@@ -166,7 +166,7 @@ fn elements(shape: &Shape) -> impl Iterator<Item = u32> {
     0..shape.elements() as u32
 }
 
-/// Where the elements of `shape`, in row-major order, lie in a layout of these strides.
+/// Returns the indices of the elements of `shape`, in row-major order, in a layout of these strides.
 fn places(shape: &Shape, strides: &[usize]) -> Vec<usize> {
     let mut places = vec![0];
     for (&length, &stride) in shape.iter().zip(strides) {

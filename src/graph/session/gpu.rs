@@ -190,7 +190,7 @@ impl Session {
         Ok(())
     }
 
-    /// Where an output, a state or an input lies, for a host's own kernels and copies.
+    /// Returns the buffer of an output, a state or an input, for a host's own kernels and copies.
     ///
     /// # Errors
     /// The plan has no tensor of this name.

@@ -14,7 +14,7 @@ const STILLS: usize = 8;
 const STILL: (f64, f64) = (279.0, 118.0);
 const GAP: f64 = 12.0;
 const TOP: f64 = 84.0;
-/// Where the rows over time begin.
+/// The left edge of the rows over time.
 const LEFT: f64 = 120.0;
 
 /// The picture of an episode.

@@ -20,7 +20,7 @@ const STATES: usize = 23;
 const POSITIVE: usize = 10;
 
 impl InfluenceBalancing {
-    /// Where the paper starts: the loss of the settled state is 8 there, its gradient 24.
+    /// The start of the paper: the loss of the settled state is 8 there, its gradient 24.
     pub const START: [f32; 1] = [0.5];
 
     /// The outer parameter whose settled state has no loss.

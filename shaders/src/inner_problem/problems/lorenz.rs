@@ -31,7 +31,7 @@ const TRUE_R: f64 = 28.0;
 const B: f64 = 8.0 / 3.0;
 
 impl Lorenz {
-    /// Where the paper starts.
+    /// The start of the paper.
     pub const START: [f32; 2] = [3.116, 3.7];
 
     /// The logarithms of 10 and 28: the true parameters.

@@ -37,7 +37,7 @@ fn loss([x0, x1]: [f64; 2]) -> (f64, [f64; 2], [f64; 3]) {
 }
 
 impl ToyRegression {
-    /// Where the paper starts: both learning rates are exp(-4), and the objective is 2487.8.
+    /// The start of the paper: both learning rates are exp(-4), and the objective is 2487.8.
     pub const START: [f32; 2] = [-4.0, -4.0];
 
     /// The share of the horizon that is over, and the learning rate there.

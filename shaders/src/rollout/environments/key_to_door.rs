@@ -82,7 +82,7 @@ impl KeyToDoor {
     }
 }
 
-/// Where no object is.
+/// The place of an object that is not there.
 const NONE: [i32; 2] = [-1, -1];
 
 /// The door of the original.
