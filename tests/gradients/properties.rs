@@ -28,7 +28,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn broadcasting(target in shape(), kept in vec(any::<bool>(), 5), dropped in 0..3usize) {
+    fn broadcasting_has_its_adjoint_as_gradient(target in shape(), kept in vec(any::<bool>(), 5), dropped in 0..3usize) {
         let dropped = dropped.min(target.len());
         let own: Vec<usize> =
             target.iter().zip(kept).skip(dropped).map(|(&length, kept)| if kept { length } else { 1 }).collect();
@@ -36,7 +36,7 @@ proptest! {
     }
 
     #[test]
-    fn permuting(shape in shape(), turn in 0..5usize) {
+    fn permuting_has_its_adjoint_as_gradient(shape in shape(), turn in 0..5usize) {
         let mut axes: Vec<usize> = (0..shape.len()).collect();
         axes.rotate_left(turn % shape.len());
         axes.swap(0, turn % shape.len());
@@ -44,7 +44,7 @@ proptest! {
     }
 
     #[test]
-    fn slicing_and_padding(boxes in vec((0..3usize, 1..4usize, 0..3usize), 1..4)) {
+    fn slicing_and_padding_has_its_adjoint_as_gradient(boxes in vec((0..3usize, 1..4usize, 0..3usize), 1..4)) {
         let starts: Vec<usize> = boxes.iter().map(|(start, _, _)| *start).collect();
         let inner: Vec<usize> = boxes.iter().map(|(_, length, _)| *length).collect();
         let outer: Vec<usize> = boxes.iter().map(|(start, length, rest)| start + length + rest).collect();
@@ -58,7 +58,7 @@ proptest! {
     }
 
     #[test]
-    fn concatenating(shape in shape(), lengths in vec(1..4usize, 1..4), axis in 0..4usize) {
+    fn concatenating_has_its_adjoint_as_gradient(shape in shape(), lengths in vec(1..4usize, 1..4), axis in 0..4usize) {
         let axis = axis % shape.len();
         let whole: usize = lengths.iter().sum();
         let mut shape = shape;
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn views_that_overlap_at_random(views in vec((0..4usize, 1..100usize), 1..6)) {
+    fn views_that_overlap_at_random_have_their_adjoint_as_gradient(views in vec((0..4usize, 1..100usize), 1..6)) {
         assert_adjoint(&[300], |_, x| {
             let terms = views.iter().map(|&(block, length)| x.view(64 * block, [length]));
             terms.map(|view| view.pad(&[0], [100])).reduce(|a, b| a + b * 3.0).expect("at least one view")
@@ -84,13 +84,13 @@ proptest! {
     }
 
     #[test]
-    fn summing(shape in shape(), axis in 0..4usize) {
+    fn summing_has_its_adjoint_as_gradient(shape in shape(), axis in 0..4usize) {
         assert_adjoint(&shape, |_, x| x.sum(axis % shape.len()));
         assert_adjoint(&shape, |_, x| x.mean(axis % shape.len()));
     }
 
     #[test]
-    fn products_with_a_matrix_on_either_side(
+    fn products_with_a_matrix_on_either_side_have_their_adjoint_as_gradient(
         [m, k, n] in [1..5usize, 1..5, 1..5],
         batch in 1..4usize,
         shared in 0..3usize,
