@@ -29,13 +29,13 @@ pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) ->
         }
         (Op::CrossEntropy { smoothing }, &[logits, labels]) => cross_entropy(logits, labels, *smoothing),
         (Op::LayerNorm { epsilon }, &[x, scale, shift]) => layer_norm(x, scale, shift, *epsilon),
-        (Op::LayerNormInputGradient, &[x, scale, mean, reciprocal, dy]) => {
-            let (reciprocal, normal) = normalised(x, mean, reciprocal);
+        (Op::LayerNormInputGradient, &[x, scale, offset, reciprocal, dy]) => {
+            let (reciprocal, normal) = normalised(x, offset, reciprocal);
             let g = dy * scale;
             vec![(g - row_mean(g) - normal * row_mean(g * normal)) * reciprocal]
         }
-        (Op::LayerNormParameterGradient, &[x, mean, reciprocal, dy]) => {
-            let (_, normal) = normalised(x, mean, reciprocal);
+        (Op::LayerNormParameterGradient, &[x, offset, reciprocal, dy]) => {
+            let (_, normal) = normalised(x, offset, reciprocal);
             vec![(dy * normal).sum(0), dy.sum(0)]
         }
         (Op::Attention { scale, causal }, &[q, k, v, ref keys @ ..]) => {
@@ -242,15 +242,20 @@ fn cross_entropy<'g>(logits: Tensor<'g>, labels: Tensor<'g>, smoothing: f32) -> 
 
 fn layer_norm<'g>(x: Tensor<'g>, scale: Tensor<'g>, shift: Tensor<'g>, epsilon: f32) -> Vec<Tensor<'g>> {
     let rows = [x.shape()[0]];
-    let mean = row_mean(x);
-    let centred = x - mean;
+    let offset = row_mean(from_first(x));
+    let centred = from_first(x) - offset;
     let reciprocal = (row_mean(centred.square()) + epsilon).unary(Unary::Rsqrt);
-    vec![centred * reciprocal * scale + shift, mean.reshape(rows), reciprocal.reshape(rows)]
+    vec![centred * reciprocal * scale + shift, offset.reshape(rows), reciprocal.reshape(rows)]
+}
+
+/// The differences of each row to its first element.
+pub(super) fn from_first(x: Tensor<'_>) -> Tensor<'_> {
+    x - x.narrow(1, 0, 1)
 }
 
 /// (the reciprocal deviation as a column, the normalised rows).
-fn normalised<'g>(x: Tensor<'g>, mean: Tensor<'g>, reciprocal: Tensor<'g>) -> (Tensor<'g>, Tensor<'g>) {
+fn normalised<'g>(x: Tensor<'g>, offset: Tensor<'g>, reciprocal: Tensor<'g>) -> (Tensor<'g>, Tensor<'g>) {
     let column = [x.shape()[0], 1];
     let reciprocal = reciprocal.reshape(column);
-    (reciprocal, (x - mean.reshape(column)) * reciprocal)
+    (reciprocal, (from_first(x) - offset.reshape(column)) * reciprocal)
 }

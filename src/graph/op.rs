@@ -148,14 +148,15 @@ pub enum Op {
         /// The mass, from 0 to 1, that the targets spread evenly over all classes.
         smoothing: f32,
     },
-    /// (x `(rows, columns)`, scale `(columns)`, shift `(columns)`) to (y, mean `(rows)`, reciprocal deviation `(rows)`).
+    /// (x `(rows, columns)`, scale `(columns)`, shift `(columns)`) to (y, mean less the row's
+    /// first element `(rows)`, reciprocal deviation `(rows)`).
     LayerNorm {
         /// Added to the variance.
         epsilon: f32,
     },
-    /// (x, scale, mean, reciprocal deviation, dy) to dx.
+    /// (x, scale, mean less first element, reciprocal deviation, dy) to dx.
     LayerNormInputGradient,
-    /// (x, mean, reciprocal deviation, dy) to (dscale, dshift).
+    /// (x, mean less first element, reciprocal deviation, dy) to (dscale, dshift).
     LayerNormParameterGradient,
 
     // Attention over (batch, heads, length, head size).

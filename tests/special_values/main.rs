@@ -3,4 +3,5 @@
 
 mod elementwise;
 mod harness;
+mod range;
 mod rows;

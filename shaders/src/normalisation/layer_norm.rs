@@ -1,17 +1,20 @@
 //! Layer normalisation over the last axis (Ba, Kiros and Hinton 2016):
 //! `y[r, c] = (x[r, c] - mean[r]) * reciprocal[r] * scale[c] + shift[c]` with
-//! `reciprocal[r] = 1 / sqrt(sum_c (x[r, c] - mean[r])^2 / columns + epsilon)`. Mean and reciprocal deviation are
-//! results too: [`crate::normalisation::layer_norm_backward`] and [`crate::normalisation::layer_norm_parameters`] take them. Deviations up to 1e17
-//! keep their squares finite.
+//! `reciprocal[r] = 1 / sqrt(sum_c (x[r, c] - mean[r])^2 / columns + epsilon)`. The reciprocal deviation and
+//! `offset[r] = mean[r] - x[r, 0]` are results too: [`crate::normalisation::layer_norm_backward`] and
+//! [`crate::normalisation::layer_norm_parameters`] take them. As an offset the mean keeps all digits against the
+//! deviation, however far from zero the row lies. Elements may be as large as 1e38.
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row_layout::{self, Sharing};
+use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(concat!(
     include_str!("../library/rows.wgsl"),
     include_str!("../library/join_lanes.wgsl"),
+    include_str!("../library/sum_lanes.wgsl"),
+    include_str!("../library/not_a_number.wgsl"),
     include_str!("layer_norm.wgsl")
 ));
 
@@ -34,7 +37,7 @@ const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel 
                     Binding::read("scale", "(columns)"),
                     Binding::read("shift", "(columns)"),
                     Binding::write("y", "(rows, columns)"),
-                    Binding::write("mean", "(rows)"),
+                    Binding::write("offset", "(rows)"),
                     Binding::write("reciprocal", "(rows)"),
                 ]
             },
@@ -66,7 +69,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `x`, `scale`, `shift`, `y`, `mean`, `reciprocal`.
+    /// The call with operands `x`, `scale`, `shift`, `y`, `offset`, `reciprocal`.
     pub fn call(&self, target: &Target) -> Call {
         let Self { rows, columns, epsilon } = *self;
         let uniform = Uniform { rows: rows as u32, columns: columns as u32, epsilon };
@@ -84,17 +87,17 @@ pub(crate) fn layer_norm(
     scale: &[f32],
     shift: &[f32],
     y: &mut [f32],
-    mean: &mut [f32],
+    offset: &mut [f32],
     reciprocal: &mut [f32],
 ) {
     let columns = uniform.columns as usize;
-    let rows = x.chunks(columns).zip(y.chunks_mut(columns)).zip(mean).zip(reciprocal);
-    for (((x, y), mean), reciprocal) in rows {
+    let rows = x.chunks(columns).zip(y.chunks_mut(columns)).zip(offset).zip(reciprocal);
+    for (((x, y), offset), reciprocal) in rows {
         let (centre, factor) = moments(x, uniform.epsilon);
+        *offset = (centre - f64::from(x[0])) as f32;
         for (((x, scale), shift), y) in x.iter().zip(scale).zip(shift).zip(y) {
             *y = ((f64::from(*x) - centre) * factor * f64::from(*scale) + f64::from(*shift)) as f32;
         }
-        *mean = centre as f32;
         *reciprocal = factor as f32;
     }
 }
@@ -108,36 +111,74 @@ fn moments(row: &[f32], epsilon: f32) -> (f64, f64) {
 }
 
 fn twin(call: &Call, operands: &mut [Operand<'_>]) {
-    let [x, scale, shift, y, mean, reciprocal] = operands else { unreachable!("layer norm has six operands") };
-    layer_norm(&call.uniform(), x.f32(), scale.f32(), shift.f32(), y.f32(), mean.f32(), reciprocal.f32());
+    let [x, scale, shift, y, offset, reciprocal] = operands else { unreachable!("layer norm has six operands") };
+    layer_norm(&call.uniform(), x.f32(), scale.f32(), shift.f32(), y.f32(), offset.f32(), reciprocal.f32());
 }
 
-/// The running mean is rounded at each of `columns` steps, in units of the row's largest magnitude, at random (equal
-/// elements leave it exact): an error of the root of their number. In units of the deviation, which is how it enters
-/// the variance and the output, it grows by `magnitude * reciprocal`.
+/// What the moments of a row may err by, in absolute terms.
+struct Errors {
+    mean: f64,
+    deviation: f64,
+    /// Of the offset.
+    offset: f64,
+    /// Of the reciprocal deviation, relative.
+    reciprocal: f64,
+}
+
+/// One unit in the last place, which WGSL lets a sum, a difference or a product err by.
+const UNIT: f64 = 2.0 * Tolerance::EPSILON;
+
+impl Errors {
+    /// Sums pass a term through `additions` roundings at most. A difference to the first element rounds once; the offset
+    /// is the mean of these. A deviation rounds twice and has the offset's error, which all deviations of a row share: the
+    /// variance feels it by the square. The quotients by the number of columns err by 2.5 units, the root and its
+    /// reciprocal by 8.
+    fn of(row: &[f32], epsilon: f32, additions: f64) -> Self {
+        let (mean, factor) = moments(row, epsilon);
+        let columns = row.len() as f64;
+        let differences = || row.iter().map(|&x| (f64::from(x) - f64::from(row[0])).abs());
+        let magnitude = differences().sum::<f64>() / columns;
+        let flushed = 2.0 * f64::from(f32::MIN_POSITIVE);
+        let offset = UNIT * ((additions + 1.0) * magnitude + 2.5 * (mean - f64::from(row[0])).abs()) + flushed;
+        let variance = (factor.powi(-2) - f64::from(epsilon)).max(0.0);
+        let deviation = variance.sqrt();
+        let square_magnitude = differences().map(|difference| difference.powi(2)).sum::<f64>() / columns;
+        let rounded = UNIT * (square_magnitude.sqrt() + deviation) + flushed;
+        let moved = 2.0 * deviation * rounded + (offset + rounded).powi(2);
+        let moved = (moved + (additions + 4.5) * UNIT * variance) * factor.powi(2);
+        Self { mean, deviation: factor, offset, reciprocal: 0.5 * moved + 8.0 * UNIT }
+    }
+
+    /// Of the normalised element `x` of the row that begins with `first`: (its value, its error).
+    fn normalised(&self, x: f32, first: f32) -> (f64, f64) {
+        let (difference, deviation) = (f64::from(x) - f64::from(first), f64::from(x) - self.mean);
+        let flushed = 2.0 * f64::from(f32::MIN_POSITIVE);
+        let moved = UNIT * (difference.abs() + deviation.abs()) + self.offset + flushed;
+        let normal = deviation * self.deviation;
+        (normal, moved * self.deviation + normal.abs() * (self.reciprocal + UNIT))
+    }
+}
+
+/// An element errs as [`Errors`] tells, times the scale; the product and the sum with the shift round once each.
 fn tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
     let Uniform { columns, epsilon, .. } = call.uniform();
-    let units = (8.0 + 2.0 * f64::from(columns).sqrt()) * Tolerance::EPSILON;
-    let largest = |values: &[f32]| f64::from(values.iter().fold(0.0f32, |largest, x| largest.max(x.abs())));
-    // Of the rows: the largest magnitude, error of the reciprocal deviation, and error of a normalised element.
-    let mut worst = [0.0f64; 3];
-    for row in operands[0].f32().chunks(columns as usize) {
-        let (mean, reciprocal) = moments(row, epsilon);
-        let magnitude = largest(row);
-        let offset = magnitude * reciprocal;
-        let farthest = row.iter().map(|&x| (f64::from(x) - mean).abs() * reciprocal).fold(0.0, f64::max);
-        worst[0] = worst[0].max(magnitude);
-        worst[1] = worst[1].max(1.0 + offset);
-        worst[2] = worst[2].max(offset + farthest * (1.0 + offset));
-    }
-    match output {
-        3 => {
-            let rounded = 4.0 * Tolerance::EPSILON * largest(operands[2].f32());
-            Tolerance::Within { relative: 0.0, absolute: units * worst[2] * largest(operands[1].f32()) + rounded }
+    let [x, scale, shift] = [0, 1, 2].map(|index| operands[index].f32());
+    let additions = sum_units(columns as usize);
+    let mut bounds = Vec::with_capacity(call.lengths[output]);
+    for row in x.chunks(columns as usize) {
+        let errors = Errors::of(row, epsilon, additions);
+        let offset = (errors.mean - f64::from(row[0])).abs();
+        match output {
+            3 => bounds.extend(row.iter().zip(scale).zip(shift).map(|((&x, &scale), &shift)| {
+                let (normal, error) = errors.normalised(x, row[0]);
+                let (scale, shift) = (f64::from(scale).abs(), f64::from(shift).abs());
+                scale * (error + 2.0 * UNIT * normal.abs()) + UNIT * shift
+            })),
+            4 => bounds.push(errors.offset + UNIT * offset),
+            _ => bounds.push(errors.deviation * (errors.reciprocal + UNIT)),
         }
-        4 => Tolerance::Within { relative: 0.0, absolute: units * worst[0] },
-        _ => Tolerance::Within { relative: units * worst[1], absolute: 0.0 },
     }
+    Tolerance::PerElement(bounds)
 }
 
 fn scalar_case(generator: &mut Generator) -> Case {
@@ -152,7 +193,7 @@ fn vec4_case(generator: &mut Generator) -> Case {
 
 fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
     let problem = Problem { rows, columns, epsilon: generator.pick(&[1e-5, 1e-3]) };
-    let x = generator.values(rows * columns, 1e15);
+    let x = generator.values(rows * columns, 1e36);
     let scale = generator.values(columns, 100.0);
     let shift = generator.values(columns, 100.0);
     Case::new(problem, problem.call(&row_layout::target(generator)), [x, scale, shift])
@@ -164,10 +205,10 @@ mod tests {
 
     fn run(x: &[f32]) -> (Vec<f32>, f32, f32) {
         let columns = x.len();
-        let (mut y, mut mean, mut reciprocal) = (vec![f32::NAN; columns], [f32::NAN], [f32::NAN]);
+        let (mut y, mut offset, mut reciprocal) = (vec![f32::NAN; columns], [f32::NAN], [f32::NAN]);
         let uniform = Uniform { rows: 1, columns: columns as u32, epsilon: 1e-6 };
-        layer_norm(&uniform, x, &vec![1.0; columns], &vec![0.0; columns], &mut y, &mut mean, &mut reciprocal);
-        (y, mean[0], reciprocal[0])
+        layer_norm(&uniform, x, &vec![1.0; columns], &vec![0.0; columns], &mut y, &mut offset, &mut reciprocal);
+        (y, x[0] + offset[0], reciprocal[0])
     }
 
     #[test]

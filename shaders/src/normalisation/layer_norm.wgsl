@@ -2,13 +2,15 @@
 //     mean[r]       = sum_c x[r, c] / columns
 //     reciprocal[r] = 1 / sqrt(sum_c (x[r, c] - mean[r])^2 / columns + epsilon)
 //     y[r, c]       = (x[r, c] - mean[r]) * reciprocal[r] * scale[c] + shift[c]
-// Mean and reciprocal deviation are stored for the gradients.
+// For the gradients the reciprocal is stored, and the mean as offset[r] = mean[r] - x[r, 0]: all differences are taken
+// from the row's first element, which loses nothing where the mean is large against the deviation.
 //
-// Both moments come from one pass over the row by Welford's and Chan's rule, which loses nothing where the mean is
-// large against the deviation. LANES neighbouring invocations share a row; with LANES = 1 no barrier is met. The
-// entry point layer_norm_vec4 takes rows of a multiple of four columns.
+// The mean and then the variance take a pass over the row each. Where squares of deviations might overflow, the variance
+// is that of the row times 2^-96. LANES neighbouring invocations share a row; with LANES = 1 no barrier is met. The entry
+// point layer_norm_vec4 takes rows of a multiple of four columns.
 //
-// Takes WORKGROUP, LANES and `row_of` from library/rows.wgsl, and `join_lanes` from library/join_lanes.wgsl.
+// Takes WORKGROUP, LANES and `row_of` from library/rows.wgsl, `join_lanes` from library/join_lanes.wgsl, `sum_lanes` from
+// library/sum_lanes.wgsl and `is_nan` from library/not_a_number.wgsl.
 
 struct Uniform {
     rows: u32,
@@ -20,7 +22,7 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read> scale: array<f32>;               // (columns)
 @group(0) @binding(2) var<storage, read> shift: array<f32>;               // (columns)
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;             // (rows, columns)
-@group(0) @binding(4) var<storage, read_write> mean: array<f32>;          // (rows)
+@group(0) @binding(4) var<storage, read_write> offset: array<f32>;        // (rows)
 @group(0) @binding(5) var<storage, read_write> reciprocal: array<f32>;    // (rows)
 @group(0) @binding(0) var<storage, read> x4: array<vec4<f32>>;            // (rows, columns / 4)
 @group(0) @binding(1) var<storage, read> scale4: array<vec4<f32>>;        // (columns / 4)
@@ -29,13 +31,28 @@ struct Uniform {
 @group(1) @binding(0) var<uniform> size: Uniform;
 
 alias Part = vec3<f32>;
+alias Sum = f32;
 
-// A part of a row is (n, mean, sum of squared deviations from that mean) of its n elements. Two parts make one.
+const SMALL: f32 = 1.2621775e-29;  // 2^-96
+const LARGE: f32 = 7.9228163e28;   // 2^96
+const WIDE: f32 = 2.8147498e14;    // 2^48
+
+// A part of a row is (sum of the differences to its first element, the same times 2^-96, the largest of their magnitudes).
 fn join(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
-    let count = a.x + b.x;
-    let weight = b.x / max(count, 1.0);
-    let delta = b.y - a.y;
-    return vec3(count, a.y + delta * weight, a.z + b.z + delta * delta * a.x * weight);
+    return vec3(a.xy + b.xy, max(a.z, b.z));
+}
+
+// (unit, mean difference to the first element in this unit): the row is normalised times the unit.
+fn centre_of(row: vec3<f32>) -> vec2<f32> {
+    let wide = row.z > WIDE;
+    return vec2(select(1.0, SMALL, wide), select(row.x, row.y, wide) / f32(size.columns));
+}
+
+// The reciprocal of the deviation in the unit, from the sum of the squares in it.
+fn reciprocal_of(squares: f32, unit: f32) -> f32 {
+    // Against the variance of a wide row epsilon is nothing.
+    let variance = squares / f32(size.columns) + select(0.0, size.epsilon, unit == 1.0);
+    return select(1.0 / sqrt(variance), variance, is_nan(variance));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -48,19 +65,27 @@ fn layer_norm(
     let row = row_of(workgroup, workgroups, local);
     // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
     let start = min(row, size.rows - 1u) * size.columns;
+    let first = x[start];
     var part = vec3<f32>();
     for (var c = lane; c < size.columns; c += LANES) {
-        part = join(part, vec3(1.0, x[start + c], 0.0));
+        let difference = x[start + c] - first;
+        part = join(part, vec3(difference, difference * SMALL, abs(difference)));
     }
-    part = join_lanes(part, local);
+    let centre = centre_of(join_lanes(part, local));
+    var squares = 0.0;
+    for (var c = lane; c < size.columns; c += LANES) {
+        let deviation = (x[start + c] - first) * centre.x - centre.y;
+        squares += deviation * deviation;
+    }
+    let factor = reciprocal_of(sum_lanes(squares, local), centre.x);
     if row < size.rows {
-        let factor = 1.0 / sqrt(part.z / f32(size.columns) + size.epsilon);
         for (var c = lane; c < size.columns; c += LANES) {
-            y[start + c] = (x[start + c] - part.y) * factor * scale[c] + shift[c];
+            let deviation = (x[start + c] - first) * centre.x - centre.y;
+            y[start + c] = deviation * factor * scale[c] + shift[c];
         }
         if lane == 0u {
-            mean[row] = part.y;
-            reciprocal[row] = factor;
+            offset[row] = centre.y * select(1.0, LARGE, centre.x == SMALL);
+            reciprocal[row] = factor * centre.x;
         }
     }
 }
@@ -75,24 +100,33 @@ fn layer_norm_vec4(
     let row = row_of(workgroup, workgroups, local);
     let columns = size.columns / 4u;
     let start = min(row, size.rows - 1u) * columns;
-    var part = vec3<f32>();
+    let first = x4[start].x;
+    var sums = vec4<f32>();
+    var small_sums = vec4<f32>();
+    var largest = vec4<f32>();
     for (var c = lane; c < columns; c += LANES) {
-        let values = x4[start + c];
-        // Halves and sums of two keep the mean of equal values exact.
-        let pairs = 0.5 * (values.xy + values.zw);
-        let centre = 0.5 * (pairs.x + pairs.y);
-        let deviations = values - centre;
-        part = join(part, vec3(4.0, centre, dot(deviations, deviations)));
+        let differences = x4[start + c] - first;
+        sums += differences;
+        small_sums += differences * SMALL;
+        largest = max(largest, abs(differences));
     }
-    part = join_lanes(part, local);
+    let pairs = max(largest.xy, largest.zw);
+    let part = vec3(dot(sums, vec4(1.0)), dot(small_sums, vec4(1.0)), max(pairs.x, pairs.y));
+    let centre = centre_of(join_lanes(part, local));
+    var squares = vec4<f32>();
+    for (var c = lane; c < columns; c += LANES) {
+        let deviations = (x4[start + c] - first) * centre.x - centre.y;
+        squares += deviations * deviations;
+    }
+    let factor = reciprocal_of(sum_lanes(dot(squares, vec4(1.0)), local), centre.x);
     if row < size.rows {
-        let factor = 1.0 / sqrt(part.z / f32(size.columns) + size.epsilon);
         for (var c = lane; c < columns; c += LANES) {
-            y4[start + c] = (x4[start + c] - part.y) * factor * scale4[c] + shift4[c];
+            let deviations = (x4[start + c] - first) * centre.x - centre.y;
+            y4[start + c] = deviations * factor * scale4[c] + shift4[c];
         }
         if lane == 0u {
-            mean[row] = part.y;
-            reciprocal[row] = factor;
+            offset[row] = centre.y * select(1.0, LARGE, centre.x == SMALL);
+            reciprocal[row] = factor * centre.x;
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Gradient of [`crate::normalisation::layer_norm`] for its input: with `n = (x - mean) * reciprocal` and `g = dy * scale`,
+//! Gradient of [`crate::normalisation::layer_norm`] for its input: with `n = (x - mean) * reciprocal`,
+//! where `mean[r] = x[r, 0] + offset[r]`, and `g = dy * scale`,
 //! `dx[r, c] = reciprocal[r] * (g[r, c] - mean_c g[r, c] - n[r, c] * mean_c (g[r, c] * n[r, c]))`.
 
 use bytemuck::{Pod, Zeroable};
@@ -31,7 +32,7 @@ const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel 
                 &[
                     Binding::read("x", "(rows, columns)"),
                     Binding::read("scale", "(columns)"),
-                    Binding::read("mean", "(rows)"),
+                    Binding::read("offset", "(rows)"),
                     Binding::read("reciprocal", "(rows)"),
                     Binding::read("dy", "(rows, columns)"),
                     Binding::write("dx", "(rows, columns)"),
@@ -62,7 +63,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `x`, `scale`, `mean`, `reciprocal`, `dy`, `dx`.
+    /// The call with operands `x`, `scale`, `offset`, `reciprocal`, `dy`, `dx`.
     pub fn call(&self, target: &Target) -> Call {
         let Self { rows, columns } = *self;
         let uniform = Uniform { rows: rows as u32, columns: columns as u32 };
@@ -82,7 +83,7 @@ pub(crate) fn layer_norm_backward(
     uniform: &Uniform,
     x: &[f32],
     scale: &[f32],
-    mean: &[f32],
+    offset: &[f32],
     reciprocal: &[f32],
     dy: &[f32],
     dx: &mut [f32],
@@ -90,7 +91,8 @@ pub(crate) fn layer_norm_backward(
     let columns = uniform.columns as usize;
     for (row, dx) in dx.chunks_mut(columns).enumerate() {
         let factor = f64::from(reciprocal[row]);
-        let n = |c| (f64::from(x[row * columns + c]) - f64::from(mean[row])) * factor;
+        let mean = f64::from(x[row * columns]) + f64::from(offset[row]);
+        let n = |c| (f64::from(x[row * columns + c]) - mean) * factor;
         let g = |c| f64::from(dy[row * columns + c]) * f64::from(scale[c]);
         let g_mean = (0..columns).map(g).sum::<f64>() / columns as f64;
         let gn_mean = (0..columns).map(|c| g(c) * n(c)).sum::<f64>() / columns as f64;
@@ -101,23 +103,25 @@ pub(crate) fn layer_norm_backward(
 }
 
 fn twin(call: &Call, operands: &mut [Operand<'_>]) {
-    let [x, scale, mean, reciprocal, dy, dx] = operands else { unreachable!("this gradient has six operands") };
+    let [x, scale, offset, reciprocal, dy, dx] = operands else { unreachable!("this gradient has six operands") };
     let uniform = call.uniform();
-    layer_norm_backward(&uniform, x.f32(), scale.f32(), mean.f32(), reciprocal.f32(), dy.f32(), dx.f32());
+    layer_norm_backward(&uniform, x.f32(), scale.f32(), offset.f32(), reciprocal.f32(), dy.f32(), dx.f32());
 }
 
 /// The three terms cancel, so the bound is absolute and set by the row of the largest terms; each of the two means
-/// errs by [`sum_units`] of the mean of its terms' magnitudes.
+/// errs by [`sum_units`] of the mean of its terms' magnitudes. A normalised element `n` errs by the roundings of the
+/// difference to the row's first element, too, which may be larger than its deviation.
 fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let Uniform { columns, .. } = call.uniform();
     let columns = columns as usize;
-    let [x, scale, mean, reciprocal, dy] = [0, 1, 2, 3, 4].map(|index| operands[index].f32());
+    let [x, scale, offset, reciprocal, dy] = [0, 1, 2, 3, 4].map(|index| operands[index].f32());
     let units = 8.0 + sum_units(columns);
     let mut worst = 0.0f64;
-    for (row, (&mean, &factor)) in mean.iter().zip(reciprocal).enumerate() {
+    for (row, (&offset, &factor)) in offset.iter().zip(reciprocal).enumerate() {
         let (mut g_largest, mut n_largest, mut g_mean, mut gn_mean) = (0.0f64, 0.0f64, 0.0, 0.0);
         for c in 0..columns {
-            let n = ((f64::from(x[row * columns + c]) - f64::from(mean)) * f64::from(factor)).abs();
+            let difference = f64::from(x[row * columns + c]) - f64::from(x[row * columns]);
+            let n = difference.abs().max((difference - f64::from(offset)).abs()) * f64::from(factor);
             let g = (f64::from(dy[row * columns + c]) * f64::from(scale[c])).abs();
             g_largest = g_largest.max(g);
             n_largest = n_largest.max(n);
@@ -141,20 +145,20 @@ fn vec4_case(generator: &mut Generator) -> Case {
 
 fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
     let problem = Problem { rows, columns };
-    let (x, mean, reciprocal) = normalised(generator, rows, columns);
+    let (x, offset, reciprocal) = normalised(generator, rows, columns);
     let scale = generator.values(columns, 100.0);
     let dy = generator.values(rows * columns, 1e15);
-    Case::new(problem, problem.call(&row_layout::target(generator)), [x, scale, mean, reciprocal, dy])
+    Case::new(problem, problem.call(&row_layout::target(generator)), [x, scale, offset, reciprocal, dy])
 }
 
-/// Draws an input of a layer norm, with its means and reciprocal deviations.
+/// Draws an input of a layer norm, with the offsets of its means and its reciprocal deviations.
 pub(crate) fn normalised(generator: &mut Generator, rows: usize, columns: usize) -> (Data, Data, Data) {
     let x = generator.values(rows * columns, 1e6);
-    let (mut y, mut mean, mut reciprocal) = (vec![0.0; rows * columns], vec![0.0; rows], vec![0.0; rows]);
+    let (mut y, mut offset, mut reciprocal) = (vec![0.0; rows * columns], vec![0.0; rows], vec![0.0; rows]);
     let uniform = layer_norm::Uniform { rows: rows as u32, columns: columns as u32, epsilon: 1e-5 };
     let ones = vec![1.0; columns];
-    layer_norm::layer_norm(&uniform, x.f32(), &ones, &ones, &mut y, &mut mean, &mut reciprocal);
-    (x, Data::F32(mean), Data::F32(reciprocal))
+    layer_norm::layer_norm(&uniform, x.f32(), &ones, &ones, &mut y, &mut offset, &mut reciprocal);
+    (x, Data::F32(offset), Data::F32(reciprocal))
 }
 
 #[cfg(test)]
@@ -168,7 +172,15 @@ mod tests {
         let x = n.map(|n| 3.0 + 2.0 * n);
         let mut dx = [f32::NAN; 4];
         let uniform = Uniform { rows: 1, columns: 4 };
-        layer_norm_backward(&uniform, &x, &[1.0, 2.0, 3.0, 4.0], &[3.0], &[0.5], &[0.3, -1.0, 0.7, 2.0], &mut dx);
+        layer_norm_backward(
+            &uniform,
+            &x,
+            &[1.0, 2.0, 3.0, 4.0],
+            &[3.0 - x[0]],
+            &[0.5],
+            &[0.3, -1.0, 0.7, 2.0],
+            &mut dx,
+        );
         assert!(dx.iter().sum::<f32>().abs() < 1e-5);
         assert!(dx.iter().zip(n).map(|(dx, n)| dx * n).sum::<f32>().abs() < 1e-5);
         assert!(dx[3].abs() > 0.1);

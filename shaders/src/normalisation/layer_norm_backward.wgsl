@@ -1,4 +1,4 @@
-// Gradient of layer normalisation for its input, with n[r, c] = (x[r, c] - mean[r]) * reciprocal[r] and
+// Gradient of layer normalisation for its input, with n[r, c] = (x[r, c] - x[r, 0] - offset[r]) * reciprocal[r] and
 // g[r, c] = dy[r, c] * scale[c]:
 //     dx[r, c] = reciprocal[r] * (g[r, c] - sum_c g[r, c] / columns - n[r, c] * sum_c (g[r, c] * n[r, c]) / columns)
 //
@@ -14,7 +14,7 @@ struct Uniform {
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;                // (rows, columns)
 @group(0) @binding(1) var<storage, read> scale: array<f32>;            // (columns)
-@group(0) @binding(2) var<storage, read> mean: array<f32>;             // (rows)
+@group(0) @binding(2) var<storage, read> offset: array<f32>;           // (rows): the mean less the first element
 @group(0) @binding(3) var<storage, read> reciprocal: array<f32>;       // (rows)
 @group(0) @binding(4) var<storage, read> dy: array<f32>;               // (rows, columns)
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;         // (rows, columns)
@@ -36,18 +36,19 @@ fn layer_norm_backward(
     // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
     let row = min(asked, size.rows - 1u);
     let start = row * size.columns;
-    let centre = mean[row];
+    let first = x[start];
+    let centre = offset[row];
     let factor = reciprocal[row];
     // (sum of g, sum of g * n)
     var sums = vec2<f32>();
     for (var c = local % LANES; c < size.columns; c += LANES) {
         let g = dy[start + c] * scale[c];
-        sums += g * vec2(1.0, (x[start + c] - centre) * factor);
+        sums += g * vec2(1.0, (x[start + c] - first - centre) * factor);
     }
     sums = sum_lanes(sums, local) / f32(size.columns);
     if asked < size.rows {
         for (var c = local % LANES; c < size.columns; c += LANES) {
-            let n = (x[start + c] - centre) * factor;
+            let n = (x[start + c] - first - centre) * factor;
             dx[start + c] = factor * (dy[start + c] * scale[c] - sums.x - n * sums.y);
         }
     }
@@ -63,17 +64,18 @@ fn layer_norm_backward_vec4(
     let row = min(asked, size.rows - 1u);
     let columns = size.columns / 4u;
     let start = row * columns;
-    let centre = mean[row];
+    let first = x4[start].x;
+    let centre = offset[row];
     let factor = reciprocal[row];
     var sums = vec2<f32>();
     for (var c = local % LANES; c < columns; c += LANES) {
         let g = dy4[start + c] * scale4[c];
-        sums += vec2(dot(g, vec4(1.0)), dot(g, (x4[start + c] - centre) * factor));
+        sums += vec2(dot(g, vec4(1.0)), dot(g, (x4[start + c] - first - centre) * factor));
     }
     sums = sum_lanes(sums, local) / f32(size.columns);
     if asked < size.rows {
         for (var c = local % LANES; c < columns; c += LANES) {
-            let n = (x4[start + c] - centre) * factor;
+            let n = (x4[start + c] - first - centre) * factor;
             dx4[start + c] = factor * (dy4[start + c] * scale4[c] - sums.x - n * sums.y);
         }
     }

@@ -1,5 +1,5 @@
 //! Gradients of [`crate::normalisation::layer_norm`] for its scale and shift: with `n = (x - mean) * reciprocal`,
-//! `dscale[c] = sum_r dy[r, c] * n[r, c]` and `dshift[c] = sum_r dy[r, c]`, in two stages of a fixed order: each slab
+//! where `mean[r] = x[r, 0] + offset[r]`, `dscale[c] = sum_r dy[r, c] * n[r, c]` and `dshift[c] = sum_r dy[r, c]`, in two stages of a fixed order: each slab
 //! of rows by itself, then the slabs.
 
 use bytemuck::{Pod, Zeroable};
@@ -21,7 +21,7 @@ pub static LAYER_NORM_SLABS: Kernel = MODULE
         "layer_norm_parameters.layer_norm_slabs",
         &[
             Binding::read("x", "(rows, columns)"),
-            Binding::read("mean", "(rows)"),
+            Binding::read("offset", "(rows)"),
             Binding::read("reciprocal", "(rows)"),
             Binding::read("dy", "(rows, columns)"),
             Binding::write("partials", "(slabs, columns, 2)"),
@@ -69,13 +69,13 @@ pub struct Problem {
 const WORKGROUP: usize = 64;
 
 impl Problem {
-    /// The two dispatches, with arguments `x`, `mean`, `reciprocal`, `dy`, `dscale`, `dshift`.
+    /// The two dispatches, with arguments `x`, `offset`, `reciprocal`, `dy`, `dscale`, `dshift`.
     pub fn sequence(&self, target: &Target) -> Sequence {
         let uniform = self.uniform(target);
         let mut sequence = Sequence::default();
         let partials = sequence.scratch(Element::F32, 2 * uniform.slabs as usize * self.columns);
-        let [x, mean, reciprocal, dy, dscale, dshift] = [0, 1, 2, 3, 4, 5].map(Slot::Argument);
-        sequence.step(slabs_call(&uniform), [x, mean, reciprocal, dy, partials]);
+        let [x, offset, reciprocal, dy, dscale, dshift] = [0, 1, 2, 3, 4, 5].map(Slot::Argument);
+        sequence.step(slabs_call(&uniform), [x, offset, reciprocal, dy, partials]);
         sequence.step(sum_call(&uniform), [partials, dscale, dshift]);
         sequence
     }
@@ -103,18 +103,20 @@ fn sum_call(uniform: &Uniform) -> Call {
 pub(crate) fn layer_norm_slabs(
     uniform: &Uniform,
     x: &[f32],
-    mean: &[f32],
+    offset: &[f32],
     reciprocal: &[f32],
     dy: &[f32],
     partials: &mut [f32],
 ) {
     let columns = uniform.columns as usize;
     let rows = uniform.rows.div_ceil(uniform.slabs) as usize;
+    let first_of = |row: usize| x[row * columns];
     let mut sums = vec![0.0f64; partials.len()];
     for (index, (&x, &dy)) in x.iter().zip(dy).enumerate() {
         let (row, column) = (index / columns, index % columns);
         let at = 2 * (row / rows * columns + column);
-        sums[at] += f64::from(dy) * (f64::from(x) - f64::from(mean[row])) * f64::from(reciprocal[row]);
+        let mean = f64::from(first_of(row)) + f64::from(offset[row]);
+        sums[at] += f64::from(dy) * (f64::from(x) - mean) * f64::from(reciprocal[row]);
         sums[at + 1] += f64::from(dy);
     }
     for (partial, sum) in partials.iter_mut().zip(sums) {
@@ -133,8 +135,8 @@ pub(crate) fn layer_norm_sum(uniform: &Uniform, summands: &[f32], dscale: &mut [
 }
 
 fn slabs_twin(call: &Call, operands: &mut [Operand<'_>]) {
-    let [x, mean, reciprocal, dy, partials] = operands else { unreachable!("the slabs have five operands") };
-    layer_norm_slabs(&call.uniform(), x.f32(), mean.f32(), reciprocal.f32(), dy.f32(), partials.f32());
+    let [x, offset, reciprocal, dy, partials] = operands else { unreachable!("the slabs have five operands") };
+    layer_norm_slabs(&call.uniform(), x.f32(), offset.f32(), reciprocal.f32(), dy.f32(), partials.f32());
 }
 
 fn sum_twin(call: &Call, operands: &mut [Operand<'_>]) {
@@ -143,17 +145,20 @@ fn sum_twin(call: &Call, operands: &mut [Operand<'_>]) {
 }
 
 /// A sum errs by [`sum_units`] of the magnitudes of its terms, which stand in absolute terms since they may cancel:
-/// here those of the largest partial. Each term takes three roundings more.
+/// here those of the largest partial. Each term takes three roundings more, one of them of the difference to the row's
+/// first element.
 fn slabs_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let uniform: Uniform = call.uniform();
-    let [x, mean, reciprocal, dy] = [0, 1, 2, 3].map(|index| operands[index].f32());
+    let [x, offset, reciprocal, dy] = [0, 1, 2, 3].map(|index| operands[index].f32());
     let columns = uniform.columns as usize;
     let rows = uniform.rows.div_ceil(uniform.slabs) as usize;
+    let first_of = |row: usize| x[row * columns];
     let mut sums = vec![0.0f64; uniform.slabs as usize * columns];
     for (index, (&x, &dy)) in x.iter().zip(dy).enumerate() {
         let (row, column) = (index / columns, index % columns);
-        let n = (f64::from(x) - f64::from(mean[row])) * f64::from(reciprocal[row]);
-        sums[row / rows * columns + column] += f64::from(dy).abs() * n.abs().max(1.0);
+        let difference = f64::from(x) - f64::from(first_of(row));
+        let n = difference.abs().max((difference - f64::from(offset[row])).abs()) * f64::from(reciprocal[row]);
+        sums[row / rows * columns + column] += f64::from(dy).abs() * n.max(1.0);
     }
     let largest = sums.into_iter().fold(0.0, f64::max);
     Tolerance::Within { relative: 0.0, absolute: (4.0 + sum_units(rows)) * largest * Tolerance::EPSILON }
@@ -178,9 +183,9 @@ fn slabs_case(generator: &mut Generator) -> Case {
     let (rows, columns) = if huge { (3, 4_200_000) } else { (generator.length(300), generator.length(700)) };
     let problem = Problem { rows, columns };
     let uniform = problem.uniform(&row_layout::target(generator));
-    let (x, mean, reciprocal) = normalised(generator, rows, columns);
+    let (x, offset, reciprocal) = normalised(generator, rows, columns);
     let dy = generator.values(rows * columns, 1e15);
-    Case::new(problem, slabs_call(&uniform), [x, mean, reciprocal, dy])
+    Case::new(problem, slabs_call(&uniform), [x, offset, reciprocal, dy])
 }
 
 fn sum_case(generator: &mut Generator) -> Case {
@@ -201,7 +206,7 @@ mod tests {
         let uniform = Uniform { rows: 3, columns: 2, slabs: 2 };
         let (x, dy) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 1.0, 2.0, 0.0, 0.5, 4.0]);
         let mut partials = [f32::NAN; 8];
-        layer_norm_slabs(&uniform, &x, &[1.0, 2.0, 3.0], &[1.0, 1.0, 2.0], &dy, &mut partials);
+        layer_norm_slabs(&uniform, &x, &[0.0, -1.0, -2.0], &[1.0, 1.0, 2.0], &dy, &mut partials);
         assert_eq!(partials, [2.0, 3.0, 1.0, 1.0, 2.0, 0.5, 24.0, 4.0]);
         let (mut dscale, mut dshift) = ([f32::NAN; 2], [f32::NAN; 2]);
         layer_norm_sum(&uniform, &partials, &mut dscale, &mut dshift);

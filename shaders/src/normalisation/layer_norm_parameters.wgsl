@@ -1,4 +1,4 @@
-// Gradients of layer normalisation for its scale and shift, with n[r, c] = (x[r, c] - mean[r]) * reciprocal[r]:
+// Gradients of layer normalisation for its scale and shift, with n[r, c] = (x[r, c] - x[r, 0] - offset[r]) * reciprocal[r]:
 //     dscale[c] = sum_r dy[r, c] * n[r, c]
 //     dshift[c] = sum_r dy[r, c]
 // Two stages in a fixed order, without atomics: layer_norm_slabs sums each slab of neighbouring rows, and
@@ -11,7 +11,7 @@ struct Uniform {
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;                     // (rows, columns)
-@group(0) @binding(1) var<storage, read> mean: array<f32>;                  // (rows)
+@group(0) @binding(1) var<storage, read> offset: array<f32>;                // (rows): the mean less the first element
 @group(0) @binding(2) var<storage, read> reciprocal: array<f32>;            // (rows)
 @group(0) @binding(3) var<storage, read> dy: array<f32>;                    // (rows, columns)
 @group(0) @binding(4) var<storage, read_write> partials: array<vec2<f32>>;  // (slabs, columns, 2)
@@ -39,7 +39,8 @@ fn layer_norm_slabs(
     var sums = vec2<f32>();
     for (var row = slab * rows; row < min((slab + 1u) * rows, size.rows); row++) {
         let at = row * size.columns + column;
-        sums += dy[at] * vec2((x[at] - mean[row]) * reciprocal[row], 1.0);
+        let difference = x[at] - x[row * size.columns];
+        sums += dy[at] * vec2((difference - offset[row]) * reciprocal[row], 1.0);
     }
     partials[index] = sums;
 }

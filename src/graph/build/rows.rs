@@ -83,16 +83,31 @@ impl<'g> Tensor<'g> {
     /// Layer norm along the last axis: `scale * (x - mean) / sqrt(variance + epsilon) + shift`.
     #[track_caller]
     pub fn layer_norm(self, scale: Tensor<'g>, shift: Tensor<'g>, epsilon: f32) -> Self {
-        self.layer_norm_with_statistics(scale, shift, epsilon).y
+        let y = self.normalised_rows(scale, shift, epsilon);
+        if y.is_poisoned() { y } else { y.reshape(self.shape()) }
     }
 
     /// Layer norm with the statistics of each row that its gradient needs.
     #[track_caller]
     pub fn layer_norm_with_statistics(self, scale: Tensor<'g>, shift: Tensor<'g>, epsilon: f32) -> NormalOutputs<'g> {
-        let shape = self.shape();
-        let columns = shape.last().copied().unwrap_or(0);
+        let rows = self.normalised_rows(scale, shift, epsilon);
+        if rows.is_poisoned() {
+            return NormalOutputs { y: rows, mean: rows, reciprocal_deviation: rows };
+        }
+        let first = self.reshape(rows.shape()).narrow(1, 0, 1).reshape([rows.shape()[0]]);
+        NormalOutputs {
+            y: rows.reshape(self.shape()),
+            mean: first + rows.sibling(1),
+            reciprocal_deviation: rows.sibling(2),
+        }
+    }
+
+    /// The layer norm of the rows as a matrix, the first output of its node.
+    #[track_caller]
+    fn normalised_rows(self, scale: Tensor<'g>, shift: Tensor<'g>, epsilon: f32) -> Self {
+        let columns = self.shape().last().copied().unwrap_or(0);
         let fits = scale.shape() == Shape::from([columns]) && shift.shape() == Shape::from([columns]) && epsilon > 0.0;
-        let y = match self.row_shape() {
+        match self.row_shape() {
             _ if self.is_poisoned() => self,
             Some((rows, _)) if fits => {
                 let row = TensorType::f32([rows]);
@@ -105,11 +120,6 @@ impl<'g> Tensor<'g> {
                 );
                 self.graph().fail("layer_norm", message)
             }
-        };
-        NormalOutputs {
-            y: if y.is_poisoned() { y } else { y.reshape(shape) },
-            mean: y.sibling(1),
-            reciprocal_deviation: y.sibling(2),
         }
     }
 

@@ -4,7 +4,8 @@ use fourfold_shaders::Element;
 use fourfold_shaders::elementwise::{Compare, Unary};
 
 use super::NodeGradient;
-use super::algebra::{plus, times};
+use super::algebra::{negative, plus, times};
+use crate::graph::decompose::from_first;
 use crate::graph::{Op, Tensor};
 
 /// The fused gradient of a softmax over `scale * x`.
@@ -38,31 +39,35 @@ pub fn cross_entropy<'g>(node: &NodeGradient<'g>) -> Vec<(usize, Tensor<'g>)> {
 /// The fused gradients of `y`, and what the statistics add where they have cotangents: they have them in second
 /// derivatives, whose first derivatives read them.
 pub fn layer_norm<'g>(node: &NodeGradient<'g>) -> Vec<(usize, Tensor<'g>)> {
-    let ([x, scale, _], [_, mean, reciprocal]) = (node.inputs(), node.outputs());
+    let ([x, scale, _], [_, offset, reciprocal]) = (node.inputs(), node.outputs());
     let shape = x.shape();
     let column = [shape[0], 1];
     let mut terms = Vec::new();
     if let Some(dy) = node.cotangents[0] {
         terms.extend(
-            node.only(0, || node.graph.add(Op::LayerNormInputGradient, &[x, scale, mean, reciprocal, dy], [x.kind()])),
+            node.only(0, || {
+                node.graph.add(Op::LayerNormInputGradient, &[x, scale, offset, reciprocal, dy], [x.kind()])
+            }),
         );
         if node.wants(1) || node.wants(2) {
-            let operands = [x, mean, reciprocal, dy];
+            let operands = [x, offset, reciprocal, dy];
             let dscale = node.graph.add(Op::LayerNormParameterGradient, &operands, [scale.kind(), scale.kind()]);
             terms.extend(node.only(1, || dscale));
             terms.extend(node.only(2, || dscale.sibling(1)));
         }
     }
     let columns = shape[1] as f32;
-    if let Some(dmean) = node.cotangents[1] {
-        terms.extend(node.only(0, || (dmean / columns).reshape(column).broadcast_to(&shape)));
+    if let Some(doffset) = node.cotangents[1] {
+        // The mean less the first element.
+        terms.extend(node.only(0, || (doffset / columns).reshape(column).broadcast_to(&shape)));
+        terms.extend(node.only(0, || negative(doffset).reshape(column).pad(&[0, 0], &shape)));
     }
     if let Some(dreciprocal) = node.cotangents[2] {
         // r = (variance + epsilon)^(-1/2): dr/dx = -r^3 (x - mean) / columns.
         terms.extend(node.only(0, || {
             let cube = reciprocal.square() * reciprocal;
             let row = dreciprocal * cube.unary(Unary::Neg) / columns;
-            (x - mean.reshape(column)) * row.reshape(column)
+            (from_first(x) - offset.reshape(column)) * row.reshape(column)
         }));
     }
     terms
