@@ -357,3 +357,22 @@ fn settings_that_do_not_fit_are_refused_with_what_was_expected() {
     let elsewhere = lanes(&gpu, 2, 5);
     assert!(matches!(agent.play(&elsewhere, None), Err(AgentError::Settings { .. })));
 }
+
+#[test]
+fn an_observation_or_an_action_that_is_not_finite_is_refused_by_name() {
+    let gpu = gpu();
+    let (model, weights) = Loaded::new(1, &[0.0, 0.0]);
+    let mut agent = Agent::new(&gpu, &model, weights, &AgentSettings::new(2, 10.0)).unwrap();
+    let error = agent.act(&[0.0, f32::NAN], &[0.0; 2]).unwrap_err().to_string();
+    assert_eq!(error, "observation of episode 1: expected finite numbers, got NaN at index 0");
+    let error = agent.act(&[f32::INFINITY, 0.0], &[0.0; 2]).unwrap_err().to_string();
+    assert_eq!(error, "observation of episode 0: expected finite numbers, got inf at index 0");
+    let (model, _) = Loaded::new(1, &[0.0, 0.0]);
+    let broken = Data::F32(vec![f32::NAN; model.parameters().length()]);
+    for sampling in [Sampling::Greedy, Sampling::Sampled { temperature: 1.0 }] {
+        let settings = AgentSettings { sampling, ..AgentSettings::new(2, 10.0) };
+        let mut agent = Agent::new(&gpu, &model, broken.clone(), &settings).unwrap();
+        let error = agent.act(&[0.0; 2], &[0.0; 2]).unwrap_err().to_string();
+        assert_eq!(error, "action of episode 0: expected finite numbers, got NaN at index 0");
+    }
+}

@@ -5,7 +5,7 @@ use fourfold_shaders::Element;
 use fourfold_shaders::attention::masked_softmax::Causal;
 use fourfold_shaders::elementwise::{Compare, Unary};
 
-use super::rules::algebra::clamp;
+use super::rules::algebra::{clamp, is_positive};
 use super::{Graph, Op, Shape, Tensor};
 
 /// The outputs of `op` from `inputs` in operations that are simpler, if not yet primitive; `None` if it is primitive or has no values.
@@ -58,7 +58,7 @@ pub(super) fn decompose<'g>(graph: &'g Graph, op: &Op, inputs: &[Tensor<'g>]) ->
             ]
         }
         (Op::Ascent { adaptive, eta }, &[weights, gradient, norm, rho]) => {
-            let moves = norm.compare(Compare::Ge, graph.constant(f32::MIN_POSITIVE));
+            let moves = is_positive(norm);
             let factor = rho * moves / moves.select(norm, graph.constant(1.0));
             let twice = scaled(weights, scaled(weights, gradient, *adaptive, *eta), *adaptive, *eta);
             vec![weights + twice * factor]

@@ -47,6 +47,7 @@ use std::collections::BTreeMap;
 use fourfold_shaders::Data;
 
 pub use error::AgentError;
+use error::{check_finite, check_returns};
 
 use super::SequenceModel;
 use super::offline_training::{OfflineSettings, ReturnsToGo};
@@ -385,8 +386,10 @@ impl Agent {
     /// `observations` (episodes, observations) and the `rewards` (episodes) of the last actions, ignored at a first step.
     ///
     /// # Errors
-    /// Numbers of another length, or the loss of the device.
+    /// Numbers of another length, an observation or an action that is not finite, or the loss of the device.
     pub fn act(&mut self, observations: &[f32], rewards: &[f32]) -> Result<Vec<f32>, AgentError> {
+        let episodes = self.settings.episodes();
+        check_finite("observation", observations, episodes)?;
         self.session.write(OBSERVATION, &Data::F32(observations.to_vec()))?;
         self.session.write(REWARD, &Data::F32(rewards.to_vec()))?;
         self.session.run(1)?;
@@ -394,6 +397,7 @@ impl Agent {
         self.traffic.uploads += 2;
         self.traffic.submissions += 2;
         self.traffic.readbacks += 1;
+        check_finite("action", actions.f32(), episodes)?;
         Ok(actions.f32().to_vec())
     }
 
@@ -463,14 +467,6 @@ impl Agent {
 
 fn scaled(returns: &[f32], scale: f32) -> Vec<f32> {
     returns.iter().map(|target| target / scale).collect()
-}
-
-fn check_returns(returns: &[f32], episodes: usize) -> Result<(), AgentError> {
-    if returns.len() != episodes || returns.iter().any(|target| !target.is_finite()) {
-        let message = format!("expected {episodes} finite returns, got {returns:?}");
-        return Err(AgentError::Settings { message });
-    }
-    Ok(())
 }
 
 fn check(model: &dyn SequenceModel, settings: &AgentSettings) -> Result<(), AgentError> {

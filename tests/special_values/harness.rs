@@ -14,7 +14,7 @@ pub const LOWEST: f64 = f32::MIN as f64;
 /// An input by name, with its type and its values, which are rounded to f32.
 pub type Given<'a> = (&'a str, TensorType, &'a [f64]);
 
-fn gpu() -> &'static Gpu {
+pub fn gpu() -> &'static Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();
     GPU.get_or_init(|| Gpu::open().unwrap_or_else(|error| panic!("{error}")))
 }

@@ -3,5 +3,6 @@
 
 mod elementwise;
 mod harness;
+mod operations;
 mod range;
 mod rows;

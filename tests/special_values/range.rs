@@ -1,6 +1,7 @@
 //! Sums, squares and differences that leave the range of f32, or cancel in it, although the result does not.
 
-use fourfold::graph::{TensorType, gradients, vector_jacobian};
+use fourfold::graph::{Adaptive, TensorType, gradients, vector_jacobian};
+use fourfold::optim::clip_by_global_norm;
 
 use super::harness::{INFINITY, Judge, NAN, noise};
 
@@ -117,6 +118,63 @@ fn a_row_with_a_nan_or_an_infinity_has_no_layer_norm() {
                     0.0,
                 );
             }
+        }
+    }
+    judge.finish();
+}
+
+/// Lengths of one partial sum and of several, one by one and by fours.
+const LENGTHS: [usize; 5] = [1, 3, 4, 5_000, 70_001];
+
+#[test]
+fn norms_and_what_divides_by_them_are_right_where_squares_leave_the_range() {
+    let mut judge = Judge::default();
+    for length in LENGTHS {
+        for scale in [1e-35, 1e-30, 1e-20, 1e-12, 1.0, 1e10, 1e17, 1e20, 1e30] {
+            let x: Vec<f64> = noise(length, 12).iter().map(|n| f64::from((n * scale) as f32)).collect();
+            let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let unit: Vec<f64> = x.iter().map(|x| x / norm).collect();
+            let clipped: Vec<f64> = x.iter().map(|x| x * (0.5 / norm).min(1.0)).collect();
+            let inputs = [("x", TensorType::f32([length]), &x[..])];
+            judge.expect(
+                &format!("norm of {length} numbers of {scale:e}"),
+                &inputs,
+                |graph, t| {
+                    let norm = t[0].norm();
+                    let zero = graph.full([length], 0.0);
+                    [
+                        norm.reshape([1]),
+                        gradients(norm, &[t[0]])[0],
+                        clip_by_global_norm(t[0], 0.5),
+                        zero.ascent(t[0], norm, graph.constant(1.0), Adaptive::default()),
+                    ]
+                },
+                [&[norm], &unit, &clipped, &unit],
+                1e-5,
+            );
+        }
+    }
+    judge.finish();
+}
+
+#[test]
+fn the_norm_of_numbers_far_apart_is_that_of_the_largest() {
+    let mut judge = Judge::default();
+    for length in LENGTHS {
+        for (small, large) in [(1e-30, 1.0), (1.0, 1e30), (1e-30, 1e30), (1e17, 1e19)] {
+            let mut x = vec![small; length];
+            x[length / 2] = large;
+            let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let inputs = [("x", TensorType::f32([length]), &x[..])];
+            let name = format!("norm of {length} times {small:e} and {large:e}");
+            judge.expect(&name, &inputs, |_, t| [t[0].norm().reshape([1])], [&[norm]], 1e-5);
+        }
+        for (broken, expected) in [(NAN, NAN), (INFINITY, INFINITY), (-INFINITY, INFINITY)] {
+            let mut x = vec![1.0; length];
+            x[length / 2] = broken;
+            let inputs = [("x", TensorType::f32([length]), &x[..])];
+            let name = format!("norm of {length} with {broken}");
+            judge.expect(&name, &inputs, |_, t| [t[0].norm().reshape([1])], [&[expected]], 0.0);
         }
     }
     judge.finish();

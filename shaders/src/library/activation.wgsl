@@ -1,14 +1,16 @@
-// The activation of an output. Takes from the kernel: `size`, its uniform block, for `size.activation`.
+// The activation of an output; that of a NaN is a NaN. Takes from the kernel: `size`, its uniform block, for
+// `size.activation`, and what a NaN is from not_a_number.wgsl.
 
 // gelu and tanh are compiled in; none and relu always are.
 override SMOOTH: bool = true;
 
-// Beyond 10 the functions are constant or the identity to f32 accuracy, and huge arguments would overflow inside.
+// Beyond 10 the functions are constant or the identity to f32 accuracy, and huge arguments would overflow inside. Gelu of
+// minus infinity is a NaN, as its formula says.
 fn activate(y: f32) -> f32 {
     if SMOOTH && size.activation >= 2u {
         let t = clamp(y, -10.0, 10.0);
         if size.activation == 4u {
-            return tanh(t);
+            return select(tanh(t), y, is_nan(y));
         }
         var mass: f32;
         if size.activation == 2u {
@@ -20,7 +22,10 @@ fn activate(y: f32) -> f32 {
             let upper = 0.5 * series * exp(-0.5 * t * t);
             mass = select(upper, 1.0 - upper, t > 0.0);
         }
-        return select(y * mass, select(0.0, y, y > 0.0), abs(y) > 10.0);
+        let far = select(0.0, y, y > 0.0);
+        let without = is_nan(y) || bitcast<u32>(y) == 0xFF800000u;
+        return select(select(y * mass, far, abs(y) > 10.0), nan_from(y), without);
     }
-    return select(y, 0.0, size.activation == 1u && y < 0.0);
+    // By the bits from -0 to minus infinity: a comparison might lose a NaN.
+    return select(y, 0.0, size.activation == 1u && bitcast<u32>(y) - 0x80000000u <= 0x7F800000u);
 }

@@ -5,6 +5,7 @@ use crate::{Call, Kernel, Module};
 
 const MODULE: Module = Module::new::<Uniform>(concat!(
     include_str!("product.wgsl"),
+    include_str!("../library/not_a_number.wgsl"),
     include_str!("../library/activation.wgsl"),
     include_str!("matmul_tile.wgsl")
 ));

@@ -159,7 +159,8 @@ impl Errors {
     }
 }
 
-/// An element errs as [`Errors`] tells, times the scale; the product and the sum with the shift round once each.
+/// An element errs as [`Errors`] tells, times the scale; the product and the sum with the shift round once each, and the
+/// twin by half a unit.
 fn tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
     let Uniform { columns, epsilon, .. } = call.uniform();
     let [x, scale, shift] = [0, 1, 2].map(|index| operands[index].f32());
@@ -172,9 +173,9 @@ fn tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
             3 => bounds.extend(row.iter().zip(scale).zip(shift).map(|((&x, &scale), &shift)| {
                 let (normal, error) = errors.normalised(x, row[0]);
                 let (scale, shift) = (f64::from(scale).abs(), f64::from(shift).abs());
-                scale * (error + 2.0 * UNIT * normal.abs()) + UNIT * shift
+                scale * (error + 2.5 * UNIT * normal.abs()) + 1.5 * UNIT * shift
             })),
-            4 => bounds.push(errors.offset + UNIT * offset),
+            4 => bounds.push(errors.offset + 0.5 * UNIT * offset),
             _ => bounds.push(errors.deviation * (errors.reciprocal + UNIT)),
         }
     }

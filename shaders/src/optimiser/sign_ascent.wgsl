@@ -7,6 +7,8 @@
 //
 // Where the step is 0 the weights keep every bit. A gradient below the smallest normal number counts as 0, since some
 // GPUs flush such numbers. `sign_ascent` takes four elements at a time, `sign_ascent_ragged` one.
+//
+// Takes `or_nan` from library/not_a_number.wgsl.
 
 struct Uniform {
     count: u32,
@@ -41,7 +43,7 @@ fn raised(w: vec4<f32>, step: vec4<f32>) -> vec4<f32> {
 
 fn step_of(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
     let signs = select(vec4<f32>(0.0), sign(g), abs(g) >= vec4<f32>(SMALLEST));
-    return rho[0] * scale(first, w) * signs;
+    return rho[0] * scale(first, w) * or_nan(g, signs);
 }
 
 @compute @workgroup_size(WORKGROUP)

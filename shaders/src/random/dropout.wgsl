@@ -27,7 +27,9 @@ fn dropped(value: vec4<f32>, word: vec4<u32>) -> vec4<f32> {
         // p = 0 keeps every bit, those of subnormal numbers too.
         return value;
     }
-    return select(vec4<f32>(0.0), value * size.scale, word >= vec4<u32>(size.threshold));
+    // What is not finite is a NaN where it is dropped, as its product with 0 is.
+    let nothing = select(vec4<f32>(0.0), nan_of(value), are_not_finite(value));
+    return select(nothing, value * size.scale, word >= vec4<u32>(size.threshold));
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -118,9 +118,9 @@ fn square_sums_vec4(
     store(vec2((part.x + part.y) + (part.z + part.w), unit), index, local);
 }
 
-// A partial sum as it is stored.
+// The part of a partial sum as it is stored. Zero has the smallest unit, in which nothing is lost.
 fn restored(stored: f32) -> vec2<f32> {
-    let unit = select(select(SMALL, LARGE, stored < -1.0), 1.0, !(stored < 0.0));
+    let unit = select(select(SMALL, LARGE, stored < -1.0), 1.0, stored > 0.0 || is_nan(stored));
     let root = stored * reciprocal(unit);
     return vec2(select(root * root, stored, unit == 1.0), unit);
 }

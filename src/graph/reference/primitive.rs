@@ -109,7 +109,7 @@ pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<
             let seed = seed(inputs[1]);
             let kept = |element| threefry::word(seed, *stream, element) >= mask.threshold;
             let scale = f64::from(mask.scale);
-            elements(shape).zip(inputs[0]).map(|(e, x)| if kept(e) { x * scale } else { 0.0 }).collect()
+            elements(shape).zip(inputs[0]).map(|(e, x)| if kept(e) { x * scale } else { x * 0.0 }).collect()
         }
         // Leaves, which the caller looks up, and effects, which have no values.
         Op::Poison | Op::Input { .. } | Op::State { .. } => return None,

@@ -1,6 +1,6 @@
 //! Sums and products that leave out what is known to be neutral: cotangents are often constants.
 
-use fourfold_shaders::elementwise::Binary;
+use fourfold_shaders::elementwise::{Binary, Compare};
 
 use crate::graph::{Op, Shape, Tensor};
 
@@ -81,6 +81,17 @@ pub fn dot<'g>(a: Tensor<'g>, b: Tensor<'g>) -> Tensor<'g> {
 /// `x` limited to `-limit ..= limit`: keeps squares and exponentials finite. Its derivative at 0 is 1.
 pub fn clamp(x: Tensor<'_>, limit: f32) -> Tensor<'_> {
     x.min(x.graph().constant(limit)).max(x.graph().constant(-limit))
+}
+
+/// The norm, or 1 where it is too small to divide by.
+pub fn positive(norm: Tensor<'_>) -> Tensor<'_> {
+    is_positive(norm).select(norm, norm.graph().constant(1.0))
+}
+
+/// 0 where the norm counts as 0, being below the smallest normal number, else 1: of a NaN, too.
+pub fn is_positive(norm: Tensor<'_>) -> Tensor<'_> {
+    let number = |number: f32| norm.graph().constant(number);
+    norm.compare(Compare::Lt, number(f32::MIN_POSITIVE)).select(number(0.0), number(1.0))
 }
 
 /// Both operands, the uniform ones as single numbers, of which nothing is stretched before the operation.

@@ -1,8 +1,7 @@
 //! Products: of matrices, and of the ascent step's numbers with its gradient.
 
 use super::NodeGradient;
-use super::algebra::{dot, negative, over, times};
-use super::reduce::{is_positive, positive};
+use super::algebra::{dot, is_positive, negative, over, positive, times};
 use crate::graph::Tensor;
 
 /// For `c = a b`: `da = dc b^T`, `db = a^T dc`, each in the layout in which the operand lies, summed over the batch

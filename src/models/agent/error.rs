@@ -14,12 +14,35 @@ pub enum AgentError {
         /// The sentence: expected and got.
         message: String,
     },
+    /// An observation that is not finite, or an action that is not since the weights or a reward are not.
+    NotFinite {
+        /// The sentence: expected and got.
+        message: String,
+    },
     /// The model built an invalid graph.
     Graph(GraphError),
     /// Buffers or weights that do not fit, or the GPU floor refused.
     Session(SessionError),
     /// The environment refused.
     Environment(rollout::Error),
+}
+
+/// Refuses numbers of `episodes` episodes that are not finite: no action that comes of them is one.
+pub(super) fn check_finite(what: &str, numbers: &[f32], episodes: usize) -> Result<(), AgentError> {
+    let Some(place) = numbers.iter().position(|number| !number.is_finite()) else { return Ok(()) };
+    let width = numbers.len().div_ceil(episodes);
+    let (episode, index, got) = (place / width, place % width, numbers[place]);
+    let message = format!("{what} of episode {episode}: expected finite numbers, got {got} at index {index}");
+    Err(AgentError::NotFinite { message })
+}
+
+/// Refuses returns that are not one finite number for each episode.
+pub(super) fn check_returns(returns: &[f32], episodes: usize) -> Result<(), AgentError> {
+    if returns.len() != episodes || returns.iter().any(|target| !target.is_finite()) {
+        let message = format!("expected {episodes} finite returns, got {returns:?}");
+        return Err(AgentError::Settings { message });
+    }
+    Ok(())
 }
 
 impl From<GraphError> for AgentError {
@@ -43,7 +66,7 @@ impl From<rollout::Error> for AgentError {
 impl fmt::Display for AgentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AgentError::Settings { message } => f.write_str(message),
+            AgentError::Settings { message } | AgentError::NotFinite { message } => f.write_str(message),
             AgentError::Graph(error) => error.fmt(f),
             AgentError::Session(error) => error.fmt(f),
             AgentError::Environment(error) => error.fmt(f),
@@ -54,7 +77,7 @@ impl fmt::Display for AgentError {
 impl std::error::Error for AgentError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            AgentError::Settings { .. } => None,
+            AgentError::Settings { .. } | AgentError::NotFinite { .. } => None,
             AgentError::Graph(error) => Some(error),
             AgentError::Session(error) => Some(error),
             AgentError::Environment(error) => Some(error),

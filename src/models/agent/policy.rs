@@ -67,7 +67,11 @@ pub(super) fn graph(model: &dyn SequenceModel, settings: &AgentSettings) -> Grap
     let output = model.act(&model.parameters().of(weights), &window);
     let action = match model.actions() {
         Actions::Continuous(_) => output,
-        Actions::Discrete(_) => chosen(&graph, output, settings.sampling).cast(Element::F32).reshape([episodes, 1]),
+        Actions::Discrete(_) => {
+            let choice = chosen(&graph, output, settings.sampling).cast(Element::F32).reshape([episodes, 1]);
+            // No choice is below 0: the choice it stays, but a NaN where a logit is.
+            choice.max(output.maximum(1).reshape([episodes, 1]).min(graph.constant(-1.0)))
+        }
     };
     graph.output(OUTPUT, output);
     graph.output(ACTION, action);
