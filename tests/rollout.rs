@@ -286,6 +286,16 @@ fn a_policy_that_is_not_finite_is_named() {
     assert!(
         error.to_string().starts_with("linear.wgsl: `policy_act` returned a number that is not finite, for member 1")
     );
+    // Whose hyperbolic tangents and clamps would make an ordinary action of it.
+    for environment in [Arc::new(Pendulum) as Arc<dyn Environment>, Arc::new(CartPole)] {
+        let perceptron = Perceptron::new(&[4]);
+        let composition = Composition { environment, ..Composition::new(CartPole, perceptron) };
+        let mut weights = weights(2 * composition.parameters(), 0.1);
+        weights[0] = f32::NAN;
+        let error = play(&composition, &Settings::new(2, 1, 10), &weights).unwrap_err().to_string();
+        let expected = "perceptron.wgsl: `policy_act` returned a number that is not finite, for member 0";
+        assert!(error.starts_with(expected), "{error}");
+    }
 }
 
 /// A policy that says it has more weights than a buffer holds.

@@ -50,7 +50,7 @@ const UNMASKED: &[Binding] = &[
 const MASKED: &[Binding] = &[
     Binding::read("x", "(batch, heads, length_q, length_k)"),
     Binding::read("keys", "(batch, length_k)"),
-    Binding::write("y", "(batch, heads, length_q, length_k)"),
+    Binding::write("masked", "(batch, heads, length_q, length_k)"),
 ];
 
 const fn kernel(name: &'static str, bindings: &'static [Binding], case: fn(&mut Generator) -> Case) -> Kernel {

@@ -4,9 +4,11 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::{self, VectorAndScalar};
+use crate::elementwise::larger;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("pgpe_deviation.wgsl"));
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/not_a_number.wgsl"), include_str!("pgpe_deviation.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PGPE_DEVIATION, &RAGGED];
@@ -61,7 +63,7 @@ pub(crate) fn pgpe_deviation(uniform: &Uniform, deviation: &mut [f32], gradient:
     for (deviation, &gradient) in deviation.iter_mut().zip(gradient) {
         let limit = f64::from(uniform.fraction) * f64::from(*deviation);
         let change = (f64::from(rate[0]) * f64::from(gradient)).clamp(-limit, limit);
-        *deviation = (f64::from(*deviation) + change).max(f64::from(uniform.floor)) as f32;
+        *deviation = larger(f64::from(*deviation) + change, f64::from(uniform.floor)) as f32;
     }
 }
 

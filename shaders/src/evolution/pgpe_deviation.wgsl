@@ -5,6 +5,8 @@
 //
 // `pgpe_deviation` takes four elements at a time, `pgpe_deviation_ragged` one.
 
+// Takes `larger` and `or_nan` from library/not_a_number.wgsl.
+
 struct Uniform {
     count: u32,
     fraction: f32,
@@ -22,7 +24,8 @@ override WORKGROUP: u32 = 256u;
 
 fn moved(deviation: vec4<f32>, gradient: vec4<f32>) -> vec4<f32> {
     let limit = size.fraction * deviation;
-    return max(deviation + clamp(rate[0] * gradient, -limit, limit), vec4<f32>(size.floor));
+    let change = rate[0] * gradient;
+    return larger(deviation + or_nan(change, clamp(change, -limit, limit)), vec4<f32>(size.floor));
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -88,11 +88,12 @@ fn twin(call: &Call, operands: &mut [Operand<'_>]) {
 }
 
 /// A difference of two inputs is rounded once, a reciprocal errs by 2.5 units in the last place, and the loss sums
-/// terms of one sign: all errors are relative.
+/// terms of one sign: all errors are relative, but for inputs that are flushed to zero.
 fn tolerance(call: &Call, _: &[Data], output: usize) -> Tolerance {
     let Uniform { columns, .. } = call.uniform();
     let units = 10.0 + if output == 2 { sum_units(columns as usize) } else { 0.0 };
-    Tolerance::Within { relative: units * Tolerance::EPSILON, absolute: 0.0 }
+    let flushed = 4.0 * f64::from(f32::MIN_POSITIVE) / f64::from(columns);
+    Tolerance::Within { relative: units * Tolerance::EPSILON, absolute: flushed }
 }
 
 fn case(generator: &mut Generator) -> Case {
