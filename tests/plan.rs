@@ -130,7 +130,7 @@ fn constants_are_filled_once_and_not_dispatched() {
     let graph = Graph::new();
     let x = graph.input("x", TensorType::f32([2, 3]));
     graph.output("twos", graph.full([2, 3], 2.0));
-    // A product, which is no elementwise operation, reads its constant from memory.
+    // A product, which is not an elementwise operation, reads its constant from memory.
     graph.output("row_sums", x.matmul(graph.full([3, 1], 1.0)));
     let plan = plan(&graph);
     assert_eq!(plan.dispatches.len(), 1, "{plan}");

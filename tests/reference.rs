@@ -120,7 +120,7 @@ fn fused_rows_have_their_textbook_values() {
     assert_near(&thirds, &[1.0 / 3.0, 2.0 / 3.0]);
     let logarithms = evaluate([f32([1, 2], &[0.0, 2f64.ln()])], |_, [x]| x.log_softmax());
     assert_near(&logarithms, &[-(3f64.ln()), (2.0 / 3.0f64).ln()]);
-    // Target 0.85, 0.05, 0.05, 0.05; the second row's label is no class.
+    // Target 0.85, 0.05, 0.05, 0.05; the second row's label is not a class.
     let logits = &[8f64.ln(), 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0];
     let loss = evaluate([f32([2, 4], logits), u32([2], &[0.0, 4.0])], |_, [x, labels]| x.cross_entropy(labels, 0.2));
     assert_near(&loss, &[11f64.ln() - 0.85 * 8f64.ln(), 0.0]);

@@ -1,4 +1,4 @@
-//! The commands that are no experiments, one a file.
+//! The commands other than experiments, one a file.
 
 pub mod adapters;
 pub mod bench;
@@ -9,7 +9,7 @@ pub mod verify;
 
 use crate::entry::Entry;
 
-/// All of them.
+/// All commands other than experiments.
 pub const ALL: &[Entry] = &[
     Entry::of::<adapters::Arguments>(),
     Entry::of::<bench::Arguments>(),

@@ -15,11 +15,11 @@ pub struct Entry {
     pub run: fn(&Common, &ArgMatches) -> Result<(), Failure>,
 }
 
-/// A command that is no experiment: the struct is its flags.
+/// A command other than an experiment: the struct is its flags.
 pub trait Plain: Args {
     const NAME: &'static str;
 
-    /// Does what it is for.
+    /// Runs the command.
     ///
     /// # Errors
     /// Wrong input, or a failure of the device.

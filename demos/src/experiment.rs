@@ -48,7 +48,7 @@ pub trait Experiment: Args + Clone + Debug + Serialize + DeserializeOwned {
     /// The first value that is wrong, by the name of its flag.
     fn check(&self) -> Result<(), Failure>;
 
-    /// Does the work.
+    /// Runs the experiment.
     ///
     /// # Errors
     /// Input that only the library can refuse, or the loss of the device.

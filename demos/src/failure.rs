@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use fourfold::data::printable;
 
-/// A sentence for the user and whose fault it was.
+/// A message for the user, with its exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// The input is wrong: a flag, a value, a file, a folder. Exit code 2.

@@ -35,7 +35,7 @@ impl Common {
     /// Opens the adapter that was asked for.
     ///
     /// # Errors
-    /// There is none, or none of that name (which is wrong input).
+    /// No adapter, or none of that name (which is wrong input).
     pub fn open(&self, checked: bool) -> Result<Gpu, Failure> {
         Gpu::open_with(&Options { adapter: self.adapter.clone(), checked }).map_err(|error| match error {
             fourfold::Error::NoAdapter { .. } if self.adapter.is_some() => Failure::input(error),
@@ -47,9 +47,9 @@ impl Common {
 /// The seeds of an experiment, as `--seeds` takes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seeds {
-    /// So many, from `--seed` on.
+    /// This number of seeds, from `--seed` on.
     Count(u32),
-    /// These.
+    /// These seeds.
     List(Vec<u32>),
 }
 

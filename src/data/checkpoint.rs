@@ -217,7 +217,7 @@ impl Checkpoint {
     /// Reads a checkpoint from the bytes of a safetensors file; `file` names it in errors.
     ///
     /// # Errors
-    /// If the bytes are no safetensors file, or hold elements other than F32, U32 and F64.
+    /// If the bytes are not a safetensors file, or hold elements other than F32, U32 and F64.
     pub fn from_bytes(file: &str, bytes: &[u8]) -> Result<Self, Error> {
         Self::from_bytes_where(file, bytes, |_| true)
     }

@@ -146,7 +146,7 @@ impl Dataset {
     /// Images whose pixels are the means of squares of `side` x `side` pixels.
     ///
     /// # Errors
-    /// Images whose height or width is no multiple of `side`.
+    /// Images whose height or width is not a multiple of `side`.
     pub fn pooled(&self, side: usize) -> Result<Dataset, Error> {
         let [height, width] = self.image_shape;
         if side == 0 || !height.is_multiple_of(side) || !width.is_multiple_of(side) {

@@ -26,7 +26,7 @@ const UNSIGNED_BYTE: u8 = 0x08;
 /// Parses an IDX file from its bytes, plain or gzip (told apart by gzip's magic number); `file` names it in errors.
 ///
 /// # Errors
-/// If the bytes are no such file, are cut off or go on behind the last value.
+/// If the bytes are not such a file, are cut off or go on behind the last value.
 pub fn parse(file: &str, bytes: &[u8]) -> Result<Idx, Error> {
     let mut stream = gzip::reader(bytes);
     let magic = read_some(file, &mut stream, 4)?;

@@ -29,7 +29,7 @@ impl<'a> Array<'a> {
     /// Takes the bytes of an array apart; `file` and `name` are for errors.
     ///
     /// # Errors
-    /// If they are no array, or one of structures.
+    /// If they are not an array, or one of structures.
     pub fn parse(file: &str, name: &str, bytes: &'a [u8]) -> Result<Self, Error> {
         let (header, values) = header_and_values(bytes).ok_or_else(|| {
             Error::tensor(file, name, "a whole array in numpy's format", format!("{} other bytes", bytes.len()))
@@ -100,7 +100,7 @@ impl<'a> Archive<'a> {
     /// Reads the list of arrays; `file` is for errors.
     ///
     /// # Errors
-    /// If the bytes are no whole archive.
+    /// If the bytes are not a whole archive.
     pub fn open(file: &'a str, bytes: &'a [u8]) -> Result<Self, Error> {
         let archive = rawzip::ZipArchive::from_slice(bytes).map_err(|error| damaged(file, &error))?;
         let (mut arrays, mut others) = (BTreeMap::new(), Vec::new());

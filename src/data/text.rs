@@ -8,7 +8,7 @@ const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The marks of UTF-16, low and high byte first.
 const UTF16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
-/// Decodes UTF-8, with or without a byte-order mark, which is no part of the text; `file` names it in errors.
+/// Decodes UTF-8, with or without a byte-order mark, which is not part of the text; `file` names it in errors.
 ///
 /// # Errors
 /// If the bytes are UTF-16 or no text.

@@ -170,7 +170,7 @@ impl CmaEs {
     /// The members of this generation, (members, parameters) row after row: the same ones until [`CmaEs::tell`].
     ///
     /// # Errors
-    /// The search has diverged: the members are no finite `f32` numbers.
+    /// The search has diverged: the members are not finite `f32` numbers.
     pub fn ask(&mut self) -> Result<&[f32], CmaEsError> {
         let population = match self.population.take() {
             Some(population) => population,
@@ -284,7 +284,7 @@ impl CmaEs {
         }
     }
 
-    /// Goes on from a checkpoint of a search with the same settings, to the same bits as if it had never stopped.
+    /// Resumes from a checkpoint of a search with the same settings, to the same bits as if it had never stopped.
     ///
     /// # Errors
     /// The checkpoint is of other settings, or a tensor is missing or of another shape; the search is as it was before.

@@ -176,7 +176,7 @@ impl Evaluator {
     /// Waits for the objective at any number of points, (points, parameters).
     ///
     /// # Errors
-    /// A number of values that is no multiple of the parameters, or the device was lost.
+    /// A number of values that is not a multiple of the parameters, or the device was lost.
     pub fn run(&self, theta: &[f32]) -> Result<Vec<Evaluated>, Error> {
         self.run_reporting(theta, |_| ())
     }

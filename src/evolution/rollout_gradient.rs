@@ -203,7 +203,7 @@ impl RolloutGradient {
     /// Chooses the length of a rollout's dispatches, see [`Rollout::pace`]. Changes no result.
     ///
     /// # Errors
-    /// Those of [`Rollout::pace`].
+    /// As [`Rollout::pace`].
     pub fn paced(mut self, time: std::time::Duration) -> Result<Self, Error> {
         self.rollout.pace(time)?;
         let gpu = self.program.gpu().clone();

@@ -151,7 +151,7 @@ pub enum BindingProblem {
         /// The usages that the buffer has.
         usage: wgpu::BufferUsages,
     },
-    /// The offset, in bytes, is no multiple of the device's `min_storage_buffer_offset_alignment`.
+    /// The offset, in bytes, is not a multiple of the device's `min_storage_buffer_offset_alignment`.
     Alignment {
         /// The offset of the view.
         offset: u64,

@@ -87,7 +87,7 @@ impl Inspection<'_> {
         };
         let refuse = |message| Err(self.at(Some(place), message));
         let AddressSpace::Storage { access } = variable.space else {
-            return refuse(format!("the operand `{name}` is no storage binding: expected `var<storage, ..>`"));
+            return refuse(format!("the operand `{name}` is not a storage binding: expected `var<storage, ..>`"));
         };
         let (expected, declared) = (binding.access.writes(), access.contains(StorageAccess::STORE));
         if expected != declared {

@@ -20,7 +20,7 @@ use super::{Graph, Tensor, TensorType};
 /// Gradients for a flat tensor that is read through [views](Tensor::view) come as one [pack](Graph::pack) of the
 /// views' gradients.
 ///
-/// If `of` is no single number or one of `wrt` is not `f32`, the graph keeps the error and poisoned tensors return.
+/// If `of` is not a single number or one of `wrt` is not `f32`, the graph keeps the error and poisoned tensors return.
 #[track_caller]
 pub fn gradients<'g>(of: Tensor<'g>, wrt: &[Tensor<'g>]) -> Vec<Tensor<'g>> {
     let graph = of.graph();

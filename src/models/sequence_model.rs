@@ -35,7 +35,7 @@ pub trait SequenceModel: std::fmt::Debug {
     /// Steps of a window, K.
     fn context(&self) -> usize;
 
-    /// The loss of a window, shape `[]`: the mean over all steps that are no padding.
+    /// The loss of a window, shape `[]`: the mean over all steps that are not padding.
     #[track_caller]
     fn loss<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> Tensor<'g>;
 

@@ -8,7 +8,7 @@ use super::{Architecture, Classifier};
 use crate::data::{Checkpoint, Error, Standardisation};
 use crate::graph::Shape;
 
-/// The prefix of the tensors that are no parameters.
+/// The prefix of the tensors that are not parameters.
 const STANDARDISATION: &str = "standardisation.";
 
 /// A classifier, its weights, and how pixels become its input: all that an application needs to run it.
@@ -100,7 +100,7 @@ impl TrainedClassifier {
     /// Reads a checkpoint file.
     ///
     /// # Errors
-    /// If the file cannot be read or is no checkpoint of a classifier.
+    /// If the file cannot be read or is not a checkpoint of a classifier.
     #[cfg(feature = "files")]
     pub fn load(path: &std::path::Path) -> Result<Self, Error> {
         Self::from_checkpoint(&Checkpoint::load(path)?)

@@ -143,7 +143,7 @@ impl Rollout {
     /// seconds after which Windows resets a GPU. Blocks for two short dispatches. The results do not depend on it.
     ///
     /// # Errors
-    /// Those of [`Rollout::new`].
+    /// As [`Rollout::new`].
     pub fn pace(&mut self, time: Duration) -> Result<(), Error> {
         const TRIAL: usize = 16;
         const MOST: usize = 20_000;

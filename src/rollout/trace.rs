@@ -96,7 +96,7 @@ impl Trace {
     /// its end counts as cut off.
     ///
     /// # Errors
-    /// Those of [`Trajectories::new`]: an episode without steps, or actions that are not what `actions` says.
+    /// As [`Trajectories::new`]: an episode without steps, or actions that are not what `actions` says.
     pub fn trajectories(&self, name: &str, actions: Actions) -> Result<Trajectories, data::Error> {
         let mut steps = Steps::default();
         for episode in &self.episodes {

@@ -11,7 +11,7 @@ pub(super) type Slot = u32;
 /// The index of an instruction in [`Program::code`].
 pub(super) type Label = u32;
 
-/// An operation on several words of an invocation's memory that is no loop over components.
+/// An operation on several words of an invocation's memory that does not loop over components.
 pub(super) type Block = fn(memory: &mut [u32], to: usize, arguments: [usize; 3], shape: [u8; 2]);
 
 /// The number of elements of an array.

@@ -51,7 +51,7 @@ use schedule::Dispatch;
 ///
 /// # Errors
 /// [`Error::Invalid`] if the source does not compile or the operands do not fit it, [`Error::Unsupported`] if the
-/// source uses what the interpreter lacks. Faults of the kernel are no errors but [`Report::findings`].
+/// source uses what the interpreter lacks. Faults of the kernel are not errors but [`Report::findings`].
 pub fn run(case: &Case, options: &Options) -> Result<Report, Error> {
     let call = &case.call;
     let program = compile::compile(call)?;
@@ -72,7 +72,7 @@ pub fn run(case: &Case, options: &Options) -> Result<Report, Error> {
 /// beyond it is a [`Fault::Wrong`].
 ///
 /// # Errors
-/// Those of [`run`].
+/// As [`run`].
 pub fn check(case: &Case, options: &Options) -> Result<Report, Error> {
     let mut report = run(case, options)?;
     if !report.completed {

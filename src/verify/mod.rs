@@ -35,7 +35,7 @@ pub struct Examination {
 /// Runs one case on the GPU and judges it. Blocks.
 ///
 /// # Errors
-/// Those of [`Gpu::prepare`], and the loss of the device. A kernel that computes the wrong numbers is no error but a
+/// As [`Gpu::prepare`], and the loss of the device. A kernel that computes the wrong numbers is not an error but a
 /// [`Verdict`].
 pub fn run(gpu: &Gpu, case: &Case) -> Result<Verdict, Error> {
     Ok(examine(gpu, case)?.verdict)
@@ -44,7 +44,7 @@ pub fn run(gpu: &Gpu, case: &Case) -> Result<Verdict, Error> {
 /// Runs one case on the GPU as [`run`] does, and returns the numbers too.
 ///
 /// # Errors
-/// Those of [`run`].
+/// As [`run`].
 pub fn examine(gpu: &Gpu, case: &Case) -> Result<Examination, Error> {
     let limit = gpu.limits().max_storage_buffer_binding_size / Element::BYTES as u64;
     let guarded: Vec<Guarded> = case.operands.iter().map(|operand| Guarded::new(operand, limit as usize)).collect();

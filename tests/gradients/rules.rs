@@ -166,7 +166,7 @@ fn rows() -> Vec<Case> {
         Case::new("log-softmax", &[&[3, 4]], |_, x| bent(x[0]).log_softmax()),
         given(
             Case::new("cross-entropy", &[&[4, 3]], |_, x| bent(x[0]).cross_entropy(x[1], 0.0)),
-            // The third row's label is no class.
+            // The third row's label is not a class.
             labels(),
         ),
         given(Case::new("smoothed cross-entropy", &[&[4, 5]], |_, x| bent(x[0]).cross_entropy(x[1], 0.2)), labels()),

@@ -92,7 +92,7 @@ fn a_masked_class_has_neither_probability_nor_gradient() {
             for (label, smoothing) in [(0, 0.0), (1, 0.0), (2, 0.0), (1, 0.1), (columns, 0.0), (columns, 0.1)] {
                 let even = f64::from(smoothing) / columns as f64;
                 let goal = |class: usize| even + if class == label { 1.0 - f64::from(smoothing) } else { 0.0 };
-                // A mass of 0 counts infinite logits out, and a row whose label is no class counts not at all.
+                // A mass of 0 counts infinite logits out, and a row whose label is not a class counts not at all.
                 let terms = |class: usize| if goal(class) > 0.0 { -goal(class) * logarithms[class] } else { 0.0 };
                 let counted = label < columns;
                 let loss: f64 = (0..columns).map(terms).sum::<f64>() + 0.0 * probabilities.iter().sum::<f64>();

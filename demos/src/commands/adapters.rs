@@ -1,4 +1,4 @@
-//! `fourfold adapters`: what there is, with the features and limits that matter here.
+//! `fourfold adapters`: the adapters, with the features and limits that matter here.
 
 use clap::Args;
 use fourfold::gpu::{AdapterReport, adapters};

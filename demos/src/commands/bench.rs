@@ -76,7 +76,7 @@ struct Row {
     ceiling: Ceiling,
 }
 
-/// Measures the kernels, or what else is asked for.
+/// Measures the kernels, or the subcommand's subject.
 ///
 /// # Errors
 /// If the arguments exclude each other, name no kernel, or the device fails.

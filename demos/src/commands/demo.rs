@@ -1,4 +1,4 @@
-//! `fourfold demo`: everything worth showing so far, on whatever adapter there is.
+//! `fourfold demo`: a tour of everything, on any adapter.
 
 use std::sync::Arc;
 

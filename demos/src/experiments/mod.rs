@@ -8,7 +8,7 @@ pub mod sam;
 use crate::entry::Entry;
 use crate::experiment::entry;
 
-/// All of them.
+/// All commands other than experiments.
 pub const ALL: &[Entry] = &[
     entry::<dt::key_to_door::Settings>(),
     entry::<dt::shortest_paths::Settings>(),

@@ -9,7 +9,7 @@ use png::{BitDepth, BlendOp, ColorType, DisposeOp, Encoder};
 
 use crate::failure::Failure;
 
-/// The one font there is.
+/// The embedded font.
 pub(crate) const FONT: &str = "sans-serif";
 
 pub(crate) type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;

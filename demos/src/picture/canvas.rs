@@ -1,4 +1,4 @@
-//! Shapes and texts in pictures that are no plots, placed in pixels with the origin at the top left.
+//! Shapes and texts in pictures other than plots, placed in pixels with the origin at the top left.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};

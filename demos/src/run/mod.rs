@@ -93,10 +93,10 @@ impl Run {
         Ok(Self::new(common, gpu, folder, configuration))
     }
 
-    /// Makes the folder of a command that is no experiment.
+    /// Makes the folder of a command other than an experiment.
     ///
     /// # Errors
-    /// Those of [`create`](Self::create).
+    /// As [`create`](Self::create).
     pub fn of_command(common: &Common, command: &str, gpu: &Gpu, settings: Value) -> Result<Self, Failure> {
         let command = command.to_owned();
         let (seed, quick) = (common.seed, common.quick);
@@ -273,7 +273,7 @@ impl Run {
     /// like.
     ///
     /// # Errors
-    /// Those of [`save`](Self::save).
+    /// As [`save`](Self::save).
     pub fn save_if_due(&mut self, fill: impl FnOnce(&mut Checkpoint) -> Result<(), Failure>) -> Result<(), Failure> {
         if self.saved.is_none_or(|saved| saved.elapsed() >= BETWEEN) {
             self.save(fill)?;
@@ -434,7 +434,7 @@ impl Earlier {
         Ok(Self { folder, configuration, lines, record, state })
     }
 
-    /// Goes on with it.
+    /// Resumes it.
     pub fn resume(self, common: &Common, gpu: Gpu) -> Run {
         let Self { folder, configuration, lines, record, state } = self;
         let run = Run::new(common, gpu, folder, configuration);

@@ -2,12 +2,12 @@
 // Minima, maxima, clamps and most built-in functions may lose a NaN; sums, products and quotients keep it. Takes no names
 // from others.
 
-// True where x is no number.
+// True where x is NaN.
 fn are_nan(x: vec4<f32>) -> vec4<bool> {
     return (bitcast<vec4<u32>>(x) & vec4(0x7FFFFFFFu)) > vec4(0x7F800000u);
 }
 
-// True if x is no number.
+// True if x is NaN.
 fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7FFFFFFFu) > 0x7F800000u;
 }
@@ -45,7 +45,7 @@ fn nan_from(x: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(x) | 0x7FC00000u);
 }
 
-// y, and x where x is no number.
+// y, and x where x is NaN.
 fn or_nan(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
     return select(y, x, are_nan(x));
 }

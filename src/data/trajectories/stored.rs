@@ -39,7 +39,7 @@ impl Trajectories {
     /// The episodes of a [`checkpoint`](Self::checkpoint).
     ///
     /// # Errors
-    /// If it is no checkpoint of trajectories, and as [`new`](Self::new).
+    /// If it is not a checkpoint of trajectories, and as [`new`](Self::new).
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, Error> {
         let file = checkpoint.file();
         checkpoint.expect("format", FORMAT)?;

@@ -83,7 +83,9 @@ impl<'g> Tensor<'g> {
             return self;
         }
         let Some(strides) = shape.broadcast_strides(&self.shape()) else {
-            return self.graph().fail("sum", format!("shape {} is no stretched {shape}", self.shape()));
+            return self
+                .graph()
+                .fail("sum", format!("expected a shape that {shape} broadcasts to, got {}", self.shape()));
         };
         let missing = self.shape().rank() - shape.rank();
         let stretched = |axis: usize, length: usize| {

@@ -194,7 +194,7 @@ fn reduction(reduction: Reduction, shape: &Shape, axis: usize) -> reduce::Proble
 
 /// The problem of a product node, with the epilogue that was fused into it.
 pub(super) fn product(node: &Node, inputs: &[&TensorType], bias: bool, activation: Activation) -> matmul::Problem {
-    let Op::MatMul { transpose_a, transpose_b } = node.op else { unreachable!("{} is no product", node.op.name()) };
+    let Op::MatMul { transpose_a, transpose_b } = node.op else { unreachable!("{} is not a product", node.op.name()) };
     let (a, b, out) = (&inputs[0].shape, &inputs[1].shape, &node.outputs[0].shape);
     let (m, n) = (out[1], out[2]);
     let k = if transpose_a { a[1] } else { a[2] };

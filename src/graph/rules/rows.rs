@@ -25,7 +25,7 @@ pub fn cross_entropy<'g>(node: &NodeGradient<'g>) -> Vec<(usize, Tensor<'g>)> {
     node.only(0, || {
         let first = node.cotangents[0].map(|losses| times(node.outputs[1], losses.reshape(column)));
         let second = node.cotangents[1].map(|dlogits| {
-            // Rows whose label is no class have neither loss nor gradient.
+            // Rows whose label is not a class have neither loss nor gradient.
             let classes = node.graph.constant(shape[1] as f32);
             let counted = labels.cast(Element::F32).compare(Compare::Lt, classes).reshape(column);
             let y = logits.softmax();

@@ -10,7 +10,7 @@ use crate::models::{SequenceModel, Window};
 pub(super) const MEAN: &str = "mean";
 pub(super) const DEVIATION: &str = "deviation";
 
-/// Columns of the context before the observation: what was asked for, the time, and 1 for a step that is no padding.
+/// Columns of the context before the observation: what was asked for, the time, and 1 for a step that is not padding.
 const RETURN: usize = 0;
 const TIME: usize = 1;
 const MASK: usize = 2;

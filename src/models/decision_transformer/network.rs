@@ -302,7 +302,7 @@ impl DecisionTransformer {
         Some((self.times?, times.min(last).cast(Element::U32)))
     }
 
-    /// The mean of `losses: (B, K)` over the steps that are no padding.
+    /// The mean of `losses: (B, K)` over the steps that are not padding.
     #[track_caller]
     fn mean_over_steps<'g>(losses: Tensor<'g>, mask: Tensor<'g>) -> Tensor<'g> {
         (losses * mask).sum_all() / mask.sum_all()
@@ -356,8 +356,8 @@ impl SequenceModel for DecisionTransformer {
     }
 }
 
-/// The place of each step in its window, counted from the first that is no padding, `u32` (B, K), and the time (B, 1) that
-/// stands for the window.
+/// The place of each step in its window, counted from the first that is not padding, `u32` (B, K), and the time (B, 1)
+/// that stands for the window.
 #[track_caller]
 fn places_in<'g>(window: &Window<'g>, time: WindowTime) -> (Tensor<'g>, Tensor<'g>) {
     let graph = window.mask.graph();

@@ -32,9 +32,9 @@ impl Tokens {
 pub enum Positions {
     /// An embedding of its step's time, which the tokens of a step share.
     Steps,
-    /// An embedding of its own place in the window, counted from the first step that is no padding, and one of the window's time, where
-    /// there are [times](Settings::times): that of its first step in training and of its last when acting, as in the
-    /// paper's Atari code. Both begin as zeros.
+    /// An embedding of its own place in the window, counted from the first step that is not padding, and one of the
+    /// window's time, where there are [times](Settings::times): that of its first step in training and of its last when
+    /// acting, as in the paper's Atari code. Both begin as zeros.
     Window,
 }
 

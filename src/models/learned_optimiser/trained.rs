@@ -69,7 +69,7 @@ impl TrainedOptimiser {
     /// Reads a checkpoint file.
     ///
     /// # Errors
-    /// If the file cannot be read or is no checkpoint of a learned optimiser.
+    /// If the file cannot be read or is not a checkpoint of a learned optimiser.
     #[cfg(feature = "files")]
     pub fn load(path: &std::path::Path) -> Result<Self, Error> {
         Self::from_checkpoint(&Checkpoint::load(path)?)

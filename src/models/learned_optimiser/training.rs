@@ -10,7 +10,7 @@ use crate::models::hyperparameters::{ImageTask, bounded};
 /// Perceptrons that learn images by a [`LearnedOptimiser`], whose weights are the outer parameters.
 ///
 /// The loss of a step is the cross-entropy of its training minibatch before the step, cut off at `3 ln 10`, three times
-/// the loss of guessing; what is no number counts as that. All members see the same minibatches and begin with the same
+/// the loss of guessing; a NaN counts as that. All members see the same minibatches and begin with the same
 /// weights. Of the task's settings, how it is judged plays no part.
 #[derive(Debug)]
 pub struct LearnedTraining {

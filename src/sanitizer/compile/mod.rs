@@ -151,7 +151,7 @@ impl<'m> Compiler<'m> {
                         self.program.builtins.push((builtin, slot + offset));
                     }
                 }
-                _ => return Err("an argument of an entry point that is no builtin".to_string()),
+                _ => return Err("an argument of an entry point that is not a builtin".to_string()),
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! A half: a process that has one library's jobs ready and runs them when the driver says so.
 //!
 //! The driver writes a line, `run ROW` or `result ROW`; the half answers with a line. After `run` it holds the
-//! nanoseconds of one sample, taken here so that the pipe is no part of it; after `result` the number of values, which
+//! nanoseconds of one sample, taken here so that the pipe is not part of it; after `result` the number of values, which
 //! follow as little-endian bytes.
 
 use std::io::{BufRead, BufReader, Read, Write};

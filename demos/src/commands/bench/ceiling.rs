@@ -8,7 +8,7 @@ use fourfold::wgpu;
 
 use super::measure::measure;
 
-/// The best that any of our simple programs reached.
+/// The best rates of a few simple programs.
 #[derive(Debug, Clone, Copy)]
 pub struct Ceiling {
     /// Bytes read and written per second by a copy.
@@ -22,7 +22,7 @@ const CHAINS: usize = 8;
 const ROUNDS: usize = 512;
 const LANES: usize = 4;
 
-/// Measures both.
+/// Measures both rates.
 ///
 /// # Errors
 /// The driver refuses a program, or the device is lost.

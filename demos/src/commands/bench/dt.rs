@@ -64,7 +64,7 @@ const ACTIONS: usize = 3;
 const EPISODES: usize = 50;
 const LENGTH: usize = 1_000;
 
-/// Seconds of a step in each run, by the clock on the wall and as used by the process's threads.
+/// Seconds of a step in each run, wall-clock, and as used by the process's threads.
 #[derive(Debug, Default)]
 struct Seconds {
     wall: Vec<f64>,

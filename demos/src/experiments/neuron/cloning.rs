@@ -33,7 +33,7 @@ impl Trajectories {
         self.labels.len() / self.steps.max(1)
     }
 
-    /// Adds others of the same length.
+    /// Adds trajectories of the same length.
     ///
     /// # Panics
     /// If they have another length.
@@ -98,7 +98,7 @@ impl Cloning {
     /// A training of `network`, which has one action, from the initial weights of `seed` on.
     ///
     /// # Errors
-    /// Those of [`Recipe::batches`]; the device has no memory.
+    /// As [`Recipe::batches`]; the device has no memory.
     pub fn new(
         gpu: &Gpu,
         network: AttentionNeuron,
@@ -187,7 +187,7 @@ impl Cloning {
         Ok(())
     }
 
-    /// Goes on from a checkpoint of a training of the same recipe.
+    /// Resumes from a checkpoint of a training of the same recipe.
     ///
     /// # Errors
     /// It is damaged, or of another network.

@@ -31,7 +31,7 @@ pub struct Episode {
     pub score: f64,
     pub steps: usize,
     /// The squared changes of the action from step to step, summed up.
-    pub unrest: f64,
+    pub action_changes: f64,
 }
 
 /// An episode in progress.
@@ -74,14 +74,14 @@ pub fn scores(actor: &dyn Actor, starts: &Starts, shuffled: bool) -> Vec<Episode
 pub fn score(actor: &dyn Actor, starts: &Starts, episode: u32, shuffled: bool) -> Episode {
     let mut play = Play::new(starts, episode, shuffled);
     let mut memory = vec![0.0; actor.memory(CHANNELS)];
-    let mut played = Episode { score: 0.0, steps: 0, unrest: 0.0 };
+    let mut played = Episode { score: 0.0, steps: 0, action_changes: 0.0 };
     let mut last = 0.0;
     loop {
         let action = actor.act(&mut memory, &play.observe());
         let outcome = play.world.step(&mut play.state, &[action], &mut play.random);
         played.score += outcome.reward;
         played.steps += 1;
-        played.unrest += (action - last) * (action - last);
+        played.action_changes += (action - last) * (action - last);
         last = action;
         if outcome.done || played.steps == play.world.horizon() {
             return played;
@@ -94,7 +94,7 @@ pub fn score(actor: &dyn Actor, starts: &Starts, episode: u32, shuffled: bool) -
 pub struct Drive<'a> {
     pub driver: &'a dyn Actor,
     pub teacher: &'a dyn Actor,
-    /// The deviation of what is added to the driver's actions, so that it meets more than its own way.
+    /// The standard deviation of noise on the driver's actions, so that episodes leave its usual path.
     pub disturbance: f64,
     /// Steps of a trajectory; episodes that end sooner are left out.
     pub steps: usize,

@@ -20,7 +20,7 @@ pub const HORIZON: usize = 1_000;
 /// The order of the inputs of the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// As the world gives them.
+    /// The order of the environment.
     Plain,
     /// One permutation for each episode.
     Shuffled,
@@ -38,7 +38,7 @@ pub struct Protocol {
     pub noise_channels: usize,
     pub order: Order,
     pub episodes: usize,
-    /// Episodes of equal seeds start alike, whatever the policy and the order.
+    /// Equal seeds give equal starts, whatever the policy and the order.
     pub seed: u32,
 }
 
@@ -63,7 +63,7 @@ impl Protocol {
     /// A rollout of one member with these weights.
     ///
     /// # Errors
-    /// Another number of weights than the policy has, or a device that refuses.
+    /// Another number of weights than the policy has, or the device fails.
     pub fn rollout(
         &self,
         gpu: &Gpu,
@@ -93,7 +93,7 @@ impl Protocol {
     /// The score of each episode.
     ///
     /// # Errors
-    /// Those of [`rollout`](Self::rollout), and a policy that gives numbers that are not finite.
+    /// As [`rollout`](Self::rollout), and a policy that gives numbers that are not finite.
     pub fn scores(&self, gpu: &Gpu, policy: Arc<dyn Policy>, weights: &[f32]) -> Result<Scores, Failure> {
         let episodes = self.rollout(gpu, policy, weights, false)?.run()?;
         Ok(Scores { returns: episodes.returns.into_iter().map(f64::from).collect(), lengths: episodes.lengths })
@@ -102,7 +102,7 @@ impl Protocol {
     /// Every step of each episode.
     ///
     /// # Errors
-    /// Those of [`scores`](Self::scores).
+    /// As [`scores`](Self::scores).
     pub fn trace(&self, gpu: &Gpu, policy: Arc<dyn Policy>, weights: &[f32]) -> Result<Trace, Failure> {
         Ok(self.rollout(gpu, policy, weights, true)?.trace()?.1)
     }

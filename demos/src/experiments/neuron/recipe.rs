@@ -1,4 +1,4 @@
-//! The networks, their first weights and the recipe of their training.
+//! The networks, their initial weights and the recipe of their training.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub fn perceptron() -> Arc<dyn Policy> {
 /// stays at half of the score for long (Gers et al. 2000 and Jozefowicz et al. 2015 say why for other tasks).
 const FORGET: f32 = 3.0;
 
-/// First weights of an attention neuron, and which of them CMA-ES searches.
+/// Initial weights of an attention neuron, and which of them CMA-ES searches.
 ///
 /// The weights are PyTorch's uniform distribution (of width 1 / sqrt(fan in), for the LSTM and the projections
 /// 1 / sqrt(hidden)) with open forget gates. Attention depends on the product of the two projections alone, whose rank is

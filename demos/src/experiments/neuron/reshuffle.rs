@@ -1,4 +1,4 @@
-//! `fourfold neuron reshuffle`: what a new order of the inputs in the middle of an episode does.
+//! `fourfold neuron reshuffle`: the effect of shuffling the inputs in the middle of an episode.
 
 use std::sync::Arc;
 

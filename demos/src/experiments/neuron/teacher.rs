@@ -17,9 +17,9 @@ pub const PARAMETERS: usize = Perceptron::parameters(CHANNELS, HIDDEN);
 /// The initial deviation of every weight.
 const SIGMA: f64 = 0.2;
 
-/// The penalty of a member for each unit of unrest: without it the search finds teachers that push now left, now right at
+/// The penalty of a member for changes of its action: without it the search finds teachers that push now left, now right at
 /// full force in every step, which score well and are hard to imitate.
-const UNREST: f64 = 0.1;
+const CHANGE_PENALTY: f64 = 0.1;
 
 /// Members of a generation.
 const MEMBERS: usize = 48;
@@ -45,7 +45,7 @@ impl Search {
         Ok(Self { search, starts: Starts { count: EPISODES, ..*starts } })
     }
 
-    /// One generation: the mean score of its members, less what their unrest costs.
+    /// One generation: the mean score of its members, less the penalty for changes of their actions.
     ///
     /// # Errors
     /// If the search diverges.
@@ -56,7 +56,7 @@ impl Search {
         let scores = in_parallel(0..MEMBERS as u32, |member| {
             let episodes = starts.first..starts.first + starts.count;
             let played = episodes.map(|episode| score(&members[member as usize], &starts, episode, false));
-            played.map(|episode| episode.score - UNREST * episode.unrest).sum::<f64>()
+            played.map(|episode| episode.score - CHANGE_PENALTY * episode.action_changes).sum::<f64>()
         });
         let fitness: Vec<f32> = scores.iter().map(|score| (score / f64::from(EPISODES)) as f32).collect();
         self.search.tell(&fitness).map_err(Failure::run)?;
@@ -73,7 +73,7 @@ impl Search {
         self.search.save(checkpoint, "cma_es.");
     }
 
-    /// Goes on from a checkpoint.
+    /// Resumes from a checkpoint.
     ///
     /// # Errors
     /// It is damaged, or of another search.
@@ -81,7 +81,7 @@ impl Search {
         Ok(self.search.restore(checkpoint, "cma_es.")?)
     }
 
-    /// The weights that the search believes in most.
+    /// The mean of the search distribution.
     pub fn weights(&self) -> Vec<f32> {
         self.search.mean()
     }

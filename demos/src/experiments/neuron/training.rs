@@ -31,7 +31,7 @@ pub enum StrategyName {
     CmaEs,
 }
 
-/// Settings of a training, beside its seed and its first weights.
+/// Settings of a training, beside its seed and its initial weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     pub strategy: StrategyName,
@@ -151,7 +151,7 @@ impl Training {
     /// search all.
     ///
     /// # Errors
-    /// Settings that make no sense, or a device that refuses.
+    /// Invalid settings, or the device fails.
     pub fn new(
         gpu: &Gpu,
         policy: Arc<dyn Policy>,
@@ -182,7 +182,7 @@ impl Training {
     /// Runs one burst of generations, and where it is time a validation.
     ///
     /// # Errors
-    /// A policy that gives numbers that are not finite, or the loss of the device.
+    /// A policy that returns numbers that are not finite, or the loss of the device.
     pub fn burst(&mut self) -> Result<(), Failure> {
         let recipe = self.recipe;
         let share = f64::from(recipe.last_rate);
@@ -249,7 +249,7 @@ impl Training {
         Ok(())
     }
 
-    /// Goes on from a checkpoint of a training with the same policy, recipe and seed.
+    /// Resumes from a checkpoint of a training with the same policy, recipe and seed.
     ///
     /// # Errors
     /// A checkpoint that is damaged or of another training.

@@ -101,7 +101,7 @@ impl Script {
     /// Plays the episode of a number on the GPU.
     ///
     /// # Errors
-    /// A policy that gives numbers that are not finite, or a device that refuses.
+    /// A policy that returns numbers that are not finite, or the device fails.
     pub fn play(
         &self,
         gpu: &Gpu,
@@ -117,7 +117,7 @@ impl Script {
     /// Plays the first `episodes` episodes, and picks one to look at: the first that lasts the longest.
     ///
     /// # Errors
-    /// Those of [`play`](Self::play).
+    /// As [`play`](Self::play).
     pub fn pick(
         &self,
         gpu: &Gpu,

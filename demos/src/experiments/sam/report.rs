@@ -9,7 +9,7 @@ use crate::picture::plot::{Axis, Line, LinePlot};
 use crate::run::report::Report;
 use crate::statistics::{Mean, mean};
 
-/// Describes what was found.
+/// Describes the results.
 pub fn report(
     settings: &Settings,
     seeds: &[u32],

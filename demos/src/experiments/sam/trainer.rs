@@ -168,7 +168,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Goes on from a checkpoint, to the same bits as if it had never stopped.
+    /// Resumes from a checkpoint, to the same bits as if it had never stopped.
     ///
     /// # Errors
     /// The checkpoint lacks a tensor or has it in another shape: it is of another model.

@@ -1,4 +1,4 @@
-//! One training, resumable after every epoch, and the judgement of what it found.
+//! One training, resumable after every epoch, and the evaluation of its result.
 
 use std::time::{Duration, Instant};
 
@@ -128,7 +128,7 @@ fn judge(
     })
 }
 
-/// Writes the trained network by itself, for whoever wants to use it.
+/// Writes the trained network by itself, for use elsewhere.
 fn save_model(
     run: &mut Run,
     name: &str,

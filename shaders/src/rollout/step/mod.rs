@@ -1,7 +1,7 @@
 //! The step: one kernel advances every lane of an environment, each an episode, by one step with actions that are given.
 //!
 //! It is put together as the [unroll](crate::rollout::unroll) is, from the same files of environments and with the same random
-//! numbers, for policies that are no part of a kernel: networks of many dispatches, and hosts.
+//! numbers, for policies outside a kernel: networks of many dispatches, and hosts.
 
 pub(crate) mod case;
 mod twin;

@@ -53,7 +53,7 @@ impl Torch {
         }
     }
 
-    /// Seconds of a step over `steps` steps: by the clock on the wall, and of CPU time.
+    /// Seconds of a step over `steps` steps: of wall-clock time, and of CPU time.
     pub fn run(&mut self, steps: usize) -> Result<[f64; 2], Failure> {
         let early = || Failure::run("PyTorch's process ended early");
         let questions = self.questions.as_mut().ok_or_else(early)?;
@@ -65,7 +65,7 @@ impl Torch {
         }
     }
 
-    /// The next line; `None` where there is none, or it is no JSON.
+    /// The next line; `None` where there is none, or it is not JSON.
     fn answer(&mut self) -> Option<Value> {
         let mut line = String::new();
         self.answers.read_line(&mut line).ok()?;

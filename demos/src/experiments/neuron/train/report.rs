@@ -1,4 +1,4 @@
-//! The table of what shuffled, duplicated and noisy inputs do, and the report.
+//! The table of scores under shuffled, duplicated and noisy inputs, and the report.
 
 use std::sync::Arc;
 

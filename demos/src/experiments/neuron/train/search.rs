@@ -15,7 +15,7 @@ use crate::experiments::neuron::training::{Point, Record, Training};
 use crate::failure::Failure;
 use crate::run::Run;
 
-/// A policy by name, with its first weights and the indices of those that CMA-ES searches.
+/// A policy by name, with its initial weights and the indices of those that CMA-ES searches.
 type Contender = (&'static str, Arc<dyn Policy>, (Vec<f32>, Vec<usize>));
 
 pub(super) const NEURON: &str = "attention neuron";

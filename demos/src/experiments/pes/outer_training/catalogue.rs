@@ -338,7 +338,7 @@ fn ridge(name: &str, data: &Regression, split: u32) -> Result<Task, Failure> {
     let settled = problem.clone();
     let origin = match name {
         "ridge" => {
-            "The paper's table of yachts is no part of this program (`ridge:FILE` reads it); these are as many rows and \
+            "The paper's table of yachts is not part of this program (`ridge:FILE` reads it); these are as many rows and \
                     columns of the embedded diabetes data, and a split at which some penalty is best. "
         }
         _ => "",

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::picture::plot::{Axis, Line, LinePlot};
 use crate::run::report::Report;
 
-/// Describes what was found.
+/// Describes the results.
 pub fn report(settings: &Settings, findings: &Findings) -> Result<Report, Failure> {
     let studies = &findings.network;
     let parameters = studies.first().map_or(0, |study| study.base.parameters);
