@@ -146,14 +146,14 @@ fn every_barrier_is_missed_where_it_is_removed() {
 fn an_index_past_the_end_is_named_with_its_line() {
     let report = found(
         "softmax.softmax",
-        "let factor = 1.0 / part.y;",
-        "let factor = 1.0 / part.y;\n y[arrayLength(&y)] = factor;",
+        "let factor = 1.0 / total;",
+        "let factor = 1.0 / total;\n y[arrayLength(&y)] = factor;",
     );
     let finding = &report.findings[0];
     let Fault::OutOfBounds { variable, index, length } = &finding.fault else { panic!("{finding}") };
     assert_eq!((variable.as_str(), *index), ("y", i64::from(*length)));
     let site = finding.site.as_ref().expect("an index has a place");
-    let line = kernel("softmax.softmax").source.lines().position(|line| line.contains("let factor = 1.0 / part.y;"));
+    let line = kernel("softmax.softmax").source.lines().position(|line| line.contains("let factor = 1.0 / total;"));
     assert_eq!(site.line as usize, line.expect("the line is there") + 2);
     assert!(!report.completed);
 }

@@ -17,4 +17,5 @@ pub const ALL: &[Entry] = &[
     Entry::of::<demo::Arguments>(),
     Entry::of::<dt::Arguments>(),
     Entry::of::<verify::Arguments>(),
+    Entry::of::<verify::Difference>(),
 ];

@@ -12,6 +12,8 @@ pub enum Failure {
     Input(String),
     /// The run itself failed, or found what it was made to find (a kernel that computes wrong numbers). Exit code 1.
     Run(String),
+    /// As [`Failure::Run`], with an exit code of its own.
+    Coded(u8, String),
 }
 
 impl Failure {
@@ -42,6 +44,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Failure::Run(_) => 1,
+            Failure::Coded(code, _) => *code,
             Failure::Input(_) => 2,
         }
     }
@@ -51,7 +54,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // It may quote files, flags and other programs: control characters become escapes, but for lines and tabs.
         match self {
-            Failure::Input(message) | Failure::Run(message) => {
+            Failure::Input(message) | Failure::Run(message) | Failure::Coded(_, message) => {
                 let line = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
                 formatter.write_str(&message.split('\n').map(line).collect::<Vec<_>>().join("\n"))
             }

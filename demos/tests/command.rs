@@ -84,7 +84,8 @@ fn a_verification_leaves_its_configuration_and_results() {
     assert!(!config["adapter"]["name"].as_str().unwrap().is_empty());
     let line: serde_json::Value = serde_json::from_str(read("kernels.jsonl").lines().next().unwrap()).unwrap();
     assert_eq!(line, printed["kernels"][0]);
-    assert_eq!(fs::read_dir(scratch.0.join("run")).unwrap().count(), 2);
+    assert_eq!(read("cases.jsonl").lines().count(), 3);
+    assert_eq!(fs::read_dir(scratch.0.join("run")).unwrap().count(), 3);
 }
 
 #[test]

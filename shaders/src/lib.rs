@@ -41,7 +41,7 @@ pub mod trajectories;
 
 pub use description::{
     Access, Binding, Call, CallParts, Case, Cases, Comparison, Data, Element, Generator, Kernel, KernelRef, Listed,
-    MAX_WORKGROUPS, Module, Operand, RuntimeChecks, Scratch, Sequence, Slot, Step, Target, Tolerance, grid,
+    MAX_WORKGROUPS, Module, Operand, RuntimeChecks, Scratch, Sequence, Shapes, Slot, Step, Target, Tolerance, grid,
 };
 pub use elementwise::Activation;
 

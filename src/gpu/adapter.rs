@@ -67,7 +67,7 @@ impl Gpu {
 
 /// Every adapter, the best first: discrete GPUs, then integrated ones, then virtual ones, then software drivers.
 ///
-/// `WGPU_BACKEND` narrows the search (`vulkan`, `metal`, `dx12`).
+/// `WGPU_BACKEND` narrows the search (`vulkan`, `metal`, `dx12`); there are none if it names a backend that is not built in.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn adapters() -> Vec<AdapterReport> {
     let report = |(index, adapter): (usize, wgpu::Adapter)| AdapterReport {
@@ -76,7 +76,8 @@ pub fn adapters() -> Vec<AdapterReport> {
         features: adapter.features(),
         limits: adapter.limits(),
     };
-    enumerate(&instance()).into_iter().enumerate().map(report).collect()
+    // Opening one says what is wrong with the backends that were asked for.
+    enumerate().unwrap_or_default().into_iter().enumerate().map(report).collect()
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -84,9 +85,49 @@ fn instance() -> wgpu::Instance {
     wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
 }
 
+/// The backends that `WGPU_BACKEND` names, or `WGPU_BACKENDS`, as some programs call it; all that are built in without
+/// either.
 #[cfg(not(target_arch = "wasm32"))]
-fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all()) - wgpu::Backends::NOOP;
+fn backends() -> Result<wgpu::Backends, Error> {
+    let built_in = wgpu::Instance::enabled_backend_features() - wgpu::Backends::NOOP;
+    let asked = ["WGPU_BACKEND", "WGPU_BACKENDS"].into_iter().find_map(|name| {
+        let value = std::env::var(name).ok().filter(|value| !value.trim().is_empty())?;
+        Some((name, value))
+    });
+    match asked {
+        None => Ok(built_in),
+        Some((name, value)) => named_backends(name, &value, built_in),
+    }
+}
+
+/// Reads a list of backends with commas between them; refuses one that is unknown or not built in.
+#[cfg(not(target_arch = "wasm32"))]
+fn named_backends(name: &str, value: &str, built_in: wgpu::Backends) -> Result<wgpu::Backends, Error> {
+    const NAMES: [&str; 5] = ["vulkan", "metal", "dx12", "gl", "webgpu"];
+    let usable: Vec<&str> =
+        NAMES.into_iter().filter(|name| built_in.contains(wgpu::Backends::from_comma_list(name))).collect();
+    let refuse = |message: String| Err(Error::NoAdapter { message });
+    let mut backends = wgpu::Backends::empty();
+    for part in value.split(',').map(str::trim) {
+        let backend = wgpu::Backends::from_comma_list(part);
+        if backend.is_empty() {
+            return refuse(format!("{name}: expected some of {}, got `{part}`", usable.join(", ")));
+        }
+        if !built_in.contains(backend) {
+            return refuse(format!(
+                "{name}={value}: the backend `{part}` is not built into this program, which has {}",
+                usable.join(", ")
+            ));
+        }
+        backends |= backend;
+    }
+    Ok(backends)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn enumerate() -> Result<Vec<wgpu::Adapter>, Error> {
+    let backends = backends()?;
+    let instance = instance();
     let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
     adapters.retain(|adapter| adapter.get_info().backend != wgpu::Backend::Noop);
     adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
@@ -96,7 +137,7 @@ fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
         wgpu::DeviceType::Other => 3,
         wgpu::DeviceType::Cpu => 4,
     });
-    adapters
+    Ok(adapters)
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -116,7 +157,7 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::open`]; also if no adapter has the name or number asked for.
     pub fn open_with(options: &Options) -> Result<Self, Error> {
-        let adapters = enumerate(&instance());
+        let adapters = enumerate()?;
         let asked = options.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok());
         let adapter = choose(&adapters, asked.as_deref())?;
         let Requirements { features, limits } = Self::requirements(adapter);
@@ -158,7 +199,8 @@ fn choose<'a>(adapters: &'a [wgpu::Adapter], asked: Option<&str>) -> Result<&'a 
 #[cfg(not(target_arch = "wasm32"))]
 fn nothing_found() -> String {
     let backend = std::env::var("WGPU_BACKEND").ok().map(|backend| {
-        format!(" for WGPU_BACKEND={backend} (unset it to search {:?})", wgpu::Instance::enabled_backend_features())
+        let built_in = wgpu::Instance::enabled_backend_features();
+        format!(" for WGPU_BACKEND={backend} (unset it to search {built_in:?})")
     });
     let install = if cfg!(target_os = "linux") {
         "install your GPU's Vulkan driver, or Mesa's software driver: `apt-get install mesa-vulkan-drivers libvulkan1` \
@@ -169,4 +211,26 @@ fn nothing_found() -> String {
         "a Mac of 2012 or later has Metal; elsewhere install a Vulkan driver"
     };
     format!("no GPU adapter was found{}: {install}", backend.unwrap_or_default())
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use wgpu::Backends;
+
+    use super::*;
+
+    #[test]
+    fn backends_are_honoured_or_refused_by_name() {
+        let read = |value: &str| named_backends("WGPU_BACKENDS", value, Backends::VULKAN | Backends::DX12);
+        assert_eq!(read("vulkan"), Ok(Backends::VULKAN));
+        assert_eq!(read("dx12, vk"), Ok(Backends::VULKAN | Backends::DX12));
+        for (value, expected) in [
+            ("gl", "`gl` is not built into this program, which has vulkan, dx12"),
+            ("vulkan,metal", "`metal` is not built into this program"),
+            ("vulcan", "expected some of vulkan, dx12, got `vulcan`"),
+        ] {
+            let sentence = read(value).expect_err("a backend that is not there").to_string();
+            assert!(sentence.contains(expected) && sentence.starts_with("WGPU_BACKENDS"), "{sentence}");
+        }
+    }
 }

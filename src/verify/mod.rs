@@ -6,6 +6,7 @@
 //! same bits. Guards and unwritten outputs are NaN: a kernel that reads one element too many shows it in its sums.
 
 mod guard;
+mod numbered;
 mod outcome;
 mod pattern;
 mod verdict;
@@ -15,6 +16,7 @@ use fourfold_shaders::{Access, Case, Data, Element, Tolerance};
 
 use crate::gpu::{BufferView, Error, Extent, Gpu, Launch, Recording};
 
+pub use numbered::numbered;
 pub use outcome::{Outcome, judge};
 pub use pattern::WrongElements;
 pub use verdict::{Stray, Unstable, Verdict};

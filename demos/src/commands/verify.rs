@@ -1,28 +1,47 @@
 //! `fourfold verify`: every kernel against its CPU twin on this adapter, over generated cases.
 
-use std::ops::Range;
+mod difference;
+mod expectations;
+mod repro;
+mod row;
+mod sanitize;
+mod summary;
+mod supervisor;
+mod worker;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use fourfold::Gpu;
-use fourfold::shaders::{Generator, KernelRef, kernels};
-use fourfold::verify::{self, Verdict};
+use fourfold::data::file;
+use fourfold::shaders::{KernelRef, kernels};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::Progress;
-use crate::run::Run;
-use crate::run::folder::adapter_json;
-use crate::table::table;
+use crate::run::folder::{CONFIGURATION, RunFolder, adapter_json};
+
+pub use difference::Arguments as Difference;
+use expectations::{Expectations, Judged};
+use row::{Kind, Row};
+use summary::{Summary, summarise};
+use worker::{Job, Order};
 
 /// Run every kernel against its CPU twin over generated cases
+///
+/// Exit codes: 0 all as expected; 1 a kernel computes wrong numbers; 2 wrong input; 3 no wrong number, but the driver
+/// refused, crashed, hung or lost the device; 4 a known failure is mended.
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     /// Kernels whose name is this or begins with it [default: all]
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
-    /// Cases for each kernel [default: 200, or 20 with --quick]
+    /// Cases for each kernel: one that folds the grid, one of a real model's shape, others [default: 100, or 20 with --quick]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     cases: Option<u32>,
     /// Only the case of this number, e.g. one that failed
@@ -31,9 +50,27 @@ pub struct Arguments {
     /// Run shaders with bounds checks, bounded loops and zeroed workgroup memory
     #[arg(long)]
     checked: bool,
+    /// Give up a kernel whose case takes longer
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    time_limit: u64,
+    /// Known failures instead of those that are built in, one a line: DRIVER | KERNEL | OUTCOME | REASON
+    #[arg(long, value_name = "FILE")]
+    expectations: Option<PathBuf>,
+    /// Write a folder for each failure with all that repeats it: shaders, inputs, expected, got, bounds
+    #[arg(long)]
+    repro: bool,
+    /// Look for races and indices out of bounds without a driver, on the CPU
+    #[arg(long, conflicts_with_all = ["checked", "repro", "expectations", "resume"])]
+    sanitize: bool,
+    /// Go on with the run in this folder, with the flags it began with
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["kernel", "cases", "case", "checked", "repro"])]
+    resume: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Run the cases that the standard input asks for
+    #[arg(long, hide = true, value_name = "JSON")]
+    worker: Option<String>,
 }
 
 impl Plain for Arguments {
@@ -44,130 +81,207 @@ impl Plain for Arguments {
     }
 }
 
-/// The outcome of one kernel.
-struct Report {
-    kernel: String,
-    cases: u32,
-    failed: u32,
-    /// The case with the largest error, or the first that could not run.
-    worst: Option<(u32, Outcome)>,
+/// The flags that decide which cases run, as the run's configuration keeps them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Settings {
+    kernels: Vec<String>,
+    cases: (u32, u32),
+    checked: bool,
+    adapter: Option<String>,
+    repro: bool,
 }
 
-enum Outcome {
-    Judged(Box<Verdict>),
-    /// The driver refused the kernel or lost the device.
-    Refused(String),
-    /// The adapter lacks a feature that the kernel declares: it is never chosen here.
-    Skipped(String),
-}
-
-impl Outcome {
-    fn failed(&self) -> bool {
-        match self {
-            Outcome::Judged(verdict) => !verdict.passed(),
-            Outcome::Refused(_) => true,
-            Outcome::Skipped(_) => false,
-        }
-    }
-
-    /// For the choice of the worst.
-    fn severity(&self) -> f64 {
-        match self {
-            Outcome::Judged(verdict) if verdict.stray.is_some() || verdict.unstable.is_some() => f64::INFINITY,
-            Outcome::Judged(verdict) => verdict.worst,
-            Outcome::Refused(_) => f64::INFINITY,
-            Outcome::Skipped(_) => 0.0,
-        }
-    }
-}
+/// The rows of a run, as they come.
+const ROWS: &str = "cases.jsonl";
 
 /// Verifies the kernels.
 ///
 /// # Errors
-/// A kernel computes wrong numbers, or there is nothing to verify.
+/// A kernel computes wrong numbers, the driver fails otherwise, or there is nothing to verify.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
-    let chosen = choose(kernels(), arguments.kernel.as_deref())?;
-    let gpu = common.open(arguments.checked)?;
-    let numbers = match (arguments.case, arguments.cases) {
-        (Some(case), _) => case..case + 1,
-        (None, Some(cases)) => 0..cases,
-        (None, None) => 0..if common.quick { 20 } else { 200 },
+    if let Some(order) = &arguments.worker {
+        return worker::run(common, &serde_json::from_str(order).map_err(Failure::input)?);
+    }
+    if arguments.sanitize {
+        let chosen = choose(kernels(), arguments.kernel.as_deref())?;
+        return sanitize::run(common, arguments, &chosen);
+    }
+    let (common, gpu, folder, settings, mut rows) = match &arguments.resume {
+        Some(path) => resumed(common, path)?,
+        None => begun(common, arguments)?,
     };
-    let settings =
-        json!({ "kernels": chosen.len(), "cases": [numbers.start, numbers.end], "checked": arguments.checked });
-    let mut run = Run::of_command(common, "verify", &gpu, settings)?;
-
-    let total = chosen.len() as u64 * u64::from(numbers.end - numbers.start);
+    let expectations = Expectations::load(arguments.expectations.as_deref(), gpu.info())?;
+    let jobs = jobs(&settings, &rows);
+    let total = settings.kernels.len() as u64 * u64::from(settings.cases.1 - settings.cases.0);
     let mut progress = Progress::new("verify", total, common.quiet);
-    let reports = sweep(&gpu, &chosen, common.seed, numbers, &mut progress);
+    progress.skip(rows.len() as u64);
+    let order = Order { checked: settings.checked, repro: settings.repro.then(|| folder.path().join("repro")) };
+    let limit = Duration::from_secs(arguments.time_limit);
+    supervisor::run(&flags(&common, &order)?, jobs, limit, |row| {
+        if rows.last().is_none_or(|last: &Row| last.kernel != row.kernel) {
+            progress.say(&*row.kernel);
+        }
+        progress.advance(1);
+        // The first failure of a kernel alone: the table counts the others.
+        let told = rows.iter().rev().take_while(|earlier| earlier.kernel == row.kernel).any(|row| row.outcome.failed());
+        if row.outcome.failed() && !told {
+            progress.note(&row.describe(&again(&common, settings.checked, &row)));
+        }
+        if let (Some(folder), true) = (&order.repro, row.outcome.ends_the_kernel()) {
+            repro::write_without_result(folder, &gpu, common.seed, &row)?;
+        }
+        folder.append(ROWS, &serde_json::to_string(&row).map_err(Failure::run)?)?;
+        rows.push(row);
+        Ok(())
+    })?;
     progress.finish();
 
-    let rows: Vec<Value> = reports.iter().map(Report::json).collect();
-    run.write_json_lines("kernels.jsonl", &rows)?;
+    let mut summaries = summarise(&rows);
+    let judged = expectations.judge(&mut summaries);
+    let lines: Vec<Value> = summaries.iter().map(Summary::json).collect();
+    folder.write_json_lines("kernels.jsonl", &lines)?;
     if arguments.json {
-        let result = json!({ "adapter": adapter_json(gpu.info()), "seed": common.seed, "kernels": rows });
-        crate::show!("{result:#}");
+        let rows: Vec<Row> = rows.into_iter().map(|row| Row { seconds: None, ..row }).collect();
+        let adapter = adapter_json(gpu.info());
+        crate::show!("{:#}", json!({ "adapter": adapter, "seed": common.seed, "kernels": lines, "rows": rows }));
     } else {
-        let header = ["kernel", "cases", "error / bound", "bound", "twin", "kernel's", "in case", "verdict"];
-        crate::show!("{}", table(header, reports.iter().map(Report::row)));
-        crate::show!("{} ({}), seed {}; {}", gpu.info().name, gpu.info().backend, common.seed, run.path().display());
+        crate::show!("{}", summary::print(&summaries));
+        let info = gpu.info();
+        let driver = format!("{} {}", info.driver, info.driver_info);
+        let ids = format!("vendor {:#06x}, device {:#06x} {}", info.vendor, info.device, info.device_pci_bus_id);
+        crate::show!(
+            "{} ({}), driver {}, {}, seed {}",
+            info.name,
+            info.backend,
+            driver.trim(),
+            ids.trim(),
+            common.seed
+        );
+        crate::show!("The run is in {}", folder.path().display());
     }
-    let wrong: Vec<&str> = reports.iter().filter(|report| report.failed > 0).map(|report| &*report.kernel).collect();
-    match wrong[..] {
-        [] => Ok(()),
-        _ => Err(Failure::run(format!(
-            "{} of {} kernels are wrong here: {}",
-            wrong.len(),
-            reports.len(),
-            wrong.join(", ")
-        ))),
+    conclude(&judged, summaries.len())
+}
+
+/// Begins a run in a folder of its own.
+fn begun(common: &Common, arguments: &Arguments) -> Result<(Common, Gpu, RunFolder, Settings, Vec<Row>), Failure> {
+    let chosen = choose(kernels(), arguments.kernel.as_deref())?;
+    let gpu = common.open(arguments.checked)?;
+    let cases = match (arguments.case, arguments.cases) {
+        (Some(case), _) => (case, case + 1),
+        (None, Some(cases)) => (0, cases),
+        (None, None) => (0, if common.quick { 20 } else { 100 }),
+    };
+    let settings = Settings {
+        kernels: chosen.iter().map(|kernel| kernel.name.to_string()).collect(),
+        cases,
+        checked: arguments.checked,
+        adapter: common.adapter.clone(),
+        repro: arguments.repro,
+    };
+    let folder = RunFolder::create(common, "verify", &gpu, json!(settings))?;
+    Ok((common.clone(), gpu, folder, settings, Vec::new()))
+}
+
+/// Opens the folder of a run that was interrupted, with the rows that are there.
+fn resumed(common: &Common, path: &Path) -> Result<(Common, Gpu, RunFolder, Settings, Vec<Row>), Failure> {
+    let folder = RunFolder::open(path)?;
+    let none = |error: &dyn std::fmt::Display| {
+        Failure::input(format!("{}: expected a run of `fourfold verify`, got {error}", path.display()))
+    };
+    let configuration: Value =
+        serde_json::from_slice(&file::read(&path.join(CONFIGURATION))?).map_err(|error| none(&error))?;
+    let settings: Settings = serde_json::from_value(configuration["settings"].clone()).map_err(|error| none(&error))?;
+    let seed = configuration["seed"].as_u64().ok_or_else(|| none(&"no seed"))?;
+    let common = Common { seed, adapter: settings.adapter.clone(), ..common.clone() };
+    let gpu = common.open(settings.checked)?;
+    let rows = difference::rows(path).unwrap_or_default();
+    // The line that was being written when the run was interrupted is written again.
+    let lines: String = rows.iter().filter_map(|row| Some(serde_json::to_string(row).ok()? + "\n")).collect();
+    folder.write(ROWS, lines.as_bytes())?;
+    Ok((common, gpu, folder, settings, rows))
+}
+
+/// The cases that are left to run.
+fn jobs(settings: &Settings, rows: &[Row]) -> Vec<Job> {
+    let (from, until) = settings.cases;
+    let left = |kernel: &String| {
+        let done = rows.iter().rfind(|row| row.kernel == *kernel);
+        let from = match done {
+            Some(row) if row.outcome.ends_the_kernel() || row.outcome == Kind::Skipped => until,
+            Some(row) => row.case + 1,
+            None => from,
+        };
+        Job { kernel: kernel.clone(), from, until }
+    };
+    settings.kernels.iter().map(left).filter(|job| job.from < job.until).collect()
+}
+
+/// The command line of a worker.
+fn flags(common: &Common, order: &Order) -> Result<Vec<OsString>, Failure> {
+    let mut flags: Vec<OsString> = vec!["verify".into(), "--seed".into(), common.seed.to_string().into()];
+    if let Some(adapter) = &common.adapter {
+        flags.extend(["--adapter".into(), adapter.into()]);
+    }
+    flags.extend(["--worker".into(), serde_json::to_string(order).map_err(Failure::run)?.into()]);
+    Ok(flags)
+}
+
+/// The command that runs a case again.
+fn again(common: &Common, checked: bool, row: &Row) -> String {
+    let mut command = format!("fourfold verify --kernel '{}' --case {} --seed {}", row.kernel, row.case, common.seed);
+    if let Some(adapter) = &common.adapter {
+        command += &format!(" --adapter '{adapter}'");
+    }
+    if checked { command + " --checked" } else { command }
+}
+
+/// The exit code and the sentence of a run.
+fn conclude(judged: &Judged, of: usize) -> Result<(), Failure> {
+    let names = |kinds: &dyn Fn(Kind) -> bool| -> Vec<&str> {
+        judged.unexpected.iter().filter(|(_, kind)| kinds(*kind)).map(|(kernel, _)| kernel.as_str()).collect()
+    };
+    let (wrong, others) = (names(&|kind| kind == Kind::Wrong), names(&|kind| kind != Kind::Wrong));
+    let count =
+        |what: &str, names: &[&str]| format!("{} of {of} kernels {what} here: {}", names.len(), names.join(", "));
+    let unfit = "are refused, crash, hang or lose the device";
+    match (&wrong[..], &others[..], &judged.mended[..]) {
+        ([], [], []) => Ok(()),
+        ([], [], mended) => Err(Failure::Coded(
+            4,
+            format!("known to fail, and right: take {} out of the known failures", mended.join(", ")),
+        )),
+        ([], others, _) => Err(Failure::Coded(3, count(unfit, others))),
+        (wrong, [], _) => Err(Failure::run(count("are wrong", wrong))),
+        (wrong, others, _) => Err(Failure::run(format!("{}; {}", count("are wrong", wrong), count(unfit, others)))),
     }
 }
 
-/// Judges the cases of these numbers for each kernel.
-fn sweep(gpu: &Gpu, chosen: &[KernelRef], seed: u64, numbers: Range<u32>, progress: &mut Progress) -> Vec<Report> {
-    let mut reports = Vec::new();
-    for kernel in chosen {
-        progress.say(kernel.name.as_ref());
-        let mut report = Report { kernel: kernel.name.to_string(), cases: 0, failed: 0, worst: None };
-        for number in numbers.clone() {
-            report.add(number, judge(gpu, kernel, seed, number));
-            progress.advance(1);
-        }
-        if let Some((_, outcome)) = report.worst.as_ref().filter(|_| report.failed > 0) {
-            progress.note(&describe(&report.kernel, outcome));
-        }
-        reports.push(report);
-    }
-    reports
-}
-
-/// Judges a few cases of every kernel and says in a sentence what came out; no folder is written.
+/// Judges a few cases of every kernel in this process and says in a sentence what came out; no folder is written.
 ///
 /// # Errors
 /// A kernel computes wrong numbers.
 pub fn glance(common: &Common, gpu: &Gpu, cases: u32) -> Result<String, Failure> {
     let all = kernels();
     let mut progress = Progress::new("verify", all.len() as u64 * u64::from(cases), common.quiet);
-    let reports = sweep(gpu, &all, common.seed, 0..cases, &mut progress);
-    progress.finish();
-    let wrong: Vec<&str> = reports.iter().filter(|report| report.failed > 0).map(|report| &*report.kernel).collect();
-    if !wrong.is_empty() {
-        return Err(Failure::run(format!(
-            "{} of {} kernels are wrong here: {}",
-            wrong.len(),
-            all.len(),
-            wrong.join(", ")
-        )));
+    let mut rows = Vec::new();
+    for kernel in &all {
+        progress.say(kernel.name.as_ref());
+        // The first two have shapes that take long.
+        for number in 2..2 + cases {
+            rows.push(worker::judge_here(gpu, kernel, common.seed, number));
+            progress.advance(1);
+        }
     }
-    let skipped = reports.iter().filter(|report| matches!(report.worst, Some((_, Outcome::Skipped(_))))).count();
-    let judged = reports.len() - skipped;
-    let severity = |report: &&Report| report.worst.as_ref().map_or(0.0, |(_, outcome)| outcome.severity());
-    let worst = reports.iter().max_by(|a, b| severity(a).total_cmp(&severity(b)));
-    let worst = worst.map_or(String::new(), |report| {
-        format!("; nearest to its bound is {}, at {:.2} of it", report.kernel, severity(&report))
+    progress.finish();
+    let mut summaries = summarise(&rows);
+    let judged = Expectations::load(None, gpu.info())?.judge(&mut summaries);
+    conclude(&Judged { mended: Vec::new(), ..judged }, all.len())?;
+    let judged: Vec<&Summary> = summaries.iter().filter(|summary| summary.worst.comparison.is_some()).collect();
+    let worst = judged.iter().max_by(|a, b| a.worst.severity().1.total_cmp(&b.worst.severity().1));
+    let worst = worst.map_or(String::new(), |summary| {
+        format!("; nearest to its bound is {}, at {:.2} of it", summary.kernel, summary.worst.severity().1)
     });
-    Ok(format!("{judged} kernels agree with their CPU twins in {cases} random cases each{worst}"))
+    Ok(format!("{} kernels agree with their CPU twins in {cases} random cases each{worst}", judged.len()))
 }
 
 /// The kernels of this name, or those whose name begins with it.
@@ -190,98 +304,8 @@ fn choose(all: Vec<KernelRef>, asked: Option<&str>) -> Result<Vec<KernelRef>, Fa
     Ok(chosen)
 }
 
-fn judge(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32) -> Outcome {
-    if let Some(reason) = kernel.lacks_subgroups(gpu.target().subgroups) {
-        return Outcome::Skipped(reason);
-    }
-    let mut generator = Generator::new(case_seed(&kernel.name, seed, number), Generator::FULL);
-    let case = kernel.case.draw(&mut generator);
-    match verify::run(gpu, &case) {
-        Ok(verdict) => Outcome::Judged(Box::new(verdict)),
-        Err(error) => Outcome::Refused(format!("{error}; {}", case.label)),
-    }
-}
-
-/// The seed of a case: of the kernel's name too, so that a case stays the same whatever other kernels there are.
-fn case_seed(kernel: &str, seed: u64, number: u32) -> u64 {
-    // FNV-1a.
-    let bytes = kernel.bytes().chain(seed.to_le_bytes()).chain(number.to_le_bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-fn describe(kernel: &str, outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Judged(verdict) => verdict.to_string(),
-        Outcome::Refused(message) => format!("{kernel}: {message}"),
-        Outcome::Skipped(reason) => format!("{kernel}: {reason}"),
-    }
-}
-
-impl Report {
-    fn add(&mut self, number: u32, outcome: Outcome) {
-        self.cases += 1;
-        self.failed += u32::from(outcome.failed());
-        if self.worst.as_ref().is_none_or(|(_, worst)| outcome.severity() > worst.severity()) {
-            self.worst = Some((number, outcome));
-        }
-    }
-
-    fn verdict(&self) -> String {
-        match &self.worst {
-            Some((_, Outcome::Skipped(reason))) => format!("not run: {reason}"),
-            _ if self.failed > 0 => format!("WRONG in {}", self.failed),
-            _ => "right".to_owned(),
-        }
-    }
-
-    fn row(&self) -> [String; 8] {
-        let mut row = [const { String::new() }; 8];
-        row[0] = self.kernel.clone();
-        row[1] = self.cases.to_string();
-        if let Some((number, Outcome::Judged(verdict))) = &self.worst {
-            row[2] = format!("{:.3}", verdict.worst);
-            row[3] = if verdict.bound == 0.0 { "same bits".to_owned() } else { format!("{:.1e}", verdict.bound) };
-            row[4] = format!("{:.5e}", verdict.expected);
-            row[5] = format!("{:.5e}", verdict.got);
-            row[6] = number.to_string();
-        }
-        row[7] = self.verdict();
-        row
-    }
-
-    fn json(&self) -> Value {
-        let mut value = json!({
-            "kernel": self.kernel,
-            "cases": self.cases,
-            "failed": self.failed,
-            "verdict": self.verdict(),
-        });
-        match &self.worst {
-            Some((number, Outcome::Judged(verdict))) => {
-                value["worst"] = json!({
-                    "case": number,
-                    "problem": verdict.label,
-                    // JSON has no infinity: null where the bits or the kind of number differ.
-                    "error_over_bound": verdict.worst,
-                    "bound": verdict.bound,
-                    "binding": verdict.binding,
-                    "index": verdict.index,
-                    "expected": verdict.expected,
-                    "got": verdict.got,
-                    "wrote_outside": verdict.stray.map(|stray| json!([stray.binding, stray.index])),
-                });
-            }
-            Some((number, Outcome::Refused(message))) => value["worst"] = json!({ "case": number, "error": message }),
-            Some((_, Outcome::Skipped(_))) | None => {}
-        }
-        value
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use fourfold::verify::WrongElements;
-
     use super::*;
 
     fn names(asked: &str) -> Vec<String> {
@@ -302,38 +326,30 @@ mod tests {
     }
 
     #[test]
-    fn cases_differ_between_kernels_seeds_and_numbers() {
-        let seed = case_seed("softmax", 0, 0);
-        assert_eq!(seed, case_seed("softmax", 0, 0));
-        for other in [case_seed("softmix", 0, 0), case_seed("softmax", 1, 0), case_seed("softmax", 0, 1)] {
-            assert_ne!(seed, other);
-        }
+    fn a_resumed_run_does_what_is_left() {
+        let settings = Settings {
+            kernels: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            cases: (0, 5),
+            checked: false,
+            adapter: None,
+            repro: false,
+        };
+        let rows = [Row::of("a", 4, Kind::Right, ""), Row::of("b", 1, Kind::Right, "")];
+        let job = |kernel: &str, from| Job { kernel: kernel.into(), from, until: 5 };
+        assert_eq!(jobs(&settings, &rows), [job("b", 2), job("c", 0)]);
+        assert_eq!(jobs(&settings, &[Row::of("a", 0, Kind::Hung, "")]), [job("b", 0), job("c", 0)]);
     }
 
     #[test]
-    fn the_worst_case_is_kept_and_failures_are_counted() {
-        let verdict = |worst| {
-            Outcome::Judged(Box::new(Verdict {
-                kernel: "k".into(),
-                label: String::new(),
-                worst,
-                bound: 1e-6,
-                binding: "y",
-                index: 0,
-                expected: 1.0,
-                got: 1.0,
-                wrong: WrongElements::default(),
-                stray: None,
-                unstable: None,
-            }))
+    fn each_way_to_fail_has_its_exit_code() {
+        let judged = |unexpected: &[Kind], mended: &[&str]| {
+            let unexpected = unexpected.iter().map(|&kind| ("k".to_owned(), kind)).collect();
+            let mended = mended.iter().map(|&name| name.to_owned()).collect();
+            conclude(&Judged { unexpected, mended }, 9).map_or_else(|failure| failure.code(), |()| 0)
         };
-        let mut report = Report { kernel: "k".into(), cases: 0, failed: 0, worst: None };
-        for (number, worst) in [(0, 0.2), (1, 3.0), (2, 0.9)] {
-            report.add(number, verdict(worst));
-        }
-        assert_eq!((report.cases, report.failed), (3, 1));
-        assert_eq!(report.worst.as_ref().unwrap().0, 1);
-        assert_eq!(report.verdict(), "WRONG in 1");
-        assert_eq!(report.json()["worst"]["error_over_bound"], 3.0);
+        assert_eq!(judged(&[], &[]), 0);
+        assert_eq!(judged(&[Kind::Crashed, Kind::Wrong], &[]), 1);
+        assert_eq!(judged(&[Kind::Hung], &["a"]), 3);
+        assert_eq!(judged(&[], &["a"]), 4);
     }
 }

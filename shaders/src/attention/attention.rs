@@ -7,7 +7,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row_layout::{self, sum_units};
+use crate::description::row_layout::sum_units;
 use crate::normalisation::softmax::normaliser_units;
 use crate::{
     Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
@@ -271,9 +271,10 @@ pub(crate) fn draw(generator: &mut Generator, keys: bool, huge: [usize; 2]) -> D
     let far = generator.huge();
     let [batch, heads] = if far { [1, 1] } else { [generator.length(3), generator.length(3)] };
     let [length_q, length_k] = if far { huge } else { [generator.length(90), generator.length(90)] };
+    let [length_q, length_k] = if generator.of_models() { [9, 1_500] } else { [length_q, length_k] };
     let length_k = if !far && generator.chance(0.5) { length_q } else { length_k };
-    let target = row_layout::target(generator);
-    let head_size = match target.software {
+    let target = generator.target();
+    let head_size = match target.software || generator.on_gpu() {
         _ if far => 4,
         true => generator.pick(&[8, 12, 16, 32, 32, 64, 64, 100, 128]),
         // A software driver would spend seconds on compiling a long unrolled loop, and a loop of two or three turns

@@ -8,7 +8,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row_layout::{self, Sharing};
+use crate::description::row_layout::Sharing;
 use crate::normalisation::softmax::normaliser_units;
 use crate::{
     Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, attention,
@@ -206,7 +206,7 @@ fn case(generator: &mut Generator, keys: bool, vec4: bool) -> Case {
     let largest = generator.pick(&[100.0, 100.0, 1e30]);
     let x = generator.values(batch * heads * length_q * length_k, largest);
     let mask = keys.then(|| attention::key_mask(generator, batch, length_k));
-    Case::new(problem, problem.call(&row_layout::target(generator)), std::iter::once(x).chain(mask))
+    Case::new(problem, problem.call(&generator.target()), std::iter::once(x).chain(mask))
 }
 
 #[cfg(test)]

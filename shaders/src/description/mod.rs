@@ -3,6 +3,7 @@
 mod call;
 mod case;
 pub(crate) mod elementwise_layout;
+mod generator;
 mod kernel;
 mod listed;
 mod module;
@@ -13,7 +14,8 @@ mod target;
 mod tolerance;
 
 pub use call::{Call, CallParts, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid};
-pub use case::{Case, Generator};
+pub use case::Case;
+pub use generator::{Generator, Shapes};
 pub use kernel::{Access, Binding, Cases, Element, Kernel, KernelRef};
 pub use listed::Listed;
 pub use module::Module;

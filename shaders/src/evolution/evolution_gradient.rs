@@ -17,7 +17,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::{self, NARROW};
-use crate::description::row_layout::{self, sum_units};
+use crate::description::row_layout::sum_units;
 use crate::random::threefry::{NORMAL_UNITS, normal_pair};
 use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance, grid,
@@ -253,7 +253,7 @@ pub(crate) fn cut(generator: &mut Generator) -> (Uniform, Option<usize>) {
     let directions = if huge { 2 } else { generator.length(80) };
     let stream = generator.pick(&[0, 3, u32::MAX]);
     let scale = generator.pick(&[1.0, -1.0, 0.037, -40.0]);
-    let uniform = Uniform::new(parameters, directions, stream, scale, &row_layout::target(generator));
+    let uniform = Uniform::new(parameters, directions, stream, scale, &generator.target());
     let most = generator.pick(&[1, uniform.sums(3), MOST_DRAWS]);
     let dispatches: Vec<Uniform> = uniform.dispatches(most).collect();
     let uniform = generator.pick(&dispatches);

@@ -17,9 +17,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::evolution::evolution_gradient::{self, MOST_DRAWS, WORKGROUP, partial_sums_bounds};
 use crate::random::threefry::{NORMAL_UNITS, normal_pair};
-use crate::{
-    Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, description::row_layout,
-};
+use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
 const MODULE: Module =
     Module::new::<Uniform>(concat!(include_str!("../library/random.wgsl"), include_str!("persistent_gradient.wgsl")));
@@ -256,7 +254,7 @@ fn case(generator: &mut Generator) -> Case {
         sigma: 0.3,
         accumulated,
     };
-    let cut = problem.cut(&row_layout::target(generator));
+    let cut = problem.cut(&generator.target());
     let most = generator.pick(&[1, cut.sums(3), MOST_DRAWS]);
     let parts: Vec<_> = cut.dispatches(most).collect();
     let part = parts[generator.indices(1, parts.len() as u32).u32()[0] as usize];

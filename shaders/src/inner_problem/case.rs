@@ -137,7 +137,7 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
     if truncation.analytic {
         inputs.push(Data::F32((0..problem.parameters()).map(|_| generator.normal()).collect()));
     }
-    let call = sizes.call(&truncation, truncation.kernel(), &SOFTWARE);
+    let call = sizes.call(&truncation, truncation.kernel(), &generator.gpu_or(SOFTWARE));
     Case::new((sizes, problem, storage), call, inputs)
 }
 
@@ -175,7 +175,7 @@ fn evaluation(generator: &mut Generator) -> Case {
         Data::U32(counters),
         Data::F32((0..2 * slots).map(|_| generator.normal()).collect()),
     ];
-    let call = sizes.call(&evaluation, evaluation.kernel(), &SOFTWARE);
+    let call = sizes.call(&evaluation, evaluation.kernel(), &generator.gpu_or(SOFTWARE));
     Case::new((sizes, problem), call, inputs)
 }
 
@@ -237,7 +237,7 @@ fn tangents(generator: &mut Generator) -> Case {
         Data::U32(counters),
         Data::F32(vec![-7.0; SHARES * lanes]),
     ];
-    let call = sizes.call(&tangents, tangents.kernel(), &SOFTWARE);
+    let call = sizes.call(&tangents, tangents.kernel(), &generator.gpu_or(SOFTWARE));
     Case::new((sizes, problem, directions), call, inputs)
 }
 
@@ -273,7 +273,7 @@ fn uoro(generator: &mut Generator) -> Case {
         Data::F32((0..replicas).map(|_| generator.normal()).collect()),
     ];
     debug_assert_eq!(uoro::COUNTERS, 2, "episodes and times");
-    let call = sizes.call(&uoro, uoro.kernel(), &SOFTWARE);
+    let call = sizes.call(&uoro, uoro.kernel(), &generator.gpu_or(SOFTWARE));
     Case::new((sizes, problem), call, inputs)
 }
 

@@ -83,7 +83,10 @@ fn case(generator: &mut Generator, width: usize) -> Case {
     let columns = if huge { 1 } else { generator.length(300 / width) * width };
     let columns = if width == 1 { columns + usize::from(columns.is_multiple_of(4)) } else { columns };
     let count = if huge { 16_777_300 } else { generator.length(300) };
-    let problem = Problem { rows: generator.length(200), columns, count };
+    let rows = if generator.of_models() { 100_000 } else { generator.length(200) };
+    let columns = if generator.of_models() { columns.min(8 + width) / width * width } else { columns };
+    let columns = if width == 1 { columns + usize::from(columns.is_multiple_of(4)) } else { columns };
+    let problem = Problem { rows, columns, count };
     let table = generator.values(problem.rows * columns, 1e30);
     // Some indices are past the table.
     let beyond = if generator.chance(0.3) { 3 } else { 0 };

@@ -215,22 +215,29 @@ fn tolerance(indices: &[u32], dy: &Data, elements: usize) -> Tolerance {
 
 fn scan_case(generator: &mut Generator, width: usize) -> Case {
     let huge = generator.huge();
-    let (problem, indices) = draw(generator, width, if huge { 66_000 } else { 0 });
+    let (problem, indices) = draw(generator, width, if huge { 66_000 } else { table(generator) });
     let dy = generator.values(problem.count * problem.columns, 1e30);
     Case::new(problem, problem.scan(), [indices, dy])
 }
 
 fn order_case(generator: &mut Generator) -> Case {
-    let (problem, indices) = draw(generator, 1, 0);
+    let rows = table(generator);
+    let (problem, indices) = draw(generator, 1, rows);
     Case::new(problem, problem.order(), [indices])
 }
 
 fn sum_case(generator: &mut Generator, width: usize) -> Case {
-    let (problem, indices) = draw(generator, width, 0);
+    let rows = table(generator);
+    let (problem, indices) = draw(generator, width, rows);
     let mut sorted = Case::new((), problem.order(), [indices]).expected();
     let dy = generator.values(problem.count * problem.columns, 1e30);
     let (ends, positions) = (sorted.remove(2), sorted.remove(1));
     Case::new(problem, problem.sum(), [positions, ends, dy])
+}
+
+/// Rows of a real model's table, or 0.
+fn table(generator: &Generator) -> usize {
+    if generator.of_models() { 50_257 } else { 0 }
 }
 
 /// A problem with its indices, some of them past the table; of `rows` rows, or of a few where that is 0.

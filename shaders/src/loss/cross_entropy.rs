@@ -131,7 +131,7 @@ fn case(generator: &mut Generator) -> Case {
     // One row in many is left out.
     let bound = if generator.chance(0.3) { classes + 1 } else { classes };
     let labels = generator.indices(rows, bound as u32);
-    Case::new(problem, problem.call(&row_layout::target(generator)), [logits, labels])
+    Case::new(problem, problem.call(&generator.target()), [logits, labels])
 }
 
 #[cfg(test)]

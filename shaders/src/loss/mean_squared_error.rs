@@ -101,7 +101,7 @@ fn case(generator: &mut Generator) -> Case {
     let problem = Problem { rows, columns };
     let prediction = generator.values(rows * columns, 1e15);
     let goal = generator.values(rows * columns, 1e15);
-    Case::new(problem, problem.call(&row_layout::target(generator)), [prediction, goal])
+    Case::new(problem, problem.call(&generator.target()), [prediction, goal])
 }
 
 #[cfg(test)]

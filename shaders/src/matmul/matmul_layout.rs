@@ -237,7 +237,11 @@ fn case_with_rows(generator: &mut Generator, rows: usize, call: impl Fn(&Layout,
     // Two hundred products of two such numbers stay far below the largest f32.
     const LARGEST: f32 = 1e17;
     let huge = generator.huge();
-    let [n, k] = if huge { [2, 3] } else { [generator.length(100), generator.length(200)] };
+    let [n, k] = match huge {
+        true => [2, 3],
+        false if generator.of_models() => generator.pick(&[[50_257, 16], [7, 4_096], [4_096, 48]]),
+        false => [generator.length(100), generator.length(200)],
+    };
     let m = if huge { rows.min(2) } else { rows };
     // Where the transpose is computed instead, the rows of the one are the columns of the other.
     let swap = generator.chance(0.5);

@@ -197,7 +197,7 @@ fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
     let x = generator.values(rows * columns, 1e36);
     let scale = generator.values(columns, 100.0);
     let shift = generator.values(columns, 100.0);
-    Case::new(problem, problem.call(&row_layout::target(generator)), [x, scale, shift])
+    Case::new(problem, problem.call(&generator.target()), [x, scale, shift])
 }
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
     let (x, offset, reciprocal) = normalised(generator, rows, columns);
     let scale = generator.values(columns, 100.0);
     let dy = generator.values(rows * columns, 1e15);
-    Case::new(problem, problem.call(&row_layout::target(generator)), [x, scale, offset, reciprocal, dy])
+    Case::new(problem, problem.call(&generator.target()), [x, scale, offset, reciprocal, dy])
 }
 
 /// Draws an input of a layer norm, with the offsets of its means and its reciprocal deviations.

@@ -4,7 +4,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row_layout::{self, sum_units};
+use crate::description::row_layout::sum_units;
 use crate::normalisation::layer_norm_backward::normalised;
 use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
@@ -182,7 +182,7 @@ fn slabs_case(generator: &mut Generator) -> Case {
     let huge = generator.huge();
     let (rows, columns) = if huge { (3, 4_200_000) } else { (generator.length(300), generator.length(700)) };
     let problem = Problem { rows, columns };
-    let uniform = problem.uniform(&row_layout::target(generator));
+    let uniform = problem.uniform(&generator.target());
     let (x, offset, reciprocal) = normalised(generator, rows, columns);
     let dy = generator.values(rows * columns, 1e15);
     Case::new(problem, slabs_call(&uniform), [x, offset, reciprocal, dy])

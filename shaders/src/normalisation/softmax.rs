@@ -141,7 +141,7 @@ fn vec4_case(generator: &mut Generator) -> Case {
 fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
     let problem = Problem { rows, columns, log: generator.chance(0.5) };
     let x = generator.values(rows * columns, 1e30);
-    Case::new(problem, problem.call(&row_layout::target(generator)), [x])
+    Case::new(problem, problem.call(&generator.target()), [x])
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
     let mut y = vec![0.0; rows * columns];
     let forward = if problem.log { softmax::log_softmax } else { softmax::softmax };
     forward(&softmax::Uniform { rows: rows as u32, columns: columns as u32 }, x.f32(), &mut y);
-    Case::new(problem, problem.call(&row_layout::target(generator)), [Data::F32(y), dy])
+    Case::new(problem, problem.call(&generator.target()), [Data::F32(y), dy])
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row_layout::{self, Sharing};
+use crate::description::row_layout::Sharing;
 use crate::reduction::reduce::Cut;
 use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
@@ -148,9 +148,13 @@ fn merge_case(generator: &mut Generator) -> Case {
 fn draw(generator: &mut Generator) -> (Problem, Cut, Target, Data) {
     let huge = generator.huge();
     let inner = if generator.chance(0.5) { 1 } else { generator.length(200) };
-    let (outer, axis) = if huge { (4_200_000 / inner + 1, 2) } else { (generator.length(40), generator.length(500)) };
+    let (outer, axis) = match huge {
+        true => (4_200_000 / inner + 1, 2),
+        false if generator.of_models() => (2, 50_257),
+        false => (generator.length(40), generator.length(500)),
+    };
     let problem = Problem { outer, axis, inner };
-    let target = row_layout::target(generator);
+    let target = generator.target();
     let length = generator.length(axis);
     let cut = Cut { slabs: axis.div_ceil(length), length };
     let ties = generator.chance(0.3);

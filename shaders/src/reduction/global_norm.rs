@@ -4,7 +4,6 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row_layout;
 use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
@@ -188,7 +187,7 @@ fn norm_tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
 
 fn square_sums_case(generator: &mut Generator, width: usize) -> Case {
     let length = generator.length(60_000 / width) * width;
-    let target = row_layout::target(generator);
+    let target = generator.target();
     let part = Part { width, ..Part::choose(length, &target) };
     let (first, behind) = (generator.length(20) - 1, generator.length(20) - 1);
     let total = first + part.sums + behind;

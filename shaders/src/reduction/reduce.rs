@@ -226,14 +226,18 @@ fn column_case(generator: &mut Generator, vec4: bool) -> Case {
     let huge = !vec4 && generator.huge();
     let inner = if huge { 4_200_001 } else { generator.length(300) + 1 };
     let inner = if vec4 { inner.next_multiple_of(4) } else { inner + usize::from(inner.is_multiple_of(4)) };
-    let (outer, axis) = if huge { (1, 2) } else { (generator.length(6), generator.length(300)) };
+    let (outer, axis) = match huge {
+        true => (1, 2),
+        false if generator.of_models() => (1, 60_000),
+        false => (generator.length(6), generator.length(300)),
+    };
     case(generator, outer, axis, inner)
 }
 
 fn case(generator: &mut Generator, outer: usize, axis: usize, inner: usize) -> Case {
     let reduction = generator.pick(&[Reduction::Sum, Reduction::Mean, Reduction::Max]);
     let problem = Problem { reduction, outer, axis, inner };
-    let target = row_layout::target(generator);
+    let target = generator.target();
     let cut = if generator.chance(0.5) { problem.cut(&target) } else { Cut { slabs: 1, length: axis } };
     let x = generator.values(outer * axis * inner, 1e30);
     Case::new((problem, cut), problem.call(cut, problem.scale(), &target), [x])

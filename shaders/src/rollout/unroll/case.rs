@@ -51,7 +51,11 @@ impl Composition {
             common_random_numbers: generator.chance(0.5),
             stream: generator.pick(&[0, 5, 1 << 20]),
         };
-        let workgroup = if storage == WeightStorage::Shared { 32 } else { 8 };
+        let workgroup = match storage {
+            WeightStorage::Shared => 32,
+            _ if generator.on_gpu() => 64,
+            _ => 8,
+        };
         let call = problem.call_with(self, self.kernel(storage), storage, workgroup);
         let inputs = inputs(generator, self, &problem);
         Case::new((problem, self, storage, workgroup), call, inputs)

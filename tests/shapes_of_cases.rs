@@ -1,0 +1,33 @@
+//! The shapes that kernels are judged on.
+
+use fourfold::shaders::{Generator, Shapes, kernels};
+
+/// Kernels that have no grid to fold: one workgroup for any shape; ranks, whose cost is the square of the members; sums of
+/// squares, of which there are few.
+const UNFOLDED: [&str; 10] = [
+    "centred_ranks",
+    "centred_ranks.ragged",
+    "fitness.summary",
+    "pgpe_gradient.direction_weights",
+    "scatter_add.order",
+    "advance_step",
+    "advance_step.both",
+    "global_norm.square_sums",
+    "global_norm.square_sums_vec4",
+    "global_norm.norm",
+];
+
+#[test]
+fn every_kernel_that_can_fold_its_grid_is_asked_to() {
+    let mut folded: Vec<String> = Vec::new();
+    let mut unfolded: Vec<String> = Vec::new();
+    for kernel in kernels() {
+        let folds = (0..8).any(|seed| {
+            let mut generator = Generator::new(seed, Generator::FULL).with_shapes(Shapes::Folded);
+            kernel.case.draw(&mut generator).folded().call.grid[1] > 1
+        });
+        if folds { folded.push(kernel.name.to_string()) } else { unfolded.push(kernel.name.to_string()) }
+    }
+    assert_eq!(unfolded, UNFOLDED, "kernels that no case folds");
+    assert!(folded.len() > 100);
+}
