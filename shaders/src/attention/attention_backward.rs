@@ -233,29 +233,22 @@ fn terms_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     Tolerance::Within { relative: 0.0, absolute: (2.0 + sum_units(size)) * magnitude * Tolerance::EPSILON }
 }
 
-/// The error of a sum of `p * x` or of `p * (dout . v - delta) * x` over one index, in units of the largest `x`, from
-/// the largest sum of probabilities over that index: a probability errs relatively by the exponential of its score's
-/// error and a few units more, but not by more than 1 in absolute terms; the bracket errs by the rounding of its
-/// products.
+/// The error of a sum over queries of `p * x` or of `p * (dout . v - delta) * x`, in units of the largest `x`, from the
+/// largest sum of probabilities over the queries: a probability errs relatively by the exponential of its score's error
+/// and a few units more, but not by more than 1 in absolute terms; the bracket errs by the rounding of its products.
 struct Errors {
     weight: f64,
     bracket: f64,
 }
 
 impl Errors {
-    fn of(layout: &Layout<'_>, inputs: &Inputs<'_>, over_queries: bool) -> Self {
-        let (q, k, size) = (inputs.q, inputs.k, layout.head_size);
-        let terms = if over_queries { layout.length_q } else { layout.length_k };
-        let others = if over_queries { layout.length_k } else { layout.length_q };
+    fn of(layout: &Layout<'_>, inputs: &Inputs<'_>) -> Self {
+        let (q, k, size, terms) = (inputs.q, inputs.k, layout.head_size, layout.length_q);
         let mut heaviest = 0.0f64;
-        for at in 0..q.len() / size / layout.length_q * others {
-            let (head, other) = (at / others, at % others);
-            let pair = |term| if over_queries { (term, other) } else { (other, term) };
-            let probability = |term| {
-                let (i, j) = pair(term);
-                if layout.allowed(head, i, j) { inputs.pair(layout, head, i, j).0 } else { 0.0 }
-            };
-            heaviest = heaviest.max((0..terms).map(probability).sum());
+        for at in 0..k.len() / size {
+            let (head, j) = (at / layout.length_k, at % layout.length_k);
+            let seeing = (0..terms).filter(|&i| layout.allowed(head, i, j));
+            heaviest = heaviest.max(seeing.map(|i| inputs.pair(layout, head, i, j).0).sum());
         }
         // The exponent reaches about -100 before its exponential vanishes; WGSL lets exp(t) err by 3 + 2|t| units in
         // the last place, and p * |t| stays below 1/e.
@@ -278,15 +271,41 @@ fn inputs(operands: &[Data]) -> Inputs<'_> {
     Inputs { q, k, v, dout, terms }
 }
 
+/// The errors of the terms of each element, added: that of a score makes a factor of its probability, whose exponential
+/// errs by 3 + 2|t| units of its own and feels the rounding of t; the bracket errs by the rounding of its product; and the
+/// sum by [`sum_units`] of the magnitudes of its terms.
 fn dq_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let (layout, inputs) = (Layout::of(call, operands.get(6).map(Data::f32)), inputs(operands));
-    let absolute = layout.factor.abs() * Errors::of(&layout, &inputs, false).bracket * largest(inputs.k);
-    Tolerance::Within { relative: 0.0, absolute }
+    let (size, summed) = (layout.head_size, 4.0 + sum_units(layout.length_k));
+    let norms = |values: &[f32]| values.chunks(size).map(|row| largest_norm(row, size)).collect::<Vec<_>>();
+    let [q, k, v, dout] = [inputs.q, inputs.k, inputs.v, inputs.dout].map(norms);
+    let product = (4.0 + sum_units(size)) * Tolerance::EPSILON;
+    let mut bounds = vec![0.0; inputs.q.len()];
+    for (row, bounds) in bounds.chunks_mut(size).enumerate() {
+        let (head, i) = (row / layout.length_q, row % layout.length_q);
+        for j in (0..layout.length_k).filter(|&j| layout.allowed(head, i, j)) {
+            let key = head * layout.length_k + j;
+            let (p, ds) = inputs.pair(&layout, head, i, j);
+            // A probability that vanishes in f64 has an exponent of -745.
+            let exponent = p.max(f64::MIN_POSITIVE).ln().abs();
+            let moved = product * layout.factor.abs() * q[row] * k[key];
+            let doubt = moved.exp_m1() + (8.0 + 6.0 * exponent) * Tolerance::EPSILON;
+            let weight = (p * doubt + f64::from(f32::MIN_POSITIVE)).min(1.0);
+            let bracket = layout.product(head, i, j, inputs.dout, inputs.v) - f64::from(inputs.terms[2 * row + 1]);
+            let rounded = product * dout[row] * v[key] + 2.0 * Tolerance::EPSILON * bracket.abs();
+            let error = weight * bracket.abs() + (p + weight) * rounded + summed * Tolerance::EPSILON * ds.abs();
+            let values = &inputs.k[key * size..][..size];
+            bounds.iter_mut().zip(values).for_each(|(bound, k)| {
+                *bound += layout.factor.abs() * error * f64::from(k.abs());
+            });
+        }
+    }
+    Tolerance::PerElement(bounds)
 }
 
 fn dkv_tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
     let (layout, inputs) = (Layout::of(call, operands.get(7).map(Data::f32)), inputs(operands));
-    let errors = Errors::of(&layout, &inputs, true);
+    let errors = Errors::of(&layout, &inputs);
     let absolute = match output {
         5 => layout.factor.abs() * errors.bracket * largest(inputs.q),
         _ => errors.weight * largest(inputs.dout),

@@ -175,12 +175,12 @@ fn square_sums_tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
     }
 }
 
-/// One unit for each addition of a lane and over the 64 lanes, halved by the root, whose own error is 5 units, and one for
+/// One unit for each addition of a lane and over the 64 lanes, of which those without a sum add 0, halved by the root, whose own error is 5 units, and one for
 /// the square of a root. No partial sum is near the smallest number, but a root may be.
 fn norm_tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
     let count = call.lengths[0] as f64;
     Tolerance::Within {
-        relative: ((count / 64.0).ceil() + 64.0 + 11.0) * Tolerance::EPSILON,
+        relative: ((count / 64.0).ceil() + count.min(64.0) + 11.0) * Tolerance::EPSILON,
         absolute: count.sqrt() * f64::from(f32::MIN_POSITIVE),
     }
 }
