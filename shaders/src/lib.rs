@@ -30,6 +30,7 @@ pub mod elementwise;
 pub mod evolution;
 pub mod inner_problem;
 pub mod layout;
+mod library;
 pub mod loss;
 pub mod matmul;
 pub mod normalisation;
@@ -52,6 +53,7 @@ pub fn kernels() -> Vec<KernelRef> {
         attention::kernels(),
         evolution::kernels(),
         layout::kernels(),
+        library::KERNELS.to_vec(),
         loss::kernels(),
         matmul::KERNELS.to_vec(),
         normalisation::kernels(),

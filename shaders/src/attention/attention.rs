@@ -14,8 +14,11 @@ use crate::{
     attention::masked_softmax,
 };
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/not_a_number.wgsl"), include_str!("attention.wgsl")));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("../library/not_a_number.wgsl"),
+    include_str!("heads.wgsl"),
+    include_str!("attention.wgsl")
+));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ATTENTION, &ATTENTION_KEYS];

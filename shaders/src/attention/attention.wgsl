@@ -12,16 +12,8 @@
 // softmax"). No barrier, no workgroup memory: all invocations of a workgroup read the same keys at the same time, which
 // a GPU's cache broadcasts.
 //
-// Takes what a NaN is from library/not_a_number.wgsl.
-
-struct Uniform {
-    rows: u32,       // batch * heads * length_q
-    heads: u32,
-    length_q: u32,
-    length_k: u32,
-    vectors: u32,    // head size / 4
-    factor: f32,
-}
+// Takes `size`, WORKGROUP, CAUSAL, VECTORS, `vectors` and `limit_of` from heads.wgsl, and what a NaN is from
+// library/not_a_number.wgsl.
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;           // (batch, heads, length_q, head size / 4)
 @group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;           // (batch, heads, length_k, head size / 4)
@@ -29,14 +21,6 @@ struct Uniform {
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;   // (batch, heads, length_q, head size / 4)
 @group(0) @binding(4) var<storage, read_write> lse: array<f32>;         // (batch, heads, length_q)
 @group(0) @binding(5) var<storage, read> keys: array<f32>;              // (batch, length_k)
-@group(1) @binding(0) var<uniform> size: Uniform;
-
-override WORKGROUP: u32 = 64u;
-override CAUSAL: bool = false;
-// The head size / 4: the compiler unrolls the loops over it, and query and output stay in registers. With 0 they stay
-// in storage: short code for software drivers, which turn a dynamic index into a private array into a ladder of
-// branches.
-override VECTORS: u32 = 0u;
 
 // No score but minus infinity is below.
 const LOWEST: f32 = -3.4028234e38;
@@ -47,10 +31,6 @@ var<private> start: u32;                     // of the query's row
 var<private> largest: f32;
 var<private> total: f32;
 var<private> none: bool;                     // no key was allowed so far
-
-fn vectors() -> u32 {
-    return select(VECTORS, size.vectors, VECTORS == 0u);
-}
 
 fn get_query(d: u32) -> vec4<f32> {
     if VECTORS == 0u {
@@ -118,14 +98,6 @@ fn end(row: u32) {
         out[start + d] = select(get_output(d) * factor, vec4(0.0), none);
     }
     lse[row] = select(select(largest + log(max(total, 1.0)), nan_from(total), without), 0.0, none);
-}
-
-// The number of keys that the causal mask allows for a row.
-fn limit_of(row: u32) -> u32 {
-    if CAUSAL {
-        return max(row % size.length_q + 1u + size.length_k, size.length_q) - size.length_q;
-    }
-    return size.length_k;
 }
 
 @compute @workgroup_size(WORKGROUP)

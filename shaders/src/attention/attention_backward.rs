@@ -13,6 +13,7 @@ use crate::{
 
 const MODULE: Module = Module::new::<Uniform>(concat!(
     include_str!("../library/not_a_number.wgsl"),
+    include_str!("heads.wgsl"),
     include_str!("attention_backward.wgsl")
 ));
 

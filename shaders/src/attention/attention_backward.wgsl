@@ -6,20 +6,12 @@
 //     dq[i]    = factor * sum_j ds[i, j] * k[j]                                           attention_dq
 //     dk[j]    = factor * sum_i ds[i, j] * q[i],     dv[j] = sum_i p[i, j] * dout[i]      attention_dkv
 //
-// Takes what a NaN is from library/not_a_number.wgsl.
+// Takes `size`, WORKGROUP, CAUSAL, VECTORS, `vectors` and `limit_of` from heads.wgsl, and what a NaN is from
+// library/not_a_number.wgsl.
 //
 // The probabilities are computed anew from the saved log-sum-exp. attention_terms stores lse and delta beside each
 // other, which keeps attention_dkv_keys within eight bindings. In attention_dq an invocation owns a query and takes
 // four keys at a time; in attention_dkv it owns a key and takes four queries at a time.
-
-struct Uniform {
-    rows: u32,       // batch * heads * length_q
-    heads: u32,
-    length_q: u32,
-    length_k: u32,
-    vectors: u32,    // head size / 4
-    factor: f32,
-}
 
 // attention_terms
 @group(0) @binding(0) var<storage, read> out: array<vec4<f32>>;                // (batch, heads, length_q, head size / 4)
@@ -38,14 +30,6 @@ struct Uniform {
 @group(0) @binding(5) var<storage, read_write> dk: array<vec4<f32>>;           // (batch, heads, length_k, head size / 4)
 @group(0) @binding(6) var<storage, read_write> dv: array<vec4<f32>>;           // (batch, heads, length_k, head size / 4)
 @group(0) @binding(7) var<storage, read> keys_of_dkv: array<f32>;              // (batch, length_k)
-@group(1) @binding(0) var<uniform> size: Uniform;
-
-override WORKGROUP: u32 = 64u;
-override CAUSAL: bool = false;
-// The head size / 4: the compiler unrolls the loops over it, and the rows that an invocation owns stay in registers.
-// With 0 they stay in storage: short code for software drivers, which turn a dynamic index into a private array into a
-// ladder of branches.
-override VECTORS: u32 = 0u;
 
 // The rows that an invocation owns: of q, dout and dq, or of k, v, dk and dv. Queries and keys are times the factor.
 var<private> own: array<vec4<f32>, 32>;
@@ -53,10 +37,6 @@ var<private> other: array<vec4<f32>, 32>;
 var<private> own_gradient: array<vec4<f32>, 32>;
 var<private> other_gradient: array<vec4<f32>, 32>;
 var<private> start: u32;
-
-fn vectors() -> u32 {
-    return select(VECTORS, size.vectors, VECTORS == 0u);
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn attention_terms(
@@ -73,14 +53,6 @@ fn attention_terms(
         delta += dot(out[d], out_gradient[d]);
     }
     written[row] = vec2(lse[row], delta);
-}
-
-// The number of keys that the causal mask allows for a row.
-fn limit_of(row: u32) -> u32 {
-    if CAUSAL {
-        return max(row % size.length_q + 1u + size.length_k, size.length_q) - size.length_q;
-    }
-    return size.length_k;
 }
 
 fn get_query(d: u32) -> vec4<f32> {

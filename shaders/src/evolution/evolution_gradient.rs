@@ -23,8 +23,11 @@ use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance, grid,
 };
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/random.wgsl"), include_str!("evolution_gradient.wgsl")));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("../library/random.wgsl"),
+    include_str!("directions.wgsl"),
+    include_str!("evolution_gradient.wgsl")
+));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PARTIAL_SUMS, &GRADIENT_SUM];

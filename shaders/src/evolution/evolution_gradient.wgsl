@@ -9,18 +9,8 @@
 // `partial_sums` cuts the directions into slices, one invocation for a pair in a slice, so that few parameters with
 // many directions fill a device as well as many with few. Where that is more work than one dispatch should be, several
 // dispatches take a part of every slice each, in order. `gradient_sum` adds the slices, in order.
-
-struct Uniform {
-    parameters: u32,
-    pairs: u32,       // (parameters + 1) / 2
-    directions: u32,
-    slices: u32,
-    slice: u32,       // directions of each slice but the last
-    first: u32,       // the first direction, within its slice, of this dispatch
-    end: u32,         // the end of its directions, within their slice
-    stream: u32,
-    scale: f32,
-}
+//
+// Takes `Uniform`, `size` and WORKGROUP from directions.wgsl, and random numbers from library/random.wgsl.
 
 @group(0) @binding(0) var<storage, read> utilities2: array<vec2<f32>>;      // (members), two at a time: (directions, 2)
 @group(0) @binding(1) var<storage, read> seed: array<u32>;                  // (2): key, generation
@@ -28,10 +18,6 @@ struct Uniform {
 
 @group(0) @binding(0) var<storage, read> slice_sums2: array<vec2<f32>>;     // (slices, pairs, 2), two at a time
 @group(0) @binding(1) var<storage, read_write> gradient: array<f32>;        // (parameters)
-
-@group(1) @binding(0) var<uniform> size: Uniform;
-
-override WORKGROUP: u32 = 64u;
 
 @compute @workgroup_size(WORKGROUP)
 fn partial_sums(

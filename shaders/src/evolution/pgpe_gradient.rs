@@ -20,8 +20,11 @@ use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/random.wgsl"), include_str!("pgpe_gradient.wgsl")));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("../library/random.wgsl"),
+    include_str!("directions.wgsl"),
+    include_str!("pgpe_gradient.wgsl")
+));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&DIRECTION_WEIGHTS, &PARTIAL_SUMS, &GRADIENT_SUMS];

@@ -14,18 +14,8 @@
 // `direction_weights` prepares the directions. `partial_sums` cuts them into slices, one invocation for a pair in a
 // slice; where that is more work than one dispatch should be, several dispatches take a part of every slice each, in
 // order. `gradient_sums` adds the slices, in order.
-
-struct Uniform {
-    parameters: u32,
-    pairs: u32,       // (parameters + 1) / 2
-    directions: u32,
-    slices: u32,
-    slice: u32,       // directions of each slice but the last
-    first: u32,       // the first direction, within its slice, of this dispatch
-    end: u32,         // the end of its directions, within their slice
-    stream: u32,
-    scale: f32,
-}
+//
+// Takes `Uniform`, `size` and WORKGROUP from directions.wgsl, and random numbers from library/random.wgsl.
 
 @group(0) @binding(0) var<storage, read> utilities2: array<vec2<f32>>;            // (members), two at a time
 @group(0) @binding(1) var<storage, read_write> weights2: array<vec2<f32>>;        // (directions, 2): difference, excess
@@ -38,10 +28,6 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read> deviation: array<f32>;                   // (parameters)
 @group(0) @binding(2) var<storage, read_write> centre_gradient: array<f32>;       // (parameters)
 @group(0) @binding(3) var<storage, read_write> deviation_gradient: array<f32>;    // (parameters)
-
-@group(1) @binding(0) var<uniform> size: Uniform;
-
-override WORKGROUP: u32 = 64u;
 
 var<workgroup> shared_sums: array<f32, WORKGROUP>;
 

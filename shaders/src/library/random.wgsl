@@ -3,7 +3,8 @@
 //
 //   threefry         two words (a, b) of a key and a counter
 //   uniform_deviate  (word >> 8) * 2^-24, in [0, 1)
-//   box_muller       u = (2 (a >> 9) + 1) * 2^-24, in (0, 1),  phi = 2 pi b / 2^32,
+//   box_muller       u = (2 (a >> 9) + 1) * 2^-24, in (0, 1),  phi = 2 pi (q / 4 + floor((b - q 2^30) / 32) * 2^-27),
+//                    q the axis nearest to b / 2^32 of a turn: the 5 lowest bits of b are dropped;
 //                    sqrt(-2 ln u) * (cos phi, sin phi); magnitudes stay below 5.77. Logarithm, cosine and sine are our
 //                    own, since WGSL promises an absolute error of 2^-11 only for cos and sin.
 //
@@ -55,7 +56,8 @@ fn log_of_odd(odd: u32) -> f32 {
     return f + tail + exponent * 0.693359375;
 }
 
-// Cosine and sine of 2 pi turn / 2^32, by quadrants around the axes: the angle left over is within 45 degrees.
+// Cosine and sine of 2 pi turn / 2^32 without its 5 lowest bits, by quadrants around the axes: the angle left over is
+// within 45 degrees.
 fn cosine_and_sine(turn: u32) -> vec2<f32> {
     let quadrant = (turn + 0x20000000u) >> 30u;
     // 25 bits with the sign, exact as f32; the unit is 2 pi / 2^27.

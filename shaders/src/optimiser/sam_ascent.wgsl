@@ -9,15 +9,8 @@
 // Where the step is 0 the weights keep every bit. A norm below the smallest normal number counts as 0, since some
 // GPUs flush such numbers: a zero gradient gives a zero step. Each form takes four elements at a time, its `_ragged`
 // form one. For p = infinity: sign_ascent.wgsl.
-
-struct Uniform {
-    count: u32,
-    adaptive: u32,
-    eta: f32,
-}
-
-@group(0) @binding(0) var<storage, read> weights4: array<vec4<f32>>;       // (count), four at a time
-@group(0) @binding(1) var<storage, read> gradient4: array<vec4<f32>>;      // (count), four at a time
+//
+// Takes `Uniform`, `size`, the weights and gradients, WORKGROUP, SMALLEST, `scale` and `raised` from ascent.wgsl.
 
 // Of `l2`:
 @group(0) @binding(2) var<storage, read> norm: array<f32>;                 // (1)
@@ -28,26 +21,8 @@ struct Uniform {
 @group(0) @binding(2) var<storage, read_write> scaled4: array<vec4<f32>>;  // (count), four at a time
 
 // Of the `_ragged` forms:
-@group(0) @binding(0) var<storage, read> weights: array<f32>;              // (count)
-@group(0) @binding(1) var<storage, read> gradient: array<f32>;             // (count)
 @group(0) @binding(4) var<storage, read_write> ascent: array<f32>;         // (count)
 @group(0) @binding(2) var<storage, read_write> scaled: array<f32>;         // (count)
-
-@group(1) @binding(0) var<uniform> size: Uniform;
-
-override WORKGROUP: u32 = 256u;
-
-const SMALLEST = 1.17549435e-38;
-
-// T of the elements from `first` on.
-fn scale(first: u32, w: vec4<f32>) -> vec4<f32> {
-    let element = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
-    return select(vec4<f32>(1.0), abs(w) + size.eta, element < vec4<u32>(size.adaptive));
-}
-
-fn raised(w: vec4<f32>, step: vec4<f32>) -> vec4<f32> {
-    return select(w + step, w, step == vec4<f32>(0.0));
-}
 
 fn l2_step(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
     if norm[0] < SMALLEST {

@@ -8,38 +8,12 @@
 // Where the step is 0 the weights keep every bit. A gradient below the smallest normal number counts as 0, since some
 // GPUs flush such numbers. `sign_ascent` takes four elements at a time, `sign_ascent_ragged` one.
 //
-// Takes `or_nan` from library/not_a_number.wgsl.
+// Takes `Uniform`, `size`, the weights and gradients, WORKGROUP, SMALLEST, `scale` and `raised` from ascent.wgsl, and
+// `or_nan` from library/not_a_number.wgsl.
 
-struct Uniform {
-    count: u32,
-    adaptive: u32,
-    eta: f32,
-}
-
-@group(0) @binding(0) var<storage, read> weights4: array<vec4<f32>>;       // (count), four at a time
-@group(0) @binding(1) var<storage, read> gradient4: array<vec4<f32>>;      // (count), four at a time
 @group(0) @binding(2) var<storage, read> rho: array<f32>;                  // (1)
 @group(0) @binding(3) var<storage, read_write> ascent4: array<vec4<f32>>;  // (count), four at a time
-
-@group(0) @binding(0) var<storage, read> weights: array<f32>;              // (count)
-@group(0) @binding(1) var<storage, read> gradient: array<f32>;             // (count)
 @group(0) @binding(3) var<storage, read_write> ascent: array<f32>;         // (count)
-
-@group(1) @binding(0) var<uniform> size: Uniform;
-
-override WORKGROUP: u32 = 256u;
-
-const SMALLEST = 1.17549435e-38;
-
-// T of the elements from `first` on.
-fn scale(first: u32, w: vec4<f32>) -> vec4<f32> {
-    let element = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
-    return select(vec4<f32>(1.0), abs(w) + size.eta, element < vec4<u32>(size.adaptive));
-}
-
-fn raised(w: vec4<f32>, step: vec4<f32>) -> vec4<f32> {
-    return select(w + step, w, step == vec4<f32>(0.0));
-}
 
 fn step_of(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
     let signs = select(vec4<f32>(0.0), sign(g), abs(g) >= vec4<f32>(SMALLEST));

@@ -1,0 +1,32 @@
+// The sizes of attention, and which keys a causal mask allows, for its kernels forward and backward. Takes no names from
+// others.
+
+struct Uniform {
+    rows: u32,       // batch * heads * length_q
+    heads: u32,
+    length_q: u32,
+    length_k: u32,
+    vectors: u32,    // head size / 4
+    factor: f32,
+}
+
+@group(1) @binding(0) var<uniform> size: Uniform;
+
+override WORKGROUP: u32 = 64u;
+override CAUSAL: bool = false;
+// The head size / 4: the compiler unrolls the loops over it, and the rows that an invocation owns stay in registers. With
+// 0 they stay in storage: short code for software drivers, which turn a dynamic index into a private array into a ladder
+// of branches.
+override VECTORS: u32 = 0u;
+
+fn vectors() -> u32 {
+    return select(VECTORS, size.vectors, VECTORS == 0u);
+}
+
+// The number of keys that the causal mask allows for a row.
+fn limit_of(row: u32) -> u32 {
+    if CAUSAL {
+        return max(row % size.length_q + 1u + size.length_k, size.length_q) - size.length_q;
+    }
+    return size.length_k;
+}
