@@ -36,7 +36,7 @@ fn paced_loop(
     if let Some(pace) = pace {
         source = source.paced(pace).unwrap();
     }
-    OuterLoop::new(&gpu, outer, source, DESCENT).unwrap()
+    OuterLoop::new(&gpu, outer, Box::new(source), DESCENT).unwrap()
 }
 
 fn outer_loop(composition: &Composition, strategy: EvolutionStrategy, initial: &[f32]) -> OuterLoop<RolloutGradient> {

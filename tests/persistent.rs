@@ -24,7 +24,7 @@ fn outer_loop(
 ) -> OuterLoop<UnrolledGradient> {
     let outer = OuterTensors::new(gpu, initial, key).expect("tensors");
     let source = UnrolledGradient::new(gpu, Arc::new(problem), &settings, &outer).expect("a source");
-    OuterLoop::new(gpu, outer, source, descent).expect("an outer loop")
+    OuterLoop::new(gpu, outer, Box::new(source), descent).expect("an outer loop")
 }
 
 /// Theta stays where it is.

@@ -37,7 +37,7 @@ fn measured(problem: LinearLoss, estimator: Estimator, inner_problems: usize) ->
     let outer = OuterTensors::new(&gpu, &[0.0; PARAMETERS], KEY).expect("tensors");
     let source = UnrolledGradient::new(&gpu, Arc::new(problem), &settings, &outer).expect("a source");
     let descent = OuterSettings { descent: Descent::Sgd, rate: 0.0, clip: None, ring: 1 };
-    let mut outer = OuterLoop::new(&gpu, outer, source, descent).expect("an outer loop");
+    let mut outer = OuterLoop::new(&gpu, outer, Box::new(source), descent).expect("an outer loop");
 
     let padded = PARAMETERS.next_multiple_of(2);
     let (mut sum, mut squares) = ([0.0; PARAMETERS], [0.0; PARAMETERS]);

@@ -74,7 +74,7 @@ fn outer_loop<'a>(
 ) -> OuterLoop<UnrolledGradient> {
     let outer = OuterTensors::new(gpu, &START, 21).unwrap();
     let source = UnrolledGradient::new(gpu, inner, settings, &outer).unwrap();
-    OuterLoop::new(gpu, outer, source, outer_settings(rate)).unwrap()
+    OuterLoop::new(gpu, outer, Box::new(source), outer_settings(rate)).unwrap()
 }
 
 fn on_graph(gpu: &Gpu, horizon: usize, settings: UnrollSettings, rate: f32) -> OuterLoop<UnrolledGradient> {

@@ -21,7 +21,7 @@ fn tangents(
 ) -> OuterLoop<UnrolledGradient> {
     let outer = OuterTensors::new(gpu, initial, 3).expect("tensors");
     let source = UnrolledGradient::new(gpu, Arc::new(problem), &settings, &outer).expect("a source");
-    OuterLoop::new(gpu, outer, source, descent).expect("an outer loop")
+    OuterLoop::new(gpu, outer, Box::new(source), descent).expect("an outer loop")
 }
 
 /// Theta stays where it is.
@@ -116,7 +116,7 @@ fn rank_one_derivatives_are_unbiased_at_frozen_parameters() {
 }
 
 fn persistent<S: Source>(gpu: &Gpu, outer: OuterTensors, source: S) -> Vec<[f64; 2]> {
-    let mut outer = OuterLoop::new(gpu, outer, source, FROZEN).expect("an outer loop");
+    let mut outer = OuterLoop::new(gpu, outer, Box::new(source), FROZEN).expect("an outer loop");
     sums(&mut outer, 10, 60)
 }
 

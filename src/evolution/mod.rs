@@ -85,7 +85,7 @@
 //! let outer = OuterTensors::new(&gpu, &start, 42)?;
 //! let gradient = UnrolledGradient::new(&gpu, problem.clone(), &settings, &outer)?;
 //! let descent = OuterSettings { descent: Descent::adam(0.9), rate: 0.02, clip: None, ring: 1 };
-//! let mut outer = OuterLoop::new(&gpu, outer, gradient, descent)?;
+//! let mut outer = OuterLoop::new(&gpu, outer, Box::new(gradient), descent)?;
 //! println!("{} bytes", outer.bytes());
 //! let progress = outer.run(400)?; // one submission, one readback
 //!

@@ -71,8 +71,8 @@ impl OuterSettings {
 
 /// An outer loop on a device.
 #[derive(Debug)]
-pub struct OuterLoop<S> {
-    source: S,
+pub struct OuterLoop<S: ?Sized> {
+    source: Box<S>,
     outer: OuterTensors,
     settings: OuterSettings,
     parameters: usize,
@@ -109,12 +109,13 @@ pub struct Progress {
 /// The name of the iteration count in a checkpoint.
 const STEP: &str = "outer.step";
 
-impl<S: Source> OuterLoop<S> {
-    /// Creates an outer loop around a source that was made with these tensors; neither submits nor polls.
+impl<S: Source + ?Sized> OuterLoop<S> {
+    /// Creates an outer loop around a source that was made with these tensors; neither submits nor polls. A source that
+    /// is chosen at run time is a `Box<dyn Source>`.
     ///
     /// # Errors
     /// Settings that are out of range, or out of memory.
-    pub fn new(gpu: &Gpu, outer: OuterTensors, source: S, settings: OuterSettings) -> Result<Self, Error> {
+    pub fn new(gpu: &Gpu, outer: OuterTensors, source: Box<S>, settings: OuterSettings) -> Result<Self, Error> {
         settings.check()?;
         let (parameters, target) = (outer.center.elements(), gpu.target());
         let mut plan = ProgramPlan::default();
@@ -248,7 +249,7 @@ impl<S: Source> OuterLoop<S> {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-impl<S: Source> OuterLoop<S> {
+impl<S: Source + ?Sized> OuterLoop<S> {
     /// Submits `iterations` iterations and a readback of their progress, and waits for neither.
     ///
     /// # Errors

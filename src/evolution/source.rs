@@ -117,38 +117,3 @@ pub trait Source: Debug {
     /// Returns the bytes of the source's buffers.
     fn bytes(&self) -> u64;
 }
-
-/// A source that is chosen at run time.
-impl<S: Source + ?Sized> Source for Box<S> {
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, iteration: u32) {
-        (**self).record(pass, iteration);
-    }
-
-    fn record_metrics(&self, pass: &mut wgpu::ComputePass<'_>) {
-        (**self).record_metrics(pass);
-    }
-
-    fn kept(&self) -> Vec<CheckpointTensor> {
-        (**self).kept()
-    }
-
-    fn metrics(&self) -> Option<BufferView> {
-        (**self).metrics()
-    }
-
-    fn columns(&self) -> &'static [&'static str] {
-        (**self).columns()
-    }
-
-    fn faults(&self) -> Option<BufferView> {
-        (**self).faults()
-    }
-
-    fn check(&self, faults: &[u32]) -> Result<(), Error> {
-        (**self).check(faults)
-    }
-
-    fn bytes(&self) -> u64 {
-        (**self).bytes()
-    }
-}

@@ -136,6 +136,6 @@ fn schedule(
     let outer = OuterTensors::new(gpu, &ToyRegression::START, key)?;
     let source = UnrolledGradient::new(gpu, problem, &settings, &outer)?;
     let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: None, ring: 1 };
-    let progress = OuterLoop::new(gpu, outer, source, descent)?.run(ITERATIONS)?;
+    let progress = OuterLoop::new(gpu, outer, Box::new(source), descent)?.run(ITERATIONS)?;
     Ok([progress.centers[0][0], progress.centers[0][1]])
 }

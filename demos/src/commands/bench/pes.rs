@@ -55,7 +55,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
     let mut progress = Progress::new("bench pes", runs as u64 + 1, common.quiet);
     progress.say("compiling");
     let descent = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: None, ring: 1 };
-    let mut outer = OuterLoop::new(&gpu, outer, source, descent)?;
+    let mut outer = OuterLoop::new(&gpu, outer, Box::new(source), descent)?;
     outer.run(iterations.min(20))?;
     progress.advance(1);
     progress.say("timed runs");

@@ -85,7 +85,7 @@ impl Course {
         let outer = OuterTensors::new(gpu, &first, seed)?;
         let source = RolloutGradient::new(gpu, plan, &outer)?.paced(DISPATCH)?;
         let descent = OuterSettings { descent: Descent::adam(0.9), rate: self.rate, clip: None, ring: 1 };
-        let mut outer = OuterLoop::new(gpu, outer, source, descent)?;
+        let mut outer = OuterLoop::new(gpu, outer, Box::new(source), descent)?;
         let mut generations = Vec::with_capacity(self.generations + 1);
         for number in 0..=self.generations {
             generations.push(Generation { center: outer.parameters()?, deviation: outer.source().deviation()? });

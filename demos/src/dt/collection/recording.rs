@@ -410,7 +410,7 @@ mod tests {
         let outer = OuterTensors::new(gpu, &collector.generations[0].center, seed).unwrap();
         let source = RolloutGradient::new(gpu, plan, &outer).unwrap();
         let descent = OuterSettings { descent: Descent::adam(0.9), rate: course.rate, clip: None, ring: 1 };
-        let mut outer = OuterLoop::new(gpu, outer, source, descent).unwrap();
+        let mut outer = OuterLoop::new(gpu, outer, Box::new(source), descent).unwrap();
         let summary = RolloutGradient::summaries(&outer.run(1).unwrap())[0];
         let mean = mean(&returns);
         assert!((f64::from(summary.mean) - mean).abs() < 1.0, "{} {mean}", summary.mean);

@@ -316,5 +316,5 @@ fn begin(
     let source = RolloutGradient::new(gpu, plan, &outer)?.paced(DISPATCH)?;
     let descent = Descent::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: recipe.weight_decay };
     let settings = OuterSettings { descent, rate: recipe.rate, clip: None, ring: BURST };
-    Ok(Search::Gpu(Box::new(OuterLoop::new(gpu, outer, source, settings)?)))
+    Ok(Search::Gpu(Box::new(OuterLoop::new(gpu, outer, Box::new(source), settings)?)))
 }

@@ -177,7 +177,7 @@ impl<'a> Trainer<'a> {
         let outer = OuterTensors::new(self.gpu, &centers, seed)?;
         let source = UnrolledGradient::new(self.gpu, problem.clone(), &unroll, &outer)?;
         let settings = OuterSettings { descent: Descent::adam(0.9), rate: hyperparameters.rate, clip: None, ring: 1 };
-        let mut outer = OuterLoop::new(self.gpu, outer, source, settings)?;
+        let mut outer = OuterLoop::new(self.gpu, outer, Box::new(source), settings)?;
 
         let each = setup.steps(self.task);
         let iterations = (budget / each).max(1) as usize;

@@ -130,7 +130,7 @@ impl Training {
             let inner_steps = source.inner_steps();
             let descent = Descent::adam(0.9);
             let outer_settings = OuterSettings { descent, rate: self.rate, clip: None, ring: RING };
-            let outer = OuterLoop::new(&gpu, outer, source, outer_settings)?;
+            let outer = OuterLoop::new(&gpu, outer, Box::new(source), outer_settings)?;
             let thetas = self.descend(run, outer, name, theta)?;
             Ok(Path { estimator: name.to_owned(), seed: seed.into(), inner_steps, thetas, objectives: Vec::new() })
         })

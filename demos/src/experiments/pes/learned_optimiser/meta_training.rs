@@ -57,7 +57,7 @@ pub fn train(run: &mut Run, name: &str, estimator: Estimator, settings: &Setting
     let descent = Descent::adam(settings.beta1);
     let outer_settings = OuterSettings { descent, rate: settings.rate, clip: None, ring: 1 };
     let inner_steps = gradient.inner_steps();
-    let mut outer = OuterLoop::new(&gpu, outer, gradient, outer_settings)?;
+    let mut outer = OuterLoop::new(&gpu, outer, Box::new(gradient), outer_settings)?;
 
     let mut points: Vec<Point> = Vec::new();
     // Theta at iterations whose points are not yet evaluated.

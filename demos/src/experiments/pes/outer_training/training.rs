@@ -90,7 +90,7 @@ impl<'a> Training<'a> {
         let outer = OuterTensors::new(gpu, theta, seed as u32)?;
         let gradient = task.gradient(gpu, recipe, &outer)?;
         let ring = (REMEMBERED / theta.len()).clamp(1, 512);
-        let outer = OuterLoop::new(gpu, outer, gradient, recipe.descent(ring))?;
+        let outer = OuterLoop::new(gpu, outer, Box::new(gradient), recipe.descent(ring))?;
         let log = Log::new(recipe.iterations, &task.milestones);
         Ok(Self { outer, judge, log, iterations: recipe.iterations, diverged: None, burst: 8.min(ring) })
     }
