@@ -23,7 +23,8 @@ use crate::description::row_layout::sum_units;
 use crate::inner_problem::{Objective, SHARES, Unrolled};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance, grid};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("pair_shares.wgsl"));
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("pair_shares.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PAIR_SHARES];

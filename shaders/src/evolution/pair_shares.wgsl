@@ -13,6 +13,8 @@
 //   add    = 1 if the perturbation is new; where an inner problem ended, if another has begun
 //
 // `previous` is 0 but for telescoped losses, where it is the last delta of the unroll before, of the same inner problem.
+//
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 struct Uniform {
     steps: u32,      // of the unroll
@@ -39,12 +41,8 @@ const LAST = 1u;
 const FINAL = 2u;
 
 @compute @workgroup_size(WORKGROUP)
-fn pair_shares(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn pair_shares(at: Place) {
+    let row = index_of(at);
     if row < size.present {
         let d = size.first + row;
         var before = 0.0;

@@ -6,6 +6,8 @@
 // for r below `present`, the pairs of this population; members after them stand at the centre. No perturbation is
 // stored: normal(d, p) is element  d * 2 parameter_pairs + p  of what the place `stream` drew in unroll drawn[d] (see
 // random.wgsl). Pairs that are renewed draw anew, in the unroll of the seed, and say so in `drawn`.
+//
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 struct Uniform {
     parameters: u32,
@@ -34,12 +36,8 @@ fn write(member: u32, parameter: u32, value: f32) {
 
 // One invocation for two parameters, whose words are drawn together, of two members.
 @compute @workgroup_size(WORKGROUP)
-fn perturb(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn perturb(at: Place) {
+    let index = index_of(at);
     let row = index / size.parameter_pairs;
     let pair = index % size.parameter_pairs;
     if 2u * row < size.members {

@@ -4,6 +4,8 @@
 //   deviation[p] = max(deviation[p] + clamp(rate * gradient[p], -limit[p], limit[p]), floor)
 //
 // `pgpe_deviation` takes four elements at a time, `pgpe_deviation_ragged` one.
+//
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 // Takes `larger` and `or_nan` from library/not_a_number.wgsl.
 
@@ -29,24 +31,16 @@ fn moved(deviation: vec4<f32>, gradient: vec4<f32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn pgpe_deviation(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn pgpe_deviation(at: Place) {
+    let i = index_of(at);
     if i < size.count / 4u {
         deviation4[i] = moved(deviation4[i], gradient4[i]);
     }
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn pgpe_deviation_ragged(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn pgpe_deviation_ragged(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         deviation[i] = moved(vec4<f32>(deviation[i]), vec4<f32>(gradient[i])).x;
     }

@@ -9,6 +9,7 @@ use crate::random::threefry::{NORMAL_UNITS, box_muller, uniform_of};
 use crate::{Activation, Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance, grid};
 
 const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("place.wgsl"),
     include_str!("mathematics.wgsl"),
     include_str!("random.wgsl"),
     include_str!("activation.wgsl"),
@@ -17,7 +18,7 @@ const MODULE: Module = Module::new::<Uniform>(concat!(
 ));
 
 /// The kernels of this file.
-pub const KERNELS: &[&Kernel] = &[&TURN, &TANGENT, &LOGISTIC, &ACTIVATION, &NORMAL, &UNIFORM_PAIR, &CLASS, &EXTREMES];
+pub const KERNELS: &[&Kernel] = &[&TURN, &TANGENT, &LOGISTIC, &ACTIVATION, &NORMAL, &UNIFORM_PAIR, &KIND, &EXTREMES];
 
 const X: Binding = Binding::read("x", "(count)");
 const Y: Binding = Binding::write("y", "(count)");
@@ -103,8 +104,8 @@ static UNIFORM_PAIR: Kernel = MODULE.kernel(
 );
 
 /// What a number is, and its place in the order of all.
-static CLASS: Kernel = MODULE.kernel(
-    "functions.class",
+static KIND: Kernel = MODULE.kernel(
+    "functions.kind",
     &[X, Binding::write("integers", "(count, 2)").u32()],
     |_, operands| {
         let [x, integers] = operands else { unreachable!("a function has an input and an output") };
@@ -121,7 +122,7 @@ static CLASS: Kernel = MODULE.kernel(
         let bound = |x: &f32| if x.is_subnormal() { f64::from(x.abs().to_bits()) } else { 0.0 };
         Tolerance::PerElement(operands[0].f32().iter().map(bound).flat_map(|bound| [0.0, bound]).collect())
     },
-    |generator| case(generator, &CLASS, [1, 2], Activation::None, any_numbers),
+    |generator| case(generator, &KIND, [1, 2], Activation::None, any_numbers),
 );
 
 /// The larger and the smaller of two numbers, and what stands for NaN.

@@ -1,6 +1,6 @@
 // The functions of the library by themselves, element by element: so they are judged over all numbers that they take, and
 // not only over those that a kernel meets. Takes them from mathematics.wgsl, random.wgsl, activation.wgsl and
-// not_a_number.wgsl.
+// not_a_number.wgsl, and where they are from place.wgsl.
 
 struct Uniform {
     count: u32,
@@ -18,18 +18,10 @@ struct Uniform {
 
 override WORKGROUP: u32 = 64u;
 
-fn index_of(workgroup: vec3<u32>, workgroups: vec3<u32>, local: u32) -> u32 {
-    return (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-}
-
 // both = cosine and sine of x
 @compute @workgroup_size(WORKGROUP)
-fn turn(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = index_of(workgroup, workgroups, local);
+fn turn(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         both[i] = cosine_and_sine_of(x[i]);
     }
@@ -37,12 +29,8 @@ fn turn(
 
 // y = tanh x
 @compute @workgroup_size(WORKGROUP)
-fn tangent(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = index_of(workgroup, workgroups, local);
+fn tangent(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         y[i] = hyperbolic_tangent(x[i]);
     }
@@ -50,12 +38,8 @@ fn tangent(
 
 // y = 1 / (1 + exp(-x))
 @compute @workgroup_size(WORKGROUP)
-fn logistic(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = index_of(workgroup, workgroups, local);
+fn logistic(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         y[i] = logistics(vec4(x[i])).x;
     }
@@ -63,12 +47,8 @@ fn logistic(
 
 // y = activation(x)
 @compute @workgroup_size(WORKGROUP)
-fn activation(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = index_of(workgroup, workgroups, local);
+fn activation(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         y[i] = activate(x[i]);
     }
@@ -76,12 +56,8 @@ fn activation(
 
 // both = two normal deviates from two words
 @compute @workgroup_size(WORKGROUP)
-fn normal(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = index_of(workgroup, workgroups, local);
+fn normal(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         both[i] = box_muller(words[i]);
     }
@@ -89,12 +65,8 @@ fn normal(
 
 // both = the uniform deviates of two words
 @compute @workgroup_size(WORKGROUP)
-fn uniform_pair(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = index_of(workgroup, workgroups, local);
+fn uniform_pair(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         both[i] = vec2(uniform_deviate(words[i].x), uniform_deviate(words[i].y));
     }
@@ -102,12 +74,8 @@ fn uniform_pair(
 
 // integers = what x is, a bit for each question, and its place in the order of the numbers
 @compute @workgroup_size(WORKGROUP)
-fn class(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = index_of(workgroup, workgroups, local);
+fn kind(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         let one = vec2(is_nan(x[i]), is_above_all(x[i]));
         let four = vec4(are_nan(vec4(x[i])).x, are_not_finite(vec4(x[i])).y, are_above_all(vec4(x[i])).z, false);
@@ -118,12 +86,8 @@ fn class(
 
 // four = the larger and the smaller of a pair, the second or the first where that is NaN, NaN
 @compute @workgroup_size(WORKGROUP)
-fn extremes(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = index_of(workgroup, workgroups, local);
+fn extremes(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         let a = vec4(pairs[i].x);
         let b = vec4(pairs[i].y);

@@ -7,6 +7,8 @@
 //
 // 1 - beta and ln(beta) come rounded from f64: 1 - 0.999 in f32 would be wrong in its fifth digit.
 // `adamw` takes four elements at a time, `adamw_ragged` one.
+//
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 struct Uniform {
     count: u32,
@@ -73,12 +75,8 @@ fn moved(first: u32, w: vec4<f32>, m: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn adamw(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn adamw(at: Place) {
+    let i = index_of(at);
     if i < size.count / 4u {
         let g = gradient4[i];
         let m = mean_of_gradient(first_moment4[i], g);
@@ -90,12 +88,8 @@ fn adamw(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn adamw_ragged(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn adamw_ragged(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         let g = vec4<f32>(gradient[i]);
         let m = mean_of_gradient(vec4<f32>(first_moment[i]), g);

@@ -5,7 +5,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("clip.wgsl"));
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("clip.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&CLIP, &RAGGED];

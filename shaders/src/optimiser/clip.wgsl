@@ -1,6 +1,8 @@
 // Clipping by the global norm:  clipped = gradient * min(1, max_norm / norm).
 //
 // A gradient whose norm is within the bound keeps every bit. `clip` takes four elements at a time, `clip_ragged` one.
+//
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 struct Uniform {
     count: u32,
@@ -24,24 +26,16 @@ fn scaled(g: vec4<f32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn clip(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn clip(at: Place) {
+    let i = index_of(at);
     if i < size.count / 4u {
         clipped4[i] = scaled(gradient4[i]);
     }
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn clip_ragged(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn clip_ragged(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         clipped[i] = scaled(vec4<f32>(gradient[i])).x;
     }

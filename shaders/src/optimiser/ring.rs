@@ -5,7 +5,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::elementwise_layout::{NARROW, values};
 use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("ring.wgsl"));
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("ring.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&RECORD];

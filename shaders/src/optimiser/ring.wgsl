@@ -1,6 +1,8 @@
 // Keeps the values of the last `length` steps:  ring[step % length, c] = value[c].
 //
 // Many steps go into one submission, and the host reads the losses of all of them afterwards from one buffer.
+//
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 struct Uniform {
     length: u32,
@@ -15,12 +17,8 @@ struct Uniform {
 override WORKGROUP: u32 = 64u;
 
 @compute @workgroup_size(WORKGROUP)
-fn record(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let c = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn record(at: Place) {
+    let c = index_of(at);
     if c < size.columns {
         ring[(step[0] % size.length) * size.columns + c] = value[c];
     }

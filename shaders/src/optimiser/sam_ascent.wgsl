@@ -11,6 +11,7 @@
 // form one. For p = infinity: sign_ascent.wgsl.
 //
 // Takes `Uniform`, `size`, the weights and gradients, WORKGROUP, SMALLEST, `scale` and `raised` from ascent.wgsl.
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 // Of `l2`:
 @group(0) @binding(2) var<storage, read> norm: array<f32>;                 // (1)
@@ -34,24 +35,16 @@ fn l2_step(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn l2(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn l2(at: Place) {
+    let i = index_of(at);
     if i < size.count / 4u {
         ascent4[i] = raised(weights4[i], l2_step(4u * i, weights4[i], gradient4[i]));
     }
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn l2_ragged(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn l2_ragged(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         let w = vec4<f32>(weights[i]);
         ascent[i] = raised(w, l2_step(i, w, vec4<f32>(gradient[i]))).x;
@@ -59,24 +52,16 @@ fn l2_ragged(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn scaled_gradient(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn scaled_gradient(at: Place) {
+    let i = index_of(at);
     if i < size.count / 4u {
         scaled4[i] = scale(4u * i, weights4[i]) * gradient4[i];
     }
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn scaled_gradient_ragged(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn scaled_gradient_ragged(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         scaled[i] = (scale(i, vec4<f32>(weights[i])) * gradient[i]).x;
     }

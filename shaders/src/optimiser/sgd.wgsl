@@ -5,6 +5,8 @@
 //   weights = weights - rate * velocity                        or, Nesterov, rate * (d + momentum * velocity)
 //
 // `sgd` takes four elements at a time, `sgd_ragged` one. Without momentum: sgd_plain.wgsl.
+//
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 struct Uniform {
     count: u32,
@@ -39,12 +41,8 @@ fn direction(d: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn sgd(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn sgd(at: Place) {
+    let i = index_of(at);
     if i < size.count / 4u {
         let w = weights4[i];
         let d = descent(4u * i, w, gradient4[i]);
@@ -55,12 +53,8 @@ fn sgd(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn sgd_ragged(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn sgd_ragged(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         let w = weights[i];
         let d = descent(i, vec4<f32>(w), vec4<f32>(gradient[i]));

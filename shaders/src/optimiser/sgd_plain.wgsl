@@ -3,6 +3,8 @@
 //   weights = weights - rate * (gradient + weight_decay * weights)    weight decay only in the first `decayed` elements
 //
 // `sgd_plain` takes four elements at a time, `sgd_plain_ragged` one. With momentum: sgd.wgsl.
+//
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 struct Uniform {
     count: u32,
@@ -29,24 +31,16 @@ fn moved(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn sgd_plain(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn sgd_plain(at: Place) {
+    let i = index_of(at);
     if i < size.count / 4u {
         weights4[i] = moved(4u * i, weights4[i], gradient4[i]);
     }
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn sgd_plain_ragged(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn sgd_plain_ragged(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         weights[i] = moved(i, vec4<f32>(weights[i]), vec4<f32>(gradient[i])).x;
     }

@@ -9,7 +9,7 @@
 // GPUs flush such numbers. `sign_ascent` takes four elements at a time, `sign_ascent_ragged` one.
 //
 // Takes `Uniform`, `size`, the weights and gradients, WORKGROUP, SMALLEST, `scale` and `raised` from ascent.wgsl, and
-// `or_nan` from library/not_a_number.wgsl.
+// `or_nan` from library/not_a_number.wgsl; `Place` and `index_of` from library/place.wgsl.
 
 @group(0) @binding(2) var<storage, read> rho: array<f32>;                  // (1)
 @group(0) @binding(3) var<storage, read_write> ascent4: array<vec4<f32>>;  // (count), four at a time
@@ -21,24 +21,16 @@ fn step_of(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn sign_ascent(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn sign_ascent(at: Place) {
+    let i = index_of(at);
     if i < size.count / 4u {
         ascent4[i] = raised(weights4[i], step_of(4u * i, weights4[i], gradient4[i]));
     }
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn sign_ascent_ragged(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn sign_ascent_ragged(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         let w = vec4<f32>(weights[i]);
         ascent[i] = raised(w, step_of(i, w, vec4<f32>(gradient[i]))).x;

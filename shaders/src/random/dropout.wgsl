@@ -5,6 +5,8 @@
 // it is needed instead of being stored, and the gradient is this same kernel on dy.
 //
 // `dropout` takes four elements at a time, `dropout_ragged` one.
+//
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 struct Uniform {
     count: u32,
@@ -33,12 +35,8 @@ fn dropped(value: vec4<f32>, word: vec4<u32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn dropout(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn dropout(at: Place) {
+    let i = index_of(at);
     if i < size.count / 4u {
         let key = vec2<u32>(seed[0], size.stream);
         let first = threefry(key, vec2<u32>(2u * i, seed[1]));
@@ -48,12 +46,8 @@ fn dropout(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn dropout_ragged(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn dropout_ragged(at: Place) {
+    let i = index_of(at);
     if i < size.count {
         let words = threefry(vec2<u32>(seed[0], size.stream), vec2<u32>(i / 2u, seed[1]));
         let word = select(words.x, words.y, i % 2u == 1u);

@@ -7,6 +7,8 @@
 //   bits              the word itself
 //   uniform_deviates  the uniform deviate of the word
 //   normal            Box-Muller on the two words of a pair of elements
+//
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 struct Uniform {
     count: u32,
@@ -23,12 +25,8 @@ override WORKGROUP: u32 = 256u;
 // Two neighbouring elements to one invocation.
 
 @compute @workgroup_size(WORKGROUP)
-fn bits(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let pair = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn bits(at: Place) {
+    let pair = index_of(at);
     let word = threefry(vec2<u32>(seed[0], size.stream), vec2<u32>(pair, seed[1]));
     if 2u * pair < size.count {
         words[2u * pair] = word.x;
@@ -39,12 +37,8 @@ fn bits(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn uniform_deviates(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let pair = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn uniform_deviates(at: Place) {
+    let pair = index_of(at);
     let word = threefry(vec2<u32>(seed[0], size.stream), vec2<u32>(pair, seed[1]));
     let deviate = vec2<f32>(uniform_deviate(word.x), uniform_deviate(word.y));
     if 2u * pair < size.count {
@@ -56,12 +50,8 @@ fn uniform_deviates(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn normal(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let pair = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn normal(at: Place) {
+    let pair = index_of(at);
     let deviate = box_muller(threefry(vec2<u32>(seed[0], size.stream), vec2<u32>(pair, seed[1])));
     if 2u * pair < size.count {
         deviates[2u * pair] = deviate.x;

@@ -11,7 +11,8 @@ use crate::{
     trajectories::windows,
 };
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("returns_to_go.wgsl"));
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("returns_to_go.wgsl")));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SUFFIX_SUMS, &SPREAD];

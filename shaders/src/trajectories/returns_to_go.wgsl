@@ -6,6 +6,8 @@
 //              all loops of an invocation after 65,535 passes.
 // spread       Every step of an episode gets the return of its first: the whole return, as where rewards are paid at the
 //              end alone (delayed). It goes forwards, in parts of `most` steps after the first `skip`.
+//
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 struct Uniform {
     episodes: u32,
@@ -22,12 +24,8 @@ struct Uniform {
 override WORKGROUP: u32 = 64u;
 
 @compute @workgroup_size(WORKGROUP)
-fn suffix_sums(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let episode = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn suffix_sums(at: Place) {
+    let episode = index_of(at);
     if episode < size.episodes {
         let first = firsts[episode];
         let length = firsts[episode + 1u] - first;
@@ -47,12 +45,8 @@ fn suffix_sums(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn spread(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let episode = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn spread(at: Place) {
+    let episode = index_of(at);
     if episode < size.episodes {
         let first = firsts[episode];
         let length = firsts[episode + 1u] - first;

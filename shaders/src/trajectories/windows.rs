@@ -9,8 +9,11 @@ use crate::description::elementwise_layout::NARROW;
 use crate::random::threefry::word;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/random.wgsl"), include_str!("windows.wgsl")));
+const MODULE: Module = Module::new::<Uniform>(concat!(
+    include_str!("../library/place.wgsl"),
+    include_str!("../library/random.wgsl"),
+    include_str!("windows.wgsl")
+));
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&WINDOWS];

@@ -7,6 +7,8 @@
 //
 // The word of window b is word b % 2 of threefry(key = (seed[0], stream), counter = (b / 2, seed[1])), by random.wgsl; no
 // choice is likelier than another by more than 2^-32. The row of padding is `steps`, past every table.
+//
+// Takes `Place` and `index_of` from library/place.wgsl.
 
 struct Uniform {
     batch: u32,
@@ -40,12 +42,8 @@ fn multiply_high(a: u32, b: u32) -> u32 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn windows(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let element = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+fn windows(at: Place) {
+    let element = index_of(at);
     if element < size.batch * size.context {
         let window = element / size.context;
         let words = threefry(vec2<u32>(seed[0], size.stream), vec2<u32>(window / 2u, seed[1]));
