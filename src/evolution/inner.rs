@@ -6,7 +6,7 @@ use fourfold_shaders::inner_problem::{self, InnerProblem};
 
 use super::{Error, GraphProblem};
 use crate::rollout;
-use crate::rollout::signature::{Signature, check_file, check_sizes};
+use crate::rollout::signature::{check_file, check_sizes};
 
 /// An inner problem: given in WGSL, or as a graph.
 #[derive(Debug, Clone)]
@@ -84,21 +84,13 @@ const PARAMETERS: &str = "fn parameter(i: u32) -> f32 { return 0.0; }\n\
 pub(super) fn check_wgsl(problem: &dyn InnerProblem) -> Result<(), Error> {
     let name = problem.file();
     check_sizes(name, [("states", problem.states()), ("parameters", problem.parameters())])?;
-    let states = format!("array<f32, {}>", problem.states());
-    let state = format!("ptr<function, {states}>");
-    let random = || "ptr<function, Random>".to_string();
-    let reset = Signature { name: "problem_reset", arguments: vec![random()], result: states.clone() };
-    let arguments = vec![state.clone(), "u32".into(), random()];
-    let step = Signature { name: "problem_step", arguments, result: "Loss".into() };
     let sizes = inner_problem::sizes(problem);
-    check_file(name, &problem.source(), &sizes, (&inner_problem::LIBRARY, PARAMETERS), &[reset, step])?;
+    check_file(name, &problem.source(), &sizes, (&inner_problem::LIBRARY, PARAMETERS), &problem.functions())?;
     if let Some(tangent) = problem.tangent_source() {
-        let arguments = vec![states, state, "u32".into(), random()];
-        let wanted = Signature { name: "problem_tangent", arguments, result: "f32".into() };
         // The derivative may call functions of the problem's own file.
         let stand_in = format!("{PARAMETERS}{}\n", problem.source());
         let name = format!("the derivative of {name}");
-        check_file(&name, &tangent, &sizes, (&inner_problem::LIBRARY, &stand_in), &[wanted])?;
+        check_file(&name, &tangent, &sizes, (&inner_problem::LIBRARY, &stand_in), &[problem.tangent_function()])?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use fourfold_shaders::rollout::unroll::{self, LIBRARY, WeightStorage};
 
-use super::signature::{Signature, check_file, check_sizes};
+use super::signature::{check_file, check_sizes};
 use super::{Composition, Environment, Error};
 
 /// Definitions that stand in for the kernel when a policy is parsed by itself.
@@ -35,18 +35,12 @@ pub(crate) fn check(composition: &Composition) -> Result<(), Error> {
         );
     }
 
-    let memory = pointer(&array(policy.memory(interface).max(1)));
-    let (arguments, result) = (vec![memory, array(interface.inputs)], array(interface.actions));
-    let act = Signature { name: "policy_act", arguments, result };
-    let table = Signature { name: "policy_table", arguments: vec!["u32".into()], result: "vec4<f32>".into() };
-    let tables = policy.tables(interface) > 0;
-    let wanted: Vec<_> = [act].into_iter().chain(tables.then_some(table)).collect();
     check_file(
         policy.file(),
         policy.source(),
         &composition.sizes(WeightStorage::Streamed),
         (&LIBRARY, WEIGHTS),
-        &wanted,
+        &policy.functions(interface),
     )
 }
 
@@ -58,26 +52,6 @@ pub(crate) fn check_environment(environment: &dyn Environment) -> Result<(), Err
         ("actions", environment.actions()),
     ];
     check_sizes(environment.file(), sizes)?;
-    let [states, observations, actions] = sizes.map(|(_, size)| array(size));
-    let random = || pointer("Random");
-    let arguments = vec![pointer(&states), actions, random()];
-    check_file(
-        environment.file(),
-        environment.source(),
-        &unroll::sizes(environment),
-        (&LIBRARY, ""),
-        &[
-            Signature { name: "environment_reset", arguments: vec![random()], result: states.clone() },
-            Signature { name: "environment_observe", arguments: vec![states], result: observations },
-            Signature { name: "environment_step", arguments, result: "Outcome".into() },
-        ],
-    )
-}
-
-fn array(length: usize) -> String {
-    format!("array<f32, {length}>")
-}
-
-fn pointer(inner: &str) -> String {
-    format!("ptr<function, {inner}>")
+    let sizes = unroll::sizes(environment);
+    check_file(environment.file(), environment.source(), &sizes, (&LIBRARY, ""), &environment.functions())
 }

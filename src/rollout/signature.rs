@@ -4,13 +4,6 @@ use naga::{ArraySize, Handle, Module, Scalar, ScalarKind, Type, TypeInner, Vecto
 
 use super::Error;
 
-/// A function that a file must define.
-pub(crate) struct Signature {
-    pub name: &'static str,
-    pub arguments: Vec<String>,
-    pub result: String,
-}
-
 /// Checks that no size of a description is 0.
 pub(crate) fn check_sizes(file: &str, sizes: impl IntoIterator<Item = (&'static str, usize)>) -> Result<(), Error> {
     match sizes.into_iter().find(|(_, size)| *size == 0) {
@@ -37,7 +30,7 @@ pub(crate) fn check_file(
     source: &str,
     sizes: &str,
     (library, stand_in): (&[&str], &str),
-    wanted: &[Signature],
+    wanted: &[String],
 ) -> Result<(), Error> {
     let mut text = sizes.to_string();
     library.iter().chain([&stand_in]).for_each(|part| text.push_str(part));
@@ -49,17 +42,17 @@ pub(crate) fn check_file(
         let line = line.and_then(|line| line.checked_sub(before)).filter(|&line| line > 0);
         Error::File { file: name.into(), line, message: error.message().to_string() }
     })?;
-    for Signature { name: function, arguments, result } in wanted {
+    for declared in wanted {
         let refuse = |message: String| Err(Error::File { file: name.into(), line: None, message });
-        let declared = format!("fn {function}({}) -> {result}", arguments.join(", "));
-        let found = module.functions.iter().map(|(_, found)| found);
-        let Some(found) = found.into_iter().find(|found| found.name.as_deref() == Some(*function)) else {
+        let function = declared.strip_prefix("fn ").and_then(|rest| rest.split('(').next()).unwrap_or(declared);
+        let found = module.functions.iter().find(|(_, found)| found.name.as_deref() == Some(function));
+        let Some((_, found)) = found else {
             return refuse(format!("it lacks the function `{function}`: expected `{declared}`"));
         };
         let given: Vec<String> = found.arguments.iter().map(|argument| written(&module, argument.ty)).collect();
         let returned = found.result.as_ref().map_or("nothing".into(), |result| written(&module, result.ty));
-        if given != *arguments || returned != *result {
-            let got = format!("fn {function}({}) -> {returned}", given.join(", "));
+        let got = format!("fn {function}({}) -> {returned}", given.join(", "));
+        if got != *declared {
             return refuse(format!(
                 "expected `{declared}`, the sizes being those of its description, but found `{got}`"
             ));

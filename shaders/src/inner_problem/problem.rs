@@ -120,6 +120,23 @@ pub trait InnerProblem: Any + Debug + Send + Sync {
     }
 }
 
+impl dyn InnerProblem {
+    /// The functions that the WGSL file must define, without the names of their arguments.
+    pub fn functions(&self) -> Vec<String> {
+        let state = format!("array<f32, {}>", self.states());
+        vec![
+            format!("fn problem_reset(ptr<function, Random>) -> {state}"),
+            format!("fn problem_step(ptr<function, {state}>, u32, ptr<function, Random>) -> Loss"),
+        ]
+    }
+
+    /// The function that the WGSL file of a derivative must define.
+    pub fn tangent_function(&self) -> String {
+        let state = format!("array<f32, {}>", self.states());
+        format!("fn problem_tangent({state}, ptr<function, {state}>, u32, ptr<function, Random>) -> f32")
+    }
+}
+
 /// The result of a step of an inner problem.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Loss {

@@ -67,6 +67,19 @@ pub trait Environment: Any + Debug + Send + Sync {
     fn step(&self, state: &mut [f64], action: &[f64], random: &mut EpisodeRandom) -> Outcome;
 }
 
+impl dyn Environment {
+    /// The functions that the WGSL file must define, without the names of their arguments.
+    pub fn functions(&self) -> Vec<String> {
+        let sizes = [self.states(), self.observations(), self.actions()];
+        let [state, observation, action] = sizes.map(|size| format!("array<f32, {size}>"));
+        vec![
+            format!("fn environment_reset(ptr<function, Random>) -> {state}"),
+            format!("fn environment_observe({state}) -> {observation}"),
+            format!("fn environment_step(ptr<function, {state}>, {action}, ptr<function, Random>) -> Outcome"),
+        ]
+    }
+}
+
 /// Numbers that a trace holds of one step: state, observation, action, reward, end.
 pub fn traced(environment: &dyn Environment) -> usize {
     environment.states() + environment.observations() + environment.actions() + 2

@@ -91,3 +91,16 @@ pub trait Policy: Any + Debug + Send + Sync {
     /// The action, and what the policy remembers after it.
     fn act(&self, weights: &[f64], memory: &mut [f64], inputs: &[f64], action: &mut [f64]);
 }
+
+impl dyn Policy {
+    /// The functions that the WGSL file must define, without the names of their arguments.
+    pub fn functions(&self, interface: Interface) -> Vec<String> {
+        let Interface { inputs, actions } = interface;
+        let memory = self.memory(interface).max(1);
+        let act = format!(
+            "fn policy_act(ptr<function, array<f32, {memory}>>, array<f32, {inputs}>) -> array<f32, {actions}>"
+        );
+        let table = (self.tables(interface) > 0).then(|| "fn policy_table(u32) -> vec4<f32>".into());
+        [act].into_iter().chain(table).collect()
+    }
+}
