@@ -50,7 +50,7 @@ fn pair_shares(at: Place) {
         var sum = vec2<f32>(0.0);
         var last = vec2<f32>(0.0);
         // z is 0: without it one software driver compiles a kernel anew for each number of steps.
-        let steps = size.steps + workgroup.z;
+        let steps = size.steps + at.workgroup.z;
         for (var t = 0u; t < steps; t++) {
             last = vec2<f32>(losses[t * size.members + 2u * row], losses[t * size.members + 2u * row + 1u]);
             let over = size.ended > 0u && t + 1u >= size.ended && (t + 1u - size.ended) % size.period == 0u;

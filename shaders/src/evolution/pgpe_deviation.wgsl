@@ -5,9 +5,7 @@
 //
 // `pgpe_deviation` takes four elements at a time, `pgpe_deviation_ragged` one.
 //
-// Takes `Place` and `index_of` from library/place.wgsl.
-
-// Takes `larger` and `or_nan` from library/not_a_number.wgsl.
+// Takes `Place` and `index_of` from library/place.wgsl, `larger` and `or_nan` from library/not_a_number.wgsl.
 
 struct Uniform {
     count: u32,
