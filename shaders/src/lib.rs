@@ -5,12 +5,10 @@
 //! the same thing on slices in the plainest way, the **tolerance rule** that says how far the two may differ and why,
 //! and the **generator of cases** that the tests and the `fourfold verify` command draw from. [`kernels`] lists all.
 //!
-//! Four kinds of kernels are put together from several plain files, and [`Kernel::source`] has the whole, which any tool
-//! reads: those that draw random numbers are `random.wgsl` before their own file, so that Threefry stands once; an
-//! [`rollout::unroll`] is made of an environment, a policy and what lies between them, and a [`rollout::step`] of an environment alone; and
-//! the kernels of [`inner_problem`] of a problem and what says where its parameters come from. The functions of
-//! `random.wgsl`, `mathematics.wgsl`, `unroll/*.wgsl` and `inner_problem/*.wgsl` have their twins where they are used: in
-//! [`random::threefry`], in the environments, policies and problems, and in the unrolls' own.
+//! Some kernels are put together from several plain files, and [`Kernel::source`] has the whole, which any tool reads:
+//! functions of `library/` that several kernels share stand before the kernel's own file; an [`rollout::unroll`] is made
+//! of an environment, a policy and the code between them, a [`rollout::step`] of an environment alone, and the kernels
+//! of [`inner_problem`] of a problem and the source of its parameters.
 //!
 //! This crate calls no GPU API. A [`Call`] is plain data: the `fourfold` crate records it into a `wgpu` compute pass,
 //! and anyone else can take the WGSL, the bindings and the grid from it and launch it with the API of their choice.
