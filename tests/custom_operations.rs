@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use fourfold::graph::session::{find_wrong_kernel, run_mixed};
 use fourfold::graph::{
-    CustomOperation, Graph, Plan, Reference, Session, Shape, Tensor, TensorType, TwinSession, Values, gradients,
+    Graph, Operation, OutputGradients, Plan, Reference, Session, Shape, Tensor, TensorType, TwinSession, Values,
+    gradients,
 };
 use fourfold::shaders::elementwise::Unary::Rsqrt;
 use fourfold::shaders::random::threefry::Random;
@@ -136,7 +137,7 @@ fn row_mean(x: Tensor<'_>) -> Tensor<'_> {
     x.mean(1).reshape([x.shape()[0], 1])
 }
 
-impl CustomOperation for RmsNorm {
+impl Operation for RmsNorm {
     fn name(&self) -> &'static str {
         "rms_norm"
     }
@@ -148,7 +149,7 @@ impl CustomOperation for RmsNorm {
         }
     }
 
-    fn sequence(&self, inputs: &[TensorType], _: &Target) -> Sequence {
+    fn sequence(&self, inputs: &[TensorType], _: &Target) -> Result<Sequence, String> {
         let (rows, columns) = (inputs[0].shape[0], inputs[0].shape[1]);
         let mut sequence = Sequence::default();
         let factor = sequence.scratch(Element::F32, rows);
@@ -156,26 +157,22 @@ impl CustomOperation for RmsNorm {
         sequence.step(factors(rows, columns), [x, factor]);
         sequence.step(product(rows, columns), [x, factor, scale, y]);
         (self.wrong)(&mut sequence);
-        sequence
+        Ok(sequence)
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
         self.definition.then(|| vec![inputs[0] * factor(inputs[0]) * inputs[1]])
     }
 
-    fn gradient<'g>(
-        &self,
-        inputs: &[Tensor<'g>],
-        _: &[Tensor<'g>],
-        dy: &[Tensor<'g>],
-    ) -> Option<Vec<Option<Tensor<'g>>>> {
-        let (x, g) = (inputs[0], dy[0] * inputs[1]);
+    fn gradient<'g>(&self, node: &OutputGradients<'g>) -> Option<Vec<(usize, Tensor<'g>)>> {
+        let (x, dy) = (node.inputs[0], node.gradient(0));
+        let g = dy * node.inputs[1];
         let factor = factor(x);
         // The same operation serves once more, so that its gradient is taken again in second derivatives.
         let ones = x.graph().full([x.shape()[1]], 1.0);
         let [normal] = x.graph().custom(*self, &[x, ones]);
         let dx = (g - normal * row_mean(g * normal)) * factor;
-        self.gradient.then(|| vec![Some(dx), Some((dy[0] * normal).sum(0))])
+        self.gradient.then(|| vec![(0, dx), (1, (dy * normal).sum(0))])
     }
 }
 
@@ -274,7 +271,7 @@ fn a_plan_prints_counts_and_fuses_around_it() {
 fn nodes_of_one_operation_with_the_same_inputs_are_computed_once() {
     let graph = Graph::new();
     let [x, scale] = inputs(&graph);
-    let norm = fourfold::graph::custom::Custom::from(NORM);
+    let norm = fourfold::graph::operation::Fused::from(NORM);
     let [a] = graph.custom(norm.clone(), &[x, scale]);
     let [b] = graph.custom(norm, &[x, scale]);
     graph.output("a", a + b);
@@ -426,7 +423,7 @@ struct Misshapen {
     gradient: bool,
 }
 
-impl CustomOperation for Misshapen {
+impl Operation for Misshapen {
     fn name(&self) -> &'static str {
         "misshapen"
     }
@@ -435,16 +432,16 @@ impl CustomOperation for Misshapen {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn sequence(&self, _: &[TensorType], _: &Target) -> Sequence {
-        Sequence::default()
+    fn sequence(&self, _: &[TensorType], _: &Target) -> Result<Sequence, String> {
+        Ok(Sequence::default())
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
         Some(vec![inputs[0].sum_all()])
     }
 
-    fn gradient<'g>(&self, _: &[Tensor<'g>], _: &[Tensor<'g>], dy: &[Tensor<'g>]) -> Option<Vec<Option<Tensor<'g>>>> {
-        self.gradient.then(|| vec![Some(dy[0].sum_all())])
+    fn gradient<'g>(&self, node: &OutputGradients<'g>) -> Option<Vec<(usize, Tensor<'g>)>> {
+        self.gradient.then(|| vec![(0, node.gradient(0).sum_all())])
     }
 }
 

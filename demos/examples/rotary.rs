@@ -9,7 +9,7 @@
 use std::borrow::Cow::Borrowed;
 use std::error::Error;
 
-use fourfold::graph::{CustomOperation, Graph, Plan, Session, Tensor, TensorType, Values, gradients};
+use fourfold::graph::{Graph, Operation, OutputGradients, Plan, Session, Tensor, TensorType, Values, gradients};
 use fourfold::shaders::{
     Binding, Call, Case, Cases, Data, Generator, Kernel, Operand, Sequence, Target, Tolerance, grid,
 };
@@ -85,7 +85,7 @@ fn twin(_: &Call, operands: &mut [Operand<'_>]) {
 #[derive(Debug, Clone, Copy)]
 struct Rotary;
 
-impl CustomOperation for Rotary {
+impl Operation for Rotary {
     fn name(&self) -> &'static str {
         "rotary"
     }
@@ -104,19 +104,14 @@ impl CustomOperation for Rotary {
         }
     }
 
-    fn sequence(&self, inputs: &[TensorType], _: &Target) -> Sequence {
-        call(inputs[1].elements()).into()
+    fn sequence(&self, inputs: &[TensorType], _: &Target) -> Result<Sequence, String> {
+        Ok(call(inputs[1].elements()).into())
     }
 
     /// The turn back; the tables are constants.
-    fn gradient<'g>(
-        &self,
-        inputs: &[Tensor<'g>],
-        _: &[Tensor<'g>],
-        dy: &[Tensor<'g>],
-    ) -> Option<Vec<Option<Tensor<'g>>>> {
-        let [dx] = dy[0].graph().custom(*self, &[dy[0], inputs[1], -inputs[2]]);
-        Some(vec![Some(dx), None, None])
+    fn gradient<'g>(&self, node: &OutputGradients<'g>) -> Option<Vec<(usize, Tensor<'g>)>> {
+        let [dx] = node.graph.custom(*self, &[node.gradient(0), node.inputs[1], -node.inputs[2]]);
+        Some(vec![(0, dx)])
     }
 }
 

@@ -10,11 +10,12 @@
 //! * [`Plan`] is pure data: the dispatches of one step in order and the buffers they use.
 
 mod build;
-pub mod custom;
 mod decompose;
 mod error;
 mod gradients;
 mod op;
+pub mod operation;
+mod operations;
 pub mod plan;
 mod reference;
 mod rules;
@@ -22,11 +23,12 @@ pub mod session;
 mod shape;
 mod tensor;
 
-pub use build::{Adaptive, AttentionMask, EpisodeTables, NormalOutputs, WindowOptions, WindowRows};
-pub use custom::CustomOperation;
+pub use build::{EpisodeTables, WindowOptions, WindowRows};
 pub use error::GraphError;
 pub use gradients::{gradients, vector_jacobian};
 pub use op::{Op, Tag};
+pub use operation::{Operation, OutputGradients};
+pub use operations::{Adaptive, AttentionMask, NormalOutputs};
 pub use plan::Plan;
 pub use reference::{Reference, ReferenceError};
 pub use session::{Session, SessionError, TwinSession, Values};

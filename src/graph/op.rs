@@ -1,10 +1,9 @@
 //! The operations of a graph.
 
 use fourfold_shaders::Element;
-use fourfold_shaders::attention::masked_softmax::Causal;
 use fourfold_shaders::elementwise::{Binary, Compare, Unary};
 
-use super::custom::Custom;
+use super::operation::Fused;
 
 /// The purpose of a buffer: the memory report of a plan is split by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,57 +124,6 @@ pub enum Op {
         transpose_b: bool,
     },
 
-    // Rows.
-    /// Along the last axis.
-    Softmax,
-    /// Along the last axis.
-    LogSoftmax,
-    /// (y, dy): the gradient for x of y = softmax(x).
-    SoftmaxGradient,
-    /// (y, dy): the gradient for x of y = log_softmax(x).
-    LogSoftmaxGradient,
-    /// (scores `(batch, heads, queries, keys)` \[, key mask `(batch, keys)`\]): the softmax of scale * scores over the
-    /// allowed keys, 0 elsewhere and throughout a row without any.
-    MaskedSoftmax {
-        /// Multiplies the scores.
-        scale: f32,
-        /// The causal mask; `None` where every query sees every key.
-        causal: Option<Causal>,
-    },
-    /// (logits `(rows, classes)`, labels `u32 (rows)`) to (loss `(rows)`, its gradient for the logits
-    /// `(rows, classes)`).
-    CrossEntropy {
-        /// The mass, from 0 to 1, that the targets spread evenly over all classes.
-        smoothing: f32,
-    },
-    /// (x `(rows, columns)`, scale `(columns)`, shift `(columns)`) to (y, mean less the row's
-    /// first element `(rows)`, reciprocal deviation `(rows)`).
-    LayerNorm {
-        /// Added to the variance.
-        epsilon: f32,
-    },
-    /// (x, scale, mean less first element, reciprocal deviation, dy) to dx.
-    LayerNormInputGradient,
-    /// (x, mean less first element, reciprocal deviation, dy) to (dscale, dshift).
-    LayerNormParameterGradient,
-
-    // Attention over (batch, heads, length, head size).
-    /// (q, k, v \[, key mask `(batch, keys)`\]) to (output, log-sum-exp `(batch, heads, queries)`), both 0 for a query
-    /// without any allowed key.
-    Attention {
-        /// Multiplies the scores; `1 / sqrt(head size)` as a rule.
-        scale: f32,
-        /// True if query `i` sees the keys up to `i + keys - queries` alone.
-        causal: bool,
-    },
-    /// (q, k, v, output, log-sum-exp, doutput \[, key mask\]) to (dq, dk, dv).
-    AttentionGradient {
-        /// As in the operation itself.
-        scale: f32,
-        /// As in the operation itself.
-        causal: bool,
-    },
-
     // Rows of a table.
     /// (table `(rows, columns)`, indices `u32 (count)`) to `(count, columns)`: zeros for an index past the table.
     Gather,
@@ -218,32 +166,8 @@ pub enum Op {
         largest: u32,
     },
 
-    // Ascent of sharpness-aware minimisation, over flat tensors, with T = |w| + eta in the first `adaptive` elements and
-    // T = 1 in the others.
-    /// (weights, gradient, norm `[]` of T g, rho `[]`): w + rho T^2 g / norm.
-    Ascent {
-        /// Elements, from the first on, that are scaled.
-        adaptive: usize,
-        /// Added to `|w|` of scaled elements.
-        eta: f32,
-    },
-    /// (weights, gradient, rho `[]`): w + rho T sign(g).
-    SignAscent {
-        /// Elements, from the first on, that are scaled.
-        adaptive: usize,
-        /// Added to `|w|` of scaled elements.
-        eta: f32,
-    },
-    /// (weights, gradient): T g.
-    ScaledGradient {
-        /// Elements, from the first on, that are scaled.
-        adaptive: usize,
-        /// Added to `|w|` of scaled elements.
-        eta: f32,
-    },
-
-    /// A user's operation.
-    Custom(Custom),
+    /// An operation that kernels of its own compute.
+    Fused(Fused),
 
     // Effects: they change their states in place, after everything else and in the order in which they were added.
     /// (state, value): the state becomes the value.
@@ -302,27 +226,13 @@ impl Op {
             Op::ArgMax { .. } => "argmax",
             Op::Norm => "norm",
             Op::MatMul { .. } => "matmul",
-            Op::Softmax => "softmax",
-            Op::LogSoftmax => "log_softmax",
-            Op::SoftmaxGradient => "softmax_gradient",
-            Op::LogSoftmaxGradient => "log_softmax_gradient",
-            Op::MaskedSoftmax { .. } => "masked_softmax",
-            Op::CrossEntropy { .. } => "cross_entropy",
-            Op::LayerNorm { .. } => "layer_norm",
-            Op::LayerNormInputGradient => "layer_norm_input_gradient",
-            Op::LayerNormParameterGradient => "layer_norm_parameter_gradient",
-            Op::Attention { .. } => "attention",
-            Op::AttentionGradient { .. } => "attention_gradient",
             Op::Gather => "gather",
             Op::ScatterAdd { .. } => "scatter_add",
             Op::Uniform { .. } => "uniform",
             Op::Normal { .. } => "normal",
             Op::Dropout { .. } => "dropout",
             Op::Windows { .. } => "windows",
-            Op::Ascent { .. } => "ascent",
-            Op::SignAscent { .. } => "sign_ascent",
-            Op::ScaledGradient { .. } => "scaled_gradient",
-            Op::Custom(operation) => operation.name(),
+            Op::Fused(operation) => operation.name(),
             Op::Assign => "assign",
             Op::Sgd { .. } => "sgd",
             Op::AdamW { .. } => "adamw",
@@ -361,15 +271,12 @@ impl Op {
             Op::Reshape | Op::StopGradient | Op::Broadcast | Op::Permute { .. } | Op::Slice { .. } => None,
             Op::Pad { .. } | Op::Concatenate { .. } | Op::View { .. } | Op::Assign | Op::Advance => None,
             // The operation checks its inputs itself.
-            Op::Custom(_) => None,
+            Op::Fused(_) => None,
             Op::Unary(_) | Op::Select | Op::Pack { .. } | Op::MatMul { .. } | Op::Norm => Some(F32),
             Op::Sum { .. } | Op::Max { .. } | Op::ArgMax { .. } => Some(F32),
-            Op::Softmax | Op::LogSoftmax | Op::SoftmaxGradient | Op::LogSoftmaxGradient => Some(F32),
-            Op::MaskedSoftmax { .. } | Op::Attention { .. } | Op::AttentionGradient { .. } => Some(F32),
-            Op::LayerNorm { .. } | Op::LayerNormInputGradient | Op::LayerNormParameterGradient => Some(F32),
-            Op::Ascent { .. } | Op::SignAscent { .. } | Op::ScaledGradient { .. } | Op::Sgd { .. } => Some(F32),
+            Op::Sgd { .. } => Some(F32),
             Op::Gather => [None, Some(U32)][index],
-            Op::CrossEntropy { .. } | Op::ScatterAdd { .. } | Op::Dropout { .. } => Some([F32, U32][index]),
+            Op::ScatterAdd { .. } | Op::Dropout { .. } => Some([F32, U32][index]),
             Op::Uniform { .. } | Op::Normal { .. } | Op::Windows { .. } => Some(U32),
             Op::AdamW { .. } => Some(if index == 5 { U32 } else { F32 }),
             Op::Record => Some(if index == 2 { U32 } else { F32 }),

@@ -144,8 +144,10 @@ impl Reference {
         let names: Vec<String> = (0..inputs.len()).map(|input| input.to_string()).collect();
         let leaves: Vec<_> = names.iter().zip(kinds).map(|(name, kind)| graph.input(name, kind.clone())).collect();
         let outputs = graph.ascribe(node.location, || decompose(&graph, &node.op, &leaves));
-        if let (None, Op::Custom(operation)) = (&outputs, &node.op) {
-            return Ok(by_twins(&operation.sequence(kinds, &Target::default()), inputs, kinds, &node.outputs));
+        if let (None, Op::Fused(operation)) = (&outputs, &node.op)
+            && let Ok(sequence) = operation.sequence(kinds, &Target::default())
+        {
+            return Ok(by_twins(&sequence, inputs, kinds, &node.outputs));
         }
         let outputs =
             outputs.ok_or(ReferenceError::Unsupported { operation: node.op.name(), location: node.location })?;

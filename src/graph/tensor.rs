@@ -32,6 +32,16 @@ impl TensorType {
     pub fn elements(&self) -> usize {
         self.shape.elements()
     }
+
+    pub(crate) fn is_float(&self) -> bool {
+        self.element == Element::F32
+    }
+
+    /// (rows, columns), where a row is the last axis: `None` for a single number.
+    pub(crate) fn rows(&self) -> Option<(usize, usize)> {
+        let columns = *self.shape.last()?;
+        Some((self.elements().checked_div(columns)?, columns))
+    }
 }
 
 /// One output of one node.

@@ -54,9 +54,9 @@ fn what_lies_off_the_path_from_wrt_gets_no_cotangent() {
     let y = graph.input("y", TensorType::f32([3]));
     let loss = x.exp().dot(y.softmax());
     gradients(loss, &[x]);
-    assert_eq!(count(&graph, |op| *op == Op::SoftmaxGradient), 0);
+    assert_eq!(count(&graph, |op| op.name() == "softmax_gradient"), 0);
     gradients(loss, &[y]);
-    assert_eq!(count(&graph, |op| *op == Op::SoftmaxGradient), 1);
+    assert_eq!(count(&graph, |op| op.name() == "softmax_gradient"), 1);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_node_of_the_gradient_names_the_line_that_it_differentiates() {
     let y = x.softmax();
     let slope = gradients(y.square().sum_all(), &[x])[0];
     let node = graph.node(slope.value().node);
-    assert_eq!((node.op, node.location.line()), (Op::SoftmaxGradient, line));
+    assert_eq!((node.op.name(), node.location.line()), ("softmax_gradient", line));
 }
 
 /// The error of the mistake that `build` makes at the line after `line`.

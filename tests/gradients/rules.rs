@@ -267,19 +267,13 @@ fn rule(op: &Op) -> Option<String> {
         Op::Compare(_) | Op::Cast(_) | Op::StopGradient | Op::ArgMax { .. } => None,
         Op::Uniform { .. } | Op::Normal { .. } | Op::Windows { .. } => None,
         Op::Assign | Op::Sgd { .. } | Op::AdamW { .. } | Op::Advance | Op::Record => None,
-        // By its own tests: `custom_operations`.
-        Op::Custom(_) => None,
         Op::Select => Some("select".into()),
         Op::Reshape | Op::Broadcast | Op::Permute { .. } | Op::Slice { .. } | Op::Pad { .. } => Some(op.name().into()),
         Op::Concatenate { .. } | Op::View { .. } | Op::Pack { .. } => Some(op.name().into()),
         Op::Max { .. } => Some("maximum along an axis".into()),
         Op::Sum { .. } | Op::Norm | Op::MatMul { .. } => Some(op.name().into()),
-        Op::Softmax | Op::LogSoftmax | Op::SoftmaxGradient | Op::LogSoftmaxGradient => Some(op.name().into()),
-        Op::MaskedSoftmax { .. } | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => Some(op.name().into()),
-        Op::LayerNormInputGradient | Op::LayerNormParameterGradient => Some(op.name().into()),
-        Op::Attention { .. } | Op::AttentionGradient { .. } => Some(op.name().into()),
         Op::Gather | Op::ScatterAdd { .. } | Op::Dropout { .. } => Some(op.name().into()),
-        Op::Ascent { .. } | Op::SignAscent { .. } | Op::ScaledGradient { .. } => Some(op.name().into()),
+        Op::Fused(operation) => Some(operation.name().into()),
     }
 }
 
@@ -315,4 +309,29 @@ fn the_rule_of_every_operation_is_compared_with_differences() {
         tested.extend((0..graph.len()).filter_map(|index| rule(&graph.node(index).op)));
     }
     assert_eq!(tested, expected);
+}
+
+#[test]
+fn every_fused_operation_of_this_crate_has_a_case() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/graph/operations");
+    let mut tested = BTreeSet::new();
+    for case in all() {
+        let graph = Graph::new();
+        let (leaves, made, mut reference) = case.inputs(&graph);
+        gradients(bend(&graph, &mut reference, made), &leaves);
+        let fused = (0..graph.len()).filter_map(|index| match graph.node(index).op {
+            Op::Fused(operation) => Some(format!("{:?}", &*operation)),
+            _ => None,
+        });
+        // The type's name is the first word that it prints.
+        tested.extend(fused.map(|text| text.split([' ', '(']).next().unwrap_or_default().to_string()));
+    }
+    for file in std::fs::read_dir(folder).expect("the folder of the operations") {
+        let path = file.expect("a file").path();
+        let text = std::fs::read_to_string(&path).expect("WGSL and Rust are text");
+        for implementation in text.split("\nimpl Operation for ").skip(1) {
+            let name = implementation.split_whitespace().next().expect("a type");
+            assert!(tested.contains(name), "{}: no case of the gradient of {name}", path.display());
+        }
+    }
 }

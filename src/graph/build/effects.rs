@@ -1,4 +1,4 @@
-//! Ascent steps and the operations that change states in place.
+//! The operations that change states in place.
 //!
 //! Effects run after all other operations, in the order in which they were added. Each reads its inputs as they were when
 //! the step began, states included: `assign(a, b)` and then `assign(b, a)` swap two states. There are two exceptions.
@@ -8,43 +8,6 @@
 use fourfold_shaders::Element;
 
 use crate::graph::{Graph, Op, Shape, Tensor, TensorType, Value};
-
-/// The elements of a flat tensor of weights whose perturbation is scaled by `T = |w| + eta` (adaptive SAM, Kwon et al.
-/// 2021): the first `count`; the others have `T = 1`. The default scales none.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Adaptive {
-    /// Elements, from the first on, that are scaled.
-    pub count: usize,
-    /// Added to `|w|`; 0.01 as a rule.
-    pub eta: f32,
-}
-
-impl<'g> Tensor<'g> {
-    /// `w + rho T^2 g / norm` for this flat `w`, where `norm` is that of `T g` and has shape `[]` as `rho` has; `w`
-    /// itself where the norm is 0.
-    #[track_caller]
-    pub fn ascent(self, gradient: Tensor<'g>, norm: Tensor<'g>, rho: Tensor<'g>, scaled: Adaptive) -> Self {
-        let op = Op::Ascent { adaptive: scaled.count, eta: scaled.eta };
-        self.graph().flat(&op, &[self, gradient], &[norm, rho]);
-        self.graph().add(op, &[self, gradient, norm, rho], [self.kind()])
-    }
-
-    /// `w + rho T sign(g)` for this flat `w`; `rho` has shape `[]`.
-    #[track_caller]
-    pub fn sign_ascent(self, gradient: Tensor<'g>, rho: Tensor<'g>, scaled: Adaptive) -> Self {
-        let op = Op::SignAscent { adaptive: scaled.count, eta: scaled.eta };
-        self.graph().flat(&op, &[self, gradient], &[rho]);
-        self.graph().add(op, &[self, gradient, rho], [self.kind()])
-    }
-
-    /// `T g` for these flat weights.
-    #[track_caller]
-    pub fn scaled_gradient(self, gradient: Tensor<'g>, scaled: Adaptive) -> Self {
-        let op = Op::ScaledGradient { adaptive: scaled.count, eta: scaled.eta };
-        self.graph().flat(&op, &[self, gradient], &[]);
-        self.graph().add(op, &[self, gradient], [self.kind()])
-    }
-}
 
 impl Graph {
     /// Checks that `tensors` are flat and equally long and `numbers` hold one element each.

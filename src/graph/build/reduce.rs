@@ -111,4 +111,14 @@ impl<'g> Tensor<'g> {
         }
         tensor.reshape(shape)
     }
+
+    /// The mean over all elements of the squared difference, shape `[]`.
+    #[track_caller]
+    pub fn mean_squared_error(self, target: Tensor<'g>) -> Self {
+        if self.shape() != target.shape() && !self.is_poisoned() && !target.is_poisoned() {
+            let message = format!("shapes {} and {} differ", self.shape(), target.shape());
+            return self.graph().fail("mean_squared_error", message);
+        }
+        (self - target).square().mean_all()
+    }
 }

@@ -3,16 +3,12 @@
 //! The arguments of a sequence are the inputs of the operation in the order that [`Op`] states, then its outputs.
 
 use fourfold_shaders::matmul::Batch;
-use fourfold_shaders::optimiser::sam_ascent::Norm;
 use fourfold_shaders::random::threefry::Distribution;
 use fourfold_shaders::reduction::reduce::Reduction;
 use fourfold_shaders::{
-    Activation, Sequence, Slot, Target, attention, attention::attention_backward, attention::masked_softmax,
-    layout::copy, layout::gather, layout::pad, layout::scatter_add, loss::cross_entropy, matmul,
-    normalisation::layer_norm, normalisation::layer_norm_backward, normalisation::layer_norm_parameters,
-    normalisation::softmax, normalisation::softmax_backward, optimiser::adamw, optimiser::advance_step,
-    optimiser::ring, optimiser::sam_ascent, optimiser::sgd, random::dropout, random::threefry, reduction::argmax,
-    reduction::global_norm, reduction::reduce, trajectories::windows,
+    Activation, Sequence, Slot, Target, layout::copy, layout::gather, layout::pad, layout::scatter_add, matmul,
+    optimiser::adamw, optimiser::advance_step, optimiser::ring, optimiser::sgd, random::dropout, random::threefry,
+    reduction::argmax, reduction::global_norm, reduction::reduce, trajectories::windows,
 };
 
 use crate::graph::{GraphError, Node, Op, Shape, TensorType};
@@ -21,10 +17,6 @@ use crate::graph::{GraphError, Node, Op, Shape, TensorType};
 pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> Result<Sequence, GraphError> {
     let shape = |index: usize| &inputs[index].shape;
     let count = inputs.first().map_or(0, |input| input.elements());
-    let rows = |index: usize| {
-        let columns = shape(index).last().copied().unwrap_or(1);
-        (inputs[index].elements() / columns, columns)
-    };
     Ok(match node.op {
         Op::Permute { ref axes } => copy::Problem::permute(inputs[0].element, shape(0), axes).call().into(),
         Op::Slice { ref starts } => {
@@ -45,41 +37,6 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
         }
         Op::Norm => global_norm::Problem { lengths: vec![count] }.sequence(target),
         Op::MatMul { .. } => product(node, inputs, false, Activation::None).sequence(target),
-        Op::Softmax | Op::LogSoftmax => {
-            let (rows, columns) = rows(0);
-            softmax::Problem { rows, columns, log: node.op == Op::LogSoftmax }.call(target).into()
-        }
-        Op::SoftmaxGradient | Op::LogSoftmaxGradient => {
-            let (rows, columns) = rows(0);
-            let log = node.op == Op::LogSoftmaxGradient;
-            softmax_backward::Problem { rows, columns, log, factor: 1.0 }.call(target).into()
-        }
-        Op::CrossEntropy { smoothing } => {
-            let (rows, classes) = rows(0);
-            cross_entropy::Problem { rows, classes, smoothing }.call(target).into()
-        }
-        Op::MaskedSoftmax { scale, causal } => {
-            let [batch, heads, length_q, length_k] = shape(0)[..] else { unreachable!("the graph checked the scores") };
-            let keys = inputs.len() == 2;
-            let problem = masked_softmax::Problem { batch, heads, length_q, length_k, factor: scale, causal, keys };
-            problem.call(target).into()
-        }
-        Op::Attention { scale, causal } => attention_problem(node, inputs, scale, causal, 3)?.sequence(target),
-        Op::AttentionGradient { scale, causal } => {
-            attention_backward::sequence(&attention_problem(node, inputs, scale, causal, 6)?, target)
-        }
-        Op::LayerNorm { epsilon } => {
-            let (rows, columns) = rows(0);
-            layer_norm::Problem { rows, columns, epsilon }.call(target).into()
-        }
-        Op::LayerNormInputGradient => {
-            let (rows, columns) = rows(0);
-            layer_norm_backward::Problem { rows, columns }.call(target).into()
-        }
-        Op::LayerNormParameterGradient => {
-            let (rows, columns) = rows(0);
-            layer_norm_parameters::Problem { rows, columns }.sequence(target)
-        }
         Op::Uniform { stream } | Op::Normal { stream } => {
             let distribution = match node.op {
                 Op::Uniform { .. } => Distribution::Uniform,
@@ -100,15 +57,6 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
                 largest,
             };
             problem.call(target).into()
-        }
-        Op::Ascent { adaptive, eta } => {
-            sam_ascent::Problem { count, norm: Norm::L2, adaptive, eta }.call(target).into()
-        }
-        Op::SignAscent { adaptive, eta } => {
-            sam_ascent::Problem { count, norm: Norm::LInfinity, adaptive, eta }.call(target).into()
-        }
-        Op::ScaledGradient { adaptive, eta } => {
-            sam_ascent::Problem { count, norm: Norm::L2, adaptive, eta }.scaled_gradient(target).into()
         }
         Op::Sgd { momentum, nesterov, weight_decay } => {
             sgd::Problem { count, momentum, nesterov, weight_decay, decayed: count }.sequence(target)
@@ -137,7 +85,7 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
             let [count, columns] = shape(0)[..] else { unreachable!("the graph checked the values") };
             scatter_add::Problem { rows, columns, count }.sequence(target)
         }
-        Op::Custom(ref operation) => super::custom::sequence(operation, node, inputs, target)?,
+        Op::Fused(ref operation) => super::operation::sequence(operation, node, inputs, target)?,
         Op::Poison
         | Op::Input { .. }
         | Op::State { .. }
@@ -166,25 +114,6 @@ fn concatenate(node: &Node, inputs: &[&TensorType], axis: usize) -> Sequence {
         starts[axis] += input.shape[axis];
     }
     sequence
-}
-
-/// The problem of an attention node whose key mask is input `mask`, if it has one.
-fn attention_problem(
-    node: &Node,
-    inputs: &[&TensorType],
-    factor: f32,
-    causal: bool,
-    mask: usize,
-) -> Result<attention::Problem, GraphError> {
-    let [batch, heads, length_q, head_size] = inputs[0].shape[..] else {
-        unreachable!("the graph checked the queries")
-    };
-    let length_k = inputs[1].shape[2];
-    let keys = inputs.len() > mask;
-    let problem = attention::Problem { batch, heads, length_q, length_k, head_size, factor, causal, keys };
-    let refused = |message| GraphError { operation: node.op.name(), message, location: node.location };
-    problem.check().map_err(refused)?;
-    Ok(problem)
 }
 
 fn reduction(reduction: Reduction, shape: &Shape, axis: usize) -> reduce::Problem {

@@ -1,10 +1,10 @@
 //! The plan of a graph: pure data, and a pure function of the graph and the target.
 
 mod canonical;
-mod custom;
 mod fuse;
 mod lower;
 mod memory;
+mod operation;
 mod planner;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use fourfold_shaders::{Call, Sequence, Slot, Step, Target};
 use super::canonical::{Canonical, Storage};
 use super::fuse::{self, Unit};
 use super::memory::{self, Request, Sharing};
-use super::{Binding, Dispatch, Plan, Region, custom, lower};
+use super::{Binding, Dispatch, Plan, Region, lower, operation};
 use crate::graph::{Graph, GraphError, Op, Tag, Value};
 
 impl Plan {
@@ -23,11 +23,11 @@ impl Plan {
         let canonical = Canonical::new(graph);
         let units = fuse::units(&canonical);
         let work = units.iter().map(|unit| Work::of(&canonical, unit, target)).collect::<Result<Vec<_>, _>>()?;
-        let mut checked = custom::Checked::new();
+        let mut checked = operation::Checked::new();
         for (unit, work) in units.iter().zip(&work) {
             let node = canonical.node(unit.root());
-            if matches!(node.op, Op::Custom(_)) {
-                custom::check_kernels(node, &work.sequence, &mut checked)?;
+            if matches!(node.op, Op::Fused(_)) {
+                operation::check_kernels(node, &work.sequence, &mut checked)?;
             }
         }
         Ok(Planner::new(&canonical, work).plan())

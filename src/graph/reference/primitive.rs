@@ -114,22 +114,8 @@ pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<
         // Leaves, which the caller looks up, and effects, which have no values.
         Op::Poison | Op::Input { .. } | Op::State { .. } => return None,
         Op::Assign | Op::Sgd { .. } | Op::AdamW { .. } | Op::Advance | Op::Record => return None,
-        // Fused: computed by way of their decomposition.
-        Op::Softmax
-        | Op::LogSoftmax
-        | Op::SoftmaxGradient
-        | Op::LogSoftmaxGradient
-        | Op::MaskedSoftmax { .. }
-        | Op::CrossEntropy { .. }
-        | Op::LayerNorm { .. }
-        | Op::LayerNormInputGradient
-        | Op::LayerNormParameterGradient
-        | Op::Attention { .. }
-        | Op::AttentionGradient { .. }
-        | Op::Ascent { .. }
-        | Op::SignAscent { .. }
-        | Op::ScaledGradient { .. }
-        | Op::Custom(_) => return None,
+        // Computed by way of its definition.
+        Op::Fused(_) => return None,
     }])
 }
 

@@ -3,14 +3,13 @@
 //! One file for each group of operations, in the order of [`Op`].
 
 pub mod algebra;
-mod attention;
 mod cotangent;
-mod custom;
 mod elementwise;
 mod layout;
+mod operation;
 mod product;
 mod reduce;
-mod rows;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,17 +29,11 @@ pub fn is_differentiable(op: &Op, input: usize) -> bool {
         Op::Windows { .. } => false,
         Op::Assign | Op::Sgd { .. } | Op::AdamW { .. } | Op::Advance | Op::Record => false,
         Op::Select => input != 0,
-        Op::MaskedSoftmax { .. } | Op::CrossEntropy { .. } => input == 0,
         Op::Gather | Op::ScatterAdd { .. } | Op::Dropout { .. } => input == 0,
-        Op::Attention { .. } => input < 3,
-        Op::AttentionGradient { .. } => input < 6,
-        Op::SignAscent { .. } => input != 1,
-        Op::Ascent { .. } | Op::ScaledGradient { .. } | Op::Custom(_) => true,
+        Op::Fused(_) => true,
         Op::Unary(_) | Op::Binary(_) | Op::Reshape | Op::Broadcast | Op::Permute { .. } => true,
         Op::Slice { .. } | Op::Pad { .. } | Op::Concatenate { .. } | Op::View { .. } | Op::Pack { .. } => true,
         Op::Sum { .. } | Op::Max { .. } | Op::Norm | Op::MatMul { .. } => true,
-        Op::Softmax | Op::LogSoftmax | Op::SoftmaxGradient | Op::LogSoftmaxGradient => true,
-        Op::LayerNorm { .. } | Op::LayerNormInputGradient | Op::LayerNormParameterGradient => true,
     }
 }
 
@@ -150,24 +143,10 @@ impl<'g> NodeGradient<'g> {
             Op::Max { axis } => reduce::max(self, *axis),
             Op::Norm => reduce::norm(self),
             Op::MatMul { transpose_a, transpose_b } => product::matmul(self, *transpose_a, *transpose_b),
-            Op::Softmax => rows::softmax(self, Op::SoftmaxGradient, 1.0),
-            Op::LogSoftmax => rows::softmax(self, Op::LogSoftmaxGradient, 1.0),
-            Op::MaskedSoftmax { scale, .. } => rows::softmax(self, Op::SoftmaxGradient, *scale),
-            Op::CrossEntropy { .. } => rows::cross_entropy(self),
-            Op::LayerNorm { .. } => rows::layer_norm(self),
-            Op::Attention { .. } => attention::attention(self),
-            Op::Gather => rows::gather(self),
-            Op::ScatterAdd { .. } => rows::scatter_add(self),
-            Op::Dropout { .. } => rows::dropout(self),
-            Op::Custom(operation) => custom::custom(self, operation),
-            Op::Ascent { adaptive: 0, .. } => product::ascent(self),
-            Op::SignAscent { adaptive: 0, .. } => product::sign_ascent(self),
-            Op::Ascent { .. } | Op::SignAscent { .. } | Op::ScaledGradient { .. } => self.through_decomposition(),
-            Op::SoftmaxGradient
-            | Op::LogSoftmaxGradient
-            | Op::LayerNormInputGradient
-            | Op::LayerNormParameterGradient
-            | Op::AttentionGradient { .. } => self.through_decomposition(),
+            Op::Gather => table::gather(self),
+            Op::ScatterAdd { .. } => table::scatter_add(self),
+            Op::Dropout { .. } => table::dropout(self),
+            Op::Fused(operation) => operation::terms(self, operation),
             // The first two are handled above. Nothing passes through the others, so the sweep does not visit them.
             Op::View { .. }
             | Op::Slice { .. }
@@ -188,23 +167,6 @@ impl<'g> NodeGradient<'g> {
             | Op::Advance
             | Op::Record => Vec::new(),
         }
-    }
-
-    /// The inputs, as many as the operation has by its definition.
-    fn inputs<const N: usize>(&self) -> [Tensor<'g>; N] {
-        self.exactly(&self.inputs, "inputs")
-    }
-
-    /// The outputs, as many as the operation has by its definition.
-    fn outputs<const N: usize>(&self) -> [Tensor<'g>; N] {
-        self.exactly(&self.outputs, "outputs")
-    }
-
-    fn exactly<const N: usize>(&self, tensors: &[Tensor<'g>], of: &str) -> [Tensor<'g>; N] {
-        tensors.try_into().unwrap_or_else(|_| {
-            let message = format!("has a gradient rule for {N} {of}, got {}", tensors.len());
-            [self.graph.fail(self.op.name(), message); N]
-        })
     }
 
     fn wants(&self, input: usize) -> bool {

@@ -1,4 +1,4 @@
-//! Checks of custom operations: their dispatches against inputs and outputs, their kernels against their descriptions.
+//! Checks of fused operations: their dispatches against inputs and outputs, their kernels against their descriptions.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -7,23 +7,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use fourfold_shaders::{Access, Data, Element, Generator, Kernel, Sequence, Slot, Step, Target};
 
 use crate::gpu::{self, inspect};
-use crate::graph::custom::Custom;
+use crate::graph::operation::Fused;
 use crate::graph::{GraphError, Node, TensorType};
 
 /// Cases on which the twin of each kernel is tried, and their size (of [`Generator::FULL`]).
 const CASES: u64 = 4;
 const SIZE: u32 = 8;
 
-/// The dispatches of a custom operation, checked against the types of its inputs and outputs.
+/// The dispatches of a fused operation, checked against the types of its inputs and outputs.
 pub(super) fn sequence(
-    operation: &Custom,
+    operation: &Fused,
     node: &Node,
     inputs: &[&TensorType],
     target: &Target,
 ) -> Result<Sequence, GraphError> {
     let refuse = |message| GraphError { operation: operation.name(), message, location: node.location };
     let kinds: Vec<TensorType> = inputs.iter().map(|&kind| kind.clone()).collect();
-    let sequence = operation.sequence(&kinds, target);
+    let sequence = operation.sequence(&kinds, target).map_err(refuse)?;
     let arguments: Vec<_> = kinds.iter().chain(&node.outputs).map(|kind| (kind.element, kind.elements())).collect();
     for step in &sequence.steps {
         let kernel = &step.call.kernel;

@@ -1,6 +1,6 @@
-//! Operations of one's own: WGSL kernels with CPU twins as nodes of a graph.
+//! Fused operations, and operations of one's own: WGSL kernels with CPU twins as nodes of a graph.
 //!
-//! A [`CustomOperation`] says the types of its outputs and the dispatches that compute them. [`Graph::custom`] adds it to
+//! An [`Operation`] says the types of its outputs and the dispatches that compute them. [`Graph::custom`] adds it to
 //! a graph, where it is treated as any other operation: it runs in sessions, on the twins, in the mixed mode and under
 //! [`find_wrong_kernel`](super::session::find_wrong_kernel); it is printed, counted and fused around by the
 //! [`Plan`](super::Plan); its kernels run with runtime checks, and [`verify::run`](crate::verify::run) judges them by
@@ -13,7 +13,7 @@
 //! Here is RMS norm, `y = x scale / sqrt(mean(x^2) + 1e-5)` in each row, with its gradient:
 //!
 //! ```
-//! use fourfold::graph::{CustomOperation, Graph, Reference, Tensor, TensorType, gradients};
+//! use fourfold::graph::{Graph, Operation, OutputGradients, Reference, Tensor, TensorType, gradients};
 //! use fourfold::shaders::{Binding, Call, Case, Generator, Kernel, Module, Operand, Sequence, Target, Tolerance};
 //! use fourfold::shaders::elementwise::Unary::Rsqrt;
 //!
@@ -55,18 +55,19 @@
 //!
 //! #[derive(Debug)]
 //! struct RmsNorm;
-//! impl CustomOperation for RmsNorm {
+//! impl Operation for RmsNorm {
 //!     fn name(&self) -> &'static str { "rms_norm" }
 //!     fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
 //!         let fits = matches!(inputs, [x, scale] if x.shape.rank() == 2 && *scale == TensorType::f32([x.shape[1]]));
 //!         if fits { Ok(vec![inputs[0].clone()]) } else { Err("takes x (rows, columns) and scale (columns)".into()) }
 //!     }
-//!     fn sequence(&self, inputs: &[TensorType], _: &Target) -> Sequence { call(inputs[0].shape[0], inputs[0].shape[1]).into() }
-//!     fn gradient<'g>(&self, inputs: &[Tensor<'g>], _: &[Tensor<'g>], dy: &[Tensor<'g>]) -> Option<Vec<Option<Tensor<'g>>>> {
-//!         let (x, g) = (inputs[0], dy[0] * inputs[1]);
+//!     fn sequence(&self, inputs: &[TensorType], _: &Target) -> Result<Sequence, String> { Ok(call(inputs[0].shape[0], inputs[0].shape[1]).into()) }
+//!     fn gradient<'g>(&self, node: &OutputGradients<'g>) -> Option<Vec<(usize, Tensor<'g>)>> {
+//!         let (x, dy) = (node.inputs[0], node.gradient(0));
+//!         let g = dy * node.inputs[1];
 //!         let mean = |of: Tensor<'g>| of.mean(1).reshape([x.shape()[0], 1]);
 //!         let factor = (mean(x.square()) + 1e-5).unary(Rsqrt);
-//!         Some(vec![Some((g - x * factor.square() * mean(g * x)) * factor), Some((dy[0] * x * factor).sum(0))])
+//!         Some(vec![(0, (g - x * factor.square() * mean(g * x)) * factor), (1, (dy * x * factor).sum(0))])
 //!     }
 //! }
 //!
@@ -82,7 +83,7 @@
 //! # }
 //! ```
 //!
-//! With [`CustomOperation::definition`], three lines of simpler operations, the gradient would follow from it and the
+//! With [`Operation::definition`], three lines of simpler operations, the gradient would follow from it and the
 //! reference would compute in f64 throughout. `demos/examples/rotary.rs` is an operation that is its own gradient.
 
 use std::fmt;
@@ -93,8 +94,8 @@ use fourfold_shaders::{Sequence, Target};
 
 use super::{Graph, Op, Tensor, TensorType};
 
-/// An operation computed by WGSL kernels of one's own. See the [module](self) for a worked example.
-pub trait CustomOperation: fmt::Debug + Send + Sync + 'static {
+/// An operation computed by WGSL kernels of its own. See the [module](self) for a worked example.
+pub trait Operation: fmt::Debug + Send + Sync + 'static {
     /// The name in errors, plans and reports.
     fn name(&self) -> &'static str;
 
@@ -106,7 +107,10 @@ pub trait CustomOperation: fmt::Debug + Send + Sync + 'static {
 
     /// Returns the dispatches that compute the outputs, for inputs that [`outputs`](Self::outputs) accepted. Their
     /// arguments are the inputs in order, which they only read, then the outputs.
-    fn sequence(&self, inputs: &[TensorType], target: &Target) -> Sequence;
+    ///
+    /// # Errors
+    /// A sentence that says which sizes the kernels do not take.
+    fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String>;
 
     /// Returns the outputs in simpler operations, which may be custom ones; `None` if the operation has no such
     /// definition. The f64 [reference](super::Reference) computes by it; without it, by the twins, in f32. Gradients
@@ -115,57 +119,85 @@ pub trait CustomOperation: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Returns the gradient of each input, of its type, from those of the outputs (zeros where an output has none):
-    /// `None` in the place of an input on which no output smoothly depends, and `None` altogether to differentiate the
-    /// [`definition`](Self::definition). Second derivatives are the gradients of these operations, which may be custom
-    /// ones.
-    fn gradient<'g>(
-        &self,
-        _inputs: &[Tensor<'g>],
-        _outputs: &[Tensor<'g>],
-        _output_gradients: &[Tensor<'g>],
-    ) -> Option<Vec<Option<Tensor<'g>>>> {
+    /// Returns the terms of the inputs' gradients, each with the index of its input and of that input's type; terms of
+    /// one input are added, and an input without any has no gradient. `None` differentiates the
+    /// [`definition`](Self::definition). Second derivatives are the gradients of the operations that are used here,
+    /// which may be custom ones.
+    fn gradient<'g>(&self, _node: &OutputGradients<'g>) -> Option<Vec<(usize, Tensor<'g>)>> {
         None
     }
 }
 
-/// A handle to a custom operation. Nodes of one handle (or its clones) with the same inputs are computed once.
-#[derive(Clone)]
-pub struct Custom(Arc<dyn CustomOperation>);
+/// An operation in a graph, with the gradients of its outputs.
+#[derive(Debug)]
+pub struct OutputGradients<'g> {
+    /// The graph to which the gradients are added.
+    pub graph: &'g Graph,
+    /// The inputs of the operation.
+    pub inputs: Vec<Tensor<'g>>,
+    /// The outputs of the operation.
+    pub outputs: Vec<Tensor<'g>>,
+    /// The gradient of each output; `None` for one on which nothing depends. At least one output has a gradient.
+    pub gradients: Vec<Option<Tensor<'g>>>,
+    pub(super) wants: Vec<bool>,
+}
 
-impl<T: CustomOperation> From<T> for Custom {
-    fn from(operation: T) -> Self {
-        Self(Arc::new(operation))
+impl<'g> OutputGradients<'g> {
+    /// The gradient of an output: zeros where nothing depends on it.
+    pub fn gradient(&self, output: usize) -> Tensor<'g> {
+        self.gradients[output].unwrap_or_else(|| self.graph.full(self.outputs[output].shape(), 0.0))
+    }
+
+    /// True if the gradient of this input is asked for. The terms of other inputs are left out in any case.
+    pub fn wants(&self, input: usize) -> bool {
+        self.wants[input]
     }
 }
 
-impl Deref for Custom {
-    type Target = dyn CustomOperation;
+/// A handle to an operation. Nodes of one handle (or its clones) with the same inputs are computed once.
+#[derive(Clone)]
+pub struct Fused {
+    operation: Arc<dyn Operation>,
+    /// One of this crate's: those that print alike are the same operation.
+    own: bool,
+}
+
+impl<T: Operation> From<T> for Fused {
+    fn from(operation: T) -> Self {
+        Self { operation: Arc::new(operation), own: false }
+    }
+}
+
+impl Deref for Fused {
+    type Target = dyn Operation;
 
     fn deref(&self) -> &Self::Target {
-        &*self.0
+        &*self.operation
     }
 }
 
-impl PartialEq for Custom {
+impl PartialEq for Fused {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        format!("{self:?}") == format!("{other:?}")
     }
 }
 
-impl fmt::Debug for Custom {
-    /// The name and the address: equal text means the same operation, for which the planner looks.
+impl fmt::Debug for Fused {
+    /// Equal text means the same operation, for which the planner looks: the address tells those of users apart.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {:p}", self.name(), Arc::as_ptr(&self.0))
+        match self.own {
+            true => self.operation.fmt(formatter),
+            false => write!(formatter, "{} {:p}", self.name(), Arc::as_ptr(&self.operation)),
+        }
     }
 }
 
-impl Custom {
+impl Fused {
     /// The checked definition: its outputs have the types that the operation says.
     pub(super) fn defined<'g>(&self, graph: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
         let outputs = self.definition(graph, inputs)?;
         let kinds: Vec<_> = inputs.iter().map(|input| input.kind()).collect();
-        let expected = self.0.outputs(&kinds).unwrap_or_default();
+        let expected = self.operation.outputs(&kinds).unwrap_or_default();
         let fits = expected.len() == outputs.len()
             && outputs.iter().zip(&expected).all(|(output, kind)| output.is_poisoned() || output.kind() == *kind);
         if fits {
@@ -182,29 +214,35 @@ impl Graph {
     /// If the inputs do not suit the operation or it has another number of outputs, the graph keeps the error and
     /// poisoned tensors return. Its kernels are checked when the graph is planned.
     #[track_caller]
-    pub fn custom<'g, const N: usize>(
-        &'g self,
-        operation: impl Into<Custom>,
-        inputs: &[Tensor<'g>],
-    ) -> [Tensor<'g>; N] {
+    pub fn custom<'g, const N: usize>(&'g self, operation: impl Into<Fused>, inputs: &[Tensor<'g>]) -> [Tensor<'g>; N] {
         let operation = operation.into();
+        let name = operation.name();
+        let first = self.apply(operation, inputs);
+        if first.is_poisoned() {
+            return [first; N];
+        }
+        match self.node(first.value().node).outputs.len() {
+            outputs if outputs == N => std::array::from_fn(|output| first.sibling(output)),
+            outputs => [self.fail(name, format!("has {outputs} outputs, but {N} were asked for")); N],
+        }
+    }
+
+    /// Adds an operation of this crate and returns its first output.
+    #[track_caller]
+    pub(super) fn fused<'g>(&'g self, operation: impl Operation, inputs: &[Tensor<'g>]) -> Tensor<'g> {
+        self.apply(Fused { operation: Arc::new(operation), own: true }, inputs)
+    }
+
+    #[track_caller]
+    fn apply<'g>(&'g self, operation: Fused, inputs: &[Tensor<'g>]) -> Tensor<'g> {
         if let Some(&poison) = inputs.iter().find(|input| input.is_poisoned()) {
-            return [poison; N];
+            return poison;
         }
         let kinds: Vec<_> = inputs.iter().map(|input| input.kind()).collect();
-        let message = match operation.outputs(&kinds) {
-            Err(message) => format!("{message}, got {inputs:?}"),
-            Ok(outputs) if outputs.len() != N || N == 0 => {
-                format!("has {} outputs, but {N} were asked for: it needs at least one", outputs.len())
-            }
-            Ok(outputs) if outputs.iter().any(|output| output.elements() == 0) => {
-                format!("an output has no elements: {outputs:?}")
-            }
-            Ok(outputs) => {
-                let first = self.add(Op::Custom(operation), inputs, outputs);
-                return std::array::from_fn(|output| first.sibling(output));
-            }
-        };
-        [self.fail(operation.name(), message); N]
+        match operation.outputs(&kinds) {
+            Err(message) => self.fail(operation.name(), format!("{message}, got {inputs:?}")),
+            Ok(outputs) if outputs.is_empty() => self.fail(operation.name(), "needs at least one output".into()),
+            Ok(outputs) => self.add(Op::Fused(operation), inputs, outputs),
+        }
     }
 }
