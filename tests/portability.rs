@@ -238,3 +238,40 @@ fn browsers_accept_every_kernel() {
     }
     assert!(refused.is_empty(), "a browser refuses {} kernels:\n{}", refused.len(), refused.join("\n"));
 }
+
+/// Operations and numbers of SPIR-V, by the specification's section 3.
+mod spirv {
+    pub const TYPE_POINTER: u32 = 32;
+    pub const VARIABLE: u32 = 59;
+    pub const DECORATE: u32 = 71;
+    pub const ARRAY_STRIDE: u32 = 6;
+    pub const WORKGROUP: u32 = 4;
+}
+
+#[test]
+fn naga_still_gives_workgroup_arrays_a_stride() {
+    // Vulkan's validation layer calls it VUID-StandaloneSpirv-None-10684; docs/validator.md tells of it.
+    let source = "var<workgroup> sums: array<f32, 4>;
+        @compute @workgroup_size(4) fn main(@builtin(local_invocation_index) lane: u32) { sums[lane] = 1.0; }";
+    let module = naga::front::wgsl::parse_str(source).expect("valid WGSL");
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).expect("a valid module");
+    let words = spv::write_vec(&module, &info, &spv::Options::default(), None).expect("SPIR-V");
+    let mut instructions = Vec::new();
+    let mut rest = &words[5..];
+    while let [first, ..] = rest {
+        let (instruction, after) = rest.split_at((first >> 16) as usize);
+        instructions.push(instruction);
+        rest = after;
+    }
+    let of = |operation: u32| instructions.iter().filter(move |words| words[0] & 0xFFFF == operation);
+    let pointers: Vec<u32> =
+        of(spirv::VARIABLE).filter(|words| words[3] == spirv::WORKGROUP).map(|words| words[1]).collect();
+    let arrays: Vec<u32> =
+        of(spirv::TYPE_POINTER).filter(|words| pointers.contains(&words[1])).map(|words| words[3]).collect();
+    let strides = of(spirv::DECORATE).filter(|words| words[2] == spirv::ARRAY_STRIDE && arrays.contains(&words[1]));
+    assert!(!arrays.is_empty(), "a workgroup variable");
+    assert!(
+        strides.count() > 0,
+        "naga is mended: take VUID-StandaloneSpirv-None-10684 out of docs/validator.md, and this test"
+    );
+}

@@ -194,7 +194,7 @@ fn resumed(common: &Common, path: &Path) -> Result<(Common, Gpu, RunFolder, Sett
     let seed = configuration["seed"].as_u64().ok_or_else(|| none(&"no seed"))?;
     let common = Common { seed, adapter: settings.adapter.clone(), ..common.clone() };
     let gpu = common.open(settings.checked)?;
-    let rows = difference::rows(path).unwrap_or_default();
+    let rows = if path.join(ROWS).exists() { difference::rows(path)? } else { Vec::new() };
     // The line that was being written when the run was interrupted is written again.
     let lines: String = rows.iter().filter_map(|row| Some(serde_json::to_string(row).ok()? + "\n")).collect();
     folder.write(ROWS, lines.as_bytes())?;

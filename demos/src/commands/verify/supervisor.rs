@@ -105,8 +105,12 @@ impl Worker {
         let (sender, answers) = channel();
         std::thread::spawn(move || {
             let lines = output.into_iter().flat_map(|output| BufReader::new(output).lines()).map_while(Result::ok);
-            // Drivers may print lines of their own.
-            for answer in lines.filter_map(|line| serde_json::from_str(&line).ok()) {
+            for line in lines {
+                let Ok(answer) = serde_json::from_str(&line) else {
+                    // Drivers and layers print lines of their own.
+                    crate::tell!("{line}");
+                    continue;
+                };
                 if sender.send(answer).is_err() {
                     break;
                 }
