@@ -12,7 +12,11 @@ use crate::options::Common;
 use crate::{commands, experiments};
 
 /// Families of commands, and what they are about.
-const FAMILIES: &[(&str, &str)] = &[("neuron", "Experiments with the attention neuron on the cart-pole swing-up")];
+const FAMILIES: &[(&str, &str)] = &[
+    ("data", "Collect or inspect recorded trajectories"),
+    ("dt", "Learn from recorded episodes by decision transformers, and compare with behaviour cloning"),
+    ("neuron", "Experiments with the attention neuron on the cart-pole swing-up"),
+];
 
 /// A command with its flags.
 #[derive(Debug)]

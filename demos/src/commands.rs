@@ -2,9 +2,8 @@
 
 pub mod adapters;
 pub mod bench;
-pub mod data;
 pub mod demo;
-pub mod dt;
+pub mod inspect;
 pub mod verify;
 
 use crate::entry::Entry;
@@ -13,9 +12,8 @@ use crate::entry::Entry;
 pub const ALL: &[Entry] = &[
     Entry::of::<adapters::Arguments>(),
     Entry::of::<bench::Arguments>(),
-    Entry::of::<data::Arguments>(),
     Entry::of::<demo::Arguments>(),
-    Entry::of::<dt::Arguments>(),
+    Entry::of::<inspect::Arguments>(),
     Entry::of::<verify::Arguments>(),
     Entry::of::<verify::Difference>(),
 ];

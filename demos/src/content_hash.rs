@@ -1,76 +1,35 @@
 //! Names input by its content, so that a run is not resumed with other data.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::{fmt, fs};
 
 use fourfold::data::{Error, file};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
 
-/// A file that a flag names. The configuration of a run holds the SHA-256 of its content beside its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct InputFile {
-    path: PathBuf,
-    sha256: String,
+/// Returns the names of files and folders, each with the hash of its content.
+///
+/// # Errors
+/// One cannot be read.
+pub fn named(paths: Vec<PathBuf>) -> Result<BTreeMap<String, String>, Failure> {
+    paths.into_iter().map(|path| Ok((path.display().to_string(), sha256(&path)?))).collect()
 }
 
-/// Between the name and the hash in a configuration.
-const HASH: &str = ", SHA-256 ";
-
-impl InputFile {
-    /// Returns the path, if the file still holds what it held.
-    ///
-    /// # Errors
-    /// The file cannot be read, or has another content.
-    pub fn checked(&self) -> Result<&Path, Failure> {
-        let (file, expected, got) = (self.path.display(), &self.sha256, sha256(&self.path)?);
-        if got == *expected {
-            return Ok(&self.path);
+/// Checks that files and folders still hold what they held.
+///
+/// # Errors
+/// One cannot be read, or has another content.
+pub fn check(inputs: &BTreeMap<String, String>) -> Result<(), Failure> {
+    for (name, expected) in inputs {
+        let got = sha256(Path::new(name))?;
+        if got != *expected {
+            let sentence = format!("{name}: expected the file of the run, SHA-256 {expected}, got SHA-256 {got}");
+            return Err(Failure::Input(sentence));
         }
-        Err(Failure::Input(format!("{file}: expected the file of the run, SHA-256 {expected}, got SHA-256 {got}")))
     }
-
-    /// Returns the name of the file, as it was given.
-    pub fn name(&self) -> String {
-        self.path.display().to_string()
-    }
-}
-
-/// Parses the name of a file on the command line.
-impl FromStr for InputFile {
-    type Err = Failure;
-
-    fn from_str(name: &str) -> Result<Self, Failure> {
-        let path = PathBuf::from(name);
-        Ok(Self { sha256: sha256(&path)?, path })
-    }
-}
-
-impl fmt::Display for InputFile {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}{HASH}{}", self.path.display(), self.sha256)
-    }
-}
-
-impl From<InputFile> for String {
-    fn from(file: InputFile) -> Self {
-        file.to_string()
-    }
-}
-
-/// Parses the text of a configuration.
-impl TryFrom<String> for InputFile {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let (path, sha256) =
-            text.rsplit_once(HASH).ok_or_else(|| format!("expected `FILE{HASH}HASH`, got `{text}`"))?;
-        Ok(Self { path: path.into(), sha256: sha256.into() })
-    }
+    Ok(())
 }
 
 /// Returns the SHA-256 of a file in hexadecimal, as `sha256sum` prints it; of a folder, that of the lines that `sha256sum`

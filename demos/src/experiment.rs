@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::content_hash;
 use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::options::{Common, Seeds};
@@ -48,6 +49,12 @@ pub trait Experiment: Args + Clone + Debug + Serialize + DeserializeOwned {
     /// The first value that is wrong, by the name of its flag.
     fn check(&self) -> Result<(), Failure>;
 
+    /// Lists the files and folders that the run reads. Its configuration names them by their content: it is not resumed
+    /// with others.
+    fn inputs(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// Runs the experiment.
     ///
     /// # Errors
@@ -81,6 +88,7 @@ pub fn start<E: Experiment>(common: &Common, settings: &E, seeds: Vec<u32>) -> R
         seed: common.seed,
         seeds,
         quick: common.quick,
+        inputs: content_hash::named(settings.inputs())?,
         settings: serde_json::to_value(settings).map_err(Failure::run)?,
     };
     finish(Run::create(common, common.open(false)?, configuration)?, settings)
@@ -133,6 +141,7 @@ fn perform<E: Experiment>(common: &Common, matches: &ArgMatches) -> Result<(), F
     let settings: E = serde_json::from_value(earlier.configuration.settings.clone()).map_err(wrong)?;
     let asked = Configuration { seed: common.seed, seeds, quick: common.quick, ..earlier.configuration.clone() };
     refuse_changes(path, matches, &settings, &earlier.configuration, &asked)?;
+    content_hash::check(&earlier.configuration.inputs)?;
     settings.check()?;
     finish(earlier.resume(common, common.open(false)?), &settings)
 }

@@ -41,6 +41,25 @@ impl Failure {
         Ok(())
     }
 
+    /// Checks that no value of a flag occurs twice, and that there is one.
+    ///
+    /// # Errors
+    /// There is none, or one occurs twice.
+    pub fn check_distinct<T: Ord + fmt::Display>(
+        name: &str,
+        values: impl IntoIterator<Item = T>,
+    ) -> Result<(), Failure> {
+        let mut values: Vec<T> = values.into_iter().collect();
+        values.sort_unstable();
+        if values.is_empty() {
+            return Err(Failure::Input(format!("{name}: expected one or more, got none")));
+        }
+        match values.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Failure::Input(format!("{name}: expected distinct values, got `{}` twice", pair[0]))),
+            None => Ok(()),
+        }
+    }
+
     pub fn code(&self) -> u8 {
         match self {
             Failure::Run(_) => 1,

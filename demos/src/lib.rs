@@ -7,7 +7,7 @@
 pub mod command_line;
 pub mod commands;
 pub mod content_hash;
-pub mod dt;
+pub mod data_name;
 pub mod entry;
 pub mod experiment;
 pub mod experiments;

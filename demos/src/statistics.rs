@@ -12,9 +12,32 @@ pub fn quantile(values: &[f64], quantile: f64) -> f64 {
     }
 }
 
-/// The median; NaN where there are no values.
+/// Returns the median, NaN counted as the largest; NaN where there are no values, or the middle ones are not finite.
 pub fn median(values: &[f64]) -> f64 {
-    quantile(values, 0.5)
+    let mut sorted: Vec<f64> = values.iter().map(|&value| if value.is_nan() { f64::INFINITY } else { value }).collect();
+    sorted.sort_by(f64::total_cmp);
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let (below, above) = (sorted[last / 2], sorted[sorted.len() / 2]);
+    if above.is_finite() { 0.5 * (below + above) } else { f64::NAN }
+}
+
+/// Returns the arithmetic mean; NaN where there are no values.
+pub fn average<T: Copy + Into<f64>>(values: &[T]) -> f64 {
+    values.iter().map(|&value| value.into()).sum::<f64>() / values.len() as f64
+}
+
+/// Returns the mean and the standard deviation (of a value, not of the mean); the deviation of one value is 0. The values
+/// are a sample whose mean is estimated, or, with `whole`, all there are.
+pub fn spread(values: &[f64], whole: bool) -> (f64, f64) {
+    let mean = average(values);
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let degrees = if whole { values.len() } else { values.len().max(2) - 1 };
+    (mean, (squares / degrees as f64).sqrt())
+}
+
+/// Returns the least and the highest value; infinities where there are none.
+pub fn extremes(values: &[f64]) -> (f64, f64) {
+    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), &value| (least.min(value), most.max(value)))
 }
 
 /// A mean over independent runs with the half-width of its 95 % interval.
@@ -28,7 +51,7 @@ pub struct Mean {
 /// The mean and its 95 % interval by Student's distribution: the values are taken for independent and normal.
 pub fn mean(values: &[f64]) -> Mean {
     let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
+    let mean = average(values);
     if values.len() < 2 {
         return Mean { mean, half_width: f64::INFINITY };
     }
@@ -68,6 +91,13 @@ mod tests {
         assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), 2.5);
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn a_median_counts_what_is_not_finite_as_the_largest() {
+        assert_eq!(median(&[f64::NAN, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[3.0, 1.0]), 2.0);
+        assert!(median(&[f64::NAN, f64::NAN, 1.0]).is_nan());
     }
 
     #[test]

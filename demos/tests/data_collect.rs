@@ -35,7 +35,7 @@ fn a_quick_collection_leaves_files_that_say_where_they_come_from_and_the_same_se
     assert!(random < 40.0 && expert > 2.0 * random, "{random} {expert}");
     assert!(fs::read(folder.join("learning.png")).unwrap().starts_with(b"\x89PNG"));
     let results: Value = serde_json::from_slice(&fs::read(folder.join("results.json")).unwrap()).unwrap();
-    assert_eq!(results["files"].as_array().map(Vec::len), Some(3));
+    assert_eq!(results["policies"][0]["files"].as_array().map(Vec::len), Some(3));
 
     collect(&scratch, &format!("{line} --out second"));
     for stage in ["random", "medium-replay", "expert"] {
@@ -50,7 +50,7 @@ fn wrong_input_is_refused_in_a_sentence_and_leaves_nothing() {
     let scratch = Scratch::new("collect-refused");
     for (arguments, sentence) in [
         ("cart-pole --episodes 0", "error: --episodes: expected 1 to 100000, got 0"),
-        ("moon-lander", "error: invalid value 'moon-lander' for '<ENV>'"),
+        ("moon-lander", "error: invalid value 'moon-lander' for '[ENV]'"),
     ] {
         let output = collect(&scratch, &format!("{arguments} --out run"));
         let message = String::from_utf8(output.stderr).unwrap();

@@ -28,13 +28,13 @@ fn a_quick_control_experiment_leaves_scores_of_all_contenders_and_the_same_seed_
     assert!(table.contains("cart-pole-imitation") && table.contains("25 % BC"), "{table}");
     assert!(fs::read(scratch.0.join("first/scores.png")).unwrap().starts_with(b"\x89PNG"));
     let results = json(&scratch, "first/results.json");
-    let trials = results[0]["trials"].as_array().unwrap();
+    let trials = results["data_sets"][0]["trials"].as_array().unwrap();
     assert_eq!(trials.len(), 7);
     assert!(trials.iter().all(|trial| trial["scores"].as_array().unwrap().len() == 1), "{results}");
 
     dt(&scratch, "control --quick --out second");
     let scores = |results: &Value| -> Vec<Value> {
-        results[0]["trials"].as_array().unwrap().iter().map(|trial| trial["scores"].clone()).collect()
+        results["data_sets"][0]["trials"].as_array().unwrap().iter().map(|trial| trial["scores"].clone()).collect()
     };
     assert_eq!(scores(&json(&scratch, "second/results.json")), scores(&results));
 }
@@ -45,8 +45,8 @@ fn a_quick_sweep_leaves_a_picture_and_a_correlation() {
     let output = dt(&scratch, "sweep --quick --out run");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let results = json(&scratch, "run/results.json");
-    assert_eq!(results[0]["achieved"][0].as_array().map(Vec::len), Some(4));
-    let correlation = results[0]["correlation"].as_f64().unwrap();
+    assert_eq!(results["sweeps"][0]["achieved"][0].as_array().map(Vec::len), Some(4));
+    let correlation = results["sweeps"][0]["correlation"].as_f64().unwrap();
     assert!((-1.0..=1.0).contains(&correlation), "{correlation}");
     assert!(fs::read(scratch.0.join("run/pendulum-imitation.png")).unwrap().starts_with(b"\x89PNG"));
 }
@@ -55,7 +55,10 @@ fn a_quick_sweep_leaves_a_picture_and_a_correlation() {
 fn wrong_input_is_refused_in_a_sentence_and_leaves_nothing() {
     let scratch = Scratch::new("control-refused");
     for (arguments, sentence) in [
-        ("control --data hopper-medium", "error: --data: expected an environment and a stage"),
+        (
+            "control --data hopper-medium",
+            "error: invalid value 'hopper-medium' for '--data <NAMES>': expected an environment and a stage",
+        ),
         ("control --dropout 1", "error: --dropout: expected 0 to less than 1, got 1"),
         ("sweep --targets 2", "error: --targets: expected 3 to 1000, got 2"),
     ] {

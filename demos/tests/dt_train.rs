@@ -29,7 +29,7 @@ fn a_training_leaves_weights_a_report_and_what_weights_lack() {
     let run = scratch.0.join("run");
     let results: serde_json::Value = serde_json::from_slice(&fs::read(run.join("results.json")).unwrap()).unwrap();
     assert_eq!((&results["data"]["episodes"], &results["data"]["format"]), (&3.into(), &"D4RL (HDF5)".into()));
-    let milestones = results["milestones"].as_array().unwrap();
+    let milestones = results["trainings"][0]["milestones"].as_array().unwrap();
     assert_eq!((milestones.len(), &milestones[1]["step"]), (2, &20.into()));
     assert!(milestones[1]["loss"].as_f64().unwrap() < milestones[0]["loss"].as_f64().unwrap());
     for file in ["config.json", "report.md", "loss.png", "training.safetensors", "hugging-face/config.json"] {

@@ -24,6 +24,7 @@ use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::Progress;
+use crate::run::Run;
 use crate::run::folder::{CONFIGURATION, RunFolder, adapter_json};
 
 pub use difference::Arguments as Difference;
@@ -178,7 +179,7 @@ fn begun(common: &Common, arguments: &Arguments) -> Result<(Common, Gpu, RunFold
         adapter: common.adapter.clone(),
         repro: arguments.repro,
     };
-    let folder = RunFolder::create(common, "verify", &gpu, json!(settings))?;
+    let folder = Run::of_command(common, "verify", &gpu, json!(settings))?.into_folder();
     Ok((common.clone(), gpu, folder, settings, Vec::new()))
 }
 

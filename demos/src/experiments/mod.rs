@@ -1,5 +1,6 @@
 //! The experiments, one a folder.
 
+pub mod data;
 pub mod dt;
 pub mod neuron;
 pub mod pes;
@@ -10,8 +11,12 @@ use crate::experiment::entry;
 
 /// All commands other than experiments.
 pub const ALL: &[Entry] = &[
+    entry::<data::collect::Settings>(),
+    entry::<dt::control::Settings>(),
     entry::<dt::key_to_door::Settings>(),
     entry::<dt::shortest_paths::Settings>(),
+    entry::<dt::sweep::Settings>(),
+    entry::<dt::train::Settings>(),
     entry::<neuron::clone::Settings>(),
     entry::<neuron::reshuffle::Settings>(),
     entry::<neuron::train::Settings>(),

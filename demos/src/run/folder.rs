@@ -14,7 +14,6 @@ use fourfold::{Gpu, wgpu};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::options::Common;
 
 /// An open folder of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,22 +30,12 @@ pub const CONFIGURATION: &str = "config.json";
 const RUNS: &str = "runs";
 
 impl RunFolder {
-    /// Makes the folder `--out`, or the next free `runs/COMMAND-NUMBER`, and writes `config.json`: the command line,
-    /// the seed, versions, the adapter, and `settings`, which are the command's own.
-    ///
-    /// # Errors
-    /// The place cannot be written, or `--out` is there already and not empty.
-    pub fn create(common: &Common, command: &str, gpu: &Gpu, settings: Value) -> Result<Self, Failure> {
-        let configuration = json!({ "command": command, "seed": common.seed, "settings": settings });
-        Self::create_with(common.out.as_deref(), command, gpu, configuration)
-    }
-
     /// Makes the folder `out`, or the next free `runs/COMMAND-NUMBER`, and writes `config.json`: `configuration`, the
     /// command line, the time, versions and the adapter.
     ///
     /// # Errors
     /// The place cannot be written, or `out` is there already and not empty.
-    pub fn create_with(out: Option<&Path>, command: &str, gpu: &Gpu, configuration: Value) -> Result<Self, Failure> {
+    pub fn create(out: Option<&Path>, command: &str, gpu: &Gpu, configuration: Value) -> Result<Self, Failure> {
         let (path, made) = match out {
             Some(path) => given(path)?,
             None => (next_free(Path::new(RUNS), &command.replace(' ', "-"))?, true),
@@ -68,18 +57,6 @@ impl RunFolder {
             Ok(_) => Ok(Self { path: path.to_owned(), made: false }),
             Err(source) => Err(Error::Read { file: path.display().to_string(), source }.into()),
         }
-    }
-
-    /// The command line that the run began with, without the name of the program.
-    ///
-    /// # Errors
-    /// There is no configuration, or it holds none.
-    pub fn command_line(&self) -> Result<Vec<String>, Failure> {
-        let path = self.path.join(CONFIGURATION);
-        let config: Value = serde_json::from_slice(&file::read(&path)?).unwrap_or_default();
-        serde_json::from_value(config["command_line"].clone()).map_err(|error| {
-            Failure::Input(format!("{}: expected the configuration of a run, got {error}", path.display()))
-        })
     }
 
     pub fn path(&self) -> &Path {

@@ -3,6 +3,7 @@
 pub mod folder;
 pub mod report;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 const BETWEEN: Duration = Duration::from_secs(20);
 
 /// All that decides the numbers of a run besides the adapter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
     /// The command, as in `dt control`.
     pub command: String,
@@ -38,6 +39,9 @@ pub struct Configuration {
     pub seeds: Vec<u32>,
     #[serde(default)]
     pub quick: bool,
+    /// SHA-256 of the files and folders that the run reads, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
     pub settings: Value,
 }
 
@@ -89,7 +93,7 @@ impl Run {
     /// The folder cannot be written, or is there already and not empty.
     pub fn create(common: &Common, gpu: Gpu, configuration: Configuration) -> Result<Self, Failure> {
         let command = &configuration.command;
-        let folder = RunFolder::create_with(common.out.as_deref(), command, &gpu, json!(configuration))?;
+        let folder = RunFolder::create(common.out.as_deref(), command, &gpu, json!(configuration))?;
         Ok(Self::new(common, gpu, folder, configuration))
     }
 
@@ -100,7 +104,12 @@ impl Run {
     pub fn of_command(common: &Common, command: &str, gpu: &Gpu, settings: Value) -> Result<Self, Failure> {
         let command = command.to_owned();
         let (seed, quick) = (common.seed, common.quick);
-        Self::create(common, gpu.clone(), Configuration { command, seed, seeds: Vec::new(), quick, settings })
+        Self::create(common, gpu.clone(), Configuration { command, seed, quick, settings, ..Configuration::default() })
+    }
+
+    /// Leaves the folder to a command that keeps its own records.
+    pub fn into_folder(self) -> RunFolder {
+        self.folder
     }
 
     fn new(common: &Common, gpu: Gpu, folder: RunFolder, configuration: Configuration) -> Self {

@@ -89,15 +89,23 @@ impl Report {
     /// Renders for a terminal, without pictures and explanations.
     pub fn terminal(&self) -> String {
         let mut blocks = vec![wrapped(&self.title)];
+        // A heading is shown with the first block below it.
+        let mut heading = None;
         for part in &self.parts {
-            match part {
-                Part::Heading(text) | Part::Paragraph(text) => blocks.push(wrapped(text)),
+            let block = match part {
+                Part::Heading(text) => {
+                    heading = Some(wrapped(text));
+                    continue;
+                }
+                Part::Paragraph(text) => wrapped(text),
                 Part::Table { header, rows } => {
                     let header: Vec<&str> = header.iter().map(String::as_str).collect();
-                    blocks.push(wide_table(&header, rows.iter().cloned()));
+                    wide_table(&header, rows.iter().cloned())
                 }
-                Part::Explanation(_) | Part::Picture { .. } => {}
-            }
+                Part::Explanation(_) | Part::Picture { .. } => continue,
+            };
+            blocks.extend(heading.take());
+            blocks.push(block);
         }
         blocks.join("\n\n")
     }

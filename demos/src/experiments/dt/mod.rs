@@ -1,4 +1,12 @@
 //! Decision transformers, which learn from recorded episodes.
 
+mod contender;
+pub mod control;
+mod data_set;
+mod gymnasium;
 pub mod key_to_door;
+mod score;
 pub mod shortest_paths;
+mod source;
+pub mod sweep;
+pub mod train;

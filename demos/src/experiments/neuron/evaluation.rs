@@ -10,6 +10,7 @@ use fourfold::rollout::{
 use fourfold::shaders::Data;
 
 use crate::failure::Failure;
+use crate::statistics::{average, spread};
 
 /// Observations of the cart-pole swing-up.
 pub const OBSERVATIONS: usize = 5;
@@ -117,14 +118,12 @@ pub struct Scores {
 
 impl Scores {
     pub fn mean(&self) -> f64 {
-        self.returns.iter().sum::<f64>() / self.returns.len() as f64
+        average(&self.returns)
     }
 
     /// The standard deviation of a score (not of the mean).
     pub fn deviation(&self) -> f64 {
-        let mean = self.mean();
-        let squares: f64 = self.returns.iter().map(|score| (score - mean).powi(2)).sum();
-        (squares / (self.returns.len().max(2) - 1) as f64).sqrt()
+        spread(&self.returns, false).1
     }
 
     /// The standard error of the mean.

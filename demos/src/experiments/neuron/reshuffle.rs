@@ -1,5 +1,6 @@
 //! `fourfold neuron reshuffle`: the effect of shuffling the inputs in the middle of an episode.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -36,6 +37,10 @@ impl Experiment for Settings {
     const NAME: &'static str = "neuron reshuffle";
     const SEEDS: Option<&'static str> = None;
     const QUICK: &'static [(&'static str, &'static str)] = &[("episodes", "50")];
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.file.weights.iter().cloned().collect()
+    }
 
     fn check(&self) -> Result<(), Failure> {
         if let Some(interval) = self.intervals.iter().find(|interval| !(1..=1_000).contains(*interval)) {

@@ -1,5 +1,7 @@
 //! `fourfold neuron watch`: one episode, what the network attends to in it, and its inputs being shuffled.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use fourfold::rollout::environments::CartPoleSwingUp;
 use serde::{Deserialize, Serialize};
@@ -57,6 +59,10 @@ impl Experiment for Settings {
     const NAME: &'static str = "neuron watch";
     const SEEDS: Option<&'static str> = None;
     const QUICK: &'static [(&'static str, &'static str)] = &[("every", "20"), ("candidates", "8")];
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.file.weights.iter().cloned().collect()
+    }
 
     fn check(&self) -> Result<(), Failure> {
         Failure::check_counts([("--candidates", self.candidates, 1..=100_000)])?;

@@ -6,7 +6,7 @@ use fourfold::models::{Architecture, Classifier};
 use fourfold::optim::{AdamW, Ascent, Optimiser, Sam, Schedule, Sgd, WeightDecay};
 
 use super::trainer::{Method, Recipe};
-use super::{Ball, DataName, OptimiserName, Settings};
+use super::{Ball, OptimiserName, Settings};
 use crate::failure::Failure;
 
 impl Settings {
@@ -16,15 +16,14 @@ impl Settings {
     /// # Errors
     /// If the files of the data set cannot be read.
     pub fn split(&self, seed: u64) -> Result<(Split, Standardisation), Failure> {
-        let (mut split, standardisation) = match self.data {
-            DataName::Digits => {
+        let (mut split, standardisation) = match self.data.folder(&self.data_dir) {
+            None => {
                 let split = digits().split(0.2, seed)?;
                 let standardisation = Standardisation::per_feature(&split.training);
                 (split, standardisation)
             }
-            DataName::Mnist | DataName::FashionMnist => {
-                let name = self.data.to_string();
-                let split = mnist::load(&self.data_dir.join(&name), &name)?;
+            Some(folder) => {
+                let split = mnist::load(&folder, &self.data.to_string())?;
                 let standardisation = Standardisation::overall(&split.training);
                 (split, standardisation)
             }

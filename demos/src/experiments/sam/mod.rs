@@ -7,13 +7,13 @@ mod report;
 mod trainer;
 mod training;
 
-use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use fourfold::models::Architecture;
 use serde::{Deserialize, Serialize};
 
+use crate::data_name::DataName;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::run::Run;
@@ -92,6 +92,10 @@ impl Experiment for Settings {
     const SEEDS: Option<&'static str> = Some("5");
     const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "2"), ("epochs", "10")];
 
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.data.folder(&self.data_dir).into_iter().collect()
+    }
+
     fn check(&self) -> Result<(), Failure> {
         let in_range = |flag: &str, value: f64, least: f64, below: f64| {
             if (least..below).contains(&value) {
@@ -142,26 +146,6 @@ impl Experiment for Settings {
         }
         let times = training::step_times(run, self, seeds[0].into())?;
         report::report(self, &seeds, &run.rows()?, &finished, times)
-    }
-}
-
-/// Images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DataName {
-    Digits,
-    Mnist,
-    FashionMnist,
-}
-
-/// As on the command line.
-impl fmt::Display for DataName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            DataName::Digits => "digits",
-            DataName::Mnist => "mnist",
-            DataName::FashionMnist => "fashion-mnist",
-        })
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Credit, Group, Method, Outcome, Settings};
 use crate::failure::Failure;
 use crate::picture::plot::{Axis, BarPlot, Line, LinePlot};
 use crate::run::report::Report;
-use crate::statistics;
+use crate::statistics::average;
 
 /// Everything that was measured.
 #[derive(Debug, Clone)]
@@ -62,15 +62,11 @@ fn trials(results: &Results, episodes: usize, method: Method) -> Vec<&Trial> {
     results.trials.iter().filter(|trial| (trial.episodes, trial.method) == (episodes, method)).collect()
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    statistics::mean(&values.collect::<Vec<_>>()).mean
-}
-
 /// `94.5 % (93.0, 96.0)`: the mean and, where there are several, each seed's.
 fn percents(values: impl Iterator<Item = f64>) -> String {
     let values: Vec<f64> = values.map(|value| 100.0 * value).collect();
     let all: Vec<String> = values.iter().map(|value| format!("{value:.1}")).collect();
-    let mean = format!("{:.1} %", mean(values.into_iter()));
+    let mean = format!("{:.1} %", average(&values));
     if all.len() > 1 { format!("{mean} ({})", all.join(", ")) } else { mean }
 }
 
@@ -119,7 +115,9 @@ fn explanation(settings: &Settings) -> String {
 fn predicted(settings: &Settings, results: &Results, outcome: Outcome) -> [String; 6] {
     let [key, empty, door] = settings.world().phases;
     let count: usize = results.credits.iter().map(|credit| credit.of(outcome).count).sum();
-    let at = |step: usize| mean(results.credits.iter().map(|credit| number(credit.of(outcome).mean[step])));
+    let at = |step: usize| {
+        average(&results.credits.iter().map(|credit| number(credit.of(outcome).mean[step])).collect::<Vec<f64>>())
+    };
     let [a, b, c, d] = [0, key - 1, key + empty, key + empty + door - 1].map(|step| format!("{:.2}", at(step)));
     [outcome.name().into(), count.to_string(), a, b, c, d]
 }
@@ -131,7 +129,8 @@ fn number(value: Option<f64>) -> f64 {
 /// A bar for each method and number of episodes, and one for random play.
 fn bars(settings: &Settings, results: &Results) -> BarPlot {
     let bar = |(episodes, method)| {
-        let success = 100.0 * mean(trials(results, episodes, method).iter().map(|trial| trial.greedy.success));
+        let trials = trials(results, episodes, method);
+        let success = 100.0 * average(&trials.iter().map(|trial| trial.greedy.success).collect::<Vec<f64>>());
         (format!("{}, {episodes}: {success:.1} %", method.name()), success)
     };
     let random = 100.0 * results.random;
@@ -146,7 +145,7 @@ fn bars(settings: &Settings, results: &Results) -> BarPlot {
 fn learning(settings: &Settings, results: &Results) -> LinePlot {
     let line = |(episodes, method): (usize, Method)| {
         let trials = trials(results, episodes, method);
-        let at = |point: usize| mean(trials.iter().map(|trial| 100.0 * trial.curve[point].1));
+        let at = |point: usize| average(&trials.iter().map(|trial| 100.0 * trial.curve[point].1).collect::<Vec<f64>>());
         let range = |point: usize| {
             let values = || trials.iter().map(|trial| 100.0 * trial.curve[point].1);
             (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
@@ -171,7 +170,9 @@ fn learning(settings: &Settings, results: &Results) -> LinePlot {
 fn credit(settings: &Settings, results: &Results) -> LinePlot {
     let line = |outcome: Outcome| {
         let steps = settings.world().phases.iter().sum();
-        let over = |pick: &dyn Fn(&Group) -> f64| mean(results.credits.iter().map(|one| pick(one.of(outcome))));
+        let over = |pick: &dyn Fn(&Group) -> f64| {
+            average(&results.credits.iter().map(|one| pick(one.of(outcome))).collect::<Vec<f64>>())
+        };
         Line {
             name: outcome.name().into(),
             points: (0..steps).map(|step| (step as f64, over(&|group| number(group.mean[step])))).collect(),

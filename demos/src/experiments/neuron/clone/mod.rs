@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Student;
 use super::cloning::{Cloning, Recipe, Trajectories};
-use super::episodes::{Drive, Episode, Starts, found_trajectories, scores, trajectories};
+use super::episodes::{Drive, Starts, found_trajectories, scores, trajectories};
 use super::evaluation::{Order, Protocol, Scores};
 use super::recipe;
 use super::teacher::{self, Search, teacher};
@@ -25,6 +25,7 @@ use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::run::Run;
 use crate::run::report::Report;
+use crate::statistics::average;
 
 /// Clone an ordinary perceptron into an attention neuron, by back-propagation through time
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -120,6 +121,10 @@ impl Experiment for Settings {
     const QUICK: &'static [(&'static str, &'static str)] =
         &[("teacher_generations", "20"), ("trajectories", "64"), ("steps", "50"), ("passes", "3"), ("episodes", "100")];
 
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.teacher.iter().cloned().collect()
+    }
+
     fn check(&self) -> Result<(), Failure> {
         let horizon = CartPoleSwingUp::default().horizon();
         let counts = [
@@ -182,10 +187,6 @@ fn checkpoint(model: &str, weights: &[f32]) -> Checkpoint {
     checkpoint.set("model", model);
     checkpoint.insert("weights", &[weights.len()], Data::F32(weights.to_vec()));
     checkpoint
-}
-
-fn mean(episodes: &[Episode]) -> f64 {
-    episodes.iter().map(|episode| episode.score).sum::<f64>() / episodes.len() as f64
 }
 
 impl Settings {
@@ -269,7 +270,8 @@ impl Settings {
             // One update a submission: on a software driver it takes a good part of a second.
             let loss = cloning.run_pass(1, |updates| run.advance(updates as u64))?;
             let student = Student::new(NETWORK, &cloning.weights()?);
-            let score = mean(&scores(&student, &watched, true));
+            let scores: Vec<f64> = scores(&student, &watched, true).iter().map(|episode| episode.score).collect();
+            let score = average(&scores);
             run.say(format!("loss {loss:.4}, score {score:.0}"));
             let row = Pass { pass, loss, score };
             passes.push(row);

@@ -67,6 +67,10 @@ impl Experiment for Settings {
     const QUICK: &'static [(&'static str, &'static str)] =
         &[("seeds", "2"), ("steps", "3e6"), ("trial", "1e6"), ("test_episodes", "100")];
 
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.weights.iter().cloned().collect()
+    }
+
     fn check(&self) -> Result<(), Failure> {
         for (flag, steps) in [("--steps", self.steps), ("--trial", self.trial)] {
             if !(1.0..=1e15).contains(&steps) {

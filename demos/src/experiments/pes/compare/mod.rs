@@ -1,9 +1,11 @@
 //! `fourfold pes compare PROBLEM`: all estimators that a problem allows.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::outer_training::catalogue::{self, ProblemName};
+use super::outer_training::catalogue;
 use super::outer_training::estimator::EstimatorName;
 use super::outer_training::task::{Entry, Task};
 use super::outer_training::train;
@@ -16,7 +18,7 @@ use crate::run::report::Report;
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
     /// Problem: toy, influence, lorenz, ridge (on embedded data) or ridge:FILE (a table, the target last)
-    pub problem: Option<ProblemName>,
+    pub problem: Option<String>,
     /// Estimators, separated by commas [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub estimators: Option<Vec<EstimatorName>>,
@@ -36,14 +38,18 @@ impl Experiment for Settings {
     const SEEDS: Option<&'static str> = Some("5");
     const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "2"), ("iterations", "300"), ("pixels", "100")];
 
+    fn inputs(&self) -> Vec<PathBuf> {
+        catalogue::file(self.problem.as_deref()).map(PathBuf::from).into_iter().collect()
+    }
+
     fn check(&self) -> Result<(), Failure> {
         Failure::check_counts([("--pixels", self.pixels, 2..=4_000)])?;
-        let task = catalogue::find(self.problem.as_ref())?;
+        let task = catalogue::find(self.problem.as_deref())?;
         task.check(&self.entries(&task))
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
-        let task = catalogue::find(self.problem.as_ref())?;
+        let task = catalogue::find(self.problem.as_deref())?;
         // An estimator that diverges is a result.
         let (report, _diverged) = train(run, &task, &self.entries(&task), self.pixels)?;
         Ok(report)

@@ -7,7 +7,7 @@ use fourfold::data::{Dataset, digits, mnist};
 use fourfold::models::hyperparameters::{ImageTask, Judgement, TaskSettings};
 use serde::{Deserialize, Serialize};
 
-use crate::experiments::sam::DataName;
+use crate::data_name::DataName;
 use crate::failure::Failure;
 
 /// Flags of the images and the networks; the experiment has defaults for those that are not given.
@@ -86,6 +86,11 @@ impl Images {
         }
     }
 
+    /// Lists the folder of the files, where the images have some.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.data.folder(&self.data_dir).into_iter().collect()
+    }
+
     /// Reads the images and returns the task.
     ///
     /// # Errors
@@ -103,12 +108,9 @@ impl Images {
     }
 
     fn sets(&self) -> Result<(Dataset, Dataset), Failure> {
-        let set = match self.data {
-            DataName::Digits => digits(),
-            DataName::Mnist | DataName::FashionMnist => {
-                let name = self.data.to_string();
-                mnist::load(&self.data_dir.join(&name), &name)?.training
-            }
+        let set = match self.data.folder(&self.data_dir) {
+            None => digits(),
+            Some(folder) => mnist::load(&folder, &self.data.to_string())?.training,
         };
         let set = set.pooled(self.pool)?;
         let learned = set.len() - set.len() / 6;

@@ -1,6 +1,8 @@
 //! `fourfold pes hyperparameters`: a rate and a momentum for each tensor and a width for each layer, by PES, truncated ES
 //! and random search, for the same number of inner steps.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use fourfold::evolution::{EvaluatorSettings, GraphProblem};
 use fourfold::models::hyperparameters::{Judgement, TensorHyperparameters};
@@ -11,8 +13,8 @@ use serde_json::json;
 use super::hyperparameter_training::{
     ImageFlags, Images, MEASURED, PES, Path, TRUNCATED_ES, Training, TrainingFlags, measured,
 };
+use crate::data_name::DataName;
 use crate::experiment::Experiment;
-use crate::experiments::sam::DataName;
 use crate::failure::Failure;
 use crate::picture::plot::{Axis, Line, LinePlot};
 use crate::run::Run;
@@ -52,6 +54,10 @@ impl Experiment for Settings {
         ("iterations", "12"),
         ("points", "3"),
     ];
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.images().files()
+    }
 
     fn check(&self) -> Result<(), Failure> {
         let images = self.images();

@@ -14,7 +14,7 @@ use fourfold::models::hyperparameters::{ImageTask, Judgement, TaskSettings};
 use fourfold::models::learned_optimiser::{LearnedOptimiser, TrainedOptimiser};
 use serde::{Deserialize, Serialize};
 
-use crate::content_hash::InputFile;
+use crate::data_name::DataName;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::run::Run;
@@ -71,7 +71,7 @@ pub struct Settings {
     pub digits: bool,
     /// Train nothing; load the optimiser from this file
     #[arg(long, value_name = "FILE")]
-    pub weights: Option<InputFile>,
+    pub weights: Option<PathBuf>,
 }
 
 impl Experiment for Settings {
@@ -86,6 +86,12 @@ impl Experiment for Settings {
         ("episodes", "1"),
         ("long", "60"),
     ];
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        let images =
+            [DataName::FashionMnist, DataName::Mnist].map(|data| data.folder(&self.data_dir)).into_iter().flatten();
+        self.weights.iter().cloned().chain(images.filter(|_| !self.digits)).collect()
+    }
 
     fn check(&self) -> Result<(), Failure> {
         let refuse = |message: String| Err(Failure::Input(message));
@@ -150,18 +156,18 @@ impl Settings {
     /// Loads the optimiser of `--weights`.
     fn loaded(&self) -> Result<Option<TrainedOptimiser>, Failure> {
         let Some(file) = &self.weights else { return Ok(None) };
-        Ok(Some(TrainedOptimiser::load(file.checked()?)?))
+        Ok(Some(TrainedOptimiser::load(file)?))
     }
 
     /// Reads the task that the optimiser is trained on: a hidden layer of 32.
     fn trained_on(&self) -> Result<ImageTask, Failure> {
-        self.task(self.images("fashion-mnist")?, &[32], self.horizon)
+        self.task(self.images(DataName::FashionMnist)?, &[32], self.horizon)
     }
 
     /// Lists the contests: on the task that the optimiser was trained on, on that for longer, and on networks and images
     /// that it has not seen.
     fn contests(&self) -> Result<Vec<Contest>, Failure> {
-        let clothes = self.images("fashion-mnist")?;
+        let clothes = self.images(DataName::FashionMnist)?;
         let contest = |name: &str, about: String, images: Dataset, hidden, steps| -> Result<Contest, Failure> {
             let task = self.task(images.clone(), hidden, steps)?;
             let widths: Vec<_> = task.widths().iter().map(usize::to_string).collect();
@@ -173,16 +179,21 @@ impl Settings {
         Ok(vec![
             contest("trained", format!("as trained: {seen}"), clothes.clone(), &[32], self.horizon)?,
             contest("longer", format!("a longer horizon: {seen}"), clothes, &[32], self.long)?,
-            contest("unseen", format!("an unseen problem: {other}"), self.images("mnist")?, &[48, 24], self.long)?,
+            contest(
+                "unseen",
+                format!("an unseen problem: {other}"),
+                self.images(DataName::Mnist)?,
+                &[48, 24],
+                self.long,
+            )?,
         ])
     }
 
-    fn images(&self, name: &str) -> Result<Dataset, Failure> {
-        if self.digits {
-            return Ok(digits());
+    fn images(&self, data: DataName) -> Result<Dataset, Failure> {
+        match data.folder(&self.data_dir).filter(|_| !self.digits) {
+            None => Ok(digits()),
+            Some(folder) => Ok(mnist::load(&folder, &data.to_string())?.training.resized([SIDE, SIDE])?),
         }
-        let set = mnist::load(&self.data_dir.join(name), name)?.training;
-        Ok(set.resized([SIDE, SIDE])?)
     }
 
     fn task(&self, set: Dataset, hidden: &[usize], horizon: usize) -> Result<ImageTask, Failure> {

@@ -2,69 +2,38 @@
 //!
 //! To add one, write a function that returns its [`Task`], and a line in [`find`] and in [`NAMES`].
 
-use std::fmt;
-use std::str::FromStr;
+use std::path::Path;
 use std::sync::Arc;
 
 use fourfold::data::{Regression, diabetes};
 use fourfold::evolution::problems::{InfluenceBalancing, Lorenz, Ridge, ToyRegression};
 
-use serde::{Deserialize, Serialize};
-
 use super::estimator::EstimatorName;
 use super::judge::Judged;
 use super::recipe::{ObjectiveName, OptimiserName, Recipe};
 use super::task::{Entry, Map, Reference, Task};
-use crate::content_hash::InputFile;
 use crate::failure::Failure;
 
 /// The names on the command line.
 pub const NAMES: &str = "toy, influence, lorenz, ridge or ridge:FILE";
 
-/// A problem as the command line names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", untagged)]
-pub enum ProblemName {
-    /// `ridge:FILE`: a table, the target last.
-    Ridge {
-        ridge: InputFile,
-    },
-    Named(String),
-}
-
-impl FromStr for ProblemName {
-    type Err = Failure;
-
-    fn from_str(text: &str) -> Result<Self, Failure> {
-        match text.split_once(':') {
-            Some(("ridge", file)) => Ok(Self::Ridge { ridge: file.parse()? }),
-            _ => Ok(Self::Named(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for ProblemName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ridge { ridge } => write!(formatter, "ridge:{}", ridge.name()),
-            Self::Named(name) => formatter.write_str(name),
-        }
-    }
+/// Returns the file that the name of a problem names.
+pub fn file(name: Option<&str>) -> Option<&str> {
+    name?.strip_prefix("ridge:")
 }
 
 /// Returns the problem of a name.
 ///
 /// # Errors
 /// There is none, or its file cannot be used.
-pub fn find(name: Option<&ProblemName>) -> Result<Task, Failure> {
-    let named = match name {
-        None => return Err(Failure::Input(format!("PROBLEM is missing: {NAMES} (see `fourfold pes --help`)"))),
-        Some(ProblemName::Ridge { ridge: file }) => {
-            return ridge(&format!("ridge:{}", file.name()), &Regression::load(file.checked()?)?, 1);
-        }
-        Some(ProblemName::Named(named)) => named,
+pub fn find(name: Option<&str>) -> Result<Task, Failure> {
+    let Some(named) = name else {
+        return Err(Failure::Input(format!("PROBLEM is missing: {NAMES} (see `fourfold pes --help`)")));
     };
-    match named.as_str() {
+    if let Some(file) = file(name) {
+        return ridge(named, &Regression::load(Path::new(file))?, 1);
+    }
+    match named {
         "toy" => Ok(toy()),
         "influence" => Ok(influence()),
         "lorenz" => Ok(lorenz()),
@@ -378,14 +347,14 @@ mod tests {
         let task = ridge("ridge:linear.csv", &Regression { features, targets }, 1).unwrap();
         assert_eq!(task.best, None);
         assert!(task.about.contains("no optimum"), "{}", task.about);
-        let task = find(Some(&"ridge".parse().unwrap())).unwrap();
+        let task = find(Some("ridge")).unwrap();
         assert!(task.best.is_some() && task.about.contains("it is least at theta ="), "{}", task.about);
     }
 
     #[test]
     fn every_problem_is_consistent_with_its_settings() {
         for problem in ["toy", "influence", "lorenz", "ridge"] {
-            let task = find(Some(&problem.parse().unwrap())).unwrap();
+            let task = find(Some(problem)).unwrap();
             task.check(&task.entries).unwrap();
             assert_eq!(task.theta.len(), task.problem.parameters());
             for reference in &task.references {

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::picture::plot::{Axis, Line, LinePlot};
 use crate::run::Run;
 use crate::run::report::Report;
+use crate::statistics::median;
 
 /// The label of a row with the measurements of others.
 const REFERENCE: &str = "*reference*";
@@ -76,19 +77,6 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// Returns the median of values of which some may not be finite, which count as the largest; NaN where it is such a one.
-fn median(values: &mut [f64]) -> f64 {
-    values.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = f64::INFINITY);
-    values.sort_by(f64::total_cmp);
-    match values {
-        [] => f64::NAN,
-        _ => {
-            let (below, above) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
-            if above.is_finite() { 0.5 * (below + above) } else { f64::NAN }
-        }
-    }
-}
-
 /// The trainings of a run, for showing them.
 struct Shown<'a> {
     entries: &'a [Entry],
@@ -149,12 +137,12 @@ impl Shown<'_> {
         let mut rows = Vec::new();
         for entry in self.entries {
             let cell = |&iteration: &usize| {
-                let mut values = self.objectives(entry, iteration);
+                let values = self.objectives(entry, iteration);
                 match values.len() {
                     0 => "-".to_owned(),
                     1 => number(values[0]),
                     _ => {
-                        let median = median(&mut values);
+                        let median = median(&values);
                         let shown = number(median);
                         let [least, most] = [values[0], values[values.len() - 1]].map(number);
                         if least == most { shown } else { format!("{shown} ({least} .. {most})") }
@@ -234,9 +222,8 @@ impl Shown<'_> {
             let mut line = Line { name: entry.name.clone(), ..Line::default() };
             let Some(longest) = self.of(entry).max_by_key(|trace| trace.points.len()) else { return line };
             for (index, point) in longest.points.iter().enumerate() {
-                let mut values: Vec<f64> =
-                    self.of(entry).map(|trace| value(trace, index).unwrap_or(f64::NAN)).collect();
-                let median = median(&mut values);
+                let values: Vec<f64> = self.of(entry).map(|trace| value(trace, index).unwrap_or(f64::NAN)).collect();
+                let median = median(&values);
                 let finite: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
                 let (Some(&least), Some(&most)) = (finite.first(), finite.last()) else { continue };
                 line.points.push((x(&entry.recipe, point.iteration), median));
@@ -315,7 +302,7 @@ impl Shown<'_> {
         if let Some(clip) = recipe.clip {
             let _ = write!(steps, ", cut off at {clip}");
         }
-        let mut times: Vec<f64> = self.of(entry).filter_map(|trace| trace.microseconds).collect();
+        let times: Vec<f64> = self.of(entry).filter_map(|trace| trace.microseconds).collect();
         vec![
             entry.name.clone(),
             recipe.truncation.to_string(),
@@ -324,7 +311,7 @@ impl Shown<'_> {
             steps,
             recipe.iterations.to_string(),
             self.of(entry).next().map_or("-".into(), |trace| trace.outcome.inner_steps.to_string()),
-            optional(!times.is_empty(), format!("{:.0}", median(&mut times))),
+            optional(!times.is_empty(), format!("{:.0}", median(&times))),
         ]
     }
 }
@@ -346,12 +333,5 @@ mod tests {
     fn numbers_have_the_digits_that_tell() {
         let shown = [563.62, 2_423.24, 0.1234, 24.0, 4.4e-14, 3.5e15, f64::NAN, 0.0].map(number);
         assert_eq!(shown, ["563.6", "2423.2", "0.123", "24.00", "4.4e-14", "3.5e15", "not finite", "0"]);
-    }
-
-    #[test]
-    fn trainings_that_diverged_count_as_the_largest() {
-        assert_eq!(median(&mut [f64::NAN, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&mut [3.0, 1.0]), 2.0);
-        assert!(median(&mut [f64::NAN, f64::NAN, 1.0]).is_nan());
     }
 }

@@ -1,6 +1,8 @@
 //! `fourfold pes schedule`: the schedule of a learning rate, where PES and truncated ES take its two numbers, on a map of
 //! the objective.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use fourfold::evolution::EvaluatorSettings;
 use fourfold::models::hyperparameters::{Judgement, RateSchedule};
@@ -10,8 +12,8 @@ use serde_json::json;
 use super::hyperparameter_training::{
     ImageFlags, Images, MEASURED, PES, Path, TRUNCATED_ES, Training, TrainingFlags, measured,
 };
+use crate::data_name::DataName;
 use crate::experiment::Experiment;
-use crate::experiments::sam::DataName;
 use crate::failure::Failure;
 use crate::picture::heat_map::HeatMap;
 use crate::picture::plot::{Axis, Line, LinePlot};
@@ -68,6 +70,10 @@ impl Experiment for Settings {
         ("points", "4"),
         ("grid", "4"),
     ];
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.images().files()
+    }
 
     fn check(&self) -> Result<(), Failure> {
         self.images().check()?;

@@ -1,9 +1,11 @@
 //! `fourfold pes PROBLEM`: outer parameters trained by one estimator.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::outer_training::catalogue::{self, ProblemName};
+use super::outer_training::catalogue;
 use super::outer_training::estimator::EstimatorName;
 use super::outer_training::recipe::{ObjectiveName, OptimiserName, Recipe};
 use super::outer_training::task::{Entry, Task};
@@ -19,7 +21,7 @@ use crate::run::report::Report;
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
     /// Problem: toy, influence, lorenz, ridge (on embedded data) or ridge:FILE (a table, the target last)
-    pub problem: Option<ProblemName>,
+    pub problem: Option<String>,
     /// Gradient estimator: pes, nres, gpes:UNROLLS, es, full-es, pes-a, tbptt, rtrl, uoro or dodge [default: pes]
     #[arg(long, value_name = "NAME")]
     pub estimator: Option<EstimatorName>,
@@ -69,6 +71,10 @@ impl Experiment for Settings {
     const SEEDS: Option<&'static str> = Some("1");
     const QUICK: &'static [(&'static str, &'static str)] = &[("iterations", "300"), ("pixels", "100")];
 
+    fn inputs(&self) -> Vec<PathBuf> {
+        catalogue::file(self.problem.as_deref()).map(PathBuf::from).into_iter().collect()
+    }
+
     fn check(&self) -> Result<(), Failure> {
         Failure::check_counts([("--pixels", self.pixels, 2..=4_000)])?;
         let estimator = self.estimator();
@@ -80,12 +86,12 @@ impl Experiment for Settings {
                 return Err(Failure::Input(format!("{flag} has no effect with --estimator {estimator}: leave it out")));
             }
         }
-        let task = catalogue::find(self.problem.as_ref())?;
+        let task = catalogue::find(self.problem.as_deref())?;
         task.check(&[self.entry(&task)])
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
-        let task = catalogue::find(self.problem.as_ref())?;
+        let task = catalogue::find(self.problem.as_deref())?;
         let entry = self.entry(&task);
         let task = task.shown_by(entry.recipe.objective);
         let (mut report, diverged) = train(run, &task, &[entry], self.pixels)?;

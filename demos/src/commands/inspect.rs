@@ -1,4 +1,4 @@
-//! `fourfold data inspect`: what a file of trajectories holds.
+//! `fourfold data inspect`: the content of a file of trajectories.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use fourfold::data::{Actions, Format, Trajectories, printable};
 
+use crate::entry::Plain;
 use crate::failure::Failure;
+use crate::options::Common;
 use crate::statistics::quantile;
 use crate::table::table;
 
@@ -16,6 +18,7 @@ const SHOWN: usize = 40;
 /// The longest note that is shown whole; specifications of environments are longer.
 const LONGEST_NOTE: usize = 300;
 
+/// Show the content of a file of trajectories: D4RL or Minari (HDF5), imitation (npz), or our own (safetensors)
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     /// The file, a folder with one such file, or a data set of Minari
@@ -26,14 +29,14 @@ pub struct Arguments {
     pub all: bool,
 }
 
-/// Reads and prints.
-///
-/// # Errors
-/// If the file cannot be read as trajectories.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (trajectories, format) = Trajectories::load_with_format(&arguments.path)?;
-    crate::output::write(format_args!("{}", description(&trajectories, format, arguments.all)));
-    Ok(())
+impl Plain for Arguments {
+    const NAME: &'static str = "data inspect";
+
+    fn run(&self, _: &Common) -> Result<(), Failure> {
+        let (trajectories, format) = Trajectories::load_with_format(&self.path)?;
+        crate::output::write(format_args!("{}", description(&trajectories, format, self.all)));
+        Ok(())
+    }
 }
 
 /// Everything about the trajectories, as a user reads it.

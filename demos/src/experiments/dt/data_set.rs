@@ -3,8 +3,9 @@
 use fourfold::Gpu;
 use fourfold::data::{Actions, Steps, Trajectories};
 
-use super::collection::{Collector, Stage, World, random_return};
+use crate::experiments::data::{Collector, Stage, World, random_return};
 use crate::failure::Failure;
+use crate::statistics::{average, extremes};
 
 /// Trajectories of an environment that can be played here.
 #[derive(Debug, Clone)]
@@ -35,10 +36,10 @@ impl DataSet {
     pub fn imitation(gpu: &Gpu, world: World, seed: u32) -> Result<Self, Failure> {
         let (bytes, torque) = match world {
             World::Pendulum => {
-                (include_bytes!("../../../tests/fixtures/trajectories/experts/pendulum.npz").as_slice(), 2.0)
+                (include_bytes!("../../../../tests/fixtures/trajectories/experts/pendulum.npz").as_slice(), 2.0)
             }
             World::CartPole => {
-                (include_bytes!("../../../tests/fixtures/trajectories/experts/cartpole.npz").as_slice(), 1.0)
+                (include_bytes!("../../../../tests/fixtures/trajectories/experts/cartpole.npz").as_slice(), 1.0)
             }
             _ => {
                 return Err(Failure::Input(format!(
@@ -52,8 +53,7 @@ impl DataSet {
         let steps = read.columns().clone();
         let actions = steps.actions.iter().map(|action| action / torque).collect();
         let trajectories = Trajectories::new(&name, read.observations(), world.actions(), Steps { actions, ..steps })?;
-        let returns = trajectories.returns();
-        let expert = returns.iter().sum::<f64>() / returns.len() as f64;
+        let expert = average(&trajectories.returns());
         Ok(Self { world, trajectories, random: random_return(gpu, world, seed)?, expert })
     }
 
@@ -73,8 +73,7 @@ impl DataSet {
     /// The return that is asked of transformers: the expert's, or that of the best episode where it is lower. More than
     /// anything in the data is no question that they have an answer to.
     pub fn target(&self) -> f64 {
-        let best = self.trajectories.returns().into_iter().fold(f64::NEG_INFINITY, f64::max);
-        self.expert.min(best)
+        self.expert.min(extremes(&self.trajectories.returns()).1)
     }
 
     /// The number that returns are divided by, so that they are a few units at most, as the paper's are.

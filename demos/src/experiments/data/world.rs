@@ -6,11 +6,13 @@ use fourfold::data::Actions;
 use fourfold::evolution::EvolutionStrategy;
 use fourfold::rollout::Environment;
 use fourfold::rollout::environments::{CartPole, CartPoleSwingUp, Pendulum, Swimmer};
+use serde::{Deserialize, Serialize};
 
 use super::{ActionRepeat, Course};
 
 /// An environment with everything that collecting needs to know of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum World {
     /// Swung up by a motor that is too weak to lift it, and held
     Pendulum,

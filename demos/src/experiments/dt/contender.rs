@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use clap::Args;
-use fourfold::Gpu;
 use fourfold::models::behaviour_cloning::{self, BehaviourCloning};
 use fourfold::models::decision_transformer::{self, DecisionTransformer};
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo};
@@ -12,10 +11,12 @@ use fourfold::optim::Schedule;
 use fourfold::rollout::{VectorBuffers, VectorEnvironment, VectorSettings};
 use fourfold::shaders::Data;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::data_set::DataSet;
 use crate::failure::Failure;
-use crate::progress::Progress;
+use crate::run::Run;
+use crate::statistics::average;
 
 /// Sizes of networks and trainings.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -163,18 +164,11 @@ impl Contender {
         }
     }
 
-    /// Trains on a data set.
+    /// Trains on a data set, in a stage of the run.
     ///
     /// # Errors
-    /// Sizes that make no sense, or the loss of the device.
-    pub fn train(
-        self,
-        gpu: &Gpu,
-        data: &DataSet,
-        sizes: &Sizes,
-        seed: u32,
-        progress: &mut Progress,
-    ) -> Result<Learner, Failure> {
+    /// Sizes out of range, a loss that is not finite, or the loss of the device.
+    pub fn train(self, run: &mut Run, data: &DataSet, sizes: &Sizes, seed: u32) -> Result<Learner, Failure> {
         /// Steps between two looks at the device.
         const BURST: usize = 50;
         let begun = Instant::now();
@@ -202,29 +196,34 @@ impl Contender {
             }
         };
         let episodes = best.as_ref().unwrap_or(&data.trajectories);
-        let mut training = OfflineTraining::new(gpu, &*model, episodes, settings).map_err(Failure::run)?;
-        let mut losses = Vec::new();
+        let mut training = OfflineTraining::new(&run.gpu(), &*model, episodes, settings).map_err(Failure::run)?;
+        if let Some(checkpoint) = run.restored() {
+            training.restore(&checkpoint, "training.")?;
+            run.skip(training.steps() as u64);
+        }
         while training.steps() < steps {
             let burst = BURST.min(steps - training.steps());
-            training.run(burst).map_err(Failure::run)?;
-            losses = training.losses().map_err(Failure::run)?;
-            progress.say(format!("{}, {}, loss {:.4}", data.name(), self.name(), mean(&losses)));
-            progress.advance(burst as u64);
+            training.run(burst)?;
+            let (loss, step) = (average(&training.losses()?), training.steps());
+            if !loss.is_finite() {
+                return Err(Failure::Run(format!("the loss became {loss} after {step} steps: try a smaller --rate")));
+            }
+            run.say(format!("{}, {}, loss {loss:.4}", data.name(), self.name()));
+            run.advance(burst as u64);
+            let seconds = begun.elapsed().as_secs_f64();
+            let row = json!({ "data": data.name(), "contender": self.name(), "seed": seed, "step": step, "loss": loss, "seconds": seconds });
+            run.log(&row)?;
+            run.save_if_due(|checkpoint| Ok(training.save(checkpoint, "training.")?))?;
         }
-        let weights = training.weights().map_err(Failure::run)?;
+        let (weights, loss) = (training.weights()?, average(&training.losses()?));
         let agent = AgentSettings {
             return_scale,
             delayed,
             standardisation: Some(standardisation),
             ..AgentSettings::new(1, data.expert as f32)
         };
-        let seconds = begun.elapsed().as_secs_f64();
-        Ok(Learner { model, weights, agent, loss: mean(&losses), seconds })
+        Ok(Learner { model, weights, agent, loss })
     }
-}
-
-fn mean(losses: &[f32]) -> f64 {
-    losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64
 }
 
 /// A network that has learned.
@@ -235,8 +234,6 @@ pub struct Learner {
     agent: AgentSettings,
     /// The mean loss of the last steps.
     pub loss: f64,
-    /// The time that its training took.
-    pub seconds: f64,
 }
 
 /// Steps after which to look whether all episodes are over.
@@ -247,36 +244,39 @@ impl Learner {
         self.model.parameters().length()
     }
 
-    /// The returns of `episodes` episodes as one batch, for each target; the same starts for each.
+    /// Plays `episodes` episodes as one batch for each target, all from the same starts, which `seed` draws, and returns
+    /// their returns.
     ///
     /// # Errors
     /// A number that was not finite, or the loss of the device.
     pub fn play(
         &self,
-        gpu: &Gpu,
+        run: &mut Run,
         data: &DataSet,
         targets: &[f64],
         [episodes, seed]: [u32; 2],
-        progress: &mut Progress,
     ) -> Result<Vec<Vec<f64>>, Failure> {
         let environment = data.world.environment();
-        let settings = VectorSettings::new(episodes as usize, environment.horizon(), seed);
-        let environment = VectorEnvironment::on_buffers(gpu, environment, &settings, VectorBuffers::default())?;
+        let settings = VectorSettings::new(episodes as usize, environment.horizon(), EVALUATION.wrapping_add(seed));
+        let environment = VectorEnvironment::on_buffers(&run.gpu(), environment, &settings, VectorBuffers::default())?;
         let wanted = vec![data.expert as f32; episodes as usize];
         let settings = AgentSettings { targets: wanted, ..self.agent.clone() };
         let mut agent =
             Agent::in_environment(&environment, &*self.model, self.weights.clone(), &settings).map_err(Failure::run)?;
         let mut returns = Vec::with_capacity(targets.len());
         for &target in targets {
-            progress.say(format!("{}, plays for {target:.0}", data.name()));
+            run.say(format!("{}, plays for {target:.0}", data.name()));
             agent.set_targets(&vec![target as f32; episodes as usize]).map_err(Failure::run)?;
             let played = agent.play(&environment, Some(CHECKS)).map_err(Failure::run)?;
             returns.push(played.returns.into_iter().map(f64::from).collect());
-            progress.advance(PLAYED);
+            run.advance(PLAYED);
         }
         Ok(returns)
     }
 }
+
+/// Starts of evaluations, which no data set has.
+const EVALUATION: u32 = 0xE7A1_0000;
 
 /// The weight of a played batch on the progress bar, in training steps.
 pub const PLAYED: u64 = 50;

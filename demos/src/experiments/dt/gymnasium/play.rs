@@ -1,12 +1,13 @@
 //! Episodes of an agent in environments of Gymnasium.
 
 use fourfold::models::Agent;
+use serde::{Deserialize, Serialize};
 
 use super::{End, Environments};
 use crate::failure::Failure;
 
 /// Results of episodes, one a lane.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Played {
     pub returns: Vec<f64>,
     pub lengths: Vec<usize>,

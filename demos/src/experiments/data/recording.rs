@@ -9,13 +9,16 @@ use fourfold::rollout::{
 };
 use fourfold::shaders::Data;
 use fourfold::shaders::random::threefry::{self, Random};
+use serde::{Deserialize, Serialize};
 
 use super::{Course, Exploring, Generation, UniformActions, World};
 use crate::failure::Failure;
-use crate::progress::Progress;
+use crate::run::Run;
+use crate::statistics::average;
 
 /// The kind of data set, in D4RL's sense.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Actions uniform in their range
     Random,
@@ -89,23 +92,24 @@ pub fn random_return(gpu: &Gpu, world: World, seed: u32) -> Result<f64, Failure>
     let settings = Settings::new(1, 8 * VALIDATION_EPISODES, world.environment().horizon());
     let key = seed.wrapping_add(VALIDATION);
     let played = Behaviour::random().rollout(gpu, world, settings, [key, 0], false)?.run()?;
-    Ok(mean(&played.returns))
+    Ok(average(&played.returns))
 }
 
 impl Collector {
-    /// Trains a policy by a course, as often as the course's goal wants.
+    /// Trains a policy by a course, in a stage of the run for each training, as often as the course's goal wants.
     ///
     /// # Errors
     /// A training that gets nowhere, or the loss of the device.
-    pub fn new(gpu: &Gpu, world: World, course: Course, seed: u32, quiet: bool) -> Result<Self, Failure> {
+    pub fn new(run: &mut Run, world: World, course: Course, seed: u32) -> Result<Self, Failure> {
         let mut best: Option<Self> = None;
         for number in 0..course.tries.max(1) {
-            let label = format!("{}, training {}", world.name(), number + 1);
-            let mut progress = Progress::new(&label, course.generations as u64, quiet);
             let key = seed.wrapping_add(number as u32);
-            let generations = course.train(gpu, world, key, &mut progress)?;
-            progress.finish();
-            let own = Self::of(gpu, world, course.clone(), [seed, key], generations)?;
+            let (label, steps) = (format!("{}, training {}", world.name(), number + 1), course.generations as u64);
+            run.progress(&label, steps);
+            let stage = format!("policy of {}, seed {seed}, training {}", world.name(), number + 1);
+            let generations = run.stage(&stage, steps, |run| course.train(run, world, key))?;
+            run.end_progress();
+            let own = Self::of(&run.gpu(), world, course.clone(), [seed, key], generations)?;
             if best.as_ref().is_none_or(|best| own.best() > best.best()) {
                 best = Some(own);
             }
@@ -135,7 +139,7 @@ impl Collector {
         let steady = Behaviour { policy: course.policy(), noise: None, weights: centers };
         let settings = Settings::new(generations.len(), VALIDATION_EPISODES, world.environment().horizon());
         let played = steady.rollout(gpu, world, settings, [key, 0], false)?.run()?;
-        let returns: Vec<f64> = played.returns.chunks(VALIDATION_EPISODES).map(mean).collect();
+        let returns: Vec<f64> = played.returns.chunks(VALIDATION_EPISODES).map(average).collect();
         let random = random_return(gpu, world, seed)?;
         let expert = (0..returns.len()).rev().max_by(|&a, &b| returns[a].total_cmp(&returns[b])).unwrap_or(0);
         let enough = random + MEDIUM * (returns[expert] - random);
@@ -325,10 +329,6 @@ fn deviation(noise: f32) -> String {
     format!("normal on actions, deviation {noise}")
 }
 
-fn mean(returns: &[f32]) -> f64 {
-    returns.iter().map(|&value| f64::from(value)).sum::<f64>() / returns.len() as f64
-}
-
 /// The steps of every episode of a trace, one after the other.
 fn steps_of(world: World, mut trace: Trace) -> Result<Steps, Failure> {
     for step in trace.episodes.iter_mut().flatten() {
@@ -349,13 +349,23 @@ fn append(steps: &mut Steps, others: &Steps) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::options::Common;
     use fourfold::evolution::{Descent, OuterLoop, OuterSettings, OuterTensors, RolloutGradient, RolloutGradientPlan};
 
     /// A short training of the pendulum.
     fn short() -> Collector {
         let course = Course { generations: 30, members: 32, goal: -2_000.0, ..World::Pendulum.course() };
-        Collector::new(&Gpu::open().unwrap(), World::Pendulum, course, 3, true).unwrap()
+        static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("fourfold-recording-{}-{number}", std::process::id()));
+        let common = Common { out: Some(path.clone()), quiet: true, ..Common::default() };
+        let mut run = Run::of_command(&common, "test", &Gpu::open().unwrap(), serde_json::Value::Null).unwrap();
+        let collector = Collector::new(&mut run, World::Pendulum, course, 3).unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+        collector
     }
 
     fn mean_return(collected: &Trajectories) -> f64 {
@@ -412,7 +422,7 @@ mod tests {
         let descent = OuterSettings { descent: Descent::adam(0.9), rate: course.rate, clip: None, ring: 1 };
         let mut outer = OuterLoop::new(gpu, outer, Box::new(source), descent).unwrap();
         let summary = RolloutGradient::summaries(&outer.run(1).unwrap())[0];
-        let mean = mean(&returns);
+        let mean = average(&returns);
         assert!((f64::from(summary.mean) - mean).abs() < 1.0, "{} {mean}", summary.mean);
 
         // Whatever is replayed of the first generation is among them.

@@ -6,5 +6,5 @@ mod play;
 mod process;
 
 pub use environments::Environments;
-pub use link::{Answer, End, Greeting};
+pub use link::End;
 pub use play::{Played, play};
