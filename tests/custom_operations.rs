@@ -65,6 +65,7 @@ static FACTORS: Kernel = Kernel {
     bindings: Borrowed(&[Binding::read("x", "(rows, columns)"), Binding::write("factor", "(rows)")]),
     uniform_bytes: 8,
     subgroup_sizes: None,
+    passes: |call| 1 + u64::from(call.uniform::<[u32; 2]>()[1]),
     twin: |call, operands| {
         let [x, factor] = operands else { panic!("two operands") };
         let columns = call.uniform::<[u32; 2]>()[1] as usize;
@@ -93,6 +94,7 @@ static SCALED: Kernel = Kernel {
     ]),
     uniform_bytes: 8,
     subgroup_sizes: None,
+    passes: |_| 0,
     twin: |call, operands| {
         let [x, factor, scale, y] = operands else { panic!("four operands") };
         let columns = call.uniform::<[u32; 2]>()[1] as usize;

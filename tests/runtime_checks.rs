@@ -46,6 +46,7 @@ static OUTSIDE: Kernel = Kernel {
     bindings: std::borrow::Cow::Borrowed(&[Binding::read("offsets", "(n)").u32(), Binding::write("y", "(n)").u32()]),
     uniform_bytes: 0,
     subgroup_sizes: None,
+    passes: |_| 0,
     twin,
     tolerance: |_, _, _| Tolerance::Exact,
     case: Cases::Drawn(case),

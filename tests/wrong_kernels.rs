@@ -112,6 +112,7 @@ fn own(globals: &str, body: &str) -> Case {
         bindings: vec![Binding::update("out", "(64)")].into(),
         uniform_bytes: 0,
         subgroup_sizes: None,
+        passes: |_| 0,
         twin: |_, _| {},
         tolerance: |_, _, _| Tolerance::Exact,
         case: Cases::Drawn(|_| unreachable!("this kernel draws no cases")),

@@ -51,6 +51,7 @@ static ROTARY: Kernel = Kernel {
     ]),
     uniform_bytes: 4,
     subgroup_sizes: None,
+    passes: |_| 0,
     twin,
     // Two products and their sum round three times, each by at most the largest product.
     tolerance: |_, operands, _| {

@@ -108,6 +108,15 @@ pub enum Error {
         /// The mistake, in one sentence.
         message: String,
     },
+    /// A loop of a call is longer than the driver runs: it would leave it early, without an error.
+    LoopPasses {
+        /// The kernel by name.
+        kernel: String,
+        /// Passes through all loops that an invocation may make.
+        passes: u64,
+        /// Passes that the driver runs.
+        limit: u64,
+    },
     /// The uniform block of a call has another size than the kernel's (in bytes).
     Uniform {
         /// The kernel by name.
@@ -277,6 +286,13 @@ impl fmt::Display for Error {
             Error::Wgsl { file, line, function, message } => {
                 let line = line.map_or(String::new(), |line| format!(":{line}"));
                 write!(f, "{file}{line}, function `{function}`: {message}")
+            }
+            Error::LoopPasses { kernel, passes, limit } => {
+                write!(
+                    f,
+                    "kernel `{kernel}`: an invocation passes {passes} times through loops, but software drivers silently \
+                     stop after {limit}: cut the work into more calls, or run it on a GPU"
+                )
             }
             Error::Uniform { kernel, expected, got } => {
                 write!(f, "kernel `{kernel}` takes a uniform block of {expected} bytes but the call has {got}")

@@ -1,6 +1,6 @@
 //! One dispatch with its buffers, and the checks that it passes before it is recorded.
 
-use fourfold_shaders::{Call, Element};
+use fourfold_shaders::{Call, Element, Target};
 
 use super::{AliasingProblem, BindingProblem, BufferView, Error, Gpu};
 
@@ -69,6 +69,7 @@ impl Launch<'_> {
             let (expected, got) = (kernel.uniform_bytes, self.call.uniform.len());
             return Err(Error::Uniform { kernel: kernel.name.to_string(), expected, got });
         }
+        check_loops(self.call, &gpu.target())?;
         let limits = gpu.limits();
         let alignment = u64::from(limits.min_storage_buffer_offset_alignment);
         let sizes = self.sizes(extent);
@@ -131,5 +132,14 @@ impl Launch<'_> {
             }),
             _ => Ok(()),
         }
+    }
+}
+
+/// Checks that the loops of a call are no longer than the target runs.
+pub(crate) fn check_loops(call: &Call, target: &Target) -> Result<(), Error> {
+    let passes = (call.kernel.passes)(call);
+    match target.loop_passes() {
+        Some(limit) if passes > limit => Err(Error::LoopPasses { kernel: call.kernel.name.to_string(), passes, limit }),
+        _ => Ok(()),
     }
 }

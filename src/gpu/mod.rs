@@ -37,7 +37,7 @@ pub use timestamps::{TimestampTicket, Timestamps};
 pub use view::BufferView;
 
 pub(crate) use inspect::line_of;
-pub(crate) use launch::Extent;
+pub(crate) use launch::{Extent, check_loops};
 
 /// A device with the pipelines built on it. Cloning it clones a handle; clones share the pipelines.
 #[derive(Debug, Clone)]

@@ -31,7 +31,7 @@
 //!     let factor = inverseSqrt(square / f32(size.y) + 1e-5);
 //!     for (var c = 0u; c < size.y; c++) { y[row + c] = x[row + c] * factor * scale[c]; }
 //! }";
-//! static KERNEL: Kernel = Module::new::<[u32; 2]>(WGSL).kernel(
+//! static KERNEL: Kernel = Module::new::<[u32; 2]>(WGSL, passes).kernel(
 //!     "rms_norm", // of the file rms_norm.wgsl
 //!     &[Binding::read("x", "(rows, columns)"), Binding::read("scale", "(columns)"), Binding::write("y", "(rows, columns)")],
 //!     twin,
@@ -44,6 +44,7 @@
 //! fn call(rows: usize, columns: usize) -> Call {
 //!     Call::checked(&KERNEL, &[rows as u32, columns as u32], rows.div_ceil(64), [rows * columns, columns, rows * columns])
 //! }
+//! fn passes(call: &Call) -> u64 { 2 * (u64::from(call.uniform::<[u32; 2]>()[1]) + 1) } // of loops, at most
 //! fn twin(call: &Call, operands: &mut [Operand<'_>]) {
 //!     let ([_, columns], [x, scale, y]) = (call.uniform::<[u32; 2]>(), operands) else { return };
 //!     for (x, y) in x.f32().chunks(columns as usize).zip(y.f32().chunks_mut(columns as usize)) {

@@ -28,6 +28,7 @@ mod arithmetic;
 mod code;
 mod compile;
 mod finding;
+mod judge;
 mod layout;
 mod log;
 mod machine;
@@ -41,6 +42,7 @@ mod subgroup;
 use fourfold_shaders::Case;
 
 pub use finding::{Error, Fault, Finding, Site, Touch};
+pub use judge::{DRAWS, Draw, Judged, JudgedPasses, judge};
 pub use options::{Options, Order, Report};
 
 use log::Log;

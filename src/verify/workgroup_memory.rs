@@ -39,6 +39,7 @@ fn kernel() -> Arc<Kernel> {
             bindings: Cow::Borrowed(const { &[Binding::update("words", "(1 + workgroups, 64)").u32()] }),
             uniform_bytes: 0,
             subgroup_sizes: None,
+            passes: |_| 0,
             twin: |_, _| {},
             tolerance: |_, _, _| Tolerance::Exact,
             case: Cases::Drawn(|_| unreachable!("this kernel draws no cases")),

@@ -14,11 +14,16 @@ use crate::{
     attention::masked_softmax,
 };
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("heads.wgsl"),
-    include_str!("attention.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(include_str!("../library/not_a_number.wgsl"), include_str!("heads.wgsl"), include_str!("attention.wgsl")),
+    passes,
+);
+
+/// Four keys at a time, each with two loops over the head.
+fn passes(call: &Call) -> u64 {
+    let Uniform { length_k, vectors, .. } = call.uniform();
+    u64::from(length_k.div_ceil(4)) * (1 + 2 * (u64::from(vectors) + 1)) + 1 + 2 * (u64::from(vectors) + 1)
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ATTENTION, &ATTENTION_KEYS];

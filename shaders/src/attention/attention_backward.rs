@@ -11,11 +11,26 @@ use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("heads.wgsl"),
-    include_str!("attention_backward.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("heads.wgsl"),
+        include_str!("attention_backward.wgsl")
+    ),
+    passes,
+);
+
+/// Four keys, or four queries, at a time, each with two loops over the head.
+fn passes(call: &Call) -> u64 {
+    let Uniform { length_q, length_k, vectors, .. } = call.uniform();
+    let head = u64::from(vectors) + 1;
+    let length = match call.kernel.entry_point {
+        "attention_terms" => return head,
+        "attention_dkv" | "attention_dkv_keys" => length_q,
+        _ => length_k,
+    };
+    u64::from(length.div_ceil(4)) * (1 + 2 * head) + 1 + 2 * head
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] =

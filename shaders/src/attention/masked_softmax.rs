@@ -8,19 +8,28 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::description::row_layout::Sharing;
+use crate::description::row_layout::{self, Sharing};
 use crate::normalisation::softmax::normaliser_units;
 use crate::{
     Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, attention,
     normalisation::softmax_backward,
 };
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/rows.wgsl"),
-    include_str!("../library/join_lanes.wgsl"),
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("masked_softmax.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/rows.wgsl"),
+        include_str!("../library/join_lanes.wgsl"),
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("masked_softmax.wgsl")
+    ),
+    passes,
+);
+
+/// Two loops over the row, and the lanes that are joined.
+fn passes(call: &Call) -> u64 {
+    let Uniform { length_k, .. } = call.uniform();
+    row_layout::passes(call, length_k, 2, 1)
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] =

@@ -133,6 +133,9 @@ pub struct Kernel {
     /// The least and the most lanes of a subgroup with which the kernel is right, if it uses subgroup operations:
     /// `wgpu::Features::SUBGROUP` natively, `enable subgroups;` in a browser.
     pub subgroup_sizes: Option<(u32, u32)>,
+    /// The most passes that an invocation makes through all loops of the kernel in sum, where those of a workgroup run in
+    /// step; the pass that finds a loop's condition false counts. [`Target::loop_passes`](crate::Target::loop_passes) is held against it.
+    pub passes: fn(&Call) -> u64,
     /// The CPU twin: computes what the call would, on the operands in the order of the bindings.
     pub twin: fn(&Call, &mut [Operand<'_>]),
     /// Returns the tolerance in the written binding of the given index, for a call and its operands
@@ -152,6 +155,7 @@ impl Kernel {
         source: String,
         entry_point: &'static str,
         bindings: Vec<Binding>,
+        passes: fn(&Call) -> u64,
         twin: fn(&Call, &mut [Operand<'_>]),
         tolerance: fn(&Call, &[Data], usize) -> Tolerance,
     ) -> Arc<Self> {
@@ -162,6 +166,7 @@ impl Kernel {
             bindings: bindings.into(),
             uniform_bytes: size_of::<U>(),
             subgroup_sizes: None,
+            passes,
             twin,
             tolerance,
             case: Cases::OfComposition,

@@ -10,12 +10,14 @@ use crate::{Binding, Call, Case, Cases, Data, Generator, Kernel, Operand, Tolera
 pub struct Module {
     source: &'static str,
     uniform_bytes: usize,
+    passes: fn(&Call) -> u64,
 }
 
 impl Module {
-    /// The module of the WGSL `source`, whose uniform block (group 1, binding 0) is a `U`.
-    pub const fn new<U>(source: &'static str) -> Self {
-        Self { source, uniform_bytes: size_of::<U>() }
+    /// The module of the WGSL `source`, whose uniform block (group 1, binding 0) is a `U`. For all of its kernels `passes`
+    /// is [`Kernel::passes`], by their entry point where they differ.
+    pub const fn new<U>(source: &'static str, passes: fn(&Call) -> u64) -> Self {
+        Self { source, uniform_bytes: size_of::<U>(), passes }
     }
 
     /// A kernel of this module: its entry point is the part of `name` behind the dot, or `name` where it has none.
@@ -36,6 +38,7 @@ impl Module {
             bindings: Cow::Borrowed(bindings),
             uniform_bytes: self.uniform_bytes,
             subgroup_sizes: None,
+            passes: self.passes,
             twin,
             tolerance,
             case: Cases::Drawn(case),

@@ -20,8 +20,10 @@ impl Sharing {
         // A software driver pays for each load and each barrier, whoever issues it: an invocation owns its row,
         // unless there are too few rows to fill its vectors of eight.
         if target.software {
-            let lanes = if rows < 8 && loads >= 64 { 8 } else { 1 };
-            return Self { lanes, workgroup: if rows < 512 { 16 } else { 64 } };
+            let few = if rows < 8 && loads >= 64 { 8 } else { 1 };
+            // A row kernel has up to three loops over its row, which share the driver's limit.
+            let lanes = target.parts_of_loop(loads, 3).next_power_of_two().clamp(few, 128);
+            return Self { lanes, workgroup: lanes.max(if rows < 512 { 16 } else { 64 }) };
         }
         // On a GPU neighbouring invocations read neighbouring words, about four loads each.
         let lanes = if loads <= 4 { 1 } else { (loads / 4).next_power_of_two().clamp(4, 128) };
@@ -40,6 +42,14 @@ impl Sharing {
             .with_constant("WORKGROUP", self.workgroup as u32)
             .with_constant("LANES", self.lanes as u32)
     }
+}
+
+/// The most passes of a row kernel: `loops` loops over the loads of a row of `columns` elements that a lane makes, and
+/// `joins` joins of the lanes.
+pub(crate) fn passes(call: &Call, columns: u32, loops: u64, joins: u64) -> u64 {
+    let width = if call.kernel.entry_point.ends_with("_vec4") { 4 } else { 1 };
+    let lanes = call.constant("LANES").map_or(1, |lanes| lanes as u64);
+    loops * (u64::from(columns).div_ceil(width * lanes) + 1) + joins * (u64::from(lanes.ilog2()) + 1)
 }
 
 /// The error that summing `terms` terms in any order may add, in units of [`crate::Tolerance::EPSILON`] of the sum of

@@ -18,3 +18,19 @@ impl Default for Target {
         Self { subgroups: None, software: false, workgroup_memory: 16 << 10, workgroup_invocations: 256 }
     }
 }
+
+impl Target {
+    /// The passes through all loops in sum after which an invocation silently leaves every loop, if there is such a
+    /// limit. Mesa's llvmpipe has it; all software drivers are held to it.
+    pub fn loop_passes(&self) -> Option<u64> {
+        self.software.then_some(65_535)
+    }
+
+    /// Returns the least number of parts, of a loop of `length` passes, such that `loops` loops over one part, and
+    /// short loops besides, stay below [`loop_passes`](Self::loop_passes): 1 where there is no limit.
+    pub(crate) fn parts_of_loop(&self, length: usize, loops: usize) -> usize {
+        const BESIDES: usize = 512;
+        let most = |limit: u64| (limit as usize - BESIDES) / loops;
+        self.loop_passes().map_or(1, |limit| length.div_ceil(most(limit)).max(1))
+    }
+}

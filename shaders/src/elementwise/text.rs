@@ -58,6 +58,7 @@ pub(super) fn kernel(program: &Program, aligned: bool, forms: &[Form]) -> Arc<Ke
         bindings: bindings.collect(),
         uniform_bytes: Element::BYTES * (1 + lengths + program.constants.len()),
         subgroup_sizes: None,
+        passes: |_| 0,
         twin: interpreter::twin,
         tolerance: interpreter::tolerance,
         case: Cases::Drawn(case::random),

@@ -9,7 +9,13 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("centred_ranks.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(include_str!("centred_ranks.wgsl"), passes);
+
+/// Every other member.
+fn passes(call: &Call) -> u64 {
+    let Uniform { members, .. } = call.uniform();
+    1 + u64::from(if call.kernel.entry_point == "centred_ranks" { members / 4 } else { members })
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&CENTRED_RANKS, &RAGGED];

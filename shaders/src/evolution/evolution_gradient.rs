@@ -23,11 +23,20 @@ use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance, grid,
 };
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/random.wgsl"),
-    include_str!("directions.wgsl"),
-    include_str!("evolution_gradient.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/random.wgsl"),
+        include_str!("directions.wgsl"),
+        include_str!("evolution_gradient.wgsl")
+    ),
+    passes,
+);
+
+/// The directions of a part of a slice, or the slices.
+pub(crate) fn passes(call: &Call) -> u64 {
+    let Uniform { slices, first, end, .. } = call.uniform();
+    1 + u64::from(if call.kernel.entry_point == "partial_sums" { end - first } else { slices })
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PARTIAL_SUMS, &GRADIENT_SUM];
@@ -100,7 +109,7 @@ impl Problem {
         let mut sequence = Sequence::default();
         let [utilities, seed, gradient] = [0, 1, 2].map(Slot::Argument);
         let sums = sequence.scratch(Element::F32, uniform.sums(2));
-        for uniform in uniform.dispatches(MOST_DRAWS) {
+        for uniform in uniform.dispatches(MOST_DRAWS, target) {
             sequence.step(partial_sums_call(&uniform), [utilities, seed, sums]);
         }
         sequence.step(gradient_sum_call(&uniform), [sums, gradient]);
@@ -137,8 +146,9 @@ impl Uniform {
 
     /// One block for each dispatch of the partial sums, none with more than about `most` draws: each takes a part of
     /// every slice. The order of the additions does not depend on it.
-    pub(crate) fn dispatches(self, most: usize) -> impl Iterator<Item = Self> {
-        let part = (most / (self.pairs as usize * self.slices as usize)).clamp(1, self.slice as usize) as u32;
+    pub(crate) fn dispatches(self, most: usize, target: &Target) -> impl Iterator<Item = Self> {
+        let part = (most / (self.pairs as usize * self.slices as usize)).clamp(1, self.slice as usize);
+        let part = (self.slice as usize).div_ceil(target.parts_of_loop(self.slice as usize, 1)).min(part) as u32;
         let first = (0..self.slice).step_by(part as usize);
         first.map(move |first| Self { first, end: (first + part).min(self.slice), ..self })
     }
@@ -258,7 +268,7 @@ pub(crate) fn cut(generator: &mut Generator) -> (Uniform, Option<usize>) {
     let scale = generator.pick(&[1.0, -1.0, 0.037, -40.0]);
     let uniform = Uniform::new(parameters, directions, stream, scale, &generator.target());
     let most = generator.pick(&[1, uniform.sums(3), MOST_DRAWS]);
-    let dispatches: Vec<Uniform> = uniform.dispatches(most).collect();
+    let dispatches: Vec<Uniform> = uniform.dispatches(most, &Target::default()).collect();
     let uniform = generator.pick(&dispatches);
     (uniform, huge.then(|| (uniform.pairs as usize).div_ceil(NARROW)))
 }
@@ -367,7 +377,7 @@ pub(crate) mod tests {
         for (parameters, directions, most) in [(913, 128, 1), (3, 5_000, 700), (100_000, 5_000, 1 << 22), (1, 1, 1)] {
             let uniform = Uniform::new(parameters, directions, 0, 1.0, &Target::default());
             let mut taken = vec![0; directions];
-            for Uniform { first, end, .. } in uniform.dispatches(most) {
+            for Uniform { first, end, .. } in uniform.dispatches(most, &Target::default()) {
                 for slice in (0..uniform.slices * uniform.slice).step_by(uniform.slice as usize) {
                     (slice + first..(slice + end).min(directions as u32)).for_each(|d| taken[d as usize] += 1);
                 }

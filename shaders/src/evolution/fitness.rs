@@ -7,7 +7,18 @@ use crate::description::elementwise_layout::{self, NARROW};
 use crate::description::row_layout::sum_units;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("fitness.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(include_str!("fitness.wgsl"), passes);
+
+/// The episodes of a member; or the members and all their episodes, shared out, and the tree of the workgroup.
+fn passes(call: &Call) -> u64 {
+    let Uniform { members, episodes } = call.uniform();
+    if call.kernel.entry_point == "mean" {
+        return 1 + u64::from(episodes);
+    }
+    let workgroup = call.constant("WORKGROUP").map_or(64, |workgroup| workgroup as u64);
+    let shared = |count: u64| count.div_ceil(workgroup) + 1;
+    shared(members.into()) + shared(u64::from(members) * u64::from(episodes)) + u64::from(workgroup.ilog2()) + 1
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&MEAN, &SUMMARY];

@@ -24,7 +24,13 @@ use crate::inner_problem::{Objective, SHARES, Unrolled};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance, grid};
 
 const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("pair_shares.wgsl")));
+    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("pair_shares.wgsl")), passes);
+
+/// The steps, and four shares.
+fn passes(call: &Call) -> u64 {
+    let Uniform { steps, .. } = call.uniform();
+    u64::from(steps) + 1 + 5
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PAIR_SHARES];

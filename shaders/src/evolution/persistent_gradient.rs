@@ -19,8 +19,16 @@ use crate::evolution::evolution_gradient::{self, MOST_DRAWS, WORKGROUP, partial_
 use crate::random::threefry::{NORMAL_UNITS, normal_pair};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/random.wgsl"), include_str!("persistent_gradient.wgsl")));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(include_str!("../library/random.wgsl"), include_str!("persistent_gradient.wgsl")),
+    passes,
+);
+
+/// The pairs of a part of a slice.
+fn passes(call: &Call) -> u64 {
+    let Uniform { first, end, .. } = call.uniform();
+    1 + u64::from(end - first)
+}
 
 /// The kernels of this file; the sums over the slices are added by [`evolution_gradient::GRADIENT_SUM`].
 pub const KERNELS: &[&Kernel] = &[&PARTIAL_SUMS];
@@ -114,7 +122,7 @@ impl Problem {
         let shards = if self.accumulated { self.shards() } else { vec![self.pairs] };
         let (mut calls, mut offset) = (Vec::new(), 0);
         for (shard, present) in shards.into_iter().enumerate() {
-            for part in cut.dispatches(MOST_DRAWS) {
+            for part in cut.dispatches(MOST_DRAWS, target) {
                 let uniform = Uniform {
                     parameters: cut.parameters,
                     parameter_pairs: cut.pairs,
@@ -256,7 +264,7 @@ fn case(generator: &mut Generator) -> Case {
     };
     let cut = problem.cut(&generator.target());
     let most = generator.pick(&[1, cut.sums(3), MOST_DRAWS]);
-    let parts: Vec<_> = cut.dispatches(most).collect();
+    let parts: Vec<_> = cut.dispatches(most, &Target::default()).collect();
     let part = parts[generator.indices(1, parts.len() as u32).u32()[0] as usize];
     // A buffer in the middle of a population, the last of its slices perhaps empty.
     let before = generator.pick(&[0, 0, 3]);

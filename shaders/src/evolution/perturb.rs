@@ -15,11 +15,19 @@ use crate::description::elementwise_layout::NARROW;
 use crate::random::threefry::{NORMAL_UNITS, normal_pair};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance, grid};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/place.wgsl"),
-    include_str!("../library/random.wgsl"),
-    include_str!("perturb.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/place.wgsl"),
+        include_str!("../library/random.wgsl"),
+        include_str!("perturb.wgsl")
+    ),
+    passes,
+);
+
+/// The two members of a pair.
+fn passes(_: &Call) -> u64 {
+    3
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PERTURB];

@@ -7,11 +7,14 @@ use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::elementwise::larger;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/place.wgsl"),
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("pgpe_deviation.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/place.wgsl"),
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("pgpe_deviation.wgsl")
+    ),
+    |_| 0,
+);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PGPE_DEVIATION, &RAGGED];

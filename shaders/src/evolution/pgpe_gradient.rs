@@ -20,11 +20,24 @@ use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/random.wgsl"),
-    include_str!("directions.wgsl"),
-    include_str!("pgpe_gradient.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/random.wgsl"),
+        include_str!("directions.wgsl"),
+        include_str!("pgpe_gradient.wgsl")
+    ),
+    passes,
+);
+
+/// The directions of an invocation, twice, and its tree; those of a part of a slice; or the slices.
+fn passes(call: &Call) -> u64 {
+    if call.kernel.entry_point != "direction_weights" {
+        return super::evolution_gradient::passes(call);
+    }
+    let Uniform { directions, .. } = call.uniform();
+    let workgroup = call.constant("WORKGROUP").map_or(64, |workgroup| workgroup as u64);
+    2 * (u64::from(directions).div_ceil(workgroup) + 1) + u64::from(workgroup.ilog2()) + 1
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&DIRECTION_WEIGHTS, &PARTIAL_SUMS, &GRADIENT_SUMS];
@@ -92,7 +105,7 @@ impl Problem {
         let weights = sequence.scratch(Element::F32, 2 * self.directions);
         let sums = sequence.scratch(Element::F32, uniform.sums(4));
         sequence.step(direction_weights_call(&uniform), [utilities, weights]);
-        for uniform in uniform.dispatches(MOST_DRAWS) {
+        for uniform in uniform.dispatches(MOST_DRAWS, target) {
             sequence.step(partial_sums_call(&uniform), [weights, seed, sums]);
         }
         sequence.step(gradient_sums_call(&uniform), [sums, deviation, centre_gradient, deviation_gradient]);

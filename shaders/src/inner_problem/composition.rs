@@ -47,14 +47,31 @@ pub(super) fn name(kind: &str, problem: &dyn InnerProblem) -> String {
     format!("{kind}.{}", problem.file().strip_suffix(".wgsl").unwrap_or(problem.file()))
 }
 
-/// The most steps that an invocation may take in a dispatch, if each takes `passes` passes through loops and all take
-/// `once` besides: Mesa's llvmpipe leaves every loop, without an error, once their passes come to 65,535 in all.
-pub(super) fn most_steps(passes: usize, once: usize, target: &Target) -> usize {
-    if !target.software {
-        return u32::MAX as usize / 4;
+/// Passes through loops of an invocation of a dispatch: those of each step, and those of all steps besides.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passes {
+    pub step: usize,
+    pub once: usize,
+}
+
+impl Passes {
+    /// The passes of a dispatch of so many steps.
+    pub fn of(self, steps: u32) -> u64 {
+        let (once, step) = self.with_ends();
+        once as u64 + u64::from(steps) * step as u64
     }
-    const LIMIT: usize = 65_535;
-    LIMIT.saturating_sub(once) / (passes + 2)
+
+    /// The most steps that an invocation may take in a dispatch, by [`Target::loop_passes`].
+    pub fn most_steps(self, target: &Target) -> usize {
+        let Some(limit) = target.loop_passes() else { return u32::MAX as usize / 4 };
+        let (once, step) = self.with_ends();
+        (limit as usize).saturating_sub(once) / step
+    }
+
+    /// Each loop has a pass that finds its condition false besides.
+    fn with_ends(self) -> (usize, usize) {
+        (self.once + 16, self.step + self.step / 4 + 8)
+    }
 }
 
 /// The call of a kernel whose text is `wgsl` and whose invocations are `lanes`, with the problem's overridable constants;

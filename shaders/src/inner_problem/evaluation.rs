@@ -21,7 +21,11 @@ pub struct Evaluation {
 impl Evaluation {
     /// The most steps that a dispatch on this target may take; 0 where it cannot take one.
     pub fn most_steps(&self, target: &Target) -> usize {
-        composition::most_steps(self.problem.iterations(), 2 * self.problem.states(), target)
+        self.passes().most_steps(target)
+    }
+
+    fn passes(&self) -> composition::Passes {
+        composition::Passes { step: self.problem.iterations(), once: 2 * self.problem.states() }
     }
 
     /// The whole kernel as WGSL.
@@ -33,7 +37,7 @@ impl Evaluation {
     /// The kernel, by the name `evaluation.PROBLEM`.
     pub fn kernel(&self) -> Arc<Kernel> {
         let name = composition::name("evaluation", &*self.problem);
-        Kernel::composed::<Uniform>(name, self.wgsl(), "evaluate", bindings(), twin, tolerance)
+        Kernel::composed::<Uniform>(name, self.wgsl(), "evaluate", bindings(), passes, twin, tolerance)
     }
 }
 
@@ -46,6 +50,12 @@ fn bindings() -> Vec<Binding> {
         Binding::update("counters", "(2, points * episodes): steps, over").u32(),
         Binding::update("losses", "(2, points, episodes): the sum of all losses, and the last"),
     ]
+}
+
+/// The steps, and what comes before and behind them.
+fn passes(call: &Call) -> u64 {
+    let Uniform { steps, .. } = call.uniform();
+    call.context_of::<Evaluation>().map_or(0, |evaluation| evaluation.passes().of(steps))
 }
 
 /// The uniform block of `evaluation.wgsl`.

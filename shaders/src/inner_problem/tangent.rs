@@ -49,8 +49,11 @@ impl Tangents {
 
     /// The most steps that a dispatch on this target may take; 0 where it cannot take one.
     pub fn most_steps(&self, target: &Target) -> usize {
-        let once = self.problem.parameters() + 2 * self.saved();
-        composition::most_steps(2 * self.problem.iterations(), once, target)
+        self.passes().most_steps(target)
+    }
+
+    fn passes(&self) -> composition::Passes {
+        composition::Passes { step: 2 * self.problem.iterations(), once: self.problem.parameters() + 2 * self.saved() }
     }
 
     /// The whole kernel as WGSL.
@@ -73,7 +76,7 @@ impl Tangents {
     /// The kernel, by the name `tangent.PROBLEM`.
     pub fn kernel(&self) -> Arc<Kernel> {
         let name = composition::name("tangent", &*self.problem);
-        Kernel::composed::<Uniform>(name, self.wgsl(), "differentiate", bindings(), twin, tolerance)
+        Kernel::composed::<Uniform>(name, self.wgsl(), "differentiate", bindings(), passes, twin, tolerance)
     }
 }
 
@@ -86,6 +89,12 @@ fn bindings() -> Vec<Binding> {
         Binding::update("counters", "(5, directions)").u32(),
         Binding::update("shares", "(6, directions): a, b, keep, add, L, L"),
     ]
+}
+
+/// The steps, and what comes before and behind them.
+fn passes(call: &Call) -> u64 {
+    let Uniform { steps, .. } = call.uniform();
+    tangents_of(call).passes().of(steps)
 }
 
 /// The uniform block of `tangent.wgsl`.

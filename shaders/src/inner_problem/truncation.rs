@@ -72,8 +72,14 @@ impl Truncation {
 
     /// The most steps that a dispatch on this target may take; 0 where it cannot take one.
     pub fn most_steps(&self, target: &Target) -> usize {
-        let once = 2 * self.problem.parameters() + 2 * self.saved();
-        composition::most_steps(2 * self.problem.iterations(), once, target)
+        self.passes().most_steps(target)
+    }
+
+    fn passes(&self) -> composition::Passes {
+        composition::Passes {
+            step: 2 * self.problem.iterations(),
+            once: 2 * self.problem.parameters() + 2 * self.saved(),
+        }
     }
 
     /// The whole kernel as WGSL.
@@ -111,8 +117,14 @@ impl Truncation {
     /// The kernel, by the name `truncation.PROBLEM`.
     pub fn kernel(&self) -> Arc<Kernel> {
         let name = composition::name("truncation", &*self.problem);
-        Kernel::composed::<Uniform>(name, self.wgsl(), "advance", self.bindings(), twin::twin, twin::tolerance)
+        Kernel::composed::<Uniform>(name, self.wgsl(), "advance", self.bindings(), passes, twin::twin, twin::tolerance)
     }
+}
+
+/// The steps, and what comes before and behind them.
+fn passes(call: &Call) -> u64 {
+    let Uniform { steps, .. } = call.uniform();
+    call.context_of::<Truncation>().map_or(0, |truncation| truncation.passes().of(steps))
 }
 
 /// The uniform block of `truncation.wgsl`.

@@ -32,10 +32,14 @@ impl Uoro {
 
     /// The most steps that a dispatch on this target may take; 0 where it cannot take one.
     pub fn most_steps(&self, target: &Target) -> usize {
+        self.passes().most_steps(target)
+    }
+
+    fn passes(&self) -> composition::Passes {
         let (states, parameters) = (self.problem.states(), self.problem.parameters());
         // A tangent for each parameter and one for the state, the product with the signs, and the rest of a step.
-        let passes = (parameters + 2) * (self.problem.iterations() + 1) + parameters * (states + 1) + 3 * states;
-        composition::most_steps(passes, 3 * self.saved(), target)
+        let step = (parameters + 2) * (self.problem.iterations() + 1) + parameters * (states + 1) + 3 * states;
+        composition::Passes { step, once: 3 * self.saved() }
     }
 
     /// The whole kernel as WGSL.
@@ -51,7 +55,7 @@ impl Uoro {
     /// The kernel, by the name `uoro.PROBLEM`.
     pub fn kernel(&self) -> Arc<Kernel> {
         let name = composition::name("uoro", &*self.problem);
-        Kernel::composed::<Uniform>(name, self.wgsl(), "differentiate", bindings(), twin, tolerance)
+        Kernel::composed::<Uniform>(name, self.wgsl(), "differentiate", bindings(), passes, twin, tolerance)
     }
 }
 
@@ -65,6 +69,12 @@ fn bindings() -> Vec<Binding> {
         Binding::update("estimates", "(parameters, replicas): gradients"),
         Binding::update("losses", "(replicas)"),
     ]
+}
+
+/// The steps, and what comes before and behind them.
+fn passes(call: &Call) -> u64 {
+    let Uniform { steps, .. } = call.uniform();
+    uoro_of(call).passes().of(steps)
 }
 
 /// The uniform block of `uoro.wgsl`.

@@ -15,7 +15,12 @@ use crate::{
 /// Dimensions that a view has at most, once those that lie contiguous in both views are merged.
 pub const MAX_RANK: usize = 6;
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("copy.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(include_str!("copy.wgsl"), passes);
+
+/// The axes, once for an element.
+fn passes(call: &Call) -> u64 {
+    call.constant("RANK").map_or(1, |rank| rank as u64) + 1
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{Binding, Call, Case, Generator, Kernel, Module, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("gather.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(include_str!("gather.wgsl"), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&GATHER, &GATHER_VEC4];

@@ -7,7 +7,12 @@ use rand::RngExt;
 use crate::layout::copy::{MAX_RANK, words};
 use crate::{Access, Binding, Call, Case, Element, Generator, Kernel, Module, Operand, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("pad.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(include_str!("pad.wgsl"), passes);
+
+/// The axes, once for an element.
+fn passes(call: &Call) -> u64 {
+    call.constant("RANK").map_or(1, |rank| rank as u64) + 1
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&PAD_F32, &PAD_F32_VEC4, &PAD_U32, &PAD_U32_VEC4];

@@ -3,7 +3,7 @@
 //! the same adapter gives the same bits. Indices past the table are left out.
 //!
 //! Cost: on a GPU every index is read once for each row of the table, `rows * count` loads in all, coalesced; on a
-//! software driver one invocation first sorts the positions, in about `rows + 3 count` steps.
+//! software driver an invocation for every 4,096 rows first sorts the positions, in about `rows + 2 count` steps.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -11,7 +11,27 @@ use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("scatter_add.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(include_str!("scatter_add.wgsl"), passes);
+
+/// The data decide how the positions are shared out: all may belong to one row.
+fn passes(call: &Call) -> u64 {
+    let Uniform { rows, count, .. } = call.uniform();
+    match call.kernel.entry_point {
+        "order" => 2 * u64::from(rows.min(ROWS_OF_ONE) + 1) + 3 * (u64::from(count.div_ceil(8)) + 1),
+        "sum" | "sum_vec4" => u64::from(count).div_ceil(call.constant("TERMS").map_or(1, |terms| terms as u64)) + 1,
+        _ => {
+            let workgroup = call.constant("WORKGROUP").map_or(64, |workgroup| workgroup as u64);
+            // Each block of indices has a pass, its words of 32 bits have one each, and each index of the row one.
+            u64::from(count).div_ceil(workgroup) * (2 + 2 * workgroup / 32) + u64::from(count) + 1
+        }
+    }
+}
+
+/// Rows that one invocation of `order` sorts the positions of.
+const ROWS_OF_ONE: u32 = 4096;
+
+/// A sum of more terms adds eight in a pass.
+const MOST_TERMS: usize = 32_768;
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SCAN, &SCAN_VEC4, &ORDER, &SUM, &SUM_VEC4];
@@ -22,7 +42,7 @@ pub static SCAN: Kernel = scan_kernel("scatter_add.scan", |generator| scan_case(
 /// The same for a multiple of four columns.
 pub static SCAN_VEC4: Kernel = scan_kernel("scatter_add.scan_vec4", |generator| scan_case(generator, 4));
 
-/// A counting sort of the positions by one invocation.
+/// A counting sort of the positions, some rows by each invocation.
 pub static ORDER: Kernel = MODULE.kernel(
     "scatter_add.order",
     &[
@@ -145,14 +165,17 @@ impl Problem {
     }
 
     fn order(&self) -> Call {
-        Call::new(&ORDER, &self.uniform(), 1, [self.count, self.count, self.rows])
+        let workgroups = self.rows.div_ceil(ROWS_OF_ONE as usize);
+        Call::new(&ORDER, &self.uniform(), workgroups, [self.count, self.count, self.rows])
     }
 
     fn sum(&self) -> Call {
         let Self { rows, columns, count } = *self;
         let kernel = if self.width() == 4 { &SUM_VEC4 } else { &SUM };
         let workgroups = (rows * columns / self.width()).div_ceil(64);
-        Call::new(kernel, &self.uniform(), workgroups, [count, rows, count * columns, rows * columns])
+        let call = Call::new(kernel, &self.uniform(), workgroups, [count, rows, count * columns, rows * columns]);
+        // Bits do not depend on it.
+        if count > MOST_TERMS { call.with_constant("TERMS", 8u32) } else { call }
     }
 }
 

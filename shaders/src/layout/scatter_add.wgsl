@@ -5,7 +5,7 @@
 // * scan: a workgroup owns a table row (and WORKGROUP columns of it). Its lanes test WORKGROUP indices at a time, mark
 //   the matches in a bit mask, and each lane adds its column of the marked rows. Reads every index once for each table
 //   row: rows * count / WORKGROUP loads by each lane, coalesced.
-// * order, then sum: one invocation sorts the positions by index (a counting sort, rows + 3 count steps), then each
+// * order, then sum: an invocation sorts the positions of some rows (a counting sort of rows + 2 count steps), then each
 //   invocation adds its column of its row's positions. For drivers where barriers are dear and one invocation is fast.
 //
 // The entry points that end in _vec4 count columns in groups of four.
@@ -114,35 +114,93 @@ fn scan_vec4(
     }
 }
 
-// Sorts the positions 0 .. count by their index, equal ones in order. One invocation: see above.
-@compute @workgroup_size(1)
-fn order() {
-    for (var row = 0u; row < size.rows; row++) {
-        ends[row] = 0u;
+// Rows that one invocation of `order` sorts the positions of.
+const ROWS_OF_ONE = 4096u;
+
+// Counts an index of the rows first .. last; returns 1 where it is one before them.
+fn tally(i: u32, first: u32, last: u32) -> u32 {
+    if i >= size.count {
+        return 0u;
     }
-    for (var i = 0u; i < size.count; i++) {
-        if indices[i] < size.rows {
-            ends[indices[i]] += 1u;
-        }
+    let row = indices[i];
+    if row >= first && row < last {
+        ends[row] += 1u;
     }
-    // Each row's count becomes the place of its first position.
-    var first = 0u;
-    for (var row = 0u; row < size.rows; row++) {
-        let count = ends[row];
-        ends[row] = first;
-        first += count;
-    }
-    for (var i = 0u; i < size.count; i++) {
+    return select(0u, 1u, row < first);
+}
+
+// Puts the position of an index of the rows first .. last to its place.
+fn put(i: u32, first: u32, last: u32) {
+    if i < size.count {
         let row = indices[i];
-        if row < size.rows {
+        if row >= first && row < last {
             let place = ends[row];
             positions[place] = i;
             ends[row] = place + 1u;
         }
     }
-    for (var place = first; place < size.count; place++) {
+}
+
+fn clear(place: u32) {
+    if place < size.count {
         positions[place] = 0u;
     }
+}
+
+// Sorts the positions 0 .. count by their index, equal ones in order. One invocation for ROWS_OF_ONE rows, which goes
+// through the indices eight at a time: a software driver leaves all loops of an invocation after 65,535 passes.
+@compute @workgroup_size(1)
+fn order(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
+    let begin = (workgroup.x + workgroup.y * workgroups.x) * ROWS_OF_ONE;
+    let end = min(begin + ROWS_OF_ONE, size.rows);
+    for (var row = begin; row < end; row++) {
+        ends[row] = 0u;
+    }
+    var first = 0u;
+    for (var i = 0u; i < size.count; i += 8u) {
+        first += tally(i, begin, end) + tally(i + 1u, begin, end) + tally(i + 2u, begin, end) + tally(i + 3u, begin, end);
+        first += tally(i + 4u, begin, end) + tally(i + 5u, begin, end) + tally(i + 6u, begin, end) + tally(i + 7u, begin, end);
+    }
+    // Each row's count becomes the place of its first position.
+    for (var row = begin; row < end; row++) {
+        let count = ends[row];
+        ends[row] = first;
+        first += count;
+    }
+    for (var i = 0u; i < size.count; i += 8u) {
+        put(i, begin, end);
+        put(i + 1u, begin, end);
+        put(i + 2u, begin, end);
+        put(i + 3u, begin, end);
+        put(i + 4u, begin, end);
+        put(i + 5u, begin, end);
+        put(i + 6u, begin, end);
+        put(i + 7u, begin, end);
+    }
+    // The last one clears the places of indices past the table.
+    if end == size.rows {
+        for (var place = first; place < size.count; place += 8u) {
+            clear(place);
+            clear(place + 1u);
+            clear(place + 2u);
+            clear(place + 3u);
+            clear(place + 4u);
+            clear(place + 5u);
+            clear(place + 6u);
+            clear(place + 7u);
+        }
+    }
+}
+
+// Terms of a sum that one pass of its loop adds: more than 1 where there are too many for a software driver.
+override TERMS: u32 = 1u;
+
+fn with_term(total: f32, place: u32, end: u32, column: u32) -> f32 {
+    if place >= end {
+        return total;
+    }
+    // Within the rows, whatever the positions say.
+    return total + dz[min(sorted[place], size.count - 1u) * size.columns + column];
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -157,11 +215,29 @@ fn sum(
     }
     let row = flat / size.columns;
     var total = 0.0;
-    let end = row_ends[row];
-    for (var place = select(0u, row_ends[max(row, 1u) - 1u], row > 0u); place < end; place++) {
-        total += dz[sorted[place] * size.columns + flat % size.columns];
+    let end = min(row_ends[row], size.count);
+    let column = flat % size.columns;
+    for (var place = select(0u, row_ends[max(row, 1u) - 1u], row > 0u); place < end; place += TERMS) {
+        total = with_term(total, place, end, column);
+        if TERMS == 8u {
+            total = with_term(total, place + 1u, end, column);
+            total = with_term(total, place + 2u, end, column);
+            total = with_term(total, place + 3u, end, column);
+            total = with_term(total, place + 4u, end, column);
+            total = with_term(total, place + 5u, end, column);
+            total = with_term(total, place + 6u, end, column);
+            total = with_term(total, place + 7u, end, column);
+        }
     }
     dsum[flat] = total;
+}
+
+fn with_term4(total: vec4<f32>, place: u32, end: u32, column: u32) -> vec4<f32> {
+    if place >= end {
+        return total;
+    }
+    // Within the rows, whatever the positions say.
+    return total + dz4[min(sorted[place], size.count - 1u) * size.columns + column];
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -176,9 +252,19 @@ fn sum_vec4(
     }
     let row = flat / size.columns;
     var total = vec4(0.0);
-    let end = row_ends[row];
-    for (var place = select(0u, row_ends[max(row, 1u) - 1u], row > 0u); place < end; place++) {
-        total += dz4[sorted[place] * size.columns + flat % size.columns];
+    let end = min(row_ends[row], size.count);
+    let column = flat % size.columns;
+    for (var place = select(0u, row_ends[max(row, 1u) - 1u], row > 0u); place < end; place += TERMS) {
+        total = with_term4(total, place, end, column);
+        if TERMS == 8u {
+            total = with_term4(total, place + 1u, end, column);
+            total = with_term4(total, place + 2u, end, column);
+            total = with_term4(total, place + 3u, end, column);
+            total = with_term4(total, place + 4u, end, column);
+            total = with_term4(total, place + 5u, end, column);
+            total = with_term4(total, place + 6u, end, column);
+            total = with_term4(total, place + 7u, end, column);
+        }
     }
     dsum4[flat] = total;
 }

@@ -8,14 +8,17 @@ use crate::description::elementwise_layout::NARROW;
 use crate::random::threefry::{NORMAL_UNITS, box_muller, uniform_of};
 use crate::{Activation, Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance, grid};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("place.wgsl"),
-    include_str!("mathematics.wgsl"),
-    include_str!("random.wgsl"),
-    include_str!("activation.wgsl"),
-    include_str!("not_a_number.wgsl"),
-    include_str!("functions.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("place.wgsl"),
+        include_str!("mathematics.wgsl"),
+        include_str!("random.wgsl"),
+        include_str!("activation.wgsl"),
+        include_str!("not_a_number.wgsl"),
+        include_str!("functions.wgsl")
+    ),
+    |_| 0,
+);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&TURN, &TANGENT, &LOGISTIC, &ACTIVATION, &NORMAL, &UNIFORM_PAIR, &KIND, &EXTREMES];

@@ -14,12 +14,21 @@ use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::normalisation::softmax::{normaliser, normaliser_units};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/rows.wgsl"),
-    include_str!("../library/join_lanes.wgsl"),
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("cross_entropy.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/rows.wgsl"),
+        include_str!("../library/join_lanes.wgsl"),
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("cross_entropy.wgsl")
+    ),
+    passes,
+);
+
+/// Two loops over the row, and the lanes that are joined.
+fn passes(call: &Call) -> u64 {
+    let Uniform { classes, .. } = call.uniform();
+    row_layout::passes(call, classes, 2, 3)
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&CROSS_ENTROPY];

@@ -3,12 +3,23 @@
 use crate::matmul::matmul_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("product.wgsl"),
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("../library/activation.wgsl"),
-    include_str!("matmul_direct.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("product.wgsl"),
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("../library/activation.wgsl"),
+        include_str!("matmul_direct.wgsl")
+    ),
+    passes,
+);
+
+/// The terms of a slice, and the stores of eight rows by eight columns.
+fn passes(call: &Call) -> u64 {
+    matmul_layout::slice_terms(call) + 1 + ROWS_OF_ONE * (1 + 8 + 1) + 1
+}
+
+/// Rows that one invocation computes.
+const ROWS_OF_ONE: u64 = 8;
 
 /// `out = activation(a b + bias)` in tiles of 32 rows by 64 columns, 8 by 8 elements for each of 32 invocations.
 pub static MATMUL_DIRECT: Kernel = MODULE

@@ -147,6 +147,11 @@ pub(crate) fn smooth(call: Call, activation: Activation) -> Call {
     call.with_constant("SMOOTH", u32::from(activation.is_smooth()))
 }
 
+/// Terms of the sum that one invocation goes through: those of a slice.
+pub(crate) fn slice_terms(call: &Call) -> u64 {
+    call.uniform::<Uniform>().slice_terms.into()
+}
+
 /// A multiply-add for each term of each element.
 pub(crate) fn flops(call: &Call) -> f64 {
     let Uniform { m, n, k, batches, .. } = call.uniform();

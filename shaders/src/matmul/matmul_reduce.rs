@@ -5,11 +5,20 @@ use bytemuck::{Pod, Zeroable};
 use crate::matmul::matmul_layout::{bound, largest, smooth};
 use crate::{Activation, Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("../library/activation.wgsl"),
-    include_str!("matmul_reduce.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("../library/activation.wgsl"),
+        include_str!("matmul_reduce.wgsl")
+    ),
+    passes,
+);
+
+/// The slices.
+fn passes(call: &Call) -> u64 {
+    let Uniform { slices, .. } = call.uniform();
+    1 + u64::from(slices)
+}
 
 /// Adds partial products in order, then bias and activation.
 pub static MATMUL_REDUCE: Kernel = MODULE.kernel(

@@ -3,12 +3,21 @@
 use crate::matmul::matmul_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("product.wgsl"),
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("../library/activation.wgsl"),
-    include_str!("matmul_subgroup.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("product.wgsl"),
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("../library/activation.wgsl"),
+        include_str!("matmul_subgroup.wgsl")
+    ),
+    passes,
+);
+
+/// Blocks of as many terms as lanes, and the stores of 16 rows by four columns.
+fn passes(call: &Call) -> u64 {
+    const LANES: u64 = 8;
+    matmul_layout::slice_terms(call).div_ceil(LANES) * (LANES + 2) + 1 + ROWS as u64 * (1 + 5) + 1
+}
 
 /// `out = activation(a b + bias)` in tiles of 16 rows by 32 columns, one workgroup of 8 invocations each.
 pub static MATMUL_SUBGROUP: Kernel = MODULE

@@ -3,12 +3,25 @@
 use crate::matmul::matmul_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("product.wgsl"),
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("../library/activation.wgsl"),
-    include_str!("matmul_tile.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("product.wgsl"),
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("../library/activation.wgsl"),
+        include_str!("matmul_tile.wgsl")
+    ),
+    passes,
+);
+
+/// Blocks of terms, each loaded and then multiplied, and the stores.
+fn passes(call: &Call) -> u64 {
+    let [rows, columns, terms, block] = [("TILE_ROWS", 64), ("TILE_COLUMNS", 64), ("TILE_TERMS", 16), ("BLOCK", 8)]
+        .map(|(name, default)| call.constant(name).map_or(default, |value| value as u64));
+    let invocations = rows / block * (columns / block);
+    let loads = |length: u64| (terms * length / 4).div_ceil(invocations) + 1;
+    let blocks = matmul_layout::slice_terms(call).div_ceil(terms);
+    blocks * (1 + loads(rows) + loads(columns) + terms + 1) + 1 + block * (1 + 2 * 5) + 1
+}
 
 /// `out = activation(a b + bias)` in tiles of a size that is chosen with the pipeline, see [`Tile`].
 pub static MATMUL_TILE: Kernel = MODULE

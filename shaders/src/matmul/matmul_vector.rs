@@ -3,12 +3,21 @@
 use crate::matmul::matmul_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("product.wgsl"),
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("../library/activation.wgsl"),
-    include_str!("matmul_vector.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("product.wgsl"),
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("../library/activation.wgsl"),
+        include_str!("matmul_vector.wgsl")
+    ),
+    passes,
+);
+
+/// The terms of a slice that a sharer takes, and the sums of the sharers.
+fn passes(call: &Call) -> u64 {
+    let sharers = call.constant("SHARERS").map_or(8, |sharers| sharers as u64);
+    matmul_layout::slice_terms(call).div_ceil(sharers) + sharers + 2
+}
 
 /// `out = activation(a b + bias)` where `a` is one row.
 pub static MATMUL_VECTOR: Kernel = MODULE

@@ -225,7 +225,9 @@ fn slices(target: &Target, layout: &Layout, variant: Variant) -> usize {
     let (workgroups, least_terms) = if target.software { (4, 256) } else { (64, 256) };
     let (rows, columns) = variant.tile(layout);
     let fill = workgroups / layout.tiles(rows, columns);
-    fill.min(layout.uniform.k as usize / least_terms).clamp(1, 16)
+    let k = layout.uniform.k as usize;
+    let passes = if variant == Variant::Subgroup { k.div_ceil(8) * 10 } else { k };
+    fill.min(k / least_terms).clamp(1, 16).max(target.parts_of_loop(passes, 1))
 }
 
 #[cfg(test)]

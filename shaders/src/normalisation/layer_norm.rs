@@ -10,13 +10,22 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/rows.wgsl"),
-    include_str!("../library/join_lanes.wgsl"),
-    include_str!("../library/sum_lanes.wgsl"),
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("layer_norm.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/rows.wgsl"),
+        include_str!("../library/join_lanes.wgsl"),
+        include_str!("../library/sum_lanes.wgsl"),
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("layer_norm.wgsl")
+    ),
+    passes,
+);
+
+/// Three loops over the row, and the lanes that are joined.
+fn passes(call: &Call) -> u64 {
+    let Uniform { columns, .. } = call.uniform();
+    row_layout::passes(call, columns, 3, 3)
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&LAYER_NORM, &LAYER_NORM_VEC4];

@@ -9,11 +9,20 @@ use crate::{
     Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, normalisation::layer_norm,
 };
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/rows.wgsl"),
-    include_str!("../library/sum_lanes.wgsl"),
-    include_str!("layer_norm_backward.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/rows.wgsl"),
+        include_str!("../library/sum_lanes.wgsl"),
+        include_str!("layer_norm_backward.wgsl")
+    ),
+    passes,
+);
+
+/// Two loops over the row, and the lanes that are joined.
+fn passes(call: &Call) -> u64 {
+    let Uniform { columns, .. } = call.uniform();
+    row_layout::passes(call, columns, 2, 2)
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&LAYER_NORM_BACKWARD, &LAYER_NORM_BACKWARD_VEC4];

@@ -10,7 +10,16 @@ use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("layer_norm_parameters.wgsl"));
+const MODULE: Module = Module::new::<Uniform>(include_str!("layer_norm_parameters.wgsl"), passes);
+
+/// The rows of a slab, or the slabs.
+fn passes(call: &Call) -> u64 {
+    let Uniform { rows, slabs, .. } = call.uniform();
+    match call.kernel.entry_point {
+        "layer_norm_sum" => 1 + u64::from(slabs),
+        _ => 1 + u64::from(rows.div_ceil(slabs)),
+    }
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&LAYER_NORM_SLABS, &LAYER_NORM_SUM];
@@ -83,7 +92,7 @@ impl Problem {
     /// Slabs of at least 16 rows, as many as fill the device.
     fn uniform(&self, target: &Target) -> Uniform {
         let invocations = if target.software { 2048 } else { 65_536 };
-        let slabs = self.rows.div_ceil(16).min(invocations / self.columns).max(1);
+        let slabs = self.rows.div_ceil(16).min(invocations / self.columns).max(target.parts_of_loop(self.rows, 1));
         Uniform { rows: self.rows as u32, columns: self.columns as u32, slabs: slabs as u32 }
     }
 }

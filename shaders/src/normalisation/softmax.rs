@@ -9,12 +9,21 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/rows.wgsl"),
-    include_str!("../library/join_lanes.wgsl"),
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("softmax.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/rows.wgsl"),
+        include_str!("../library/join_lanes.wgsl"),
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("softmax.wgsl")
+    ),
+    passes,
+);
+
+/// Two loops over the row, and the lanes that are joined.
+fn passes(call: &Call) -> u64 {
+    let Uniform { columns, .. } = call.uniform();
+    row_layout::passes(call, columns, 2, 1)
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SOFTMAX, &SOFTMAX_VEC4];

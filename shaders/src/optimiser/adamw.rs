@@ -7,7 +7,7 @@ use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
 const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("adamw.wgsl")));
+    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("adamw.wgsl")), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ADAMW, &RAGGED];

@@ -6,7 +6,7 @@ use crate::description::elementwise_layout::{NARROW, values};
 use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
 
 const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("ring.wgsl")));
+    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("ring.wgsl")), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&RECORD];

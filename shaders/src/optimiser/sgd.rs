@@ -6,7 +6,8 @@ use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::optimiser::sgd_plain::{self, bound};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("sgd.wgsl")));
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("sgd.wgsl")), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SGD, &RAGGED];

@@ -6,12 +6,15 @@ use crate::description::elementwise_layout::VectorAndScalar;
 use crate::optimiser::ascent::{Uniform, draw, raised, weights_and_gradient};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/place.wgsl"),
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("ascent.wgsl"),
-    include_str!("sign_ascent.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/place.wgsl"),
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("ascent.wgsl"),
+        include_str!("sign_ascent.wgsl")
+    ),
+    |_| 0,
+);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SIGN_ASCENT, &RAGGED];

@@ -7,12 +7,15 @@ use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::random::threefry::word;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/place.wgsl"),
-    include_str!("../library/random.wgsl"),
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("dropout.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/place.wgsl"),
+        include_str!("../library/random.wgsl"),
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("dropout.wgsl")
+    ),
+    |_| 0,
+);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&DROPOUT, &RAGGED];

@@ -15,11 +15,14 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::elementwise_layout::NARROW;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/place.wgsl"),
-    include_str!("../library/random.wgsl"),
-    include_str!("threefry.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/place.wgsl"),
+        include_str!("../library/random.wgsl"),
+        include_str!("threefry.wgsl")
+    ),
+    |_| 0,
+);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&BITS, &UNIFORM, &NORMAL];

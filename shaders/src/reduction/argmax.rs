@@ -10,7 +10,13 @@ use crate::{
 };
 
 const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/not_a_number.wgsl"), include_str!("argmax.wgsl")));
+    Module::new::<Uniform>(concat!(include_str!("../library/not_a_number.wgsl"), include_str!("argmax.wgsl")), passes);
+
+/// A slab of the axis, or the slabs.
+fn passes(call: &Call) -> u64 {
+    let Uniform { slabs, slab_length, .. } = call.uniform();
+    1 + u64::from(if call.kernel.entry_point == "merge" { slabs } else { slab_length })
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ARGMAX, &MERGE];
@@ -70,7 +76,8 @@ pub struct Problem {
 impl Problem {
     /// The sequence with operands `x` and `index` of shape (outer, inner), `u32`.
     pub fn sequence(&self, target: &Target) -> Sequence {
-        let cut = Cut::choose(self.outer * self.inner, self.axis, target);
+        let least = target.parts_of_loop(self.axis, 1);
+        let cut = Cut::choose(self.outer * self.inner, self.axis, least, target);
         let first = self.call(&ARGMAX, cut, target);
         if cut.slabs == 1 {
             return first.into();

@@ -59,10 +59,10 @@ fn merge(
     let outer = output / size.inner;
     let column = output % size.inner;
     let origin = outer * size.axis * size.inner + column;
-    var best = of_slab[outer * size.slabs * size.inner + column];
+    var best = min(of_slab[outer * size.slabs * size.inner + column], size.axis - 1u);
     var largest = order_of(x[origin + best * size.inner]);
     for (var slab = 1u; slab < size.slabs; slab++) {
-        let candidate = of_slab[(outer * size.slabs + slab) * size.inner + column];
+        let candidate = min(of_slab[(outer * size.slabs + slab) * size.inner + column], size.axis - 1u);
         let value = order_of(x[origin + candidate * size.inner]);
         best = select(best, candidate, value > largest);
         largest = max(largest, value);

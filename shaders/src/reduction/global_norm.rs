@@ -8,12 +8,25 @@ use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/rows.wgsl"),
-    include_str!("../library/join_lanes.wgsl"),
-    include_str!("../library/not_a_number.wgsl"),
-    include_str!("global_norm.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/rows.wgsl"),
+        include_str!("../library/join_lanes.wgsl"),
+        include_str!("../library/not_a_number.wgsl"),
+        include_str!("global_norm.wgsl")
+    ),
+    passes,
+);
+
+/// Loads of a partial sum, or the partial sums.
+fn passes(call: &Call) -> u64 {
+    let Uniform { count, part, .. } = call.uniform();
+    match call.kernel.entry_point {
+        "norm" => u64::from(count).div_ceil(64) + 64 + 2,
+        // The loads of a lane, twice where squares overflow, and the trees of the lanes.
+        _ => 2 * u64::from(part).div_ceil(lanes(call) as u64) + 2 * u64::from(lanes(call).ilog2()) + 4,
+    }
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SQUARE_SUMS, &SQUARE_SUMS_VEC4, &NORM];

@@ -14,7 +14,15 @@ use crate::{
 };
 
 const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/not_a_number.wgsl"), include_str!("reduce.wgsl")));
+    Module::new::<Uniform>(concat!(include_str!("../library/not_a_number.wgsl"), include_str!("reduce.wgsl")), passes);
+
+/// A slab of the axis.
+fn passes(call: &Call) -> u64 {
+    let Uniform { slab_length, .. } = call.uniform();
+    // `columns_vec4` takes four outputs at a time, and each element of the axis by itself.
+    let axis = if call.kernel.entry_point == "columns_vec4" { 4 * slab_length } else { slab_length };
+    row_layout::passes(call, axis, 1, 1)
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ROWS, &ROWS_VEC4, &COLUMNS, &COLUMNS_VEC4];
@@ -101,7 +109,9 @@ impl Problem {
     fn cut(&self, target: &Target) -> Cut {
         // An invocation owns four columns where it can.
         let width = if self.inner.is_multiple_of(4) { 4 } else { 1 };
-        Cut::choose(self.outer * self.inner / width, self.axis, target)
+        // Lanes share a contiguous axis, however long it is.
+        let least = if self.inner == 1 { 1 } else { target.parts_of_loop(self.axis, 1) };
+        Cut::choose(self.outer * self.inner / width, self.axis, least, target)
     }
 
     fn scale(&self) -> f32 {
@@ -144,14 +154,14 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// The cut of an axis for a given number of outputs, or of groups of four of them.
-    pub fn choose(outputs: usize, axis: usize, target: &Target) -> Self {
+    /// The cut of an axis into at least `least` slabs for a given number of outputs, or of groups of four of them.
+    pub fn choose(outputs: usize, axis: usize, least: usize, target: &Target) -> Self {
         // Enough invocations to fill a GPU, or two to four cores with vectors of eight.
         let wanted: usize = if target.software { 512 } else { 16_384 };
         // The two calls are about equally long where the slabs are as many as each is long.
         let most = axis.isqrt();
-        let slabs = wanted.div_ceil(outputs.max(1)).min(most);
-        if slabs < 4 || axis < 64 {
+        let slabs = wanted.div_ceil(outputs.max(1)).min(most).max(least);
+        if least == 1 && (slabs < 4 || axis < 64) {
             return Self { slabs: 1, length: axis };
         }
         let length = axis.div_ceil(slabs).next_multiple_of(4);
@@ -303,7 +313,7 @@ mod tests {
     fn every_element_belongs_to_one_slab() {
         let target = Target::default();
         for axis in 1..3000 {
-            let Cut { slabs, length } = Cut::choose(1, axis, &target);
+            let Cut { slabs, length } = Cut::choose(1, axis, 1, &target);
             assert!(slabs * length >= axis && (slabs - 1) * length < axis, "{axis}: {slabs} of {length}");
         }
     }

@@ -12,7 +12,13 @@ use crate::{
 };
 
 const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("returns_to_go.wgsl")));
+    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("returns_to_go.wgsl")), passes);
+
+/// The steps of an episode that one dispatch takes.
+fn passes(call: &Call) -> u64 {
+    let Uniform { most, steps, .. } = call.uniform();
+    1 + u64::from(most.min(steps))
+}
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SUFFIX_SUMS, &SPREAD];
@@ -57,6 +63,8 @@ pub(crate) struct Uniform {
     pub skip: u32,
     /// Steps of each episode that this dispatch computes at most.
     pub most: u32,
+    /// Steps of all episodes.
+    pub steps: u32,
 }
 
 /// The returns-to-go of `episodes` episodes of together `steps` steps, the longest of which has `longest`.
@@ -103,7 +111,7 @@ impl Problem {
     }
 
     fn uniform(&self, skip: usize, most: usize) -> Uniform {
-        Uniform { episodes: self.episodes as u32, skip: skip as u32, most: most as u32 }
+        Uniform { episodes: self.episodes as u32, skip: skip as u32, most: most as u32, steps: self.steps as u32 }
     }
 
     fn workgroups(&self) -> usize {

@@ -13,6 +13,7 @@ struct Uniform {
     episodes: u32,
     skip: u32,
     most: u32,
+    steps: u32,
 }
 
 @group(0) @binding(0) var<storage, read> firsts: array<u32>;             // (episodes + 1): first steps, then `steps`
@@ -23,12 +24,17 @@ struct Uniform {
 
 override WORKGROUP: u32 = 64u;
 
+// The first step of an episode: within the steps, whatever the table says.
+fn first_of(episode: u32) -> u32 {
+    return min(firsts[episode], size.steps);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn suffix_sums(at: Place) {
     let episode = index_of(at);
     if episode < size.episodes {
-        let first = firsts[episode];
-        let length = firsts[episode + 1u] - first;
+        let first = first_of(episode);
+        let length = max(first_of(episode + 1u), first) - first;
         if length > size.skip {
             let behind = first + length - size.skip;
             var total = 0.0;
@@ -48,8 +54,8 @@ fn suffix_sums(at: Place) {
 fn spread(at: Place) {
     let episode = index_of(at);
     if episode < size.episodes {
-        let first = firsts[episode];
-        let length = firsts[episode + 1u] - first;
+        let first = first_of(episode);
+        let length = max(first_of(episode + 1u), first) - first;
         if length > size.skip {
             let total = whole[first];
             let count = min(length - size.skip, size.most);

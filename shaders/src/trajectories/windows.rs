@@ -9,11 +9,14 @@ use crate::description::elementwise_layout::NARROW;
 use crate::random::threefry::word;
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
 
-const MODULE: Module = Module::new::<Uniform>(concat!(
-    include_str!("../library/place.wgsl"),
-    include_str!("../library/random.wgsl"),
-    include_str!("windows.wgsl")
-));
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(
+        include_str!("../library/place.wgsl"),
+        include_str!("../library/random.wgsl"),
+        include_str!("windows.wgsl")
+    ),
+    |_| 0,
+);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&WINDOWS];

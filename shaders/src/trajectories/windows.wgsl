@@ -47,9 +47,11 @@ fn windows(at: Place) {
     if element < size.batch * size.context {
         let window = element / size.context;
         let words = threefry(vec2<u32>(seed[0], size.stream), vec2<u32>(window / 2u, seed[1]));
-        let start = starts[multiply_high(select(words.x, words.y, window % 2u == 1u), size.count)];
-        let episode = episodes[start];
-        let length = min(size.context, firsts[episode + 1u] - start);
+        // Positions stay within the tables, whatever these say.
+        let drawn = starts[multiply_high(select(words.x, words.y, window % 2u == 1u), size.count)];
+        let start = min(drawn, size.steps - 1u);
+        let episode = min(episodes[start], arrayLength(&firsts) - 2u);
+        let length = min(size.context, max(firsts[episode + 1u], start) - start);
         // Wraps below zero in the padding, where it is not used.
         let place = element % size.context - (size.context - length);
         let there = place < length;

@@ -8,6 +8,7 @@ use super::canonical::{Canonical, Storage};
 use super::fuse::{self, Unit};
 use super::memory::{self, Request, Sharing};
 use super::{Binding, Dispatch, Plan, Region, lower, operation};
+use crate::gpu::check_loops;
 use crate::graph::{Graph, GraphError, Op, Tag, Value};
 
 impl Plan {
@@ -80,6 +81,13 @@ impl Work {
                 (sequence, vec![node.inputs[0], node.inputs[1], *bias])
             }
         };
+        for step in &sequence.steps {
+            check_loops(&step.call, target).map_err(|error| GraphError {
+                operation: root.op.name(),
+                message: error.to_string(),
+                location: root.location,
+            })?;
+        }
         Ok(Self { sequence, reads, stores, label: format!("{} at {}", root.op.name(), root.location) })
     }
 }

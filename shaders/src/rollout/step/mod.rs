@@ -70,8 +70,17 @@ impl Composition {
     pub fn kernel(&self) -> Arc<Kernel> {
         let file = self.environment.file();
         let name = format!("step.{}", file.strip_suffix(".wgsl").unwrap_or(file));
-        Kernel::composed::<Uniform>(name, self.wgsl(), "advance", self.bindings(), twin::twin, twin::tolerance)
+        Kernel::composed::<Uniform>(name, self.wgsl(), "advance", self.bindings(), passes, twin::twin, twin::tolerance)
     }
+}
+
+/// Copies of state, observation and action, and the loops of an environment, which go over these or a few substeps.
+fn passes(call: &Call) -> u64 {
+    let copied = |composition: &Composition| {
+        let environment = &*composition.environment;
+        8 * (environment.states() + environment.observations() + environment.actions()) as u64 + 64
+    };
+    call.context_of().map_or(0, copied)
 }
 
 /// The uniform block of `step.wgsl`.

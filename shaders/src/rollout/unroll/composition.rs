@@ -116,10 +116,13 @@ impl Composition {
     /// Mesa's llvmpipe leaves every loop of an invocation, without an error, once their passes come to 65,535 in all.
     /// A policy that needs more in a single step cannot run there: the answer is then 0.
     pub fn most_steps(&self, storage: WeightStorage, target: &Target) -> usize {
-        if !target.software {
-            return u32::MAX as usize / 4;
-        }
-        const LIMIT: usize = 65_535;
+        let Some(limit) = target.loop_passes() else { return u32::MAX as usize / 4 };
+        let (once, step) = self.passes(storage);
+        (limit as usize).saturating_sub(once) / step
+    }
+
+    /// Passes through loops of an invocation: before and behind all steps, and in each.
+    fn passes(&self, storage: WeightStorage) -> (usize, usize) {
         const TABLE: usize = 64;
         let interface = self.interface();
         // Weights in twos, tables, and the state and memory that are loaded and stored.
@@ -128,11 +131,13 @@ impl Composition {
             _ => self.parameters().div_ceil(2) + TABLE * self.policy.tables(interface),
         } + 2 * self.saved();
         if storage == WeightStorage::Registers {
-            // Loops are unrolled where that is possible: a pass for the step, and one or two for each input are left.
-            return LIMIT.saturating_sub(once) / (4 * interface.inputs + 16);
+            // What can be unrolled is: a pass for the step, and one or two for each input are left.
+            return (once, 4 * interface.inputs + 16);
         }
         let generic = self.saved() + 2 * interface.inputs + interface.actions + self.environment.observations() + 8;
-        LIMIT.saturating_sub(once) / (generic + self.policy.iterations(interface))
+        // Each loop has a pass that finds its condition false besides.
+        let step = generic + self.policy.iterations(interface);
+        (once + once / 4 + 32, step + step / 4 + 8)
     }
 
     /// True if all that the policy reads while it acts fits where a software driver keeps it at hand: 32 bytes for each
@@ -168,10 +173,9 @@ impl Composition {
         const ROW: &str = include_str!("slots_in_a_row.wgsl");
         const DRAWN: &str = include_str!("weight_drawn.wgsl");
         let kept: &[&str] = match storage {
-            WeightStorage::Private => &[ROW, include_str!("weights_private.wgsl")],
-            WeightStorage::Shared => &[include_str!("weights_shared.wgsl")],
-            WeightStorage::Registers => &[ROW, DRAWN, include_str!("weights_registers.wgsl")],
-            WeightStorage::Streamed => &[ROW, DRAWN, include_str!("weights_streamed.wgsl")],
+            WeightStorage::Private => &[ROW],
+            WeightStorage::Shared => &[],
+            WeightStorage::Registers | WeightStorage::Streamed => &[ROW, DRAWN],
         };
         let source = match self.weights {
             WeightSource::Given { .. } => include_str!("weights_given.wgsl"),
@@ -187,11 +191,27 @@ impl Composition {
         };
         let parts = [self.environment.source(), STEPPING, self.policy.source(), include_str!("unroll.wgsl"), source];
         let sensing = [include_str!("sources.wgsl"), sensors, trace];
-        for part in LIBRARY.into_iter().chain(parts).chain(kept.iter().copied()).chain(sensing) {
+        for part in LIBRARY
+            .into_iter()
+            .chain(parts)
+            .chain(kept.iter().copied())
+            .chain([self.weights_text(storage)])
+            .chain(sensing)
+        {
             text.push('\n');
             text.push_str(part);
         }
         text
+    }
+
+    /// The WGSL that keeps the weights of a member.
+    fn weights_text(&self, storage: WeightStorage) -> &'static str {
+        match storage {
+            WeightStorage::Private => include_str!("weights_private.wgsl"),
+            WeightStorage::Shared => include_str!("weights_shared.wgsl"),
+            WeightStorage::Registers => include_str!("weights_registers.wgsl"),
+            WeightStorage::Streamed => include_str!("weights_streamed.wgsl"),
+        }
     }
 
     fn header(&self, storage: WeightStorage) -> String {
@@ -263,8 +283,19 @@ impl Composition {
         let stem = |file: &str| file.strip_suffix(".wgsl").unwrap_or(file).to_string();
         let name = format!("unroll.{}.{}", stem(self.environment.file()), stem(self.policy.file()));
         let source = self.wgsl(storage);
-        Kernel::composed::<Uniform>(name, source, "advance", self.bindings(), twin::twin, twin::tolerance)
+        Kernel::composed::<Uniform>(name, source, "advance", self.bindings(), passes, twin::twin, twin::tolerance)
     }
+}
+
+/// The steps, and what comes before and behind them, of a kernel that keeps its weights as its text says.
+fn passes(call: &Call) -> u64 {
+    let Some(composition) = call.context_of::<Composition>() else { return 0 };
+    let all = [WeightStorage::Private, WeightStorage::Shared, WeightStorage::Registers, WeightStorage::Streamed];
+    let kept = |storage: &WeightStorage| call.kernel.source.contains(composition.weights_text(*storage));
+    let storage = all.into_iter().find(kept).unwrap_or(WeightStorage::Private);
+    let (once, step) = composition.passes(storage);
+    let Uniform { steps, .. } = call.uniform();
+    once as u64 + u64::from(steps) * step as u64
 }
 
 /// The uniform block of `unroll.wgsl`.
