@@ -2,9 +2,9 @@
 
 use fourfold::shaders::{Generator, Shapes, kernels};
 
-/// Kernels that have no grid to fold: one workgroup for any shape; ranks, whose cost is the square of the members; sums of
-/// squares, of which there are few.
-const UNFOLDED: [&str; 10] = [
+/// Kernels that have no grid to fold: one workgroup for any shape; ranks, whose cost is the square of the
+/// members.
+const UNFOLDED: [&str; 8] = [
     "centred_ranks",
     "centred_ranks.ragged",
     "fitness.summary",
@@ -12,8 +12,6 @@ const UNFOLDED: [&str; 10] = [
     "scatter_add.order",
     "advance_step",
     "advance_step.both",
-    "global_norm.square_sums",
-    "global_norm.square_sums_vec4",
     "global_norm.norm",
 ];
 

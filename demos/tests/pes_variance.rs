@@ -55,7 +55,7 @@ fn a_study_leaves_tables_and_a_picture_of_each_text_and_its_estimators_are_one_i
 fn settings_that_make_no_sense_are_refused_in_one_sentence() {
     let scratch = Scratch::new("variance-refused");
     for (arguments, word) in [
-        ("--truncations 4", "unrolls of 4 steps do not divide"),
+        ("--truncations 4", "expected a divisor of --steps 6, got unrolls of 4 steps"),
         ("--particles 7", "antithetic particles come in twos"),
         ("--repeats 1", "at least 2 repeats"),
         ("--base-particles 30", "a multiple of 20"),
