@@ -113,7 +113,7 @@ fn numbers(kind: &str, moments: &[Moments], all: bool) -> String {
     table([kind, "mean", "deviation", "min", "max"], rows) + &further(moments.len() - shown)
 }
 
-/// How often each choice was taken.
+/// The number of times that each choice was taken.
 fn taken(choices: &[f32], count: usize, all: bool) -> String {
     let mut counts = vec![0; count];
     choices.iter().for_each(|&choice| counts[choice as usize] += 1);

@@ -106,7 +106,7 @@ static UNIFORM_PAIR: Kernel = MODULE.kernel(
     |generator| case(generator, &UNIFORM_PAIR, [2, 2], Activation::None, words),
 );
 
-/// What a number is, and its place in the order of all.
+/// The class of a number, and its place in the order of all.
 static KIND: Kernel = MODULE.kernel(
     "functions.kind",
     &[X, Binding::write("integers", "(count, 2)").u32()],

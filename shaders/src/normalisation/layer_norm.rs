@@ -124,7 +124,7 @@ fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     layer_norm(&call.uniform(), x.f32(), scale.f32(), shift.f32(), y.f32(), offset.f32(), reciprocal.f32());
 }
 
-/// What the moments of a row may err by, in absolute terms.
+/// The bound on the errors of the moments of a row, absolute.
 struct Errors {
     mean: f64,
     deviation: f64,

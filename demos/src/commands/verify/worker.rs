@@ -35,7 +35,7 @@ pub enum Answer {
     Row(Box<Row>),
 }
 
-/// What a worker needs besides its jobs.
+/// The settings of a worker, besides its jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub checked: bool,

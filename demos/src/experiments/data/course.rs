@@ -16,7 +16,7 @@ use super::World;
 use crate::failure::Failure;
 use crate::run::Run;
 
-/// How the policy of an environment is trained: an evolution strategy.
+/// The training of the policy of an environment: an evolution strategy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Course {
     /// Widths of its hidden layers; none for a linear policy.
@@ -52,7 +52,7 @@ impl Course {
         if self.hidden.is_empty() { Arc::new(Linear) } else { Arc::new(Perceptron::new(&self.hidden)) }
     }
 
-    /// How a generation plays.
+    /// The play of a generation.
     pub(super) fn rollout(&self, world: World) -> rollout::Settings {
         let horizon = world.environment().horizon();
         rollout::Settings { allow_slow_compile: true, ..rollout::Settings::new(self.members, self.episodes, horizon) }

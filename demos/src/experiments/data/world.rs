@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    /// How its policies are trained.
+    /// The training of its policies.
     pub fn course(self) -> Course {
         let pgpe = EvolutionStrategy::Pgpe { deviation: 0.5, rate: 0.1, fraction: 0.2 };
         let course = Course {

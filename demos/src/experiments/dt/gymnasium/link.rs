@@ -16,7 +16,7 @@ pub struct Greeting {
     pub versions: String,
 }
 
-/// How an episode stands after a step.
+/// The state of an episode after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     GoesOn,

@@ -18,7 +18,7 @@ const USER_ERROR: i32 = 3;
 /// The last lines of a worker's standard error that are shown if it dies.
 const SHOWN: usize = 20;
 
-/// How long a worker that has closed its pipes may take to end.
+/// The time that a worker which has closed its pipes may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A worker process.

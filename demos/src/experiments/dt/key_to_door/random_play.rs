@@ -8,7 +8,7 @@ use fourfold::shaders::random::threefry::Random;
 
 use crate::failure::Failure;
 
-/// How far an episode came.
+/// The end of an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     NoKey,
@@ -29,7 +29,7 @@ impl Outcome {
         }
     }
 
-    /// How far each episode came. The key, which is taken in the first room, shows in the states of the later ones.
+    /// The end of each episode. The key, which is taken in the first room, shows in the states of the later ones.
     pub fn of_trace(trace: &Trace) -> Vec<Self> {
         let furthest = |steps: &Vec<fourfold::rollout::Step>| {
             steps.iter().map(|step| Outcome::of(&step.state, step.reward)).max().unwrap_or(Outcome::NoKey)

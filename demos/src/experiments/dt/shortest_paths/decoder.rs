@@ -14,7 +14,7 @@ use fourfold::shaders::{Data, Element};
 use super::{DirectedGraph, Walk};
 use crate::failure::Failure;
 
-/// How returns are chosen: `P(R = k) ~ P_transformer(k) P_prior(k)^power` with `P_prior(k) ~ T + 1 - k`, the k of the
+/// The choice of returns: `P(R = k) ~ P_transformer(k) P_prior(k)^power` with `P_prior(k) ~ T + 1 - k`, the k of the
 /// highest probability. `k` is a path length; "never" has prior 0, and so has 0, since an agent that still walks is not
 /// at the goal.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -18,7 +18,7 @@ pub struct DirectedGraph {
 pub struct Filter {
     /// Nodes at distance 1, 2, ..; there are none farther away.
     pub at_distance: Vec<usize>,
-    /// How far each of these numbers may be off; there is at least one node at each distance.
+    /// The tolerance of each of these numbers; there is at least one node at each distance.
     pub tolerance: usize,
     /// The most nodes from which no path leads to the goal.
     pub unreachable: usize,

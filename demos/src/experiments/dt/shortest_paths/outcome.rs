@@ -9,7 +9,7 @@ use super::{DirectedGraph, Walk};
 /// Paths of one way of choosing actions, from starts that are the same for all ways.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// How many paths begin at each distance from 1 on, what became of them.
+    /// The number of paths that begin at each distance from 1 on, and what became of them.
     pub by_distance: Vec<AtDistance>,
     /// Paths with 1, 2, .. steps to the goal.
     pub lengths: Vec<usize>,
