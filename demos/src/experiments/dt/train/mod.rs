@@ -35,7 +35,7 @@ pub struct Settings {
     /// Environment, e.g. Hopper-v5 [default: the one that the data name]
     #[arg(long, value_name = "ID")]
     pub env: Option<String>,
-    /// Python interpreter that has gymnasium[mujoco]
+    /// Python interpreter with Gymnasium and MuJoCo
     #[arg(long, value_name = "PATH", default_value = "python3")]
     pub python: PathBuf,
     /// Worker processes that share the environments [default: one for each processor]
