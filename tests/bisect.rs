@@ -110,7 +110,7 @@ fn of_two_dispatches_of_one_kernel_the_wrong_one_is_found() {
     for occurrence in [0, 1] {
         let mut step = Step::new();
         let wrong = step.dispatch("cross_entropy", occurrence);
-        step.plant(wrong, "1.0 - size.smoothing", "1.1 - size.smoothing");
+        step.plant(wrong, "1.0 - params.smoothing", "1.1 - params.smoothing");
         assert_eq!(step.found(), Some(wrong));
     }
 }

@@ -97,10 +97,10 @@ fn faults_planted_in_kernels_are_found() {
         ("layer_norm.layer_norm", "let lane = local % LANES;", "let lane = local % LANES + 1u;"),
         ("reduce.rows", "a < last; a += LANES", "a <= last; a += LANES"),
         ("matmul_direct", "term < last_term", "term <= last_term"),
-        ("scatter_add.order", "if i < size.count {", "if i <= size.count {"),
-        ("gather.gather", "if flat >= size.count", "if flat > size.count"),
+        ("scatter_add.order", "if i < params.count {", "if i <= params.count {"),
+        ("gather.gather", "if flat >= params.count", "if flat > params.count"),
         // A store that leaves elements out, or that others make too.
-        ("softmax.softmax", "if row < size.rows", "if row + 1u < size.rows"),
+        ("softmax.softmax", "if row < params.rows", "if row + 1u < params.rows"),
         ("copy.f32", "+ local", "+ local / 2u"),
         ("matmul_tile", "4u * column_quad", "8u * column_quad"),
         // Workgroup memory that nobody wrote, and a barrier of the wrong memory.

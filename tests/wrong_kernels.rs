@@ -42,7 +42,7 @@ fn a_factor_that_is_off_by_a_thousandth_is_caught() {
 
 #[test]
 fn an_element_that_is_never_written_is_caught() {
-    let wrong = planted(&kernel("softmax.softmax"), "if row < size.rows {", "if row + 1u < size.rows {");
+    let wrong = planted(&kernel("softmax.softmax"), "if row < params.rows {", "if row + 1u < params.rows {");
     let verdict = verdict(wrong, false);
     assert!(!verdict.passed() && verdict.got.is_nan(), "{verdict}");
 }
@@ -50,7 +50,7 @@ fn an_element_that_is_never_written_is_caught() {
 #[test]
 fn a_store_past_the_end_is_caught_with_and_without_shader_checks() {
     for checked in [false, true] {
-        let past = "y[start + size.columns] = 1.0;\n        let factor = 1.0 / total;";
+        let past = "y[start + params.columns] = 1.0;\n        let factor = 1.0 / total;";
         let wrong = planted(&kernel("softmax.softmax"), "let factor = 1.0 / total;", past);
         let length = wrong.case.draw(&mut Generator::new(5, 60)).operands[1].len();
         let verdict = verdict(wrong, checked);
@@ -89,8 +89,8 @@ fn a_fault_in_any_output_of_any_kernel_is_caught() {
 fn an_element_too_many_shows_in_a_sum() {
     // The guards are NaN: a kernel that reads the first of them cannot hide it.
     for (name, from, to) in [
-        ("global_norm.norm", "i < size.count;", "i < size.count + 1u;"),
-        ("softmax.softmax", "c < size.columns;", "c < size.columns + 1u;"),
+        ("global_norm.norm", "i < params.count;", "i < params.count + 1u;"),
+        ("softmax.softmax", "c < params.columns;", "c < params.columns + 1u;"),
     ] {
         let kernel = kernel(name);
         let verdict = verdict(planted(&kernel, from, to), false);

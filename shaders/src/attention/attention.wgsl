@@ -12,7 +12,7 @@
 // softmax"). No barrier, no workgroup memory: all invocations of a workgroup read the same keys at the same time, which
 // a GPU's cache broadcasts.
 //
-// Takes `size`, WORKGROUP, CAUSAL, VECTORS, `vectors` and `limit_of` from heads.wgsl, and what a NaN is from
+// Takes `params`, WORKGROUP, CAUSAL, VECTORS, `vectors` and `limit_of` from heads.wgsl, and what a NaN is from
 // library/not_a_number.wgsl.
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;           // (batch, heads, length_q, head size / 4)
@@ -34,7 +34,7 @@ var<private> none: bool;                     // no key was allowed so far
 
 fn get_query(d: u32) -> vec4<f32> {
     if VECTORS == 0u {
-        return size.factor * q[start + d];
+        return params.factor * q[start + d];
     }
     return query[d];
 }
@@ -58,7 +58,7 @@ fn begin(row: u32) {
     start = row * vectors();
     for (var d = 0u; d < vectors(); d++) {
         if VECTORS > 0u {
-            query[d] = size.factor * q[start + d];
+            query[d] = params.factor * q[start + d];
         }
         put_output(d, vec4(0.0));
     }
@@ -70,7 +70,7 @@ fn begin(row: u32) {
 // Folds the keys first .. first + 3 of a head in.
 fn fold(head: u32, first: u32, allowed: vec4<bool>) {
     // Keys past the last repeat it; they are not allowed.
-    let at = (vec4(head * size.length_k) + min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(size.length_k - 1u))) * vectors();
+    let at = (vec4(head * params.length_k) + min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.length_k - 1u))) * vectors();
     var scores = vec4(0.0);
     for (var d = 0u; d < vectors(); d++) {
         let part = get_query(d);
@@ -107,13 +107,13 @@ fn attention(
     @builtin(local_invocation_index) local: u32,
 ) {
     let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if row >= size.rows {
+    if row >= params.rows {
         return;
     }
     let limit = limit_of(row);
     begin(row);
     for (var first = 0u; first < limit; first += 4u) {
-        fold(row / size.length_q, first, vec4(first) + vec4(0u, 1u, 2u, 3u) < vec4(limit));
+        fold(row / params.length_q, first, vec4(first) + vec4(0u, 1u, 2u, 3u) < vec4(limit));
     }
     end(row);
 }
@@ -125,16 +125,16 @@ fn attention_keys(
     @builtin(local_invocation_index) local: u32,
 ) {
     let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if row >= size.rows {
+    if row >= params.rows {
         return;
     }
     let limit = limit_of(row);
-    let head = row / size.length_q;
-    let mask = head / size.heads * size.length_k;
+    let head = row / params.length_q;
+    let mask = head / params.heads * params.length_k;
     begin(row);
     for (var first = 0u; first < limit; first += 4u) {
         let each = vec4(first) + vec4(0u, 1u, 2u, 3u);
-        let at = vec4(mask) + min(each, vec4(size.length_k - 1u));
+        let at = vec4(mask) + min(each, vec4(params.length_k - 1u));
         let kept = vec4(keys[at.x], keys[at.y], keys[at.z], keys[at.w]) != vec4(0.0);
         fold(head, first, (each < vec4(limit)) & kept);
     }

@@ -6,7 +6,7 @@
 //     dq[i]    = factor * sum_j ds[i, j] * k[j]                                           attention_dq
 //     dk[j]    = factor * sum_i ds[i, j] * q[i],     dv[j] = sum_i p[i, j] * dout[i]      attention_dkv
 //
-// Takes `size`, WORKGROUP, CAUSAL, VECTORS, `vectors` and `limit_of` from heads.wgsl, and what a NaN is from
+// Takes `params`, WORKGROUP, CAUSAL, VECTORS, `vectors` and `limit_of` from heads.wgsl, and what a NaN is from
 // library/not_a_number.wgsl.
 //
 // The probabilities are computed anew from the saved log-sum-exp. attention_terms stores lse and delta beside each
@@ -45,11 +45,11 @@ fn attention_terms(
     @builtin(local_invocation_index) local: u32,
 ) {
     let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if row >= size.rows {
+    if row >= params.rows {
         return;
     }
     var delta = 0.0;
-    for (var d = row * size.vectors; d < (row + 1u) * size.vectors; d++) {
+    for (var d = row * params.vectors; d < (row + 1u) * params.vectors; d++) {
         delta += dot(out[d], out_gradient[d]);
     }
     written[row] = vec2(lse[row], delta);
@@ -57,7 +57,7 @@ fn attention_terms(
 
 fn get_query(d: u32) -> vec4<f32> {
     if VECTORS == 0u {
-        return size.factor * q[start + d];
+        return params.factor * q[start + d];
     }
     return own[d];
 }
@@ -88,7 +88,7 @@ fn begin_dq(row: u32) {
     start = row * vectors();
     for (var d = 0u; d < vectors(); d++) {
         if VECTORS > 0u {
-            own[d] = size.factor * q[start + d];
+            own[d] = params.factor * q[start + d];
             other[d] = dout[start + d];
         }
         put_dq(d, vec4(0.0));
@@ -103,7 +103,7 @@ fn probabilities(excess: vec4<f32>) -> vec4<f32> {
 // Adds the share of the keys first .. first + 3 of a head.
 fn add_keys(head: u32, first: u32, allowed: vec4<bool>, term: vec2<f32>) {
     // Keys past the last repeat it; they are not allowed.
-    let at = (vec4(head * size.length_k) + min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(size.length_k - 1u))) * vectors();
+    let at = (vec4(head * params.length_k) + min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.length_k - 1u))) * vectors();
     var scores = vec4(0.0);
     var products = vec4(0.0);
     for (var d = 0u; d < vectors(); d++) {
@@ -122,7 +122,7 @@ fn add_keys(head: u32, first: u32, allowed: vec4<bool>, term: vec2<f32>) {
 
 fn end_dq() {
     for (var d = 0u; d < vectors(); d++) {
-        dq[start + d] = size.factor * get_dq(d);
+        dq[start + d] = params.factor * get_dq(d);
     }
 }
 
@@ -133,13 +133,13 @@ fn attention_dq(
     @builtin(local_invocation_index) local: u32,
 ) {
     let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if row >= size.rows {
+    if row >= params.rows {
         return;
     }
     let limit = limit_of(row);
     begin_dq(row);
     for (var first = 0u; first < limit; first += 4u) {
-        add_keys(row / size.length_q, first, vec4(first) + vec4(0u, 1u, 2u, 3u) < vec4(limit), terms[row]);
+        add_keys(row / params.length_q, first, vec4(first) + vec4(0u, 1u, 2u, 3u) < vec4(limit), terms[row]);
     }
     end_dq();
 }
@@ -151,16 +151,16 @@ fn attention_dq_keys(
     @builtin(local_invocation_index) local: u32,
 ) {
     let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if row >= size.rows {
+    if row >= params.rows {
         return;
     }
     let limit = limit_of(row);
-    let head = row / size.length_q;
-    let mask = head / size.heads * size.length_k;
+    let head = row / params.length_q;
+    let mask = head / params.heads * params.length_k;
     begin_dq(row);
     for (var first = 0u; first < limit; first += 4u) {
         let each = vec4(first) + vec4(0u, 1u, 2u, 3u);
-        let at = vec4(mask) + min(each, vec4(size.length_k - 1u));
+        let at = vec4(mask) + min(each, vec4(params.length_k - 1u));
         let kept = vec4(keys_of_dq[at.x], keys_of_dq[at.y], keys_of_dq[at.z], keys_of_dq[at.w]) != vec4(0.0);
         add_keys(head, first, (each < vec4(limit)) & kept, terms[row]);
     }
@@ -169,7 +169,7 @@ fn attention_dq_keys(
 
 fn get_key(d: u32) -> vec4<f32> {
     if VECTORS == 0u {
-        return size.factor * k[start + d];
+        return params.factor * k[start + d];
     }
     return own[d];
 }
@@ -210,16 +210,16 @@ fn add_queries(row: u32, begin: u32) {
     start = row * vectors();
     for (var d = 0u; d < vectors(); d++) {
         if VECTORS > 0u {
-            own[d] = size.factor * k[start + d];
+            own[d] = params.factor * k[start + d];
             other[d] = v[start + d];
         }
         put_dkv(d, vec4(0.0), vec4(0.0));
     }
-    let head = row / size.length_k;
-    for (var first = begin; first < size.length_q; first += 4u) {
+    let head = row / params.length_k;
+    for (var first = begin; first < params.length_q; first += 4u) {
         // Queries past the last repeat it; they do not count.
         let each = vec4(first) + vec4(0u, 1u, 2u, 3u);
-        let rows = vec4(head * size.length_q) + min(each, vec4(size.length_q - 1u));
+        let rows = vec4(head * params.length_q) + min(each, vec4(params.length_q - 1u));
         let at = rows * vectors();
         var scores = vec4(0.0);
         var products = vec4(0.0);
@@ -233,7 +233,7 @@ fn add_queries(row: u32, begin: u32) {
         let y = terms[rows.y];
         let z = terms[rows.z];
         let w = terms[rows.w];
-        let p = select(vec4(0.0), probabilities(scores - vec4(x.x, y.x, z.x, w.x)), each < vec4(size.length_q));
+        let p = select(vec4(0.0), probabilities(scores - vec4(x.x, y.x, z.x, w.x)), each < vec4(params.length_q));
         let ds = p * (products - vec4(x.y, y.y, z.y, w.y));
         for (var d = 0u; d < vectors(); d++) {
             let key = ds.x * q[at.x + d] + ds.y * q[at.y + d] + ds.z * q[at.z + d] + ds.w * q[at.w + d];
@@ -242,7 +242,7 @@ fn add_queries(row: u32, begin: u32) {
         }
     }
     for (var d = 0u; d < vectors(); d++) {
-        dk[start + d] = size.factor * get_dk(d);
+        dk[start + d] = params.factor * get_dk(d);
         dv[start + d] = get_dv(d);
     }
 }
@@ -250,7 +250,7 @@ fn add_queries(row: u32, begin: u32) {
 // The first query for which the causal mask allows the key of a row.
 fn first_query(row: u32) -> u32 {
     if CAUSAL {
-        return max(row % size.length_k + size.length_q, size.length_k) - size.length_k;
+        return max(row % params.length_k + params.length_q, params.length_k) - params.length_k;
     }
     return 0u;
 }
@@ -262,7 +262,7 @@ fn attention_dkv(
     @builtin(local_invocation_index) local: u32,
 ) {
     let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if row < size.rows / size.length_q * size.length_k {
+    if row < params.rows / params.length_q * params.length_k {
         add_queries(row, first_query(row));
     }
 }
@@ -274,9 +274,9 @@ fn attention_dkv_keys(
     @builtin(local_invocation_index) local: u32,
 ) {
     let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if row < size.rows / size.length_q * size.length_k {
-        let mask = row / size.length_k / size.heads * size.length_k + row % size.length_k;
+    if row < params.rows / params.length_q * params.length_k {
+        let mask = row / params.length_k / params.heads * params.length_k + row % params.length_k;
         // A key that is masked has no query.
-        add_queries(row, select(size.length_q, first_query(row), keys_of_dkv[mask] != 0.0));
+        add_queries(row, select(params.length_q, first_query(row), keys_of_dkv[mask] != 0.0));
     }
 }

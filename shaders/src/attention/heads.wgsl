@@ -10,7 +10,7 @@ struct Uniform {
     factor: f32,
 }
 
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;
 override CAUSAL: bool = false;
@@ -20,13 +20,13 @@ override CAUSAL: bool = false;
 override VECTORS: u32 = 0u;
 
 fn vectors() -> u32 {
-    return select(VECTORS, size.vectors, VECTORS == 0u);
+    return select(VECTORS, params.vectors, VECTORS == 0u);
 }
 
 // The number of keys that the causal mask allows for a row.
 fn limit_of(row: u32) -> u32 {
     if CAUSAL {
-        return max(row % size.length_q + 1u + size.length_k, size.length_q) - size.length_q;
+        return max(row % params.length_q + 1u + params.length_k, params.length_q) - params.length_q;
     }
-    return size.length_k;
+    return params.length_k;
 }

@@ -34,7 +34,7 @@ struct Uniform {
 @group(0) @binding(2) var<storage, read_write> masked: array<f32>;          // y
 @group(0) @binding(1) var<storage, read> keys4: array<vec4<f32>>;           // (batch, length_k / 4)
 @group(0) @binding(2) var<storage, read_write> masked4: array<vec4<f32>>;   // y
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override CAUSAL: bool = false;
 
@@ -56,7 +56,7 @@ fn join_one(part: vec3<f32>, score: f32) -> vec3<f32> {
 }
 
 fn join_four(part: vec3<f32>, values: vec4<f32>, allowed: vec4<bool>) -> vec3<f32> {
-    let scores = select(vec4(LOWEST), size.factor * values, allowed);
+    let scores = select(vec4(LOWEST), params.factor * values, allowed);
     let largest = max(max(max(scores.x, scores.y), max(scores.z, scores.w)), LOWEST);
     let masses = select(select(exp(scores - largest), nan_of(scores), are_above_all(scores)), vec4(0.0), !allowed);
     return join(part, vec3(largest, dot(masses, vec4(1.0)), select(0.0, 1.0, any(allowed))));
@@ -74,10 +74,10 @@ fn normaliser(part: vec3<f32>, local: u32) -> vec2<f32> {
 // The number of keys that the causal mask allows for a row.
 fn limit_of(row: u32) -> u32 {
     if CAUSAL {
-        let seen = size.first + i32((row % size.length_q) * size.stride);
-        return u32(clamp(seen, 0, i32(size.length_k)));
+        let seen = params.first + i32((row % params.length_q) * params.stride);
+        return u32(clamp(seen, 0, i32(params.length_k)));
     }
-    return size.length_k;
+    return params.length_k;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -88,17 +88,17 @@ fn masked_softmax(
 ) {
     let asked = row_of(workgroup, workgroups, local);
     // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
-    let row = min(asked, size.rows - 1u);
-    let start = row * size.length_k;
+    let row = min(asked, params.rows - 1u);
+    let start = row * params.length_k;
     let limit = limit_of(row);
     var part = vec3(LOWEST, 0.0, 0.0);
     for (var c = local % LANES; c < limit; c += LANES) {
-        part = join_one(part, size.factor * x[start + c]);
+        part = join_one(part, params.factor * x[start + c]);
     }
     let whole = normaliser(part, local);
-    if asked < size.rows {
-        for (var c = local % LANES; c < size.length_k; c += LANES) {
-            y[start + c] = select(0.0, exp(size.factor * x[start + c] - whole.x) * whole.y, c < limit);
+    if asked < params.rows {
+        for (var c = local % LANES; c < params.length_k; c += LANES) {
+            y[start + c] = select(0.0, exp(params.factor * x[start + c] - whole.x) * whole.y, c < limit);
         }
     }
 }
@@ -110,21 +110,21 @@ fn masked_softmax_keys(
     @builtin(local_invocation_index) local: u32,
 ) {
     let asked = row_of(workgroup, workgroups, local);
-    let row = min(asked, size.rows - 1u);
-    let start = row * size.length_k;
+    let row = min(asked, params.rows - 1u);
+    let start = row * params.length_k;
     let limit = limit_of(row);
-    let mask = row / (size.heads * size.length_q) * size.length_k;
+    let mask = row / (params.heads * params.length_q) * params.length_k;
     var part = vec3(LOWEST, 0.0, 0.0);
     for (var c = local % LANES; c < limit; c += LANES) {
         if keys[mask + c] != 0.0 {
-            part = join_one(part, size.factor * x[start + c]);
+            part = join_one(part, params.factor * x[start + c]);
         }
     }
     let whole = normaliser(part, local);
-    if asked < size.rows {
-        for (var c = local % LANES; c < size.length_k; c += LANES) {
+    if asked < params.rows {
+        for (var c = local % LANES; c < params.length_k; c += LANES) {
             let allowed = c < limit && keys[mask + c] != 0.0;
-            masked[start + c] = select(0.0, exp(size.factor * x[start + c] - whole.x) * whole.y, allowed);
+            masked[start + c] = select(0.0, exp(params.factor * x[start + c] - whole.x) * whole.y, allowed);
         }
     }
 }
@@ -136,8 +136,8 @@ fn masked_softmax_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let asked = row_of(workgroup, workgroups, local);
-    let row = min(asked, size.rows - 1u);
-    let columns = size.length_k / 4u;
+    let row = min(asked, params.rows - 1u);
+    let columns = params.length_k / 4u;
     let start = row * columns;
     let limit = limit_of(row);
     var part = vec3(LOWEST, 0.0, 0.0);
@@ -145,10 +145,10 @@ fn masked_softmax_vec4(
         part = join_four(part, x4[start + c], vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit));
     }
     let whole = normaliser(part, local);
-    if asked < size.rows {
+    if asked < params.rows {
         for (var c = local % LANES; c < columns; c += LANES) {
             let allowed = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);
-            y4[start + c] = select(vec4(0.0), exp(size.factor * x4[start + c] - whole.x) * whole.y, allowed);
+            y4[start + c] = select(vec4(0.0), exp(params.factor * x4[start + c] - whole.x) * whole.y, allowed);
         }
     }
 }
@@ -160,22 +160,22 @@ fn masked_softmax_keys_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let asked = row_of(workgroup, workgroups, local);
-    let row = min(asked, size.rows - 1u);
-    let columns = size.length_k / 4u;
+    let row = min(asked, params.rows - 1u);
+    let columns = params.length_k / 4u;
     let start = row * columns;
     let limit = limit_of(row);
-    let mask = row / (size.heads * size.length_q) * columns;
+    let mask = row / (params.heads * params.length_q) * columns;
     var part = vec3(LOWEST, 0.0, 0.0);
     for (var c = local % LANES; 4u * c < limit; c += LANES) {
         let causal = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);
         part = join_four(part, x4[start + c], causal & (keys4[mask + c] != vec4(0.0)));
     }
     let whole = normaliser(part, local);
-    if asked < size.rows {
+    if asked < params.rows {
         for (var c = local % LANES; c < columns; c += LANES) {
             let causal = vec4(4u * c) + vec4(0u, 1u, 2u, 3u) < vec4(limit);
             let allowed = causal & (keys4[mask + c] != vec4(0.0));
-            masked4[start + c] = select(vec4(0.0), exp(size.factor * x4[start + c] - whole.x) * whole.y, allowed);
+            masked4[start + c] = select(vec4(0.0), exp(params.factor * x4[start + c] - whole.x) * whole.y, allowed);
         }
     }
 }

@@ -115,7 +115,7 @@ fn text(program: &Program, aligned: bool, forms: &[Form]) -> String {
         let element = if vector { format!("vec4<{element}>") } else { element.into() };
         let _ = writeln!(text, "@group(0) @binding({index}) var<storage, {access}> {name}: array<{element}>;");
     }
-    text += "@group(1) @binding(0) var<uniform> size: Uniform;\n\n";
+    text += "@group(1) @binding(0) var<uniform> params: Uniform;\n\n";
     text += &functions(&main);
     text + &main
 }
@@ -134,14 +134,14 @@ fn elementwise(
 ) {{
     let group = (workgroup.x + workgroup.y * workgroups.x) * {WORKGROUP}u + local;
     let first = group * 4u;
-    if first >= size.count {{
+    if first >= params.count {{
         return;
     }}
 "
     );
     if forms.contains(&Form::Gather) {
         // Elements past the last repeat it: every load stays inside.
-        text += "    let each = min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(size.count - 1u));\n";
+        text += "    let each = min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.count - 1u));\n";
     }
     for (index, &(op, element)) in program.values.iter().enumerate() {
         let expression = match op {
@@ -165,7 +165,7 @@ fn elementwise(
                     }
                 }
             }
-            Op::Constant(constant) => format!("vec4(size.c{constant})"),
+            Op::Constant(constant) => format!("vec4(params.c{constant})"),
             Op::Unary(operation, x) => unary(operation, &format!("v{}", x.0)),
             Op::Binary(operation, a, b) => binary(operation, element, a.0, b.0),
             Op::Compare(comparison, a, b) => {
@@ -196,7 +196,7 @@ fn elementwise(
         }
         let _ = writeln!(text, "    {name}[first] = v{value}.x;");
         for (offset, part) in [(1, "y"), (2, "z"), (3, "w")] {
-            let _ = writeln!(text, "    if first + {offset}u < size.count {{");
+            let _ = writeln!(text, "    if first + {offset}u < params.count {{");
             let _ = writeln!(text, "        {name}[first + {offset}u] = v{value}.{part};\n    }}");
         }
     }
@@ -206,7 +206,7 @@ fn elementwise(
 /// The expression of an input's element for the element `flat` of the output; `wrap` makes a vector of a length.
 /// Statements that it needs before it go to `text`. It follows [`Mode::index`].
 fn position(text: &mut String, mode: Mode, input: usize, flat: &str, wrap: &str) -> String {
-    let length = |length| format!("{wrap}(size.{})", length_name(input, length));
+    let length = |length| format!("{wrap}(params.{})", length_name(input, length));
     match mode {
         Mode::Same => flat.into(),
         Mode::Scalar => "0u".into(),

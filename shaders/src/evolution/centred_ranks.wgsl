@@ -17,7 +17,7 @@ struct Uniform {
 @group(0) @binding(0) var<storage, read> fitness: array<u32>;                 // (members): bits of f32
 @group(0) @binding(1) var<storage, read_write> utilities4: array<vec4<f32>>;  // (members), four at a time
 @group(0) @binding(1) var<storage, read_write> utilities: array<f32>;         // (members)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;
 
@@ -36,7 +36,7 @@ fn points(own: vec4<u32>, other: vec4<u32>) -> vec4<u32> {
 }
 
 fn utility(points: vec4<u32>) -> vec4<f32> {
-    return vec4<f32>(vec4<i32>(points) - vec4<i32>(i32(size.members))) * size.scale;
+    return vec4<f32>(vec4<i32>(points) - vec4<i32>(i32(params.members))) * params.scale;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -44,7 +44,7 @@ fn centred_ranks(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
     let i = workgroup.x * WORKGROUP + local;
     // z is 0; without it the bound would be of the uniform block alone, and one software driver compiles a kernel anew
     // for the values that its loops depend on.
-    let quarters = size.members / 4u + workgroup.z;
+    let quarters = params.members / 4u + workgroup.z;
     if i < quarters {
         let own = order(fitness4[i]);
         var sum = vec4<u32>(0u);
@@ -60,7 +60,7 @@ fn centred_ranks(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
 @compute @workgroup_size(WORKGROUP)
 fn centred_ranks_ragged(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let i = workgroup.x * WORKGROUP + local;
-    let members = size.members + workgroup.z;
+    let members = params.members + workgroup.z;
     if i < members {
         let own = order(vec4<u32>(fitness[i]));
         var sum = vec4<u32>(0u);

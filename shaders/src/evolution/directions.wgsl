@@ -12,6 +12,6 @@ struct Uniform {
     scale: f32,
 }
 
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;

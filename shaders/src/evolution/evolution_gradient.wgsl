@@ -10,7 +10,7 @@
 // many directions fill a device as well as many with few. Where that is more work than one dispatch should be, several
 // dispatches take a part of every slice each, in order. `gradient_sum` adds the slices, in order.
 //
-// Takes `Uniform`, `size` and WORKGROUP from directions.wgsl, and random numbers from library/random.wgsl.
+// Takes `Uniform`, `params` and WORKGROUP from directions.wgsl, and random numbers from library/random.wgsl.
 
 @group(0) @binding(0) var<storage, read> utilities2: array<vec2<f32>>;      // (members), two at a time: (directions, 2)
 @group(0) @binding(1) var<storage, read> seed: array<u32>;                  // (2): key, generation
@@ -27,24 +27,24 @@ fn partial_sums(
 ) {
     // Neighbouring invocations take neighbouring pairs, workgroup after workgroup, then the next slice.
     let index = workgroup.x + workgroup.y * workgroups.x;
-    let blocks = (size.pairs + WORKGROUP - 1u) / WORKGROUP;
+    let blocks = (params.pairs + WORKGROUP - 1u) / WORKGROUP;
     let slice = index / blocks;
     let pair = index % blocks * WORKGROUP + local;
-    if slice < size.slices && pair < size.pairs {
-        let start = slice * size.slice;
-        let end = min(start + size.end, size.directions);
-        let key = vec2<u32>(seed[0], size.stream);
+    if slice < params.slices && pair < params.pairs {
+        let start = slice * params.slice;
+        let end = min(start + params.end, params.directions);
+        let key = vec2<u32>(seed[0], params.stream);
         let generation = seed[1];
         var sum = vec2<f32>(0.0);
-        if size.first > 0u {
-            sum = sums2[slice * size.pairs + pair];
+        if params.first > 0u {
+            sum = sums2[slice * params.pairs + pair];
         }
-        for (var d = start + size.first; d < end; d++) {
+        for (var d = start + params.first; d < end; d++) {
             let utility = utilities2[d];
             let weight = 0.5 * (utility.x - utility.y);
-            sum += weight * box_muller(threefry(key, vec2<u32>(d * size.pairs + pair, generation)));
+            sum += weight * box_muller(threefry(key, vec2<u32>(d * params.pairs + pair, generation)));
         }
-        sums2[slice * size.pairs + pair] = sum;
+        sums2[slice * params.pairs + pair] = sum;
     }
 }
 
@@ -55,17 +55,17 @@ fn gradient_sum(
     @builtin(local_invocation_index) local: u32,
 ) {
     let pair = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if pair < size.pairs {
+    if pair < params.pairs {
         // z is 0; without it the bound would be of the uniform block alone, and one software driver compiles a kernel
         // anew for the values that its loops depend on.
-        let slices = size.slices + workgroup.z;
+        let slices = params.slices + workgroup.z;
         var sum = vec2<f32>(0.0);
         for (var slice = 0u; slice < slices; slice++) {
-            sum += slice_sums2[slice * size.pairs + pair];
+            sum += slice_sums2[slice * params.pairs + pair];
         }
-        sum *= size.scale;
+        sum *= params.scale;
         gradient[2u * pair] = sum.x;
-        if 2u * pair + 1u < size.parameters {
+        if 2u * pair + 1u < params.parameters {
             gradient[2u * pair + 1u] = sum.y;
         }
     }

@@ -29,7 +29,7 @@ struct Part {
 @group(0) @binding(1) var<storage, read> lengths: array<u32>;             // (members, episodes): steps of each episode
 @group(0) @binding(2) var<storage, read_write> metrics: array<f32>;       // (7)
 
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;
 
@@ -43,12 +43,12 @@ fn mean(
     @builtin(local_invocation_index) local: u32,
 ) {
     let m = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if m < size.members {
+    if m < params.members {
         var sum = 0.0;
-        for (var e = 0u; e < size.episodes; e++) {
-            sum += returns[m * size.episodes + e];
+        for (var e = 0u; e < params.episodes; e++) {
+            sum += returns[m * params.episodes + e];
         }
-        fitness[m] = sum / f32(size.episodes);
+        fitness[m] = sum / f32(params.episodes);
     }
 }
 
@@ -71,13 +71,13 @@ fn join(a: Part, b: Part) -> Part {
 @compute @workgroup_size(WORKGROUP)
 fn summary(@builtin(local_invocation_index) local: u32) {
     var part = Part(0.0, 0.0, 0.0, 0u, 0u, 0u);
-    for (var m = local; m < size.members; m += WORKGROUP) {
+    for (var m = local; m < params.members; m += WORKGROUP) {
         let x = member_fitness[m];
         if !is_nan(x) {
             part = join(part, Part(x, x, x, 1u, 0u, 0u));
         }
     }
-    for (var e = local; e < size.members * size.episodes; e += WORKGROUP) {
+    for (var e = local; e < params.members * params.episodes; e += WORKGROUP) {
         part = join(part, Part(0.0, 0.0, 0.0, 0u, lengths[e], 0u));
     }
     parts[local] = part;
@@ -92,9 +92,9 @@ fn summary(@builtin(local_invocation_index) local: u32) {
         metrics[0] = whole.sum / f32(max(whole.numbers, 1u));
         metrics[1] = whole.best;
         metrics[2] = whole.worst;
-        metrics[3] = (f32(whole.steps_high) * 4294967296.0 + f32(whole.steps_low)) / f32(size.members * size.episodes);
+        metrics[3] = (f32(whole.steps_high) * 4294967296.0 + f32(whole.steps_low)) / f32(params.members * params.episodes);
         metrics[4] = f32((whole.steps_high << 8u) | (whole.steps_low >> 24u));
         metrics[5] = f32(whole.steps_low & 0xFFFFFFu);
-        metrics[6] = f32(size.members - whole.numbers);
+        metrics[6] = f32(params.members - whole.numbers);
     }
 }

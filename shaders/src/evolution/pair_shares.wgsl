@@ -32,7 +32,7 @@ struct Uniform {
 @group(0) @binding(0) var<storage, read> losses: array<f32>;            // (steps, members)
 @group(0) @binding(1) var<storage, read_write> previous: array<f32>;    // (pairs)
 @group(0) @binding(2) var<storage, read_write> shares: array<f32>;      // (6, pairs): a, b, keep, add, L+, L-
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;
 
@@ -43,41 +43,41 @@ const FINAL = 2u;
 @compute @workgroup_size(WORKGROUP)
 fn pair_shares(at: Place) {
     let row = index_of(at);
-    if row < size.present {
-        let d = size.first + row;
+    if row < params.present {
+        let d = params.first + row;
         var before = 0.0;
         var after = 0.0;
         var sum = vec2<f32>(0.0);
         var last = vec2<f32>(0.0);
         // z is 0: without it one software driver compiles a kernel anew for each number of steps.
-        let steps = size.steps + at.workgroup.z;
+        let steps = params.steps + at.workgroup.z;
         for (var t = 0u; t < steps; t++) {
-            last = vec2<f32>(losses[t * size.members + 2u * row], losses[t * size.members + 2u * row + 1u]);
-            let over = size.ended > 0u && t + 1u >= size.ended && (t + 1u - size.ended) % size.period == 0u;
-            if size.objective == SUM || over || t + 1u == steps {
+            last = vec2<f32>(losses[t * params.members + 2u * row], losses[t * params.members + 2u * row + 1u]);
+            let over = params.ended > 0u && t + 1u >= params.ended && (t + 1u - params.ended) % params.period == 0u;
+            if params.objective == SUM || over || t + 1u == steps {
                 sum += last;
-                if size.ended == 0u || t < size.ended {
+                if params.ended == 0u || t < params.ended {
                     before += last.x - last.y;
                 } else {
                     after += last.x - last.y;
                 }
             }
         }
-        let ends = size.ended > 0u;
+        let ends = params.ended > 0u;
         // True if the unroll stops within an inner problem.
-        let within = !ends || (size.steps - size.ended) % size.period != 0u;
+        let within = !ends || (params.steps - params.ended) % params.period != 0u;
         var share = vec4<f32>(0.0, before + after, 0.0, 0.0);
-        if size.independent_state == 1u {
+        if params.independent_state == 1u {
             share.x = before - previous[d];
-            share.y = after + select(0.0, before, size.renewed == 1u);
+            share.y = after + select(0.0, before, params.renewed == 1u);
             share.z = select(1.0, 0.0, ends);
-            share.w = select(0.0, 1.0, select(size.renewed == 1u, within, ends));
+            share.w = select(0.0, 1.0, select(params.renewed == 1u, within, ends));
         }
         for (var i = 0u; i < 4u; i++) {
-            shares[i * size.pairs + d] = share[i];
+            shares[i * params.pairs + d] = share[i];
         }
-        shares[4u * size.pairs + d] = sum.x;
-        shares[5u * size.pairs + d] = sum.y;
-        previous[d] = select(0.0, last.x - last.y, size.objective == FINAL && within);
+        shares[4u * params.pairs + d] = sum.x;
+        shares[5u * params.pairs + d] = sum.y;
+        previous[d] = select(0.0, last.x - last.y, params.objective == FINAL && within);
     }
 }

@@ -30,7 +30,7 @@ struct Uniform {
 @group(0) @binding(3) var<storage, read_write> accumulators2: array<vec2<f32>>; // (present, parameter_pairs), or (1)
 @group(0) @binding(4) var<storage, read_write> sums2: array<vec2<f32>>;        // (slices, parameter_pairs)
 
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;
 // 0 where nothing is accumulated: a, keep and add are 0 throughout.
@@ -44,34 +44,34 @@ fn partial_sums(
 ) {
     // Neighbouring invocations take neighbouring parameters, workgroup after workgroup, then the next slice.
     let index = workgroup.x + workgroup.y * workgroups.x;
-    let blocks = (size.parameter_pairs + WORKGROUP - 1u) / WORKGROUP;
+    let blocks = (params.parameter_pairs + WORKGROUP - 1u) / WORKGROUP;
     let slice = index / blocks;
     let pair = index % blocks * WORKGROUP + local;
-    if slice < size.slices && pair < size.parameter_pairs {
-        let start = slice * size.slice;
-        let end = min(start + size.end, size.present);
-        let key = vec2<u32>(seed[0], size.stream);
+    if slice < params.slices && pair < params.parameter_pairs {
+        let start = slice * params.slice;
+        let end = min(start + params.end, params.present);
+        let key = vec2<u32>(seed[0], params.stream);
         var sum = vec2<f32>(0.0);
-        if size.resumed == 1u {
-            sum = sums2[slice * size.parameter_pairs + pair];
+        if params.resumed == 1u {
+            sum = sums2[slice * params.parameter_pairs + pair];
         }
-        for (var present = start + size.first; present < end; present++) {
-            let d = size.offset + present;
-            let b = shares[size.pairs + d];
-            let add = shares[3u * size.pairs + d];
+        for (var present = start + params.first; present < end; present++) {
+            let d = params.offset + present;
+            let b = shares[params.pairs + d];
+            let add = shares[3u * params.pairs + d];
             var normal = vec2<f32>(0.0);
             if b != 0.0 || add != 0.0 {
-                normal = box_muller(threefry(key, vec2<u32>(d * size.parameter_pairs + pair, drawn[d])));
+                normal = box_muller(threefry(key, vec2<u32>(d * params.parameter_pairs + pair, drawn[d])));
             }
             sum += b * normal;
             if ACCUMULATED == 1u {
-                let xi = accumulators2[present * size.parameter_pairs + pair];
+                let xi = accumulators2[present * params.parameter_pairs + pair];
                 sum += shares[d] * xi;
                 // Nothing is kept of what may not be a number.
-                let keep = shares[2u * size.pairs + d];
-                accumulators2[present * size.parameter_pairs + pair] = select(vec2<f32>(0.0), xi, keep != 0.0) + add * normal;
+                let keep = shares[2u * params.pairs + d];
+                accumulators2[present * params.parameter_pairs + pair] = select(vec2<f32>(0.0), xi, keep != 0.0) + add * normal;
             }
         }
-        sums2[slice * size.parameter_pairs + pair] = sum;
+        sums2[slice * params.parameter_pairs + pair] = sum;
     }
 }

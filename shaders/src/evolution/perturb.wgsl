@@ -24,13 +24,13 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read> seed: array<u32>;          // (2): key, unroll
 @group(0) @binding(2) var<storage, read_write> drawn: array<u32>;   // (pairs of all populations)
 @group(0) @binding(3) var<storage, read_write> theta: array<f32>;   // (members, parameters)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;
 
 fn write(member: u32, parameter: u32, value: f32) {
-    if member < size.members && parameter < size.parameters {
-        theta[member * size.parameters + parameter] = value;
+    if member < params.members && parameter < params.parameters {
+        theta[member * params.parameters + parameter] = value;
     }
 }
 
@@ -38,23 +38,23 @@ fn write(member: u32, parameter: u32, value: f32) {
 @compute @workgroup_size(WORKGROUP)
 fn perturb(at: Place) {
     let index = index_of(at);
-    let row = index / size.parameter_pairs;
-    let pair = index % size.parameter_pairs;
-    if 2u * row < size.members {
+    let row = index / params.parameter_pairs;
+    let pair = index % params.parameter_pairs;
+    if 2u * row < params.members {
         var change = vec2<f32>(0.0);
-        if row < size.present {
-            let d = size.first + row;
+        if row < params.present {
+            let d = params.first + row;
             var unroll = seed[1];
-            if size.renewed == 0u {
+            if params.renewed == 0u {
                 unroll = drawn[d];
             } else if pair == 0u {
                 // No other invocation reads it: those of a renewed pair take the seed's.
                 drawn[d] = unroll;
             }
-            let key = vec2<u32>(seed[0], size.stream);
-            change = size.sigma * box_muller(threefry(key, vec2<u32>(d * size.parameter_pairs + pair, unroll)));
+            let key = vec2<u32>(seed[0], params.stream);
+            change = params.sigma * box_muller(threefry(key, vec2<u32>(d * params.parameter_pairs + pair, unroll)));
         }
-        let second = min(2u * pair + 1u, size.parameters - 1u);
+        let second = min(2u * pair + 1u, params.parameters - 1u);
         let middle = vec2<f32>(center[2u * pair], center[second]);
         for (var i = 0u; i < 2u; i++) {
             write(2u * row, 2u * pair + i, middle[i] + change[i]);

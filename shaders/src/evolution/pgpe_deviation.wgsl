@@ -18,20 +18,20 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read> gradient4: array<vec4<f32>>;         // (count), four at a time
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;                // (count)
 @group(0) @binding(2) var<storage, read> rate: array<f32>;                    // (1)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 256u;
 
 fn moved(deviation: vec4<f32>, gradient: vec4<f32>) -> vec4<f32> {
-    let limit = size.fraction * deviation;
+    let limit = params.fraction * deviation;
     let change = rate[0] * gradient;
-    return larger(deviation + or_nan(change, clamp(change, -limit, limit)), vec4<f32>(size.floor));
+    return larger(deviation + or_nan(change, clamp(change, -limit, limit)), vec4<f32>(params.floor));
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn pgpe_deviation(at: Place) {
     let i = index_of(at);
-    if i < size.count / 4u {
+    if i < params.count / 4u {
         deviation4[i] = moved(deviation4[i], gradient4[i]);
     }
 }
@@ -39,7 +39,7 @@ fn pgpe_deviation(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn pgpe_deviation_ragged(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         deviation[i] = moved(vec4<f32>(deviation[i]), vec4<f32>(gradient[i])).x;
     }
 }

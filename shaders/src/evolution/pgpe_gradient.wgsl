@@ -15,7 +15,7 @@
 // slice; where that is more work than one dispatch should be, several dispatches take a part of every slice each, in
 // order. `gradient_sums` adds the slices, in order.
 //
-// Takes `Uniform`, `size` and WORKGROUP from directions.wgsl, and random numbers from library/random.wgsl.
+// Takes `Uniform`, `params` and WORKGROUP from directions.wgsl, and random numbers from library/random.wgsl.
 
 @group(0) @binding(0) var<storage, read> utilities2: array<vec2<f32>>;            // (members), two at a time
 @group(0) @binding(1) var<storage, read_write> weights2: array<vec2<f32>>;        // (directions, 2): difference, excess
@@ -35,7 +35,7 @@ var<workgroup> shared_sums: array<f32, WORKGROUP>;
 @compute @workgroup_size(WORKGROUP)
 fn direction_weights(@builtin(local_invocation_index) local: u32) {
     var sum = 0.0;
-    for (var d = local; d < size.directions; d += WORKGROUP) {
+    for (var d = local; d < params.directions; d += WORKGROUP) {
         sum += 0.5 * utilities2[d].x + 0.5 * utilities2[d].y;
     }
     shared_sums[local] = sum;
@@ -46,8 +46,8 @@ fn direction_weights(@builtin(local_invocation_index) local: u32) {
         }
     }
     workgroupBarrier();
-    let baseline = shared_sums[0] / f32(size.directions);
-    for (var d = local; d < size.directions; d += WORKGROUP) {
+    let baseline = shared_sums[0] / f32(params.directions);
+    for (var d = local; d < params.directions; d += WORKGROUP) {
         let utility = 0.5 * utilities2[d];
         weights2[d] = vec2<f32>(utility.x - utility.y, utility.x + utility.y - baseline);
     }
@@ -61,24 +61,24 @@ fn partial_sums(
 ) {
     // Neighbouring invocations take neighbouring pairs, workgroup after workgroup, then the next slice.
     let index = workgroup.x + workgroup.y * workgroups.x;
-    let blocks = (size.pairs + WORKGROUP - 1u) / WORKGROUP;
+    let blocks = (params.pairs + WORKGROUP - 1u) / WORKGROUP;
     let slice = index / blocks;
     let pair = index % blocks * WORKGROUP + local;
-    if slice < size.slices && pair < size.pairs {
-        let start = slice * size.slice;
-        let end = min(start + size.end, size.directions);
-        let key = vec2<u32>(seed[0], size.stream);
+    if slice < params.slices && pair < params.pairs {
+        let start = slice * params.slice;
+        let end = min(start + params.end, params.directions);
+        let key = vec2<u32>(seed[0], params.stream);
         let generation = seed[1];
         var sum = vec4<f32>(0.0);
-        if size.first > 0u {
-            sum = sums4[slice * size.pairs + pair];
+        if params.first > 0u {
+            sum = sums4[slice * params.pairs + pair];
         }
-        for (var d = start + size.first; d < end; d++) {
+        for (var d = start + params.first; d < end; d++) {
             let weight = direction_weights2[d];
-            let z = box_muller(threefry(key, vec2<u32>(d * size.pairs + pair, generation)));
+            let z = box_muller(threefry(key, vec2<u32>(d * params.pairs + pair, generation)));
             sum += vec4<f32>(weight.x * z, weight.y * (z * z - 1.0));
         }
-        sums4[slice * size.pairs + pair] = sum;
+        sums4[slice * params.pairs + pair] = sum;
     }
 }
 
@@ -89,20 +89,20 @@ fn gradient_sums(
     @builtin(local_invocation_index) local: u32,
 ) {
     let pair = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if pair < size.pairs {
+    if pair < params.pairs {
         // z is 0; without it the bound would be of the uniform block alone, and one software driver compiles a kernel
         // anew for the values that its loops depend on.
-        let slices = size.slices + workgroup.z;
+        let slices = params.slices + workgroup.z;
         var sum = vec4<f32>(0.0);
         for (var slice = 0u; slice < slices; slice++) {
-            sum += slice_sums4[slice * size.pairs + pair];
+            sum += slice_sums4[slice * params.pairs + pair];
         }
-        let mean = sum / f32(size.directions);
+        let mean = sum / f32(params.directions);
         let p = 2u * pair;
-        centre_gradient[p] = size.scale * deviation[p] * mean.x;
+        centre_gradient[p] = params.scale * deviation[p] * mean.x;
         deviation_gradient[p] = deviation[p] * mean.z;
-        if p + 1u < size.parameters {
-            centre_gradient[p + 1u] = size.scale * deviation[p + 1u] * mean.y;
+        if p + 1u < params.parameters {
+            centre_gradient[p + 1u] = params.scale * deviation[p + 1u] * mean.y;
             deviation_gradient[p + 1u] = deviation[p + 1u] * mean.w;
         }
     }

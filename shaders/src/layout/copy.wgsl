@@ -21,20 +21,20 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read_write> destination: array<u32>;
 @group(0) @binding(0) var<storage, read> source4: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read_write> destination4: array<vec4<u32>>;
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override RANK: u32 = 6u;
 
 // The positions in source and destination of the element of this flat index.
 fn positions(flat: u32) -> vec2<u32> {
     var rest = flat;
-    var position = vec2(size.source_offset, size.destination_offset);
+    var position = vec2(params.source_offset, params.destination_offset);
     for (var d = 0u; d < RANK; d++) {
-        let length = size.shape[d / 4u][d % 4u];
+        let length = params.shape[d / 4u][d % 4u];
         // The outermost dimension needs no division; the others one: a remainder of its own would cost a second.
         let quotient = select(rest / length, 0u, d + 1u == RANK);
         let coordinate = rest - quotient * length;
-        let strides = vec2(size.source_strides[d / 4u][d % 4u], size.destination_strides[d / 4u][d % 4u]);
+        let strides = vec2(params.source_strides[d / 4u][d % 4u], params.destination_strides[d / 4u][d % 4u]);
         position += coordinate * strides;
         rest = quotient;
     }
@@ -48,7 +48,7 @@ fn copy(
     @builtin(local_invocation_index) local: u32,
 ) {
     let flat = (workgroup.x + workgroup.y * workgroups.x) * 256u + local;
-    if flat < size.count {
+    if flat < params.count {
         let position = positions(flat);
         destination[position.y] = source[position.x];
     }
@@ -61,7 +61,7 @@ fn copy_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let flat = (workgroup.x + workgroup.y * workgroups.x) * 256u + local;
-    if flat < size.count {
+    if flat < params.count {
         let position = positions(flat);
         destination4[position.y] = source4[position.x];
     }
@@ -74,12 +74,12 @@ fn transpose_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let flat = (workgroup.x + workgroup.y * workgroups.x) * 64u + local;
-    if flat >= size.count {
+    if flat >= params.count {
         return;
     }
     let position = positions(flat);
     // A step of one element along dimension 0 in the source, and along dimension 1 in the destination.
-    let step = vec2(size.source_strides[0].x, size.destination_strides[0].y) / 4u;
+    let step = vec2(params.source_strides[0].x, params.destination_strides[0].y) / 4u;
     let a = source4[position.x];
     let b = source4[position.x + step.x];
     let c = source4[position.x + 2u * step.x];

@@ -13,7 +13,7 @@ struct Uniform {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;          // (count, columns)
 @group(0) @binding(0) var<storage, read> table4: array<vec4<f32>>;     // (rows, columns)
 @group(0) @binding(2) var<storage, read_write> y4: array<vec4<f32>>;   // (count, columns)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 @compute @workgroup_size(256)
 fn gather(
@@ -22,14 +22,14 @@ fn gather(
     @builtin(local_invocation_index) local: u32,
 ) {
     let flat = (workgroup.x + workgroup.y * workgroups.x) * 256u + local;
-    if flat >= size.count * size.columns {
+    if flat >= params.count * params.columns {
         return;
     }
-    let i = flat / size.columns;
+    let i = flat / params.columns;
     let row = indices[i];
     // A row past the table reads its first one and stores zero.
-    let element = select(0u, row, row < size.rows) * size.columns + (flat - i * size.columns);
-    y[flat] = select(0.0, table[element], row < size.rows);
+    let element = select(0u, row, row < params.rows) * params.columns + (flat - i * params.columns);
+    y[flat] = select(0.0, table[element], row < params.rows);
 }
 
 @compute @workgroup_size(256)
@@ -39,11 +39,11 @@ fn gather_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let flat = (workgroup.x + workgroup.y * workgroups.x) * 256u + local;
-    if flat >= size.count * size.columns {
+    if flat >= params.count * params.columns {
         return;
     }
-    let i = flat / size.columns;
+    let i = flat / params.columns;
     let row = indices[i];
-    let element = select(0u, row, row < size.rows) * size.columns + (flat - i * size.columns);
-    y4[flat] = select(vec4(0.0), table4[element], row < size.rows);
+    let element = select(0u, row, row < params.rows) * params.columns + (flat - i * params.columns);
+    y4[flat] = select(vec4(0.0), table4[element], row < params.rows);
 }

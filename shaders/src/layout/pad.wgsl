@@ -17,7 +17,7 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read_write> y: array<u32>;          // (padded)
 @group(0) @binding(0) var<storage, read> x4: array<vec4<u32>>;         // (shape)
 @group(0) @binding(1) var<storage, read_write> y4: array<vec4<u32>>;   // (padded)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override RANK: u32 = 6u;
 
@@ -32,12 +32,12 @@ fn origin(flat: u32) -> Origin {
     var stride = 1u;
     var found = Origin(0u, true);
     for (var d = 0u; d < RANK; d++) {
-        let length = size.shape[d / 4u][d % 4u];
-        let padded = size.padded[d / 4u][d % 4u];
+        let length = params.shape[d / 4u][d % 4u];
+        let padded = params.padded[d / 4u][d % 4u];
         // The outermost dimension needs no division; the others one: a remainder of its own would cost a second.
         let quotient = select(rest / padded, 0u, d + 1u == RANK);
         // Before the tensor the difference wraps to a number past every length.
-        let coordinate = rest - quotient * padded - size.before[d / 4u][d % 4u];
+        let coordinate = rest - quotient * padded - params.before[d / 4u][d % 4u];
         found.inside = found.inside && coordinate < length;
         found.index += coordinate * stride;
         stride *= length;
@@ -53,11 +53,11 @@ fn pad(
     @builtin(local_invocation_index) local: u32,
 ) {
     let flat = (workgroup.x + workgroup.y * workgroups.x) * 256u + local;
-    if flat >= size.count {
+    if flat >= params.count {
         return;
     }
     let place = origin(flat);
-    var word = size.value;
+    var word = params.value;
     if place.inside {
         word = x[place.index];
     }
@@ -71,11 +71,11 @@ fn pad_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let flat = (workgroup.x + workgroup.y * workgroups.x) * 256u + local;
-    if flat >= size.count {
+    if flat >= params.count {
         return;
     }
     let place = origin(flat);
-    var words = vec4(size.value);
+    var words = vec4(params.value);
     if place.inside {
         words = x4[place.index];
     }

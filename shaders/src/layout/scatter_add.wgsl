@@ -36,7 +36,7 @@ struct Uniform {
 @group(0) @binding(2) var<storage, read> dz4: array<vec4<f32>>;           // (count, columns)
 @group(0) @binding(3) var<storage, read_write> dsum4: array<vec4<f32>>;   // (rows, columns)
 
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;
 
@@ -50,7 +50,7 @@ fn mark(start: u32, row: u32, local: u32) {
     }
     workgroupBarrier();
     let i = start + local;
-    if i < size.count && indices[min(i, size.count - 1u)] == row {
+    if i < params.count && indices[min(i, params.count - 1u)] == row {
         atomicOr(&marked[local / 32u], 1u << (local % 32u));
     }
     workgroupBarrier();
@@ -63,25 +63,25 @@ fn scan(
     @builtin(local_invocation_index) local: u32,
 ) {
     let flat = workgroup.x + workgroup.y * workgroups.x;
-    let blocks = (size.columns + WORKGROUP - 1u) / WORKGROUP;
+    let blocks = (params.columns + WORKGROUP - 1u) / WORKGROUP;
     let row = flat / blocks;
     let column = flat % blocks * WORKGROUP + local;
     var total = 0.0;
-    for (var start = 0u; start < size.count; start += WORKGROUP) {
+    for (var start = 0u; start < params.count; start += WORKGROUP) {
         mark(start, row, local);
         for (var word = 0u; word < WORKGROUP / 32u; word++) {
             var bits = atomicLoad(&marked[word]);
             while bits != 0u {
                 let i = start + word * 32u + firstTrailingBit(bits);
-                if column < size.columns {
-                    total += dy[i * size.columns + column];
+                if column < params.columns {
+                    total += dy[i * params.columns + column];
                 }
                 bits &= bits - 1u;
             }
         }
     }
-    if row < size.rows && column < size.columns {
-        dtable[row * size.columns + column] = total;
+    if row < params.rows && column < params.columns {
+        dtable[row * params.columns + column] = total;
     }
 }
 
@@ -92,25 +92,25 @@ fn scan_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let flat = workgroup.x + workgroup.y * workgroups.x;
-    let blocks = (size.columns + WORKGROUP - 1u) / WORKGROUP;
+    let blocks = (params.columns + WORKGROUP - 1u) / WORKGROUP;
     let row = flat / blocks;
     let column = flat % blocks * WORKGROUP + local;
     var total = vec4(0.0);
-    for (var start = 0u; start < size.count; start += WORKGROUP) {
+    for (var start = 0u; start < params.count; start += WORKGROUP) {
         mark(start, row, local);
         for (var word = 0u; word < WORKGROUP / 32u; word++) {
             var bits = atomicLoad(&marked[word]);
             while bits != 0u {
                 let i = start + word * 32u + firstTrailingBit(bits);
-                if column < size.columns {
-                    total += dy4[i * size.columns + column];
+                if column < params.columns {
+                    total += dy4[i * params.columns + column];
                 }
                 bits &= bits - 1u;
             }
         }
     }
-    if row < size.rows && column < size.columns {
-        dtable4[row * size.columns + column] = total;
+    if row < params.rows && column < params.columns {
+        dtable4[row * params.columns + column] = total;
     }
 }
 
@@ -119,7 +119,7 @@ const ROWS_OF_ONE = 4096u;
 
 // Counts an index of the rows first .. last; returns 1 where it is one before them.
 fn tally(i: u32, first: u32, last: u32) -> u32 {
-    if i >= size.count {
+    if i >= params.count {
         return 0u;
     }
     let row = indices[i];
@@ -131,7 +131,7 @@ fn tally(i: u32, first: u32, last: u32) -> u32 {
 
 // Puts the position of an index of the rows first .. last to its place.
 fn put(i: u32, first: u32, last: u32) {
-    if i < size.count {
+    if i < params.count {
         let row = indices[i];
         if row >= first && row < last {
             let place = ends[row];
@@ -142,7 +142,7 @@ fn put(i: u32, first: u32, last: u32) {
 }
 
 fn clear(place: u32) {
-    if place < size.count {
+    if place < params.count {
         positions[place] = 0u;
     }
 }
@@ -152,12 +152,12 @@ fn clear(place: u32) {
 @compute @workgroup_size(1)
 fn order(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>) {
     let begin = (workgroup.x + workgroup.y * workgroups.x) * ROWS_OF_ONE;
-    let end = min(begin + ROWS_OF_ONE, size.rows);
+    let end = min(begin + ROWS_OF_ONE, params.rows);
     for (var row = begin; row < end; row++) {
         ends[row] = 0u;
     }
     var first = 0u;
-    for (var i = 0u; i < size.count; i += 8u) {
+    for (var i = 0u; i < params.count; i += 8u) {
         first += tally(i, begin, end) + tally(i + 1u, begin, end) + tally(i + 2u, begin, end) + tally(i + 3u, begin, end);
         first += tally(i + 4u, begin, end) + tally(i + 5u, begin, end) + tally(i + 6u, begin, end) + tally(i + 7u, begin, end);
     }
@@ -167,7 +167,7 @@ fn order(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) w
         ends[row] = first;
         first += count;
     }
-    for (var i = 0u; i < size.count; i += 8u) {
+    for (var i = 0u; i < params.count; i += 8u) {
         put(i, begin, end);
         put(i + 1u, begin, end);
         put(i + 2u, begin, end);
@@ -178,8 +178,8 @@ fn order(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) w
         put(i + 7u, begin, end);
     }
     // The last one clears the places of indices past the table.
-    if end == size.rows {
-        for (var place = first; place < size.count; place += 8u) {
+    if end == params.rows {
+        for (var place = first; place < params.count; place += 8u) {
             clear(place);
             clear(place + 1u);
             clear(place + 2u);
@@ -200,7 +200,7 @@ fn with_term(total: f32, place: u32, end: u32, column: u32) -> f32 {
         return total;
     }
     // Within the rows, whatever the positions say.
-    return total + dz[min(sorted[place], size.count - 1u) * size.columns + column];
+    return total + dz[min(sorted[place], params.count - 1u) * params.columns + column];
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -210,13 +210,13 @@ fn sum(
     @builtin(local_invocation_index) local: u32,
 ) {
     let flat = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if flat >= size.rows * size.columns {
+    if flat >= params.rows * params.columns {
         return;
     }
-    let row = flat / size.columns;
+    let row = flat / params.columns;
     var total = 0.0;
-    let end = min(row_ends[row], size.count);
-    let column = flat % size.columns;
+    let end = min(row_ends[row], params.count);
+    let column = flat % params.columns;
     for (var place = select(0u, row_ends[max(row, 1u) - 1u], row > 0u); place < end; place += TERMS) {
         total = with_term(total, place, end, column);
         if TERMS == 8u {
@@ -237,7 +237,7 @@ fn with_term4(total: vec4<f32>, place: u32, end: u32, column: u32) -> vec4<f32> 
         return total;
     }
     // Within the rows, whatever the positions say.
-    return total + dz4[min(sorted[place], size.count - 1u) * size.columns + column];
+    return total + dz4[min(sorted[place], params.count - 1u) * params.columns + column];
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -247,13 +247,13 @@ fn sum_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let flat = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if flat >= size.rows * size.columns {
+    if flat >= params.rows * params.columns {
         return;
     }
-    let row = flat / size.columns;
+    let row = flat / params.columns;
     var total = vec4(0.0);
-    let end = min(row_ends[row], size.count);
-    let column = flat % size.columns;
+    let end = min(row_ends[row], params.count);
+    let column = flat % params.columns;
     for (var place = select(0u, row_ends[max(row, 1u) - 1u], row > 0u); place < end; place += TERMS) {
         total = with_term4(total, place, end, column);
         if TERMS == 8u {

@@ -1,5 +1,5 @@
-// The activation of an output; that of a NaN is a NaN. Takes from the kernel: `size`, its uniform block, for
-// `size.activation`, and what a NaN is from not_a_number.wgsl.
+// The activation of an output; that of a NaN is a NaN. Takes from the kernel: `params`, its uniform block, for
+// `params.activation`, and what a NaN is from not_a_number.wgsl.
 
 // gelu and tanh are compiled in; none and relu always are.
 override SMOOTH: bool = true;
@@ -7,13 +7,13 @@ override SMOOTH: bool = true;
 // Beyond 10 the functions are constant or the identity to f32 accuracy, and huge arguments would overflow inside. Gelu of
 // minus infinity is a NaN, as its formula says.
 fn activate(y: f32) -> f32 {
-    if SMOOTH && size.activation >= 2u {
+    if SMOOTH && params.activation >= 2u {
         let t = clamp(y, -10.0, 10.0);
-        if size.activation == 4u {
+        if params.activation == 4u {
             return select(tanh(t), y, is_nan(y));
         }
         var mass: f32;
-        if size.activation == 2u {
+        if params.activation == 2u {
             mass = 0.5 + 0.5 * tanh(0.7978845608 * (t + 0.044715 * t * t * t));
         } else {
             // Abramowitz and Stegun 7.1.26 for erf(|t| / sqrt(2)), to 1.5e-7.
@@ -27,5 +27,5 @@ fn activate(y: f32) -> f32 {
         return select(select(y * mass, far, abs(y) > 10.0), nan_from(y), without);
     }
     // By the bits from -0 to minus infinity: a comparison might lose a NaN.
-    return select(y, 0.0, size.activation == 1u && bitcast<u32>(y) - 0x80000000u <= 0x7F800000u);
+    return select(y, 0.0, params.activation == 1u && bitcast<u32>(y) - 0x80000000u <= 0x7F800000u);
 }

@@ -14,7 +14,7 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read_write> both: array<vec2<f32>>;           // (count, 2)
 @group(0) @binding(1) var<storage, read_write> integers: array<vec2<u32>>;       // (count, 2)
 @group(0) @binding(1) var<storage, read_write> four: array<vec4<f32>>;           // (count, 4)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;
 
@@ -22,7 +22,7 @@ override WORKGROUP: u32 = 64u;
 @compute @workgroup_size(WORKGROUP)
 fn turn(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         both[i] = cosine_and_sine_of(x[i]);
     }
 }
@@ -31,7 +31,7 @@ fn turn(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn tangent(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         y[i] = hyperbolic_tangent(x[i]);
     }
 }
@@ -40,7 +40,7 @@ fn tangent(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn logistic(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         y[i] = logistics(vec4(x[i])).x;
     }
 }
@@ -49,7 +49,7 @@ fn logistic(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn activation(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         y[i] = activate(x[i]);
     }
 }
@@ -58,7 +58,7 @@ fn activation(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn normal(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         both[i] = box_muller(words[i]);
     }
 }
@@ -67,7 +67,7 @@ fn normal(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn uniform_pair(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         both[i] = vec2(uniform_deviate(words[i].x), uniform_deviate(words[i].y));
     }
 }
@@ -76,7 +76,7 @@ fn uniform_pair(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn kind(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         let one = vec2(is_nan(x[i]), is_above_all(x[i]));
         let four = vec4(are_nan(vec4(x[i])).x, are_not_finite(vec4(x[i])).y, are_above_all(vec4(x[i])).z, false);
         let bits = dot(vec2<u32>(one), vec2(1u, 2u)) + dot(vec4<u32>(four), vec4(4u, 8u, 16u, 0u));
@@ -88,7 +88,7 @@ fn kind(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn extremes(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         let a = vec4(pairs[i].x);
         let b = vec4(pairs[i].y);
         four[i] = vec4(larger(a, b).x, smaller(a, b).y, or_nan(a, b).z, nan_of(a).w + nan_from(pairs[i].y));

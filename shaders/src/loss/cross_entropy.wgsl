@@ -24,7 +24,7 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read> labels: array<u32>;          // (rows)
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;    // (rows)
 @group(0) @binding(3) var<storage, read_write> dlogits: array<f32>;   // (rows, classes)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 const LOWEST: f32 = -3.4028234e38;
 
@@ -53,33 +53,33 @@ fn cross_entropy(
     let lane = local % LANES;
     let asked = (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
     // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
-    let row = min(asked, size.rows - 1u);
-    let start = row * size.classes;
-    let even = size.smoothing / f32(size.classes);
+    let row = min(asked, params.rows - 1u);
+    let start = row * params.classes;
+    let even = params.smoothing / f32(params.classes);
     let first = max(logits[start], LOWEST);
     var part = vec3(first, 0.0, 0.0);
-    for (var c = lane; c < size.classes; c += LANES) {
+    for (var c = lane; c < params.classes; c += LANES) {
         let logit = logits[start + c];
         let mass = select(1.0, nan_from(logit), is_above_all(logit));
         part = join(part, vec3(logit, mass, share(even, logit, first)));
     }
     part = join_lanes(part, local);
-    if asked < size.rows {
+    if asked < params.rows {
         let label = labels[row];
-        let counts = label < size.classes;
+        let counts = label < params.classes;
         // NaN where all exponentials vanish, which those of numbers never do.
         let total = select(part.y, nan_from(part.y), part.y == 0.0);
         if lane == 0u {
-            let right = logits[start + min(label, size.classes - 1u)] - part.x;
-            let missed = select(0.0, (1.0 - size.smoothing) * right, size.smoothing < 1.0);
-            let spread = part.z + share(size.smoothing, first, part.x);
+            let right = logits[start + min(label, params.classes - 1u)] - part.x;
+            let missed = select(0.0, (1.0 - params.smoothing) * right, params.smoothing < 1.0);
+            let spread = part.z + share(params.smoothing, first, part.x);
             let loss = select(log(total) - missed - spread, total, is_nan(total));
             losses[row] = select(0.0, loss, counts);
         }
         let factor = 1.0 / total;
-        for (var c = lane; c < size.classes; c += LANES) {
+        for (var c = lane; c < params.classes; c += LANES) {
             let probability = exp(logits[start + c] - part.x) * factor;
-            let goal = even + select(0.0, 1.0 - size.smoothing, c == label);
+            let goal = even + select(0.0, 1.0 - params.smoothing, c == label);
             dlogits[start + c] = select(0.0, probability - goal, counts);
         }
     }

@@ -15,7 +15,7 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read> goal: array<f32>;                // (rows, columns)
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;        // (rows)
 @group(0) @binding(3) var<storage, read_write> dprediction: array<f32>;   // (rows, columns)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 alias Sum = f32;
 
@@ -27,19 +27,19 @@ fn mean_squared_error(
 ) {
     let lane = local % LANES;
     let row = (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
-    let factor = 1.0 / f32(size.columns);
-    let start = row * size.columns;
+    let factor = 1.0 / f32(params.columns);
+    let start = row * params.columns;
     var total = 0.0;
     // Rows past the last add nothing; their invocations meet the barriers all the same.
-    if row < size.rows {
-        for (var c = lane; c < size.columns; c += LANES) {
+    if row < params.rows {
+        for (var c = lane; c < params.columns; c += LANES) {
             let error = prediction[start + c] - goal[start + c];
             total += error * error;
             dprediction[start + c] = 2.0 * factor * error;
         }
     }
     total = sum_lanes(total, local);
-    if row < size.rows && lane == 0u {
+    if row < params.rows && lane == 0u {
         losses[row] = total * factor;
     }
 }

@@ -5,7 +5,7 @@
 // An invocation owns 8 rows by 8 columns, in registers: 16 loads for 64 multiply-adds. On a processor's cache a barrier
 // costs far more than the loads that workgroup memory would save.
 //
-// Takes `Uniform`, `size`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
+// Takes `Uniform`, `params`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
 
 const ROWS = 32u;     // of a workgroup: 4 invocations of 8 rows
 const COLUMNS = 64u;  // 8 invocations of 8 columns
@@ -18,37 +18,37 @@ fn matmul_direct(
 ) {
     // Tiles in order of row, column, batch, slice.
     let tile = workgroup.x + workgroup.y * workgroups.x;
-    let tile_rows = (size.m + ROWS - 1u) / ROWS;
-    let tile_columns = (size.n + COLUMNS - 1u) / COLUMNS;
+    let tile_rows = (params.m + ROWS - 1u) / ROWS;
+    let tile_columns = (params.n + COLUMNS - 1u) / COLUMNS;
     let product = tile / (tile_rows * tile_columns);
     let first_row = tile % tile_rows * ROWS + 8u * local.y;
     let first_column = tile / tile_rows % tile_columns * COLUMNS + 8u * local.x;
-    if product >= size.slices * size.batches || first_row >= size.m || first_column >= size.n {
+    if product >= params.slices * params.batches || first_row >= params.m || first_column >= params.n {
         return;
     }
-    let batch = product % size.batches;
-    let first_term = product / size.batches * size.slice_terms;
-    let last_term = min(size.k, first_term + size.slice_terms);
+    let batch = product % params.batches;
+    let first_term = product / params.batches * params.slice_terms;
+    let last_term = min(params.k, first_term + params.slice_terms);
 
     // Rows and columns past the last repeat it, so that every load is in bounds; they are not stored.
-    let a_start = batch / size.inner * size.a_outer + batch % size.inner * size.a_inner;
-    let b_start = batch / size.inner * size.b_outer + batch % size.inner * size.b_inner;
-    let a0 = a_start + min(first_row + 0u, size.m - 1u) * size.a_row;
-    let a1 = a_start + min(first_row + 1u, size.m - 1u) * size.a_row;
-    let a2 = a_start + min(first_row + 2u, size.m - 1u) * size.a_row;
-    let a3 = a_start + min(first_row + 3u, size.m - 1u) * size.a_row;
-    let a4 = a_start + min(first_row + 4u, size.m - 1u) * size.a_row;
-    let a5 = a_start + min(first_row + 5u, size.m - 1u) * size.a_row;
-    let a6 = a_start + min(first_row + 6u, size.m - 1u) * size.a_row;
-    let a7 = a_start + min(first_row + 7u, size.m - 1u) * size.a_row;
-    let b0 = b_start + min(first_column + 0u, size.n - 1u) * size.b_column;
-    let b1 = b_start + min(first_column + 1u, size.n - 1u) * size.b_column;
-    let b2 = b_start + min(first_column + 2u, size.n - 1u) * size.b_column;
-    let b3 = b_start + min(first_column + 3u, size.n - 1u) * size.b_column;
-    let b4 = b_start + min(first_column + 4u, size.n - 1u) * size.b_column;
-    let b5 = b_start + min(first_column + 5u, size.n - 1u) * size.b_column;
-    let b6 = b_start + min(first_column + 6u, size.n - 1u) * size.b_column;
-    let b7 = b_start + min(first_column + 7u, size.n - 1u) * size.b_column;
+    let a_start = batch / params.inner * params.a_outer + batch % params.inner * params.a_inner;
+    let b_start = batch / params.inner * params.b_outer + batch % params.inner * params.b_inner;
+    let a0 = a_start + min(first_row + 0u, params.m - 1u) * params.a_row;
+    let a1 = a_start + min(first_row + 1u, params.m - 1u) * params.a_row;
+    let a2 = a_start + min(first_row + 2u, params.m - 1u) * params.a_row;
+    let a3 = a_start + min(first_row + 3u, params.m - 1u) * params.a_row;
+    let a4 = a_start + min(first_row + 4u, params.m - 1u) * params.a_row;
+    let a5 = a_start + min(first_row + 5u, params.m - 1u) * params.a_row;
+    let a6 = a_start + min(first_row + 6u, params.m - 1u) * params.a_row;
+    let a7 = a_start + min(first_row + 7u, params.m - 1u) * params.a_row;
+    let b0 = b_start + min(first_column + 0u, params.n - 1u) * params.b_column;
+    let b1 = b_start + min(first_column + 1u, params.n - 1u) * params.b_column;
+    let b2 = b_start + min(first_column + 2u, params.n - 1u) * params.b_column;
+    let b3 = b_start + min(first_column + 3u, params.n - 1u) * params.b_column;
+    let b4 = b_start + min(first_column + 4u, params.n - 1u) * params.b_column;
+    let b5 = b_start + min(first_column + 5u, params.n - 1u) * params.b_column;
+    let b6 = b_start + min(first_column + 6u, params.n - 1u) * params.b_column;
+    let b7 = b_start + min(first_column + 7u, params.n - 1u) * params.b_column;
     var sum0_0 = vec4<f32>();
     var sum0_1 = vec4<f32>();
     var sum1_0 = vec4<f32>();
@@ -66,8 +66,8 @@ fn matmul_direct(
     var sum7_0 = vec4<f32>();
     var sum7_1 = vec4<f32>();
     for (var term = first_term; term < last_term; term++) {
-        let a_at = term * size.a_term;
-        let b_at = term * size.b_term;
+        let a_at = term * params.a_term;
+        let b_at = term * params.b_term;
         let near = vec4<f32>(b[b0 + b_at], b[b1 + b_at], b[b2 + b_at], b[b3 + b_at]);
         let far = vec4<f32>(b[b4 + b_at], b[b5 + b_at], b[b6 + b_at], b[b7 + b_at]);
         let row0 = a[a0 + a_at];
@@ -101,18 +101,18 @@ fn matmul_direct(
     //
     // No branch on the uniform block alone: one software driver compiles a kernel anew, at every dispatch, for the values
     // that its branches and loops depend on.
-    let biased = size.bias != 0u;
-    let out_start = product * size.m * size.n;
-    let rows = min(8u, size.m - first_row);
+    let biased = params.bias != 0u;
+    let out_start = product * params.m * params.n;
+    let rows = min(8u, params.m - first_row);
     for (var i = 0u; i < rows; i++) {
         for (var j = 0u; j < 8u; j++) {
             let row = first_row + i;
             let column = first_column + j;
-            if column < size.n {
+            if column < params.n {
                 var y = select(sum0_0[j % 4u], sum0_1[j % 4u], j > 3u);
-                let at = select(0u, select(row, column, size.bias == 1u), biased);
+                let at = select(0u, select(row, column, params.bias == 1u), biased);
                 y += select(0.0, bias[at], biased);
-                out[out_start + row * size.out_row + column * size.out_column] = activate(y);
+                out[out_start + row * params.out_row + column * params.out_column] = activate(y);
             }
         }
         sum0_0 = sum1_0;

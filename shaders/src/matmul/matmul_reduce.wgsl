@@ -17,7 +17,7 @@ struct Uniform {
 @group(0) @binding(0) var<storage, read> partials: array<f32>;   // (slices, elements)
 @group(0) @binding(1) var<storage, read> bias: array<f32>;       // (columns); not read where there is none
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;  // (elements)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 @compute @workgroup_size(64)
 fn matmul_reduce(
@@ -26,17 +26,17 @@ fn matmul_reduce(
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
     let i = invocation.x + invocation.y * workgroups.x * 64u;
-    if i >= size.elements {
+    if i >= params.elements {
         return;
     }
     // The grid is flat, so z is 0; without it the bound would be of the uniform block alone, and one software driver
     // compiles a kernel anew, at every dispatch, for the values that its branches and loops depend on.
-    let slices = size.slices + workgroup.z;
+    let slices = params.slices + workgroup.z;
     var y = 0.0;
     for (var slice = 0u; slice < slices; slice++) {
-        y += partials[slice * size.elements + i];
+        y += partials[slice * params.elements + i];
     }
-    let biased = size.bias != 0u;
-    y += select(0.0, bias[select(0u, i % size.columns, biased)], biased);
+    let biased = params.bias != 0u;
+    y += select(0.0, bias[select(0u, i % params.columns, biased)], biased);
     out[i] = activate(y);
 }

@@ -8,7 +8,7 @@
 // 16 rows: 64 sums in registers, 6 loads for every 64 multiply-adds,
 // and no barrier.
 //
-// Takes `Uniform`, `size`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
+// Takes `Uniform`, `params`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
 
 const LANES = 8u;
 const ROWS = 16u;
@@ -23,41 +23,41 @@ fn matmul_subgroup(
 ) {
     // Tiles in order of row, column, batch, slice: neighbours share columns of `b`, the larger part of the loads.
     let tile = workgroup.x + workgroup.y * workgroups.x;
-    let tile_rows = (size.m + ROWS - 1u) / ROWS;
-    let tile_columns = (size.n + COLUMNS - 1u) / COLUMNS;
+    let tile_rows = (params.m + ROWS - 1u) / ROWS;
+    let tile_columns = (params.n + COLUMNS - 1u) / COLUMNS;
     let product = tile / (tile_rows * tile_columns);
-    if product >= size.slices * size.batches {
+    if product >= params.slices * params.batches {
         return;
     }
     let first_row = tile % tile_rows * ROWS;
     let first_column = tile / tile_rows % tile_columns * COLUMNS + 4u * local;
-    let batch = product % size.batches;
-    let first_term = product / size.batches * size.slice_terms;
-    let last_term = min(size.k, first_term + size.slice_terms);
+    let batch = product % params.batches;
+    let first_term = product / params.batches * params.slice_terms;
+    let last_term = min(params.k, first_term + params.slice_terms);
 
     // Rows and columns past the last repeat it, so that every load is in bounds; they are not stored.
-    let a_start = batch / size.inner * size.a_outer + batch % size.inner * size.a_inner;
-    let b_start = batch / size.inner * size.b_outer + batch % size.inner * size.b_inner;
-    let a0 = a_start + min(first_row + 0u, size.m - 1u) * size.a_row;
-    let a1 = a_start + min(first_row + 1u, size.m - 1u) * size.a_row;
-    let a2 = a_start + min(first_row + 2u, size.m - 1u) * size.a_row;
-    let a3 = a_start + min(first_row + 3u, size.m - 1u) * size.a_row;
-    let a4 = a_start + min(first_row + 4u, size.m - 1u) * size.a_row;
-    let a5 = a_start + min(first_row + 5u, size.m - 1u) * size.a_row;
-    let a6 = a_start + min(first_row + 6u, size.m - 1u) * size.a_row;
-    let a7 = a_start + min(first_row + 7u, size.m - 1u) * size.a_row;
-    let a8 = a_start + min(first_row + 8u, size.m - 1u) * size.a_row;
-    let a9 = a_start + min(first_row + 9u, size.m - 1u) * size.a_row;
-    let a10 = a_start + min(first_row + 10u, size.m - 1u) * size.a_row;
-    let a11 = a_start + min(first_row + 11u, size.m - 1u) * size.a_row;
-    let a12 = a_start + min(first_row + 12u, size.m - 1u) * size.a_row;
-    let a13 = a_start + min(first_row + 13u, size.m - 1u) * size.a_row;
-    let a14 = a_start + min(first_row + 14u, size.m - 1u) * size.a_row;
-    let a15 = a_start + min(first_row + 15u, size.m - 1u) * size.a_row;
-    let b0 = b_start + min(first_column + 0u, size.n - 1u) * size.b_column;
-    let b1 = b_start + min(first_column + 1u, size.n - 1u) * size.b_column;
-    let b2 = b_start + min(first_column + 2u, size.n - 1u) * size.b_column;
-    let b3 = b_start + min(first_column + 3u, size.n - 1u) * size.b_column;
+    let a_start = batch / params.inner * params.a_outer + batch % params.inner * params.a_inner;
+    let b_start = batch / params.inner * params.b_outer + batch % params.inner * params.b_inner;
+    let a0 = a_start + min(first_row + 0u, params.m - 1u) * params.a_row;
+    let a1 = a_start + min(first_row + 1u, params.m - 1u) * params.a_row;
+    let a2 = a_start + min(first_row + 2u, params.m - 1u) * params.a_row;
+    let a3 = a_start + min(first_row + 3u, params.m - 1u) * params.a_row;
+    let a4 = a_start + min(first_row + 4u, params.m - 1u) * params.a_row;
+    let a5 = a_start + min(first_row + 5u, params.m - 1u) * params.a_row;
+    let a6 = a_start + min(first_row + 6u, params.m - 1u) * params.a_row;
+    let a7 = a_start + min(first_row + 7u, params.m - 1u) * params.a_row;
+    let a8 = a_start + min(first_row + 8u, params.m - 1u) * params.a_row;
+    let a9 = a_start + min(first_row + 9u, params.m - 1u) * params.a_row;
+    let a10 = a_start + min(first_row + 10u, params.m - 1u) * params.a_row;
+    let a11 = a_start + min(first_row + 11u, params.m - 1u) * params.a_row;
+    let a12 = a_start + min(first_row + 12u, params.m - 1u) * params.a_row;
+    let a13 = a_start + min(first_row + 13u, params.m - 1u) * params.a_row;
+    let a14 = a_start + min(first_row + 14u, params.m - 1u) * params.a_row;
+    let a15 = a_start + min(first_row + 15u, params.m - 1u) * params.a_row;
+    let b0 = b_start + min(first_column + 0u, params.n - 1u) * params.b_column;
+    let b1 = b_start + min(first_column + 1u, params.n - 1u) * params.b_column;
+    let b2 = b_start + min(first_column + 2u, params.n - 1u) * params.b_column;
+    let b3 = b_start + min(first_column + 3u, params.n - 1u) * params.b_column;
     var sum0 = vec4<f32>();
     var sum1 = vec4<f32>();
     var sum2 = vec4<f32>();
@@ -75,7 +75,7 @@ fn matmul_subgroup(
     var sum14 = vec4<f32>();
     var sum15 = vec4<f32>();
     for (var block = first_term; block < last_term; block += LANES) {
-        let own = min(block + lane, last_term - 1u) * size.a_term;
+        let own = min(block + lane, last_term - 1u) * params.a_term;
         let own0 = a[a0 + own];
         let own1 = a[a1 + own];
         let own2 = a[a2 + own];
@@ -94,7 +94,7 @@ fn matmul_subgroup(
         let own15 = a[a15 + own];
         let steps = min(LANES, last_term - block);
         for (var step = 0u; step < steps; step++) {
-            let at = (block + step) * size.b_term;
+            let at = (block + step) * params.b_term;
             let terms = vec4<f32>(b[b0 + at], b[b1 + at], b[b2 + at], b[b3 + at]);
             sum0 += subgroupShuffle(own0, step) * terms;
             sum1 += subgroupShuffle(own1, step) * terms;
@@ -120,18 +120,18 @@ fn matmul_subgroup(
     //
     // No branch on the uniform block alone: one software driver compiles a kernel anew, at every dispatch, for the values
     // that its branches and loops depend on.
-    let biased = size.bias != 0u;
-    let out_start = product * size.m * size.n;
-    let rows = min(ROWS, size.m - first_row);
+    let biased = params.bias != 0u;
+    let out_start = product * params.m * params.n;
+    let rows = min(ROWS, params.m - first_row);
     for (var i = 0u; i < rows; i++) {
         for (var j = 0u; j < 4u; j++) {
             let row = first_row + i;
             let column = first_column + j;
-            if column < size.n {
+            if column < params.n {
                 var y = sum0[j];
-                let at = select(0u, select(row, column, size.bias == 1u), biased);
+                let at = select(0u, select(row, column, params.bias == 1u), biased);
                 y += select(0.0, bias[at], biased);
-                out[out_start + row * size.out_row + column * size.out_column] = activate(y);
+                out[out_start + row * params.out_row + column * params.out_column] = activate(y);
             }
         }
         sum0 = sum1;

@@ -7,7 +7,7 @@
 // multiplies into a block of BLOCK by BLOCK sums held in registers (4 by 4, or 8 by 8 as four quarters half a tile
 // apart). Every global word is used TILE_ROWS or TILE_COLUMNS times, every word of workgroup memory BLOCK times.
 //
-// Takes `Uniform`, `size`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
+// Takes `Uniform`, `params`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
 
 override TILE_ROWS: u32 = 64u;
 override TILE_COLUMNS: u32 = 64u;
@@ -28,17 +28,17 @@ var<workgroup> a_tile: array<vec4<f32>, A_TILE>;  // (terms, rows / 4)
 var<workgroup> b_tile: array<vec4<f32>, B_TILE>;  // (terms, columns / 4)
 
 fn store(start: u32, row: u32, first_column: u32, sums: vec4<f32>) {
-    if row >= size.m {
+    if row >= params.m {
         return;
     }
     for (var i = 0u; i < 4u; i++) {
         let column = first_column + i;
-        if column < size.n {
+        if column < params.n {
             var y = sums[i];
-            if size.bias != 0u {
-                y += bias[select(row, column, size.bias == 1u)];
+            if params.bias != 0u {
+                y += bias[select(row, column, params.bias == 1u)];
             }
-            out[start + row * size.out_row + column * size.out_column] = activate(y);
+            out[start + row * params.out_row + column * params.out_column] = activate(y);
         }
     }
 }
@@ -51,19 +51,19 @@ fn matmul_tile(
 ) {
     // Tiles in order of column, row, batch, slice.
     let tile = workgroup.x + workgroup.y * workgroups.x;
-    let tile_rows = (size.m + TILE_ROWS - 1u) / TILE_ROWS;
-    let tile_columns = (size.n + TILE_COLUMNS - 1u) / TILE_COLUMNS;
+    let tile_rows = (params.m + TILE_ROWS - 1u) / TILE_ROWS;
+    let tile_columns = (params.n + TILE_COLUMNS - 1u) / TILE_COLUMNS;
     let product = tile / (tile_rows * tile_columns);
-    if product >= size.slices * size.batches {
+    if product >= params.slices * params.batches {
         return;
     }
     let tile_column = tile % tile_columns * TILE_COLUMNS;
     let tile_row = tile / tile_columns % tile_rows * TILE_ROWS;
-    let batch = product % size.batches;
-    let a_start = batch / size.inner * size.a_outer + batch % size.inner * size.a_inner;
-    let b_start = batch / size.inner * size.b_outer + batch % size.inner * size.b_inner;
-    let first_term = product / size.batches * size.slice_terms;
-    let last_term = min(size.k, first_term + size.slice_terms);
+    let batch = product % params.batches;
+    let a_start = batch / params.inner * params.a_outer + batch % params.inner * params.a_inner;
+    let b_start = batch / params.inner * params.b_outer + batch % params.inner * params.b_inner;
+    let first_term = product / params.batches * params.slice_terms;
+    let last_term = min(params.k, first_term + params.slice_terms);
 
     let row_quad = local / BLOCKS_ACROSS;
     let column_quad = local % BLOCKS_ACROSS;
@@ -88,35 +88,35 @@ fn matmul_tile(
         // Neighbouring invocations load along the contiguous axis. Rows and columns past the last repeat it and are not
         // stored; terms past the last count as zero.
         for (var i = local; i < TILE_TERMS * ROW_QUADS; i += INVOCATIONS) {
-            let along_terms = size.a_term == 1u;
+            let along_terms = params.a_term == 1u;
             let term = select(i / ROW_QUADS, i % TILE_TERMS, along_terms);
             let quad = select(i % ROW_QUADS, i / TILE_TERMS, along_terms);
             var loaded = vec4<f32>();
             if block + term < last_term {
-                let at = a_start + (block + term) * size.a_term;
+                let at = a_start + (block + term) * params.a_term;
                 let row = tile_row + 4u * quad;
                 loaded = vec4<f32>(
-                    a[at + min(row, size.m - 1u) * size.a_row],
-                    a[at + min(row + 1u, size.m - 1u) * size.a_row],
-                    a[at + min(row + 2u, size.m - 1u) * size.a_row],
-                    a[at + min(row + 3u, size.m - 1u) * size.a_row],
+                    a[at + min(row, params.m - 1u) * params.a_row],
+                    a[at + min(row + 1u, params.m - 1u) * params.a_row],
+                    a[at + min(row + 2u, params.m - 1u) * params.a_row],
+                    a[at + min(row + 3u, params.m - 1u) * params.a_row],
                 );
             }
             a_tile[term * A_PITCH + quad] = loaded;
         }
         for (var i = local; i < TILE_TERMS * COLUMN_QUADS; i += INVOCATIONS) {
-            let along_terms = size.b_term == 1u;
+            let along_terms = params.b_term == 1u;
             let term = select(i / COLUMN_QUADS, i % TILE_TERMS, along_terms);
             let quad = select(i % COLUMN_QUADS, i / TILE_TERMS, along_terms);
             var loaded = vec4<f32>();
             if block + term < last_term {
-                let at = b_start + (block + term) * size.b_term;
+                let at = b_start + (block + term) * params.b_term;
                 let column = tile_column + 4u * quad;
                 loaded = vec4<f32>(
-                    b[at + min(column, size.n - 1u) * size.b_column],
-                    b[at + min(column + 1u, size.n - 1u) * size.b_column],
-                    b[at + min(column + 2u, size.n - 1u) * size.b_column],
-                    b[at + min(column + 3u, size.n - 1u) * size.b_column],
+                    b[at + min(column, params.n - 1u) * params.b_column],
+                    b[at + min(column + 1u, params.n - 1u) * params.b_column],
+                    b[at + min(column + 2u, params.n - 1u) * params.b_column],
+                    b[at + min(column + 3u, params.n - 1u) * params.b_column],
                 );
             }
             b_tile[term * B_PITCH + quad] = loaded;
@@ -150,7 +150,7 @@ fn matmul_tile(
         workgroupBarrier();
     }
 
-    let start = product * size.m * size.n;
+    let start = product * params.m * params.n;
     let column = tile_column + 4u * column_quad;
     // The rows move up by one as they are stored: the driver has one store to compile, or to unroll as it likes.
     for (var i = 0u; i < BLOCK; i++) {

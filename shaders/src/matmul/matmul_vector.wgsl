@@ -5,7 +5,7 @@
 // A workgroup owns COLUMNS columns, and SHARERS invocations share the sum of each: every one takes each SHARERS-th term,
 // then one adds their sums in order. Whichever axis of `b` is contiguous, neighbouring invocations load along it.
 //
-// Takes `Uniform`, `size`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
+// Takes `Uniform`, `params`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
 
 override COLUMNS: u32 = 32u;
 override SHARERS: u32 = 8u;
@@ -20,38 +20,38 @@ fn matmul_vector(
     @builtin(local_invocation_index) local: u32,
 ) {
     let group = workgroup.x + workgroup.y * workgroups.x;
-    let column_groups = (size.n + COLUMNS - 1u) / COLUMNS;
+    let column_groups = (params.n + COLUMNS - 1u) / COLUMNS;
     let product = group / column_groups;
-    if product >= size.slices * size.batches {
+    if product >= params.slices * params.batches {
         return;
     }
-    let along_terms = size.b_term == 1u;
+    let along_terms = params.b_term == 1u;
     let sharer = select(local / COLUMNS, local % SHARERS, along_terms);
     let sharer_stride = select(COLUMNS, 1u, along_terms);
     let column = group % column_groups * COLUMNS + select(local % COLUMNS, local / SHARERS, along_terms);
 
-    let batch = product % size.batches;
-    let a_start = batch / size.inner * size.a_outer + batch % size.inner * size.a_inner;
-    let b_start = batch / size.inner * size.b_outer + batch % size.inner * size.b_inner
-        + min(column, size.n - 1u) * size.b_column;
-    let first_term = product / size.batches * size.slice_terms;
-    let last_term = min(size.k, first_term + size.slice_terms);
+    let batch = product % params.batches;
+    let a_start = batch / params.inner * params.a_outer + batch % params.inner * params.a_inner;
+    let b_start = batch / params.inner * params.b_outer + batch % params.inner * params.b_inner
+        + min(column, params.n - 1u) * params.b_column;
+    let first_term = product / params.batches * params.slice_terms;
+    let last_term = min(params.k, first_term + params.slice_terms);
 
     var sum = 0.0;
     for (var term = first_term + sharer; term < last_term; term += SHARERS) {
-        sum += a[a_start + term * size.a_term] * b[b_start + term * size.b_term];
+        sum += a[a_start + term * params.a_term] * b[b_start + term * params.b_term];
     }
     shared_sums[local] = sum;
     workgroupBarrier();
 
-    if sharer == 0u && column < size.n {
+    if sharer == 0u && column < params.n {
         var y = 0.0;
         for (var i = 0u; i < SHARERS; i++) {
             y += shared_sums[local + i * sharer_stride];
         }
-        if size.bias != 0u {
-            y += bias[select(0u, column, size.bias == 1u)];
+        if params.bias != 0u {
+            y += bias[select(0u, column, params.bias == 1u)];
         }
-        out[product * size.n + column * size.out_column] = activate(y);
+        out[product * params.n + column * params.out_column] = activate(y);
     }
 }

@@ -26,4 +26,4 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read> b: array<f32>;          // (batches, k, n), by its strides
 @group(0) @binding(2) var<storage, read> bias: array<f32>;       // (n) or (m); not read where there is none
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;  // (slices, batches, m, n), by its strides
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;

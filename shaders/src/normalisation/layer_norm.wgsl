@@ -28,7 +28,7 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read> scale4: array<vec4<f32>>;        // (columns / 4)
 @group(0) @binding(2) var<storage, read> shift4: array<vec4<f32>>;        // (columns / 4)
 @group(0) @binding(3) var<storage, read_write> y4: array<vec4<f32>>;      // (rows, columns / 4)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 alias Part = vec3<f32>;
 alias Sum = f32;
@@ -45,13 +45,13 @@ fn join(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
 // (unit, mean difference to the first element in this unit): the row is normalised times the unit.
 fn centre_of(row: vec3<f32>) -> vec2<f32> {
     let wide = row.z > WIDE;
-    return vec2(select(1.0, SMALL, wide), select(row.x, row.y, wide) / f32(size.columns));
+    return vec2(select(1.0, SMALL, wide), select(row.x, row.y, wide) / f32(params.columns));
 }
 
 // The reciprocal of the deviation in the unit, from the sum of the squares in it.
 fn reciprocal_of(squares: f32, unit: f32) -> f32 {
     // Against the variance of a wide row epsilon is nothing.
-    let variance = squares / f32(size.columns) + select(0.0, size.epsilon, unit == 1.0);
+    let variance = squares / f32(params.columns) + select(0.0, params.epsilon, unit == 1.0);
     return select(1.0 / sqrt(variance), variance, is_nan(variance));
 }
 
@@ -64,22 +64,22 @@ fn layer_norm(
     let lane = local % LANES;
     let row = row_of(workgroup, workgroups, local);
     // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
-    let start = min(row, size.rows - 1u) * size.columns;
+    let start = min(row, params.rows - 1u) * params.columns;
     let first = x[start];
     var part = vec3<f32>();
-    for (var c = lane; c < size.columns; c += LANES) {
+    for (var c = lane; c < params.columns; c += LANES) {
         let difference = x[start + c] - first;
         part = join(part, vec3(difference, difference * SMALL, abs(difference)));
     }
     let centre = centre_of(join_lanes(part, local));
     var squares = 0.0;
-    for (var c = lane; c < size.columns; c += LANES) {
+    for (var c = lane; c < params.columns; c += LANES) {
         let deviation = (x[start + c] - first) * centre.x - centre.y;
         squares += deviation * deviation;
     }
     let factor = reciprocal_of(sum_lanes(squares, local), centre.x);
-    if row < size.rows {
-        for (var c = lane; c < size.columns; c += LANES) {
+    if row < params.rows {
+        for (var c = lane; c < params.columns; c += LANES) {
             let deviation = (x[start + c] - first) * centre.x - centre.y;
             y[start + c] = deviation * factor * scale[c] + shift[c];
         }
@@ -98,8 +98,8 @@ fn layer_norm_vec4(
 ) {
     let lane = local % LANES;
     let row = row_of(workgroup, workgroups, local);
-    let columns = size.columns / 4u;
-    let start = min(row, size.rows - 1u) * columns;
+    let columns = params.columns / 4u;
+    let start = min(row, params.rows - 1u) * columns;
     let first = x4[start].x;
     var sums = vec4<f32>();
     var small_sums = vec4<f32>();
@@ -119,7 +119,7 @@ fn layer_norm_vec4(
         squares += deviations * deviations;
     }
     let factor = reciprocal_of(sum_lanes(dot(squares, vec4(1.0)), local), centre.x);
-    if row < size.rows {
+    if row < params.rows {
         for (var c = lane; c < columns; c += LANES) {
             let deviations = (x4[start + c] - first) * centre.x - centre.y;
             y4[start + c] = deviations * factor * scale4[c] + shift4[c];

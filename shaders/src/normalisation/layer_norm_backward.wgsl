@@ -22,7 +22,7 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read> scale4: array<vec4<f32>>;     // (columns / 4)
 @group(0) @binding(4) var<storage, read> dy4: array<vec4<f32>>;        // (rows, columns / 4)
 @group(0) @binding(5) var<storage, read_write> dx4: array<vec4<f32>>;  // (rows, columns / 4)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 alias Sum = vec2<f32>;
 
@@ -34,20 +34,20 @@ fn layer_norm_backward(
 ) {
     let asked = row_of(workgroup, workgroups, local);
     // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
-    let row = min(asked, size.rows - 1u);
-    let start = row * size.columns;
+    let row = min(asked, params.rows - 1u);
+    let start = row * params.columns;
     let first = x[start];
     let centre = offset[row];
     let factor = reciprocal[row];
     // (sum of g, sum of g * n)
     var sums = vec2<f32>();
-    for (var c = local % LANES; c < size.columns; c += LANES) {
+    for (var c = local % LANES; c < params.columns; c += LANES) {
         let g = dy[start + c] * scale[c];
         sums += g * vec2(1.0, (x[start + c] - first - centre) * factor);
     }
-    sums = sum_lanes(sums, local) / f32(size.columns);
-    if asked < size.rows {
-        for (var c = local % LANES; c < size.columns; c += LANES) {
+    sums = sum_lanes(sums, local) / f32(params.columns);
+    if asked < params.rows {
+        for (var c = local % LANES; c < params.columns; c += LANES) {
             let n = (x[start + c] - first - centre) * factor;
             dx[start + c] = factor * (dy[start + c] * scale[c] - sums.x - n * sums.y);
         }
@@ -61,8 +61,8 @@ fn layer_norm_backward_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let asked = row_of(workgroup, workgroups, local);
-    let row = min(asked, size.rows - 1u);
-    let columns = size.columns / 4u;
+    let row = min(asked, params.rows - 1u);
+    let columns = params.columns / 4u;
     let start = row * columns;
     let first = x4[start].x;
     let centre = offset[row];
@@ -72,8 +72,8 @@ fn layer_norm_backward_vec4(
         let g = dy4[start + c] * scale4[c];
         sums += vec2(dot(g, vec4(1.0)), dot(g, (x4[start + c] - first - centre) * factor));
     }
-    sums = sum_lanes(sums, local) / f32(size.columns);
-    if asked < size.rows {
+    sums = sum_lanes(sums, local) / f32(params.columns);
+    if asked < params.rows {
         for (var c = local % LANES; c < columns; c += LANES) {
             let n = (x4[start + c] - first - centre) * factor;
             dx4[start + c] = factor * (dy4[start + c] * scale4[c] - sums.x - n * sums.y);

@@ -15,7 +15,7 @@ struct Uniform {
 @group(0) @binding(2) var<storage, read> reciprocal: array<f32>;            // (rows)
 @group(0) @binding(3) var<storage, read> dy: array<f32>;                    // (rows, columns)
 @group(0) @binding(4) var<storage, read_write> partials: array<vec2<f32>>;  // (slabs, columns, 2)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 @group(0) @binding(0) var<storage, read> summands: array<vec2<f32>>;        // (slabs, columns, 2)
 @group(0) @binding(1) var<storage, read_write> dscale: array<f32>;          // (columns)
@@ -30,16 +30,16 @@ fn layer_norm_slabs(
     @builtin(local_invocation_index) local: u32,
 ) {
     let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    let column = index % size.columns;
-    let slab = index / size.columns;
-    if slab >= size.slabs {
+    let column = index % params.columns;
+    let slab = index / params.columns;
+    if slab >= params.slabs {
         return;
     }
-    let rows = (size.rows + size.slabs - 1u) / size.slabs;
+    let rows = (params.rows + params.slabs - 1u) / params.slabs;
     var sums = vec2<f32>();
-    for (var row = slab * rows; row < min((slab + 1u) * rows, size.rows); row++) {
-        let at = row * size.columns + column;
-        let difference = x[at] - x[row * size.columns];
+    for (var row = slab * rows; row < min((slab + 1u) * rows, params.rows); row++) {
+        let at = row * params.columns + column;
+        let difference = x[at] - x[row * params.columns];
         sums += dy[at] * vec2((difference - offset[row]) * reciprocal[row], 1.0);
     }
     partials[index] = sums;
@@ -52,12 +52,12 @@ fn layer_norm_sum(
     @builtin(local_invocation_index) local: u32,
 ) {
     let column = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if column >= size.columns {
+    if column >= params.columns {
         return;
     }
     var sums = vec2<f32>();
-    for (var slab = 0u; slab < size.slabs; slab++) {
-        sums += summands[slab * size.columns + column];
+    for (var slab = 0u; slab < params.slabs; slab++) {
+        sums += summands[slab * params.columns + column];
     }
     dscale[column] = sums.x;
     dshift[column] = sums.y;

@@ -20,7 +20,7 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;          // (rows, columns)
 @group(0) @binding(0) var<storage, read> x4: array<vec4<f32>>;         // (rows, columns / 4)
 @group(0) @binding(1) var<storage, read_write> y4: array<vec4<f32>>;   // (rows, columns / 4)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override LOG: bool = false;
 
@@ -48,18 +48,18 @@ fn softmax(
 ) {
     let row = row_of(workgroup, workgroups, local);
     // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
-    let start = min(row, size.rows - 1u) * size.columns;
+    let start = min(row, params.rows - 1u) * params.columns;
     var part = vec2(max(x[start], LOWEST), 0.0);
-    for (var c = local % LANES; c < size.columns; c += LANES) {
+    for (var c = local % LANES; c < params.columns; c += LANES) {
         let value = x[start + c];
         part = join(part, vec2(value, select(1.0, nan_from(value), is_above_all(value))));
     }
     part = join_lanes(part, local);
-    if row < size.rows {
+    if row < params.rows {
         let total = total_of(part);
         let factor = 1.0 / total;
         let offset = select(log(total), total, is_nan(total));
-        for (var c = local % LANES; c < size.columns; c += LANES) {
+        for (var c = local % LANES; c < params.columns; c += LANES) {
             let t = x[start + c] - part.x;
             if LOG {
                 y[start + c] = t - offset;
@@ -77,8 +77,8 @@ fn softmax_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let row = row_of(workgroup, workgroups, local);
-    let columns = size.columns / 4u;
-    let start = min(row, size.rows - 1u) * columns;
+    let columns = params.columns / 4u;
+    let start = min(row, params.rows - 1u) * columns;
     var part = vec2(max(x4[start].x, LOWEST), 0.0);
     for (var c = local % LANES; c < columns; c += LANES) {
         let values = x4[start + c];
@@ -87,7 +87,7 @@ fn softmax_vec4(
         part = join(part, vec2(largest, dot(masses, vec4(1.0))));
     }
     part = join_lanes(part, local);
-    if row < size.rows {
+    if row < params.rows {
         let total = total_of(part);
         let factor = 1.0 / total;
         let offset = select(log(total), total, is_nan(total));

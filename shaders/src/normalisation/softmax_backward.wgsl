@@ -20,7 +20,7 @@ struct Uniform {
 @group(0) @binding(0) var<storage, read> y4: array<vec4<f32>>;         // (rows, columns / 4)
 @group(0) @binding(1) var<storage, read> dy4: array<vec4<f32>>;        // (rows, columns / 4)
 @group(0) @binding(2) var<storage, read_write> dx4: array<vec4<f32>>;  // (rows, columns / 4)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override LOG: bool = false;
 
@@ -34,9 +34,9 @@ fn softmax_backward(
 ) {
     let row = row_of(workgroup, workgroups, local);
     // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
-    let start = min(row, size.rows - 1u) * size.columns;
+    let start = min(row, params.rows - 1u) * params.columns;
     var total = 0.0;
-    for (var c = local % LANES; c < size.columns; c += LANES) {
+    for (var c = local % LANES; c < params.columns; c += LANES) {
         if LOG {
             total += dy[start + c];
         } else {
@@ -44,12 +44,12 @@ fn softmax_backward(
         }
     }
     total = sum_lanes(total, local);
-    if row < size.rows {
-        for (var c = local % LANES; c < size.columns; c += LANES) {
+    if row < params.rows {
+        for (var c = local % LANES; c < params.columns; c += LANES) {
             if LOG {
-                dx[start + c] = size.factor * (dy[start + c] - exp(y[start + c]) * total);
+                dx[start + c] = params.factor * (dy[start + c] - exp(y[start + c]) * total);
             } else {
-                dx[start + c] = size.factor * y[start + c] * (dy[start + c] - total);
+                dx[start + c] = params.factor * y[start + c] * (dy[start + c] - total);
             }
         }
     }
@@ -62,8 +62,8 @@ fn softmax_backward_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let row = row_of(workgroup, workgroups, local);
-    let columns = size.columns / 4u;
-    let start = min(row, size.rows - 1u) * columns;
+    let columns = params.columns / 4u;
+    let start = min(row, params.rows - 1u) * columns;
     var total = 0.0;
     for (var c = local % LANES; c < columns; c += LANES) {
         if LOG {
@@ -73,12 +73,12 @@ fn softmax_backward_vec4(
         }
     }
     total = sum_lanes(total, local);
-    if row < size.rows {
+    if row < params.rows {
         for (var c = local % LANES; c < columns; c += LANES) {
             if LOG {
-                dx4[start + c] = size.factor * (dy4[start + c] - exp(y4[start + c]) * total);
+                dx4[start + c] = params.factor * (dy4[start + c] - exp(y4[start + c]) * total);
             } else {
-                dx4[start + c] = size.factor * y4[start + c] * (dy4[start + c] - total);
+                dx4[start + c] = params.factor * y4[start + c] * (dy4[start + c] - total);
             }
         }
     }

@@ -34,7 +34,7 @@ struct Uniform {
 @group(0) @binding(2) var<storage, read_write> second_moment: array<f32>;         // (count)
 @group(0) @binding(3) var<storage, read> gradient: array<f32>;                    // (count)
 
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 256u;
 
@@ -55,29 +55,29 @@ fn one_minus_exp(x: f32) -> f32 {
 }
 
 fn mean_of_gradient(m: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
-    return m + size.complement1 * (g - m);
+    return m + params.complement1 * (g - m);
 }
 
 fn mean_of_square(v: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
-    return size.beta2 * v + size.complement2 * g * g;
+    return params.beta2 * v + params.complement2 * g * g;
 }
 
 // The new weights of the elements from `first` on, with the new moments m and v.
 fn moved(first: u32, w: vec4<f32>, m: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
     let t = f32(max(step[0], 1u));
-    let bias1 = one_minus_exp(t * size.log_beta1);
-    let bias2 = one_minus_exp(t * size.log_beta2);
+    let bias1 = one_minus_exp(t * params.log_beta1);
+    let bias2 = one_minus_exp(t * params.log_beta2);
     // v / bias2 could overflow where this cannot.
-    let update = (m / bias1) / (sqrt(v) / sqrt(bias2) + size.epsilon);
+    let update = (m / bias1) / (sqrt(v) / sqrt(bias2) + params.epsilon);
     let element = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
-    let decay = select(vec4<f32>(0.0), size.weight_decay * w, element < vec4<u32>(size.decayed));
+    let decay = select(vec4<f32>(0.0), params.weight_decay * w, element < vec4<u32>(params.decayed));
     return w - rate[0] * (decay + update);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn adamw(at: Place) {
     let i = index_of(at);
-    if i < size.count / 4u {
+    if i < params.count / 4u {
         let g = gradient4[i];
         let m = mean_of_gradient(first_moment4[i], g);
         let v = mean_of_square(second_moment4[i], g);
@@ -90,7 +90,7 @@ fn adamw(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn adamw_ragged(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         let g = vec4<f32>(gradient[i]);
         let m = mean_of_gradient(vec4<f32>(first_moment[i]), g);
         let v = mean_of_square(vec4<f32>(second_moment[i]), g);

@@ -11,20 +11,20 @@ struct Uniform {
 @group(0) @binding(0) var<storage, read_write> counter: array<u32>;  // (length)
 @group(0) @binding(1) var<storage, read_write> other: array<u32>;    // (1)
 
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 // Lanes come in groups; one of them works.
 @compute @workgroup_size(32)
 fn advance_step(@builtin(local_invocation_index) local: u32) {
     if local == 0u {
-        counter[size.length - 1u] += size.increment;
+        counter[params.length - 1u] += params.increment;
     }
 }
 
 @compute @workgroup_size(32)
 fn advance_both(@builtin(local_invocation_index) local: u32) {
     if local == 0u {
-        counter[size.length - 1u] += size.increment;
-        other[0] += size.increment;
+        counter[params.length - 1u] += params.increment;
+        other[0] += params.increment;
     }
 }

@@ -14,21 +14,21 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read> norm: array<f32>;                  // (1)
 @group(0) @binding(2) var<storage, read_write> clipped4: array<vec4<f32>>;  // (count), four at a time
 @group(0) @binding(2) var<storage, read_write> clipped: array<f32>;         // (count)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 256u;
 
 fn scaled(g: vec4<f32>) -> vec4<f32> {
-    if norm[0] <= size.max_norm {
+    if norm[0] <= params.max_norm {
         return g;
     }
-    return g * (size.max_norm / norm[0]);
+    return g * (params.max_norm / norm[0]);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn clip(at: Place) {
     let i = index_of(at);
-    if i < size.count / 4u {
+    if i < params.count / 4u {
         clipped4[i] = scaled(gradient4[i]);
     }
 }
@@ -36,7 +36,7 @@ fn clip(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn clip_ragged(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         clipped[i] = scaled(vec4<f32>(gradient[i])).x;
     }
 }

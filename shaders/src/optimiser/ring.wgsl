@@ -12,14 +12,14 @@ struct Uniform {
 @group(0) @binding(0) var<storage, read_write> ring: array<f32>;  // (length, columns)
 @group(0) @binding(1) var<storage, read> value: array<f32>;       // (columns)
 @group(0) @binding(2) var<storage, read> step: array<u32>;        // (1)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;
 
 @compute @workgroup_size(WORKGROUP)
 fn record(at: Place) {
     let c = index_of(at);
-    if c < size.columns {
-        ring[(step[0] % size.length) * size.columns + c] = value[c];
+    if c < params.columns {
+        ring[(step[0] % params.length) * params.columns + c] = value[c];
     }
 }

@@ -10,7 +10,7 @@
 // GPUs flush such numbers: a zero gradient gives a zero step. Each form takes four elements at a time, its `_ragged`
 // form one. For p = infinity: sign_ascent.wgsl.
 //
-// Takes `Uniform`, `size`, the weights and gradients, WORKGROUP, SMALLEST, `scale` and `raised` from ascent.wgsl.
+// Takes `Uniform`, `params`, the weights and gradients, WORKGROUP, SMALLEST, `scale` and `raised` from ascent.wgsl.
 // Takes `Place` and `index_of` from library/place.wgsl.
 
 // Of `l2`:
@@ -37,7 +37,7 @@ fn l2_step(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
 @compute @workgroup_size(WORKGROUP)
 fn l2(at: Place) {
     let i = index_of(at);
-    if i < size.count / 4u {
+    if i < params.count / 4u {
         ascent4[i] = raised(weights4[i], l2_step(4u * i, weights4[i], gradient4[i]));
     }
 }
@@ -45,7 +45,7 @@ fn l2(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn l2_ragged(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         let w = vec4<f32>(weights[i]);
         ascent[i] = raised(w, l2_step(i, w, vec4<f32>(gradient[i]))).x;
     }
@@ -54,7 +54,7 @@ fn l2_ragged(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn scaled_gradient(at: Place) {
     let i = index_of(at);
-    if i < size.count / 4u {
+    if i < params.count / 4u {
         scaled4[i] = scale(4u * i, weights4[i]) * gradient4[i];
     }
 }
@@ -62,7 +62,7 @@ fn scaled_gradient(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn scaled_gradient_ragged(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         scaled[i] = (scale(i, vec4<f32>(weights[i])) * gradient[i]).x;
     }
 }

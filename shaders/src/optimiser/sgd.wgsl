@@ -25,28 +25,28 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read_write> velocity: array<f32>;         // (count)
 @group(0) @binding(2) var<storage, read> gradient: array<f32>;               // (count)
 
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 256u;
 
 // The gradient with weight decay of the elements from `first` on.
 fn descent(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
     let element = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
-    return g + select(vec4<f32>(0.0), size.weight_decay * w, element < vec4<u32>(size.decayed));
+    return g + select(vec4<f32>(0.0), params.weight_decay * w, element < vec4<u32>(params.decayed));
 }
 
 // The direction of the step, from the gradient with weight decay and the new velocity.
 fn direction(d: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
-    return select(v, d + size.momentum * v, size.nesterov == 1u);
+    return select(v, d + params.momentum * v, params.nesterov == 1u);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn sgd(at: Place) {
     let i = index_of(at);
-    if i < size.count / 4u {
+    if i < params.count / 4u {
         let w = weights4[i];
         let d = descent(4u * i, w, gradient4[i]);
-        let v = size.momentum * velocity4[i] + d;
+        let v = params.momentum * velocity4[i] + d;
         velocity4[i] = v;
         weights4[i] = w - rate[0] * direction(d, v);
     }
@@ -55,10 +55,10 @@ fn sgd(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn sgd_ragged(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         let w = weights[i];
         let d = descent(i, vec4<f32>(w), vec4<f32>(gradient[i]));
-        let v = size.momentum * vec4<f32>(velocity[i]) + d;
+        let v = params.momentum * vec4<f32>(velocity[i]) + d;
         velocity[i] = v.x;
         weights[i] = w - rate[0] * direction(d, v).x;
     }

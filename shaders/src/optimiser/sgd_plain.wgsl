@@ -19,21 +19,21 @@ struct Uniform {
 @group(0) @binding(0) var<storage, read_write> weights: array<f32>;         // (count)
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;              // (count)
 
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 256u;
 
 // The new weights of the elements from `first` on.
 fn moved(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
     let element = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
-    let decay = select(vec4<f32>(0.0), size.weight_decay * w, element < vec4<u32>(size.decayed));
+    let decay = select(vec4<f32>(0.0), params.weight_decay * w, element < vec4<u32>(params.decayed));
     return w - rate[0] * (g + decay);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn sgd_plain(at: Place) {
     let i = index_of(at);
-    if i < size.count / 4u {
+    if i < params.count / 4u {
         weights4[i] = moved(4u * i, weights4[i], gradient4[i]);
     }
 }
@@ -41,7 +41,7 @@ fn sgd_plain(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn sgd_plain_ragged(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         weights[i] = moved(i, vec4<f32>(weights[i]), vec4<f32>(gradient[i])).x;
     }
 }

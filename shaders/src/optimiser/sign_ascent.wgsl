@@ -8,7 +8,7 @@
 // Where the step is 0 the weights keep every bit. A gradient below the smallest normal number counts as 0, since some
 // GPUs flush such numbers. `sign_ascent` takes four elements at a time, `sign_ascent_ragged` one.
 //
-// Takes `Uniform`, `size`, the weights and gradients, WORKGROUP, SMALLEST, `scale` and `raised` from ascent.wgsl, and
+// Takes `Uniform`, `params`, the weights and gradients, WORKGROUP, SMALLEST, `scale` and `raised` from ascent.wgsl, and
 // `or_nan` from library/not_a_number.wgsl; `Place` and `index_of` from library/place.wgsl.
 
 @group(0) @binding(2) var<storage, read> rho: array<f32>;                  // (1)
@@ -23,7 +23,7 @@ fn step_of(first: u32, w: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
 @compute @workgroup_size(WORKGROUP)
 fn sign_ascent(at: Place) {
     let i = index_of(at);
-    if i < size.count / 4u {
+    if i < params.count / 4u {
         ascent4[i] = raised(weights4[i], step_of(4u * i, weights4[i], gradient4[i]));
     }
 }
@@ -31,7 +31,7 @@ fn sign_ascent(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn sign_ascent_ragged(at: Place) {
     let i = index_of(at);
-    if i < size.count {
+    if i < params.count {
         let w = vec4<f32>(weights[i]);
         ascent[i] = raised(w, step_of(i, w, vec4<f32>(gradient[i]))).x;
     }

@@ -18,7 +18,7 @@ struct Uniform {
 @group(0) @binding(0) var<storage, read> seed: array<u32>;            // (2): key, step
 @group(0) @binding(1) var<storage, read_write> words: array<u32>;     // (count), of `bits`
 @group(0) @binding(1) var<storage, read_write> deviates: array<f32>;  // (count), of `uniform_deviates` and `normal`
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 256u;
 
@@ -27,11 +27,11 @@ override WORKGROUP: u32 = 256u;
 @compute @workgroup_size(WORKGROUP)
 fn bits(at: Place) {
     let pair = index_of(at);
-    let word = threefry(vec2<u32>(seed[0], size.stream), vec2<u32>(pair, seed[1]));
-    if 2u * pair < size.count {
+    let word = threefry(vec2<u32>(seed[0], params.stream), vec2<u32>(pair, seed[1]));
+    if 2u * pair < params.count {
         words[2u * pair] = word.x;
     }
-    if 2u * pair + 1u < size.count {
+    if 2u * pair + 1u < params.count {
         words[2u * pair + 1u] = word.y;
     }
 }
@@ -39,12 +39,12 @@ fn bits(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn uniform_deviates(at: Place) {
     let pair = index_of(at);
-    let word = threefry(vec2<u32>(seed[0], size.stream), vec2<u32>(pair, seed[1]));
+    let word = threefry(vec2<u32>(seed[0], params.stream), vec2<u32>(pair, seed[1]));
     let deviate = vec2<f32>(uniform_deviate(word.x), uniform_deviate(word.y));
-    if 2u * pair < size.count {
+    if 2u * pair < params.count {
         deviates[2u * pair] = deviate.x;
     }
-    if 2u * pair + 1u < size.count {
+    if 2u * pair + 1u < params.count {
         deviates[2u * pair + 1u] = deviate.y;
     }
 }
@@ -52,11 +52,11 @@ fn uniform_deviates(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn normal(at: Place) {
     let pair = index_of(at);
-    let deviate = box_muller(threefry(vec2<u32>(seed[0], size.stream), vec2<u32>(pair, seed[1])));
-    if 2u * pair < size.count {
+    let deviate = box_muller(threefry(vec2<u32>(seed[0], params.stream), vec2<u32>(pair, seed[1])));
+    if 2u * pair < params.count {
         deviates[2u * pair] = deviate.x;
     }
-    if 2u * pair + 1u < size.count {
+    if 2u * pair + 1u < params.count {
         deviates[2u * pair + 1u] = deviate.y;
     }
 }

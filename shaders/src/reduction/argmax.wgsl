@@ -19,7 +19,7 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read_write> index: array<u32>;   // (outer, slabs, inner)
 @group(0) @binding(1) var<storage, read> of_slab: array<u32>;       // (outer, slabs, inner)
 @group(0) @binding(2) var<storage, read_write> merged: array<u32>;  // (outer, inner)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;
 
@@ -30,16 +30,16 @@ fn argmax(
     @builtin(local_invocation_index) local: u32,
 ) {
     let output = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if output >= size.outputs {
+    if output >= params.outputs {
         return;
     }
-    let first = output / size.inner % size.slabs * size.slab_length;
-    let last = min(first + size.slab_length, size.axis);
-    let origin = output / (size.inner * size.slabs) * size.axis * size.inner + output % size.inner;
-    var largest = order_of(x[origin + first * size.inner]);
+    let first = output / params.inner % params.slabs * params.slab_length;
+    let last = min(first + params.slab_length, params.axis);
+    let origin = output / (params.inner * params.slabs) * params.axis * params.inner + output % params.inner;
+    var largest = order_of(x[origin + first * params.inner]);
     var best = first;
     for (var a = first + 1u; a < last; a++) {
-        let value = order_of(x[origin + a * size.inner]);
+        let value = order_of(x[origin + a * params.inner]);
         best = select(best, a, value > largest);
         largest = max(largest, value);
     }
@@ -53,17 +53,17 @@ fn merge(
     @builtin(local_invocation_index) local: u32,
 ) {
     let output = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if output >= size.outputs {
+    if output >= params.outputs {
         return;
     }
-    let outer = output / size.inner;
-    let column = output % size.inner;
-    let origin = outer * size.axis * size.inner + column;
-    var best = min(of_slab[outer * size.slabs * size.inner + column], size.axis - 1u);
-    var largest = order_of(x[origin + best * size.inner]);
-    for (var slab = 1u; slab < size.slabs; slab++) {
-        let candidate = min(of_slab[(outer * size.slabs + slab) * size.inner + column], size.axis - 1u);
-        let value = order_of(x[origin + candidate * size.inner]);
+    let outer = output / params.inner;
+    let column = output % params.inner;
+    let origin = outer * params.axis * params.inner + column;
+    var best = min(of_slab[outer * params.slabs * params.inner + column], params.axis - 1u);
+    var largest = order_of(x[origin + best * params.inner]);
+    for (var slab = 1u; slab < params.slabs; slab++) {
+        let candidate = min(of_slab[(outer * params.slabs + slab) * params.inner + column], params.axis - 1u);
+        let value = order_of(x[origin + candidate * params.inner]);
         best = select(best, candidate, value > largest);
         largest = max(largest, value);
     }

@@ -24,7 +24,7 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read_write> sums: array<f32>;       // (sums of all tensors)
 @group(0) @binding(0) var<storage, read> all_sums: array<f32>;         // (sums of all tensors)
 @group(0) @binding(1) var<storage, read_write> result: array<f32>;     // (1)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 const LEAST: f32 = 8.2718061e-25;           // 2^-80
 const MOST: f32 = 1.2676506e30;             // 2^100
@@ -63,10 +63,10 @@ fn reciprocal(unit: f32) -> f32 {
 // Stores the partial sum of the lanes' parts.
 fn store(part: vec2<f32>, index: u32, local: u32) {
     let whole = join_lanes(part, local);
-    if local % LANES == 0u && index < size.count {
+    if local % LANES == 0u && index < params.count {
         let s = whole.x * whole.y * whole.y;
         let outside = whole.y == LARGE || s < LEAST || s > MOST;
-        sums[size.first + index] = select(s, -sqrt(whole.x) * whole.y, outside && whole.x > 0.0);
+        sums[params.first + index] = select(s, -sqrt(whole.x) * whole.y, outside && whole.x > 0.0);
     }
 }
 
@@ -77,8 +77,8 @@ fn square_sums(
     @builtin(local_invocation_index) local: u32,
 ) {
     let index = row_of(workgroup, workgroups, local);
-    let end = min((index + 1u) * size.part, size.length);
-    let begin = index * size.part + local % LANES;
+    let end = min((index + 1u) * params.part, params.length);
+    let begin = index * params.part + local % LANES;
     var part = 0.0;
     for (var i = begin; i < end; i += LANES) {
         part += x[i] * x[i];
@@ -101,8 +101,8 @@ fn square_sums_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let index = row_of(workgroup, workgroups, local);
-    let end = min((index + 1u) * size.part, size.length);
-    let begin = index * size.part + local % LANES;
+    let end = min((index + 1u) * params.part, params.length);
+    let begin = index * params.part + local % LANES;
     var part = vec4(0.0);
     for (var i = begin; i < end; i += LANES) {
         part += x4[i] * x4[i];
@@ -131,7 +131,7 @@ var<workgroup> shared_sums: array<vec2<f32>, WORKGROUP>;
 @compute @workgroup_size(WORKGROUP)
 fn norm(@builtin(local_invocation_index) local: u32) {
     var part = vec2(0.0, SMALL);
-    for (var i = local; i < size.count; i += WORKGROUP) {
+    for (var i = local; i < params.count; i += WORKGROUP) {
         part = join(part, restored(all_sums[i]));
     }
     shared_sums[local] = part;

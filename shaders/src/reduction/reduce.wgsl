@@ -22,7 +22,7 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;         // (outer, slabs, inner)
 @group(0) @binding(0) var<storage, read> x4: array<vec4<f32>>;        // the same, four elements at a time
 @group(0) @binding(1) var<storage, read_write> y4: array<vec4<f32>>;
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override MAXIMUM: bool = false;  // else the sum
 override WORKGROUP: u32 = 64u;
@@ -40,7 +40,7 @@ fn start(element: vec4<f32>) -> vec4<f32> {
 }
 
 fn scaled(value: vec4<f32>) -> vec4<f32> {
-    return select(value * size.scale, value, vec4(MAXIMUM));
+    return select(value * params.scale, value, vec4(MAXIMUM));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -50,16 +50,16 @@ fn columns(
     @builtin(local_invocation_index) local: u32,
 ) {
     let output = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if output >= size.outputs {
+    if output >= params.outputs {
         return;
     }
-    let slab = output / size.inner % size.slabs;
-    let first = slab * size.slab_length;
-    let last = min(first + size.slab_length, size.axis);
-    let origin = output / (size.inner * size.slabs) * size.axis * size.inner + output % size.inner;
-    var value = start(vec4(x[origin + first * size.inner]));
+    let slab = output / params.inner % params.slabs;
+    let first = slab * params.slab_length;
+    let last = min(first + params.slab_length, params.axis);
+    let origin = output / (params.inner * params.slabs) * params.axis * params.inner + output % params.inner;
+    var value = start(vec4(x[origin + first * params.inner]));
     for (var a = first; a < last; a++) {
-        value = combined(value, vec4(x[origin + a * size.inner]));
+        value = combined(value, vec4(x[origin + a * params.inner]));
     }
     y[output] = scaled(value).x;
 }
@@ -72,14 +72,14 @@ fn columns_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let output = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if output * 4u >= size.outputs {
+    if output * 4u >= params.outputs {
         return;
     }
-    let inner = size.inner / 4u;
-    let slab = output / inner % size.slabs;
-    let first = slab * size.slab_length;
-    let last = min(first + size.slab_length, size.axis);
-    let origin = output / (inner * size.slabs) * size.axis * inner + output % inner;
+    let inner = params.inner / 4u;
+    let slab = output / inner % params.slabs;
+    let first = slab * params.slab_length;
+    let last = min(first + params.slab_length, params.axis);
+    let origin = output / (inner * params.slabs) * params.axis * inner + output % inner;
     var value = start(x4[origin + first * inner]);
     for (var a = first; a < last; a++) {
         value = combined(value, x4[origin + a * inner]);
@@ -112,17 +112,17 @@ fn rows(
 ) {
     // Outputs past the last repeat it, so that every invocation meets every barrier; they store nothing.
     let asked = (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
-    let output = min(asked, size.outputs - 1u);
-    let slab = output % size.slabs;
-    let first = slab * size.slab_length;
-    let last = min(first + size.slab_length, size.axis);
-    let origin = output / size.slabs * size.axis;
+    let output = min(asked, params.outputs - 1u);
+    let slab = output % params.slabs;
+    let first = slab * params.slab_length;
+    let last = min(first + params.slab_length, params.axis);
+    let origin = output / params.slabs * params.axis;
     var value = start(vec4(x[origin + first]));
     for (var a = first + local % LANES; a < last; a += LANES) {
         value = combined(value, vec4(x[origin + a]));
     }
     let whole = over_lanes(value.x, local);
-    if asked < size.outputs && local % LANES == 0u {
+    if asked < params.outputs && local % LANES == 0u {
         y[output] = scaled(vec4(whole)).x;
     }
 }
@@ -135,18 +135,18 @@ fn rows_vec4(
     @builtin(local_invocation_index) local: u32,
 ) {
     let asked = (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES) + local / LANES;
-    let output = min(asked, size.outputs - 1u);
-    let slab = output % size.slabs;
-    let first = slab * size.slab_length / 4u;
-    let last = min(first + size.slab_length / 4u, size.axis / 4u);
-    let origin = output / size.slabs * (size.axis / 4u);
+    let output = min(asked, params.outputs - 1u);
+    let slab = output % params.slabs;
+    let first = slab * params.slab_length / 4u;
+    let last = min(first + params.slab_length / 4u, params.axis / 4u);
+    let origin = output / params.slabs * (params.axis / 4u);
     var value = start(x4[origin + first]);
     for (var a = first + local % LANES; a < last; a += LANES) {
         value = combined(value, x4[origin + a]);
     }
     let pairs = combined(value, value.zwxy);
     let whole = over_lanes(combined(pairs, pairs.yxwz).x, local);
-    if asked < size.outputs && local % LANES == 0u {
+    if asked < params.outputs && local % LANES == 0u {
         y[output] = scaled(vec4(whole)).x;
     }
 }

@@ -20,28 +20,28 @@ struct Uniform {
 @group(0) @binding(1) var<storage, read> rewards: array<f32>;            // (steps)
 @group(0) @binding(2) var<storage, read_write> returns: array<f32>;      // (steps)
 @group(0) @binding(1) var<storage, read_write> whole: array<f32>;        // (steps): the returns of `spread`
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;
 
 // The first step of an episode: within the steps, whatever the table says.
 fn first_of(episode: u32) -> u32 {
-    return min(firsts[episode], size.steps);
+    return min(firsts[episode], params.steps);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn suffix_sums(at: Place) {
     let episode = index_of(at);
-    if episode < size.episodes {
+    if episode < params.episodes {
         let first = first_of(episode);
         let length = max(first_of(episode + 1u), first) - first;
-        if length > size.skip {
-            let behind = first + length - size.skip;
+        if length > params.skip {
+            let behind = first + length - params.skip;
             var total = 0.0;
-            if size.skip > 0u {
+            if params.skip > 0u {
                 total = returns[behind];
             }
-            let count = min(length - size.skip, size.most);
+            let count = min(length - params.skip, params.most);
             for (var i = 1u; i <= count; i++) {
                 total += rewards[behind - i];
                 returns[behind - i] = total;
@@ -53,14 +53,14 @@ fn suffix_sums(at: Place) {
 @compute @workgroup_size(WORKGROUP)
 fn spread(at: Place) {
     let episode = index_of(at);
-    if episode < size.episodes {
+    if episode < params.episodes {
         let first = first_of(episode);
         let length = max(first_of(episode + 1u), first) - first;
-        if length > size.skip {
+        if length > params.skip {
             let total = whole[first];
-            let count = min(length - size.skip, size.most);
+            let count = min(length - params.skip, params.most);
             for (var i = 0u; i < count; i++) {
-                whole[first + size.skip + i] = total;
+                whole[first + params.skip + i] = total;
             }
         }
     }

@@ -29,7 +29,7 @@ struct Uniform {
 @group(0) @binding(4) var<storage, read_write> rows: array<u32>;      // (batch, context)
 @group(0) @binding(5) var<storage, read_write> times: array<u32>;     // (batch, context)
 @group(0) @binding(6) var<storage, read_write> mask: array<f32>;   // (batch, context)
-@group(1) @binding(0) var<uniform> size: Uniform;
+@group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 64u;
 
@@ -44,20 +44,20 @@ fn multiply_high(a: u32, b: u32) -> u32 {
 @compute @workgroup_size(WORKGROUP)
 fn windows(at: Place) {
     let element = index_of(at);
-    if element < size.batch * size.context {
-        let window = element / size.context;
-        let words = threefry(vec2<u32>(seed[0], size.stream), vec2<u32>(window / 2u, seed[1]));
+    if element < params.batch * params.context {
+        let window = element / params.context;
+        let words = threefry(vec2<u32>(seed[0], params.stream), vec2<u32>(window / 2u, seed[1]));
         // Positions stay within the tables, whatever these say.
-        let drawn = starts[multiply_high(select(words.x, words.y, window % 2u == 1u), size.count)];
-        let start = min(drawn, size.steps - 1u);
+        let drawn = starts[multiply_high(select(words.x, words.y, window % 2u == 1u), params.count)];
+        let start = min(drawn, params.steps - 1u);
         let episode = min(episodes[start], arrayLength(&firsts) - 2u);
-        let length = min(size.context, max(firsts[episode + 1u], start) - start);
+        let length = min(params.context, max(firsts[episode + 1u], start) - start);
         // Wraps below zero in the padding, where it is not used.
-        let place = element % size.context - (size.context - length);
+        let place = element % params.context - (params.context - length);
         let there = place < length;
-        let time = select(start - firsts[episode], 0u, size.restart == 1u) + place;
-        rows[element] = select(size.steps, start + place, there);
-        times[element] = select(0u, min(time, size.largest), there);
+        let time = select(start - firsts[episode], 0u, params.restart == 1u) + place;
+        rows[element] = select(params.steps, start + place, there);
+        times[element] = select(0u, min(time, params.largest), there);
         mask[element] = select(0.0, 1.0, there);
     }
 }
