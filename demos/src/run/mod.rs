@@ -271,9 +271,15 @@ impl Run {
     ///
     /// # Errors
     /// Those of `fill`, or the folder cannot be written.
+    ///
+    /// # Panics
+    /// `fill` sets `settings` or `record`, which are the run's own.
     pub fn save(&mut self, fill: impl FnOnce(&mut Checkpoint) -> Result<(), Failure>) -> Result<(), Failure> {
         let mut state = Checkpoint::new();
         fill(&mut state)?;
+        for own in ["settings", "record"] {
+            assert!(state.get(own).is_err(), "`{own}` in a checkpoint is the run's own");
+        }
         self.state = Some(self.write_state(state)?);
         Ok(())
     }

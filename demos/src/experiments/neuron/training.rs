@@ -237,7 +237,7 @@ impl Training {
     /// # Errors
     /// The device was lost.
     pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<(), Failure> {
-        checkpoint.set("record", serde_json::to_string(&self.record).map_err(Failure::run)?);
+        checkpoint.set("training", serde_json::to_string(&self.record).map_err(Failure::run)?);
         checkpoint.insert("best", &[self.best.len()], Data::F32(self.best.clone()));
         match &self.search {
             Search::Gpu(outer) => outer.save(checkpoint)?,
@@ -254,8 +254,9 @@ impl Training {
     /// # Errors
     /// A checkpoint that is damaged or of another training.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
-        let record: Record = serde_json::from_str(checkpoint.get("record")?)
-            .map_err(|error| Failure::Input(format!("{}: expected a record, got {error}", checkpoint.file())))?;
+        let record: Record = serde_json::from_str(checkpoint.get("training")?).map_err(|error| {
+            Failure::Input(format!("{}: expected the record of a training, got {error}", checkpoint.file()))
+        })?;
         let best = checkpoint.f32("best", &[self.best.len()])?.to_vec();
         match &mut self.search {
             Search::Gpu(outer) => outer.restore(checkpoint)?,
