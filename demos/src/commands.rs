@@ -16,4 +16,5 @@ pub const ALL: &[Entry] = &[
     Entry::of::<inspect::Arguments>(),
     Entry::of::<verify::Arguments>(),
     Entry::of::<verify::Difference>(),
+    Entry::of::<verify::Report>(),
 ];

@@ -67,7 +67,7 @@ impl Gpu {
 
 /// Every adapter, the best first: discrete GPUs, then integrated ones, then virtual ones, then software drivers.
 ///
-/// `WGPU_BACKEND` narrows the search (`vulkan`, `metal`, `dx12`); there are none if it names a backend that is not built in.
+/// `WGPU_BACKEND` narrows the search (`vulkan`, `metal`, `dx12`, `gl` with the feature `gles`); there are none if it names a backend that is not built in.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn adapters() -> Vec<AdapterReport> {
     let report = |(index, adapter): (usize, wgpu::Adapter)| AdapterReport {
@@ -114,8 +114,9 @@ fn named_backends(name: &str, value: &str, built_in: wgpu::Backends) -> Result<w
             return refuse(format!("{name}: expected some of {}, got `{part}`", usable.join(", ")));
         }
         if !built_in.contains(backend) {
+            let remedy = if backend == wgpu::Backends::GL { "; build it with `--features gles`" } else { "" };
             return refuse(format!(
-                "{name}={value}: the backend `{part}` is not built into this program, which has {}",
+                "{name}={value}: the backend `{part}` is not built into this program, which has {}{remedy}",
                 usable.join(", ")
             ));
         }
@@ -225,7 +226,7 @@ mod tests {
         assert_eq!(read("vulkan"), Ok(Backends::VULKAN));
         assert_eq!(read("dx12, vk"), Ok(Backends::VULKAN | Backends::DX12));
         for (value, expected) in [
-            ("gl", "`gl` is not built into this program, which has vulkan, dx12"),
+            ("gl", "`gl` is not built into this program, which has vulkan, dx12; build it with `--features gles`"),
             ("vulkan,metal", "`metal` is not built into this program"),
             ("vulcan", "expected some of vulkan, dx12, got `vulcan`"),
         ] {

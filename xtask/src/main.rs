@@ -2,6 +2,7 @@
 
 mod data;
 mod driver;
+mod portability;
 mod vulkan;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ cargo xtask COMMAND [ARGUMENTS]
   demo [ARGUMENTS]   verify every kernel on the GPU of this machine, then show each method; arguments go to `fourfold demo`
   test [ARGUMENTS]   run all tests; arguments go to `cargo test`
   data [NAMES]       download the data sets `mnist` and `fashion-mnist` (both, or those named) into data/
+  portability        verify every kernel on every Vulkan driver at hand; `cargo xtask portability --help` lists its flags
 
 On Linux without any Vulkan device, `demo` and `test` first install Mesa's software driver.";
 
@@ -66,11 +68,22 @@ fn run(mut arguments: Vec<OsString>) -> Result {
             cargo(&["test", "--workspace"], &arguments)
         }
         Some("data") => data::fetch(&root().join("data"), &arguments),
+        Some("portability") if arguments.iter().any(|argument| argument == "--help") => {
+            println!("{}", portability::USAGE);
+            Ok(())
+        }
+        Some("portability") => {
+            driver::ensure()?;
+            portability::run(&arguments)
+        }
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             Ok(())
         }
-        _ => Err(Failure::usage(format!("demo, test or data is expected, got `{}`\n\n{USAGE}", command.display()))),
+        _ => Err(Failure::usage(format!(
+            "demo, test, data or portability is expected, got `{}`\n\n{USAGE}",
+            command.display()
+        ))),
     }
 }
 

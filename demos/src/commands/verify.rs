@@ -2,6 +2,7 @@
 
 mod difference;
 mod expectations;
+mod report;
 mod repro;
 mod row;
 mod sanitize;
@@ -29,6 +30,7 @@ use crate::run::folder::{CONFIGURATION, RunFolder, adapter_json};
 
 pub use difference::Arguments as Difference;
 use expectations::{Expectations, Judged};
+pub use report::Arguments as Report;
 use row::{Kind, Row};
 use summary::{Summary, summarise};
 use worker::{Job, Order};

@@ -33,21 +33,34 @@ pub struct Judged {
     pub mended: Vec<String>,
 }
 
+/// The words by which an expectation names an adapter and its driver.
+pub fn describe_adapter(name: &str, driver: &str, driver_info: &str) -> String {
+    format!("{name} {driver} {driver_info}").trim().to_owned()
+}
+
 impl Expectations {
     /// Reads those of this adapter from a file, or from the list that is built in.
     ///
     /// # Errors
     /// The file cannot be read, or a line of it is none.
     pub fn load(path: Option<&Path>, adapter: &AdapterInfo) -> Result<Self, Failure> {
-        let driver = format!("{} {} {}", adapter.name, adapter.driver, adapter.driver_info);
+        let driver = describe_adapter(&adapter.name, &adapter.driver, &adapter.driver_info);
         match path {
-            None => Self::parse(BUILT_IN, "the built-in list", &driver),
+            None => Self::built_in(&driver),
             Some(path) => {
                 let text = String::from_utf8(file::read(path)?)
                     .map_err(|error| Failure::input(format!("{}: expected a text, got {error}", path.display())))?;
                 Self::parse(&text, &path.display().to_string(), &driver)
             }
         }
+    }
+
+    /// Reads those of a driver, as [`describe_adapter`] names it, from the list that is built in.
+    ///
+    /// # Errors
+    /// None, unless the list is broken.
+    pub fn built_in(driver: &str) -> Result<Self, Failure> {
+        Self::parse(BUILT_IN, "the built-in list", driver)
     }
 
     fn parse(text: &str, name: &str, driver: &str) -> Result<Self, Failure> {

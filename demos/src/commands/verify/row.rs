@@ -127,6 +127,9 @@ pub struct Row {
     /// The words of a refusal, a loss or a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Lines that the driver or a layer printed during the case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub printed: Vec<String>,
     /// Wall time of the case, compilation included; the only part that two runs do not share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
@@ -144,6 +147,7 @@ impl Row {
             grid: [0; 3],
             comparison: None,
             message: Some(message.into()),
+            printed: Vec::new(),
             seconds: None,
         }
     }
@@ -170,6 +174,7 @@ impl Row {
             grid,
             comparison,
             message,
+            printed: Vec::new(),
             seconds: None,
         }
     }

@@ -27,9 +27,17 @@ pub fn run(
         let mut worker = Worker::start(arguments, &jobs)?;
         let mut current: Option<(String, u32)> = None;
         let mut begun = false;
+        let mut printed = Vec::new();
         loop {
-            match worker.answers.recv_timeout(time_limit) {
-                Ok(Answer::Begin { kernel, case }) => {
+            match worker.lines.recv_timeout(time_limit) {
+                Ok(Line::Printed(line)) => {
+                    crate::tell!("{line}");
+                    if printed.len() < MOST_PRINTED {
+                        printed.push(line);
+                    }
+                    continue;
+                }
+                Ok(Line::Answer(Answer::Begin { kernel, case })) => {
                     begun = true;
                     // Jobs come in order: those before this one are done.
                     while jobs.front().is_some_and(|job| job.kernel != kernel) {
@@ -40,14 +48,15 @@ pub fn run(
                     }
                     current = Some((kernel, case));
                 }
-                Ok(Answer::Row(row)) => {
+                Ok(Line::Answer(Answer::Row(row))) => {
                     current = None;
+                    let row = Row { printed: std::mem::take(&mut printed), ..*row };
                     if row.outcome.ends_the_kernel() || row.outcome == Kind::Skipped {
                         jobs.pop_front();
                     } else if let Some(job) = jobs.front_mut() {
                         job.from = row.case + 1;
                     }
-                    record(*row)?;
+                    record(row)?;
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     worker.stop();
@@ -55,7 +64,7 @@ pub fn run(
                         return Err(Failure::run(format!("no device answered within {} s", time_limit.as_secs())));
                     };
                     let message = format!("no answer within {} s; the kernel is not run further", time_limit.as_secs());
-                    record(Row::of(&kernel, case, Kind::Hung, message))?;
+                    record(Row { printed, ..Row::of(&kernel, case, Kind::Hung, message) })?;
                     jobs.pop_front();
                     break;
                 }
@@ -64,7 +73,7 @@ pub fn run(
                     match current.take() {
                         Some((kernel, case)) => {
                             let message = format!("its process ended with {status}; the kernel is not run further");
-                            record(Row::of(&kernel, case, Kind::Crashed, message))?;
+                            record(Row { printed, ..Row::of(&kernel, case, Kind::Crashed, message) })?;
                             jobs.pop_front();
                         }
                         None if status.success() => return Ok(()),
@@ -84,10 +93,20 @@ pub fn run(
     Ok(())
 }
 
-/// A worker process with its answers.
+/// Lines of drivers and layers that are kept for one case.
+const MOST_PRINTED: usize = 200;
+
+/// One line of a worker's output.
+enum Line {
+    Answer(Answer),
+    /// A driver or a layer printed it.
+    Printed(String),
+}
+
+/// A worker process with the lines that it prints.
 struct Worker {
     process: Child,
-    answers: Receiver<Answer>,
+    lines: Receiver<Line>,
 }
 
 impl Worker {
@@ -102,21 +121,17 @@ impl Worker {
             // A worker that has ended reads nothing more.
             let _ = input.as_mut().map(|input| input.write_all(lines.as_bytes()));
         });
-        let (sender, answers) = channel();
+        let (sender, received) = channel();
         std::thread::spawn(move || {
             let lines = output.into_iter().flat_map(|output| BufReader::new(output).lines()).map_while(Result::ok);
             for line in lines {
-                let Ok(answer) = serde_json::from_str(&line) else {
-                    // Drivers and layers print lines of their own.
-                    crate::tell!("{line}");
-                    continue;
-                };
-                if sender.send(answer).is_err() {
+                let line = serde_json::from_str(&line).map_or(Line::Printed(line), Line::Answer);
+                if sender.send(line).is_err() {
                     break;
                 }
             }
         });
-        Ok(Self { process, answers })
+        Ok(Self { process, lines: received })
     }
 
     /// Waits for the process, whose output has ended.
