@@ -319,7 +319,7 @@ fn targets_fall_by_what_was_earned_and_a_host_may_set_them() {
     assert_eq!(step(&mut agent, [2.0, 0.0]), [9.0, 4.0]);
     agent.set_targets(&[6.0, -2.0]).unwrap();
     assert_eq!(step(&mut agent, [0.0, 0.0]), [9.0, 4.0], "targets are for episodes that begin");
-    agent.restart();
+    agent.restart().unwrap();
     assert_eq!(step(&mut agent, [1.0, 1.0]), [3.0, -1.0]);
 }
 

@@ -36,11 +36,11 @@ fn a_program_runs_on_the_buffers_that_it_is_given() {
     let (plan, [step, sum, _], recording) = counting();
     let given = gpu.upload("step", &Data::F32(vec![0.5, 1.0, 2.0, 4.0])).unwrap();
     let program = Program::new(&gpu, "counting", plan, &[(step, &given)]).unwrap();
-    program.run(recording);
-    program.run_range(recording, 0..program.dispatches(recording));
+    program.submit(recording).unwrap();
+    program.submit_range(recording, 0..program.dispatches(recording)).unwrap();
     assert_eq!(program.read([sum]).unwrap(), [Data::F32(vec![2.0, 3.0, 5.0, 9.0])]);
-    program.write(sum, &[0.0_f32; 4]);
-    program.run(recording);
+    program.write(sum, &[0.0_f32; 4]).unwrap();
+    program.submit(recording).unwrap();
     assert_eq!(program.read([sum, step]).unwrap()[0], Data::F32(vec![0.5, 1.0, 2.0, 4.0]));
 }
 

@@ -1,9 +1,10 @@
 //! Errors of estimators, evaluators and outer loops.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::graph::{GraphError, SessionError};
-use crate::{gpu, rollout};
+use crate::{data, gpu, rollout};
 
 /// An error of an estimator, an evaluator or an outer loop.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub enum Error {
     },
     /// The graph of an inner problem cannot run on its buffers.
     Session(SessionError),
+    /// A checkpoint lacks a tensor, or has it in another shape.
+    Checkpoint(Arc<data::Error>),
     /// The GPU floor failed.
     Gpu(gpu::Error),
 }
@@ -32,6 +35,12 @@ pub enum Error {
 impl Error {
     pub(super) fn settings<T>(message: impl Into<String>) -> Result<T, Self> {
         Err(Self::Settings { message: message.into() })
+    }
+}
+
+impl From<data::Error> for Error {
+    fn from(error: data::Error) -> Self {
+        Self::Checkpoint(Arc::new(error))
     }
 }
 
@@ -67,6 +76,7 @@ impl fmt::Display for Error {
             Self::Rollout(error) => error.fmt(f),
             Self::Graph { problem, error } => write!(f, "the inner problem {problem}: {error}"),
             Self::Session(error) => error.fmt(f),
+            Self::Checkpoint(error) => error.fmt(f),
             Self::Gpu(error) => error.fmt(f),
         }
     }
@@ -79,6 +89,7 @@ impl std::error::Error for Error {
             Self::Rollout(error) => Some(error),
             Self::Graph { error, .. } => Some(error),
             Self::Session(error) => Some(error),
+            Self::Checkpoint(error) => Some(&**error),
             Self::Gpu(error) => Some(error),
         }
     }

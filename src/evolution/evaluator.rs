@@ -106,12 +106,16 @@ impl Evaluator {
     }
 
     /// Sets the key of the random numbers for the evaluations from now on.
-    pub fn set_key(&mut self, key: u32) {
-        self.settings.key = key;
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn set_key(&mut self, key: u32) -> Result<(), Error> {
         match &mut self.members {
-            Members::Kernel(kernel) => kernel.program.write(kernel.seed, &[key, 0]),
+            Members::Kernel(kernel) => kernel.program.write(kernel.seed, &[key, 0])?,
             Members::Population(population) => population.set_key(key),
         }
+        self.settings.key = key;
+        Ok(())
     }
 
     /// (points, parameters): the points of one lot, to be written before it is evaluated.
@@ -232,7 +236,7 @@ impl Evaluator {
                 rows.extend_from_within(rows.len() - parameters..);
             }
             let present = points.len() / parameters;
-            self.gpu().write(self.points(), &rows);
+            self.gpu().write("points", self.points(), &rows)?;
             results.extend(evaluate(self, present)?.into_iter().take(present));
             report(results.len());
         }
@@ -249,7 +253,7 @@ impl Evaluator {
     /// The mean losses after each step of the first points.
     fn mean_curves(&self, members: &Population, present: usize) -> Result<Vec<Vec<f64>>, Error> {
         let mut means = vec![vec![0.0; self.steps]; present];
-        members.rewind();
+        members.rewind()?;
         for _ in 0..self.settings.episodes {
             let losses = self.episode(members)?;
             for (point, mean) in means.iter_mut().enumerate() {
@@ -272,7 +276,7 @@ impl Evaluator {
                     members.record_reset(pass);
                 }
                 (first..self.steps.min(first + SUBMISSION)).for_each(|_| members.record_step(pass));
-            });
+            })?;
         }
         let mut values = members.gpu().submit_readback(&[(members.losses().clone(), Element::F32)])?.wait()?;
         Ok(values.pop().unwrap_or_else(|| unreachable!("a tensor for each view")))
@@ -283,7 +287,7 @@ impl Evaluator {
 impl Kernel {
     fn run(&self, settings: &EvaluatorSettings) -> Result<Vec<Evaluated>, Error> {
         let EvaluatorSettings { points, episodes, .. } = *settings;
-        self.program.run(self.evaluate);
+        self.program.submit(self.evaluate)?;
         let [losses] = self.program.read([self.losses])?;
         let (sums, lasts) = losses.f32().split_at(points * episodes);
         // Means are rounded to f32, as the losses themselves are.

@@ -4,9 +4,9 @@ use fourfold_shaders::elementwise::{Binary, binary};
 use fourfold_shaders::{Data, Element, optimiser::adamw, optimiser::advance_step, optimiser::ring, optimiser::sgd};
 
 use super::{Error, OuterTensors, Source};
-use crate::data::{Checkpoint, Error as FileError};
+use crate::data::Checkpoint;
 use crate::gpu::program::{Allocation, BufferId, CheckpointTensor, Program, ProgramPlan, RecordingId};
-use crate::gpu::{BufferView, Gpu, Ticket};
+use crate::gpu::{self, BufferView, Gpu, Ticket};
 
 /// The update of theta.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -219,12 +219,16 @@ impl<S: Source + ?Sized> OuterLoop<S> {
     /// # Errors
     /// Out of memory.
     pub fn readback(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<Ticket, Error> {
+        Ok(self.readback_views(encoder)?)
+    }
+
+    fn readback_views(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<Ticket, gpu::Error> {
         let view = |id, element| (self.program.view(id).clone(), element);
         let Ids { step, centers, metrics, .. } = self.ids;
         let mut views = vec![view(step, Element::U32), view(centers, Element::F32), view(metrics, Element::F32)];
         views.extend(self.source.faults().map(|faults| (faults, Element::U32)));
         self.readbacks += 1;
-        Ok(self.program.gpu().readback(encoder, &views)?)
+        self.program.gpu().readback(encoder, &views)
     }
 
     /// Interprets the values of a [`readback`](Self::readback).
@@ -256,16 +260,16 @@ impl<S: Source + ?Sized> OuterLoop<S> {
     /// Out of memory.
     pub fn submit(&mut self, iterations: usize) -> Result<Ticket, Error> {
         let gpu = self.program.gpu().clone();
-        let mut encoder = gpu.encoder("outer loop");
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            // The rings are read after the submission, and hold no more than its last iterations.
-            let unread = iterations.saturating_sub(self.settings.ring);
-            (0..iterations).for_each(|iteration| self.record_iteration(&mut pass, iteration >= unread));
-        }
-        let ticket = self.readback(&mut encoder)?;
-        gpu.queue().submit([encoder.finish()]);
-        Ok(ticket)
+        let submitted = gpu.submit("outer loop", |encoder| {
+            {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                // The rings are read after the submission, and hold no more than its last iterations.
+                let unread = iterations.saturating_sub(self.settings.ring);
+                (0..iterations).for_each(|iteration| self.record_iteration(&mut pass, iteration >= unread));
+            }
+            self.readback_views(encoder)
+        });
+        Ok(submitted?)
     }
 
     /// Runs `iterations` iterations in one submission and waits for their progress.
@@ -278,9 +282,13 @@ impl<S: Source + ?Sized> OuterLoop<S> {
     }
 
     /// Sets the learning rate for the iterations submitted from now on.
-    pub fn set_rate(&mut self, rate: f32) {
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn set_rate(&mut self, rate: f32) -> Result<(), Error> {
+        self.program.write(self.ids.rate, &[rate])?;
         self.settings.rate = rate;
-        self.program.write(self.ids.rate, &[rate]);
+        Ok(())
     }
 
     /// Waits for theta.
@@ -324,12 +332,12 @@ impl<S: Source + ?Sized> OuterLoop<S> {
     /// Continues from the state in a checkpoint, to the same bits as if the run had never stopped.
     ///
     /// # Errors
-    /// A tensor that is missing or of another shape; then nothing is changed.
-    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), FileError> {
+    /// A tensor that is missing or of another shape; then nothing is changed. The device was lost.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         let kept = self.kept();
         let values = kept.iter().map(|tensor| checkpoint.tensor(&tensor.name, tensor.element, &[tensor.length]));
         for (tensor, values) in kept.iter().zip(values.collect::<Result<Vec<_>, _>>()?) {
-            tensor.write(self.program.gpu(), values);
+            tensor.write(self.program.gpu(), values)?;
         }
         self.iteration = checkpoint.u32(STEP, &[1])?[0] - 1;
         Ok(())

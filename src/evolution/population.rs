@@ -239,13 +239,17 @@ impl Population {
     }
 
     /// Begins again with the first episode, before the next submission: the same random numbers follow.
-    pub fn rewind(&self) {
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn rewind(&self) -> Result<(), Error> {
         let counters = [(STEPS, vec![0]), (TIME, vec![0])];
         let seeds = seeds(self.key).map(|(name, seed)| (name, seed.to_vec()));
         for (name, words) in counters.into_iter().chain(seeds) {
             let view = &self.buffers[name];
-            self.gpu.write(view, &words);
+            self.gpu.write(name, view, &words)?;
         }
+        Ok(())
     }
 
     /// The tensors that a checkpoint holds, named after `prefix`.

@@ -1,9 +1,6 @@
 //! Adapters: what there is, which one to take, and what to ask of it.
 
 #[cfg(not(target_arch = "wasm32"))]
-use std::sync::Arc;
-
-#[cfg(not(target_arch = "wasm32"))]
 use super::Error;
 use super::Gpu;
 
@@ -172,11 +169,8 @@ impl Gpu {
         let (device, queue) =
             opened.map_err(|error| Error::NoDevice { adapter: adapter.get_info().name, message: error.to_string() })?;
         let gpu = Self::from_device(device, queue, options.checked);
-        let lost = Arc::clone(&gpu.inner.lost);
-        gpu.device().set_device_lost_callback(move |reason, message| {
-            let error = Error::DeviceLost { reason: format!("{reason:?}").to_lowercase(), message };
-            *lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(error);
-        });
+        let loss = gpu.loss();
+        gpu.device().set_device_lost_callback(move |reason, message| loss.mark(reason, message));
         Ok(gpu)
     }
 }

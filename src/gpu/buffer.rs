@@ -60,18 +60,27 @@ impl Gpu {
 
     fn filled(&self, label: &str, size: u64, fill: impl FnOnce(wgpu::BufferViewMut)) -> Result<BufferView, Error> {
         let view = self.create(label, size, true)?;
-        let mapped = view.buffer.get_mapped_range_mut(..).map_err(|error| Error::Validation {
-            operation: format!("writing the new buffer `{label}`"),
-            message: error.to_string(),
-        })?;
-        fill(mapped);
-        view.buffer.unmap();
+        self.fill(&format!("writing the new buffer `{label}`"), &view.buffer, fill)?;
         Ok(view)
     }
 
     fn create(&self, label: &str, size: u64, mapped_at_creation: bool) -> Result<BufferView, Error> {
         let buffer = self.allocate(label, size.max(1), USAGE, mapped_at_creation)?;
         Ok(BufferView { buffer, offset: 0, size })
+    }
+
+    /// Fills a buffer that was created mapped, and unmaps it.
+    pub(super) fn fill(
+        &self,
+        operation: &str,
+        buffer: &wgpu::Buffer,
+        fill: impl FnOnce(wgpu::BufferViewMut),
+    ) -> Result<(), Error> {
+        let refused = |error: wgpu::MapRangeError| {
+            self.or_lost(Error::Validation { operation: operation.into(), message: error.to_string() })
+        };
+        fill(buffer.get_mapped_range_mut(..).map_err(refused)?);
+        self.attempt(operation, || buffer.unmap())
     }
 
     /// A buffer of at least `size` bytes.
@@ -93,8 +102,10 @@ impl Gpu {
         }
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation };
         self.scoped(|| self.device().create_buffer(&descriptor)).map_err(|refusal| match refusal {
-            Refusal::OutOfMemory => Error::OutOfMemory { label: label.into(), bytes: size },
-            Refusal::Other(message) => Error::Validation { operation: format!("the buffer `{label}`"), message },
+            Refusal::OutOfMemory => self.or_lost(Error::OutOfMemory { label: label.into(), bytes: size }),
+            Refusal::Other(message) => {
+                self.or_lost(Error::Validation { operation: format!("the buffer `{label}`"), message })
+            }
         })
     }
 }

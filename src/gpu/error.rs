@@ -135,10 +135,19 @@ pub enum Error {
         /// Operands that there are.
         have: usize,
     },
-    /// A range that was to be read back does not lie in its buffer, or the buffer cannot be copied from.
+    /// A range that was to be read back does not lie in its buffer, or is not of whole elements.
     Readback {
         /// The range and its buffer, in one sentence.
         message: String,
+    },
+    /// A buffer lacks a usage that an operation takes.
+    Usage {
+        /// The operation and what it concerns, in words.
+        operation: String,
+        /// The usage that it takes.
+        expected: wgpu::BufferUsages,
+        /// The usages of the buffer.
+        got: wgpu::BufferUsages,
     },
     /// The ticket was waited for before its encoder was submitted.
     NotSubmitted,
@@ -301,6 +310,11 @@ impl fmt::Display for Error {
                 write!(f, "a step `{kernel}` of the sequence takes {asked} but there are {have}: pass every operand")
             }
             Error::Readback { message } => f.write_str(message),
+            Error::Usage { operation, expected, got } => write!(
+                f,
+                "{operation} takes a buffer with the usage {expected:?} but it has {got:?}: add {expected:?} where the \
+                 buffer is created"
+            ),
             Error::NotSubmitted => f.write_str(
                 "a readback was waited for before it was submitted: submit the encoder that recorded it, then wait",
             ),

@@ -13,15 +13,17 @@ mod buffer;
 mod error;
 mod inspect;
 mod launch;
+mod loss;
 mod pipeline;
 pub mod program;
 mod readback;
 mod recording;
 mod scope;
+mod submit;
 mod timestamps;
 mod view;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use fourfold_shaders::Target;
 
@@ -31,6 +33,7 @@ pub use adapter::{AdapterReport, Options, Requirements};
 pub use error::{AliasingProblem, BindingProblem, Error};
 pub use inspect::inspect;
 pub use launch::Launch;
+pub use loss::Loss;
 pub use readback::Ticket;
 pub use recording::Recording;
 pub use timestamps::{TimestampTicket, Timestamps};
@@ -54,15 +57,17 @@ struct Inner {
     limits: wgpu::Limits,
     checked: bool,
     pipelines: pipeline::Cache,
-    /// Filled by the device-lost callback of a device that we opened.
-    lost: Arc<Mutex<Option<Error>>>,
+    loss: Loss,
 }
 
 impl Gpu {
     /// Works on a device of the host's, of any features and limits: WebGPU's defaults do.
     ///
-    /// No callback of the host's is replaced. Preparing and recording never touch the queue; only the blocking helpers
-    /// that say so submit.
+    /// Adopt a device once and clone the [`Gpu`]: clones share their pipelines. Buffers, encoders and passes must be of
+    /// this device; wgpu panics where objects of two instances are mixed, and no check of ours can come before it.
+    ///
+    /// No callback of the host's is replaced, so [wire its own](Gpu::loss) to learn why a device was lost. Preparing and
+    /// recording never touch the queue; only the helpers that say so submit.
     pub fn adopt(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self::from_device(device, queue, false)
     }
@@ -75,8 +80,8 @@ impl Gpu {
     fn from_device(device: wgpu::Device, queue: wgpu::Queue, checked: bool) -> Self {
         let (info, features, limits) = (device.adapter_info(), device.features(), device.limits());
         let pipelines = pipeline::Cache::default();
-        let lost = Arc::default();
-        Self { inner: Arc::new(Inner { device, queue, info, features, limits, checked, pipelines, lost }) }
+        let loss = Loss::default();
+        Self { inner: Arc::new(Inner { device, queue, info, features, limits, checked, pipelines, loss }) }
     }
 
     /// Returns the device, on which a caller may make buffers and pipelines of its own.
@@ -118,15 +123,5 @@ impl Gpu {
             workgroup_memory: self.limits().max_compute_workgroup_storage_size,
             workgroup_invocations: self.limits().max_compute_invocations_per_workgroup,
         }
-    }
-
-    /// The error that says how the device was lost, if it is known to be lost.
-    pub fn lost(&self) -> Option<Error> {
-        // A poisoned lock only means that another thread panicked while it stored the same kind of value.
-        self.inner.lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
-    }
-
-    fn alive(&self) -> Result<(), Error> {
-        self.lost().map_or(Ok(()), Err)
     }
 }

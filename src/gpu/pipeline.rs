@@ -82,9 +82,11 @@ impl Gpu {
         if call.has_runtime_checks() {
             inspect(kernel)?;
         }
-        let refused = |refusal| match refusal {
-            Refusal::OutOfMemory => Error::OutOfMemory { label: format!("pipeline of {}", kernel.name), bytes: 0 },
-            Refusal::Other(message) => Error::Pipeline { kernel: kernel.name.to_string(), message },
+        let refused = |refusal| {
+            self.or_lost(match refusal {
+                Refusal::OutOfMemory => Error::OutOfMemory { label: format!("pipeline of {}", kernel.name), bytes: 0 },
+                Refusal::Other(message) => Error::Pipeline { kernel: kernel.name.to_string(), message },
+            })
         };
         let layouts = self.scoped(|| self.layouts(&mut entries, kernel)).map_err(refused)?;
         let module = match entries.modules.get(&text) {
@@ -104,6 +106,8 @@ impl Gpu {
             cache: None,
         };
         let pipeline = self.scoped(|| self.device().create_compute_pipeline(&descriptor)).map_err(refused)?;
+        // wgpu drops the errors of a lost device: nothing that it made is kept.
+        self.alive()?;
         entries.modules.insert(text, module);
         let prepared = Prepared { pipeline, layouts };
         entries.pipelines.insert(variant, prepared.clone());

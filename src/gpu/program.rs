@@ -263,26 +263,38 @@ impl Program {
     }
 
     /// Writes the first elements of a buffer before the next submission.
-    pub fn write<T: NoUninit>(&self, id: BufferId, values: &[T]) {
-        self.gpu.write(self.view(id), values);
+    ///
+    /// # Errors
+    /// The device was lost, a given buffer has not the usage `COPY_DST`, or the values reach past the buffer's end.
+    pub fn write<T: NoUninit>(&self, id: BufferId, values: &[T]) -> Result<(), Error> {
+        self.gpu.write(&self.plan.buffers[id.0].name, self.view(id), values)
     }
 
     /// Submits a pass, and waits for nothing.
-    pub fn submit(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
-        self.gpu.submit_pass(self.label, record);
+    ///
+    /// # Errors
+    /// The device was lost, or the driver refused what was recorded.
+    pub fn submit_pass(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Result<(), Error> {
+        self.gpu.submit_pass(self.label, record)
     }
 
     /// Submits the dispatches of a recording one by one, and waits for none: a long one must not hold up the others.
-    pub fn run(&self, recording: RecordingId) {
-        (0..self.dispatches(recording)).for_each(|dispatch| self.run_range(recording, dispatch..dispatch + 1));
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn submit(&self, recording: RecordingId) -> Result<(), Error> {
+        (0..self.dispatches(recording)).try_for_each(|dispatch| self.submit_range(recording, dispatch..dispatch + 1))
     }
 
     /// Submits some dispatches of a recording together, and waits for none.
     ///
+    /// # Errors
+    /// The device was lost.
+    ///
     /// # Panics
     /// If the range reaches past the last dispatch.
-    pub fn run_range(&self, recording: RecordingId, range: Range<usize>) {
-        self.submit(|pass| self.record_range(recording, pass, range));
+    pub fn submit_range(&self, recording: RecordingId, range: Range<usize>) -> Result<(), Error> {
+        self.submit_pass(|pass| self.record_range(recording, pass, range))
     }
 }
 
@@ -299,24 +311,6 @@ impl Program {
     }
 }
 
-impl Gpu {
-    /// Submits one pass, and waits for nothing.
-    pub(crate) fn submit_pass(&self, label: &str, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
-        let mut encoder = self.encoder(label);
-        record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-        self.queue().submit([encoder.finish()]);
-    }
-
-    pub(crate) fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
-        self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
-    }
-
-    /// Writes the first elements of a view before the next submission.
-    pub(crate) fn write<T: NoUninit>(&self, view: &BufferView, values: &[T]) {
-        self.queue().write_buffer(&view.buffer, view.offset, bytemuck::cast_slice(values));
-    }
-}
-
 impl CheckpointTensor {
     /// Submits copies of the tensors' values to the host, for [`CheckpointTensor::write`] of a later run.
     ///
@@ -328,7 +322,10 @@ impl CheckpointTensor {
     }
 
     /// Writes values of the tensor's type before the next submission.
-    pub(crate) fn write(&self, gpu: &Gpu, values: &Data) {
-        gpu.write(&self.view, values.bytes());
+    ///
+    /// # Errors
+    /// The device was lost, or the buffer has not the usage `COPY_DST`.
+    pub(crate) fn write(&self, gpu: &Gpu, values: &Data) -> Result<(), Error> {
+        gpu.write(&self.name, &self.view, values.bytes())
     }
 }

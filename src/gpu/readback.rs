@@ -58,9 +58,11 @@ impl Gpu {
         let mut parts = Vec::with_capacity(views.len());
         let mut total = 0;
         for (index, (view, element)) in views.iter().enumerate() {
-            let problem = if !view.buffer.usage().contains(wgpu::BufferUsages::COPY_SRC) {
-                format!("its buffer must have the usage COPY_SRC but has {:?}", view.buffer.usage())
-            } else if view.offset % bytes != 0 || view.size % bytes != 0 {
+            let (expected, got) = (wgpu::BufferUsages::COPY_SRC, view.buffer.usage());
+            if !got.contains(expected) {
+                return Err(Error::Usage { operation: format!("the readback of view {index}"), expected, got });
+            }
+            let problem = if view.offset % bytes != 0 || view.size % bytes != 0 {
                 format!("offset {} and size {} must be multiples of {bytes} bytes", view.offset, view.size)
             } else if view.end() > view.buffer.size() {
                 format!("it ends at byte {} but its buffer has {}", view.end(), view.buffer.size())
@@ -86,18 +88,6 @@ impl Gpu {
     }
 }
 
-impl Gpu {
-    /// Submits copies of the views in a submission of their own, and waits for nothing: as [`Gpu::readback`], for those
-    /// who have no encoder at hand.
-    pub(crate) fn submit_readback(&self, views: &[(BufferView, Element)]) -> Result<Ticket, Error> {
-        let label = wgpu::CommandEncoderDescriptor { label: Some("fourfold readback") };
-        let mut encoder = self.device().create_command_encoder(&label);
-        let ticket = self.readback(&mut encoder, views)?;
-        self.queue().submit([encoder.finish()]);
-        Ok(ticket)
-    }
-}
-
 impl Ticket {
     /// The values in the order of the views, once the submission is done and the device has been polled since; `None`
     /// before.
@@ -114,9 +104,9 @@ impl Ticket {
     }
 
     fn read(&self) -> Result<Vec<Data>, Error> {
-        let view = self.staging.get_mapped_range(..).map_err(|error| Error::Validation {
-            operation: "reading the mapped staging buffer".into(),
-            message: error.to_string(),
+        let view = self.staging.get_mapped_range(..).map_err(|error| {
+            let operation = "reading the mapped staging buffer".into();
+            self.gpu.or_lost(Error::Validation { operation, message: error.to_string() })
         })?;
         let part = |part: &Part| {
             let bytes = &view[part.offset as usize..(part.offset + part.size) as usize];

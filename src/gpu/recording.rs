@@ -7,7 +7,6 @@ use fourfold_shaders::{Sequence, Slot};
 
 use super::launch::Extent;
 use super::pipeline::Prepared;
-use super::scope::Refusal;
 use super::{BufferView, Error, Gpu, Launch};
 
 /// Dispatches with their pipelines, bind groups and uniform blocks. Immutable: it can be recorded any number of times.
@@ -141,13 +140,9 @@ impl Gpu {
 
         let usage = wgpu::BufferUsages::UNIFORM;
         let uniforms = self.allocate("fourfold uniform blocks", slab.bytes.len() as u64, usage, true)?;
-        let mapped = uniforms.get_mapped_range_mut(..slab.bytes.len() as u64);
-        let refused = |error: wgpu::MapRangeError| Error::Validation {
-            operation: "writing the uniform blocks".into(),
-            message: error.to_string(),
-        };
-        mapped.map_err(refused)?.copy_from_slice(&slab.bytes);
-        uniforms.unmap();
+        self.fill("writing the uniform blocks", &uniforms, |mut mapped| {
+            mapped.slice(..slab.bytes.len()).copy_from_slice(&slab.bytes);
+        })?;
 
         let mut groups = Groups { gpu: self, uniforms: &uniforms, operands: HashMap::new(), uniform: HashMap::new() };
         let mut dispatches = Vec::with_capacity(launches.len());
@@ -242,10 +237,8 @@ impl Groups<'_> {
         entries: &[wgpu::BindGroupEntry<'_>],
     ) -> Result<wgpu::BindGroup, Error> {
         let descriptor = wgpu::BindGroupDescriptor { label: Some(label), layout, entries };
-        self.gpu.scoped(|| self.gpu.device().create_bind_group(&descriptor)).map_err(|refusal| match refusal {
-            Refusal::OutOfMemory => Error::OutOfMemory { label: format!("bind group of {label}"), bytes: 0 },
-            Refusal::Other(message) => Error::Validation { operation: format!("the bind group of `{label}`"), message },
-        })
+        let operation = format!("the bind group of `{label}`");
+        self.gpu.attempt(&operation, || self.gpu.device().create_bind_group(&descriptor))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Error scopes around calls that wgpu reports on later.
 
-use super::Gpu;
+use super::{Error, Gpu};
 
 /// The reason why a call was refused.
 #[derive(Debug)]
@@ -34,5 +34,18 @@ impl Gpu {
             }
             refusal.map_or(Ok(value), Err)
         }
+    }
+
+    /// Runs `call` and names the operation in its refusal, which is the loss of the device where that explains it.
+    pub(super) fn attempt<T>(&self, operation: &str, call: impl FnOnce() -> T) -> Result<T, Error> {
+        self.scoped(call).map_err(|refusal| match refusal {
+            Refusal::OutOfMemory => self.or_lost(Error::OutOfMemory { label: operation.into(), bytes: 0 }),
+            Refusal::Other(message) => self.or_lost(Error::Validation { operation: operation.into(), message }),
+        })
+    }
+
+    /// Returns the error, or the loss of the device where that explains it.
+    pub(super) fn or_lost(&self, error: Error) -> Error {
+        self.lost().unwrap_or(error)
     }
 }

@@ -38,11 +38,12 @@ impl Timestamps {
         let passes = passes.clamp(1, wgpu::QUERY_SET_MAX_QUERIES / 2);
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let resolved = gpu.allocate("fourfold timestamps", u64::from(passes) * 2 * TICKS, usage, false)?;
-        let queries = gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
+        let descriptor = wgpu::QuerySetDescriptor {
             label: Some("fourfold timestamps"),
             ty: wgpu::QueryType::Timestamp,
             count: passes * 2,
-        });
+        };
+        let queries = gpu.attempt("the queries of timestamps", || gpu.device().create_query_set(&descriptor))?;
         Ok(Some(Self { queries, resolved, passes }))
     }
 

@@ -318,29 +318,32 @@ impl Agent {
     }
 
     /// Restarts every episode at the next step.
-    pub fn restart(&mut self) {
-        (0..self.settings.episodes()).for_each(|lane| self.mark_fresh(lane));
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn restart(&mut self) -> Result<(), AgentError> {
+        (0..self.settings.episodes()).try_for_each(|lane| self.mark_fresh(lane))?;
         self.traffic.uploads += 1;
+        Ok(())
     }
 
     /// Restarts some episodes at the next step; the others continue.
     ///
     /// # Errors
-    /// There is no episode of such a number.
+    /// There is no episode of such a number, or the device was lost.
     pub fn restart_lanes(&mut self, lanes: &[usize]) -> Result<(), AgentError> {
         let episodes = self.settings.episodes();
         if let Some(stranger) = lanes.iter().find(|lane| **lane >= episodes) {
             let message = format!("expected numbers of episodes below {episodes}, got {stranger}");
             return Err(AgentError::Settings { message });
         }
-        lanes.iter().for_each(|&lane| self.mark_fresh(lane));
+        lanes.iter().try_for_each(|&lane| self.mark_fresh(lane))?;
         self.traffic.uploads += 1;
         Ok(())
     }
 
-    fn mark_fresh(&self, lane: usize) {
-        let fresh = self.view(FRESH).part(lane, 1);
-        self.gpu().queue().write_buffer(&fresh.buffer, fresh.offset, &1.0_f32.to_le_bytes());
+    fn mark_fresh(&self, lane: usize) -> Result<(), AgentError> {
+        Ok(self.gpu().write(FRESH, &self.view(FRESH).part(lane, 1), &[1.0_f32])?)
     }
 
     /// Sets the target return of each episode, (episodes), in the environment's units, from its next start on.
@@ -436,19 +439,16 @@ impl Agent {
         let mut steps_done = 0;
         while steps_done < horizon {
             let until = horizon.min(steps_done / checks * checks + checks).min(steps_done + STEPS);
-            let mut encoder = self.gpu().device().create_command_encoder(&Default::default());
-            {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
+            self.gpu().submit_pass("agent in its environment", |pass| {
                 if steps_done == 0 {
-                    environment.record_reset(&mut pass);
-                    self.record_restart(&mut pass);
+                    environment.record_reset(pass);
+                    self.record_restart(pass);
                 }
                 for _ in steps_done..until {
-                    self.record(&mut pass);
-                    environment.record(&mut pass);
+                    self.record(pass);
+                    environment.record(pass);
                 }
-            }
-            self.gpu().queue().submit([encoder.finish()]);
+            })?;
             self.traffic.submissions += 1;
             steps_done = until;
             if steps_done < horizon && steps_done.is_multiple_of(checks) {

@@ -152,10 +152,10 @@ impl Rollout {
         self.set_steps(TRIAL.min(whole))?;
         let gpu = self.program.gpu().clone();
         // The first compiles.
-        self.run_range(0..1);
+        self.submit_range(0..1)?;
         gpu.wait()?;
         let start = Instant::now();
-        self.run_range(0..1);
+        self.submit_range(0..1)?;
         gpu.wait()?;
         let each = start.elapsed().as_secs_f64().max(1e-6) / self.plan.settings.steps as f64;
         let steps = (time.as_secs_f64() / each) as usize;
@@ -168,8 +168,8 @@ impl Rollout {
         Ok(())
     }
 
-    fn run_range(&self, range: std::ops::Range<usize>) {
-        self.program.run_range(self.plan.ids.episodes, range);
+    fn submit_range(&self, range: std::ops::Range<usize>) -> Result<(), Error> {
+        Ok(self.program.submit_range(self.plan.ids.episodes, range)?)
     }
 
     /// Plays every episode and waits for the results.
@@ -177,7 +177,7 @@ impl Rollout {
     /// # Errors
     /// A number that was not finite, or the device was lost.
     pub fn run(&self) -> Result<Episodes, Error> {
-        self.program.run(self.plan.ids.episodes);
+        self.program.submit(self.plan.ids.episodes)?;
         self.episodes()
     }
 
@@ -204,7 +204,7 @@ impl Rollout {
         let mut trace = Trace::new(&self.plan);
         for dispatch in 0..self.dispatches() {
             let [counters] = self.program.read([self.plan.ids.counters])?;
-            self.run_range(dispatch..dispatch + 1);
+            self.submit_range(dispatch..dispatch + 1)?;
             let [steps] = self.program.read([recorded])?;
             let fresh = vec![0; counters.len()];
             let before = if dispatch == 0 { &fresh } else { counters.u32() };

@@ -225,8 +225,11 @@ impl VectorEnvironment {
 
     /// Sets the generation for the next reset, before the next submission: lane `e` of generation `g` is episode
     /// `g * lanes + e` of the seed.
-    pub fn set_generation(&mut self, generation: u32) {
-        self.program.gpu().write(&self.seed().part(1, 1), &[generation]);
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn set_generation(&mut self, generation: u32) -> Result<(), Error> {
+        Ok(self.program.gpu().write("seed", &self.seed().part(1, 1), &[generation])?)
     }
 
     /// Looks for a number that was not finite, in `u32` (2, lanes) counters.
@@ -252,23 +255,23 @@ impl VectorEnvironment {
     /// # Errors
     /// The device was lost.
     pub fn reset(&mut self, generation: u32) -> Result<VectorStep, Error> {
-        self.set_generation(generation);
-        self.program.run(self.ids.reset);
+        self.set_generation(generation)?;
+        self.program.submit(self.ids.reset)?;
         self.seen()
     }
 
     /// Takes a step with the actions of the host, (lanes, actions), and waits for what came of it.
     ///
     /// # Errors
-    /// Actions of another length, or the device was lost.
+    /// Actions of another length, a given buffer of actions without the usage `COPY_DST`, or the device was lost.
     pub fn step(&mut self, actions: &[f32]) -> Result<VectorStep, Error> {
         let expected = self.settings.lanes * self.environment().actions();
         if actions.len() != expected {
             let message = format!("a step takes {expected} numbers of action, not {}", actions.len());
             return Err(Error::Settings { message });
         }
-        self.program.write(self.ids.actions, actions);
-        self.program.run(self.ids.step);
+        self.program.write(self.ids.actions, actions)?;
+        self.program.submit(self.ids.step)?;
         self.seen()
     }
 

@@ -54,18 +54,18 @@ pub fn examine(gpu: &Gpu, case: &Case) -> Result<Examination, Error> {
     let second = upload(gpu, case, &guarded, Some(&first))?;
     let fill = workgroup_memory::fill(gpu, &case.call.kernel)?;
     let recordings = [prepare(gpu, case, &first)?, prepare(gpu, case, &second)?];
-    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("verify") });
-    for recording in &recordings {
-        for part in [&fill, recording] {
-            part.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-        }
-    }
     let written: Vec<usize> = case.call.kernel.outputs().collect();
     let whole = |views: &[BufferView], index: usize| (BufferView::from(&views[index].buffer), Element::U32);
     let views: Vec<_> =
         [&first, &second].iter().flat_map(|views| written.iter().map(|&index| whole(views, index))).collect();
-    let ticket = gpu.readback(&mut encoder, &views)?;
-    gpu.queue().submit([encoder.finish()]);
+    let ticket = gpu.submit("verify", |encoder| {
+        for recording in &recordings {
+            for part in [&fill, recording] {
+                part.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+            }
+        }
+        gpu.readback(encoder, &views)
+    })?;
     let expected = case.expected();
     let words = ticket.wait()?;
     let (once, again) = words.split_at(written.len());

@@ -27,20 +27,6 @@ pub fn judge(gpu: &Gpu, kernel: &Kernel, case: &Case) -> Outcome {
     match examine(gpu, case) {
         Ok(examination) => Outcome::Judged(Box::new(examination)),
         Err(error @ Error::DeviceLost { .. }) => Outcome::Lost(error),
-        Err(error) => match loss(gpu, &error) {
-            Some(lost) => Outcome::Lost(lost),
-            None => Outcome::Refused(error),
-        },
+        Err(error) => Outcome::Refused(error),
     }
-}
-
-/// The loss behind an error. wgpu tells of one when it is polled, and the first call that meets it only fails.
-fn loss(gpu: &Gpu, error: &Error) -> Option<Error> {
-    let _ = gpu.device().poll(wgpu::PollType::Poll);
-    gpu.lost().or_else(|| match error {
-        Error::Validation { message, .. } | Error::Pipeline { message, .. } if message.contains("device is lost") => {
-            Some(Error::DeviceLost { reason: String::from("unknown"), message: message.clone() })
-        }
-        _ => None,
-    })
 }

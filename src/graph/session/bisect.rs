@@ -55,7 +55,7 @@ fn mixed(kernels: &mut Session, plan: &Arc<Plan>, values: &Values, switch: usize
 
 /// The words of all buffers after the kernels of a range have run on what the twins hold.
 fn continued(kernels: &mut Session, twins: &TwinSession, range: Range<usize>) -> Result<Vec<Data>, SessionError> {
-    kernels.restore(&twins.buffers);
+    kernels.restore(&twins.buffers)?;
     kernels.run_range(range)?;
     kernels.snapshot()
 }

@@ -42,6 +42,15 @@ pub enum SessionError {
         /// Bytes of the buffer.
         got: u64,
     },
+    /// The buffer that was given for the tensor lacks a usage that the request takes.
+    Usage {
+        /// The tensor by name.
+        name: String,
+        /// The usage that the request takes.
+        expected: wgpu::BufferUsages,
+        /// The usages of the buffer.
+        got: wgpu::BufferUsages,
+    },
     /// The GPU floor failed.
     Gpu(gpu::Error),
 }
@@ -66,6 +75,13 @@ impl fmt::Display for SessionError {
             }
             SessionError::ShortBuffer { name, bytes, got } => {
                 write!(formatter, "tensor `{name}` takes a buffer of {bytes} bytes, got one of {got}")
+            }
+            SessionError::Usage { name, expected, got } => {
+                write!(
+                    formatter,
+                    "tensor `{name}` takes a buffer with the usage {expected:?}, got one with {got:?}: add it where the \
+                     buffer is created"
+                )
             }
             SessionError::Gpu(error) => error.fmt(formatter),
         }

@@ -73,6 +73,7 @@ impl Session {
             if filled && !plan.writes(binding.region.buffer) {
                 return Err(SessionError::ConstantTensor { name: name.clone() });
             }
+            check_usage(name, view, wgpu::BufferUsages::STORAGE)?;
             if view.size < bytes {
                 return Err(SessionError::ShortBuffer { name: name.clone(), bytes, got: view.size });
             }
@@ -152,15 +153,15 @@ impl Session {
         let mut times = Vec::with_capacity(count);
         for first in (0..count).step_by(most) {
             let passes = most.min(count - first);
-            let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-            for pass in 0..passes {
-                let timestamp_writes = timestamps.writes(pass as u32);
-                let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
-                let dispatch = first + pass;
-                self.recording.record_range(&mut encoder.begin_compute_pass(&descriptor), dispatch..dispatch + 1);
-            }
-            let ticket = timestamps.readback(&self.gpu, &mut encoder, passes as u32)?;
-            self.gpu.queue().submit([encoder.finish()]);
+            let ticket = self.gpu.submit("fourfold profile", |encoder| {
+                for pass in 0..passes {
+                    let timestamp_writes = timestamps.writes(pass as u32);
+                    let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+                    let dispatch = first + pass;
+                    self.recording.record_range(&mut encoder.begin_compute_pass(&descriptor), dispatch..dispatch + 1);
+                }
+                timestamps.readback(&self.gpu, encoder, passes as u32)
+            })?;
             self.traffic.submissions += 1;
             self.traffic.readbacks += 1;
             times.extend(ticket.wait()?);
@@ -170,10 +171,7 @@ impl Session {
 
     /// Submits one pass.
     fn submit(&mut self, record: impl FnOnce(&Recording, &mut wgpu::ComputePass<'_>)) -> Result<(), SessionError> {
-        self.gpu.lost().map_or(Ok(()), Err)?;
-        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-        record(&self.recording, &mut encoder.begin_compute_pass(&Default::default()));
-        self.gpu.queue().submit([encoder.finish()]);
+        self.gpu.submit_pass("fourfold session", |pass| record(&self.recording, pass))?;
         self.traffic.submissions += 1;
         Ok(())
     }
@@ -181,11 +179,13 @@ impl Session {
     /// Sets an input or a state before the next submission.
     ///
     /// # Errors
-    /// The plan has no input or state of this name, or one of another type.
+    /// The plan has no input or state of this name, or one of another type; it lies in a given buffer without the usage
+    /// `COPY_DST`; the device is lost.
     pub fn write(&mut self, name: &str, data: &Data) -> Result<(), SessionError> {
         let region = self.plan.writable(name, data)?.region;
         let view = self.view(region);
-        self.gpu.queue().write_buffer(&view.buffer, view.offset, data.bytes());
+        check_usage(name, &view, wgpu::BufferUsages::COPY_DST)?;
+        self.gpu.write(name, &view, data.bytes())?;
         self.traffic.uploads += 1;
         Ok(())
     }
@@ -201,12 +201,16 @@ impl Session {
     /// Copies the named tensors to the host; the ticket has them when the GPU is done.
     ///
     /// # Errors
-    /// The plan has no tensor of such a name, or there is no memory for the copies.
+    /// The plan has no tensor of such a name, or it lies in a given buffer without the usage `COPY_SRC`; no memory for the
+    /// copies; the device is lost.
     pub fn readback(&mut self, names: &[&str]) -> Result<Ticket, SessionError> {
-        let views = names
-            .iter()
-            .map(|name| self.plan.readable(name).map(|binding| (self.view(binding.region), binding.element)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let view = |name: &&str| {
+            let binding = self.plan.readable(name)?;
+            let view = self.view(binding.region);
+            check_usage(name, &view, wgpu::BufferUsages::COPY_SRC)?;
+            Ok((view, binding.element))
+        };
+        let views = names.iter().map(view).collect::<Result<Vec<_>, SessionError>>()?;
         self.copy_back(&views)
     }
 
@@ -251,11 +255,16 @@ impl Session {
     }
 
     /// Overwrites every buffer.
-    pub(super) fn restore(&self, buffers: &[Vec<u32>]) {
-        for (view, words) in self.buffers.iter().zip(buffers) {
-            self.gpu.queue().write_buffer(&view.buffer, view.offset, bytemuck::cast_slice(words));
-        }
+    pub(super) fn restore(&self, buffers: &[Vec<u32>]) -> Result<(), SessionError> {
+        let mut each = self.buffers.iter().zip(buffers);
+        Ok(each.try_for_each(|(view, words)| self.gpu.write("every buffer", view, words))?)
     }
+}
+
+/// Checks that the buffer of a tensor, which may be a given one, has a usage.
+fn check_usage(name: &str, view: &BufferView, expected: wgpu::BufferUsages) -> Result<(), SessionError> {
+    let got = view.buffer.usage();
+    if got.contains(expected) { Ok(()) } else { Err(SessionError::Usage { name: name.into(), expected, got }) }
 }
 
 /// A tensor's values, followed by zeros up to the size of its buffer.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::graph::{GraphError, SessionError};
-use crate::rollout;
+use crate::{gpu, rollout};
 
 /// The reason why an agent cannot be made or cannot act.
 #[derive(Debug, Clone)]
@@ -54,6 +54,12 @@ impl From<GraphError> for AgentError {
 impl From<SessionError> for AgentError {
     fn from(error: SessionError) -> Self {
         AgentError::Session(error)
+    }
+}
+
+impl From<gpu::Error> for AgentError {
+    fn from(error: gpu::Error) -> Self {
+        AgentError::Session(error.into())
     }
 }
 

@@ -151,9 +151,7 @@ fn summed(
     let returns = gpu.uninitialised("fourfold returns", problem.steps)?;
     let arguments = [firsts.clone(), rewards, returns.clone()];
     let recording = gpu.prepare_sequence(&problem.sequence(&gpu.target()), &arguments)?;
-    let mut encoder = gpu.device().create_command_encoder(&Default::default());
-    recording.record(&mut encoder.begin_compute_pass(&Default::default()));
-    gpu.queue().submit([encoder.finish()]);
+    gpu.submit_pass("returns-to-go", |pass| recording.record(pass))?;
     Ok(returns)
 }
 

@@ -190,7 +190,7 @@ impl Training {
         let rate = (f64::from(recipe.rate) * factor) as f32;
         let (generation, steps, population) = match &mut self.search {
             Search::Gpu(outer) => {
-                outer.set_rate(rate);
+                outer.set_rate(rate)?;
                 let progress = outer.run(BURST)?;
                 let (generation, summaries) = (progress.iteration, RolloutGradient::summaries(&progress));
                 let last = &summaries[summaries.len() - BURST..];

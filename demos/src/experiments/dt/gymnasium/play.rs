@@ -36,7 +36,7 @@ pub fn play(
     let mut going = vec![true; lanes];
     let mut observations = environments.reset(seeds)?;
     let mut rewards = vec![0.0; lanes];
-    agent.restart();
+    agent.restart().map_err(Failure::run)?;
     for step in 0..most {
         let left = going.iter().filter(|&&going| going).count();
         if left == 0 {

@@ -149,7 +149,7 @@ fn curves(
     let settings = EvaluatorSettings { steps: Some(steps), ..EvaluatorSettings::new(points, 0) };
     let mut evaluator = Evaluator::new(gpu, problem, &settings)?;
     for &key in keys {
-        evaluator.set_key(key);
+        evaluator.set_key(key)?;
         for (curves, curve) in all.iter_mut().zip(evaluator.curves(rows, |_| ())?) {
             curves.push(curve);
         }

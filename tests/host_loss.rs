@@ -1,0 +1,288 @@
+//! The loss of an adopted device, and buffers that lack a usage: values from every call, with wgpu's own handler of
+//! errors, which panics.
+
+mod host;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fourfold::data::{Actions, Checkpoint, Steps, Trajectories};
+use fourfold::evolution::problems::ToyRegression;
+use fourfold::evolution::{
+    Descent, Estimator, Evaluator, EvaluatorSettings, EvolutionStrategy, OuterLoop, OuterSettings, OuterTensors,
+    RolloutGradient, RolloutGradientPlan, UnrollSettings, UnrolledGradient,
+};
+use fourfold::gpu::program::{Allocation, BufferId, Program, ProgramPlan, RecordingId};
+use fourfold::gpu::{Error, Timestamps};
+use fourfold::graph::{self, Graph, Plan, Session, Tag, TensorType, Values};
+use fourfold::models::decision_transformer::{DecisionTransformer, Settings};
+use fourfold::models::offline_training::{OfflineSettings, OfflineTraining};
+use fourfold::models::{Agent, AgentSettings, SequenceModel};
+use fourfold::rollout::environments::CartPole;
+use fourfold::rollout::policies::Linear;
+use fourfold::rollout::{self, Composition, Operands, Rollout, VectorEnvironment, VectorSettings, Weights};
+use fourfold::shaders::elementwise::{Binary, binary};
+use fourfold::shaders::{Data, Element, Generator, Sequence, Slot, kernels};
+use fourfold::{BufferView, Gpu, Launch, verify, wgpu};
+use host::Host;
+
+/// Requires that a call said that the device is lost.
+#[track_caller]
+fn lost<T, E: Display>(result: Result<T, E>) {
+    match result {
+        Ok(_) => panic!("expected the loss of the device, got Ok"),
+        Err(error) => assert!(error.to_string().contains("the GPU device was lost"), "{error}"),
+    }
+}
+
+fn counting(gpu: &Gpu) -> (Program, BufferId, RecordingId) {
+    let mut plan = ProgramPlan::default();
+    let [sum, next] = ["sum", "next"].map(|name| plan.buffer(Allocation::f32(name, 4).zeros()));
+    let recording = plan.recording();
+    plan.dispatch(recording, binary(Binary::Add, &[4], &[4]).unwrap(), &[sum, sum, next]);
+    (Program::new(gpu, "counting", plan, &[]).unwrap(), sum, recording)
+}
+
+fn plan(gpu: &Gpu) -> Plan {
+    let graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([4, 4]));
+    let weights = graph.state("weights", Tag::Weights, TensorType::f32([4, 4]));
+    graph.output("y", x.matmul(weights));
+    Plan::new(&graph, &gpu.target()).unwrap()
+}
+
+fn rolling(gpu: &Gpu) -> Rollout {
+    let composition = Composition::new(CartPole, Linear);
+    let weights = gpu.zeros("weights", 2 * composition.parameters()).unwrap();
+    let plan = rollout::Plan::new(&composition, &rollout::Settings::new(2, 1, 5), &gpu.target()).unwrap();
+    let seed = gpu.upload("seed", &Data::U32(vec![3, 0])).unwrap();
+    Rollout::new(gpu, plan, Operands { seed, weights: Weights::Given(weights), wiring: None }).unwrap()
+}
+
+fn strategy(gpu: &Gpu) -> RolloutGradient {
+    let composition = Composition::new(CartPole, Linear);
+    let outer = OuterTensors::new(gpu, &vec![0.0; composition.parameters()], 1).unwrap();
+    let settings = rollout::Settings::new(2, 1, 5);
+    let plan =
+        RolloutGradientPlan::new(&composition, EvolutionStrategy::OpenAiEs { sigma: 0.1 }, &settings, &gpu.target())
+            .unwrap();
+    RolloutGradient::new(gpu, plan, &outer).unwrap()
+}
+
+fn unrolled(gpu: &Gpu) -> OuterLoop<UnrolledGradient> {
+    let outer = OuterTensors::new(gpu, &[-4.0, -4.0], 1).unwrap();
+    let settings = UnrollSettings::new(Estimator::PES, 4, 10, 0.1);
+    let source = UnrolledGradient::new(gpu, Arc::new(ToyRegression::default()), &settings, &outer).unwrap();
+    let settings = OuterSettings { descent: Descent::Sgd, rate: 0.1, clip: None, ring: 1 };
+    OuterLoop::new(gpu, outer, Box::new(source), settings).unwrap()
+}
+
+fn transformer() -> DecisionTransformer {
+    DecisionTransformer::new(Settings::gym(4, Actions::Continuous(1), 3).sized(16, 1, 1)).unwrap()
+}
+
+fn training(gpu: &Gpu) -> OfflineTraining {
+    let steps = Steps {
+        observations: vec![0.5; 24],
+        actions: vec![0.5; 6],
+        rewards: vec![1.0; 6],
+        ends: vec![6],
+        terminated: vec![true],
+    };
+    let data = Trajectories::new("six", 4, Actions::Continuous(1), steps).unwrap();
+    let settings = OfflineSettings { batch: 2, losses: 4, ..OfflineSettings::behaviour_cloning(&data) };
+    OfflineTraining::new(gpu, &transformer(), &data, settings).unwrap()
+}
+
+/// Destroys an adopted device, and tries every call that needs it.
+fn every_call_after_a_loss(wired: bool) {
+    let host = Host::new();
+    let gpu = Gpu::adopt(host.device.clone(), host.queue.clone());
+    if wired {
+        let loss = gpu.loss();
+        host.device.set_device_lost_callback(move |reason, message| loss.mark(reason, message));
+    }
+    let x = gpu.upload("x", &Data::F32(vec![1.0; 4])).unwrap();
+    let views = [(x.clone(), Element::F32)];
+    let (program, sum, recording) = counting(&gpu);
+    let plan = plan(&gpu);
+    let mut session = Session::new(&gpu, plan.clone(), &Values::new()).unwrap();
+    let mut rolling = rolling(&gpu);
+    let mut environment = VectorEnvironment::new(&gpu, CartPole, &VectorSettings::new(2, 5, 7)).unwrap();
+    let model = transformer();
+    let weights = model.parameters().initial(1);
+    let mut agent = Agent::in_environment(&environment, &model, weights.clone(), &AgentSettings::new(2, 1.0)).unwrap();
+    let strategy = strategy(&gpu);
+    let mut outer = unrolled(&gpu);
+    let evaluated = EvaluatorSettings { steps: Some(5), ..EvaluatorSettings::new(2, 0) };
+    let mut evaluator = Evaluator::new(&gpu, Arc::new(ToyRegression::default()), &evaluated).unwrap();
+    let mut training = training(&gpu);
+    let mut encoder = host.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let unsubmitted = gpu.readback(&mut encoder, &views).unwrap();
+    let mut checkpoint = Checkpoint::new();
+    outer.save(&mut checkpoint).unwrap();
+    training.save(&mut checkpoint, "t.").unwrap();
+    let mut submitted = (0..2).map(|_| session.readback(&["y"]).unwrap()).collect::<Vec<_>>();
+    let case = kernels()[0].case.draw(&mut Generator::new(1, 10));
+
+    host.device.destroy();
+    if wired {
+        host.poll();
+        assert!(matches!(gpu.lost(), Some(Error::DeviceLost { reason, .. }) if reason == "destroyed"));
+    }
+    assert!(matches!(gpu.lost(), Some(Error::DeviceLost { .. })));
+
+    // The GPU floor.
+    let call = binary(Binary::Add, &[4], &[4]).unwrap();
+    lost(gpu.upload("late", &Data::F32(vec![1.0; 4])));
+    lost(gpu.zeros("late", 4));
+    lost(gpu.uninitialised("late", 4));
+    lost(gpu.poisoned("late", 4));
+    let late = [x.clone(), x.clone(), x.clone()];
+    lost(gpu.prepare(&[Launch::new(&call, &late)]));
+    let mut sequence = Sequence::default();
+    sequence.step(call, [Slot::Argument(0), Slot::Argument(0), Slot::Argument(1)]);
+    lost(gpu.prepare_sequence(&sequence, &late));
+    lost(gpu.readback(&mut encoder, &views));
+    lost(gpu.wait());
+    // A device without timestamps has none, lost or not.
+    assert!(matches!(Timestamps::new(&gpu, 1), Ok(None)));
+    lost(submitted.pop().unwrap().try_take().unwrap());
+    lost(submitted.pop().unwrap().wait());
+    lost(unsubmitted.try_take().unwrap());
+    lost(unsubmitted.wait());
+    // Recording itself fails in nothing, and the host's own submission of it is refused by nobody.
+    session.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+    host.queue.submit([encoder.finish()]);
+
+    // Programs and sessions.
+    lost(Program::new(
+        &gpu,
+        "late",
+        {
+            let mut plan = ProgramPlan::default();
+            plan.buffer(Allocation::f32("x", 4));
+            plan
+        },
+        &[],
+    ));
+    lost(program.write(sum, &[1.0_f32; 4]));
+    lost(program.submit(recording));
+    lost(program.submit_range(recording, 0..1));
+    lost(program.submit_pass(|pass| program.record(recording, pass)));
+    lost(program.read([sum]));
+    lost(Session::new(&gpu, plan.clone(), &Values::new()));
+    lost(session.run(1));
+    lost(session.write("x", &Data::F32(vec![0.0; 16])));
+    lost(session.readback(&["y"]));
+    lost(session.read("y"));
+    lost(session.states());
+    assert!(matches!(session.profile(), Ok(None)));
+    lost(graph::session::run_mixed(&gpu, plan.clone(), &Values::new(), 0));
+    lost(graph::session::find_wrong_kernel(&gpu, plan, &Values::new(), |_, _, _| true));
+
+    // Rollouts and environments.
+    lost(rolling.run());
+    lost(rolling.episodes());
+    lost(rolling.pace(std::time::Duration::from_millis(10)));
+    lost(VectorEnvironment::new(&gpu, CartPole, &VectorSettings::new(2, 5, 7)));
+    lost(environment.set_generation(1));
+    lost(environment.reset(1));
+    lost(environment.step(&[0.0; 2]));
+    lost(environment.is_over());
+    lost(environment.episodes());
+
+    // Models.
+    lost(Agent::new(&gpu, &model, weights.clone(), &AgentSettings::new(2, 1.0)));
+    lost(agent.act(&[0.0; 8], &[0.0; 2]));
+    lost(agent.read_output());
+    lost(agent.play(&environment, None));
+    lost(agent.restart());
+    lost(agent.restart_lanes(&[1]));
+    lost(agent.set_targets(&[1.0; 2]));
+    lost(agent.set_remaining(&[1.0; 2]));
+    lost(training.run(1));
+    lost(training.losses());
+    lost(training.weights());
+    lost(training.set_weights(&weights));
+    lost(training.save(&mut Checkpoint::new(), "t."));
+    lost(training.restore(&checkpoint, "t."));
+    assert!(matches!(training.profile(), Ok(None)));
+
+    // Evolution.
+    lost(OuterTensors::new(&gpu, &[1.0], 1));
+    lost(outer.submit(1));
+    lost(outer.run(1));
+    lost(outer.set_rate(0.5));
+    lost(outer.parameters());
+    lost(outer.gradient());
+    lost(outer.save(&mut Checkpoint::new()));
+    lost(outer.restore(&checkpoint));
+    lost(evaluator.set_key(3));
+    lost(evaluator.run(&[0.0; 2]));
+    lost(strategy.deviation());
+    lost(strategy.paced(std::time::Duration::from_millis(10)));
+
+    lost(verify::run(&gpu, &case));
+}
+
+#[test]
+fn every_call_after_the_loss_of_an_adopted_device_returns_it() {
+    every_call_after_a_loss(false);
+}
+
+#[test]
+fn a_host_that_wires_its_callback_learns_the_reason() {
+    every_call_after_a_loss(true);
+}
+
+#[test]
+fn a_device_that_its_host_marks_as_lost_is_lost() {
+    let host = Host::new();
+    let gpu = Gpu::adopt(host.device.clone(), host.queue.clone());
+    gpu.zeros("early", 4).unwrap();
+    gpu.mark_lost(wgpu::DeviceLostReason::Unknown, "the cable was pulled");
+    assert!(gpu.zeros("late", 4).unwrap_err().to_string().contains("the cable was pulled"));
+}
+
+#[test]
+fn asking_for_a_loss_reaches_neither_the_handler_nor_the_scopes_of_the_host() {
+    let host = Host::new();
+    let told = Arc::new(AtomicBool::new(false));
+    let tell = Arc::clone(&told);
+    host.device.on_uncaptured_error(Arc::new(move |_| tell.store(true, Ordering::SeqCst)));
+    let scope = host.device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let gpu = Gpu::adopt(host.device.clone(), host.queue.clone());
+    assert!(gpu.lost().is_none());
+    gpu.zeros("x", 4).unwrap();
+    assert!(pollster::block_on(scope.pop()).is_none());
+    assert!(!told.load(Ordering::SeqCst));
+}
+
+/// A buffer of 64 bytes.
+fn buffer(host: &Host, usage: wgpu::BufferUsages) -> BufferView {
+    let descriptor = wgpu::BufferDescriptor { label: None, size: 64, usage, mapped_at_creation: false };
+    BufferView::from(&host.device.create_buffer(&descriptor))
+}
+
+#[test]
+fn a_given_buffer_without_a_usage_is_refused_by_the_name_of_its_tensor() {
+    use wgpu::BufferUsages as Usages;
+    let host = Host::new();
+    let gpu = Gpu::adopt(host.device.clone(), host.queue.clone());
+    let on = |name: &str, usage| {
+        let given = BTreeMap::from([(name.to_owned(), buffer(&host, usage))]);
+        Session::on_buffers(&gpu, plan(&gpu), &Values::new(), &given)
+    };
+    let plain = on("x", Usages::COPY_DST).unwrap_err().to_string();
+    assert!(plain.starts_with("tensor `x` takes a buffer with the usage BufferUsages(STORAGE)"), "{plain}");
+    let mut session = on("x", Usages::STORAGE).unwrap();
+    let unwritable = session.write("x", &Data::F32(vec![0.0; 16])).unwrap_err().to_string();
+    assert!(unwritable.contains("`x`") && unwritable.contains("COPY_DST"), "{unwritable}");
+    let mut session = on("y", Usages::STORAGE).unwrap();
+    let unreadable = session.read("y").unwrap_err().to_string();
+    assert!(unreadable.contains("`y`") && unreadable.contains("COPY_SRC"), "{unreadable}");
+    session.read("x").unwrap();
+}
