@@ -1,6 +1,8 @@
 //! Every kernel on every target: translated for Vulkan, Metal and DirectX, within WebGPU's default limits, and by the
 //! rules of browsers.
 
+mod compilers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -85,29 +87,47 @@ fn every_wgsl_file_belongs_to_a_kernel_of_the_list() {
     assert!(forgotten.is_empty(), "no case of a kernel of `kernels()` contains {}", forgotten.join(", "));
 }
 
+/// The SPIR-V of a variant.
+fn spirv(call: &Call) -> Vec<u32> {
+    let (module, info) = resolved(call);
+    let options = spv::Options { lang_version: (1, 3), ..spv::Options::default() };
+    spv::write_vec(&module, &info, &options, None)
+        .unwrap_or_else(|error| panic!("{} {:?}: SPIR-V: {error}", call.kernel.name, call.constants))
+}
+
+/// The HLSL of a variant, and the name of its entry point there.
+fn hlsl(call: &Call) -> (String, String) {
+    let (module, info) = resolved(call);
+    let shader_model = match call.kernel.subgroup_sizes {
+        Some(_) => hlsl::ShaderModel::V6_0,
+        None => hlsl::ShaderModel::V5_1,
+    };
+    let options = hlsl::Options { shader_model, ..hlsl::Options::default() };
+    let pipeline =
+        hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, call.kernel.entry_point.to_string())) };
+    let mut text = String::new();
+    let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None);
+    let refused =
+        |error: &dyn std::fmt::Display| -> ! { panic!("{} {:?}: HLSL: {error}", call.kernel.name, call.constants) };
+    let reflection = written.unwrap_or_else(|error| refused(&error));
+    // naga adds an underscore to a name that means something in HLSL.
+    let is_ours = |name: &&String| name.trim_end_matches('_') == call.kernel.entry_point.trim_end_matches('_');
+    let entry = reflection.entry_point_names.iter().flatten().find(is_ours).cloned();
+    (text, entry.unwrap_or_else(|| refused(&"no entry point")))
+}
+
 #[test]
 fn naga_translates_every_variant_to_spirv_msl_and_hlsl() {
     for (name, call) in variants() {
+        spirv(call);
+        hlsl(call);
         let (module, info) = resolved(call);
-        let entry_point = call.kernel.entry_point.to_string();
-        spv::write_vec(&module, &info, &spv::Options::default(), None)
-            .unwrap_or_else(|error| panic!("{name}: SPIR-V: {error}"));
-
         let options = msl::Options { lang_version: (2, 1), ..msl::Options::default() };
         let pipeline = msl::PipelineOptions {
-            entry_point: Some((ShaderStage::Compute, entry_point.clone())),
+            entry_point: Some((ShaderStage::Compute, call.kernel.entry_point.to_string())),
             ..msl::PipelineOptions::default()
         };
         msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|error| panic!("{name}: MSL: {error}"));
-
-        let shader_model =
-            if call.kernel.subgroup_sizes.is_some() { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
-        let options = hlsl::Options { shader_model, ..hlsl::Options::default() };
-        let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry_point)) };
-        let mut text = String::new();
-        hlsl::Writer::new(&mut text, &options, &pipeline)
-            .write(&module, &info, None)
-            .unwrap_or_else(|error| panic!("{name}: HLSL: {error}"));
     }
 }
 
