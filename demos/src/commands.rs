@@ -17,4 +17,6 @@ pub const ALL: &[Entry] = &[
     Entry::of::<verify::Arguments>(),
     Entry::of::<verify::Difference>(),
     Entry::of::<verify::Report>(),
+    Entry::of::<verify::Builtins>(),
+    Entry::of::<verify::Litmus>(),
 ];

@@ -5,10 +5,13 @@
 //! tolerance. A kernel passes if all elements are within their bounds, no guard word changed, and both runs gave the
 //! same bits. Guards and unwritten outputs are NaN: a kernel that reads one element too many shows it in its sums.
 
+pub mod builtins;
 mod guard;
+pub mod litmus;
 mod numbered;
 mod outcome;
 mod pattern;
+mod probe;
 mod verdict;
 mod workgroup_memory;
 

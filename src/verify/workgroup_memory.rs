@@ -1,11 +1,11 @@
 //! NaN in the workgroup memory of the device, so that a kernel which reads what it never wrote shows it.
 
-use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use fourfold_shaders::{Binding, Call, Cases, Data, Element, Kernel, Tolerance};
+use fourfold_shaders::{Binding, Call, Data, Element, Kernel};
 
 use super::guard::SENTINEL;
+use super::probe;
 use crate::gpu::{Error, Gpu, Launch, Recording};
 
 const WGSL: &str = "\
@@ -31,22 +31,8 @@ const LANES: usize = 64;
 
 fn kernel() -> Arc<Kernel> {
     static KERNEL: OnceLock<Arc<Kernel>> = OnceLock::new();
-    let kernel = || {
-        Arc::new(Kernel {
-            name: "workgroup_memory.fill".into(),
-            source: WGSL.into(),
-            entry_point: "fill",
-            bindings: Cow::Borrowed(const { &[Binding::update("words", "(1 + workgroups, 64)").u32()] }),
-            uniform_bytes: 0,
-            subgroup_sizes: None,
-            passes: |_| 0,
-            twin: |_, _| {},
-            tolerance: |_, _, _| Tolerance::Exact,
-            case: Cases::Drawn(|_| unreachable!("this kernel draws no cases")),
-            flops: |_| 0.0,
-        })
-    };
-    KERNEL.get_or_init(kernel).clone()
+    const BINDINGS: &[Binding] = &[Binding::update("words", "(1 + workgroups, 64)").u32()];
+    KERNEL.get_or_init(|| probe::kernel("workgroup_memory.fill", WGSL, "fill", BINDINGS)).clone()
 }
 
 /// Prepares the dispatch that fills all workgroup memory with NaN; nothing if `kernel` uses none.

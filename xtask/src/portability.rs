@@ -15,7 +15,8 @@ pub const USAGE: &str = "\
 cargo xtask portability [FLAGS]
 
 Runs `fourfold verify` on the driver of this system, on those in target/drivers and on those named, then under Vulkan's
-validation layer where there is one, and writes a page of all runs. Exit code 1 if a kernel fails that is not known to.
+validation layer where there is one, measures builtins and runs litmus tests, and writes a page of it all. Exit code 1 if
+something fails that is not known to.
 
   --fetch                  first download SwiftShader, Mesa of Debian's backports and the validation layer into
                            target/drivers; nothing is installed (needs apt-get and dpkg-deb)
@@ -128,7 +129,8 @@ pub fn run(arguments: &[OsString]) -> Result {
         }
         let log = fs::File::create(out.join(format!("{name}.log"))).and_then(|log| Ok((log.try_clone()?, log)));
         let (output, errors) = log.map_err(|error| Failure::new(format!("{}: {error}", out.display())))?;
-        if !status(command.stdout(output).stderr(errors))? {
+        let status = at_home(&mut command).stdout(output).stderr(errors).status();
+        if !status.map_err(|error| cannot_run(&command, &error))?.success() {
             failed.push(name);
         }
         if path.join("cases.jsonl").is_file() {
@@ -149,29 +151,45 @@ pub fn run(arguments: &[OsString]) -> Result {
         }
     }
     let page = settings.report.unwrap_or_else(|| out.join("report.md"));
-    let output = Command::new(&program).args(["verify", "report"]).args(&runs).output();
-    let output = output.map_err(|error| Failure::new(format!("cannot run {}: {error}", program.display())))?;
-    if !output.status.success() {
-        return Err(Failure::new(String::from_utf8_lossy(&output.stderr).trim()));
+    let mut report = Command::new(&program);
+    let mut text = said(report.args(["verify", "report"]).args(&runs), &mut failed)?;
+    for driver in &drivers {
+        for test in ["builtins", "litmus"] {
+            let mut command = Command::new(&program);
+            driver.apply(command.args(["verify", test, "--markdown"]));
+            // One level below the title of the page.
+            text += &said(&mut command, &mut failed)?.replace("\n## ", "\n### ").replacen("# ", "\n## ", 1);
+        }
     }
-    let title = "# Every kernel against its twin, on several drivers\n\n";
-    fs::write(&page, [title.as_bytes(), &output.stdout].concat())
-        .map_err(|error| Failure::new(format!("{}: {error}", page.display())))?;
+    fs::write(&page, text).map_err(|error| Failure::new(format!("{}: {error}", page.display())))?;
     eprintln!("The page is {}; the logs and rows are in {}", page.display(), out.display());
     match failed[..] {
         [] => Ok(()),
-        _ => Err(Failure::new(format!("`fourfold verify` failed on {}: see the logs", failed.join(", ")))),
+        _ => Err(Failure::new(format!("`fourfold verify` failed: {}; see the logs", failed.join(", ")))),
     }
 }
 
-/// Runs a command in the root of the repository and returns true if it succeeded.
-fn status(command: &mut Command) -> Result<bool> {
+/// Has a command run in the root of the repository.
+fn at_home(command: &mut Command) -> &mut Command {
     if let Some(folder) = runtime_folder() {
         command.env("XDG_RUNTIME_DIR", folder);
     }
-    let status = command.current_dir(root()).status();
-    let program = Path::new(command.get_program()).display().to_string();
-    Ok(status.map_err(|error| Failure::new(format!("cannot run {program}: {error}")))?.success())
+    command.current_dir(root())
+}
+
+fn cannot_run(command: &Command, error: &std::io::Error) -> Failure {
+    Failure::new(format!("cannot run {}: {error}", Path::new(command.get_program()).display()))
+}
+
+/// Runs a command and returns its output; one that fails is added to `failed` with its message told.
+fn said(command: &mut Command, failed: &mut Vec<String>) -> Result<String> {
+    let output = at_home(command).output().map_err(|error| cannot_run(command, &error))?;
+    if !output.status.success() {
+        let line: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+        eprintln!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        failed.push(line.join(" "));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! `fourfold verify`: every kernel against its CPU twin on this adapter, over generated cases.
 
+mod builtins;
 mod difference;
 mod expectations;
+mod litmus;
 mod report;
 mod repro;
 mod row;
@@ -28,8 +30,10 @@ use crate::progress::Progress;
 use crate::run::Run;
 use crate::run::folder::{CONFIGURATION, RunFolder, adapter_json};
 
+pub use builtins::Arguments as Builtins;
 pub use difference::Arguments as Difference;
 use expectations::{Expectations, Judged};
+pub use litmus::Arguments as Litmus;
 pub use report::Arguments as Report;
 use row::{Kind, Row};
 use summary::{Summary, summarise};

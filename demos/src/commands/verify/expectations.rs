@@ -88,6 +88,12 @@ impl Expectations {
         Ok(Self(list))
     }
 
+    /// Returns the reason for which this is known to fail so.
+    pub fn reason(&self, name: &str, outcome: Kind) -> Option<&str> {
+        let known = self.0.iter().find(|known| known.kernel == name && known.outcome == outcome.to_string());
+        known.map(|known| &*known.reason)
+    }
+
     /// Marks the kernels whose failure is known, and lists what is otherwise than expected.
     pub fn judge(&self, summaries: &mut [Summary]) -> Judged {
         let mut judged = Judged::default();

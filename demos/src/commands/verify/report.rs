@@ -1,7 +1,6 @@
 //! `fourfold verify report RUN...`: runs on several drivers side by side, as a page of markdown.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -16,6 +15,7 @@ use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::run::folder::CONFIGURATION;
+use crate::run::report::Report;
 
 /// Write runs of several drivers side by side, as markdown
 #[derive(Debug, Clone, Args)]
@@ -30,7 +30,7 @@ impl Plain for Arguments {
 
     fn run(&self, _: &Common) -> Result<(), Failure> {
         let runs: Vec<Run> = self.runs.iter().map(|path| Run::read(path)).collect::<Result<_, _>>()?;
-        crate::show!("{}", markdown(&runs));
+        crate::show!("{}", report(&runs).markdown());
         Ok(())
     }
 }
@@ -80,39 +80,22 @@ impl Run {
     }
 }
 
-fn markdown(runs: &[Run]) -> String {
-    let mut text = String::from(
-        "| run | adapter | seed | shaders | cases | kernels right | not run | wrong | refused, lost, crashed, hung | nearest to its bound | seconds |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-    );
-    for run in runs {
-        let failed = [Kind::Refused, Kind::Lost, Kind::Crashed, Kind::Hung].map(|kind| run.count(kind));
-        let nearest = run
-            .nearest()
-            .map_or(String::new(), |summary| format!("`{}`, {:.3}", summary.kernel, summary.worst.severity().1));
-        let seconds: f64 = run.rows.iter().filter_map(|row| row.seconds).sum();
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {nearest} | {seconds:.0} |",
-            run.name,
-            run.adapter,
-            run.seed,
-            if run.checked { "checked" } else { "unchecked" },
-            run.rows.len(),
-            run.count(Kind::Right),
-            run.count(Kind::Skipped),
-            run.count(Kind::Wrong),
-            failed.iter().sum::<usize>(),
-        );
-    }
-    failures(&mut text, runs);
-    messages(&mut text, runs);
-    errors(&mut text, runs);
-    text.trim_end().to_owned()
-}
-
-/// Kernels that failed or were not run, with the words for it.
-fn failures(text: &mut String, runs: &[Run]) {
+fn report(runs: &[Run]) -> Report {
+    let mut report = Report::new("Every kernel against its twin, on several drivers");
+    let header = [
+        "run",
+        "adapter",
+        "seed",
+        "shaders",
+        "cases",
+        "right",
+        "not run",
+        "wrong",
+        "failed otherwise",
+        "nearest to its bound",
+        "seconds",
+    ];
+    report.table(&header, runs.iter().map(summary));
     for run in runs {
         for summary in run.summaries.iter().filter(|summary| summary.worst.outcome != Kind::Right) {
             let words = match (&summary.worst.message, &summary.worst.comparison) {
@@ -120,27 +103,49 @@ fn failures(text: &mut String, runs: &[Run]) {
                 (_, Some(comparison)) => format!(": {comparison}"),
                 _ => String::new(),
             };
-            let _ = write!(text, "\n* {}, `{}`: {}{words}", run.name, summary.kernel, summary.verdict());
+            report.paragraph(format!("{}, `{}`: {}{words}", run.name, summary.kernel, summary.verdict()));
+        }
+        for (message, kernels) in messages(run) {
+            let names: Vec<String> = kernels.iter().map(|kernel| format!("`{kernel}`")).collect();
+            let count = names.len();
+            report.paragraph(format!("{} printed {message} in {count} kernels: {}", run.name, names.join(", ")));
         }
     }
-    text.push('\n');
+    report.heading("Errors");
+    report.paragraph("The largest error of each kernel in units of its bound; 1 would be the limit.");
+    errors(&mut report, runs);
+    report
 }
 
-/// Messages that drivers and layers printed, with the kernels that they came with.
-fn messages(text: &mut String, runs: &[Run]) {
-    for run in runs {
-        let mut kernels: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-        for row in &run.rows {
-            for message in named_messages(&row.printed) {
-                kernels.entry(message).or_default().insert(&row.kernel);
-            }
-        }
-        for (message, kernels) in kernels {
-            let names: Vec<String> = kernels.iter().map(|kernel| format!("`{kernel}`")).collect();
-            let _ = write!(text, "\n* {} printed {message} in {} kernels: {}", run.name, names.len(), names.join(", "));
+/// The line of a run.
+fn summary(run: &Run) -> [String; 11] {
+    let failed = [Kind::Refused, Kind::Lost, Kind::Crashed, Kind::Hung].map(|kind| run.count(kind));
+    let nearest = run.nearest();
+    let seconds: f64 = run.rows.iter().filter_map(|row| row.seconds).sum();
+    [
+        run.name.clone(),
+        run.adapter.clone(),
+        run.seed.to_string(),
+        if run.checked { "checked" } else { "unchecked" }.to_owned(),
+        run.rows.len().to_string(),
+        run.count(Kind::Right).to_string(),
+        run.count(Kind::Skipped).to_string(),
+        run.count(Kind::Wrong).to_string(),
+        failed.iter().sum::<usize>().to_string(),
+        nearest.map_or(String::new(), |nearest| format!("`{}`, {:.3}", nearest.kernel, nearest.worst.severity().1)),
+        format!("{seconds:.0}"),
+    ]
+}
+
+/// Messages that the driver and layers printed, with the kernels that they came with.
+fn messages(run: &Run) -> BTreeMap<String, BTreeSet<&str>> {
+    let mut kernels: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for row in &run.rows {
+        for message in named_messages(&row.printed) {
+            kernels.entry(message).or_default().insert(&row.kernel);
         }
     }
-    text.push('\n');
+    kernels
 }
 
 /// The names of the rules that the lines quote; without any, the first line.
@@ -153,33 +158,26 @@ fn named_messages(printed: &[String]) -> BTreeSet<String> {
     }
 }
 
-/// The largest error of each kernel in units of its bound, a column for each run.
-fn errors(text: &mut String, runs: &[Run]) {
-    text.push_str("\nThe largest error of each kernel in units of its bound; 1 would be the limit.\n\n| kernel |");
-    runs.iter().for_each(|run| text.push_str(&format!(" {} |", run.name)));
-    text.push_str("\n| --- |");
-    runs.iter().for_each(|_| text.push_str(" --- |"));
+/// The largest error of each kernel, a column for each run.
+fn errors(report: &mut Report, runs: &[Run]) {
     let mut names: Vec<&str> = Vec::new();
     for summary in runs.iter().flat_map(|run| &run.summaries) {
         if !names.contains(&&*summary.kernel) {
             names.push(&summary.kernel);
         }
     }
-    for name in names {
-        let _ = write!(text, "\n| `{name}` |");
-        for run in runs {
-            let summary = run.summaries.iter().find(|summary| summary.kernel == name);
-            let cell = match summary {
-                None => String::new(),
-                Some(summary) => match (&summary.worst.comparison, summary.worst.outcome) {
-                    (Some(comparison), Kind::Right) => format!("{:.3}", comparison.error_over_bound.0),
-                    (_, Kind::Skipped) => "not run".to_owned(),
-                    (_, outcome) => outcome.to_string(),
-                },
-            };
-            let _ = write!(text, " {cell} |");
-        }
-    }
+    let cell = |name: &str, run: &Run| {
+        let summary = run.summaries.iter().find(|summary| summary.kernel == name);
+        summary.map_or(String::new(), |summary| match (&summary.worst.comparison, summary.worst.outcome) {
+            (Some(comparison), Kind::Right) => format!("{:.3}", comparison.error_over_bound.0),
+            (_, outcome) => outcome.to_string(),
+        })
+    };
+    let header: Vec<&str> = std::iter::once("kernel").chain(runs.iter().map(|run| &*run.name)).collect();
+    let row = |name: &str| {
+        std::iter::once(format!("`{name}`")).chain(runs.iter().map(|run| cell(name, run))).collect::<Vec<_>>()
+    };
+    report.table(&header, names.iter().map(|name| row(name)));
 }
 
 #[cfg(test)]
@@ -198,12 +196,13 @@ mod tests {
             Row { printed, ..Row::of("softmax", 0, Kind::Right, "") },
             Row::of("matmul", 0, Kind::Crashed, "signal 11"),
         ];
-        let text = markdown(&[run("here", rows), run("there", vec![Row::of("softmax", 0, Kind::Skipped, "no lanes")])]);
+        let text = report(&[run("here", rows), run("there", vec![Row::of("softmax", 0, Kind::Skipped, "no lanes")])])
+            .markdown();
         for expected in [
             "| here | a driver | 0 | unchecked | 2 | 1 | 0 | 0 | 1 |",
-            "* here, `matmul`: CRASHED: signal 11",
-            "* there, `softmax`: not run: no lanes",
-            "* here printed VUID-A-1 in 1 kernels: `softmax`",
+            "here, `matmul`: CRASHED: signal 11",
+            "there, `softmax`: not run: no lanes",
+            "here printed VUID-A-1 in 1 kernels: `softmax`",
             "| `matmul` | crashed |  |",
         ] {
             assert!(text.contains(expected), "{expected}\n{text}");
