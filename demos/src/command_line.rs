@@ -65,10 +65,12 @@ fn command(quick: bool) -> Command {
     root =
         Common::augment_args(root).about("GPU compute kernels with CPU twins, and learning methods that run on them");
     for (name, about) in FAMILIES {
-        root = root.subcommand(Command::new(*name).about(*about).subcommand_required(true));
+        root =
+            root.subcommand(Command::new(*name).about(*about).subcommand_required(true).arg_required_else_help(true));
     }
     for entry in entries() {
-        let child = (entry.command)(quick);
+        // A number below 0 is a value, which its range refuses, and no unknown flag.
+        let child = (entry.command)(quick).mut_args(|arg| arg.allow_negative_numbers(true));
         root = match entry.path.split_once(' ') {
             None => root.subcommand(child),
             Some((family, _)) => root.mut_subcommand(family, |family| family.subcommand(child)),
@@ -90,7 +92,9 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure
     match matches {
         Ok(matches) => find(matches).map(|call| Parsed::Run(Box::new(call))),
         Err(error) => match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Parsed::Print(error.render().to_string())),
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::DisplayVersion => Ok(Parsed::Print(error.render().to_string())),
             _ => Err(Failure::Input(condensed(&error))),
         },
     }
@@ -127,13 +131,15 @@ fn find(matches: ArgMatches) -> Result<Call, Failure> {
     Ok(Call { common, entry, matches: family.clone() })
 }
 
-/// clap's message without its tips and usage, on one line.
+/// clap's message without its tips and usage, on one line, with the command whose help says more.
 fn condensed(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let sentence = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = sentence.split_whitespace().collect();
     let sentence = words.join(" ");
-    format!("{} (see `fourfold --help`)", sentence.strip_prefix("error: ").unwrap_or(&sentence))
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("fourfold");
+    let command: Vec<&str> = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
+    format!("{} (see `{} --help`)", sentence.strip_prefix("error: ").unwrap_or(&sentence), command.join(" "))
 }
 
 #[cfg(test)]
@@ -158,8 +164,21 @@ mod tests {
     fn an_unknown_flag_is_one_sentence() {
         assert_eq!(
             failure("fourfold verify --frobnicate"),
-            "unexpected argument '--frobnicate' found (see `fourfold --help`)"
+            "unexpected argument '--frobnicate' found (see `fourfold verify --help`)"
         );
+        assert!(failure("fourfold dt control --frobnicate").ends_with("(see `fourfold dt control --help`)"));
+    }
+
+    #[test]
+    fn a_family_alone_prints_its_help() {
+        let Ok(Parsed::Print(text)) = parse(["fourfold".into(), "neuron".into()]) else { panic!("no help") };
+        assert!(text.contains("watch"), "{text}");
+    }
+
+    #[test]
+    fn a_number_below_0_is_a_value() {
+        let sentence = failure("fourfold verify --cases -1");
+        assert!(sentence.starts_with("invalid value '-1' for '--cases"), "{sentence}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::options::{Common, Seeds};
 use crate::run::report::Report;
-use crate::run::{Configuration, Earlier, Run};
+use crate::run::{Configuration, Earlier, REPORT, Run, stop};
 
 /// An experiment: the struct is its settings, and the first screen of its file is all its flags with their defaults.
 ///
@@ -95,6 +95,7 @@ pub fn start<E: Experiment>(common: &Common, settings: &E, seeds: Vec<u32>) -> R
 }
 
 fn finish<E: Experiment>(mut run: Run, settings: &E) -> Result<(), Failure> {
+    stop::listen()?;
     let report = settings.run(&mut run).inspect_err(|failure| run.abandon(failure))?;
     crate::show!("{}", run.publish(&report)?);
     report.failure().cloned().map_or(Ok(()), Err)
@@ -141,9 +142,13 @@ fn perform<E: Experiment>(common: &Common, matches: &ArgMatches) -> Result<(), F
     let settings: E = serde_json::from_value(earlier.configuration.settings.clone()).map_err(wrong)?;
     let asked = Configuration { seed: common.seed, seeds, quick: common.quick, ..earlier.configuration.clone() };
     refuse_changes(path, matches, &settings, &earlier.configuration, &asked)?;
+    if earlier.is_finished() {
+        crate::show!("The run in {} is finished: read {}", path.display(), path.join(REPORT).display());
+        return Ok(());
+    }
     content_hash::check(&earlier.configuration.inputs)?;
     settings.check()?;
-    finish(earlier.resume(common, common.open(false)?), &settings)
+    finish(earlier.resume(common, common.open(false)?)?, &settings)
 }
 
 /// Refuses flags beside `--resume` that would change the run.

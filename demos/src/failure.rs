@@ -14,6 +14,8 @@ pub enum Failure {
     Run(String),
     /// As [`Failure::Run`], with an exit code of its own.
     Coded(u8, String),
+    /// Ctrl-C stopped the run, which said so. Exit code 130.
+    Stopped,
 }
 
 impl Failure {
@@ -65,6 +67,7 @@ impl Failure {
             Failure::Run(_) => 1,
             Failure::Coded(code, _) => *code,
             Failure::Input(_) => 2,
+            Failure::Stopped => 130,
         }
     }
 }
@@ -73,6 +76,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // It may quote files, flags and other programs: control characters become escapes, but for lines and tabs.
         match self {
+            Failure::Stopped => formatter.write_str("stopped"),
             Failure::Input(message) | Failure::Run(message) | Failure::Coded(_, message) => {
                 let line = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
                 formatter.write_str(&message.split('\n').map(line).collect::<Vec<_>>().join("\n"))

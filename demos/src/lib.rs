@@ -4,6 +4,7 @@
 // A reader of the output that goes away makes these panic: `show!` and `tell!` of `output` do not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod adapter;
 pub mod command_line;
 pub mod commands;
 pub mod content_hash;

@@ -63,3 +63,77 @@ fn collection() {
     let arguments = "cart-pole --quick --seed 1 --episodes 20 --stage medium-replay,expert";
     resumes_to_the_same_bits(&Scratch::new("resume-collect"), "data collect", arguments, &files);
 }
+
+/// Starts a training, and waits until it has saved a checkpoint.
+#[cfg(unix)]
+fn under_way(scratch: &Scratch, arguments: &str, folder: &str) -> std::process::Child {
+    let mut call = scratch.fourfold();
+    call.args(arguments.split(' ')).args(["--out", folder]).stdout(std::process::Stdio::piped());
+    let mut child = call.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let checkpoint = scratch.0.join(folder).join("checkpoint.safetensors");
+    while !checkpoint.exists() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it was stopped");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+#[cfg(unix)]
+fn send(signal: &str, child: &std::process::Child) {
+    let sent = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[cfg(unix)]
+const TRAINING: &str = "pes toy --iterations 2000 --seeds 2";
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_ends_a_training_with_a_checkpoint_a_partial_report_and_the_line_that_resumes_it() {
+    let scratch = Scratch::new("ctrl-c");
+    let whole = scratch.fourfold().args(TRAINING.split(' ')).args(["--quiet", "--out", "whole"]).output().unwrap();
+    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
+    for signal in ["-INT", "-TERM"] {
+        let child = under_way(&scratch, TRAINING, signal.trim_start_matches('-'));
+        send(signal, &child);
+        let output = child.wait_with_output().unwrap();
+        let (said, folder) = (String::from_utf8(output.stderr).unwrap(), signal.trim_start_matches('-'));
+        assert_eq!(output.status.code(), Some(130), "{said}");
+        assert!(said.ends_with(&format!("Resume with `fourfold pes --resume {folder}`\n")), "{said}");
+        let path = |file: &str| scratch.0.join(folder).join(file);
+        assert!(fs::read_to_string(path("report.md")).unwrap().contains("stopped before its end"));
+        assert!(!path("results.json").exists() && !path(".lock").exists());
+
+        let output = scratch.fourfold().args(["pes", "--quiet", "--resume", folder]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for file in ["results.json", "report.md", "metrics.jsonl"] {
+            assert!(fs::read(scratch.0.join("whole").join(file)).unwrap() == fs::read(path(file)).unwrap(), "{file}");
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_folder_in_use_and_a_finished_run_are_left_alone() {
+    let scratch = Scratch::new("in-use");
+    let child = under_way(&scratch, TRAINING, "run");
+    let second = scratch.fourfold().args(["pes", "--resume", "run"]).output().unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(2), "{said}");
+    assert!(said.contains("in use by another process"), "{said}");
+    assert!(child.wait_with_output().unwrap().status.success());
+
+    let files = || {
+        let entries = fs::read_dir(scratch.0.join("run")).unwrap().map(Result::unwrap);
+        let mut files: Vec<_> =
+            entries.map(|file| (file.file_name(), file.metadata().unwrap().modified().unwrap())).collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    let again = scratch.fourfold().args(["pes", "--resume", "run"]).output().unwrap();
+    assert!(
+        again.status.success() && String::from_utf8(again.stdout).unwrap().starts_with("The run in run is finished")
+    );
+    assert_eq!(files(), before);
+}

@@ -5,10 +5,10 @@ use fourfold::gpu::{AdapterReport, adapters};
 use fourfold::wgpu::Features;
 use serde_json::{Value, json};
 
+use crate::adapter::{adapter_json, is_software};
 use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::options::Common;
-use crate::run::folder::adapter_json;
 use crate::table::table;
 
 /// List the adapters, with the features and limits that matter here
@@ -68,7 +68,8 @@ fn text(report: &AdapterReport) -> String {
     let mut rows: Vec<[String; 2]> = Vec::new();
     let mut row = |name: &str, value: String| rows.push([name.to_owned(), value]);
     row("backend", info.backend.to_string());
-    row("type", format!("{:?}", info.device_type));
+    let software = if is_software(info) { ": a software driver, no GPU" } else { "" };
+    row("type", format!("{:?}{software}", info.device_type));
     row("driver", format!("{} {}", info.driver, info.driver_info).trim().to_owned());
     for (name, feature) in FEATURES {
         let has = report.features.contains(feature);

@@ -15,13 +15,13 @@ use fourfold::Gpu;
 use fourfold::wgpu::Features;
 use serde_json::{Value, json};
 
+use crate::adapter::adapter_json;
 use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::picture::plot::BarPlot;
 use crate::progress::{self, Progress};
 use crate::run::Run;
-use crate::run::folder::adapter_json;
 use crate::statistics::{median, quantile};
 use crate::table::table;
 

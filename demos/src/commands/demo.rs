@@ -11,6 +11,7 @@ use fourfold::evolution::{
 };
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 
+use crate::adapter::describe;
 use crate::commands::verify;
 use crate::entry::Plain;
 use crate::experiment;
@@ -47,7 +48,7 @@ const EPISODES: usize = 200;
 /// If a step fails, with its own sentence.
 pub fn run(common: &Common) -> Result<(), Failure> {
     let gpu = common.open(false)?;
-    crate::show!("1. The adapter: {} ({})\n", gpu.info().name, gpu.info().backend);
+    crate::show!("1. The adapter: {}\n", describe(gpu.info()));
 
     crate::show!("2. Every kernel against its CPU twin, on this adapter");
     crate::show!("   {}\n", verify::glance(common, &gpu, if common.quick { 1 } else { CASES })?);

@@ -23,12 +23,13 @@ use fourfold::shaders::{KernelRef, kernels};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::adapter::adapter_json;
 use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::Progress;
-use crate::run::Run;
-use crate::run::folder::{CONFIGURATION, RunFolder, adapter_json};
+use crate::run::folder::{CONFIGURATION, RunFolder};
+use crate::run::{Run, stop};
 
 pub use builtins::Arguments as Builtins;
 pub use difference::Arguments as Difference;
@@ -124,7 +125,11 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     progress.skip(rows.len() as u64);
     let order = Order { checked: settings.checked, repro: settings.repro.then(|| folder.path().join("repro")) };
     let limit = Duration::from_secs(arguments.time_limit);
-    supervisor::run(&flags(&common, &order)?, jobs, limit, |row| {
+    stop::listen()?;
+    let judged = supervisor::run(&flags(&common, &order)?, jobs, limit, |row| {
+        if stop::asked() {
+            return Err(Failure::Stopped);
+        }
         if rows.last().is_none_or(|last: &Row| last.kernel != row.kernel) {
             progress.say(&*row.kernel);
         }
@@ -140,8 +145,12 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         folder.append(ROWS, &serde_json::to_string(&row).map_err(Failure::run)?)?;
         rows.push(row);
         Ok(())
-    })?;
+    });
     progress.finish();
+    if judged == Err(Failure::Stopped) {
+        crate::tell!("Stopped. Resume with `fourfold verify --resume {}`", folder.path().display());
+    }
+    judged?;
 
     let mut summaries = summarise(&rows);
     let judged = expectations.judge(&mut summaries);
@@ -191,7 +200,8 @@ fn begun(common: &Common, arguments: &Arguments) -> Result<(Common, Gpu, RunFold
 
 /// Opens the folder of a run that was interrupted, with the rows that are there.
 fn resumed(common: &Common, path: &Path) -> Result<(Common, Gpu, RunFolder, Settings, Vec<Row>), Failure> {
-    let folder = RunFolder::open(path)?;
+    let mut folder = RunFolder::open(path)?;
+    folder.lock()?;
     let none = |error: &dyn std::fmt::Display| {
         Failure::input(format!("{}: expected a run of `fourfold verify`, got {error}", path.display()))
     };

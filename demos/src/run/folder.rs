@@ -13,14 +13,18 @@ use fourfold::data::{Checkpoint, Error, file};
 use fourfold::{Gpu, wgpu};
 use serde_json::{Value, json};
 
+use super::lock::Lock;
+use crate::adapter::adapter_json;
 use crate::failure::Failure;
 
 /// An open folder of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     /// It was not there before this run.
     made: bool,
+    /// No other process writes into it.
+    lock: Option<Lock>,
 }
 
 /// The file of a run that holds its configuration, its settings as `settings`.
@@ -40,7 +44,7 @@ impl RunFolder {
             Some(path) => given(path)?,
             None => (next_free(Path::new(RUNS), &command.replace(' ', "-"))?, true),
         };
-        let folder = Self { path, made };
+        let mut folder = Self { lock: Some(Lock::take(&path)?), path, made };
         if let Err(failure) = folder.write_json(CONFIGURATION, &with_facts(configuration, gpu.info())) {
             folder.discard();
             return Err(failure);
@@ -54,9 +58,18 @@ impl RunFolder {
     /// There is no such folder.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         match fs::read_dir(path) {
-            Ok(_) => Ok(Self { path: path.to_owned(), made: false }),
+            Ok(_) => Ok(Self { path: path.to_owned(), made: false, lock: None }),
             Err(source) => Err(Error::Read { file: path.display().to_string(), source }.into()),
         }
+    }
+
+    /// Keeps other processes from writing into it.
+    ///
+    /// # Errors
+    /// One does, or the folder cannot be written.
+    pub fn lock(&mut self) -> Result<(), Failure> {
+        self.lock = Some(Lock::take(&self.path)?);
+        Ok(())
     }
 
     pub fn path(&self) -> &Path {
@@ -113,7 +126,8 @@ impl RunFolder {
     }
 
     /// Removes the configuration, and the folder where this run made it, unless anything else lies there.
-    pub fn discard(&self) {
+    pub fn discard(&mut self) {
+        self.lock = None;
         let alone = fs::read_dir(&self.path)
             .is_ok_and(|entries| entries.flatten().all(|entry| entry.file_name() == CONFIGURATION));
         if alone {
@@ -203,17 +217,6 @@ fn with_facts(mut configuration: Value, adapter: &wgpu::AdapterInfo) -> Value {
     configuration
 }
 
-/// The facts that tell one adapter from another.
-pub fn adapter_json(adapter: &wgpu::AdapterInfo) -> Value {
-    json!({
-        "name": adapter.name,
-        "backend": adapter.backend.to_str(),
-        "type": format!("{:?}", adapter.device_type),
-        "driver": adapter.driver,
-        "driver_info": adapter.driver_info,
-    })
-}
-
 /// The version of wgpu that this was built with, which wgpu itself does not tell.
 fn wgpu_version() -> &'static str {
     let lock = include_str!("../../../Cargo.lock");
@@ -290,7 +293,7 @@ mod tests {
     #[test]
     fn texts_are_quoted_in_csv_where_they_must_be() {
         let scratch = Scratch::new("csv");
-        let folder = RunFolder { path: scratch.0.clone(), made: false };
+        let folder = RunFolder { path: scratch.0.clone(), made: false, lock: None };
         folder.write_csv("a.csv", &["name", "loss"], &[vec!["a, \"b\"".into(), "0.5".into()]]).unwrap();
         assert_eq!(fs::read_to_string(scratch.0.join("a.csv")).unwrap(), "name,loss\n\"a, \"\"b\"\"\",0.5\n");
     }

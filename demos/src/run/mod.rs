@@ -1,22 +1,28 @@
 //! A run: its GPU, seeds, folder, progress, log and checkpoint.
 
+mod earlier;
 pub mod folder;
+mod lock;
 pub mod report;
+pub mod stop;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fourfold::Gpu;
-use fourfold::data::{Checkpoint, file};
+use fourfold::data::Checkpoint;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use earlier::Earlier;
+
+use crate::adapter::{adapter_json, describe, software_warning};
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::Progress;
-use folder::{CONFIGURATION, RunFolder, adapter_json};
+use folder::RunFolder;
 use report::Report;
 
 /// The file of a run's log, a JSON object a line.
@@ -24,6 +30,12 @@ pub const LOG: &str = "metrics.jsonl";
 
 /// The file of a run's checkpoint.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// The file of a report.
+pub const REPORT: &str = "report.md";
+
+/// The file of the numbers of a finished run.
+pub const RESULTS: &str = "results.json";
 
 /// Time between two checkpoints of a stage that saves when it is due.
 const BETWEEN: Duration = Duration::from_secs(20);
@@ -113,6 +125,9 @@ impl Run {
     }
 
     fn new(common: &Common, gpu: Gpu, folder: RunFolder, configuration: Configuration) -> Self {
+        if let Some(warning) = software_warning(gpu.info()).filter(|_| !common.quiet) {
+            crate::tell!("{warning}");
+        }
         Self {
             gpu,
             folder,
@@ -242,6 +257,9 @@ impl Run {
         let outcome = match finished.map(|finished| finished.outcome.clone()) {
             Some(outcome) => outcome,
             None => {
+                if stop::asked() {
+                    return Err(Failure::Stopped);
+                }
                 if self.record.stage.as_deref() != Some(name) {
                     self.restored = None;
                 }
@@ -284,18 +302,19 @@ impl Run {
         Ok(())
     }
 
-    /// Saves the state of this stage if it has none yet, or the last checkpoint is old enough; call it as often as you
-    /// like.
+    /// Saves the state of this stage if it has none yet, the last checkpoint is old enough, or the run is asked to stop;
+    /// call it as often as you like.
     ///
     /// # Errors
-    /// As [`save`](Self::save).
+    /// As [`save`](Self::save); [`Failure::Stopped`] after Ctrl-C, when the state is saved.
     pub fn save_if_due(&mut self, fill: impl FnOnce(&mut Checkpoint) -> Result<(), Failure>) -> Result<(), Failure> {
-        if self.saved.is_none_or(|saved| saved.elapsed() >= BETWEEN) {
+        let stopped = stop::asked();
+        if stopped || self.saved.is_none_or(|saved| saved.elapsed() >= BETWEEN) {
             self.save(fill)?;
             // The last state of a stage depends on the clock; the checkpoint of a finished stage must not.
             self.state = None;
         }
-        Ok(())
+        if stopped { Err(Failure::Stopped) } else { Ok(()) }
     }
 
     fn write_state(&mut self, mut state: Checkpoint) -> Result<Checkpoint, Failure> {
@@ -380,79 +399,55 @@ impl Run {
         for (file, bytes) in report.pictures() {
             self.folder.write(file, bytes)?;
         }
-        self.folder.write_json("results.json", &results.into())?;
-        let info = self.gpu.info();
-        let adapter = format!("Adapter: {} ({}, {}).", info.name, info.backend, info.driver_info);
-        self.folder.write("report.md", format!("{}\n{adapter}\n", report.markdown()).as_bytes())?;
+        let adapter = format!("Adapter: {}.", describe(self.gpu.info()));
+        self.folder.write(REPORT, format!("{}\n{adapter}\n", report.markdown()).as_bytes())?;
+        // The last file: a run that has it is finished.
+        self.folder.write_json(RESULTS, &results.into())?;
         Ok(format!("{}\n\n{adapter}\nThe run is in {}", report.terminal(), self.path().display()))
     }
 
-    /// Ends a run that failed; one that was refused for its input leaves nothing.
+    /// Ends a run that failed: one that was refused for its input leaves nothing, one that was stopped a report of what
+    /// it did.
     pub fn abandon(&mut self, failure: &Failure) {
         self.end_progress();
-        if matches!(failure, Failure::Input(_)) && !self.resumed {
-            self.folder.discard();
-        }
-    }
-}
-
-/// A run that an earlier process began.
-#[derive(Debug)]
-pub struct Earlier {
-    folder: RunFolder,
-    pub configuration: Configuration,
-    lines: Vec<String>,
-    record: Record,
-    state: Option<Checkpoint>,
-}
-
-impl Earlier {
-    /// Reads a run's configuration and, where there is one, its checkpoint. Changes nothing.
-    ///
-    /// # Errors
-    /// There is no run of `command` in the folder, or one of its files is damaged.
-    pub fn open(path: &Path, command: &str) -> Result<Self, Failure> {
-        let folder = RunFolder::open(path)?;
-        let (file, checkpoint) = (path.join(CONFIGURATION), path.join(CHECKPOINT));
-        if !file.exists() && !checkpoint.exists() {
-            let expected =
-                format!("expected {CONFIGURATION}, and {CHECKPOINT} where a run has come that far, got neither");
-            return Err(Failure::Input(format!("{}: {expected}", path.display())));
-        }
-        let wrong = |file: &Path, what: &str, error: serde_json::Error| {
-            Failure::Input(format!("{}: expected {what} of a run of `fourfold {command}`, got {error}", file.display()))
-        };
-        let state = if checkpoint.exists() { Some(Checkpoint::load(&checkpoint)?) } else { None };
-        let (configuration, record) = match &state {
-            Some(state) => (
-                serde_json::from_str(state.get("settings")?).map_err(|error| wrong(&checkpoint, "settings", error))?,
-                serde_json::from_str(state.get("record")?).map_err(|error| wrong(&checkpoint, "a record", error))?,
-            ),
-            None => {
-                let configuration = serde_json::from_slice(&file::read(&file)?);
-                (configuration.map_err(|error| wrong(&file, "the configuration", error))?, Record::default())
+        match failure {
+            Failure::Input(_) if !self.resumed => self.folder.discard(),
+            Failure::Stopped => {
+                let (report, command) = (self.partial_report(), &self.configuration.command);
+                if let Err(failure) = self.folder.write(REPORT, report.markdown().as_bytes()) {
+                    crate::tell!("error: {failure}");
+                }
+                crate::tell!("Stopped. Resume with `fourfold {command} --resume {}`", self.path().display());
             }
-        };
-        let Configuration { command: has, .. } = &configuration;
-        if has != command {
-            let expected = format!("expected a run of `fourfold {command}`, got one of `fourfold {has}`");
-            return Err(Failure::Input(format!("{}: {expected}", path.display())));
+            _ => {}
         }
-        let log = path.join(LOG);
-        let text =
-            if record.lines > 0 { String::from_utf8_lossy(&file::read(&log)?).into_owned() } else { String::new() };
-        let lines: Vec<String> = text.lines().take(record.lines).map(str::to_owned).collect();
-        if lines.len() < record.lines {
-            let (expected, got) = (record.lines, lines.len());
-            return Err(Failure::Input(format!("{}: expected {expected} lines, got {got}", log.display())));
-        }
-        Ok(Self { folder, configuration, lines, record, state })
     }
 
-    /// Resumes it.
-    pub fn resume(self, common: &Common, gpu: Gpu) -> Run {
-        let Self { folder, configuration, lines, record, state } = self;
-        let run = Run::new(common, gpu, folder, configuration);
-        Run { lines, record, restored: state, resumed: true, untouched: true, ..run }
+    /// Reports a run that was stopped: the stages that it finished and the end of its log.
+    fn partial_report(&self) -> Report {
+        const ROWS: usize = 20;
+        let command = &self.configuration.command;
+        let mut report = Report::new(format!("fourfold {command}: stopped before its end"));
+        let under_way =
+            self.record.stage.iter().filter(|stage| self.record.finished.iter().all(|done| done.stage != **stage));
+        for stage in under_way {
+            report.paragraph(format!("`{stage}` was under way."));
+        }
+        report.paragraph(format!("Resume with `fourfold {command} --resume {}`.", self.path().display()));
+        if !self.record.finished.is_empty() {
+            report.heading("Finished");
+            let rows = self.record.finished.iter().map(|done| vec![done.stage.clone(), done.outcome.to_string()]);
+            report.table(&["stage", "outcome"], rows);
+        }
+        let rows: Vec<Value> = self.lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        if let Some(Value::Object(last)) = rows.last() {
+            report.heading(format!("The end of {LOG}"));
+            let single = |value: &Value| !matches!(value, Value::Array(_) | Value::Object(_));
+            let columns: Vec<&String> = last.iter().filter(|(_, value)| single(value)).map(|(name, _)| name).collect();
+            let shown = &rows[rows.len().saturating_sub(ROWS)..];
+            let cells = |row: &Value| columns.iter().map(|name| row[name.as_str()].to_string()).collect::<Vec<_>>();
+            report.table(&columns, shown.iter().map(cells));
+        }
+        report
     }
 }

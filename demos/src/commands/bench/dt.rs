@@ -16,11 +16,11 @@ use fourfold::models::offline_training::{OfflineSettings, OfflineTraining};
 use fourfold::shaders::random::threefry::Random;
 use serde_json::json;
 
+use crate::adapter::adapter_json;
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::{Progress, duration};
 use crate::run::Run;
-use crate::run::folder::adapter_json;
 use crate::statistics::median;
 use crate::table::table;
 

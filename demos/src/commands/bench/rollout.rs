@@ -12,11 +12,11 @@ use fourfold::rollout::{Composition, Operands, Plan, Policy, Rollout, Sensors, S
 use fourfold::shaders::Data;
 use serde_json::{Value, json};
 
+use crate::adapter::adapter_json;
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::{Progress, duration};
 use crate::run::Run;
-use crate::run::folder::adapter_json;
 use crate::statistics::median;
 use crate::table::table;
 

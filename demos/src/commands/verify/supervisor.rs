@@ -114,6 +114,9 @@ impl Worker {
         let program = std::env::current_exe().map_err(Failure::run)?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Ctrl-C is for this process, which ends its worker.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut process = command.spawn().map_err(|error| Failure::run(format!("cannot start a process: {error}")))?;
         let (mut input, output) = (process.stdin.take(), process.stdout.take());
         let lines: String = jobs.iter().filter_map(|job| Some(serde_json::to_string(job).ok()? + "\n")).collect();

@@ -11,6 +11,7 @@ use fourfold::rollout::{self, Composition, Interface, Policy, Sensors, WeightSou
 use fourfold::shaders::Data;
 use fourfold::shaders::random::threefry::Random;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::World;
 use crate::failure::Failure;
@@ -92,6 +93,10 @@ impl Course {
                 let summaries = RolloutGradient::summaries(&outer.run(1)?);
                 let mean = summaries.last().map_or(f32::NAN, |summary| summary.mean);
                 run.say(format!("{}, mean return {mean:.0}", world.name()));
+                let mean_return = mean.is_finite().then_some(mean);
+                run.log(&json!({
+                    "environment": world.name(), "seed": seed, "generation": generations.len(), "mean_return": mean_return,
+                }))?;
                 run.advance(1);
                 run.save_if_due(|checkpoint| {
                     outer.save(checkpoint)?;

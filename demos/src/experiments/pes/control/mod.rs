@@ -8,6 +8,7 @@ mod training;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::experiment::Experiment;
 use crate::failure::Failure;
@@ -136,9 +137,15 @@ impl Settings {
                 run.say(name.as_str());
                 let one = |&seed: &u32| {
                     let curve: Vec<(f64, Option<f64>)> =
-                        run.stage(&format!("{stage}: {name}, seed {seed}"), 1, |_| {
+                        run.stage(&format!("{stage}: {name}, seed {seed}"), 1, |run| {
                             let curve = trainer.train(&setup, hyperparameters, seed)?;
-                            Ok(curve.into_iter().map(|(at, value)| (at, value.is_finite().then_some(value))).collect())
+                            let finite = |value: f64| value.is_finite().then_some(value);
+                            let curve: Vec<_> = curve.into_iter().map(|(at, value)| (at, finite(value))).collect();
+                            run.log(&json!({
+                                "task": task.name, "estimator": setup.name, "sigma": sigma, "rate": rate, "stage": stage,
+                                "seed": seed, "returns": curve,
+                            }))?;
+                            Ok(curve)
                         })?;
                     Ok(curve.into_iter().map(|(at, value)| (at, value.unwrap_or(f64::NAN))).collect())
                 };

@@ -7,6 +7,7 @@ use fourfold::evolution::{
     Descent, Estimator, GraphProblem, OuterLoop, OuterSettings, OuterTensors, UnrollSettings, UnrolledGradient,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::failure::Failure;
 use crate::run::Run;
@@ -131,7 +132,7 @@ impl Training {
             let descent = Descent::adam(0.9);
             let outer_settings = OuterSettings { descent, rate: self.rate, clip: None, ring: RING };
             let outer = OuterLoop::new(&gpu, outer, Box::new(source), outer_settings)?;
-            let thetas = self.descend(run, outer, name, theta)?;
+            let thetas = self.descend(run, outer, (name, seed), theta)?;
             Ok(Path { estimator: name.to_owned(), seed: seed.into(), inner_steps, thetas, objectives: Vec::new() })
         })
     }
@@ -140,7 +141,7 @@ impl Training {
         &self,
         run: &mut Run,
         mut outer: OuterLoop<UnrolledGradient>,
-        name: &str,
+        (name, seed): (&str, u32),
         theta: &[f32],
     ) -> Result<Vec<(usize, Vec<f32>)>, Failure> {
         let every = self.iterations.div_ceil(self.points);
@@ -161,6 +162,9 @@ impl Training {
             {
                 let row = finished.centers.len() - 1 - (last - iteration);
                 thetas.push((iteration, finished.centers[row].clone()));
+                run.log(
+                    &json!({ "estimator": name, "seed": seed, "iteration": iteration, "theta": finished.centers[row] }),
+                )?;
             }
             let theta = finished.centers.last().map_or(&[][..], Vec::as_slice);
             if !theta.iter().all(|number| number.is_finite()) {

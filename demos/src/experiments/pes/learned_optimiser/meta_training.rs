@@ -5,6 +5,7 @@ use fourfold::evolution::{
 };
 use fourfold::models::learned_optimiser::LearnedTraining;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::Settings;
 use crate::failure::Failure;
@@ -87,8 +88,12 @@ pub fn train(run: &mut Run, name: &str, estimator: Estimator, settings: &Setting
         if waiting.len() == TOGETHER || iteration == settings.iterations {
             let rows: Vec<f32> = waiting.iter().flat_map(|(_, theta)| theta.iter().copied()).collect();
             let losses = evaluator.run(&rows)?.into_iter().map(|at| at.sum / settings.horizon as f64);
-            let evaluated = waiting.drain(..).zip(losses);
-            points.extend(evaluated.map(|((iteration, _), loss)| Point { iteration, loss }));
+            for ((iteration, _), loss) in waiting.drain(..).zip(losses) {
+                run.log(
+                    &json!({ "estimator": name, "iteration": iteration, "loss": loss.is_finite().then_some(loss) }),
+                )?;
+                points.push(Point { iteration, loss });
+            }
         }
         if let Some(point) = points.last() {
             run.say(format!("{name}: {:.3} at {}", point.loss, point.iteration));

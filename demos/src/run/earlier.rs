@@ -1,0 +1,93 @@
+//! A run that an earlier process began, as its folder tells.
+
+use std::path::Path;
+
+use fourfold::Gpu;
+use fourfold::data::{Checkpoint, file};
+use fourfold::shaders::Data;
+
+use super::folder::{CONFIGURATION, RunFolder};
+use super::{CHECKPOINT, Configuration, LOG, RESULTS, Record, Run};
+use crate::failure::Failure;
+use crate::options::Common;
+
+/// A run that an earlier process began.
+#[derive(Debug)]
+pub struct Earlier {
+    folder: RunFolder,
+    pub configuration: Configuration,
+    lines: Vec<String>,
+    record: Record,
+    state: Option<Checkpoint>,
+}
+
+impl Earlier {
+    /// Reads a run's configuration and, where there is one, its checkpoint. Changes nothing.
+    ///
+    /// # Errors
+    /// There is no run of `command` in the folder, or one of its files is damaged.
+    pub fn open(path: &Path, command: &str) -> Result<Self, Failure> {
+        let folder = RunFolder::open(path)?;
+        let (file, checkpoint) = (path.join(CONFIGURATION), path.join(CHECKPOINT));
+        if !file.exists() && !checkpoint.exists() {
+            let expected =
+                format!("expected {CONFIGURATION}, and {CHECKPOINT} where a run has come that far, got neither");
+            return Err(Failure::Input(format!("{}: {expected}", path.display())));
+        }
+        let wrong = |file: &Path, what: &str, error: serde_json::Error| {
+            Failure::Input(format!("{}: expected {what} of a run of `fourfold {command}`, got {error}", file.display()))
+        };
+        let state = if checkpoint.exists() { Some(Checkpoint::load(&checkpoint)?) } else { None };
+        let (configuration, record) = match &state {
+            Some(state) => (
+                serde_json::from_str(state.get("settings")?).map_err(|error| wrong(&checkpoint, "settings", error))?,
+                serde_json::from_str(state.get("record")?).map_err(|error| wrong(&checkpoint, "a record", error))?,
+            ),
+            None => {
+                let configuration = serde_json::from_slice(&file::read(&file)?);
+                (configuration.map_err(|error| wrong(&file, "the configuration", error))?, Record::default())
+            }
+        };
+        let Configuration { command: has, .. } = &configuration;
+        if has != command {
+            let expected = format!("expected a run of `fourfold {command}`, got one of `fourfold {has}`");
+            return Err(Failure::Input(format!("{}: {expected}", path.display())));
+        }
+        if let Some(tensor) = state.as_ref().and_then(not_a_number) {
+            let expected =
+                format!("expected numbers in tensor `{tensor}`, got NaN: the training went astray before it was saved");
+            return Err(Failure::Input(format!("{}: {expected}", checkpoint.display())));
+        }
+        let log = path.join(LOG);
+        let text =
+            if record.lines > 0 { String::from_utf8_lossy(&file::read(&log)?).into_owned() } else { String::new() };
+        let lines: Vec<String> = text.lines().take(record.lines).map(str::to_owned).collect();
+        if lines.len() < record.lines {
+            let (expected, got) = (record.lines, lines.len());
+            return Err(Failure::Input(format!("{}: expected {expected} lines, got {got}", log.display())));
+        }
+        Ok(Self { folder, configuration, lines, record, state })
+    }
+
+    /// Returns true if nothing of it is left to do.
+    pub fn is_finished(&self) -> bool {
+        self.folder.path().join(RESULTS).exists()
+    }
+
+    /// Resumes it.
+    ///
+    /// # Errors
+    /// Another process writes into the folder, or it cannot be written.
+    pub fn resume(self, common: &Common, gpu: Gpu) -> Result<Run, Failure> {
+        let Self { mut folder, configuration, lines, record, state } = self;
+        folder.lock()?;
+        let run = Run::new(common, gpu, folder, configuration);
+        Ok(Run { lines, record, restored: state, resumed: true, untouched: true, ..run })
+    }
+}
+
+/// The first tensor that holds a NaN.
+fn not_a_number(state: &Checkpoint) -> Option<String> {
+    let wrong = |values: &Data| matches!(values, Data::F32(values) if values.iter().any(|value| value.is_nan()));
+    state.tensors().find(|(_, _, values)| wrong(values)).map(|(name, _, _)| name.to_owned())
+}
