@@ -35,7 +35,7 @@
 //!     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
 //!     softmax.record(&mut pass);
 //! }
-//! let ticket = gpu.readback(&mut encoder, &[(BufferView::from(&shares), Element::F32)])?;
+//! let ticket = gpu.encode_readback(&mut encoder, &[(BufferView::from(&shares), Element::F32)])?;
 //! queue.submit([encoder.finish()]);
 //!
 //! // Whenever the application's own polling has brought the values.
@@ -60,7 +60,6 @@ pub mod optim;
 pub mod rollout;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod sanitizer;
-#[cfg(not(target_arch = "wasm32"))]
 pub mod verify;
 
 pub use fourfold_shaders as shaders;

@@ -298,7 +298,7 @@ fn a_second_batch_starts_from_nothing_and_checks_end_it_early() {
 
 fn values(gpu: &Gpu, view: BufferView) -> Vec<f32> {
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
-    let ticket = gpu.readback(&mut encoder, &[(view, Element::F32)]).unwrap();
+    let ticket = gpu.encode_readback(&mut encoder, &[(view, Element::F32)]).unwrap();
     gpu.queue().submit([encoder.finish()]);
     ticket.wait().unwrap()[0].f32().to_vec()
 }

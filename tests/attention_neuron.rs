@@ -97,7 +97,7 @@ fn on_the_gpu(network: AttentionNeuron, weights: &[f32], episodes: &Episodes) ->
     graph.output("last cell", last.cell);
     let plan = Plan::new(&graph, &gpu().target()).expect("a graph without mistakes");
     let mut session = Session::new(gpu(), plan, &values).expect("a session");
-    session.run(1).expect("a run");
+    session.submit(1).expect("a run");
     let mut read = |name: &str| session.read(name).expect("an output").f32().to_vec();
     Outcome {
         actions: read("actions"),

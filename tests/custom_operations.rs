@@ -230,7 +230,7 @@ fn first_and_second_derivatives_are_those_of_the_definition_on_kernels_and_on_tw
     let gpu = gpu();
     let plan = Plan::new(&graph, &gpu.target()).unwrap_or_else(|error| panic!("{error}"));
     let mut session = Session::new(&gpu, plan.clone(), &values()).unwrap_or_else(|error| panic!("{error}"));
-    session.run(1).unwrap_or_else(|error| panic!("{error}"));
+    session.submit(1).unwrap_or_else(|error| panic!("{error}"));
     let mut twins = TwinSession::new(plan, &values()).unwrap_or_else(|error| panic!("{error}"));
     twins.run(1);
     for ((name, tensor), (_, defined)) in named.into_iter().zip(defined) {

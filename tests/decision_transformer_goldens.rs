@@ -222,7 +222,7 @@ impl Golden {
         let gpu = Gpu::open().expect("an adapter");
         let plan = Plan::new(&self.training_step(), &gpu.target()).expect("a graph without mistakes");
         let session = std::cell::RefCell::new(Session::new(&gpu, plan, &self.start).expect("a session"));
-        let run = || session.borrow_mut().run(1).expect("a step");
+        let run = || session.borrow_mut().submit(1).expect("a step");
         self.check_training(run, |name| session.borrow_mut().read(name).expect("a value of the plan"), gradient);
     }
 
@@ -394,7 +394,7 @@ fn twenty_losses_from_recorded_episodes_are_those_of_pytorch() {
     let gpu = Gpu::open().expect("an adapter");
     let mut training = OfflineTraining::new(&gpu, &golden.model, &data, settings).expect("a training");
     training.set_weights(&golden.start["weights"]).expect("as many weights");
-    training.run(STEPS).expect("steps");
+    training.submit(STEPS).expect("steps");
     let losses = training.losses().expect("losses of all steps");
     for (step, (&got, expected)) in losses.iter().zip(golden.stored("losses")).enumerate() {
         check(&format!("losses[{step}]"), &[got.into()], &[*expected], SINGLE);

@@ -53,7 +53,7 @@ fn close(got: &[f32], expected: &[f32]) {
 fn submit(gpu: &Gpu, recording: &fourfold::Recording, views: &[(BufferView, Element)]) -> Vec<Data> {
     let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     recording.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    let ticket = gpu.readback(&mut encoder, views).expect("buffers of ours");
+    let ticket = gpu.encode_readback(&mut encoder, views).expect("buffers of ours");
     gpu.queue().submit([encoder.finish()]);
     ticket.wait().expect("the device is there")
 }
@@ -238,7 +238,7 @@ fn waiting_for_a_readback_that_was_never_submitted_is_an_error_and_no_deadlock()
     let gpu = open();
     let view = gpu.zeros("x", 4).expect("16 bytes");
     let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let ticket = gpu.readback(&mut encoder, &[(view, Element::F32)]).expect("a buffer of ours");
+    let ticket = gpu.encode_readback(&mut encoder, &[(view, Element::F32)]).expect("a buffer of ours");
     assert!(ticket.try_take().is_none());
     assert_eq!(ticket.wait(), Err(Error::NotSubmitted));
 }
@@ -248,7 +248,7 @@ fn a_buffer_that_cannot_be_copied_from_is_refused_by_the_readback() {
     let gpu = open();
     let plain = buffer(&gpu, 64, wgpu::BufferUsages::STORAGE);
     let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let error = gpu.readback(&mut encoder, &[((&plain).into(), Element::F32)]).expect_err("no COPY_SRC");
+    let error = gpu.encode_readback(&mut encoder, &[((&plain).into(), Element::F32)]).expect_err("no COPY_SRC");
     assert!(error.to_string().contains("COPY_SRC"), "{error}");
 }
 
@@ -279,7 +279,7 @@ fn timestamps_measure_a_pass_where_the_adapter_has_them() {
         recording.record(&mut encoder.begin_compute_pass(&descriptor));
     }
     assert!(timestamps.writes(2).is_none());
-    let ticket = timestamps.readback(&gpu, &mut encoder, 2).expect("room for four numbers");
+    let ticket = timestamps.encode_readback(&gpu, &mut encoder, 2).expect("room for four numbers");
     gpu.queue().submit([encoder.finish()]);
     let durations = ticket.wait().expect("the device is there");
     assert_eq!(durations.len(), 2);

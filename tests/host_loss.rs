@@ -120,11 +120,11 @@ fn every_call_after_a_loss(wired: bool) {
     let mut evaluator = Evaluator::new(&gpu, Arc::new(ToyRegression::default()), &evaluated).unwrap();
     let mut training = training(&gpu);
     let mut encoder = host.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let unsubmitted = gpu.readback(&mut encoder, &views).unwrap();
+    let unsubmitted = gpu.encode_readback(&mut encoder, &views).unwrap();
     let mut checkpoint = Checkpoint::new();
     outer.save(&mut checkpoint).unwrap();
     training.save(&mut checkpoint, "t.").unwrap();
-    let mut submitted = (0..2).map(|_| session.readback(&["y"]).unwrap()).collect::<Vec<_>>();
+    let mut submitted = (0..2).map(|_| session.submit_readback(&["y"]).unwrap()).collect::<Vec<_>>();
     let case = kernels()[0].case.draw(&mut Generator::new(1, 10));
 
     host.device.destroy();
@@ -145,7 +145,7 @@ fn every_call_after_a_loss(wired: bool) {
     let mut sequence = Sequence::default();
     sequence.step(call, [Slot::Argument(0), Slot::Argument(0), Slot::Argument(1)]);
     lost(gpu.prepare_sequence(&sequence, &late));
-    lost(gpu.readback(&mut encoder, &views));
+    lost(gpu.encode_readback(&mut encoder, &views));
     lost(gpu.wait());
     // A device without timestamps has none, lost or not.
     assert!(matches!(Timestamps::new(&gpu, 1), Ok(None)));
@@ -174,9 +174,9 @@ fn every_call_after_a_loss(wired: bool) {
     lost(program.submit_pass(|pass| program.record(recording, pass)));
     lost(program.read([sum]));
     lost(Session::new(&gpu, plan.clone(), &Values::new()));
-    lost(session.run(1));
+    lost(session.submit(1));
     lost(session.write("x", &Data::F32(vec![0.0; 16])));
-    lost(session.readback(&["y"]));
+    lost(session.submit_readback(&["y"]));
     lost(session.read("y"));
     lost(session.states());
     assert!(matches!(session.profile(), Ok(None)));
@@ -203,7 +203,7 @@ fn every_call_after_a_loss(wired: bool) {
     lost(agent.restart_lanes(&[1]));
     lost(agent.set_targets(&[1.0; 2]));
     lost(agent.set_remaining(&[1.0; 2]));
-    lost(training.run(1));
+    lost(training.submit(1));
     lost(training.losses());
     lost(training.weights());
     lost(training.set_weights(&weights));
@@ -277,7 +277,7 @@ fn a_given_buffer_without_a_usage_is_refused_by_the_name_of_its_tensor() {
         Session::on_buffers(&gpu, plan(&gpu), &Values::new(), &given)
     };
     let plain = on("x", Usages::COPY_DST).unwrap_err().to_string();
-    assert!(plain.starts_with("tensor `x` takes a buffer with the usage BufferUsages(STORAGE)"), "{plain}");
+    assert!(plain.starts_with("the buffer that is given for tensor `x`") && plain.contains("STORAGE"), "{plain}");
     let mut session = on("x", Usages::STORAGE).unwrap();
     let unwritable = session.write("x", &Data::F32(vec![0.0; 16])).unwrap_err().to_string();
     assert!(unwritable.contains("`x`") && unwritable.contains("COPY_DST"), "{unwritable}");

@@ -60,7 +60,7 @@ fn said(checkpoint: &HuggingFaceCheckpoint, file: &Checkpoint) -> Vec<(&'static 
     let gpu = Gpu::open().expect("an adapter");
     let plan = Plan::new(&graph, &gpu.target()).expect("a graph without mistakes");
     let mut session = Session::new(&gpu, plan, &values).expect("a session");
-    session.run(1).expect("a run");
+    session.submit(1).expect("a run");
     let mut read = |name: &str| session.read(name).expect("an output").f32().to_vec();
     outputs.iter().map(|(name, output)| (*name, output.shape().to_vec(), read(name))).collect()
 }

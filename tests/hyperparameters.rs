@@ -43,7 +43,7 @@ fn submit(gpu: &Gpu, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
 
 fn read(gpu: &Gpu, view: &BufferView, count: usize) -> Vec<f32> {
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
-    let ticket = gpu.readback(&mut encoder, &[(view.part(0, count), Element::F32)]).unwrap();
+    let ticket = gpu.encode_readback(&mut encoder, &[(view.part(0, count), Element::F32)]).unwrap();
     gpu.queue().submit([encoder.finish()]);
     ticket.wait().unwrap()[0].f32().to_vec()
 }

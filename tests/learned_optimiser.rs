@@ -69,7 +69,7 @@ fn on_the_device(theta: &[f32], weights: &[f32], gradients: &[Vec<f32>], first: 
     let mut session = Session::new(&gpu, Plan::new(&graph, &gpu.target()).unwrap(), &values).unwrap();
     let step = |gradient: &Vec<f32>| {
         session.write("gradient", &Data::F32(gradient.clone())).unwrap();
-        session.run(1).unwrap();
+        session.submit(1).unwrap();
         session.read("weights").unwrap().f32().to_vec()
     };
     gradients.iter().map(step).collect()
@@ -210,7 +210,7 @@ fn losses(gpu: &Gpu, problem: &dyn GraphProblem, theta: &[f32]) -> Vec<f32> {
         population.record_reset(&mut pass);
         (0..steps).for_each(|_| population.record_step(&mut pass));
     }
-    let ticket = gpu.readback(&mut encoder, &[(population.losses().clone(), Element::F32)]).unwrap();
+    let ticket = gpu.encode_readback(&mut encoder, &[(population.losses().clone(), Element::F32)]).unwrap();
     gpu.queue().submit([encoder.finish()]);
     ticket.wait().unwrap()[0].f32().to_vec()
 }

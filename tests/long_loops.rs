@@ -20,7 +20,7 @@ fn run(gpu: &Gpu, graph: &Graph, values: &[(&str, Data)]) -> Data {
     let plan = Plan::new(graph, &gpu.target()).unwrap_or_else(|error| panic!("{error}"));
     let values: Values = values.iter().map(|(name, data)| (name.to_string(), data.clone())).collect();
     let mut session = Session::new(gpu, plan, &values).unwrap_or_else(|error| panic!("{error}"));
-    session.run(1).unwrap_or_else(|error| panic!("{error}"));
+    session.submit(1).unwrap_or_else(|error| panic!("{error}"));
     session.read("y").unwrap_or_else(|error| panic!("{error}"))
 }
 

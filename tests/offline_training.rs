@@ -50,7 +50,7 @@ fn windows_of_a_graph_are_the_same_on_the_gpu_the_twins_and_the_reference() {
     reference.set("table", table.iter().map(|&value| value.into()).collect());
 
     let mut session = Session::new(gpu(), Plan::new(&graph, &gpu().target()).unwrap(), &values).unwrap();
-    session.run(1).unwrap();
+    session.submit(1).unwrap();
     let mut twins = TwinSession::new(Plan::new(&graph, &Target::default()).unwrap(), &values).unwrap();
     twins.run(1);
     for (name, tensor) in outputs {
@@ -132,7 +132,7 @@ fn training_steps_upload_nothing_and_read_nothing_back() {
     let settings = OfflineSettings { steps_per_submission: 8, ..quick(&data) };
     let mut training = train(&cloning(&data, 2), &data, settings);
     assert_eq!(training.session().traffic(), Traffic::default());
-    training.run(20).unwrap();
+    training.submit(20).unwrap();
     assert_eq!(training.session().traffic(), Traffic { submissions: 3, uploads: 0, readbacks: 0 });
     assert_eq!(training.losses().unwrap().len(), 20);
     assert_eq!(training.session().traffic().readbacks, 1);
@@ -143,7 +143,7 @@ fn behaviour_cloning_fits_continuous_and_discrete_actions() {
     for (actions, bound) in [(Actions::Continuous(1), 0.01), (Actions::Discrete(2), 0.15)] {
         let data = answers(actions);
         let mut training = train(&cloning(&data, 3), &data, quick(&data));
-        training.run(200).unwrap();
+        training.submit(200).unwrap();
         let losses = training.losses().unwrap();
         let (first, last) = (mean(&losses[..20]), mean(&losses[180..]));
         assert!(last < bound && last < first / 4.0, "{actions:?}: {first} to {last}");
@@ -157,7 +157,7 @@ fn the_decision_transformer_learns_on_the_gpu_with_its_dropout() {
     let model = DecisionTransformer::new(settings).unwrap();
     let settings = OfflineSettings { rate: 1e-2, schedule: Schedule::WarmUp { steps: 10 }, ..quick(&data) };
     let mut training = train(&model, &data, OfflineSettings { return_scale: 100.0, clip: Some(0.25), ..settings });
-    training.run(120).unwrap();
+    training.submit(120).unwrap();
     let losses = training.losses().unwrap();
     let (first, last) = (mean(&losses[..10]), mean(&losses[100..]));
     assert!(last < first / 3.0, "{first} to {last}");
@@ -169,16 +169,16 @@ fn a_restored_training_goes_on_to_the_same_bits() {
     let settings = decision_transformer::Settings::gym(2, data.actions(), 3).sized(8, 1, 1);
     let model = DecisionTransformer::new(settings).unwrap();
     let mut whole = train(&model, &data, quick(&data));
-    whole.run(9).unwrap();
+    whole.submit(9).unwrap();
     let mut checkpoint = Checkpoint::new();
     whole.save(&mut checkpoint, "training.").unwrap();
-    whole.run(6).unwrap();
+    whole.submit(6).unwrap();
 
     let checkpoint = Checkpoint::from_bytes("checkpoint", &checkpoint.to_bytes()).unwrap();
     let mut resumed = train(&model, &data, quick(&data));
     resumed.restore(&checkpoint, "training.").unwrap();
     assert_eq!(resumed.steps(), 9);
-    resumed.run(6).unwrap();
+    resumed.submit(6).unwrap();
     assert_eq!(resumed.weights().unwrap(), whole.weights().unwrap());
     assert_eq!(resumed.losses().unwrap(), whole.losses().unwrap());
 
@@ -244,7 +244,7 @@ fn read(reading: Reading, context: usize, start: u32, change: impl FnOnce(&mut O
     let mut settings = OfflineSettings { starts: Starts::Given(vec![start]), standardisation: None, ..quick(&data) };
     change(&mut settings);
     let mut training = train(&Probe::new(reading, context), &data, settings);
-    training.run(1).unwrap();
+    training.submit(1).unwrap();
     training.losses().unwrap()[0]
 }
 
@@ -283,7 +283,7 @@ fn weight_decay_spares_what_the_settings_say() {
         let optimiser = AdamW { weight_decay: 0.5, ..AdamW::default() };
         let settings = OfflineSettings { optimiser, decays, rate: 0.25, ..quick(&data) };
         let mut training = train(&Probe::new(Reading::Times, 2), &data, settings);
-        training.run(2).unwrap();
+        training.submit(2).unwrap();
         let weights = training.weights().unwrap();
         (weights.f32()[3], weights.f32()[64 + 1])
     };

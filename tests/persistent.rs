@@ -200,7 +200,7 @@ fn a_boxed_source_gives_the_metrics_that_it_gives_unboxed() {
 
 fn read(gpu: &Gpu, view: &fourfold::gpu::BufferView, element: Element) -> Data {
     let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let ticket = gpu.readback(&mut encoder, &[(view.clone(), element)]).expect("a ticket");
+    let ticket = gpu.encode_readback(&mut encoder, &[(view.clone(), element)]).expect("a ticket");
     gpu.queue().submit([encoder.finish()]);
     ticket.wait().expect("values").remove(0)
 }

@@ -19,7 +19,8 @@ const SIGMA: f64 = 0.1;
 /// Numbers of a buffer, as words.
 fn words(gpu: &Gpu, view: &BufferView) -> Vec<u32> {
     let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let ticket = gpu.readback(&mut encoder, &[(view.clone(), fourfold::shaders::Element::U32)]).expect("a ticket");
+    let ticket =
+        gpu.encode_readback(&mut encoder, &[(view.clone(), fourfold::shaders::Element::U32)]).expect("a ticket");
     gpu.queue().submit([encoder.finish()]);
     ticket.wait().expect("values")[0].u32().to_vec()
 }

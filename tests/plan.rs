@@ -32,7 +32,7 @@ fn a_linear_layer_with_an_activation_is_one_dispatch() {
     let mut twins = TwinSession::new(plan.clone(), &initial).unwrap();
     twins.run(1);
     let mut session = Session::new(&gpu, plan, &initial).unwrap();
-    session.run(1).unwrap();
+    session.submit(1).unwrap();
     let (expected, got) = (twins.read("y").unwrap(), session.read("y").unwrap());
     for (a, b) in expected.f32().iter().zip(got.f32()) {
         assert!((a - b).abs() < 1e-5, "{a} {b}");
@@ -332,7 +332,7 @@ fn an_effect_reads_a_copy_of_the_state_that_it_changes() {
 
     let initial = Values::from([("weights".into(), Data::F32(vec![8.0; 64])), ("table".into(), values(7, 64))]);
     let mut session = Session::new(&Gpu::open().unwrap(), plan, &initial).unwrap();
-    session.run(2).unwrap();
+    session.submit(2).unwrap();
     assert_eq!(session.read("weights").unwrap(), Data::F32(vec![4.5; 64]));
     assert_eq!(session.read("table").unwrap(), initial["table"]);
 }
@@ -380,7 +380,7 @@ fn values_of_another_length_or_type_are_refused_by_name() {
 #[test]
 fn states_and_inputs_begin_as_zeros_where_no_values_are_given() {
     let mut session = Session::new(&Gpu::open().unwrap(), accumulator(), &Values::new()).unwrap();
-    session.run(1).unwrap();
+    session.submit(1).unwrap();
     assert_eq!(session.read("y").unwrap(), Data::zeros(Element::F32, 128));
 }
 
@@ -392,8 +392,8 @@ fn two_sessions_share_a_state_that_lies_in_a_given_buffer() {
     let x = |value: f32| Values::from([("x".into(), Data::F32(vec![value; 128]))]);
     let mut first = Session::on_buffers(&gpu, accumulator(), &x(1.0), &given).unwrap();
     let mut second = Session::on_buffers(&gpu, accumulator(), &x(10.0), &given).unwrap();
-    first.run(1).unwrap();
-    second.run(1).unwrap();
+    first.submit(1).unwrap();
+    second.submit(1).unwrap();
     assert_eq!(first.read("total").unwrap(), Data::F32(vec![23.0; 128]));
     assert_eq!(second.read("y").unwrap(), Data::F32(vec![23.0; 128]));
 }
@@ -405,10 +405,10 @@ fn an_output_lies_in_the_buffer_that_is_given_for_it() {
     let given = BTreeMap::from([("y".to_string(), y.clone())]);
     let initial = Values::from([("x".into(), Data::F32(vec![4.0; 128]))]);
     let mut session = Session::on_buffers(&gpu, accumulator(), &initial, &given).unwrap();
-    session.run(1).unwrap();
+    session.submit(1).unwrap();
     assert_eq!(session.buffer("y").unwrap().buffer, y.buffer);
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
-    let ticket = gpu.readback(&mut encoder, &[(y, Element::F32)]).unwrap();
+    let ticket = gpu.encode_readback(&mut encoder, &[(y, Element::F32)]).unwrap();
     gpu.queue().submit([encoder.finish()]);
     assert_eq!(ticket.wait().unwrap(), [Data::F32(vec![8.0; 128])]);
 }
@@ -438,7 +438,7 @@ fn sessions_of_several_threads_on_one_device_get_their_own_values() {
                     let x = (100 * thread + round) as f32;
                     session.write("x", &Data::F32(vec![x; 128])).unwrap();
                     session.write("total", &Data::F32(vec![1.0; 128])).unwrap();
-                    session.run(1).unwrap();
+                    session.submit(1).unwrap();
                     assert_eq!(session.read("y").unwrap(), Data::F32(vec![2.0 * x + 1.0; 128]));
                 }
             });
@@ -473,7 +473,7 @@ fn effects_read_states_as_they_were_when_the_step_began() {
     let mut twins = TwinSession::new(plan(&graph), &initial).unwrap();
     let mut session = Session::new(&Gpu::open().unwrap(), plan(&graph), &initial).unwrap();
     twins.run(1);
-    session.run(1).unwrap();
+    session.submit(1).unwrap();
     for (name, expected) in [("a", 10.0), ("b", 1.0)] {
         assert_eq!(twins.read(name).unwrap().f32(), [expected], "{name}");
         assert_eq!(session.read(name).unwrap().f32(), [expected], "{name}");

@@ -90,7 +90,7 @@ fn submit(gpu: &Gpu, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
 
 fn take(gpu: &Gpu, views: &[(BufferView, Element)]) -> Vec<Data> {
     let mut encoder = gpu.device().create_command_encoder(&Default::default());
-    let ticket = gpu.readback(&mut encoder, views).unwrap();
+    let ticket = gpu.encode_readback(&mut encoder, views).unwrap();
     gpu.queue().submit([encoder.finish()]);
     ticket.wait().unwrap()
 }

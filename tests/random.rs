@@ -31,7 +31,7 @@ fn run(calls: &[(Call, &[BufferView])], read: &[(BufferView, Element)]) -> Vec<D
     let recording = gpu().prepare(&launches).unwrap_or_else(|error| panic!("{error}"));
     let mut encoder = gpu().device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     recording.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    let ticket = gpu().readback(&mut encoder, read).unwrap_or_else(|error| panic!("{error}"));
+    let ticket = gpu().encode_readback(&mut encoder, read).unwrap_or_else(|error| panic!("{error}"));
     gpu().queue().submit([encoder.finish()]);
     ticket.wait().unwrap_or_else(|error| panic!("{error}"))
 }

@@ -73,7 +73,7 @@ impl Trial {
         let mut twins = TwinSession::new(plan.clone(), &values).expect("a session");
         twins.run(1);
         let mut session = Session::new(gpu(), plan, &values).expect("a session");
-        session.run(1).expect("a step");
+        session.submit(1).expect("a step");
         let read = |read: &mut dyn FnMut(&str) -> Data| {
             let mut f32 = |name: &str| read(name).f32().to_vec();
             let weights = f32("weights");
@@ -343,12 +343,12 @@ fn a_ball_of_radius_zero_leaves_the_base_optimiser_bit_for_bit() {
     let network = Network::new();
     for optimiser in [MOMENTUM, Optimiser::AdamW(AdamW::default())] {
         let mut base = network.session(&network.graph(None, 0.0, optimiser, 0.05, 0.0));
-        base.run(5).unwrap();
+        base.submit(5).unwrap();
         let expected = base.states().unwrap();
         for ascent in [Ascent::L2, Ascent::LInfinity] {
             let sam = Sam { ascent, ..Sam::default() };
             let mut session = network.session(&network.graph(Some(&sam), 0.0, optimiser, 0.05, 0.0));
-            session.run(5).unwrap();
+            session.submit(5).unwrap();
             for (name, got) in session.states().unwrap() {
                 assert!(bits(&got) == bits(&expected[&name]), "`{name}` differs after {optimiser:?}");
             }
@@ -360,7 +360,7 @@ fn a_ball_of_radius_zero_leaves_the_base_optimiser_bit_for_bit() {
 fn a_rate_of_zero_restores_the_weights_bit_for_bit() {
     let network = Network::new();
     let mut session = network.session(&network.graph(Some(&Sam::default()), 0.3, MOMENTUM, 0.0, 0.0));
-    session.run(3).unwrap();
+    session.submit(3).unwrap();
     assert!(session.read("ascended").unwrap() != network.parameters.initial(4));
     assert!(bits(&session.read("weights").unwrap()) == bits(&network.parameters.initial(4)));
 }
@@ -373,7 +373,7 @@ fn the_perturbation_of_a_network_has_the_length_of_the_radius() {
         let sam = Sam { ascent, ..Sam::default() };
         let graph = network.graph(Some(&sam), rho, MOMENTUM, 0.1, 0.0);
         let mut session = network.session(&graph);
-        session.run(1).unwrap();
+        session.submit(1).unwrap();
         let ascended = session.read("ascended").unwrap();
         let eps = ascended.f32().iter().zip(initial.f32()).map(|(&a, &w)| f64::from(a) - f64::from(w));
         let length = match ascent {
@@ -393,7 +393,7 @@ fn both_passes_of_a_step_drop_the_same_elements_and_the_next_step_others() {
     let mut session = network.session(&graph);
     let mut losses = Vec::new();
     for _ in 0..4 {
-        session.run(1).unwrap();
+        session.submit(1).unwrap();
         let loss = session.read("loss").unwrap().f32()[0];
         assert_eq!(loss.to_bits(), session.read("sharpened_loss").unwrap().f32()[0].to_bits());
         assert!(!losses.contains(&loss.to_bits()), "a mask came twice");
@@ -459,7 +459,7 @@ fn the_second_order_gradient_is_not_the_first_order_one_and_comes_out_on_the_gpu
     let values = Values::from([("x".into(), Data::F32(x)), ("weights".into(), Data::F32(weights))]);
     let plan = Plan::new(&graph, &gpu().target()).unwrap();
     let mut session = Session::new(gpu(), plan, &values).unwrap();
-    session.run(1).unwrap();
+    session.submit(1).unwrap();
     for (got, expected) in session.read("gradient").unwrap().f32().iter().zip(&expected) {
         assert!((f64::from(*got) - expected).abs() < 1e-5, "{got} is not {expected}");
     }

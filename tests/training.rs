@@ -75,7 +75,7 @@ fn a_sam_step_on_kernels_follows_the_twins() {
     let mut session = Session::new(&gpu, plan, &values(&mlp)).unwrap();
     for _ in 0..5 {
         twins.run(1);
-        session.run(1).unwrap();
+        session.submit(1).unwrap();
         for name in ["loss", "sharpened_loss"] {
             let (expected, got) = (twins.read(name).unwrap().f32()[0], session.read(name).unwrap().f32()[0]);
             assert!((expected - got).abs() <= 1e-5 * expected.abs(), "{name}: {expected} on twins, {got} on kernels");
@@ -142,7 +142,7 @@ fn trained((graph, values): &Training, together: usize) -> Values {
     let plan = Plan::new(graph, &gpu.target()).unwrap();
     let mut session = Session::new(&gpu, plan, values).unwrap();
     for _ in 0..8 / together {
-        session.run(together).unwrap();
+        session.submit(together).unwrap();
     }
     let mut trained = session.states().unwrap();
     trained.insert("loss".into(), session.read("loss").unwrap());
@@ -184,9 +184,9 @@ fn a_sam_step_is_one_submission_without_a_readback() {
     let gpu = Gpu::open().unwrap();
     let mut session = Session::new(&gpu, Plan::new(&graph, &gpu.target()).unwrap(), &values).unwrap();
     assert_eq!(session.traffic(), Traffic::default());
-    session.run(1).unwrap();
+    session.submit(1).unwrap();
     assert_eq!(session.traffic(), Traffic { submissions: 1, uploads: 0, readbacks: 0 });
-    session.run(100).unwrap();
+    session.submit(100).unwrap();
     assert_eq!(session.traffic(), Traffic { submissions: 2, uploads: 0, readbacks: 0 });
     session.write("x", &values["x"]).unwrap();
     session.read("loss").unwrap();

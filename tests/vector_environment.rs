@@ -129,7 +129,7 @@ fn lanes_on_a_hosts_buffers_read_its_actions_there_and_leave_their_results() {
     let ticket = {
         let mut encoder = gpu.device().create_command_encoder(&Default::default());
         let views = [(observations, fourfold::shaders::Element::F32)];
-        let ticket = gpu.readback(&mut encoder, &views).unwrap();
+        let ticket = gpu.encode_readback(&mut encoder, &views).unwrap();
         gpu.queue().submit([encoder.finish()]);
         ticket
     };

@@ -207,7 +207,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         }
         // After each digit the application wants to know the votes: the ticket rides on its own submission.
         let ticket = match (frame + 1) % DWELL {
-            0 => Some(gpu.readback(&mut encoder, &[(BufferView::from(&application.votes), Element::U32)])?),
+            0 => Some(gpu.encode_readback(&mut encoder, &[(BufferView::from(&application.votes), Element::U32)])?),
             _ => None,
         };
         application.queue.submit([encoder.finish()]);

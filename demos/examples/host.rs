@@ -170,7 +170,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         // Now and then the application wants to know where its agents are: the ticket rides on its own submission.
         let ticket = match frame % 30 {
-            29 => Some(gpu.readback(&mut encoder, &[(BufferView::from(&application.agents), Element::F32)])?),
+            29 => Some(gpu.encode_readback(&mut encoder, &[(BufferView::from(&application.agents), Element::F32)])?),
             _ => None,
         };
         application.queue.submit([encoder.finish()]);

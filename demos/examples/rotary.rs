@@ -166,7 +166,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("key".into(), row(|index| 0.3 + 0.1 * index as f32)),
     ]);
     let mut session = Session::new(&gpu, plan, &values)?;
-    session.run(1)?;
+    session.submit(1)?;
 
     println!("The product of a query and a key says how far apart they stand, wherever that is:");
     let scores = session.read("scores")?;

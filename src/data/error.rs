@@ -8,6 +8,7 @@ use super::printable::{printable, quotable};
 ///
 /// The sentence is one line without control characters, whatever names and texts of a file it quotes.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// A file or folder cannot be read.
     Read {

@@ -73,6 +73,7 @@ struct Kernel {
 
 /// The objective at a point, averaged over the episodes.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Evaluated {
     /// The sum of the losses of all steps.
     pub sum: f64,
@@ -175,51 +176,52 @@ impl Kernel {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 impl Evaluator {
     /// Waits for the objective at any number of points, (points, parameters).
     ///
     /// # Errors
     /// A number of values that is not a multiple of the parameters, or the device was lost.
-    pub fn run(&self, theta: &[f32]) -> Result<Vec<Evaluated>, Error> {
-        self.run_reporting(theta, |_| ())
+    pub async fn run_async(&self, theta: &[f32]) -> Result<Vec<Evaluated>, Error> {
+        self.run_reporting_async(theta, |_| ()).await
     }
 
-    /// As [`run`](Self::run); calls `report` with the number of points that are done.
+    /// As [`run_async`](Self::run_async); calls `report` with the number of points that are done.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
-    pub fn run_reporting(&self, theta: &[f32], report: impl FnMut(usize)) -> Result<Vec<Evaluated>, Error> {
-        self.lots(theta, report, |evaluator, present| match &evaluator.members {
-            Members::Kernel(kernel) => kernel.run(&evaluator.settings),
+    /// As [`run_async`](Self::run_async).
+    pub async fn run_reporting_async(&self, theta: &[f32], report: impl FnMut(usize)) -> Result<Vec<Evaluated>, Error> {
+        let evaluate = async |present| match &self.members {
+            Members::Kernel(kernel) => kernel.run(&self.settings).await,
             Members::Population(members) => {
-                let curves = evaluator.mean_curves(members, present)?;
+                let curves = self.mean_curves(members, present).await?;
                 let last = |losses: &Vec<f64>| losses.last().copied().unwrap_or(f64::NAN);
                 Ok(curves.iter().map(|losses| Evaluated { sum: losses.iter().sum(), last: last(losses) }).collect())
             }
-        })
+        };
+        self.lots(theta, report, evaluate).await
     }
 
     /// Waits for the loss after each step, for each of any number of points; calls `report` with the number of points
     /// that are done.
     ///
     /// # Errors
-    /// As [`run`](Self::run); and a problem in WGSL, whose kernel sums the losses.
-    pub fn curves(&self, theta: &[f32], report: impl FnMut(usize)) -> Result<Vec<Vec<f64>>, Error> {
-        self.lots(theta, report, |evaluator, present| match &evaluator.members {
+    /// As [`run_async`](Self::run_async); and a problem in WGSL, whose kernel sums the losses.
+    pub async fn curves_async(&self, theta: &[f32], report: impl FnMut(usize)) -> Result<Vec<Vec<f64>>, Error> {
+        let evaluate = async |present| match &self.members {
             Members::Kernel(kernel) => {
                 Error::settings(format!("{}: curves of losses need a problem that is a graph", kernel.file))
             }
-            Members::Population(members) => evaluator.mean_curves(members, present),
-        })
+            Members::Population(members) => self.mean_curves(members, present).await,
+        };
+        self.lots(theta, report, evaluate).await
     }
 
     /// Evaluates one lot of points after the other.
-    fn lots<T>(
+    async fn lots<T>(
         &self,
         theta: &[f32],
         mut report: impl FnMut(usize),
-        evaluate: impl Fn(&Self, usize) -> Result<Vec<T>, Error>,
+        evaluate: impl AsyncFn(usize) -> Result<Vec<T>, Error>,
     ) -> Result<Vec<T>, Error> {
         let parameters = self.parameters;
         if !theta.len().is_multiple_of(parameters) {
@@ -237,7 +239,7 @@ impl Evaluator {
             }
             let present = points.len() / parameters;
             self.gpu().write("points", self.points(), &rows)?;
-            results.extend(evaluate(self, present)?.into_iter().take(present));
+            results.extend(evaluate(present).await?.into_iter().take(present));
             report(results.len());
         }
         Ok(results)
@@ -251,11 +253,11 @@ impl Evaluator {
     }
 
     /// The mean losses after each step of the first points.
-    fn mean_curves(&self, members: &Population, present: usize) -> Result<Vec<Vec<f64>>, Error> {
+    async fn mean_curves(&self, members: &Population, present: usize) -> Result<Vec<Vec<f64>>, Error> {
         let mut means = vec![vec![0.0; self.steps]; present];
         members.rewind()?;
         for _ in 0..self.settings.episodes {
-            let losses = self.episode(members)?;
+            let losses = self.episode(members).await?;
             for (point, mean) in means.iter_mut().enumerate() {
                 for (step, mean) in mean.iter_mut().enumerate() {
                     let loss = losses.f32()[step * members.size() + point];
@@ -267,7 +269,7 @@ impl Evaluator {
     }
 
     /// (steps, members): the losses of one inner problem.
-    fn episode(&self, members: &Population) -> Result<Data, Error> {
+    async fn episode(&self, members: &Population) -> Result<Data, Error> {
         /// Steps of a submission: a command buffer holds all that it records.
         const SUBMISSION: usize = 50;
         for first in (0..self.steps).step_by(SUBMISSION) {
@@ -278,17 +280,16 @@ impl Evaluator {
                 (first..self.steps.min(first + SUBMISSION)).for_each(|_| members.record_step(pass));
             })?;
         }
-        let mut values = members.gpu().submit_readback(&[(members.losses().clone(), Element::F32)])?.wait()?;
+        let mut values = members.gpu().submit_readback(&[(members.losses().clone(), Element::F32)])?.await?;
         Ok(values.pop().unwrap_or_else(|| unreachable!("a tensor for each view")))
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 impl Kernel {
-    fn run(&self, settings: &EvaluatorSettings) -> Result<Vec<Evaluated>, Error> {
+    async fn run(&self, settings: &EvaluatorSettings) -> Result<Vec<Evaluated>, Error> {
         let EvaluatorSettings { points, episodes, .. } = *settings;
         self.program.submit(self.evaluate)?;
-        let [losses] = self.program.read([self.losses])?;
+        let [losses] = self.program.read_async([self.losses]).await?;
         let (sums, lasts) = losses.f32().split_at(points * episodes);
         // Means are rounded to f32, as the losses themselves are.
         let mean = |losses: &[f32]| {
@@ -297,5 +298,33 @@ impl Kernel {
         };
         let each = sums.chunks(episodes).zip(lasts.chunks(episodes));
         Ok(each.map(|(sums, lasts)| Evaluated { sum: mean(sums), last: mean(lasts) }).collect())
+    }
+}
+
+/// The blocking forms.
+#[cfg(not(target_arch = "wasm32"))]
+impl Evaluator {
+    /// Blocks, as [`Evaluator::run_async`].
+    ///
+    /// # Errors
+    /// As [`Evaluator::run_async`].
+    pub fn run(&self, theta: &[f32]) -> Result<Vec<Evaluated>, Error> {
+        self.gpu().block_on(self.run_async(theta))
+    }
+
+    /// Blocks, as [`Evaluator::run_reporting_async`].
+    ///
+    /// # Errors
+    /// As [`Evaluator::run_async`].
+    pub fn run_reporting(&self, theta: &[f32], report: impl FnMut(usize)) -> Result<Vec<Evaluated>, Error> {
+        self.gpu().block_on(self.run_reporting_async(theta, report))
+    }
+
+    /// Blocks, as [`Evaluator::curves_async`].
+    ///
+    /// # Errors
+    /// As [`Evaluator::curves_async`].
+    pub fn curves(&self, theta: &[f32], report: impl FnMut(usize)) -> Result<Vec<Vec<f64>>, Error> {
+        self.gpu().block_on(self.curves_async(theta, report))
     }
 }

@@ -97,6 +97,7 @@ struct Ids {
 
 /// The results of the iterations up to a readback.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Progress {
     /// Iterations finished.
     pub iteration: u32,
@@ -214,24 +215,24 @@ impl<S: Source + ?Sized> OuterLoop<S> {
         self.iteration += 1;
     }
 
-    /// Records a readback of the values that [`progress`](Self::progress) takes.
+    /// Records into an encoder a readback of the values that [`progress`](Self::progress) takes.
     ///
     /// # Errors
     /// Out of memory.
-    pub fn readback(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<Ticket, Error> {
-        Ok(self.readback_views(encoder)?)
+    pub fn encode_readback(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<Ticket, Error> {
+        Ok(self.encode_views(encoder)?)
     }
 
-    fn readback_views(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<Ticket, gpu::Error> {
+    fn encode_views(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<Ticket, gpu::Error> {
         let view = |id, element| (self.program.view(id).clone(), element);
         let Ids { step, centers, metrics, .. } = self.ids;
         let mut views = vec![view(step, Element::U32), view(centers, Element::F32), view(metrics, Element::F32)];
         views.extend(self.source.faults().map(|faults| (faults, Element::U32)));
         self.readbacks += 1;
-        self.program.gpu().readback(encoder, &views)
+        self.program.gpu().encode_readback(encoder, &views)
     }
 
-    /// Interprets the values of a [`readback`](Self::readback).
+    /// Interprets the values of a [`readback`](Self::encode_readback).
     ///
     /// # Errors
     /// The source met a number that is not finite.
@@ -252,12 +253,11 @@ impl<S: Source + ?Sized> OuterLoop<S> {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 impl<S: Source + ?Sized> OuterLoop<S> {
     /// Submits `iterations` iterations and a readback of their progress, and waits for neither.
     ///
     /// # Errors
-    /// Out of memory.
+    /// No memory for the readback, or the device was lost.
     pub fn submit(&mut self, iterations: usize) -> Result<Ticket, Error> {
         let gpu = self.program.gpu().clone();
         let submitted = gpu.submit("outer loop", |encoder| {
@@ -267,7 +267,7 @@ impl<S: Source + ?Sized> OuterLoop<S> {
                 let unread = iterations.saturating_sub(self.settings.ring);
                 (0..iterations).for_each(|iteration| self.record_iteration(&mut pass, iteration >= unread));
             }
-            self.readback_views(encoder)
+            self.encode_views(encoder)
         });
         Ok(submitted?)
     }
@@ -276,8 +276,8 @@ impl<S: Source + ?Sized> OuterLoop<S> {
     ///
     /// # Errors
     /// A number that is not finite, out of memory, or the device was lost.
-    pub fn run(&mut self, iterations: usize) -> Result<Progress, Error> {
-        let values = self.submit(iterations)?.wait()?;
+    pub async fn run_async(&mut self, iterations: usize) -> Result<Progress, Error> {
+        let values = self.submit(iterations)?.await?;
         self.progress(&values)
     }
 
@@ -295,20 +295,20 @@ impl<S: Source + ?Sized> OuterLoop<S> {
     ///
     /// # Errors
     /// The device was lost.
-    pub fn parameters(&self) -> Result<Vec<f32>, Error> {
-        self.read_one(&self.outer.center)
+    pub async fn parameters_async(&self) -> Result<Vec<f32>, Error> {
+        self.read_one(&self.outer.center).await
     }
 
     /// Waits for the gradient of the last iteration.
     ///
     /// # Errors
     /// The device was lost.
-    pub fn gradient(&self) -> Result<Vec<f32>, Error> {
-        self.read_one(&self.outer.gradient)
+    pub async fn gradient_async(&self) -> Result<Vec<f32>, Error> {
+        self.read_one(&self.outer.gradient).await
     }
 
-    fn read_one(&self, view: &BufferView) -> Result<Vec<f32>, Error> {
-        let data = self.program.gpu().submit_readback(&[(view.clone(), Element::F32)])?.wait()?;
+    async fn read_one(&self, view: &BufferView) -> Result<Vec<f32>, Error> {
+        let data = self.program.gpu().submit_readback(&[(view.clone(), Element::F32)])?.await?;
         Ok(data[0].f32().to_vec())
     }
 
@@ -321,9 +321,10 @@ impl<S: Source + ?Sized> OuterLoop<S> {
     ///
     /// # Errors
     /// The device was lost.
-    pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<(), Error> {
+    pub async fn save_async(&self, checkpoint: &mut Checkpoint) -> Result<(), Error> {
         let kept = self.kept();
-        for (tensor, values) in kept.iter().zip(CheckpointTensor::readback(self.program.gpu(), &kept)?.wait()?) {
+        let values = CheckpointTensor::submit_readback(self.program.gpu(), &kept)?.await?;
+        for (tensor, values) in kept.iter().zip(values) {
             checkpoint.insert(&tensor.name, &[tensor.length], values);
         }
         Ok(())
@@ -341,5 +342,41 @@ impl<S: Source + ?Sized> OuterLoop<S> {
         }
         self.iteration = checkpoint.u32(STEP, &[1])?[0] - 1;
         Ok(())
+    }
+}
+
+/// The blocking forms.
+#[cfg(not(target_arch = "wasm32"))]
+impl<S: Source + ?Sized> OuterLoop<S> {
+    /// Blocks, as [`OuterLoop::run_async`].
+    ///
+    /// # Errors
+    /// As [`OuterLoop::run_async`].
+    pub fn run(&mut self, iterations: usize) -> Result<Progress, Error> {
+        self.program.gpu().clone().block_on(self.run_async(iterations))
+    }
+
+    /// Blocks, as [`OuterLoop::parameters_async`].
+    ///
+    /// # Errors
+    /// As [`OuterLoop::parameters_async`].
+    pub fn parameters(&self) -> Result<Vec<f32>, Error> {
+        self.program.gpu().block_on(self.parameters_async())
+    }
+
+    /// Blocks, as [`OuterLoop::gradient_async`].
+    ///
+    /// # Errors
+    /// As [`OuterLoop::gradient_async`].
+    pub fn gradient(&self) -> Result<Vec<f32>, Error> {
+        self.program.gpu().block_on(self.gradient_async())
+    }
+
+    /// Blocks, as [`OuterLoop::save_async`].
+    ///
+    /// # Errors
+    /// As [`OuterLoop::save_async`].
+    pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<(), Error> {
+        self.program.gpu().block_on(self.save_async(checkpoint))
     }
 }

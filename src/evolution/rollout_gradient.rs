@@ -211,12 +211,22 @@ impl RolloutGradient {
         Ok(self)
     }
 
+    /// Blocks, as [`RolloutGradient::deviation_async`].
+    ///
+    /// # Errors
+    /// As [`RolloutGradient::deviation_async`].
+    pub fn deviation(&self) -> Result<Vec<f32>, Error> {
+        self.program.gpu().block_on(self.deviation_async())
+    }
+}
+
+impl RolloutGradient {
     /// Waits for the standard deviation of each parameter.
     ///
     /// # Errors
     /// The device was lost.
-    pub fn deviation(&self) -> Result<Vec<f32>, Error> {
-        let [deviation] = self.program.read([self.plan.ids.deviation])?;
+    pub async fn deviation_async(&self) -> Result<Vec<f32>, Error> {
+        let [deviation] = self.program.read_async([self.plan.ids.deviation]).await?;
         Ok(deviation.f32().to_vec())
     }
 }

@@ -17,6 +17,7 @@ pub struct Options {
 
 /// Features and limits that help a device to run the kernels well. None is demanded.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Requirements {
     /// Features that the adapter has and the kernels can use: subgroup variants, and timestamps for profiling.
     pub features: wgpu::Features,
@@ -26,6 +27,7 @@ pub struct Requirements {
 
 /// An adapter and what it offers.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct AdapterReport {
     /// Its number for [`Options::adapter`].
     pub index: usize,

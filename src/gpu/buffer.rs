@@ -101,10 +101,12 @@ impl Gpu {
             });
         }
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation };
-        self.scoped(|| self.device().create_buffer(&descriptor)).map_err(|refusal| match refusal {
-            Refusal::OutOfMemory => self.or_lost(Error::OutOfMemory { label: label.into(), bytes: size }),
-            Refusal::Other(message) => {
-                self.or_lost(Error::Validation { operation: format!("the buffer `{label}`"), message })
+        self.scoped(&format!("the buffer `{label}`"), || self.device().create_buffer(&descriptor)).map_err(|refusal| {
+            match refusal {
+                Refusal::OutOfMemory => self.or_lost(Error::OutOfMemory { label: label.into(), bytes: size }),
+                Refusal::Other(message) => {
+                    self.or_lost(Error::Validation { operation: format!("the buffer `{label}`"), message })
+                }
             }
         })
     }

@@ -17,7 +17,7 @@ impl Loss {
             Some(Error::DeviceLost { reason: format!("{reason:?}").to_lowercase(), message: message.into() });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Error>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Error>> {
         // A poisoned lock only means that another thread panicked while it stored the same kind of value.
         self.error.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

@@ -7,6 +7,19 @@
 //! 2. [`Recording::record`] replays it into a `wgpu::ComputePass` of the caller's, as often as wanted.
 //! 3. The caller ends the pass and submits. Nothing in the first two moves submits, polls, blocks on the GPU, writes
 //!    through the queue or starts a thread.
+//!
+//! # Names
+//!
+//! They say what happens, on every type that runs on the GPU:
+//!
+//! | name | |
+//! |---|---|
+//! | `record`, `record_*` | into a compute pass of the caller's |
+//! | `encode_*` | into a command encoder of the caller's, outside passes |
+//! | `write`, `set_*`, `restart*`, `restore` | through the queue, before the next submission |
+//! | `submit`, `submit_*` | submits, and waits for nothing |
+//! | `*_async` | submits what it needs, and waits without blocking: in a browser, too |
+//! | `wait`, and names whose `*_async` twin stands beside them (`run`, `read`, `save`) | blocks, as that twin |
 
 mod adapter;
 mod buffer;
@@ -23,7 +36,7 @@ mod submit;
 mod timestamps;
 mod view;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use fourfold_shaders::Target;
 
@@ -34,7 +47,7 @@ pub use error::{AliasingProblem, BindingProblem, Error};
 pub use inspect::inspect;
 pub use launch::Launch;
 pub use loss::Loss;
-pub use readback::Ticket;
+pub use readback::{Ticket, TicketFuture};
 pub use recording::Recording;
 pub use timestamps::{TimestampTicket, Timestamps};
 pub use view::BufferView;
@@ -58,6 +71,10 @@ struct Inner {
     checked: bool,
     pipelines: pipeline::Cache,
     loss: Loss,
+    /// Staging buffers that a readback has done with.
+    staging: Mutex<Vec<wgpu::Buffer>>,
+    #[cfg(target_arch = "wasm32")]
+    scopes: scope::Scopes,
 }
 
 impl Gpu {
@@ -79,9 +96,20 @@ impl Gpu {
 
     fn from_device(device: wgpu::Device, queue: wgpu::Queue, checked: bool) -> Self {
         let (info, features, limits) = (device.adapter_info(), device.features(), device.limits());
-        let pipelines = pipeline::Cache::default();
-        let loss = Loss::default();
-        Self { inner: Arc::new(Inner { device, queue, info, features, limits, checked, pipelines, loss }) }
+        let inner = Inner {
+            device,
+            queue,
+            info,
+            features,
+            limits,
+            checked,
+            pipelines: pipeline::Cache::default(),
+            loss: Loss::default(),
+            staging: Mutex::default(),
+            #[cfg(target_arch = "wasm32")]
+            scopes: scope::Scopes::default(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Returns the device, on which a caller may make buffers and pipelines of its own.

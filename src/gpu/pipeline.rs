@@ -88,10 +88,11 @@ impl Gpu {
                 Refusal::Other(message) => Error::Pipeline { kernel: kernel.name.to_string(), message },
             })
         };
-        let layouts = self.scoped(|| self.layouts(&mut entries, kernel)).map_err(refused)?;
+        let operation = format!("the pipeline of kernel `{}`", kernel.name);
+        let layouts = self.scoped(&operation, || self.layouts(&mut entries, kernel)).map_err(refused)?;
         let module = match entries.modules.get(&text) {
             Some(module) => module.clone(),
-            None => self.scoped(|| self.module(kernel, text.checked)).map_err(refused)?,
+            None => self.scoped(&operation, || self.module(kernel, text.checked)).map_err(refused)?,
         };
         let descriptor = wgpu::ComputePipelineDescriptor {
             label: Some(&kernel.name),
@@ -105,7 +106,8 @@ impl Gpu {
             },
             cache: None,
         };
-        let pipeline = self.scoped(|| self.device().create_compute_pipeline(&descriptor)).map_err(refused)?;
+        let pipeline =
+            self.scoped(&operation, || self.device().create_compute_pipeline(&descriptor)).map_err(refused)?;
         // wgpu drops the errors of a lost device: nothing that it made is kept.
         self.alive()?;
         entries.modules.insert(text, module);

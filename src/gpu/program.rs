@@ -298,16 +298,24 @@ impl Program {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 impl Program {
     /// Waits for the values of buffers.
     ///
     /// # Errors
-    /// The device was lost.
-    pub fn read<const N: usize>(&self, ids: [BufferId; N]) -> Result<[Data; N], Error> {
+    /// The device was lost, or a given buffer has not the usage `COPY_SRC`.
+    pub async fn read_async<const N: usize>(&self, ids: [BufferId; N]) -> Result<[Data; N], Error> {
         let view = |id: &BufferId| (self.view(*id).clone(), self.plan.buffers[id.0].element);
-        let values = self.gpu.submit_readback(&ids.each_ref().map(view))?.wait()?;
+        let values = self.gpu.submit_readback(&ids.each_ref().map(view))?.await?;
         Ok(values.try_into().unwrap_or_else(|_| unreachable!("a tensor for each buffer")))
+    }
+
+    /// Blocks, as [`Program::read_async`].
+    ///
+    /// # Errors
+    /// As [`Program::read_async`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read<const N: usize>(&self, ids: [BufferId; N]) -> Result<[Data; N], Error> {
+        self.gpu.block_on(self.read_async(ids))
     }
 }
 
@@ -316,7 +324,7 @@ impl CheckpointTensor {
     ///
     /// # Errors
     /// Out of memory.
-    pub(crate) fn readback(gpu: &Gpu, tensors: &[Self]) -> Result<Ticket, Error> {
+    pub(crate) fn submit_readback(gpu: &Gpu, tensors: &[Self]) -> Result<Ticket, Error> {
         let views = tensors.iter().map(|tensor| (tensor.view.part(0, tensor.length), tensor.element));
         gpu.submit_readback(&views.collect::<Vec<_>>())
     }

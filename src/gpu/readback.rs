@@ -1,8 +1,9 @@
 //! Reading tensors back: a copy in the caller's encoder, mapped when the caller's own submission is done.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-#[cfg(not(target_arch = "wasm32"))]
-use std::time::Duration;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
 
 use fourfold_shaders::{Data, Element};
 
@@ -10,30 +11,26 @@ use super::{BufferView, Error, Gpu};
 
 /// Tensors on their way back to the CPU.
 ///
-/// The copies stand in the encoder that [`Gpu::readback`] was given, and the mapping starts by itself when that encoder
-/// is submitted. A host that polls its device anyway asks [`Ticket::try_take`] once a frame; natively [`Ticket::wait`]
-/// blocks.
+/// The copies stand in the encoder that [`Gpu::encode_readback`] was given, and the mapping starts by itself when that
+/// encoder is submitted. A host that polls its device anyway asks [`Ticket::try_take`] once a frame, or awaits the ticket;
+/// natively [`Ticket::wait`] blocks.
+///
+/// A ticket that is awaited is woken when the values have come. A browser brings them by itself; natively somebody must
+/// poll the device meanwhile: the host's own loop, or [`Gpu::block_on`].
 #[derive(Debug)]
 #[must_use = "the values come out of the ticket"]
 pub struct Ticket {
     staging: wgpu::Buffer,
     parts: Vec<Part>,
-    mapped: Arc<Mapped>,
+    mapping: Arc<Mutex<Mapping>>,
     gpu: Gpu,
 }
 
 /// The state of the staging buffer's mapping.
 #[derive(Debug, Default)]
-struct Mapped {
-    answer: Mutex<Option<Result<(), wgpu::BufferAsyncError>>>,
-    answered: Condvar,
-}
-
-impl Mapped {
-    fn lock(&self) -> MutexGuard<'_, Option<Result<(), wgpu::BufferAsyncError>>> {
-        // The answer is stored whole, so a panic elsewhere leaves none half-made.
-        self.answer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
+struct Mapping {
+    answer: Option<Result<(), wgpu::BufferAsyncError>>,
+    waker: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -48,8 +45,8 @@ impl Gpu {
     ///
     /// # Errors
     /// A view outside its buffer, not of whole elements, or of a buffer without the usage `COPY_SRC`; no memory for the
-    /// staging buffer.
-    pub fn readback(
+    /// staging buffer; the device was lost.
+    pub fn encode_readback(
         &self,
         encoder: &mut wgpu::CommandEncoder,
         views: &[(BufferView, Element)],
@@ -73,30 +70,52 @@ impl Gpu {
             };
             return Err(Error::Readback { message: format!("view {index} cannot be read back: {problem}") });
         }
-        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
-        let staging = self.allocate("fourfold readback", total.max(1), usage, false)?;
+        let staging = self.staging(total.max(bytes))?;
         for ((view, _), part) in views.iter().zip(&parts).filter(|(_, part)| part.size > 0) {
             encoder.copy_buffer_to_buffer(&view.buffer, view.offset, &staging, part.offset, part.size);
         }
-        let mapped = Arc::<Mapped>::default();
-        let answer = mapped.clone();
-        encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
-            *answer.lock() = Some(result);
-            answer.answered.notify_all();
+        let mapping = Arc::<Mutex<Mapping>>::default();
+        let answered = mapping.clone();
+        encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |answer| {
+            let waker = {
+                let mut mapping = lock(&answered);
+                mapping.answer = Some(answer);
+                mapping.waker.take()
+            };
+            if let Some(waker) = waker {
+                waker.wake();
+            }
         });
-        Ok(Ticket { staging, parts, mapped, gpu: self.clone() })
+        Ok(Ticket { staging, parts, mapping, gpu: self.clone() })
     }
+
+    /// Returns a staging buffer of at least `size` bytes: one that a ticket has done with, or a new one.
+    fn staging(&self, size: u64) -> Result<wgpu::Buffer, Error> {
+        self.alive()?;
+        let mut spare = lock(&self.inner.staging);
+        if let Some(index) = spare.iter().position(|buffer| (size..=2 * size.max(4096)).contains(&buffer.size())) {
+            return Ok(spare.swap_remove(index));
+        }
+        drop(spare);
+        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
+        self.allocate("fourfold readback", size, usage, false)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Values are stored whole, so a panic elsewhere leaves none half-made.
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Ticket {
     /// The values in the order of the views, once the submission is done and the device has been polled since; `None`
     /// before.
     pub fn try_take(&self) -> Option<Result<Vec<Data>, Error>> {
-        let mapped = self.mapped.lock().clone();
-        let Some(mapped) = mapped else { return self.gpu.lost().map(Err) };
-        Some(match mapped {
+        let answer = lock(&self.mapping).answer.clone();
+        let Some(answer) = answer else { return self.gpu.lost().map(Err) };
+        Some(match answer {
             Ok(()) => self.read(),
-            Err(error) => Err(self.gpu.lost().unwrap_or_else(|| Error::DeviceLost {
+            Err(error) => Err(self.gpu.or_lost(Error::DeviceLost {
                 reason: "a readback could not be mapped".into(),
                 message: error.to_string(),
             })),
@@ -104,6 +123,7 @@ impl Ticket {
     }
 
     fn read(&self) -> Result<Vec<Data>, Error> {
+        self.gpu.alive()?;
         let view = self.staging.get_mapped_range(..).map_err(|error| {
             let operation = "reading the mapped staging buffer".into();
             self.gpu.or_lost(Error::Validation { operation, message: error.to_string() })
@@ -115,25 +135,78 @@ impl Ticket {
         Ok(self.parts.iter().map(part).collect())
     }
 
+    /// Returns true if the encoder has been submitted.
+    ///
+    /// A submission begins to map the staging buffer, and a second mapping is refused at once from then on. Before it,
+    /// the second mapping is the first, and taken back.
+    fn is_submitted(&self) -> bool {
+        let refused = Arc::new(AtomicBool::new(false));
+        let refuse = refused.clone();
+        self.staging.map_async(wgpu::MapMode::Read, .., move |_| refuse.store(true, Ordering::SeqCst));
+        let submitted = refused.load(Ordering::SeqCst);
+        if !submitted {
+            self.staging.unmap();
+        }
+        submitted
+    }
+
     /// Blocks until the values are there.
     ///
     /// # Errors
     /// [`Error::NotSubmitted`] if the encoder was not submitted before; the device was lost.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn wait(self) -> Result<Vec<Data>, Error> {
-        self.block()?;
-        self.try_take().unwrap_or(Err(Error::NotSubmitted))
+        let gpu = self.gpu.clone();
+        gpu.block_on(self.into_future())
     }
+}
 
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn block(&self) -> Result<(), Error> {
-        self.gpu.wait()?;
-        // Another thread's poll may have found the submission done and be about to answer. The closure that answers is
-        // dropped with an encoder that nobody submits; while it is kept, patience alone tells one case from the other.
-        const PATIENCE: Duration = Duration::from_secs(2);
-        let awaited = |answer: &mut Option<_>| answer.is_none() && Arc::strong_count(&self.mapped) > 1;
-        drop(self.mapped.answered.wait_timeout_while(self.mapped.lock(), PATIENCE, awaited));
-        Ok(())
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        /// Staging buffers that are kept for the next readbacks, and the bytes of the largest.
+        const SPARE: usize = 4;
+        const LARGEST: u64 = 16 << 20;
+        // An unanswered mapping may still come: its buffer goes with the ticket.
+        if self.staging.size() > LARGEST || !matches!(lock(&self.mapping).answer, Some(Ok(()))) {
+            return;
+        }
+        let unmapped = self.gpu.alive().and_then(|()| self.gpu.attempt("a readback's end", || self.staging.unmap()));
+        let mut spare = lock(&self.gpu.inner.staging);
+        if unmapped.is_ok() && spare.len() < SPARE {
+            spare.push(self.staging.clone());
+        }
+    }
+}
+
+/// A [`Ticket`] that is awaited.
+#[derive(Debug)]
+pub struct TicketFuture(Ticket);
+
+impl Future for TicketFuture {
+    type Output = Result<Vec<Data>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let ticket = &self.0;
+        let settled = ticket.gpu.poll_scopes(context);
+        if let Poll::Ready(Err(error)) = settled {
+            return Poll::Ready(Err(error));
+        }
+        // The waker goes first: an answer that comes after the look at it then wakes.
+        lock(&ticket.mapping).waker = Some(context.waker().clone());
+        match ticket.try_take() {
+            Some(values) if settled.is_ready() || values.is_err() => Poll::Ready(values),
+            None if !ticket.is_submitted() => Poll::Ready(Err(Error::NotSubmitted)),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl IntoFuture for Ticket {
+    type Output = Result<Vec<Data>, Error>;
+    type IntoFuture = TicketFuture;
+
+    fn into_future(self) -> TicketFuture {
+        TicketFuture(self)
     }
 }
 
@@ -147,13 +220,32 @@ impl Gpu {
         self.alive()?;
         // wgpu 30 panics when the device turns out to be lost while it waits: a value is wanted.
         let poll = std::panic::AssertUnwindSafe(|| self.device().poll(wgpu::PollType::wait_indefinitely()));
-        let lost = |message: String| Error::DeviceLost { reason: "waiting for the GPU failed".into(), message };
+        let lost = |message: String| {
+            let error = self.or_lost(Error::DeviceLost { reason: "waiting for the GPU failed".into(), message });
+            self.inner.loss.lock().get_or_insert(error).clone()
+        };
         match std::panic::catch_unwind(poll) {
             Ok(Ok(_)) => self.alive(),
-            Ok(Err(error)) => Err(self.lost().unwrap_or_else(|| lost(error.to_string()))),
+            Ok(Err(error)) => Err(lost(error.to_string())),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
-                Err(self.lost().unwrap_or_else(|| lost(text.unwrap_or_else(|| "the driver gave no reason".into()))))
+                Err(lost(text.unwrap_or_else(|| "the driver gave no reason".into())))
+            }
+        }
+    }
+
+    /// Blocks until a future of this crate is done, and polls the device for it.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return output;
+            }
+            // The future itself finds the loss of the device. Another thread's poll may have found the submission done,
+            // and be about to answer.
+            if self.wait().is_ok() {
+                std::thread::yield_now();
             }
         }
     }

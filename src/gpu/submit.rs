@@ -40,13 +40,13 @@ impl Gpu {
         })
     }
 
-    /// Submits copies of the views in a submission of their own, and waits for nothing: as [`Gpu::readback`], for those
+    /// Submits copies of the views in a submission of their own, and waits for nothing: as [`Gpu::encode_readback`], for those
     /// who have no encoder at hand.
     ///
     /// # Errors
-    /// As [`Gpu::readback`] and [`Gpu::submit`].
+    /// As [`Gpu::encode_readback`] and [`Gpu::submit`].
     pub(crate) fn submit_readback(&self, views: &[(BufferView, Element)]) -> Result<Ticket, Error> {
-        self.submit("fourfold readback", |encoder| self.readback(encoder, views))
+        self.submit("fourfold readback", |encoder| self.encode_readback(encoder, views))
     }
 
     /// Writes the first elements of a view, called `name` in errors, before the next submission.

@@ -65,7 +65,7 @@ impl Timestamps {
     ///
     /// # Errors
     /// No memory for the staging buffer.
-    pub fn readback(
+    pub fn encode_readback(
         &self,
         gpu: &Gpu,
         encoder: &mut wgpu::CommandEncoder,
@@ -74,7 +74,7 @@ impl Timestamps {
         let passes = passes.min(self.passes);
         encoder.resolve_query_set(&self.queries, 0..passes * 2, &self.resolved, 0);
         let view = BufferView::new(&self.resolved, 0, u64::from(passes) * 2 * TICKS);
-        let ticket = gpu.readback(encoder, &[(view, Element::U32)])?;
+        let ticket = gpu.encode_readback(encoder, &[(view, Element::U32)])?;
         Ok(TimestampTicket { ticket, period: gpu.queue().get_timestamp_period() })
     }
 }
@@ -82,7 +82,7 @@ impl Timestamps {
 impl TimestampTicket {
     /// The durations in the order of the passes, once the device has been polled after the submission.
     pub fn try_take(&self) -> Option<Result<Vec<Duration>, Error>> {
-        self.ticket.try_take().map(|values| values.map(|values| self.durations(&values)))
+        self.ticket.try_take().map(|values| values.map(|values| durations(&values, self.period)))
     }
 
     /// Blocks until the durations are there.
@@ -91,18 +91,19 @@ impl TimestampTicket {
     /// As [`Ticket::wait`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn wait(self) -> Result<Vec<Duration>, Error> {
-        self.ticket.block()?;
-        self.try_take().unwrap_or(Err(Error::NotSubmitted))
+        let Self { ticket, period } = self;
+        Ok(durations(&ticket.wait()?, period))
     }
+}
 
-    fn durations(&self, values: &[Data]) -> Vec<Duration> {
-        let ticks = |words: &[u32]| u64::from(words[0]) | u64::from(words[1]) << 32;
-        let words = values.iter().flat_map(|values| values.u32().chunks_exact(4));
-        words
-            .map(|pass| {
-                let elapsed = ticks(&pass[2..]).saturating_sub(ticks(&pass[..2]));
-                Duration::from_nanos((elapsed as f64 * f64::from(self.period)) as u64)
-            })
-            .collect()
-    }
+/// The times between the two timestamps of each pass; `period` is the nanoseconds of a tick.
+fn durations(values: &[Data], period: f32) -> Vec<Duration> {
+    let ticks = |words: &[u32]| u64::from(words[0]) | u64::from(words[1]) << 32;
+    let words = values.iter().flat_map(|values| values.u32().chunks_exact(4));
+    words
+        .map(|pass| {
+            let elapsed = ticks(&pass[2..]).saturating_sub(ticks(&pass[..2]));
+            Duration::from_nanos((elapsed as f64 * f64::from(period)) as u64)
+        })
+        .collect()
 }

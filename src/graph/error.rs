@@ -5,6 +5,7 @@ use std::panic::Location;
 
 /// A mistake in building a graph: which operation, what was wrong, and the caller's line.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GraphError {
     /// The operation by name.
     pub operation: &'static str,

@@ -34,6 +34,7 @@ pub struct Reference {
 
 /// The reason for which a value cannot be evaluated.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum ReferenceError {
     /// The graph was built with a mistake.
     Graph(GraphError),
@@ -77,7 +78,14 @@ impl fmt::Display for ReferenceError {
     }
 }
 
-impl std::error::Error for ReferenceError {}
+impl std::error::Error for ReferenceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Graph(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl Reference {
     /// Makes a reference with these values, row-major, of inputs and states by name.

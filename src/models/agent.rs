@@ -39,6 +39,8 @@
 //! # }
 //! ```
 
+#[cfg(not(target_arch = "wasm32"))]
+mod blocking;
 mod error;
 mod policy;
 
@@ -55,9 +57,7 @@ use crate::data::{Actions, Standardisation};
 use crate::gpu::{BufferView, Gpu};
 use crate::graph::session::Traffic;
 use crate::graph::{Plan, Session, Values};
-#[cfg(not(target_arch = "wasm32"))]
-use crate::rollout::Episodes;
-use crate::rollout::VectorEnvironment;
+use crate::rollout::{Episodes, VectorEnvironment};
 
 /// The choice of discrete actions.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -383,20 +383,19 @@ impl Agent {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 impl Agent {
     /// Returns actions, (episodes, [`Actions::width`]), as [`Trajectories`](crate::data::Trajectories) store them, for raw
     /// `observations` (episodes, observations) and the `rewards` (episodes) of the last actions, ignored at a first step.
     ///
     /// # Errors
     /// Numbers of another length, an observation or an action that is not finite, or the loss of the device.
-    pub fn act(&mut self, observations: &[f32], rewards: &[f32]) -> Result<Vec<f32>, AgentError> {
+    pub async fn act_async(&mut self, observations: &[f32], rewards: &[f32]) -> Result<Vec<f32>, AgentError> {
         let episodes = self.settings.episodes();
         check_finite("observation", observations, episodes)?;
         self.session.write(OBSERVATION, &Data::F32(observations.to_vec()))?;
         self.session.write(REWARD, &Data::F32(rewards.to_vec()))?;
-        self.session.run(1)?;
-        let actions = self.session.read(ACTION)?;
+        self.session.submit(1)?;
+        let actions = self.session.read_async(ACTION).await?;
         self.traffic.uploads += 2;
         self.traffic.submissions += 2;
         self.traffic.readbacks += 1;
@@ -408,8 +407,8 @@ impl Agent {
     ///
     /// # Errors
     /// The loss of the device.
-    pub fn read_output(&mut self) -> Result<Vec<f32>, AgentError> {
-        let output = self.session.read(OUTPUT)?;
+    pub async fn read_output_async(&mut self) -> Result<Vec<f32>, AgentError> {
+        let output = self.session.read_async(OUTPUT).await?;
         self.traffic.submissions += 1;
         self.traffic.readbacks += 1;
         Ok(output.f32().to_vec())
@@ -422,7 +421,11 @@ impl Agent {
     ///
     /// # Errors
     /// An environment on other buffers, a number that was not finite, or the loss of the device.
-    pub fn play(&mut self, environment: &VectorEnvironment, checks: Option<usize>) -> Result<Episodes, AgentError> {
+    pub async fn play_async(
+        &mut self,
+        environment: &VectorEnvironment,
+        checks: Option<usize>,
+    ) -> Result<Episodes, AgentError> {
         // Enough to keep a GPU busy, and few enough that no submission lasts.
         const STEPS: usize = 16;
         let shared = [
@@ -454,14 +457,14 @@ impl Agent {
             if steps_done < horizon && steps_done.is_multiple_of(checks) {
                 self.traffic.submissions += 1;
                 self.traffic.readbacks += 1;
-                if environment.is_over()? {
+                if environment.is_over_async().await? {
                     break;
                 }
             }
         }
         self.traffic.submissions += 1;
         self.traffic.readbacks += 1;
-        Ok(environment.episodes()?)
+        Ok(environment.episodes_async().await?)
     }
 }
 

@@ -168,6 +168,40 @@ impl Rollout {
         Ok(())
     }
 
+    /// Blocks, as [`Rollout::run_async`].
+    ///
+    /// # Errors
+    /// As [`Rollout::run_async`].
+    pub fn run(&self) -> Result<Episodes, Error> {
+        self.program.gpu().block_on(self.run_async())
+    }
+
+    /// Blocks, as [`Rollout::episodes_async`].
+    ///
+    /// # Errors
+    /// As [`Rollout::episodes_async`].
+    pub fn episodes(&self) -> Result<Episodes, Error> {
+        self.program.gpu().block_on(self.episodes_async())
+    }
+
+    /// Blocks, as [`Rollout::trace_async`].
+    ///
+    /// # Errors
+    /// As [`Rollout::trace_async`].
+    pub fn trace(&self) -> Result<(Episodes, Trace), Error> {
+        self.program.gpu().block_on(self.trace_async())
+    }
+}
+
+impl Rollout {
+    /// Submits every episode, and waits for nothing.
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn submit(&self) -> Result<(), Error> {
+        Ok(self.program.submit(self.plan.ids.episodes)?)
+    }
+
     fn submit_range(&self, range: std::ops::Range<usize>) -> Result<(), Error> {
         Ok(self.program.submit_range(self.plan.ids.episodes, range)?)
     }
@@ -176,18 +210,18 @@ impl Rollout {
     ///
     /// # Errors
     /// A number that was not finite, or the device was lost.
-    pub fn run(&self) -> Result<Episodes, Error> {
-        self.program.submit(self.plan.ids.episodes)?;
-        self.episodes()
+    pub async fn run_async(&self) -> Result<Episodes, Error> {
+        self.submit()?;
+        self.episodes_async().await
     }
 
     /// Waits for the results of the last rollout.
     ///
     /// # Errors
     /// A number that was not finite, or the device was lost.
-    pub fn episodes(&self) -> Result<Episodes, Error> {
+    pub async fn episodes_async(&self) -> Result<Episodes, Error> {
         let Ids { returns, lengths, counters, .. } = self.plan.ids;
-        let [returns, lengths, counters] = self.program.read([returns, lengths, counters])?;
+        let [returns, lengths, counters] = self.program.read_async([returns, lengths, counters]).await?;
         self.check(counters.u32())?;
         Ok(Episodes { returns: returns.f32().to_vec(), lengths: lengths.u32().to_vec() })
     }
@@ -195,22 +229,22 @@ impl Rollout {
     /// Plays every episode and returns every step of it.
     ///
     /// # Errors
-    /// As [`run`](Self::run), and a composition whose [`WeightSource`] keep no trace.
-    pub fn trace(&self) -> Result<(Episodes, Trace), Error> {
+    /// As [`run_async`](Self::run_async), and a composition whose [`WeightSource`] keep no trace.
+    pub async fn trace_async(&self) -> Result<(Episodes, Trace), Error> {
         let Some(recorded) = self.plan.ids.trace else {
             let message = "a trace needs `WeightSource::Given { trace: true }`".to_string();
             return Err(Error::Settings { message });
         };
         let mut trace = Trace::new(&self.plan);
         for dispatch in 0..self.dispatches() {
-            let [counters] = self.program.read([self.plan.ids.counters])?;
+            let [counters] = self.program.read_async([self.plan.ids.counters]).await?;
             self.submit_range(dispatch..dispatch + 1)?;
-            let [steps] = self.program.read([recorded])?;
+            let [steps] = self.program.read_async([recorded]).await?;
             let fresh = vec![0; counters.len()];
             let before = if dispatch == 0 { &fresh } else { counters.u32() };
             trace.extend(&self.plan, before, steps.f32());
         }
-        Ok((self.episodes()?, trace))
+        Ok((self.episodes_async().await?, trace))
     }
 }
 

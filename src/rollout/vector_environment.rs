@@ -93,6 +93,7 @@ struct Ids {
 
 /// The result of a step.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct VectorStep {
     /// (lanes, observations)
     pub observations: Vec<f32>,
@@ -248,23 +249,22 @@ impl VectorEnvironment {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 impl VectorEnvironment {
     /// Starts episodes of a generation, and waits for what is seen first.
     ///
     /// # Errors
     /// The device was lost.
-    pub fn reset(&mut self, generation: u32) -> Result<VectorStep, Error> {
+    pub async fn reset_async(&mut self, generation: u32) -> Result<VectorStep, Error> {
         self.set_generation(generation)?;
         self.program.submit(self.ids.reset)?;
-        self.seen()
+        self.seen().await
     }
 
     /// Takes a step with the actions of the host, (lanes, actions), and waits for what came of it.
     ///
     /// # Errors
     /// Actions of another length, a given buffer of actions without the usage `COPY_DST`, or the device was lost.
-    pub fn step(&mut self, actions: &[f32]) -> Result<VectorStep, Error> {
+    pub async fn step_async(&mut self, actions: &[f32]) -> Result<VectorStep, Error> {
         let expected = self.settings.lanes * self.environment().actions();
         if actions.len() != expected {
             let message = format!("a step takes {expected} numbers of action, not {}", actions.len());
@@ -272,12 +272,12 @@ impl VectorEnvironment {
         }
         self.program.write(self.ids.actions, actions)?;
         self.program.submit(self.ids.step)?;
-        self.seen()
+        self.seen().await
     }
 
-    fn seen(&self) -> Result<VectorStep, Error> {
+    async fn seen(&self) -> Result<VectorStep, Error> {
         let Ids { observations, rewards, ends, .. } = self.ids;
-        let [observations, rewards, ends] = self.program.read([observations, rewards, ends])?;
+        let [observations, rewards, ends] = self.program.read_async([observations, rewards, ends]).await?;
         let (observations, rewards) = (observations.f32().to_vec(), rewards.f32().to_vec());
         Ok(VectorStep { observations, rewards, ends: ends.u32().to_vec() })
     }
@@ -287,8 +287,8 @@ impl VectorEnvironment {
     ///
     /// # Errors
     /// The device was lost.
-    pub fn is_over(&self) -> Result<bool, Error> {
-        let [counters, ends] = self.program.read([self.ids.counters, self.ids.ends])?;
+    pub async fn is_over_async(&self) -> Result<bool, Error> {
+        let [counters, ends] = self.program.read_async([self.ids.counters, self.ids.ends]).await?;
         let faults = &counters.u32()[self.settings.lanes..];
         Ok(ends.u32().iter().zip(faults).all(|(&end, &fault)| end != 0 || fault != 0))
     }
@@ -297,8 +297,8 @@ impl VectorEnvironment {
     ///
     /// # Errors
     /// A number that was not finite, or the device was lost.
-    pub fn episodes(&self) -> Result<Episodes, Error> {
-        let [saved, counters] = self.program.read([self.ids.saved, self.ids.counters])?;
+    pub async fn episodes_async(&self) -> Result<Episodes, Error> {
+        let [saved, counters] = self.program.read_async([self.ids.saved, self.ids.counters]).await?;
         self.check(counters.u32())?;
         let lanes = self.settings.lanes;
         // Returns follow the states.
@@ -309,13 +309,57 @@ impl VectorEnvironment {
     /// Waits for every step that was taken since the reset.
     ///
     /// # Errors
-    /// As [`episodes`](Self::episodes), and settings without a trace.
-    pub fn trace(&self) -> Result<Trace, Error> {
+    /// As [`episodes_async`](Self::episodes_async), and settings without a trace.
+    pub async fn trace_async(&self) -> Result<Trace, Error> {
         let Some(trace) = self.ids.trace else {
             return Err(Error::Settings { message: "a trace needs `VectorSettings { trace: true, .. }`".into() });
         };
-        let [counters, trace] = self.program.read([self.ids.counters, trace])?;
+        let [counters, trace] = self.program.read_async([self.ids.counters, trace]).await?;
         self.check(counters.u32())?;
         Ok(Trace::of_lanes(self.environment(), &counters.u32()[..self.settings.lanes], trace.f32()))
+    }
+}
+
+/// The blocking forms.
+#[cfg(not(target_arch = "wasm32"))]
+impl VectorEnvironment {
+    /// Blocks, as [`VectorEnvironment::reset_async`].
+    ///
+    /// # Errors
+    /// As [`VectorEnvironment::reset_async`].
+    pub fn reset(&mut self, generation: u32) -> Result<VectorStep, Error> {
+        self.gpu().clone().block_on(self.reset_async(generation))
+    }
+
+    /// Blocks, as [`VectorEnvironment::step_async`].
+    ///
+    /// # Errors
+    /// As [`VectorEnvironment::step_async`].
+    pub fn step(&mut self, actions: &[f32]) -> Result<VectorStep, Error> {
+        self.gpu().clone().block_on(self.step_async(actions))
+    }
+
+    /// Blocks, as [`VectorEnvironment::is_over_async`].
+    ///
+    /// # Errors
+    /// As [`VectorEnvironment::is_over_async`].
+    pub fn is_over(&self) -> Result<bool, Error> {
+        self.gpu().block_on(self.is_over_async())
+    }
+
+    /// Blocks, as [`VectorEnvironment::episodes_async`].
+    ///
+    /// # Errors
+    /// As [`VectorEnvironment::episodes_async`].
+    pub fn episodes(&self) -> Result<Episodes, Error> {
+        self.gpu().block_on(self.episodes_async())
+    }
+
+    /// Blocks, as [`VectorEnvironment::trace_async`].
+    ///
+    /// # Errors
+    /// As [`VectorEnvironment::trace_async`].
+    pub fn trace(&self) -> Result<Trace, Error> {
+        self.gpu().block_on(self.trace_async())
     }
 }

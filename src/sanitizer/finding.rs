@@ -151,6 +151,7 @@ impl fmt::Display for Finding {
 
 /// A call that cannot be interpreted.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// The source does not compile, or a constant or an operand does not fit it.
     Invalid {

@@ -5,8 +5,11 @@
 //! tolerance. A kernel passes if all elements are within their bounds, no guard word changed, and both runs gave the
 //! same bits. Guards and unwritten outputs are NaN: a kernel that reads one element too many shows it in its sums.
 
+// These two still block.
+#[cfg(not(target_arch = "wasm32"))]
 pub mod builtins;
 mod guard;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod litmus;
 mod numbered;
 mod outcome;
@@ -20,7 +23,10 @@ use fourfold_shaders::{Access, Case, Data, Element, Tolerance};
 use crate::gpu::{BufferView, Error, Extent, Gpu, Launch, Recording};
 
 pub use numbered::numbered;
-pub use outcome::{Outcome, judge};
+pub use outcome::Outcome;
+#[cfg(not(target_arch = "wasm32"))]
+pub use outcome::judge;
+pub use outcome::judge_async;
 pub use pattern::WrongElements;
 pub use verdict::{Stray, Unstable, Verdict};
 
@@ -28,6 +34,7 @@ use guard::Guarded;
 
 /// A judged case with all that the judgement rests on.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Examination {
     /// The judgement.
     pub verdict: Verdict,
@@ -37,20 +44,38 @@ pub struct Examination {
     pub got: Vec<Data>,
 }
 
-/// Runs one case on the GPU and judges it. Blocks.
+/// Runs one case on the GPU, waits for it and judges it.
 ///
 /// # Errors
 /// As [`Gpu::prepare`], and the loss of the device. A kernel that computes the wrong numbers is not an error but a
 /// [`Verdict`].
-pub fn run(gpu: &Gpu, case: &Case) -> Result<Verdict, Error> {
-    Ok(examine(gpu, case)?.verdict)
+pub async fn run_async(gpu: &Gpu, case: &Case) -> Result<Verdict, Error> {
+    Ok(examine_async(gpu, case).await?.verdict)
 }
 
-/// Runs one case on the GPU as [`run`] does, and returns the numbers too.
+/// Blocks, as [`run_async`].
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run_async`].
+#[cfg(not(target_arch = "wasm32"))]
+pub fn run(gpu: &Gpu, case: &Case) -> Result<Verdict, Error> {
+    gpu.block_on(run_async(gpu, case))
+}
+
+/// Blocks, as [`examine_async`].
+///
+/// # Errors
+/// As [`run_async`].
+#[cfg(not(target_arch = "wasm32"))]
 pub fn examine(gpu: &Gpu, case: &Case) -> Result<Examination, Error> {
+    gpu.block_on(examine_async(gpu, case))
+}
+
+/// Runs one case on the GPU as [`run_async`] does, and returns the numbers too.
+///
+/// # Errors
+/// As [`run_async`].
+pub async fn examine_async(gpu: &Gpu, case: &Case) -> Result<Examination, Error> {
     let limit = gpu.limits().max_storage_buffer_binding_size / Element::BYTES as u64;
     let guarded: Vec<Guarded> = case.operands.iter().map(|operand| Guarded::new(operand, limit as usize)).collect();
     let first = upload(gpu, case, &guarded, None)?;
@@ -67,10 +92,10 @@ pub fn examine(gpu: &Gpu, case: &Case) -> Result<Examination, Error> {
                 part.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
             }
         }
-        gpu.readback(encoder, &views)
+        gpu.encode_readback(encoder, &views)
     })?;
     let expected = case.expected();
-    let words = ticket.wait()?;
+    let words = ticket.await?;
     let (once, again) = words.split_at(written.len());
     Ok(compare(case, &guarded, &written, expected, once, again))
 }

@@ -2,7 +2,7 @@
 
 use fourfold_shaders::{Case, Kernel};
 
-use super::{Examination, examine};
+use super::{Examination, examine_async};
 use crate::gpu::{Error, Gpu};
 
 /// The outcome of one case on one device. A crash or a hang of the driver leaves no outcome: it ends the process.
@@ -19,12 +19,18 @@ pub enum Outcome {
     Skipped(String),
 }
 
-/// Runs one case of a kernel, if the device can run it. Blocks.
+/// Blocks, as [`judge_async`].
+#[cfg(not(target_arch = "wasm32"))]
 pub fn judge(gpu: &Gpu, kernel: &Kernel, case: &Case) -> Outcome {
+    gpu.block_on(judge_async(gpu, kernel, case))
+}
+
+/// Runs one case of a kernel and waits for it, if the device can run it.
+pub async fn judge_async(gpu: &Gpu, kernel: &Kernel, case: &Case) -> Outcome {
     if let Some(reason) = kernel.lacks_subgroups(gpu.target().subgroups) {
         return Outcome::Skipped(reason);
     }
-    match examine(gpu, case) {
+    match examine_async(gpu, case).await {
         Ok(examination) => Outcome::Judged(Box::new(examination)),
         Err(error @ Error::DeviceLost { .. }) => Outcome::Lost(error),
         Err(error) => Outcome::Refused(error),

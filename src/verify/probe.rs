@@ -30,10 +30,11 @@ pub(super) fn kernel(
 }
 
 /// Runs the recording and reads the views. Blocks.
+#[cfg(not(target_arch = "wasm32"))]
 pub(super) fn run(gpu: &Gpu, recording: &Recording, views: &[(BufferView, Element)]) -> Result<Vec<Data>, Error> {
-    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("probe") });
-    recording.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-    let ticket = gpu.readback(&mut encoder, views)?;
-    gpu.queue().submit([encoder.finish()]);
-    ticket.wait()
+    let ticket = gpu.submit("probe", |encoder| {
+        recording.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+        gpu.encode_readback(encoder, views)
+    });
+    ticket?.wait()
 }

@@ -84,7 +84,7 @@ impl Judge {
             let plan = Plan::new(&graph, &target).unwrap_or_else(|error| panic!("{name}: {error}"));
             let mut session =
                 Session::new(gpu(), plan.clone(), &values).unwrap_or_else(|error| panic!("{name}: {error}"));
-            session.run(1).unwrap_or_else(|error| panic!("{name}: {error}"));
+            session.submit(1).unwrap_or_else(|error| panic!("{name}: {error}"));
             let mut twins = TwinSession::new(plan, &values).expect("a value of every input");
             twins.run(1);
             for (index, expected) in expected.iter().enumerate() {

@@ -79,7 +79,7 @@ impl Job for Operation {
     fn result(&mut self) -> Vec<f32> {
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         let ticket =
-            self.gpu.readback(&mut encoder, &[(self.output.clone(), Element::F32)]).expect("the view is whole");
+            self.gpu.encode_readback(&mut encoder, &[(self.output.clone(), Element::F32)]).expect("the view is whole");
         self.gpu.queue().submit([encoder.finish()]);
         ticket.wait().expect("the device is not lost")[0].f32().to_vec()
     }
@@ -126,7 +126,7 @@ impl Trainer {
     }
 
     fn step(&mut self, steps: usize) {
-        self.session.run(steps).expect("the device is not lost");
+        self.session.submit(steps).expect("the device is not lost");
         self.session.gpu().wait().expect("the device is not lost");
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// An error of a CMA-ES.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum CmaEsError {
     /// A setting, or the initial mean, is out of its range.
     Setting {

@@ -11,6 +11,7 @@ use crate::graph::plan::{Plan, Region};
 
 /// A dispatch whose kernel differs from its twin by more than its tolerance.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Suspect {
     /// The index in [`Plan::dispatches`].
     pub dispatch: usize,
@@ -31,7 +32,7 @@ pub struct Suspect {
 /// `values` begin inputs and states, as in [`Session::new`]. Submits, and waits for the GPU.
 ///
 /// # Errors
-/// As [`Session::new`] and [`Session::run`].
+/// As [`Session::new`] and [`Session::submit`].
 pub fn run_mixed(
     gpu: &Gpu,
     plan: impl Into<Arc<Plan>>,
@@ -56,7 +57,7 @@ fn mixed(kernels: &mut Session, plan: &Arc<Plan>, values: &Values, switch: usize
 /// The words of all buffers after the kernels of a range have run on what the twins hold.
 fn continued(kernels: &mut Session, twins: &TwinSession, range: Range<usize>) -> Result<Vec<Data>, SessionError> {
     kernels.restore(&twins.buffers)?;
-    kernels.run_range(range)?;
+    kernels.submit_range(range)?;
     kernels.snapshot()
 }
 
@@ -73,7 +74,7 @@ fn cut(words: &[Data], region: Region, element: Element) -> Data {
 /// does not reach them is not found by halving; if all agree, every dispatch is judged by itself.
 ///
 /// # Errors
-/// As [`Session::new`] and [`Session::run`].
+/// As [`Session::new`] and [`Session::submit`].
 pub fn find_wrong_kernel(
     gpu: &Gpu,
     plan: impl Into<Arc<Plan>>,

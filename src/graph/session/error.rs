@@ -6,6 +6,7 @@ use crate::gpu;
 
 /// An error of a session.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum SessionError {
     /// The plan has no tensor of this name.
     UnknownName {
@@ -42,6 +43,32 @@ pub enum SessionError {
         /// Bytes of the buffer.
         got: u64,
     },
+    /// The buffer that was given for the tensor cannot be bound.
+    GivenBuffer {
+        /// The tensor by name.
+        name: String,
+        /// The reason.
+        problem: gpu::BindingProblem,
+    },
+    /// Buffers that were given for two tensors overlap, or two were given for one tensor of two names.
+    SameBytes {
+        /// The first tensor by name.
+        first: String,
+        /// The second tensor by name.
+        second: String,
+    },
+    /// Two tensors lie in one given buffer, and a dispatch reads one and writes the other.
+    OneBuffer {
+        /// The first tensor by name.
+        first: String,
+        /// The second tensor by name.
+        second: String,
+    },
+    /// Values were given for a tensor that lies in a given buffer.
+    GivenValue {
+        /// The tensor by name.
+        name: String,
+    },
     /// The buffer that was given for the tensor lacks a usage that the request takes.
     Usage {
         /// The tensor by name.
@@ -76,6 +103,21 @@ impl fmt::Display for SessionError {
             SessionError::ShortBuffer { name, bytes, got } => {
                 write!(formatter, "tensor `{name}` takes a buffer of {bytes} bytes, got one of {got}")
             }
+            SessionError::GivenBuffer { name, problem } => {
+                write!(formatter, "the buffer that is given for tensor `{name}`: {problem}")
+            }
+            SessionError::SameBytes { first, second } => {
+                write!(formatter, "tensors `{first}` and `{second}` are given overlapping buffers: make them disjoint")
+            }
+            SessionError::OneBuffer { first, second } => write!(
+                formatter,
+                "tensors `{first}` and `{second}` lie in one given buffer, and a dispatch reads one and writes the other, \
+                 which WebGPU refuses even for disjoint ranges: use two buffers"
+            ),
+            SessionError::GivenValue { name } => write!(
+                formatter,
+                "tensor `{name}` lies in a given buffer and has values too: write them into the buffer, or give none"
+            ),
             SessionError::Usage { name, expected, got } => {
                 write!(
                     formatter,
@@ -88,7 +130,14 @@ impl fmt::Display for SessionError {
     }
 }
 
-impl std::error::Error for SessionError {}
+impl std::error::Error for SessionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            SessionError::Gpu(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<gpu::Error> for SessionError {
     fn from(error: gpu::Error) -> Self {

@@ -2,6 +2,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod bisect;
+mod builder;
 mod error;
 mod gpu;
 mod twins;
@@ -12,6 +13,7 @@ use fourfold_shaders::Data;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use bisect::{Suspect, find_wrong_kernel, run_mixed};
+pub use builder::SessionBuilder;
 pub use error::SessionError;
 pub use gpu::{Session, Traffic};
 pub use twins::TwinSession;

@@ -8,9 +8,7 @@ use fourfold_shaders::Data;
 
 use super::tables::Tables;
 use super::{OfflineSettings, OfflineTrainingError, Starts};
-#[cfg(not(target_arch = "wasm32"))]
-use crate::data::Checkpoint;
-use crate::data::Trajectories;
+use crate::data::{Checkpoint, Trajectories};
 use crate::gpu::{BufferView, Gpu};
 use crate::graph::{Graph, Plan, Session, Tag, Tensor, TensorType, Values, WindowOptions, gradients};
 use crate::models::SequenceModel;
@@ -42,7 +40,7 @@ use crate::optim::{Optimiser, clip_by_global_norm};
 /// let model = BehaviourCloning::new(Settings { width: 8, ..Settings::new(1, data.actions(), 1) })?;
 /// let settings = OfflineSettings { batch: 8, rate: 1e-2, ..OfflineSettings::behaviour_cloning(&data) };
 /// let mut training = OfflineTraining::new(&Gpu::open()?, &model, &data, settings)?;
-/// training.run(20)?;
+/// training.submit(20)?;
 /// assert_eq!(training.losses()?.len(), 20);
 /// # Ok(())
 /// # }
@@ -101,20 +99,20 @@ impl OfflineTraining {
         &self.session
     }
 
-    /// Training steps that were run.
+    /// Training steps that were submitted or recorded.
     pub fn steps(&self) -> usize {
         self.steps
     }
 
-    /// Runs training steps without waiting for them.
+    /// Submits training steps, and waits for nothing.
     ///
     /// # Errors
     /// The device is lost.
-    pub fn run(&mut self, steps: usize) -> Result<(), OfflineTrainingError> {
+    pub fn submit(&mut self, steps: usize) -> Result<(), OfflineTrainingError> {
         let mut left = steps;
         while left > 0 {
             let burst = left.min(self.settings.steps_per_submission);
-            self.session.run(burst)?;
+            self.session.submit(burst)?;
             self.steps += burst;
             left -= burst;
         }
@@ -144,46 +142,33 @@ impl OfflineTraining {
     }
 }
 
-/// Functions that wait for the GPU, which a browser cannot.
-#[cfg(not(target_arch = "wasm32"))]
 impl OfflineTraining {
     /// Waits for the steps and returns the loss of each of the last ones, as many as the settings keep: that at the
     /// weights before the step.
     ///
     /// # Errors
     /// The device is lost.
-    pub fn losses(&mut self) -> Result<Vec<f32>, OfflineTrainingError> {
-        let ring = self.session.read("losses")?;
+    pub async fn losses_async(&mut self) -> Result<Vec<f32>, OfflineTrainingError> {
+        let ring = self.session.read_async("losses").await?;
         let (ring, length) = (ring.f32(), self.settings.losses);
         let kept = self.steps.min(length);
         Ok((self.steps - kept..self.steps).map(|step| ring[step % length]).collect())
-    }
-
-    /// Runs one training step and returns how long each dispatch of the plan took by the GPU's own clock, see
-    /// [`Session::profile`].
-    ///
-    /// # Errors
-    /// The device is lost.
-    pub fn profile(&mut self) -> Result<Option<Vec<Duration>>, OfflineTrainingError> {
-        let times = self.session.profile()?;
-        self.steps += usize::from(times.is_some());
-        Ok(times)
     }
 
     /// Waits for the steps and returns the flat tensor of parameters.
     ///
     /// # Errors
     /// The device is lost.
-    pub fn weights(&mut self) -> Result<Data, OfflineTrainingError> {
-        Ok(self.session.read("weights")?)
+    pub async fn weights_async(&mut self) -> Result<Data, OfflineTrainingError> {
+        Ok(self.session.read_async("weights").await?)
     }
 
     /// Adds the parameters under their names, the optimiser's state, counters and seed to a checkpoint, under `prefix`.
     ///
     /// # Errors
     /// The device is lost.
-    pub fn save(&mut self, checkpoint: &mut Checkpoint, prefix: &str) -> Result<(), OfflineTrainingError> {
-        for (name, values) in self.session.states()? {
+    pub async fn save_async(&mut self, checkpoint: &mut Checkpoint, prefix: &str) -> Result<(), OfflineTrainingError> {
+        for (name, values) in self.session.states_async().await? {
             if name == "weights" {
                 for (name, (shape, values)) in self.parameters.unpack(values.f32()) {
                     checkpoint.insert(&format!("{prefix}weights.{name}"), &shape, Data::F32(values));
@@ -218,6 +203,45 @@ impl OfflineTraining {
         }
         self.steps = values["step"].u32()[0] as usize;
         Ok(())
+    }
+}
+
+/// The blocking forms.
+#[cfg(not(target_arch = "wasm32"))]
+impl OfflineTraining {
+    /// Blocks, as [`OfflineTraining::losses_async`].
+    ///
+    /// # Errors
+    /// As [`OfflineTraining::losses_async`].
+    pub fn losses(&mut self) -> Result<Vec<f32>, OfflineTrainingError> {
+        self.session.gpu().clone().block_on(self.losses_async())
+    }
+
+    /// Blocks, as [`OfflineTraining::weights_async`].
+    ///
+    /// # Errors
+    /// As [`OfflineTraining::weights_async`].
+    pub fn weights(&mut self) -> Result<Data, OfflineTrainingError> {
+        self.session.gpu().clone().block_on(self.weights_async())
+    }
+
+    /// Blocks, as [`OfflineTraining::save_async`].
+    ///
+    /// # Errors
+    /// As [`OfflineTraining::save_async`].
+    pub fn save(&mut self, checkpoint: &mut Checkpoint, prefix: &str) -> Result<(), OfflineTrainingError> {
+        self.session.gpu().clone().block_on(self.save_async(checkpoint, prefix))
+    }
+
+    /// Runs one training step and returns how long each dispatch of the plan took by the GPU's own clock, see
+    /// [`Session::profile`].
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub fn profile(&mut self) -> Result<Option<Vec<Duration>>, OfflineTrainingError> {
+        let times = self.session.profile()?;
+        self.steps += usize::from(times.is_some());
+        Ok(times)
     }
 }
 

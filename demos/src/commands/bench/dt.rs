@@ -105,7 +105,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
     let mut progress = Progress::new("bench dt", runs as u64 + 1, common.quiet);
     progress.say("compiling");
     let mut training = training(&gpu, arguments, common.seed, steps)?;
-    training.run(1).map_err(Failure::run)?;
+    training.submit(1).map_err(Failure::run)?;
     gpu.wait()?;
     progress.advance(1);
     progress.say("timed runs");
@@ -117,7 +117,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
             theirs.cpu.push(cpu);
         }
         let (begun, cpu) = (Instant::now(), ProcessTime::try_now().ok());
-        training.run(steps).map_err(Failure::run)?;
+        training.submit(steps).map_err(Failure::run)?;
         gpu.wait()?;
         ours.wall.push(begun.elapsed().as_secs_f64() / steps as f64);
         ours.cpu.extend(cpu.and_then(|cpu| cpu.try_elapsed().ok()).map(|cpu| cpu.as_secs_f64() / steps as f64));

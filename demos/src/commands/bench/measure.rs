@@ -46,7 +46,8 @@ pub fn measure(
                 record(&mut pass);
             }
         }
-        let ticket = timestamps.as_ref().map(|timestamps| timestamps.readback(gpu, &mut encoder, 1)).transpose()?;
+        let ticket =
+            timestamps.as_ref().map(|timestamps| timestamps.encode_readback(gpu, &mut encoder, 1)).transpose()?;
         let commands = encoder.finish();
         let begun = Instant::now();
         gpu.queue().submit([commands]);

@@ -203,7 +203,7 @@ impl Contender {
         }
         while training.steps() < steps {
             let burst = BURST.min(steps - training.steps());
-            training.run(burst)?;
+            training.submit(burst)?;
             let (loss, step) = (average(&training.losses()?), training.steps());
             if !loss.is_finite() {
                 return Err(Failure::Run(format!("the loss became {loss} after {step} steps: try a smaller --rate")));

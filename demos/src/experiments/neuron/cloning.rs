@@ -159,7 +159,7 @@ impl Cloning {
         let mut left = self.updates();
         while left > 0 {
             let updates = left.min(burst.max(1));
-            self.session.run(updates)?;
+            self.session.submit(updates)?;
             self.session.gpu().wait()?;
             left -= updates;
             done(updates);

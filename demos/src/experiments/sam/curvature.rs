@@ -72,8 +72,8 @@ impl Curvature {
 
     /// The loss at w, and at w + eps with ||eps|| = rho.
     pub fn losses(&mut self) -> Result<(f64, f64), Failure> {
-        self.session.run(1)?;
-        let values = self.session.readback(&["loss", "sharpened_loss"])?.wait()?;
+        self.session.submit(1)?;
+        let values = self.session.submit_readback(&["loss", "sharpened_loss"])?.wait()?;
         Ok((f64::from(values[0].f32()[0]), f64::from(values[1].f32()[0])))
     }
 
@@ -81,7 +81,7 @@ impl Curvature {
     pub fn product(&mut self, v: &[f64]) -> Result<Vec<f64>, Failure> {
         let v = v.iter().map(|&v| v as f32).collect();
         self.session.write("direction", &Data::F32(v))?;
-        self.session.run(1)?;
+        self.session.submit(1)?;
         Ok(self.session.read("product")?.f32().iter().map(|&h| f64::from(h)).collect())
     }
 

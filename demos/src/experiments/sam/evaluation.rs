@@ -60,8 +60,8 @@ impl Evaluator {
         for (images, labels, own) in &self.chunks {
             self.session.write("images", images)?;
             self.session.write("labels", labels)?;
-            self.session.run(1)?;
-            let values = self.session.readback(&["losses", "answers"])?.wait()?;
+            self.session.submit(1)?;
+            let values = self.session.submit_readback(&["losses", "answers"])?.wait()?;
             loss += values[0].f32()[..*own].iter().map(|&loss| f64::from(loss)).sum::<f64>();
             let answers = values[1].u32().iter().zip(labels.u32()).take(*own);
             right += answers.filter(|(answer, label)| answer == label).count();

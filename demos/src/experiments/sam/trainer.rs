@@ -127,7 +127,7 @@ impl Trainer {
         let mut left = self.steps();
         while left > 0 {
             let steps = left.min(burst.max(1));
-            self.session.run(steps)?;
+            self.session.submit(steps)?;
             left -= steps;
         }
         self.epoch += 1;
@@ -149,7 +149,7 @@ impl Trainer {
     /// Runs steps without counting them, to time them.
     pub fn run_steps(&mut self, steps: usize) -> Result<(), Failure> {
         self.session.write("position", &Data::F32(vec![0.0]))?;
-        self.session.run(steps)?;
+        self.session.submit(steps)?;
         Ok(self.session.gpu().wait()?)
     }
 

@@ -25,6 +25,7 @@ const RATE: f64 = 1e-3;
 
 /// An error of data that does not suit the problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RidgeError {
     /// Fewer than 5 rows, of which one in five is for validation.
     FewRows {

@@ -112,7 +112,7 @@ pub fn predictions(
         }
         session.write("observations", &Data::F32(observations))?;
         session.write("actions", &Data::F32(actions))?;
-        session.run(1)?;
+        session.submit(1)?;
         let chances = session.read("chances")?;
         let reward = chances.f32().chunks_exact(2 * steps).take(chunk.len());
         rows.extend(reward.map(|row| row.chunks_exact(2).map(|pair| f64::from(pair[1])).collect::<Vec<_>>()));

@@ -199,7 +199,7 @@ pub fn train(
 ) -> Result<(), Failure> {
     while training.steps() < until {
         let steps = settings.burst().min(until - training.steps());
-        training.run(steps)?;
+        training.submit(steps)?;
         training.losses()?;
         run.advance(steps as u64);
         run.save_if_due(|checkpoint| {

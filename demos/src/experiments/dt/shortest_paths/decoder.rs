@@ -112,8 +112,8 @@ impl Decoder {
         self.session.write("actions", &last(&|_| 0.0))?;
         self.session.write("least", &Data::F32(vec![least.max(f32::MIN_POSITIVE).ln()]))?;
         self.session.write("step", &Data::U32(vec![0]))?;
-        self.session.run(self.steps)?;
-        let values = self.session.readback(&["visited", "chosen", "promised"])?.wait()?;
+        self.session.submit(self.steps)?;
+        let values = self.session.submit_readback(&["visited", "chosen", "promised"])?.wait()?;
         let [visited, chosen, promised] = &values[..] else { unreachable!("three tensors were asked for") };
         let at = |values: &Data, step: usize, lane: usize| values.f32()[step * lanes + lane] as usize;
         let walk = |lane: usize| {
@@ -269,7 +269,7 @@ mod tests {
             self.session.write("actions", &column(2)).unwrap();
             self.session.write("times", &Data::U32(times)).unwrap();
             self.session.write("mask", &Data::F32(mask)).unwrap();
-            self.session.run(1).unwrap();
+            self.session.submit(1).unwrap();
             let values = self.session.read(output).unwrap();
             let width = values.f32().len() / CONTEXT;
             values.f32()[(CONTEXT - 1) * width..].to_vec()

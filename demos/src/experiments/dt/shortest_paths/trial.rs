@@ -131,7 +131,7 @@ pub fn train(run: &mut Run, settings: &Settings, problem: &Problem) -> Result<Fi
     }
     while training.steps() < settings.training_steps {
         let steps = BURST.min(settings.training_steps - training.steps());
-        training.run(steps)?;
+        training.submit(steps)?;
         let losses = training.losses()?;
         let last = &losses[losses.len().saturating_sub(steps)..];
         let loss = last.iter().map(|&loss| f64::from(loss)).sum::<f64>() / last.len() as f64;

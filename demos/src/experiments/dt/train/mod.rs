@@ -217,7 +217,7 @@ fn train(run: &mut Run, settings: &Settings, setup: &Setup, seed: u32, prefix: &
         while losses.len() < until {
             let steps = burst.min(until - losses.len());
             let start = Instant::now();
-            training.run(steps)?;
+            training.submit(steps)?;
             let kept = training.losses()?;
             let new = &kept[kept.len() - steps..];
             let (loss, step) = (average(new), training.steps());

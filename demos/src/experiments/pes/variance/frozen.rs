@@ -98,7 +98,7 @@ impl FrozenTheta {
 /// The loss of the device.
 pub fn read(gpu: &Gpu, views: &[(BufferView, Element)]) -> Result<Vec<Data>, Failure> {
     let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let ticket = gpu.readback(&mut encoder, views)?;
+    let ticket = gpu.encode_readback(&mut encoder, views)?;
     gpu.queue().submit([encoder.finish()]);
     Ok(ticket.wait()?)
 }
