@@ -12,12 +12,14 @@ mod reduce;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
 use fourfold_shaders::elementwise::Unary;
 
 use cotangent::{Contribution, Cotangent};
 
 use super::decompose::decompose;
+use super::operation::OutputGradients;
 use super::{Graph, Node, Op, Tensor, Value};
 
 /// True if the outputs are differentiable for this input.
@@ -99,21 +101,23 @@ pub fn sweep<'g>(
 
 /// The gradient of one node: from the cotangents of its outputs to those of its inputs.
 struct NodeGradient<'g> {
-    graph: &'g Graph,
     op: Op,
-    inputs: Vec<Tensor<'g>>,
-    outputs: Vec<Tensor<'g>>,
-    /// The cotangent of each output, at least one of which has any.
-    cotangents: Vec<Option<Tensor<'g>>>,
-    /// True for each input that needs a cotangent.
-    wants: Vec<bool>,
+    gradients: OutputGradients<'g>,
+}
+
+impl<'g> Deref for NodeGradient<'g> {
+    type Target = OutputGradients<'g>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.gradients
+    }
 }
 
 impl<'g> NodeGradient<'g> {
-    fn new(graph: &'g Graph, index: usize, node: Node, cotangents: Vec<Option<Tensor<'g>>>, wants: Vec<bool>) -> Self {
+    fn new(graph: &'g Graph, index: usize, node: Node, gradients: Vec<Option<Tensor<'g>>>, wants: Vec<bool>) -> Self {
         let outputs = (0..node.outputs.len()).map(|output| graph.tensor(Value { node: index, output })).collect();
         let inputs = node.inputs.iter().map(|&input| graph.tensor(input)).collect();
-        Self { graph, op: node.op, inputs, outputs, cotangents, wants }
+        Self { op: node.op, gradients: OutputGradients { graph, inputs, outputs, gradients, wants } }
     }
 
     /// Returns the terms that this node adds to the cotangents of its inputs.
@@ -169,13 +173,9 @@ impl<'g> NodeGradient<'g> {
         }
     }
 
-    fn wants(&self, input: usize) -> bool {
-        self.wants[input]
-    }
-
     /// The cotangent of the only output.
     fn cotangent(&self) -> Tensor<'g> {
-        self.cotangents[0].unwrap_or_else(|| self.graph.full(self.outputs[0].shape(), 0.0))
+        self.gradient(0)
     }
 
     /// `term` for an input, if it is wanted.
@@ -191,8 +191,11 @@ impl<'g> NodeGradient<'g> {
             self.graph.fail(self.op.name(), message.into());
             return Vec::new();
         };
-        let seeds: Vec<_> =
-            outputs.into_iter().zip(&self.cotangents).filter_map(|(output, &seed)| Some((output, seed?))).collect();
+        let seeds: Vec<_> = outputs
+            .into_iter()
+            .zip(&self.gradients.gradients)
+            .filter_map(|(output, &seed)| Some((output, seed?)))
+            .collect();
         // A value that is two inputs gets its whole cotangent as the first of them.
         let wanted: Vec<usize> = (0..self.inputs.len())
             .filter(|&input| self.wants(input) && !self.inputs[..input].contains(&self.inputs[input]))

@@ -1,19 +1,12 @@
 //! Fused operations, a user's among them.
 
 use super::NodeGradient;
-use crate::graph::operation::{Fused, OutputGradients};
+use crate::graph::operation::Fused;
 use crate::graph::{Tensor, TensorType};
 
 /// The gradient that the operation gives, checked; that of its definition where it gives none.
 pub fn terms<'g>(node: &NodeGradient<'g>, operation: &Fused) -> Vec<(usize, Tensor<'g>)> {
-    let gradients = OutputGradients {
-        graph: node.graph,
-        inputs: node.inputs.clone(),
-        outputs: node.outputs.clone(),
-        gradients: node.cotangents.clone(),
-        wants: node.wants.clone(),
-    };
-    let Some(mut terms) = operation.gradient(&gradients) else {
+    let Some(mut terms) = operation.gradient(node) else {
         return node.through_decomposition();
     };
     let wrong = terms.iter().find(|(input, term)| match node.inputs.get(*input) {
