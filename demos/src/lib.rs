@@ -5,6 +5,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod adapter;
+pub mod by_name;
 pub mod command_line;
 pub mod commands;
 pub mod content_hash;

@@ -1,5 +1,8 @@
 //! Estimators of the gradient of an outer objective, and the ways in which they perturb.
 
+use std::fmt;
+use std::str::FromStr;
+
 use super::Error;
 
 /// The lifetime of a perturbation.
@@ -30,6 +33,7 @@ pub enum Particles {
 /// | [`gpes`](Self::gpes) (Li et al. 2023) | some unrolls | own | the sum since the inner problem started |
 /// | [`NRES`](Self::NRES) (Li et al. 2023), ES-Single (Vicol et al. 2023) | the inner problem | own | the one there is |
 /// | [`TRUNCATED_ES`](Self::TRUNCATED_ES) | one unroll | shared | that of the unroll |
+/// | [`FULL_ES`](Self::FULL_ES) | the inner problem, one unroll | shared | that of the unroll |
 ///
 /// With the truncation as long as the inner problem all of them are the same full evolution strategy, bit for bit.
 ///
@@ -54,6 +58,9 @@ impl Perturbation {
     /// Evolution strategies on truncated unrolls: biased, as truncated backpropagation is.
     pub const TRUNCATED_ES: Self = Self { renewal: Renewal::Unrolls(1), particles: Particles::Shared };
 
+    /// Evolution strategies on whole inner problems: the truncation must be the horizon.
+    pub const FULL_ES: Self = Self { renewal: Renewal::Episode, particles: Particles::Shared };
+
     /// Generalised persistent evolution strategies: noise that lasts for `unrolls` unrolls.
     pub const fn gpes(unrolls: usize) -> Self {
         Self { renewal: Renewal::Unrolls(unrolls), particles: Particles::Own }
@@ -63,12 +70,15 @@ impl Perturbation {
     pub fn interval(&self) -> Option<usize> {
         match self.renewal {
             Renewal::Unrolls(unrolls) => Some(unrolls),
+            // Its only unroll is the inner problem.
+            Renewal::Episode if *self == Self::FULL_ES => Some(1),
             Renewal::Episode => None,
         }
     }
 
     fn check(&self) -> Result<(), Error> {
         match *self {
+            Self::FULL_ES => Ok(()),
             Self { renewal: Renewal::Unrolls(0), .. } => {
                 Error::settings("a perturbation lasts at least one unroll, not 0")
             }
@@ -119,6 +129,19 @@ pub enum Estimator {
 }
 
 impl Estimator {
+    /// Estimators and their names; `gpes:UNROLLS` and `dodge-NAME`, by the name of another perturbation, are named too.
+    pub const NAMED: [(&'static str, Self); 9] = [
+        ("pes", Self::PES),
+        ("nres", Self::NRES),
+        ("es", Self::TRUNCATED_ES),
+        ("full-es", Self::FULL_ES),
+        ("pes-a", Self::PES_ANALYTIC),
+        ("tbptt", Self::Tbptt),
+        ("rtrl", Self::Rtrl),
+        ("uoro", Self::Uoro),
+        ("dodge", Self::Dodge(Perturbation::NRES)),
+    ];
+
     /// See [`Perturbation::PES`].
     pub const PES: Self = Self::perturbed(Perturbation::PES);
 
@@ -127,6 +150,9 @@ impl Estimator {
 
     /// See [`Perturbation::TRUNCATED_ES`].
     pub const TRUNCATED_ES: Self = Self::perturbed(Perturbation::TRUNCATED_ES);
+
+    /// See [`Perturbation::FULL_ES`].
+    pub const FULL_ES: Self = Self::perturbed(Perturbation::FULL_ES);
 
     /// Persistent evolution strategies with an analytic part.
     pub const PES_ANALYTIC: Self = Self::Perturbed { perturbation: Perturbation::PES, analytic: true };
@@ -171,5 +197,57 @@ impl Estimator {
             return Error::settings("only persistent evolution strategies (PES) take an analytic part");
         }
         self.perturbation().map_or(Ok(()), |perturbation| perturbation.check())
+    }
+}
+
+impl fmt::Display for Estimator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((name, _)) = Self::NAMED.iter().find(|(_, estimator)| estimator == self) {
+            return formatter.write_str(name);
+        }
+        match *self {
+            Self::Dodge(perturbation) => write!(formatter, "dodge-{}", Self::perturbed(perturbation)),
+            Self::Perturbed {
+                perturbation: Perturbation { renewal: Renewal::Unrolls(unrolls), particles: Particles::Own },
+                analytic: false,
+            } => write!(formatter, "gpes:{unrolls}"),
+            _ => write!(formatter, "{self:?}"),
+        }
+    }
+}
+
+impl FromStr for Estimator {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let named = Self::NAMED.into_iter().find(|(name, _)| *name == text).map(|(_, estimator)| estimator);
+        let generalised = || text.strip_prefix("gpes:")?.parse().ok().filter(|&unrolls| unrolls > 0).map(Self::gpes);
+        let directions = || match text.strip_prefix("dodge-")?.parse() {
+            Ok(Self::Perturbed { perturbation, analytic: false }) => Some(Self::Dodge(perturbation)),
+            _ => None,
+        };
+        named.or_else(generalised).or_else(directions).map_or_else(
+            || {
+                let names = "pes, nres, gpes:UNROLLS, es, full-es, pes-a, tbptt, rtrl, uoro or dodge";
+                Error::settings(format!("expected {names}, got `{text}`"))
+            },
+            Ok,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        let others = ["gpes:7", "dodge-es", "dodge-gpes:2"];
+        for name in Estimator::NAMED.into_iter().map(|(name, _)| name).chain(others) {
+            assert_eq!(name.parse::<Estimator>().unwrap().to_string(), name);
+        }
+        for name in ["PES", "gpes", "gpes:0", "gpes:x", "dodge-tbptt", ""] {
+            assert!(name.parse::<Estimator>().unwrap_err().to_string().ends_with(&format!("got `{name}`")));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use fourfold_shaders::inner_problem::Objective;
 
-use crate::evolution::{Error, Estimator, Inner};
+use crate::evolution::{Error, Estimator, Inner, Perturbation};
 
 /// Settings of a gradient from truncated unrolls.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,6 +77,10 @@ impl UnrollSettings {
         }
         if let Some(horizon) = horizon.filter(|horizon| *horizon == 0 || *horizon > MOST) {
             return Error::settings(format!("{name}: its horizon must be between 1 and 2^30, not {horizon}"));
+        }
+        if self.estimator.perturbation() == Some(Perturbation::FULL_ES) && horizon != Some(self.truncation) {
+            let (steps, got) = (horizon.map_or("an end".into(), |steps| format!("{steps} steps")), self.truncation);
+            return Error::settings(format!("full ES unrolls a whole inner problem, to {steps}, got unrolls of {got}"));
         }
         if horizon.is_none() && self.objective == Objective::Final {
             return Error::settings(format!("{name} never ends: it has no final loss"));

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use fourfold::evolution::Estimator;
 use serde::{Deserialize, Serialize};
 
 use super::outer_training::catalogue;
-use super::outer_training::estimator::EstimatorName;
 use super::outer_training::task::{Entry, Task};
 use super::outer_training::train;
+use crate::by_name::ByName;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::run::Run;
@@ -21,7 +22,7 @@ pub struct Settings {
     pub problem: Option<String>,
     /// Estimators, separated by commas [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub estimators: Option<Vec<EstimatorName>>,
+    pub estimators: Option<Vec<ByName<Estimator>>>,
     /// Outer iterations of all [default: those of the paper]
     #[arg(long, value_name = "COUNT")]
     pub iterations: Option<usize>,
@@ -60,11 +61,11 @@ impl Settings {
     fn entries(&self, task: &Task) -> Vec<Entry> {
         let mut entries = match &self.estimators {
             None => task.entries.clone(),
-            Some(names) => names.iter().flat_map(|&name| Self::named(task, name)).collect(),
+            Some(names) => names.iter().flat_map(|&ByName(estimator)| Self::named(task, estimator)).collect(),
         };
         for Entry { recipe, .. } in &mut entries {
             recipe.iterations = self.iterations.unwrap_or(recipe.iterations);
-            if let Some(particles) = self.particles.filter(|_| recipe.estimator.perturbs()) {
+            if let Some(particles) = self.particles.filter(|_| recipe.estimator.is_perturbed()) {
                 recipe.particles = particles;
             }
         }
@@ -72,9 +73,9 @@ impl Settings {
     }
 
     /// Finds the paper's trainings by an estimator, or creates one.
-    fn named(task: &Task, name: EstimatorName) -> Vec<Entry> {
-        let of = |entry: &&Entry| entry.recipe.estimator.is_kin(name);
+    fn named(task: &Task, estimator: Estimator) -> Vec<Entry> {
+        let of = |entry: &&Entry| entry.recipe.is_kin(estimator);
         let found: Vec<Entry> = task.entries.iter().filter(of).cloned().collect();
-        if found.is_empty() { vec![Entry::new(name.to_string(), task.recipe(name))] } else { found }
+        if found.is_empty() { vec![Entry::new(estimator.to_string(), task.recipe(estimator))] } else { found }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use fourfold::data::{Regression, diabetes};
 use fourfold::evolution::problems::{InfluenceBalancing, Lorenz, Ridge, ToyRegression};
+use fourfold::evolution::{Estimator, Perturbation};
 
-use super::estimator::EstimatorName;
 use super::judge::Judged;
 use super::recipe::{ObjectiveName, OptimiserName, Recipe};
 use super::task::{Entry, Map, Reference, Task};
@@ -48,7 +48,7 @@ pub fn find(name: Option<&str>) -> Result<Task, Failure> {
 /// Returns the settings that the estimators of a problem share.
 fn base(objective: ObjectiveName, truncation: usize, particles: usize, sigma: f32) -> Recipe {
     Recipe {
-        estimator: EstimatorName::Pes,
+        estimator: Estimator::PES,
         objective,
         truncation,
         particles,
@@ -73,14 +73,14 @@ fn influence() -> Task {
         ..base(ObjectiveName::Last, 1, 1_000, 0.1)
     };
     let with = |estimator| pes.with_estimator(estimator, None);
-    let backpropagation = |truncation| Recipe { truncation, ..with(EstimatorName::Tbptt) };
+    let backpropagation = |truncation| Recipe { truncation, ..with(Estimator::Tbptt) };
     let entries = vec![
         Entry::new("PES", pes.clone()),
-        Entry::new("RTRL", with(EstimatorName::Rtrl)),
-        Entry::new("UORO", Recipe { rate: 1e-5, iterations: 30_000, ..with(EstimatorName::Uoro) }),
-        Entry::new("PES + Analytic", with(EstimatorName::PesA)),
-        Entry::new("DODGE", with(EstimatorName::Dodge)),
-        Entry::new("truncated ES", with(EstimatorName::Es)),
+        Entry::new("RTRL", with(Estimator::Rtrl)),
+        Entry::new("UORO", Recipe { rate: 1e-5, iterations: 30_000, ..with(Estimator::Uoro) }),
+        Entry::new("PES + Analytic", with(Estimator::PES_ANALYTIC)),
+        Entry::new("DODGE", with(Estimator::Dodge(Perturbation::NRES))),
+        Entry::new("truncated ES", with(Estimator::TRUNCATED_ES)),
         Entry::new("TBPTT, K 1", backpropagation(1)),
         Entry::new("TBPTT, K 10", backpropagation(10)),
         Entry::new("TBPTT, K 100", backpropagation(100)),
@@ -141,16 +141,16 @@ fn toy() -> Task {
     let with = |estimator| pes.with_estimator(estimator, Some(100));
     let entries = vec![
         Entry::new("PES", pes.clone()),
-        Entry::new("NRES", with(EstimatorName::Nres)),
-        Entry::new("GPES, 2 unrolls", with(EstimatorName::Gpes(2))),
-        Entry::new("full ES", Recipe { iterations: 2_000, ..with(EstimatorName::FullEs) }),
-        Entry::new("truncated ES, sigma 1", Recipe { sigma: 1.0, ..with(EstimatorName::Es) }),
-        Entry::new("truncated ES, sigma 0.3", with(EstimatorName::Es)),
-        Entry::new("PES + Analytic", with(EstimatorName::PesA)),
-        Entry::new("TBPTT", with(EstimatorName::Tbptt)),
-        Entry::new("RTRL", with(EstimatorName::Rtrl)),
-        Entry::new("UORO", with(EstimatorName::Uoro)),
-        Entry::new("DODGE", with(EstimatorName::Dodge)),
+        Entry::new("NRES", with(Estimator::NRES)),
+        Entry::new("GPES, 2 unrolls", with(Estimator::gpes(2))),
+        Entry::new("full ES", Recipe { iterations: 2_000, ..with(Estimator::FULL_ES) }),
+        Entry::new("truncated ES, sigma 1", Recipe { sigma: 1.0, ..with(Estimator::TRUNCATED_ES) }),
+        Entry::new("truncated ES, sigma 0.3", with(Estimator::TRUNCATED_ES)),
+        Entry::new("PES + Analytic", with(Estimator::PES_ANALYTIC)),
+        Entry::new("TBPTT", with(Estimator::Tbptt)),
+        Entry::new("RTRL", with(Estimator::Rtrl)),
+        Entry::new("UORO", with(Estimator::Uoro)),
+        Entry::new("DODGE", with(Estimator::Dodge(Perturbation::NRES))),
     ];
     Task {
         name: "toy".into(),
@@ -254,10 +254,10 @@ fn lorenz() -> Task {
     let lockstep = |recipe: Recipe| Recipe { chunks: 1, staggered: false, ..recipe };
     let entries = vec![
         Entry::new("PES", pes.clone()),
-        Entry::new("NRES", with(EstimatorName::Nres)),
-        Entry::new("full ES", lockstep(Recipe { particles: 10, rate: 1.5e-8, ..with(EstimatorName::FullEs) })),
-        Entry::new("truncated ES", Recipe { rate: 3e-6, ..with(EstimatorName::Es) }),
-        Entry::new("TBPTT", lockstep(Recipe { rate: 3e-6, ..with(EstimatorName::Tbptt) })),
+        Entry::new("NRES", with(Estimator::NRES)),
+        Entry::new("full ES", lockstep(Recipe { particles: 10, rate: 1.5e-8, ..with(Estimator::FULL_ES) })),
+        Entry::new("truncated ES", Recipe { rate: 3e-6, ..with(Estimator::TRUNCATED_ES) }),
+        Entry::new("TBPTT", lockstep(Recipe { rate: 3e-6, ..with(Estimator::Tbptt) })),
     ];
     Task {
         name: "lorenz".into(),
@@ -298,7 +298,7 @@ fn ridge(name: &str, data: &Regression, split: u32) -> Result<Task, Failure> {
         ),
     };
     let pes = Recipe { rate: 3e-3, iterations: 50_000, ..base(ObjectiveName::Sum, 1, 4, 0.01) };
-    let estimators = [("PES", EstimatorName::Pes), ("truncated ES", EstimatorName::Es)];
+    let estimators = [("PES", Estimator::PES), ("truncated ES", Estimator::TRUNCATED_ES)];
     let entries = estimators.into_iter().flat_map(|(label, estimator)| {
         let recipe = pes.with_estimator(estimator, None);
         let from = move |start: f32| Recipe { theta: Some(vec![start]), ..recipe.clone() };

@@ -1,7 +1,6 @@
 //! Outer parameters trained through truncated unrolls: the problems, the estimators, the trainings and their report.
 
 pub mod catalogue;
-pub mod estimator;
 mod judge;
 pub mod recipe;
 mod report;

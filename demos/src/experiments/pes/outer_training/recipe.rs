@@ -1,10 +1,9 @@
 //! The settings of a training: an estimator and its outer loop.
 
 use clap::ValueEnum;
-use fourfold::evolution::{Descent, Objective, OuterSettings};
-use serde::{Deserialize, Serialize};
+use fourfold::evolution::{Descent, Estimator, Objective, OuterSettings};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::estimator::EstimatorName;
 use crate::failure::Failure;
 
 /// The objective of an inner problem.
@@ -28,9 +27,10 @@ pub enum OptimiserName {
 }
 
 /// An estimator and its settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recipe {
-    pub estimator: EstimatorName,
+    #[serde(serialize_with = "name_of")]
+    pub estimator: Estimator,
     pub objective: ObjectiveName,
     /// Steps of an unroll, K.
     pub truncation: usize,
@@ -51,7 +51,17 @@ pub struct Recipe {
     pub theta: Option<Vec<f32>>,
 }
 
+fn name_of<S: Serializer>(estimator: &Estimator, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(estimator)
+}
+
 impl Recipe {
+    /// Returns true if the estimator is this one but for a number.
+    pub fn is_kin(&self, estimator: Estimator) -> bool {
+        let [own, other] = [self.estimator, estimator].map(|estimator| estimator.to_string());
+        own.split(':').next() == other.split(':').next()
+    }
+
     /// Returns the settings of the outer loop.
     pub fn descent(&self, ring: usize) -> OuterSettings {
         let descent = match self.optimiser {
@@ -72,15 +82,15 @@ impl Recipe {
 
     /// Changes the estimator, and the truncation to that which it needs: recurrent learning updates after each step as in the
     /// paper, and full evolution strategies take the whole inner problem.
-    pub fn with_estimator(&self, estimator: EstimatorName, horizon: Option<usize>) -> Self {
+    pub fn with_estimator(&self, estimator: Estimator, horizon: Option<usize>) -> Self {
         let truncation = match estimator {
-            EstimatorName::Rtrl | EstimatorName::Uoro => 1,
-            EstimatorName::FullEs => horizon.unwrap_or(self.truncation),
+            Estimator::Rtrl | Estimator::Uoro => 1,
+            Estimator::FULL_ES => horizon.unwrap_or(self.truncation),
             _ => self.truncation,
         };
         let particles = match estimator {
-            EstimatorName::Tbptt | EstimatorName::Rtrl | EstimatorName::Uoro => 1,
-            EstimatorName::Dodge => (self.particles / 2).max(1),
+            Estimator::Tbptt | Estimator::Rtrl | Estimator::Uoro => 1,
+            Estimator::Dodge(_) => (self.particles / 2).max(1),
             _ => self.particles,
         };
         Self { estimator, truncation, particles, ..self.clone() }
@@ -99,29 +109,29 @@ impl Recipe {
         if self.iterations == 0 || self.iterations > 1 << 30 {
             return refuse(format!("--iterations takes a number from 1 to 2^30, got {}", self.iterations));
         }
-        if name.perturbs() && (self.particles == 0 || !self.particles.is_multiple_of(2)) {
+        if name.is_perturbed() && (self.particles == 0 || !self.particles.is_multiple_of(2)) {
             let particles = self.particles;
             return refuse(format!("--particles takes an even number from 2 on (antithetic pairs), got {particles}"));
         }
-        if name.counts() && self.particles == 0 {
+        if name.has_particles() && self.particles == 0 {
             return refuse("--particles takes a number from 1 on, got 0".into());
         }
-        if name.perturbs() && !(self.sigma.is_finite() && self.sigma > 0.0) {
+        if name.is_perturbed() && !(self.sigma.is_finite() && self.sigma > 0.0) {
             return refuse(format!("--sigma takes a number above 0, got {}", self.sigma));
         }
         let pairs = self.particles / 2;
-        if name.perturbs() && (self.chunks == 0 || !pairs.is_multiple_of(self.chunks)) {
+        if name.is_perturbed() && (self.chunks == 0 || !pairs.is_multiple_of(self.chunks)) {
             let (particles, chunks) = (self.particles, self.chunks);
             return refuse(format!(
                 "--chunks takes a number that divides the {pairs} antithetic pairs of {particles} particles, got {chunks}"
             ));
         }
-        if !name.perturbs() && (self.chunks != 1 || self.staggered) {
+        if !name.is_perturbed() && (self.chunks != 1 || self.staggered) {
             return refuse(format!(
                 "--chunks and --staggered are for estimators of perturbed particles, not for {name}"
             ));
         }
-        if name == EstimatorName::PesA && self.chunks != 1 {
+        if name == Estimator::PES_ANALYTIC && self.chunks != 1 {
             return refuse("--chunks must be 1 with --estimator pes-a: all its particles are at one inner time".into());
         }
         if !(self.rate.is_finite() && self.rate >= 0.0) {

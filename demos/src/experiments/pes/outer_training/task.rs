@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use fourfold::Gpu;
-use fourfold::evolution::{Inner, InnerProblem, OuterTensors, UnrollSettings, UnrolledGradient};
+use fourfold::evolution::{
+    Estimator, Inner, InnerProblem, OuterTensors, Perturbation, UnrollSettings, UnrolledGradient,
+};
 
-use super::estimator::EstimatorName;
 use super::judge::{Judge, Judged};
 use super::recipe::{ObjectiveName, Recipe};
 use crate::failure::Failure;
@@ -74,8 +75,8 @@ pub struct Reference {
 impl Task {
     /// Returns the initial settings of `fourfold pes PROBLEM --estimator NAME`: those of the paper where there are some,
     /// else those of its PES.
-    pub fn recipe(&self, estimator: EstimatorName) -> Recipe {
-        let of = |entry: &&Entry| entry.recipe.estimator.is_kin(estimator);
+    pub fn recipe(&self, estimator: Estimator) -> Recipe {
+        let of = |entry: &&Entry| entry.recipe.is_kin(estimator);
         match self.entries.iter().find(of) {
             Some(entry) => Recipe { estimator, ..entry.recipe.clone() },
             None => self.entries[0].recipe.with_estimator(estimator, self.problem.horizon()),
@@ -109,7 +110,13 @@ impl Task {
     /// # Errors
     /// Settings out of range, or out of memory.
     pub fn gradient(&self, gpu: &Gpu, recipe: &Recipe, outer: &OuterTensors) -> Result<UnrolledGradient, Failure> {
-        let estimator = recipe.estimator.estimator(self.problem.horizon());
+        let estimator = match recipe.estimator {
+            // A direction that lasts for an inner problem has the least variance; one that never ends needs new ones.
+            Estimator::Dodge(Perturbation::NRES) if self.problem.horizon().is_none() => {
+                Estimator::Dodge(Perturbation::PES)
+            }
+            estimator => estimator,
+        };
         let settings = UnrollSettings {
             objective: recipe.objective(),
             chunks: recipe.chunks,
@@ -131,17 +138,17 @@ impl Task {
             }
             recipe.check(self.problem.parameters())?;
             let (name, problem) = (recipe.estimator, &self.name);
-            if name.differentiates() && !Inner::from(self.problem.clone()).is_differentiable() {
+            if name.needs_derivative() && !Inner::from(self.problem.clone()).is_differentiable() {
                 return refuse(format!(
                     "--estimator {name} needs the derivative of the inner problem, and {problem} has none: take pes, nres, \
                      gpes:UNROLLS, es or full-es"
                 ));
             }
             let needs = match self.problem.horizon() {
-                None if name == EstimatorName::FullEs => "--estimator full-es",
+                None if name == Estimator::FULL_ES => "--estimator full-es",
                 None if recipe.staggered => "--staggered",
                 None if recipe.objective == ObjectiveName::Final => "--objective final",
-                Some(horizon) if name == EstimatorName::FullEs && recipe.truncation != horizon => {
+                Some(horizon) if name == Estimator::FULL_ES && recipe.truncation != horizon => {
                     let got = recipe.truncation;
                     return refuse(format!(
                         "--estimator full-es unrolls whole inner problems: --truncation {horizon}, got {got}"

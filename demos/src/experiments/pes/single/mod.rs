@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use fourfold::evolution::Estimator;
 use serde::{Deserialize, Serialize};
 
 use super::outer_training::catalogue;
-use super::outer_training::estimator::EstimatorName;
 use super::outer_training::recipe::{ObjectiveName, OptimiserName, Recipe};
 use super::outer_training::task::{Entry, Task};
 use super::outer_training::train;
+use crate::by_name::ByName;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::run::Run;
@@ -22,9 +23,9 @@ use crate::run::report::Report;
 pub struct Settings {
     /// Problem: toy, influence, lorenz, ridge (on embedded data) or ridge:FILE (a table, the target last)
     pub problem: Option<String>,
-    /// Gradient estimator: pes, nres, gpes:UNROLLS, es, full-es, pes-a, tbptt, rtrl, uoro or dodge [default: pes]
-    #[arg(long, value_name = "NAME")]
-    pub estimator: Option<EstimatorName>,
+    /// Gradient estimator: pes, nres, gpes:UNROLLS, es, full-es, pes-a, tbptt, rtrl, uoro or dodge
+    #[arg(long, value_name = "NAME", default_value = "pes")]
+    pub estimator: ByName<Estimator>,
     /// Objective of an inner problem
     #[arg(long, value_enum)]
     pub objective: Option<ObjectiveName>,
@@ -77,10 +78,10 @@ impl Experiment for Settings {
 
     fn check(&self) -> Result<(), Failure> {
         Failure::check_counts([("--pixels", self.pixels, 2..=4_000)])?;
-        let estimator = self.estimator();
+        let ByName(estimator) = self.estimator;
         for (given, flag, known) in [
-            (self.sigma.is_some(), "--sigma", estimator.perturbs()),
-            (self.particles.is_some(), "--particles", estimator.counts()),
+            (self.sigma.is_some(), "--sigma", estimator.is_perturbed()),
+            (self.particles.is_some(), "--particles", estimator.has_particles()),
         ] {
             if given && !known {
                 return Err(Failure::Input(format!("{flag} has no effect with --estimator {estimator}: leave it out")));
@@ -103,13 +104,9 @@ impl Experiment for Settings {
 }
 
 impl Settings {
-    fn estimator(&self) -> EstimatorName {
-        self.estimator.unwrap_or(EstimatorName::Pes)
-    }
-
     /// Fills the flags that are not given from the settings of the paper.
     fn entry(&self, task: &Task) -> Entry {
-        let estimator = self.estimator();
+        let ByName(estimator) = self.estimator;
         let paper = task.recipe(estimator);
         let recipe = Recipe {
             estimator,
