@@ -5,35 +5,40 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{Binding, Call, Case, Generator, Kernel, Module, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("gather.wgsl"), |_| 0);
+const MODULE: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/loads_of_one.wgsl"), include_str!("gather.wgsl")), |_| 0);
+const MODULE_VEC4: Module =
+    Module::new::<Uniform>(concat!(include_str!("../library/loads_of_four.wgsl"), include_str!("gather.wgsl")), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&GATHER, &GATHER_VEC4];
 
 /// Any number of columns.
-pub static GATHER: Kernel = kernel("gather.gather", |generator| case(generator, 1));
+pub static GATHER: Kernel = kernel(&MODULE, "gather.gather", |generator| case(generator, 1));
 
 /// A multiple of four columns.
-pub static GATHER_VEC4: Kernel = kernel("gather.gather_vec4", |generator| case(generator, 4));
+pub static GATHER_VEC4: Kernel = kernel(&MODULE_VEC4, "gather.gather_vec4", |generator| case(generator, 4));
 
-const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    MODULE.kernel(
-        name,
-        const {
-            &[
-                Binding::read("table", "(rows, columns)"),
-                Binding::read("indices", "(count)").u32(),
-                Binding::write("y", "(count, columns)"),
-            ]
-        },
-        |call, operands| {
-            let [table, indices, y] = operands else { unreachable!("gather has three operands") };
-            gather(table.f32(), indices.u32(), y.f32(), call.lengths[2] / call.lengths[1]);
-        },
-        // A copy, in which subnormal numbers may be flushed.
-        |_, _, _| Tolerance::Within { relative: 0.0, absolute: 0.0 },
-        case,
-    )
+const fn kernel(module: &Module, name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    module
+        .kernel(
+            name,
+            const {
+                &[
+                    Binding::read("table", "(rows, columns)"),
+                    Binding::read("indices", "(count)").u32(),
+                    Binding::write("y", "(count, columns)"),
+                ]
+            },
+            |call, operands| {
+                let [table, indices, y] = operands else { unreachable!("gather has three operands") };
+                gather(table.f32(), indices.u32(), y.f32(), call.lengths[2] / call.lengths[1]);
+            },
+            // A copy, in which subnormal numbers may be flushed.
+            |_, _, _| Tolerance::Within { relative: 0.0, absolute: 0.0 },
+            case,
+        )
+        .with_entry_point("gather")
 }
 
 /// The uniform block of `gather.wgsl`.
@@ -41,7 +46,7 @@ const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel 
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub(crate) struct Uniform {
     pub rows: u32,
-    /// In `gather_vec4` groups of four.
+    /// In loads of one element or of four.
     pub columns: u32,
     pub count: u32,
 }

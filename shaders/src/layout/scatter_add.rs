@@ -11,14 +11,21 @@ use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("scatter_add.wgsl"), passes);
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(include_str!("../library/loads_of_one.wgsl"), include_str!("scatter_add.wgsl")),
+    passes,
+);
+const MODULE_VEC4: Module = Module::new::<Uniform>(
+    concat!(include_str!("../library/loads_of_four.wgsl"), include_str!("scatter_add.wgsl")),
+    passes,
+);
 
 /// The data decide how the positions are shared out: all may belong to one row.
 fn passes(call: &Call) -> u64 {
     let Uniform { rows, count, .. } = call.uniform();
     match call.kernel.entry_point {
         "order" => 2 * u64::from(rows.min(ROWS_OF_ONE) + 1) + 3 * (u64::from(count.div_ceil(8)) + 1),
-        "sum" | "sum_vec4" => u64::from(count).div_ceil(call.constant("TERMS").map_or(1, |terms| terms as u64)) + 1,
+        "sum" => u64::from(count).div_ceil(call.constant("TERMS").map_or(1, |terms| terms as u64)) + 1,
         _ => {
             let workgroup = call.constant("WORKGROUP").map_or(64, |workgroup| workgroup as u64);
             // Each block of indices has a pass, its words of 32 bits have one each, and each index of the row one.
@@ -37,10 +44,10 @@ const MOST_TERMS: usize = 32_768;
 pub const KERNELS: &[&Kernel] = &[&SCAN, &SCAN_VEC4, &ORDER, &SUM, &SUM_VEC4];
 
 /// A workgroup for each row of the table, which reads all indices.
-pub static SCAN: Kernel = scan_kernel("scatter_add.scan", |generator| scan_case(generator, 1));
+pub static SCAN: Kernel = scan_kernel(&MODULE, "scatter_add.scan", |generator| scan_case(generator, 1));
 
 /// The same for a multiple of four columns.
-pub static SCAN_VEC4: Kernel = scan_kernel("scatter_add.scan_vec4", |generator| scan_case(generator, 4));
+pub static SCAN_VEC4: Kernel = scan_kernel(&MODULE_VEC4, "scatter_add.scan_vec4", |generator| scan_case(generator, 4));
 
 /// A counting sort of the positions, some rows by each invocation.
 pub static ORDER: Kernel = MODULE.kernel(
@@ -59,13 +66,13 @@ pub static ORDER: Kernel = MODULE.kernel(
 );
 
 /// The sums over sorted positions.
-pub static SUM: Kernel = sum_kernel("scatter_add.sum", |generator| sum_case(generator, 1));
+pub static SUM: Kernel = sum_kernel(&MODULE, "scatter_add.sum", |generator| sum_case(generator, 1));
 
 /// The same for a multiple of four columns.
-pub static SUM_VEC4: Kernel = sum_kernel("scatter_add.sum_vec4", |generator| sum_case(generator, 4));
+pub static SUM_VEC4: Kernel = sum_kernel(&MODULE_VEC4, "scatter_add.sum_vec4", |generator| sum_case(generator, 4));
 
-const fn scan_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    MODULE
+const fn scan_kernel(module: &Module, name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    module
         .kernel(
             name,
             const {
@@ -82,11 +89,12 @@ const fn scan_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Ke
             |call, operands, _| tolerance(operands[0].u32(), &operands[1], call.lengths[2]),
             case,
         )
+        .with_entry_point("scan")
         .with_flops(|call| call.lengths[1] as f64)
 }
 
-const fn sum_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    MODULE
+const fn sum_kernel(module: &Module, name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    module
         .kernel(
             name,
             const {
@@ -107,6 +115,7 @@ const fn sum_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Ker
             },
             case,
         )
+        .with_entry_point("sum")
         .with_flops(|call| call.lengths[2] as f64)
 }
 
@@ -115,7 +124,7 @@ const fn sum_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Ker
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub(crate) struct Uniform {
     pub rows: u32,
-    /// In the `_vec4` entry points groups of four.
+    /// In loads of one element or of four.
     pub columns: u32,
     pub count: u32,
 }

@@ -8,7 +8,7 @@
 // * order, then sum: an invocation sorts the positions of some rows (a counting sort of rows + 2 count steps), then each
 //   invocation adds its column of its row's positions. For drivers where barriers are dear and one invocation is fast.
 //
-// The entry points that end in _vec4 count columns in groups of four.
+// Columns count in loads. Takes `Load` from library/loads_of_one.wgsl or library/loads_of_four.wgsl.
 
 struct Uniform {
     rows: u32,
@@ -19,10 +19,8 @@ struct Uniform {
 @group(0) @binding(0) var<storage, read> indices: array<u32>;             // (count)
 
 // scan
-@group(0) @binding(1) var<storage, read> dy: array<f32>;                  // (count, columns)
-@group(0) @binding(2) var<storage, read_write> dtable: array<f32>;        // (rows, columns)
-@group(0) @binding(1) var<storage, read> dy4: array<vec4<f32>>;           // (count, columns)
-@group(0) @binding(2) var<storage, read_write> dtable4: array<vec4<f32>>; // (rows, columns)
+@group(0) @binding(1) var<storage, read> dy: array<Load>;                 // (count, columns)
+@group(0) @binding(2) var<storage, read_write> dtable: array<Load>;       // (rows, columns)
 
 // order
 @group(0) @binding(1) var<storage, read_write> positions: array<u32>;     // (count), by index, then zeros
@@ -31,10 +29,8 @@ struct Uniform {
 // sum
 @group(0) @binding(0) var<storage, read> sorted: array<u32>;              // (count), positions
 @group(0) @binding(1) var<storage, read> row_ends: array<u32>;            // (rows), ends
-@group(0) @binding(2) var<storage, read> dz: array<f32>;                  // (count, columns)
-@group(0) @binding(3) var<storage, read_write> dsum: array<f32>;          // (rows, columns)
-@group(0) @binding(2) var<storage, read> dz4: array<vec4<f32>>;           // (count, columns)
-@group(0) @binding(3) var<storage, read_write> dsum4: array<vec4<f32>>;   // (rows, columns)
+@group(0) @binding(2) var<storage, read> dz: array<Load>;                 // (count, columns)
+@group(0) @binding(3) var<storage, read_write> dsum: array<Load>;         // (rows, columns)
 
 @group(1) @binding(0) var<uniform> params: Uniform;
 
@@ -66,7 +62,7 @@ fn scan(
     let blocks = (params.columns + WORKGROUP - 1u) / WORKGROUP;
     let row = flat / blocks;
     let column = flat % blocks * WORKGROUP + local;
-    var total = 0.0;
+    var total = Load();
     for (var start = 0u; start < params.count; start += WORKGROUP) {
         mark(start, row, local);
         for (var word = 0u; word < WORKGROUP / 32u; word++) {
@@ -82,35 +78,6 @@ fn scan(
     }
     if row < params.rows && column < params.columns {
         dtable[row * params.columns + column] = total;
-    }
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn scan_vec4(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let flat = workgroup.x + workgroup.y * workgroups.x;
-    let blocks = (params.columns + WORKGROUP - 1u) / WORKGROUP;
-    let row = flat / blocks;
-    let column = flat % blocks * WORKGROUP + local;
-    var total = vec4(0.0);
-    for (var start = 0u; start < params.count; start += WORKGROUP) {
-        mark(start, row, local);
-        for (var word = 0u; word < WORKGROUP / 32u; word++) {
-            var bits = atomicLoad(&marked[word]);
-            while bits != 0u {
-                let i = start + word * 32u + firstTrailingBit(bits);
-                if column < params.columns {
-                    total += dy4[i * params.columns + column];
-                }
-                bits &= bits - 1u;
-            }
-        }
-    }
-    if row < params.rows && column < params.columns {
-        dtable4[row * params.columns + column] = total;
     }
 }
 
@@ -195,7 +162,7 @@ fn order(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) w
 // Terms of a sum that one pass of its loop adds: more than 1 where there are too many for a software driver.
 override TERMS: u32 = 1u;
 
-fn with_term(total: f32, place: u32, end: u32, column: u32) -> f32 {
+fn with_term(total: Load, place: u32, end: u32, column: u32) -> Load {
     if place >= end {
         return total;
     }
@@ -214,7 +181,7 @@ fn sum(
         return;
     }
     let row = flat / params.columns;
-    var total = 0.0;
+    var total = Load();
     let end = min(row_ends[row], params.count);
     let column = flat % params.columns;
     for (var place = select(0u, row_ends[max(row, 1u) - 1u], row > 0u); place < end; place += TERMS) {
@@ -230,41 +197,4 @@ fn sum(
         }
     }
     dsum[flat] = total;
-}
-
-fn with_term4(total: vec4<f32>, place: u32, end: u32, column: u32) -> vec4<f32> {
-    if place >= end {
-        return total;
-    }
-    // Within the rows, whatever the positions say.
-    return total + dz4[min(sorted[place], params.count - 1u) * params.columns + column];
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn sum_vec4(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let flat = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if flat >= params.rows * params.columns {
-        return;
-    }
-    let row = flat / params.columns;
-    var total = vec4(0.0);
-    let end = min(row_ends[row], params.count);
-    let column = flat % params.columns;
-    for (var place = select(0u, row_ends[max(row, 1u) - 1u], row > 0u); place < end; place += TERMS) {
-        total = with_term4(total, place, end, column);
-        if TERMS == 8u {
-            total = with_term4(total, place + 1u, end, column);
-            total = with_term4(total, place + 2u, end, column);
-            total = with_term4(total, place + 3u, end, column);
-            total = with_term4(total, place + 4u, end, column);
-            total = with_term4(total, place + 5u, end, column);
-            total = with_term4(total, place + 6u, end, column);
-            total = with_term4(total, place + 7u, end, column);
-        }
-    }
-    dsum4[flat] = total;
 }

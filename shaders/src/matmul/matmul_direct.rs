@@ -8,6 +8,7 @@ const MODULE: Module = Module::new::<Uniform>(
         include_str!("product.wgsl"),
         include_str!("../library/not_a_number.wgsl"),
         include_str!("../library/activation.wgsl"),
+        include_str!("store_element.wgsl"),
         include_str!("matmul_direct.wgsl")
     ),
     passes,

@@ -5,7 +5,7 @@
 // An invocation owns 8 rows by 8 columns, in registers: 16 loads for 64 multiply-adds. On a processor's cache a barrier
 // costs far more than the loads that workgroup memory would save.
 //
-// Takes `Uniform`, `params`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
+// Takes `params`, `a`, `b` and `part_of` from product.wgsl, and `store_element` from store_element.wgsl.
 
 const ROWS = 32u;     // of a workgroup: 4 invocations of 8 rows
 const COLUMNS = 64u;  // 8 invocations of 8 columns
@@ -26,29 +26,25 @@ fn matmul_direct(
     if product >= params.slices * params.batches || first_row >= params.m || first_column >= params.n {
         return;
     }
-    let batch = product % params.batches;
-    let first_term = product / params.batches * params.slice_terms;
-    let last_term = min(params.k, first_term + params.slice_terms);
+    let part = part_of(product);
 
     // Rows and columns past the last repeat it, so that every load is in bounds; they are not stored.
-    let a_start = batch / params.inner * params.a_outer + batch % params.inner * params.a_inner;
-    let b_start = batch / params.inner * params.b_outer + batch % params.inner * params.b_inner;
-    let a0 = a_start + min(first_row + 0u, params.m - 1u) * params.a_row;
-    let a1 = a_start + min(first_row + 1u, params.m - 1u) * params.a_row;
-    let a2 = a_start + min(first_row + 2u, params.m - 1u) * params.a_row;
-    let a3 = a_start + min(first_row + 3u, params.m - 1u) * params.a_row;
-    let a4 = a_start + min(first_row + 4u, params.m - 1u) * params.a_row;
-    let a5 = a_start + min(first_row + 5u, params.m - 1u) * params.a_row;
-    let a6 = a_start + min(first_row + 6u, params.m - 1u) * params.a_row;
-    let a7 = a_start + min(first_row + 7u, params.m - 1u) * params.a_row;
-    let b0 = b_start + min(first_column + 0u, params.n - 1u) * params.b_column;
-    let b1 = b_start + min(first_column + 1u, params.n - 1u) * params.b_column;
-    let b2 = b_start + min(first_column + 2u, params.n - 1u) * params.b_column;
-    let b3 = b_start + min(first_column + 3u, params.n - 1u) * params.b_column;
-    let b4 = b_start + min(first_column + 4u, params.n - 1u) * params.b_column;
-    let b5 = b_start + min(first_column + 5u, params.n - 1u) * params.b_column;
-    let b6 = b_start + min(first_column + 6u, params.n - 1u) * params.b_column;
-    let b7 = b_start + min(first_column + 7u, params.n - 1u) * params.b_column;
+    let a0 = part.a_start + min(first_row + 0u, params.m - 1u) * params.a_row;
+    let a1 = part.a_start + min(first_row + 1u, params.m - 1u) * params.a_row;
+    let a2 = part.a_start + min(first_row + 2u, params.m - 1u) * params.a_row;
+    let a3 = part.a_start + min(first_row + 3u, params.m - 1u) * params.a_row;
+    let a4 = part.a_start + min(first_row + 4u, params.m - 1u) * params.a_row;
+    let a5 = part.a_start + min(first_row + 5u, params.m - 1u) * params.a_row;
+    let a6 = part.a_start + min(first_row + 6u, params.m - 1u) * params.a_row;
+    let a7 = part.a_start + min(first_row + 7u, params.m - 1u) * params.a_row;
+    let b0 = part.b_start + min(first_column + 0u, params.n - 1u) * params.b_column;
+    let b1 = part.b_start + min(first_column + 1u, params.n - 1u) * params.b_column;
+    let b2 = part.b_start + min(first_column + 2u, params.n - 1u) * params.b_column;
+    let b3 = part.b_start + min(first_column + 3u, params.n - 1u) * params.b_column;
+    let b4 = part.b_start + min(first_column + 4u, params.n - 1u) * params.b_column;
+    let b5 = part.b_start + min(first_column + 5u, params.n - 1u) * params.b_column;
+    let b6 = part.b_start + min(first_column + 6u, params.n - 1u) * params.b_column;
+    let b7 = part.b_start + min(first_column + 7u, params.n - 1u) * params.b_column;
     var sum0_0 = vec4<f32>();
     var sum0_1 = vec4<f32>();
     var sum1_0 = vec4<f32>();
@@ -65,7 +61,7 @@ fn matmul_direct(
     var sum6_1 = vec4<f32>();
     var sum7_0 = vec4<f32>();
     var sum7_1 = vec4<f32>();
-    for (var term = first_term; term < last_term; term++) {
+    for (var term = part.first_term; term < part.last_term; term++) {
         let a_at = term * params.a_term;
         let b_at = term * params.b_term;
         let near = vec4<f32>(b[b0 + b_at], b[b1 + b_at], b[b2 + b_at], b[b3 + b_at]);
@@ -98,21 +94,13 @@ fn matmul_direct(
 
     // The rows move up by one as they are stored. A loop over an array of them, or stores written out, would compute the
     // same and take a software driver several times as long to compile.
-    //
-    // No branch on the uniform block alone: one software driver compiles a kernel anew, at every dispatch, for the values
-    // that its branches and loops depend on.
-    let biased = params.bias != 0u;
-    let out_start = product * params.m * params.n;
     let rows = min(8u, params.m - first_row);
     for (var i = 0u; i < rows; i++) {
         for (var j = 0u; j < 8u; j++) {
             let row = first_row + i;
             let column = first_column + j;
             if column < params.n {
-                var y = select(sum0_0[j % 4u], sum0_1[j % 4u], j > 3u);
-                let at = select(0u, select(row, column, params.bias == 1u), biased);
-                y += select(0.0, bias[at], biased);
-                out[out_start + row * params.out_row + column * params.out_column] = activate(y);
+                store_element(product, row, column, select(sum0_0[j % 4u], sum0_1[j % 4u], j > 3u));
             }
         }
         sum0_0 = sum1_0;

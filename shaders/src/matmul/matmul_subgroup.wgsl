@@ -8,7 +8,7 @@
 // 16 rows: 64 sums in registers, 6 loads for every 64 multiply-adds,
 // and no barrier.
 //
-// Takes `Uniform`, `params`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
+// Takes `params`, `a`, `b` and `part_of` from product.wgsl, and `store_element` from store_element.wgsl.
 
 const LANES = 8u;
 const ROWS = 16u;
@@ -31,33 +31,29 @@ fn matmul_subgroup(
     }
     let first_row = tile % tile_rows * ROWS;
     let first_column = tile / tile_rows % tile_columns * COLUMNS + 4u * local;
-    let batch = product % params.batches;
-    let first_term = product / params.batches * params.slice_terms;
-    let last_term = min(params.k, first_term + params.slice_terms);
+    let part = part_of(product);
 
     // Rows and columns past the last repeat it, so that every load is in bounds; they are not stored.
-    let a_start = batch / params.inner * params.a_outer + batch % params.inner * params.a_inner;
-    let b_start = batch / params.inner * params.b_outer + batch % params.inner * params.b_inner;
-    let a0 = a_start + min(first_row + 0u, params.m - 1u) * params.a_row;
-    let a1 = a_start + min(first_row + 1u, params.m - 1u) * params.a_row;
-    let a2 = a_start + min(first_row + 2u, params.m - 1u) * params.a_row;
-    let a3 = a_start + min(first_row + 3u, params.m - 1u) * params.a_row;
-    let a4 = a_start + min(first_row + 4u, params.m - 1u) * params.a_row;
-    let a5 = a_start + min(first_row + 5u, params.m - 1u) * params.a_row;
-    let a6 = a_start + min(first_row + 6u, params.m - 1u) * params.a_row;
-    let a7 = a_start + min(first_row + 7u, params.m - 1u) * params.a_row;
-    let a8 = a_start + min(first_row + 8u, params.m - 1u) * params.a_row;
-    let a9 = a_start + min(first_row + 9u, params.m - 1u) * params.a_row;
-    let a10 = a_start + min(first_row + 10u, params.m - 1u) * params.a_row;
-    let a11 = a_start + min(first_row + 11u, params.m - 1u) * params.a_row;
-    let a12 = a_start + min(first_row + 12u, params.m - 1u) * params.a_row;
-    let a13 = a_start + min(first_row + 13u, params.m - 1u) * params.a_row;
-    let a14 = a_start + min(first_row + 14u, params.m - 1u) * params.a_row;
-    let a15 = a_start + min(first_row + 15u, params.m - 1u) * params.a_row;
-    let b0 = b_start + min(first_column + 0u, params.n - 1u) * params.b_column;
-    let b1 = b_start + min(first_column + 1u, params.n - 1u) * params.b_column;
-    let b2 = b_start + min(first_column + 2u, params.n - 1u) * params.b_column;
-    let b3 = b_start + min(first_column + 3u, params.n - 1u) * params.b_column;
+    let a0 = part.a_start + min(first_row + 0u, params.m - 1u) * params.a_row;
+    let a1 = part.a_start + min(first_row + 1u, params.m - 1u) * params.a_row;
+    let a2 = part.a_start + min(first_row + 2u, params.m - 1u) * params.a_row;
+    let a3 = part.a_start + min(first_row + 3u, params.m - 1u) * params.a_row;
+    let a4 = part.a_start + min(first_row + 4u, params.m - 1u) * params.a_row;
+    let a5 = part.a_start + min(first_row + 5u, params.m - 1u) * params.a_row;
+    let a6 = part.a_start + min(first_row + 6u, params.m - 1u) * params.a_row;
+    let a7 = part.a_start + min(first_row + 7u, params.m - 1u) * params.a_row;
+    let a8 = part.a_start + min(first_row + 8u, params.m - 1u) * params.a_row;
+    let a9 = part.a_start + min(first_row + 9u, params.m - 1u) * params.a_row;
+    let a10 = part.a_start + min(first_row + 10u, params.m - 1u) * params.a_row;
+    let a11 = part.a_start + min(first_row + 11u, params.m - 1u) * params.a_row;
+    let a12 = part.a_start + min(first_row + 12u, params.m - 1u) * params.a_row;
+    let a13 = part.a_start + min(first_row + 13u, params.m - 1u) * params.a_row;
+    let a14 = part.a_start + min(first_row + 14u, params.m - 1u) * params.a_row;
+    let a15 = part.a_start + min(first_row + 15u, params.m - 1u) * params.a_row;
+    let b0 = part.b_start + min(first_column + 0u, params.n - 1u) * params.b_column;
+    let b1 = part.b_start + min(first_column + 1u, params.n - 1u) * params.b_column;
+    let b2 = part.b_start + min(first_column + 2u, params.n - 1u) * params.b_column;
+    let b3 = part.b_start + min(first_column + 3u, params.n - 1u) * params.b_column;
     var sum0 = vec4<f32>();
     var sum1 = vec4<f32>();
     var sum2 = vec4<f32>();
@@ -74,8 +70,8 @@ fn matmul_subgroup(
     var sum13 = vec4<f32>();
     var sum14 = vec4<f32>();
     var sum15 = vec4<f32>();
-    for (var block = first_term; block < last_term; block += LANES) {
-        let own = min(block + lane, last_term - 1u) * params.a_term;
+    for (var block = part.first_term; block < part.last_term; block += LANES) {
+        let own = min(block + lane, part.last_term - 1u) * params.a_term;
         let own0 = a[a0 + own];
         let own1 = a[a1 + own];
         let own2 = a[a2 + own];
@@ -92,7 +88,7 @@ fn matmul_subgroup(
         let own13 = a[a13 + own];
         let own14 = a[a14 + own];
         let own15 = a[a15 + own];
-        let steps = min(LANES, last_term - block);
+        let steps = min(LANES, part.last_term - block);
         for (var step = 0u; step < steps; step++) {
             let at = (block + step) * params.b_term;
             let terms = vec4<f32>(b[b0 + at], b[b1 + at], b[b2 + at], b[b3 + at]);
@@ -117,21 +113,13 @@ fn matmul_subgroup(
 
     // The rows move up by one as they are stored. A loop over an array of them, or stores written out, would compute the
     // same and take a software driver four times as long to compile as all the rest.
-    //
-    // No branch on the uniform block alone: one software driver compiles a kernel anew, at every dispatch, for the values
-    // that its branches and loops depend on.
-    let biased = params.bias != 0u;
-    let out_start = product * params.m * params.n;
     let rows = min(ROWS, params.m - first_row);
     for (var i = 0u; i < rows; i++) {
         for (var j = 0u; j < 4u; j++) {
             let row = first_row + i;
             let column = first_column + j;
             if column < params.n {
-                var y = sum0[j];
-                let at = select(0u, select(row, column, params.bias == 1u), biased);
-                y += select(0.0, bias[at], biased);
-                out[out_start + row * params.out_row + column * params.out_column] = activate(y);
+                store_element(product, row, column, sum0[j]);
             }
         }
         sum0 = sum1;

@@ -7,7 +7,7 @@
 // multiplies into a block of BLOCK by BLOCK sums held in registers (4 by 4, or 8 by 8 as four quarters half a tile
 // apart). Every global word is used TILE_ROWS or TILE_COLUMNS times, every word of workgroup memory BLOCK times.
 //
-// Takes `Uniform`, `params`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
+// Takes `params`, `a`, `b`, `bias`, `out` and `part_of` from product.wgsl, and `activate` from library/activation.wgsl.
 
 override TILE_ROWS: u32 = 64u;
 override TILE_COLUMNS: u32 = 64u;
@@ -59,11 +59,7 @@ fn matmul_tile(
     }
     let tile_column = tile % tile_columns * TILE_COLUMNS;
     let tile_row = tile / tile_columns % tile_rows * TILE_ROWS;
-    let batch = product % params.batches;
-    let a_start = batch / params.inner * params.a_outer + batch % params.inner * params.a_inner;
-    let b_start = batch / params.inner * params.b_outer + batch % params.inner * params.b_inner;
-    let first_term = product / params.batches * params.slice_terms;
-    let last_term = min(params.k, first_term + params.slice_terms);
+    let part = part_of(product);
 
     let row_quad = local / BLOCKS_ACROSS;
     let column_quad = local % BLOCKS_ACROSS;
@@ -84,7 +80,7 @@ fn matmul_tile(
     var sum7_0 = vec4<f32>();
     var sum7_1 = vec4<f32>();
 
-    for (var block = first_term; block < last_term; block += TILE_TERMS) {
+    for (var block = part.first_term; block < part.last_term; block += TILE_TERMS) {
         // Neighbouring invocations load along the contiguous axis. Rows and columns past the last repeat it and are not
         // stored; terms past the last count as zero.
         for (var i = local; i < TILE_TERMS * ROW_QUADS; i += INVOCATIONS) {
@@ -92,8 +88,8 @@ fn matmul_tile(
             let term = select(i / ROW_QUADS, i % TILE_TERMS, along_terms);
             let quad = select(i % ROW_QUADS, i / TILE_TERMS, along_terms);
             var loaded = vec4<f32>();
-            if block + term < last_term {
-                let at = a_start + (block + term) * params.a_term;
+            if block + term < part.last_term {
+                let at = part.a_start + (block + term) * params.a_term;
                 let row = tile_row + 4u * quad;
                 loaded = vec4<f32>(
                     a[at + min(row, params.m - 1u) * params.a_row],
@@ -109,8 +105,8 @@ fn matmul_tile(
             let term = select(i / COLUMN_QUADS, i % TILE_TERMS, along_terms);
             let quad = select(i % COLUMN_QUADS, i / TILE_TERMS, along_terms);
             var loaded = vec4<f32>();
-            if block + term < last_term {
-                let at = b_start + (block + term) * params.b_term;
+            if block + term < part.last_term {
+                let at = part.b_start + (block + term) * params.b_term;
                 let column = tile_column + 4u * quad;
                 loaded = vec4<f32>(
                     b[at + min(column, params.n - 1u) * params.b_column],

@@ -5,7 +5,7 @@
 // A workgroup owns COLUMNS columns, and SHARERS invocations share the sum of each: every one takes each SHARERS-th term,
 // then one adds their sums in order. Whichever axis of `b` is contiguous, neighbouring invocations load along it.
 //
-// Takes `Uniform`, `params`, `a`, `b`, `bias` and `out` from product.wgsl, and `activate` from library/activation.wgsl.
+// Takes `params`, `a`, `b`, `bias`, `out` and `part_of` from product.wgsl, and `activate` from library/activation.wgsl.
 
 override COLUMNS: u32 = 32u;
 override SHARERS: u32 = 8u;
@@ -30,16 +30,12 @@ fn matmul_vector(
     let sharer_stride = select(COLUMNS, 1u, along_terms);
     let column = group % column_groups * COLUMNS + select(local % COLUMNS, local / SHARERS, along_terms);
 
-    let batch = product % params.batches;
-    let a_start = batch / params.inner * params.a_outer + batch % params.inner * params.a_inner;
-    let b_start = batch / params.inner * params.b_outer + batch % params.inner * params.b_inner
-        + min(column, params.n - 1u) * params.b_column;
-    let first_term = product / params.batches * params.slice_terms;
-    let last_term = min(params.k, first_term + params.slice_terms);
+    let part = part_of(product);
+    let b_start = part.b_start + min(column, params.n - 1u) * params.b_column;
 
     var sum = 0.0;
-    for (var term = first_term + sharer; term < last_term; term += SHARERS) {
-        sum += a[a_start + term * params.a_term] * b[b_start + term * params.b_term];
+    for (var term = part.first_term + sharer; term < part.last_term; term += SHARERS) {
+        sum += a[part.a_start + term * params.a_term] * b[b_start + term * params.b_term];
     }
     shared_sums[local] = sum;
     workgroupBarrier();

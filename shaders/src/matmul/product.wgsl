@@ -1,4 +1,4 @@
-// The uniform block and the operands of a matrix product, the same for every variant. Takes no names from others.
+// The uniform block, the operands and the parts of a matrix product, the same for every variant. Takes no names from others.
 
 struct Uniform {
     m: u32,
@@ -27,3 +27,21 @@ struct Uniform {
 @group(0) @binding(2) var<storage, read> bias: array<f32>;       // (n) or (m); not read where there is none
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;  // (slices, batches, m, n), by its strides
 @group(1) @binding(0) var<uniform> params: Uniform;
+
+// The first elements of the operands of a product, and the terms of its slice.
+struct Part {
+    a_start: u32,
+    b_start: u32,
+    first_term: u32,
+    last_term: u32,
+}
+
+fn part_of(product: u32) -> Part {
+    let batch = product % params.batches;
+    let a_start = batch / params.inner * params.a_outer + batch % params.inner * params.a_inner;
+    let b_start = batch / params.inner * params.b_outer + batch % params.inner * params.b_inner;
+    let first_term = product / params.batches * params.slice_terms;
+    let last_term = min(params.k, first_term + params.slice_terms);
+    return Part(a_start, b_start, first_term, last_term);
+}
+

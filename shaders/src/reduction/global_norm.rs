@@ -8,15 +8,23 @@ use crate::{
     Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/rows.wgsl"),
-        include_str!("../library/join_lanes.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("global_norm.wgsl")
-    ),
-    passes,
-);
+/// The WGSL, joined with loads of one element or of four.
+macro_rules! module {
+    ($loads:literal) => {
+        Module::new::<Uniform>(
+            concat!(
+                include_str!($loads),
+                include_str!("../library/rows.wgsl"),
+                include_str!("../library/join_lanes.wgsl"),
+                include_str!("../library/not_a_number.wgsl"),
+                include_str!("global_norm.wgsl")
+            ),
+            passes,
+        )
+    };
+}
+const MODULE: Module = module!("../library/loads_of_one.wgsl");
+const MODULE_VEC4: Module = module!("../library/loads_of_four.wgsl");
 
 /// Loads of a partial sum, or the partial sums.
 fn passes(call: &Call) -> u64 {
@@ -33,14 +41,14 @@ pub const KERNELS: &[&Kernel] = &[&SQUARE_SUMS, &SQUARE_SUMS_VEC4, &NORM];
 
 /// Partial sums of the squares of one tensor.
 pub static SQUARE_SUMS: Kernel =
-    square_sums_kernel("global_norm.square_sums", |generator| square_sums_case(generator, 1));
+    square_sums_kernel(&MODULE, "global_norm.square_sums", |generator| square_sums_case(generator, 1));
 
 /// The same for a multiple of four elements.
 pub static SQUARE_SUMS_VEC4: Kernel =
-    square_sums_kernel("global_norm.square_sums_vec4", |generator| square_sums_case(generator, 4));
+    square_sums_kernel(&MODULE_VEC4, "global_norm.square_sums_vec4", |generator| square_sums_case(generator, 4));
 
-const fn square_sums_kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
-    MODULE
+const fn square_sums_kernel(module: &Module, name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
+    module
         .kernel(
             name,
             // The partial sums of the other tensors keep their values.
@@ -52,6 +60,7 @@ const fn square_sums_kernel(name: &'static str, case: fn(&mut Generator) -> Case
             square_sums_tolerance,
             case,
         )
+        .with_entry_point("square_sums")
         .with_flops(|call| 2.0 * call.lengths[0] as f64)
 }
 
@@ -171,7 +180,7 @@ fn lanes(call: &Call) -> usize {
 }
 
 fn width(call: &Call) -> usize {
-    if call.kernel.entry_point == "square_sums_vec4" { 4 } else { 1 }
+    if call.kernel.name.ends_with("_vec4") { 4 } else { 1 }
 }
 
 /// All terms have one sign, so the relative error is one unit in the last place (two epsilon) for each addition on a

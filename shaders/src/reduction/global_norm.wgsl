@@ -9,8 +9,8 @@
 // LEAST .. MOST, and as -sqrt(s) elsewhere. An invocation whose sum lies outside adds its squares once more, in another
 // unit.
 //
-// Takes WORKGROUP, LANES and `row_of` from library/rows.wgsl, `join_lanes` from library/join_lanes.wgsl and `is_nan` from
-// library/not_a_number.wgsl.
+// Takes `Load` and `sum_of` from library/loads_of_one.wgsl or library/loads_of_four.wgsl, WORKGROUP, LANES and `row_of`
+// from library/rows.wgsl, `join_lanes` from library/join_lanes.wgsl and `is_nan` from library/not_a_number.wgsl.
 
 struct Uniform {
     length: u32,       // of x, in loads (of one or of four elements)
@@ -19,8 +19,7 @@ struct Uniform {
     part: u32,         // loads of each partial sum but the last
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;                // (length)
-@group(0) @binding(0) var<storage, read> x4: array<vec4<f32>>;         // (length)
+@group(0) @binding(0) var<storage, read> x: array<Load>;               // (length)
 @group(0) @binding(1) var<storage, read_write> sums: array<f32>;       // (sums of all tensors)
 @group(0) @binding(0) var<storage, read> all_sums: array<f32>;         // (sums of all tensors)
 @group(0) @binding(1) var<storage, read_write> result: array<f32>;     // (1)
@@ -79,43 +78,19 @@ fn square_sums(
     let index = row_of(workgroup, workgroups, local);
     let end = min((index + 1u) * params.part, params.length);
     let begin = index * params.part + local % LANES;
-    var part = 0.0;
+    var part = Load();
     for (var i = begin; i < end; i += LANES) {
         part += x[i] * x[i];
     }
-    let unit = unit_for(part);
+    let unit = unit_for(sum_of(part));
     if unit != 1.0 {
         let factor = reciprocal(unit);
-        part = 0.0;
+        part = Load();
         for (var i = begin; i < end; i += LANES) {
             part += (x[i] * factor) * (x[i] * factor);
         }
     }
-    store(vec2(part, unit), index, local);
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn square_sums_vec4(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = row_of(workgroup, workgroups, local);
-    let end = min((index + 1u) * params.part, params.length);
-    let begin = index * params.part + local % LANES;
-    var part = vec4(0.0);
-    for (var i = begin; i < end; i += LANES) {
-        part += x4[i] * x4[i];
-    }
-    let unit = unit_for((part.x + part.y) + (part.z + part.w));
-    if unit != 1.0 {
-        let factor = reciprocal(unit);
-        part = vec4(0.0);
-        for (var i = begin; i < end; i += LANES) {
-            part += (x4[i] * factor) * (x4[i] * factor);
-        }
-    }
-    store(vec2((part.x + part.y) + (part.z + part.w), unit), index, local);
+    store(vec2(sum_of(part), unit), index, local);
 }
 
 // The part of a partial sum as it is stored. Zero has the smallest unit, in which nothing is lost.
