@@ -20,12 +20,12 @@ fn every_kernel_that_can_fold_its_grid_is_asked_to() {
     let mut folded: Vec<String> = Vec::new();
     let mut unfolded: Vec<String> = Vec::new();
     for kernel in kernels() {
-        let folds = (0..8).any(|seed| {
+        let folds = (0..4).all(|seed| {
             let mut generator = Generator::new(seed, Generator::FULL).with_shapes(Shapes::Folded);
             kernel.case.draw(&mut generator).folded().call.grid[1] > 1
         });
         if folds { folded.push(kernel.name.to_string()) } else { unfolded.push(kernel.name.to_string()) }
     }
-    assert_eq!(unfolded, UNFOLDED, "kernels that no case folds");
+    assert_eq!(unfolded, UNFOLDED, "kernels that some case does not fold");
     assert!(folded.len() > 100);
 }

@@ -64,15 +64,20 @@ impl Generator {
         self.device.is_some_and(|device| !device.software) && self.chance(0.5)
     }
 
-    /// Draws the device if it is a GPU, in half of the cases, else `other`.
+    /// Draws the device if it is a GPU, in half of the cases, else `other`, whose narrower workgroups fold.
     pub fn gpu_or(&mut self, other: Target) -> Target {
-        let on_gpu = self.on_gpu();
+        let on_gpu = self.on_gpu() && !self.must_fold();
         self.device.filter(|_| on_gpu).unwrap_or(other)
     }
 
     /// Returns true if shapes of real models are asked for.
     pub fn of_models(&self) -> bool {
         self.shapes == Shapes::Models
+    }
+
+    /// Returns true if the grid must have two workgroups or more.
+    pub(crate) fn must_fold(&self) -> bool {
+        self.shapes == Shapes::Folded
     }
 
     /// Returns the random numbers themselves.
@@ -103,9 +108,13 @@ impl Generator {
         }
     }
 
-    /// A length from 1 to `most`, with a liking for 1 and for powers of two and their neighbours.
+    /// A length from 1 to `most`, with a liking for 1 and for powers of two and their neighbours; one from the upper
+    /// half where the grid must have more than one workgroup to fold.
     pub fn length(&mut self, most: usize) -> usize {
         let most = (most * self.size as usize / Self::FULL as usize).max(1);
+        if self.must_fold() {
+            return self.rng.random_range(most.div_ceil(2)..=most);
+        }
         let length = match self.rng.random_range(0..8) {
             0 => 1,
             1 | 2 => (1usize << self.rng.random_range(0..=most.ilog2())) + self.rng.random_range(0..3) - 1,

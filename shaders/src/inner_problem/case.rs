@@ -79,7 +79,7 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
     let horizon = generator.pick(&[Some(1), Some(2), Some(5), Some(1_000), None]);
     let (length, first, steps) = generator.pick(&[(1, 0, 1), (2, 0, 2), (3, 1, 2), (3, 0, 2)]);
     let sizes = TruncationProblem {
-        pairs: chunks * generator.length(7),
+        pairs: chunks * if generator.must_fold() { generator.length(24) } else { generator.length(7) },
         chunks,
         truncation: length,
         horizon,
@@ -197,7 +197,10 @@ fn states(
 
 /// Any differentiable inner problem, along axes or random directions.
 fn tangents(generator: &mut Generator) -> Case {
-    let directions = generator.pick(&[Directions::Axes, Directions::Drawn]);
+    let directions = match generator.must_fold() {
+        true => Directions::Drawn,
+        false => generator.pick(&[Directions::Axes, Directions::Drawn]),
+    };
     let tangents = Tangents { problem: draw(generator, |problem| problem.tangent_source().is_some()), directions };
     let problem = &*tangents.problem;
     let (truncation, first, steps) = generator.pick(&DISPATCHES);
