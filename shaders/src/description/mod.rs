@@ -21,5 +21,6 @@ pub use listed::Listed;
 pub use module::Module;
 pub use operand::{Data, Operand};
 pub use runtime_checks::RuntimeChecks;
+pub(crate) use runtime_checks::{own_problem, own_wgsl};
 pub use target::Target;
 pub use tolerance::{Comparison, Tolerance};

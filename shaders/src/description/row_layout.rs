@@ -68,6 +68,13 @@ pub(crate) fn shape(generator: &mut crate::Generator) -> (usize, usize) {
     if generator.huge() { (4_200_000, 2) } else { (generator.length(300), generator.length(700)) }
 }
 
+/// The same with rows that suit a kernel of loads of `width` elements, one or four: of a multiple of four columns, or not.
+pub(crate) fn shape_of_width(generator: &mut crate::Generator, width: usize) -> (usize, usize) {
+    let (rows, columns) = shape(generator);
+    let columns = if width == 4 { columns.next_multiple_of(4) } else { columns + usize::from(columns % 4 == 0) };
+    (rows, columns)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

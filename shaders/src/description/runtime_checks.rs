@@ -38,3 +38,43 @@ impl RuntimeChecks {
         self.off == Some(value.type_id())
     }
 }
+
+/// The methods of an environment or a policy that say which file its WGSL is: one of this crate's, beside the caller's.
+macro_rules! own_wgsl {
+    ($file:literal) => {
+        fn file(&self) -> &str {
+            $file
+        }
+
+        fn source(&self) -> &str {
+            include_str!($file)
+        }
+
+        fn runtime_checks(&self) -> $crate::RuntimeChecks {
+            $crate::RuntimeChecks::own::<Self>()
+        }
+    };
+}
+
+/// The same of an inner problem, with the file of its derivative where there is one.
+macro_rules! own_problem {
+    ($file:literal $(, $tangent:literal)?) => {
+        fn file(&self) -> &str {
+            $file
+        }
+
+        fn source(&self) -> std::borrow::Cow<'static, str> {
+            include_str!($file).into()
+        }
+
+        $(fn tangent_source(&self) -> Option<std::borrow::Cow<'static, str>> {
+            Some(include_str!($tangent).into())
+        })?
+
+        fn runtime_checks(&self) -> $crate::RuntimeChecks {
+            $crate::RuntimeChecks::own::<Self>()
+        }
+    };
+}
+
+pub(crate) use {own_problem, own_wgsl};

@@ -31,10 +31,10 @@ fn passes(call: &Call) -> u64 {
 pub const KERNELS: &[&Kernel] = &[&LAYER_NORM, &LAYER_NORM_VEC4];
 
 /// Any number of columns.
-pub static LAYER_NORM: Kernel = kernel("layer_norm.layer_norm", scalar_case);
+pub static LAYER_NORM: Kernel = kernel("layer_norm.layer_norm", |generator| case(generator, 1));
 
 /// A multiple of four columns.
-pub static LAYER_NORM_VEC4: Kernel = kernel("layer_norm.layer_norm_vec4", vec4_case);
+pub static LAYER_NORM_VEC4: Kernel = kernel("layer_norm.layer_norm_vec4", |generator| case(generator, 4));
 
 const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     MODULE
@@ -191,17 +191,8 @@ fn tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
     Tolerance::PerElement(bounds)
 }
 
-fn scalar_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row_layout::shape(generator);
-    case(generator, rows, if columns.is_multiple_of(4) { columns + 1 } else { columns })
-}
-
-fn vec4_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row_layout::shape(generator);
-    case(generator, rows, columns.next_multiple_of(4))
-}
-
-fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
+fn case(generator: &mut Generator, width: usize) -> Case {
+    let (rows, columns) = row_layout::shape_of_width(generator, width);
     let problem = Problem { rows, columns, epsilon: generator.pick(&[1e-5, 1e-3]) };
     let x = generator.values(rows * columns, 1e36);
     let scale = generator.values(columns, 100.0);

@@ -28,10 +28,12 @@ fn passes(call: &Call) -> u64 {
 pub const KERNELS: &[&Kernel] = &[&LAYER_NORM_BACKWARD, &LAYER_NORM_BACKWARD_VEC4];
 
 /// Any number of columns.
-pub static LAYER_NORM_BACKWARD: Kernel = kernel("layer_norm_backward.layer_norm_backward", scalar_case);
+pub static LAYER_NORM_BACKWARD: Kernel =
+    kernel("layer_norm_backward.layer_norm_backward", |generator| case(generator, 1));
 
 /// A multiple of four columns.
-pub static LAYER_NORM_BACKWARD_VEC4: Kernel = kernel("layer_norm_backward.layer_norm_backward_vec4", vec4_case);
+pub static LAYER_NORM_BACKWARD_VEC4: Kernel =
+    kernel("layer_norm_backward.layer_norm_backward_vec4", |generator| case(generator, 4));
 
 const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     MODULE
@@ -142,17 +144,8 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     Tolerance::Within { relative: 4.0 * Tolerance::EPSILON, absolute: worst * Tolerance::EPSILON }
 }
 
-fn scalar_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row_layout::shape(generator);
-    case(generator, rows, if columns.is_multiple_of(4) { columns + 1 } else { columns })
-}
-
-fn vec4_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row_layout::shape(generator);
-    case(generator, rows, columns.next_multiple_of(4))
-}
-
-fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
+fn case(generator: &mut Generator, width: usize) -> Case {
+    let (rows, columns) = row_layout::shape_of_width(generator, width);
     let problem = Problem { rows, columns };
     let (x, offset, reciprocal) = normalised(generator, rows, columns);
     let scale = generator.values(columns, 100.0);

@@ -29,10 +29,10 @@ fn passes(call: &Call) -> u64 {
 pub const KERNELS: &[&Kernel] = &[&SOFTMAX, &SOFTMAX_VEC4];
 
 /// Any number of columns.
-pub static SOFTMAX: Kernel = kernel("softmax.softmax", scalar_case);
+pub static SOFTMAX: Kernel = kernel("softmax.softmax", |generator| case(generator, 1));
 
 /// A multiple of four columns.
-pub static SOFTMAX_VEC4: Kernel = kernel("softmax.softmax_vec4", vec4_case);
+pub static SOFTMAX_VEC4: Kernel = kernel("softmax.softmax_vec4", |generator| case(generator, 4));
 
 const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     MODULE
@@ -137,17 +137,8 @@ fn tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
     }
 }
 
-fn scalar_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row_layout::shape(generator);
-    case(generator, rows, if columns.is_multiple_of(4) { columns + 1 } else { columns })
-}
-
-fn vec4_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row_layout::shape(generator);
-    case(generator, rows, columns.next_multiple_of(4))
-}
-
-fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
+fn case(generator: &mut Generator, width: usize) -> Case {
+    let (rows, columns) = row_layout::shape_of_width(generator, width);
     let problem = Problem { rows, columns, log: generator.chance(0.5) };
     let x = generator.values(rows * columns, 1e30);
     Case::new(problem, problem.call(&generator.target()), [x])

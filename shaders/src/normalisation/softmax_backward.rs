@@ -26,10 +26,11 @@ fn passes(call: &Call) -> u64 {
 pub const KERNELS: &[&Kernel] = &[&SOFTMAX_BACKWARD, &SOFTMAX_BACKWARD_VEC4];
 
 /// Any number of columns.
-pub static SOFTMAX_BACKWARD: Kernel = kernel("softmax_backward.softmax_backward", scalar_case);
+pub static SOFTMAX_BACKWARD: Kernel = kernel("softmax_backward.softmax_backward", |generator| case(generator, 1));
 
 /// A multiple of four columns.
-pub static SOFTMAX_BACKWARD_VEC4: Kernel = kernel("softmax_backward.softmax_backward_vec4", vec4_case);
+pub static SOFTMAX_BACKWARD_VEC4: Kernel =
+    kernel("softmax_backward.softmax_backward_vec4", |generator| case(generator, 4));
 
 const fn kernel(name: &'static str, case: fn(&mut Generator) -> Case) -> Kernel {
     MODULE
@@ -141,17 +142,8 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     Tolerance::Within { relative: 0.0, absolute: f64::from(factor.abs()) * worst * Tolerance::EPSILON }
 }
 
-fn scalar_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row_layout::shape(generator);
-    case(generator, rows, if columns.is_multiple_of(4) { columns + 1 } else { columns })
-}
-
-fn vec4_case(generator: &mut Generator) -> Case {
-    let (rows, columns) = row_layout::shape(generator);
-    case(generator, rows, columns.next_multiple_of(4))
-}
-
-fn case(generator: &mut Generator, rows: usize, columns: usize) -> Case {
+fn case(generator: &mut Generator, width: usize) -> Case {
+    let (rows, columns) = row_layout::shape_of_width(generator, width);
     let factor = generator.pick(&[1.0, 0.125]);
     let problem = Problem { rows, columns, log: generator.chance(0.5), factor };
     let x = generator.values(rows * columns, 100.0);

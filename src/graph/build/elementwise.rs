@@ -75,66 +75,6 @@ impl<'g> Tensor<'g> {
         self.graph().add(Op::Cast(element), &[self], [TensorType { element, shape: self.shape() }])
     }
 
-    /// The exponential, e to the power of each element.
-    #[track_caller]
-    pub fn exp(self) -> Self {
-        self.unary(Unary::Exp)
-    }
-
-    /// The natural logarithm.
-    #[track_caller]
-    pub fn log(self) -> Self {
-        self.unary(Unary::Log)
-    }
-
-    /// The square root; WGSL specifies no value below 0.
-    #[track_caller]
-    pub fn sqrt(self) -> Self {
-        self.unary(Unary::Sqrt)
-    }
-
-    /// Each element times itself.
-    #[track_caller]
-    pub fn square(self) -> Self {
-        self.unary(Unary::Square)
-    }
-
-    /// The absolute value.
-    #[track_caller]
-    pub fn abs(self) -> Self {
-        self.unary(Unary::Abs)
-    }
-
-    /// -1, 0 or 1.
-    #[track_caller]
-    pub fn sign(self) -> Self {
-        self.unary(Unary::Sign)
-    }
-
-    /// The hyperbolic tangent.
-    #[track_caller]
-    pub fn tanh(self) -> Self {
-        self.unary(Unary::Tanh)
-    }
-
-    /// `max(x, 0)`.
-    #[track_caller]
-    pub fn relu(self) -> Self {
-        self.unary(Unary::Relu)
-    }
-
-    /// GELU in the tanh form: `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
-    #[track_caller]
-    pub fn gelu_tanh(self) -> Self {
-        self.unary(Unary::GeluTanh)
-    }
-
-    /// GELU in the exact form: `x/2 (1 + erf(x / sqrt(2)))`.
-    #[track_caller]
-    pub fn gelu_erf(self) -> Self {
-        self.unary(Unary::GeluErf)
-    }
-
     /// The larger of the two, element by element; broadcasts.
     #[track_caller]
     pub fn max(self, other: Self) -> Self {
@@ -146,6 +86,41 @@ impl<'g> Tensor<'g> {
     pub fn min(self, other: Self) -> Self {
         self.binary(Binary::Min, other)
     }
+}
+
+macro_rules! functions {
+    ($($(#[$doc:meta])* $method:ident: $function:ident;)*) => {
+        impl Tensor<'_> {
+            $($(#[$doc])*
+            #[track_caller]
+            pub fn $method(self) -> Self {
+                self.unary(Unary::$function)
+            })*
+        }
+    };
+}
+
+functions! {
+    /// The exponential, e to the power of each element.
+    exp: Exp;
+    /// The natural logarithm.
+    log: Log;
+    /// The square root; WGSL specifies no value below 0.
+    sqrt: Sqrt;
+    /// Each element times itself.
+    square: Square;
+    /// The absolute value.
+    abs: Abs;
+    /// -1, 0 or 1.
+    sign: Sign;
+    /// The hyperbolic tangent.
+    tanh: Tanh;
+    /// `max(x, 0)`.
+    relu: Relu;
+    /// GELU in the tanh form: `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
+    gelu_tanh: GeluTanh;
+    /// GELU in the exact form: `x/2 (1 + erf(x / sqrt(2)))`.
+    gelu_erf: GeluErf;
 }
 
 macro_rules! operator {

@@ -1,8 +1,6 @@
 //! A small LSTM that predicts the next character: the variance study of Vicol et al. (2021).
 
-use std::borrow::Cow;
-
-use crate::RuntimeChecks;
+use crate::description::own_problem;
 use crate::inner_problem::{InnerProblem, Loss};
 use crate::random::threefry::Random;
 use crate::rollout::unroll::EpisodeRandom;
@@ -103,13 +101,7 @@ fn logistic(x: f64) -> f64 {
 }
 
 impl InnerProblem for CharacterLstm {
-    fn file(&self) -> &str {
-        "character_lstm.wgsl"
-    }
-
-    fn source(&self) -> Cow<'static, str> {
-        include_str!("character_lstm.wgsl").into()
-    }
+    own_problem!("character_lstm.wgsl");
 
     fn states(&self) -> usize {
         2 * self.hidden
@@ -156,10 +148,6 @@ impl InnerProblem for CharacterLstm {
     /// begin with than its own rounding.
     fn growth(&self) -> f64 {
         4.0 * self.hidden as f64
-    }
-
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, _: &mut EpisodeRandom, state: &mut [f64]) {

@@ -1,8 +1,6 @@
 //! Influence balancing (Tallec and Ollivier, 2017; Vicol et al., 2021): the short-term gradient has the wrong sign.
 
-use std::borrow::Cow;
-
-use crate::RuntimeChecks;
+use crate::description::own_problem;
 use crate::inner_problem::{InnerProblem, Loss};
 use crate::rollout::unroll::EpisodeRandom;
 
@@ -36,13 +34,7 @@ fn advance(state: &mut [f64], theta: f64) {
 }
 
 impl InnerProblem for InfluenceBalancing {
-    fn file(&self) -> &str {
-        "influence_balancing.wgsl"
-    }
-
-    fn source(&self) -> Cow<'static, str> {
-        include_str!("influence_balancing.wgsl").into()
-    }
+    own_problem!("influence_balancing.wgsl", "influence_balancing_tangent.wgsl");
 
     fn states(&self) -> usize {
         STATES
@@ -71,10 +63,6 @@ impl InnerProblem for InfluenceBalancing {
         64.0
     }
 
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
-    }
-
     fn reset(&self, _: &mut EpisodeRandom, state: &mut [f64]) {
         state.fill(1.0);
     }
@@ -82,10 +70,6 @@ impl InnerProblem for InfluenceBalancing {
     fn step(&self, state: &mut [f64], parameters: &[f64], _: u32, _: &mut EpisodeRandom) -> Loss {
         advance(state, parameters[0]);
         Loss { value: 0.5 * (state[0] - 1.0).powi(2), done: false }
-    }
-
-    fn tangent_source(&self) -> Option<Cow<'static, str>> {
-        Some(include_str!("influence_balancing_tangent.wgsl").into())
     }
 
     fn tangent(

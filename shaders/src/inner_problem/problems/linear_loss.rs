@@ -1,8 +1,6 @@
 //! Losses that are linear in what the outer parameters were at each step: the variance study of Vicol et al. (2021).
 
-use std::borrow::Cow;
-
-use crate::RuntimeChecks;
+use crate::description::own_problem;
 use crate::inner_problem::{InnerProblem, Loss};
 use crate::random::threefry::Random;
 use crate::rollout::unroll::EpisodeRandom;
@@ -147,13 +145,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 impl InnerProblem for LinearLoss {
-    fn file(&self) -> &str {
-        "linear_loss.wgsl"
-    }
-
-    fn source(&self) -> Cow<'static, str> {
-        include_str!("linear_loss.wgsl").into()
-    }
+    own_problem!("linear_loss.wgsl", "linear_loss_tangent.wgsl");
 
     fn states(&self) -> usize {
         self.unrolls
@@ -193,20 +185,12 @@ impl InnerProblem for LinearLoss {
         1.0
     }
 
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
-    }
-
     fn reset(&self, _: &mut EpisodeRandom, state: &mut [f64]) {
         state.fill(0.0);
     }
 
     fn step(&self, state: &mut [f64], parameters: &[f64], time: u32, _: &mut EpisodeRandom) -> Loss {
         Loss { value: self.advance(state, parameters, time), done: false }
-    }
-
-    fn tangent_source(&self) -> Option<Cow<'static, str>> {
-        Some(include_str!("linear_loss_tangent.wgsl").into())
     }
 
     fn tangent(

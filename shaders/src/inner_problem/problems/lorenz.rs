@@ -1,8 +1,6 @@
 //! Parameters of the Lorenz system (Li et al., 2023): an inner problem that is chaotic.
 
-use std::borrow::Cow;
-
-use crate::RuntimeChecks;
+use crate::description::own_problem;
 use crate::inner_problem::{InnerProblem, Loss};
 use crate::rollout::unroll::EpisodeRandom;
 
@@ -57,13 +55,7 @@ fn trajectories(state: &[f64]) -> [[f64; 3]; 2] {
 }
 
 impl InnerProblem for Lorenz {
-    fn file(&self) -> &str {
-        "lorenz.wgsl"
-    }
-
-    fn source(&self) -> Cow<'static, str> {
-        include_str!("lorenz.wgsl").into()
-    }
+    own_problem!("lorenz.wgsl", "lorenz_tangent.wgsl");
 
     fn states(&self) -> usize {
         6
@@ -93,10 +85,6 @@ impl InnerProblem for Lorenz {
         2.0
     }
 
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
-    }
-
     fn reset(&self, _: &mut EpisodeRandom, state: &mut [f64]) {
         state.copy_from_slice(&[1.2, 1.3, 1.6, 1.2, 1.3, 1.6]);
     }
@@ -108,10 +96,6 @@ impl InnerProblem for Lorenz {
         state[..3].copy_from_slice(&next);
         state[3..].copy_from_slice(&true_next);
         Loss { value: (next[2] - true_next[2]).powi(2), done: false }
-    }
-
-    fn tangent_source(&self) -> Option<Cow<'static, str>> {
-        Some(include_str!("lorenz_tangent.wgsl").into())
     }
 
     fn tangent(

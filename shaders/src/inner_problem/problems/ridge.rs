@@ -1,8 +1,6 @@
 //! The L2 coefficient of linear regression (Vicol et al., 2021).
 
-use std::borrow::Cow;
-
-use crate::RuntimeChecks;
+use crate::description::own_problem;
 use crate::inner_problem::{InnerProblem, Loss};
 use crate::random::threefry::Random;
 use crate::rollout::unroll::EpisodeRandom;
@@ -270,13 +268,7 @@ fn magnitudes(matrix: &[f32], columns: usize) -> (f64, f64) {
 }
 
 impl InnerProblem for Ridge {
-    fn file(&self) -> &str {
-        "ridge.wgsl"
-    }
-
-    fn source(&self) -> Cow<'static, str> {
-        include_str!("ridge.wgsl").into()
-    }
+    own_problem!("ridge.wgsl", "ridge_tangent.wgsl");
 
     fn states(&self) -> usize {
         self.features
@@ -318,10 +310,6 @@ impl InnerProblem for Ridge {
         (self.features as f64).sqrt() + (4.0 * quadratic + linear) * step / (step + loss)
     }
 
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
-    }
-
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {
         state.iter_mut().for_each(|weight| *weight = random.normal());
     }
@@ -330,10 +318,6 @@ impl InnerProblem for Ridge {
         let gradient = self.training_gradient(state, parameters[0].exp());
         state.iter_mut().zip(gradient).for_each(|(weight, slope)| *weight -= RATE * slope);
         Loss { value: self.validation_loss(state), done: false }
-    }
-
-    fn tangent_source(&self) -> Option<Cow<'static, str>> {
-        Some(include_str!("ridge_tangent.wgsl").into())
     }
 
     fn tangent(

@@ -1,8 +1,6 @@
 //! The 2-D toy regression of Vicol et al. (2021): a linear schedule of the learning rate of gradient descent.
 
-use std::borrow::Cow;
-
-use crate::RuntimeChecks;
+use crate::description::own_problem;
 use crate::inner_problem::{InnerProblem, Loss};
 use crate::rollout::unroll::EpisodeRandom;
 
@@ -48,13 +46,7 @@ impl ToyRegression {
 }
 
 impl InnerProblem for ToyRegression {
-    fn file(&self) -> &str {
-        "toy_regression.wgsl"
-    }
-
-    fn source(&self) -> Cow<'static, str> {
-        include_str!("toy_regression.wgsl").into()
-    }
+    own_problem!("toy_regression.wgsl", "toy_regression_tangent.wgsl");
 
     fn states(&self) -> usize {
         2
@@ -82,10 +74,6 @@ impl InnerProblem for ToyRegression {
         32.0
     }
 
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
-    }
-
     fn reset(&self, _: &mut EpisodeRandom, state: &mut [f64]) {
         state.fill(1.0);
     }
@@ -96,10 +84,6 @@ impl InnerProblem for ToyRegression {
         state[0] -= rate * gradient[0];
         state[1] -= rate * gradient[1];
         Loss { value: loss([state[0], state[1]]).0, done: false }
-    }
-
-    fn tangent_source(&self) -> Option<Cow<'static, str>> {
-        Some(include_str!("toy_regression_tangent.wgsl").into())
     }
 
     fn tangent(

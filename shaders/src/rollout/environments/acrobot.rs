@@ -2,7 +2,7 @@
 
 use std::f64::consts::{PI, TAU};
 
-use crate::RuntimeChecks;
+use crate::description::own_wgsl;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// `Acrobot-v1` of Gymnasium (Sutton 1996, with the equations of the book of Sutton & Barto).
@@ -33,13 +33,7 @@ fn change([angle1, angle2, spin1, spin2]: [f64; 4], torque: f64) -> [f64; 4] {
 }
 
 impl Environment for Acrobot {
-    fn file(&self) -> &str {
-        "acrobot.wgsl"
-    }
-
-    fn source(&self) -> &str {
-        include_str!("acrobot.wgsl")
-    }
+    own_wgsl!("acrobot.wgsl");
 
     fn states(&self) -> usize {
         4
@@ -55,10 +49,6 @@ impl Environment for Acrobot {
 
     fn horizon(&self) -> usize {
         500
-    }
-
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

@@ -1,6 +1,6 @@
 //! CartPole: a pole stands on a cart and is to be kept upright.
 
-use crate::RuntimeChecks;
+use crate::description::own_wgsl;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// `CartPole-v1` of Gymnasium (Barto, Sutton & Anderson 1983).
@@ -24,13 +24,7 @@ const LENGTH: f64 = 0.5;
 const MOMENT: f64 = POLE_MASS * LENGTH;
 
 impl Environment for CartPole {
-    fn file(&self) -> &str {
-        "cart_pole.wgsl"
-    }
-
-    fn source(&self) -> &str {
-        include_str!("cart_pole.wgsl")
-    }
+    own_wgsl!("cart_pole.wgsl");
 
     fn states(&self) -> usize {
         4
@@ -51,10 +45,6 @@ impl Environment for CartPole {
     /// Accelerations are some twenty operations on numbers below about 50, and enter by a fiftieth.
     fn rounding(&self) -> f64 {
         16.0
-    }
-
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_PI_2, PI};
 
-use crate::RuntimeChecks;
+use crate::description::own_wgsl;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// The cart-pole swing-up of "The Sensory Neuron as a Transformer" (Tang & Ha 2021), which is also EvoJAX's.
@@ -27,13 +27,7 @@ const LENGTH: f64 = 0.6;
 const MOMENT: f64 = POLE_MASS * LENGTH;
 
 impl Environment for CartPoleSwingUp {
-    fn file(&self) -> &str {
-        "cart_pole_swing_up.wgsl"
-    }
-
-    fn source(&self) -> &str {
-        include_str!("cart_pole_swing_up.wgsl")
-    }
+    own_wgsl!("cart_pole_swing_up.wgsl");
 
     fn states(&self) -> usize {
         4
@@ -53,10 +47,6 @@ impl Environment for CartPoleSwingUp {
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![("EASY", f64::from(u8::from(self.easy)))]
-    }
-
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

@@ -1,6 +1,6 @@
 //! Key-to-Door: a key must be picked up in a first room, long before the door that it opens is seen.
 
-use crate::RuntimeChecks;
+use crate::description::own_wgsl;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// The grid task for long-term credit assignment of "Decision Transformer" (Chen, Lu et al. 2021, section 5.4), after
@@ -94,13 +94,7 @@ fn below(count: usize, random: &mut EpisodeRandom) -> usize {
 }
 
 impl Environment for KeyToDoor {
-    fn file(&self) -> &str {
-        "key_to_door.wgsl"
-    }
-
-    fn source(&self) -> &str {
-        include_str!("key_to_door.wgsl")
-    }
+    own_wgsl!("key_to_door.wgsl");
 
     fn states(&self) -> usize {
         7
@@ -127,10 +121,6 @@ impl Environment for KeyToDoor {
     /// Whole numbers, but for the divisions of an observation.
     fn rounding(&self) -> f64 {
         8.0
-    }
-
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

@@ -1,6 +1,6 @@
 //! Mountain car with a continuous action: a weak motor must swing up a hill.
 
-use crate::RuntimeChecks;
+use crate::description::own_wgsl;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// `MountainCarContinuous-v0` of Gymnasium (Moore 1990).
@@ -19,13 +19,7 @@ const RIGHT: f64 = 0.6;
 const GOAL: f64 = 0.45;
 
 impl Environment for MountainCarContinuous {
-    fn file(&self) -> &str {
-        "mountain_car_continuous.wgsl"
-    }
-
-    fn source(&self) -> &str {
-        include_str!("mountain_car_continuous.wgsl")
-    }
+    own_wgsl!("mountain_car_continuous.wgsl");
 
     fn states(&self) -> usize {
         2
@@ -46,10 +40,6 @@ impl Environment for MountainCarContinuous {
     /// Few operations on numbers below about 4, and the cosine enters by a four-hundredth.
     fn rounding(&self) -> f64 {
         8.0
-    }
-
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

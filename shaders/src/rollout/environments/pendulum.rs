@@ -2,7 +2,7 @@
 
 use std::f64::consts::{PI, TAU};
 
-use crate::RuntimeChecks;
+use crate::description::own_wgsl;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// `Pendulum-v1` of Gymnasium, with the torque scaled to [-1, 1].
@@ -20,13 +20,7 @@ const TIME_STEP: f64 = 0.05;
 const FASTEST: f64 = 8.0;
 
 impl Environment for Pendulum {
-    fn file(&self) -> &str {
-        "pendulum.wgsl"
-    }
-
-    fn source(&self) -> &str {
-        include_str!("pendulum.wgsl")
-    }
+    own_wgsl!("pendulum.wgsl");
 
     fn states(&self) -> usize {
         2
@@ -47,10 +41,6 @@ impl Environment for Pendulum {
     /// The reward is the square of an angle, which is rounded itself, up to 10; the acceleration enters by a twentieth.
     fn rounding(&self) -> f64 {
         32.0
-    }
-
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

@@ -1,6 +1,6 @@
 //! Swimmer: three rods in a viscous fluid, two motors between them, and a way to swim.
 
-use crate::RuntimeChecks;
+use crate::description::own_wgsl;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
 
 /// The task of Gymnasium's `Swimmer` (Coulom 2002), by physics of our own: three rods of 1 metre and 1 kilogram under
@@ -129,13 +129,7 @@ fn advance(state: &mut [f64], motors: [f64; 2], fluid: Fluid, time: f64) {
 }
 
 impl Environment for Swimmer {
-    fn file(&self) -> &str {
-        "swimmer.wgsl"
-    }
-
-    fn source(&self) -> &str {
-        include_str!("swimmer.wgsl")
-    }
+    own_wgsl!("swimmer.wgsl");
 
     fn states(&self) -> usize {
         10
@@ -157,10 +151,6 @@ impl Environment for Swimmer {
     /// most 20; against the spring of a joint an angle's rounding of 2^-24 makes 60 of them in a spin.
     fn rounding(&self) -> f64 {
         512.0
-    }
-
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

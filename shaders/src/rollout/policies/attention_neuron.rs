@@ -15,7 +15,7 @@
 //! `p_m` is row `m` of a fixed sinusoidal table. What stands in brackets, and the number of hidden layers behind the
 //! message, are switches: the published cart-pole and ant networks differ in them.
 
-use crate::RuntimeChecks;
+use crate::description::own_wgsl;
 use crate::rollout::unroll::{Interface, Policy};
 
 /// The sizes and switches of an attention neuron. The number of channels is none of them: it may change at any time.
@@ -256,13 +256,7 @@ impl AttentionNeuron {
 /// As a policy, the network remembers `h` and `c` of every channel, `(N, 2, hidden)`, and then the action before, which
 /// belongs to no channel.
 impl Policy for AttentionNeuron {
-    fn file(&self) -> &str {
-        "attention_neuron.wgsl"
-    }
-
-    fn source(&self) -> &str {
-        include_str!("attention_neuron.wgsl")
-    }
+    own_wgsl!("attention_neuron.wgsl");
 
     fn sizes(&self) -> Vec<(&'static str, usize)> {
         vec![
@@ -311,10 +305,6 @@ impl Policy for AttentionNeuron {
     /// the action and leave their errors: one of 1,000 cases with 13 channels came to 690 units where the key has 32 numbers.
     fn rounding(&self) -> f64 {
         32.0 * self.key_dimension.max(16) as f64
-    }
-
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
     }
 
     fn act(&self, weights: &[f64], memory: &mut [f64], inputs: &[f64], action: &mut [f64]) {

@@ -1,6 +1,6 @@
 //! A linear policy: `action = W inputs + bias`.
 
-use crate::RuntimeChecks;
+use crate::description::own_wgsl;
 use crate::rollout::unroll::{Interface, Policy};
 
 /// `action[a] = bias[a] + sum over i of W[a, i] inputs[i]`. Weights: W (actions, inputs), bias (actions).
@@ -8,20 +8,10 @@ use crate::rollout::unroll::{Interface, Policy};
 pub struct Linear;
 
 impl Policy for Linear {
-    fn file(&self) -> &str {
-        "linear.wgsl"
-    }
-
-    fn source(&self) -> &str {
-        include_str!("linear.wgsl")
-    }
+    own_wgsl!("linear.wgsl");
 
     fn weights(&self, interface: Interface) -> usize {
         interface.actions * (interface.inputs + 1)
-    }
-
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
     }
 
     fn act(&self, weights: &[f64], _: &mut [f64], inputs: &[f64], action: &mut [f64]) {
