@@ -4,8 +4,17 @@ mod scratch;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fourfold::Gpu;
+use fourfold::evolution::problems::ToyRegression;
+use fourfold::evolution::{
+    Descent, Estimator, OuterLoop, OuterSettings, OuterTensors, UnrollSettings, UnrolledGradient,
+};
+use fourfold_demos::failure::Failure;
+use fourfold_demos::options::Common;
+use fourfold_demos::run::{Earlier, Run};
 use scratch::Scratch;
 
 /// Runs a command whole, and again killed at its first checkpoint and resumed: all of `files` are equal.
@@ -136,4 +145,47 @@ fn a_folder_in_use_and_a_finished_run_are_left_alone() {
         again.status.success() && String::from_utf8(again.stdout).unwrap().starts_with("The run in run is finished")
     );
     assert_eq!(files(), before);
+}
+
+#[test]
+fn variance() {
+    let arguments = "--steps 12 --truncations 1 --particles 8 --repeats 400 --base-particles 40 --linear-repeats 4";
+    resumes_to_the_same_bits(&Scratch::new("resume-variance"), "pes variance", arguments, &["report.md", "real.png"]);
+}
+
+/// Trains within a stage of the run, and saves after each 10 of 40 iterations; breaks off once `end` are done.
+fn trained(run: &mut Run, end: u32) -> Result<Vec<f32>, Failure> {
+    run.stage("training", 40, |run| {
+        let theta = OuterTensors::new(&run.gpu(), &ToyRegression::START, 3)?;
+        let settings = UnrollSettings::new(Estimator::PES, 20, 10, 0.3);
+        let source = UnrolledGradient::new(&run.gpu(), Arc::new(ToyRegression::default()), &settings, &theta)?;
+        let settings = OuterSettings { descent: Descent::adam(0.99), rate: 0.01, clip: None, ring: 10 };
+        let mut outer = OuterLoop::new(&run.gpu(), theta, Box::new(source), settings)?;
+        if let Some(checkpoint) = run.restored() {
+            outer.restore(&checkpoint)?;
+        }
+        while outer.iteration() < 40 {
+            if outer.iteration() >= end {
+                return Err(Failure::run("broken off"));
+            }
+            outer.run(10)?;
+            run.save(|checkpoint| Ok(outer.save(checkpoint)?))?;
+        }
+        Ok(outer.parameters()?)
+    })
+}
+
+#[test]
+fn a_training_goes_on_from_the_state_that_the_run_has_saved() {
+    let (scratch, gpu) = (Scratch::new("resume-state"), Gpu::open().unwrap());
+    let common = |folder: &str| Common { out: Some(scratch.0.join(folder)), quiet: true, ..Common::default() };
+    let new = |folder: &str| Run::of_command(&common(folder), "test", &gpu, serde_json::Value::Null).unwrap();
+    let whole = trained(&mut new("whole"), 40).unwrap();
+
+    trained(&mut new("broken"), 20).unwrap_err();
+    let mut resumed =
+        Earlier::open(&scratch.0.join("broken"), "test").unwrap().resume(&common("broken"), gpu.clone()).unwrap();
+    assert_eq!(trained(&mut resumed, 40).unwrap(), whole);
+    let checkpoint = |folder: &str| fs::read(scratch.0.join(folder).join("checkpoint.safetensors")).unwrap();
+    assert!(checkpoint("whole") == checkpoint("broken"));
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use fourfold::evolution::{InnerProblem, OuterTensors, Source, UnrollSettings, UnrolledGradient};
+use fourfold::data::Checkpoint;
+use fourfold::evolution::{CheckpointTensor, InnerProblem, OuterTensors, Source, UnrollSettings, UnrolledGradient};
 use fourfold::shaders::{Data, Element, optimiser::advance_step, optimiser::sgd};
 use fourfold::{BufferView, Gpu, Launch, Recording, wgpu};
 
 use crate::failure::Failure;
+use crate::run::Run;
 
 /// An estimator at a theta that does not move: the gradients of the unrolls of an inner problem are added up on the GPU.
 #[derive(Debug)]
@@ -90,6 +92,53 @@ impl FrozenTheta {
         let total = read(&self.gpu, &[(self.total.clone(), Element::F32)])?;
         Ok(total[0].f32().iter().map(|&number| f64::from(number)).collect())
     }
+
+    /// Returns the gradients of `count` inner problems, within a stage of the run: an estimator at its beginning goes on
+    /// where an earlier process left it.
+    ///
+    /// # Errors
+    /// The loss of the device, or a checkpoint of other sizes.
+    pub fn gradients(&mut self, run: &mut Run, count: usize) -> Result<Vec<Vec<f64>>, Failure> {
+        let mut gradients = Vec::new();
+        if let Some(checkpoint) = run.restored() {
+            gradients = self.restore(&checkpoint)?;
+            run.skip(gradients.len() as u64);
+        }
+        while gradients.len() < count {
+            gradients.push(self.next_gradient()?);
+            run.advance(1);
+            run.save_if_due(|checkpoint| self.save(checkpoint, &gradients))?;
+        }
+        Ok(gradients)
+    }
+
+    fn save(&self, checkpoint: &mut Checkpoint, gradients: &[Vec<f64>]) -> Result<(), Failure> {
+        let kept = self.kept();
+        let views: Vec<_> = kept.iter().map(|tensor| (tensor.view.part(0, tensor.length), tensor.element)).collect();
+        for (tensor, values) in kept.iter().zip(read(&self.gpu, &views)?) {
+            checkpoint.insert(&tensor.name, &[tensor.length], values);
+        }
+        checkpoint.set("gradients", serde_json::to_string(gradients).map_err(Failure::run)?);
+        Ok(())
+    }
+
+    /// Restores the state between two inner problems, and returns the gradients so far.
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<Vec<Vec<f64>>, Failure> {
+        let gradients: Vec<Vec<f64>> = serde_json::from_str(checkpoint.get("gradients")?).map_err(Failure::input)?;
+        for CheckpointTensor { name, view, element, length } in self.kept() {
+            let values = checkpoint.tensor(&name, element, &[length])?;
+            self.gpu.queue().write_buffer(&view.buffer, view.offset, values.bytes());
+        }
+        self.iteration = (gradients.len() * self.unrolls) as u32;
+        Ok(gradients)
+    }
+
+    /// The tensors of a checkpoint.
+    fn kept(&self) -> Vec<CheckpointTensor> {
+        let (name, view) = ("seed".to_owned(), self.outer.seed.clone());
+        let seed = CheckpointTensor { name, view, element: Element::U32, length: 2 };
+        [seed].into_iter().chain(self.source.kept()).collect()
+    }
 }
 
 /// Waits for the values of tensors.
@@ -101,4 +150,30 @@ pub fn read(gpu: &Gpu, views: &[(BufferView, Element)]) -> Result<Vec<Data>, Fai
     let ticket = gpu.encode_readback(&mut encoder, views)?;
     gpu.queue().submit([encoder.finish()]);
     Ok(ticket.wait()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use fourfold::evolution::Estimator;
+    use fourfold::evolution::problems::ToyRegression;
+
+    use super::*;
+
+    #[test]
+    fn a_restored_estimator_goes_on_to_the_same_bits() {
+        let gpu = Gpu::open().unwrap();
+        for estimator in [Estimator::PES, Estimator::NRES, Estimator::TRUNCATED_ES] {
+            let new = || {
+                let (problem, settings) = (ToyRegression::default(), UnrollSettings::new(estimator, 4, 25, 0.1));
+                FrozenTheta::new(&gpu, Arc::new(problem), &ToyRegression::START, 7, settings).unwrap()
+            };
+            let mut whole = new();
+            let first = vec![whole.next_gradient().unwrap(), whole.next_gradient().unwrap()];
+            let mut checkpoint = Checkpoint::new();
+            whole.save(&mut checkpoint, &first).unwrap();
+            let mut resumed = new();
+            assert_eq!(resumed.restore(&checkpoint).unwrap(), first);
+            assert_eq!(resumed.next_gradient().unwrap(), whole.next_gradient().unwrap(), "{estimator}");
+        }
+    }
 }

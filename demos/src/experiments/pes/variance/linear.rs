@@ -79,7 +79,8 @@ impl Structure {
     }
 }
 
-/// Measures one structure by `repeats` estimates of the whole inner problem, whose noise is drawn by `key`.
+/// Measures one structure by `repeats` estimates of the whole inner problem, whose noise is drawn by `key`, in a stage
+/// for each estimator.
 ///
 /// # Errors
 /// Out of memory, or the loss of the device.
@@ -93,28 +94,25 @@ pub fn measure(run: &mut Run, repeats: usize, key: u32, structure: Structure) ->
     }
     // The losses are linear: any sigma gives the same, and this one rounds little.
     const SIGMA: f32 = 0.125;
-    let mut estimates = |estimator| -> Result<Vec<Vec<f64>>, Failure> {
-        let settings = UnrollSettings::new(estimator, 2 * PAIRS, 1, SIGMA);
-        let theta = vec![0.0; PARAMETERS];
-        let mut frozen = FrozenTheta::new(&run.gpu(), Arc::new(problem.clone()), &theta, key, settings)?;
-        let mut rows = Vec::with_capacity(repeats);
-        for _ in 0..repeats {
-            rows.push(frozen.next_gradient()?);
-            run.advance(1);
-        }
-        Ok(rows)
-    };
-    let [persistent, reused, truncated] =
-        [Estimator::PES, Estimator::NRES, Estimator::TRUNCATED_ES].map(&mut estimates);
-    let (persistent, reused, truncated) = (persistent?, reused?, truncated?);
-    let of_pair = |rows: &[Vec<f64>]| total_variance(rows) * PAIRS as f64 / norm;
     let bias = |mean: &[f64]| (squared_distance(mean, &truth) / norm).sqrt();
+    // The variance and the bias of an estimator.
+    let mut measured = |estimator: Estimator| {
+        run.stage(&format!("linear losses: {structure:?}, {estimator}"), repeats as u64, |run| {
+            let settings = UnrollSettings::new(estimator, 2 * PAIRS, 1, SIGMA);
+            let theta = vec![0.0; PARAMETERS];
+            let mut frozen = FrozenTheta::new(&run.gpu(), Arc::new(problem.clone()), &theta, key, settings)?;
+            let rows = frozen.gradients(run, repeats)?;
+            Ok([total_variance(&rows) * PAIRS as f64 / norm, bias(&mean_row(&rows))])
+        })
+    };
+    let ([persistent, _], [reused, _]) = (measured(Estimator::PES)?, measured(Estimator::NRES)?);
+    let [truncated, truncated_bias] = measured(Estimator::TRUNCATED_ES)?;
     Ok(Row {
         structure,
         unrolls: UNROLLS,
-        persistent: [of_pair(&persistent), problem.persistent_variance() / norm],
-        reused: [of_pair(&reused), problem.full_variance() / norm],
-        truncated: [of_pair(&truncated), problem.truncated_variance() / norm],
-        truncated_bias: [bias(&mean_row(&truncated)), bias(&seen)],
+        persistent: [persistent, problem.persistent_variance() / norm],
+        reused: [reused, problem.full_variance() / norm],
+        truncated: [truncated, problem.truncated_variance() / norm],
+        truncated_bias: [truncated_bias, bias(&seen)],
     })
 }

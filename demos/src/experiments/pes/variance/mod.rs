@@ -86,12 +86,10 @@ impl Experiment for Settings {
         for scenario in self.scenarios() {
             studies.push(network::measure(run, self, key, scenario)?);
         }
-        let estimates = 3 * self.linear_repeats as u64;
-        run.progress("linear losses", estimates * Structure::ALL.len() as u64);
+        run.progress("linear losses", (3 * self.linear_repeats * Structure::ALL.len()) as u64);
         let mut rows = Vec::new();
         for structure in Structure::ALL {
-            let measure = |run: &mut Run| linear::measure(run, self.linear_repeats, key, structure);
-            rows.push(run.stage(&format!("linear losses: {structure:?}"), estimates, measure)?);
+            rows.push(linear::measure(run, self.linear_repeats, key, structure)?);
         }
         report::report(self, &Findings { network: studies, linear: rows })
     }

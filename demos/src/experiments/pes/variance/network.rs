@@ -187,7 +187,7 @@ pub fn measure(run: &mut Run, settings: &Settings, key: u32, scenario: Scenario)
         let agreement = agreement(&gpu, problem.clone(), &theta, [key, PAIRS_BESIDE_THE_TWIN], settings.sigma)?;
         // Another key: the base shares no noise with the estimates.
         let mut full = unroll(Estimator::PES, settings.base_particles / BASE_BATCHES, settings.steps, !key)?;
-        Ok(Batches { gradients: repeated(run, &mut full, BASE_BATCHES)?, agreement })
+        Ok(Batches { gradients: full.gradients(run, BASE_BATCHES)?, agreement })
     })?;
     let base = mean_row(&gradients);
     let base_error = total_variance(&gradients) / BASE_BATCHES as f64;
@@ -200,7 +200,7 @@ pub fn measure(run: &mut Run, settings: &Settings, key: u32, scenario: Scenario)
             run.say(stage.as_str());
             measurements.push(run.stage(&stage, settings.repeats as u64, |run| {
                 let mut frozen = unroll(which, settings.particles, truncation, key)?;
-                let gradients = repeated(run, &mut frozen, settings.repeats)?;
+                let gradients = frozen.gradients(run, settings.repeats)?;
                 let distances =
                     |from: &[f64]| -> Vec<f64> { gradients.iter().map(|g| squared_distance(g, from)).collect() };
                 let about_base = mean(&distances(&base));
@@ -230,13 +230,4 @@ pub fn measure(run: &mut Run, settings: &Settings, key: u32, scenario: Scenario)
         expected_error: base_error / length,
     };
     Ok(Study { scenario, base, agreement, measurements })
-}
-
-fn repeated(run: &mut Run, frozen: &mut FrozenTheta, count: usize) -> Result<Vec<Vec<f64>>, Failure> {
-    let mut next = || {
-        let gradient = frozen.next_gradient();
-        run.advance(1);
-        gradient
-    };
-    (0..count).map(|_| next()).collect()
 }
