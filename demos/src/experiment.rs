@@ -42,6 +42,8 @@ pub trait Experiment: Args + Clone + Debug + Serialize + DeserializeOwned {
     const SEEDS: Option<&'static str>;
     /// The defaults that `--quick` sets, by flag (`seeds` too), as on the command line: flags that are given stay.
     const QUICK: &'static [(&'static str, &'static str)];
+    /// The same for settings that several experiments share; those of [`QUICK`](Self::QUICK) come before them.
+    const SHARED_QUICK: &'static [(&'static str, &'static str)] = &[];
 
     /// Checks the settings without a GPU.
     ///
@@ -114,9 +116,10 @@ fn command<E: Experiment>(quick: bool) -> Command {
         false => arg,
     });
     command = command.arg(resume.help("Resume the run in this folder, to the same bits, with the flags it began with"));
-    let sizes: Vec<String> = E::QUICK.iter().map(|(flag, value)| format!("--{} {value}", kebab(flag))).collect();
+    let defaults = [E::QUICK, E::SHARED_QUICK].concat();
+    let sizes: Vec<String> = defaults.iter().map(|(flag, value)| format!("--{} {value}", kebab(flag))).collect();
     if quick {
-        for &(flag, value) in E::QUICK {
+        for (flag, value) in defaults {
             command = command.mut_arg(flag, |arg| arg.default_value(value));
         }
     }

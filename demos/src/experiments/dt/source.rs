@@ -3,16 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::contender::Sizes;
 use super::data_set::DataSet;
+use crate::by_name::ByName;
 use crate::experiments::data::{Collector, CourseFlags, Stage, World};
 use crate::failure::Failure;
 use crate::run::Run;
 
 /// A data set, by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Collected(World, Stage),
     Imitation(World),
@@ -41,43 +43,78 @@ impl FromStr for Source {
     }
 }
 
-impl TryFrom<String> for Source {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        name.parse()
-    }
+/// Settings of the experiments that train contenders on data sets.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct DataSettings {
+    /// Data sets of --seed: pendulum, cart-pole-swing-up, cart-pole or swimmer with -random, -medium, -medium-replay,
+    /// -full-replay, -medium-expert or -expert; pendulum-imitation, cart-pole-imitation
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub data: Vec<ByName<Source>>,
+    /// Episodes of each data set of our own
+    #[arg(long, value_name = "COUNT", default_value_t = 300)]
+    pub episodes: usize,
+    /// Episodes that each policy is evaluated on with each target return, as one batch
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub evaluation: u32,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub sizes: Sizes,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub course: CourseFlags,
 }
 
-impl From<Source> for String {
-    fn from(source: Source) -> Self {
-        source.to_string()
-    }
-}
+impl DataSettings {
+    /// The defaults that `--quick` sets.
+    pub const QUICK: &'static [(&'static str, &'static str)] = &[
+        ("episodes", "40"),
+        ("evaluation", "10"),
+        ("width", "16"),
+        ("layers", "1"),
+        ("context", "5"),
+        ("batch", "16"),
+        ("steps", "30"),
+        ("cloning_steps", "30"),
+        ("policy_share", "0.25"),
+        ("policy_tries", "1"),
+    ];
 
-/// Opens data sets of `--seed`; those of our own collection with `episodes` each, from policies that are trained once
-/// for each environment.
-///
-/// # Errors
-/// Those of [`Collector::new`].
-pub fn open(run: &mut Run, sources: &[Source], episodes: usize, course: &CourseFlags) -> Result<Vec<DataSet>, Failure> {
-    let seed = run.seed() as u32;
-    let mut collectors: Vec<Collector> = Vec::new();
-    let mut open = |source: &Source| {
-        let (world, stage) = match *source {
-            Source::Imitation(world) => return DataSet::imitation(&run.gpu(), world, seed),
-            Source::Collected(world, stage) => (world, stage),
+    /// # Errors
+    /// Settings that make no sense, by the names of their flags.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.sizes.check()?;
+        self.course.check()?;
+        Failure::check_distinct("--data", self.data.iter().map(|source| source.0.to_string()))?;
+        Failure::check_counts([
+            ("--episodes", self.episodes, 1..=100_000),
+            ("--evaluation", self.evaluation as usize, 1..=100_000),
+        ])
+    }
+
+    /// Opens the data sets of `--seed`; those of our own collection from policies that are trained once for each
+    /// environment.
+    ///
+    /// # Errors
+    /// Those of [`Collector::new`].
+    pub fn open(&self, run: &mut Run) -> Result<Vec<DataSet>, Failure> {
+        let seed = run.seed() as u32;
+        let mut collectors: Vec<Collector> = Vec::new();
+        let mut open = |source: &ByName<Source>| {
+            let (world, stage) = match source.0 {
+                Source::Imitation(world) => return DataSet::imitation(&run.gpu(), world, seed),
+                Source::Collected(world, stage) => (world, stage),
+            };
+            let place = match collectors.iter().position(|collector| collector.world() == world) {
+                Some(place) => place,
+                None => {
+                    collectors.push(Collector::new(run, world, self.course.course(world), seed)?);
+                    collectors.len() - 1
+                }
+            };
+            DataSet::collected(&collectors[place], stage, self.episodes)
         };
-        let place = match collectors.iter().position(|collector| collector.world() == world) {
-            Some(place) => place,
-            None => {
-                collectors.push(Collector::new(run, world, course.course(world), seed)?);
-                collectors.len() - 1
-            }
-        };
-        DataSet::collected(&collectors[place], stage, episodes)
-    };
-    sources.iter().map(&mut open).collect()
+        self.data.iter().map(&mut open).collect()
+    }
 }
 
 #[cfg(test)]

@@ -6,76 +6,43 @@ use serde_json::json;
 
 use super::contender::{Contender, PLAYED, Sizes};
 use super::data_set::DataSet;
-use super::source::{self, Source};
+use super::source::DataSettings;
 use crate::experiment::Experiment;
-use crate::experiments::data::CourseFlags;
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::plot::{Line, LinePlot};
 use crate::run::Run;
 use crate::run::report::Report;
 use crate::statistics::{average, extremes, quantile};
 
 /// Ask for a sweep of returns, and see which are achieved
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+#[command(mut_arg("data", |arg| arg.default_value("pendulum-full-replay,cart-pole-swing-up-full-replay")))]
+#[command(mut_arg("episodes", |arg| arg.default_value("600")))]
 pub struct Settings {
-    /// Data sets of --seed, by the names that `fourfold dt control` has for them
-    #[arg(
-        long,
-        value_name = "NAMES",
-        value_delimiter = ',',
-        default_value = "pendulum-full-replay,cart-pole-swing-up-full-replay"
-    )]
-    pub data: Vec<Source>,
     /// Targets, evenly from the 5 % quantile of the data's returns to beyond the best of them
     #[arg(long, value_name = "COUNT", default_value_t = 12)]
     pub targets: usize,
-    /// Episodes of each data set of our own
-    #[arg(long, value_name = "COUNT", default_value_t = 600)]
-    pub episodes: usize,
-    /// Episodes that each target is evaluated on, as one batch
-    #[arg(long, value_name = "COUNT", default_value_t = 100)]
-    pub evaluation: u32,
     #[command(flatten)]
     #[serde(flatten)]
-    pub sizes: Sizes,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub course: CourseFlags,
+    pub common: DataSettings,
 }
 
 impl Experiment for Settings {
     const NAME: &'static str = "dt sweep";
     const SEEDS: Option<&'static str> = Some("2");
-    const QUICK: &'static [(&'static str, &'static str)] = &[
-        ("seeds", "1"),
-        ("data", "pendulum-imitation"),
-        ("targets", "4"),
-        ("episodes", "40"),
-        ("evaluation", "10"),
-        ("width", "16"),
-        ("layers", "1"),
-        ("context", "5"),
-        ("batch", "16"),
-        ("steps", "30"),
-        ("policy_share", "0.25"),
-        ("policy_tries", "1"),
-    ];
+    const QUICK: &'static [(&'static str, &'static str)] =
+        &[("seeds", "1"), ("data", "pendulum-imitation"), ("targets", "4")];
+    const SHARED_QUICK: &'static [(&'static str, &'static str)] = DataSettings::QUICK;
 
     fn check(&self) -> Result<(), Failure> {
-        self.sizes.check()?;
-        self.course.check()?;
-        Failure::check_distinct("--data", self.data.iter().map(Source::to_string))?;
-        Failure::check_counts([
-            ("--targets", self.targets, 3..=1_000),
-            ("--episodes", self.episodes, 1..=100_000),
-            ("--evaluation", self.evaluation as usize, 1..=100_000),
-        ])
+        self.common.check()?;
+        Failure::check_counts([("--targets", self.targets, 3..=1_000)])
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
-        let sets = source::open(run, &self.data, self.episodes, &self.course)?;
+        let sets = self.common.open(run)?;
         let seeds = run.seeds();
-        let each = self.sizes.steps as u64 + PLAYED * self.targets as u64;
+        let each = self.common.sizes.steps as u64 + PLAYED * self.targets as u64;
         run.progress("sweep", each * (seeds.len() * sets.len()) as u64);
         let mut sweeps = Vec::new();
         for data in &sets {
@@ -85,8 +52,8 @@ impl Experiment for Settings {
                 let stage = format!("{}, seed {seed}", data.name());
                 outcomes.push(run.stage(&stage, each, |run| {
                     let transformer = Contender::Transformer { short: false, delayed: false };
-                    let learner = transformer.train(run, data, &self.sizes, seed)?;
-                    let played = learner.play(run, data, &targets, [self.evaluation, seed])?;
+                    let learner = transformer.train(run, data, &self.common.sizes, seed)?;
+                    let played = learner.play(run, data, &targets, [self.common.evaluation, seed])?;
                     Ok(Outcome { achieved: played.iter().map(|own| average(own)).collect(), loss: learner.loss })
                 })?);
             }
@@ -179,30 +146,23 @@ fn up_to(targets: &[f64], achieved: &[f64], most: f64) -> Vec<(f64, f64)> {
 /// Achieved against asked, with the line of equals and the best return of the data.
 fn picture(sweep: &Sweep) -> LinePlot {
     let points = |values: Vec<f64>| sweep.targets.iter().copied().zip(values).collect::<Vec<_>>();
-    let achieved = Line {
-        name: "achieved".into(),
-        points: points(means(&sweep.achieved)),
-        extremes: sweep.extremes(),
-        ..Line::default()
-    };
-    let equal = Line { name: "y = x".into(), points: points(sweep.targets.clone()), ..Line::default() };
+    let achieved = Line { extremes: sweep.extremes(), ..Line::new("achieved", points(means(&sweep.achieved))) };
+    let equal = Line::new("y = x", points(sweep.targets.clone()));
     // Upright lines at the best returns of the data, as high as the other two.
     let heights = sweep.targets.iter().copied().chain(sweep.achieved.iter().flatten().copied());
     let (least, most) = extremes(&heights.collect::<Vec<_>>());
-    let upright =
-        |name: &str, at: f64| Line { name: name.into(), points: vec![(at, least), (at, most)], ..Line::default() };
-    LinePlot {
-        title: format!("{}: return asked and achieved (r = {:.2})", sweep.data, sweep.correlation),
-        x: Axis::new("target return"),
-        y: Axis::new("mean return achieved"),
-        lines: vec![
+    let upright = |name: &str, at: f64| Line::new(name, vec![(at, least), (at, most)]);
+    LinePlot::new(
+        format!("{}: return asked and achieved (r = {:.2})", sweep.data, sweep.correlation),
+        "target return",
+        "mean return achieved",
+        vec![
             achieved,
             equal,
             upright("best episode of the data", sweep.best),
             upright("expert, or best episode", sweep.expert),
         ],
-        ..LinePlot::default()
-    }
+    )
 }
 
 impl Settings {
@@ -235,16 +195,16 @@ impl Settings {
             report.table(&["target", "achieved", "least seed", "best seed"], rows);
             report.picture(format!("{}.png", sweep.data), "sweep", picture(sweep).png(820, 620)?);
         }
-        let Sizes { width, layers, context, steps, batch, rate, .. } = self.sizes;
+        let Sizes { width, layers, context, steps, batch, rate, .. } = self.common.sizes;
         report.heading("Setting");
         report.explanation(format!(
             "{} episodes for each target, played as one batch from the same starts; {} seeds. Transformer of width {width}, \
              {layers} layers, K = {context}, {}; {steps} steps of batch {batch} at rate {rate}. {} episodes of each data set \
              of our own. `metrics.jsonl` has the seconds of each training.",
-            self.evaluation,
+            self.common.evaluation,
             sweeps.first().map_or(0, |sweep| sweep.losses.len()),
-            self.sizes.times_in_words(),
-            self.episodes,
+            self.common.sizes.times_in_words(),
+            self.common.episodes,
         ));
         report.result("sweeps", json!(sweeps));
         Ok(report)

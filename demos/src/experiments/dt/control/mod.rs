@@ -6,11 +6,10 @@ mod report;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::contender::{Contender, PLAYED, Sizes};
+use super::contender::{Contender, PLAYED};
 use super::data_set::DataSet;
-use super::source::{self, Source};
+use super::source::DataSettings;
 use crate::experiment::Experiment;
-use crate::experiments::data::CourseFlags;
 use crate::failure::Failure;
 use crate::run::Run;
 use crate::run::report::Report;
@@ -18,23 +17,11 @@ use crate::statistics::spread;
 
 /// Continuous control: transformers against behaviour cloning, dense rewards against delayed, context 1 against 20
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+#[command(mut_arg("data", |arg| arg.default_value(ALL)))]
 pub struct Settings {
-    /// Data sets of --seed: pendulum, cart-pole-swing-up, cart-pole or swimmer with -random, -medium, -medium-replay,
-    /// -full-replay, -medium-expert or -expert; pendulum-imitation, cart-pole-imitation
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = ALL)]
-    pub data: Vec<Source>,
-    /// Episodes of each data set of our own
-    #[arg(long, value_name = "COUNT", default_value_t = 300)]
-    pub episodes: usize,
-    /// Episodes that each policy is evaluated on, as one batch
-    #[arg(long, value_name = "COUNT", default_value_t = 100)]
-    pub evaluation: u32,
     #[command(flatten)]
     #[serde(flatten)]
-    pub sizes: Sizes,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub course: CourseFlags,
+    pub common: DataSettings,
 }
 
 /// The data sets of the report.
@@ -76,34 +63,16 @@ struct Outcome {
 impl Experiment for Settings {
     const NAME: &'static str = "dt control";
     const SEEDS: Option<&'static str> = Some("2");
-    const QUICK: &'static [(&'static str, &'static str)] = &[
-        ("seeds", "1"),
-        ("data", "cart-pole-imitation"),
-        ("episodes", "40"),
-        ("evaluation", "10"),
-        ("width", "16"),
-        ("layers", "1"),
-        ("context", "5"),
-        ("batch", "16"),
-        ("steps", "30"),
-        ("cloning_steps", "30"),
-        ("policy_share", "0.25"),
-        ("policy_tries", "1"),
-    ];
+    const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "1"), ("data", "cart-pole-imitation")];
+    const SHARED_QUICK: &'static [(&'static str, &'static str)] = DataSettings::QUICK;
 
     fn check(&self) -> Result<(), Failure> {
-        self.sizes.check()?;
-        self.course.check()?;
-        Failure::check_distinct("--data", self.data.iter().map(Source::to_string))?;
-        Failure::check_counts([
-            ("--episodes", self.episodes, 1..=100_000),
-            ("--evaluation", self.evaluation as usize, 1..=100_000),
-        ])
+        self.common.check()
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
-        let sets = source::open(run, &self.data, self.episodes, &self.course)?;
-        let steps = |contender: Contender| contender.steps(&self.sizes) as u64 + PLAYED;
+        let sets = self.common.open(run)?;
+        let steps = |contender: Contender| contender.steps(&self.common.sizes) as u64 + PLAYED;
         let seeds = run.seeds();
         let total = Contender::ALL.map(steps).iter().sum::<u64>() * (seeds.len() * sets.len()) as u64;
         run.progress("control", total);
@@ -126,8 +95,8 @@ impl Experiment for Settings {
 
 impl Settings {
     fn outcome(&self, run: &mut Run, contender: Contender, data: &DataSet, seed: u32) -> Result<Outcome, Failure> {
-        let learner = contender.train(run, data, &self.sizes, seed)?;
-        let played = learner.play(run, data, &[data.target()], [self.evaluation, seed])?;
+        let learner = contender.train(run, data, &self.common.sizes, seed)?;
+        let played = learner.play(run, data, &[data.target()], [self.common.evaluation, seed])?;
         let (mean, deviation) = spread(&played[0], false);
         Ok(Outcome {
             parameters: learner.parameters(),

@@ -36,13 +36,13 @@ pub fn report(settings: &Settings, results: &[Compared]) -> Result<Report, Failu
          themselves. Transformers are asked for the expert's return, or the best of the data where that is lower. `delayed` \
          is told the whole return at each step, as where all reward is paid at the end, and its target is held; behaviour \
          cloning sees no rewards, so that it is the same with both.",
-        settings.evaluation,
+        settings.common.evaluation,
     ));
     let header: Vec<&str> = ["data", "seeds", "its mean"].into_iter().chain(names.iter().map(String::as_str)).collect();
     report.table(&header, rows);
     report.picture("scores.png", "scores", picture(&names, results).png(1_800, 620)?);
     report.heading("Setting");
-    let sizes = &settings.sizes;
+    let sizes = &settings.common.sizes;
     let parameters = |index: usize| {
         let count = results.first().map_or(0, |compared| compared.trials[index].parameters);
         format!("{}: {count} parameters", names[index])
@@ -54,7 +54,7 @@ pub fn report(settings: &Settings, results: &[Compared]) -> Result<Report, Failu
          after a warm-up of a tenth of the steps, falling along half a cosine to a tenth, clipped at 0.25.\n\
          * Behaviour cloning: three hidden layers of {} over the last {} observations, {} steps of batch {}, no clipping.\n\
          * On the first data set: {}. `metrics.jsonl` has the seconds of each training.",
-        settings.episodes,
+        settings.common.episodes,
         sizes.width,
         sizes.layers,
         sizes.context,

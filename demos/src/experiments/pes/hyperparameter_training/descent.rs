@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Arg, Args};
 use fourfold::evolution::{
     Descent, Estimator, GraphProblem, OuterLoop, OuterSettings, OuterTensors, UnrollSettings, UnrolledGradient,
 };
@@ -12,55 +12,43 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::run::Run;
 
-/// Flags of the outer loop; the experiment has defaults for those that are not given.
+/// Settings of the outer loop. The experiment sets the defaults.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
-pub struct TrainingFlags {
+pub struct Training {
     /// Take the sizes of the paper, for GPUs, where no other flag is given
     #[arg(long)]
     pub paper: bool,
     /// Antithetic particles N, an even number
     #[arg(long, value_name = "COUNT")]
-    pub particles: Option<usize>,
+    pub particles: usize,
     /// Steps of an unroll, K
     #[arg(long, value_name = "STEPS")]
-    pub truncation: Option<usize>,
+    pub truncation: usize,
     /// Standard deviation of perturbations
     #[arg(long, allow_negative_numbers = true, value_name = "NUMBER")]
-    pub sigma: Option<f32>,
+    pub sigma: f32,
     /// Learning rate of Adam
     #[arg(long, allow_negative_numbers = true, value_name = "NUMBER")]
-    pub rate: Option<f32>,
+    pub rate: f32,
     /// Outer iterations
     #[arg(long, value_name = "COUNT")]
-    pub iterations: Option<usize>,
+    pub iterations: usize,
     /// Points along the way at which the objective is measured
     #[arg(long, value_name = "COUNT")]
-    pub points: Option<usize>,
-}
-
-impl TrainingFlags {
-    /// Fills the flags that are not given from the settings of the experiment.
-    pub fn or(&self, settings: Training) -> Training {
-        Training {
-            particles: self.particles.unwrap_or(settings.particles),
-            truncation: self.truncation.unwrap_or(settings.truncation),
-            sigma: self.sigma.unwrap_or(settings.sigma),
-            rate: self.rate.unwrap_or(settings.rate),
-            iterations: self.iterations.unwrap_or(settings.iterations),
-            points: self.points.unwrap_or(settings.points),
-        }
-    }
-}
-
-/// Settings of the outer loop.
-#[derive(Debug, Clone, Copy)]
-pub struct Training {
-    pub particles: usize,
-    pub truncation: usize,
-    pub sigma: f32,
-    pub rate: f32,
-    pub iterations: usize,
     pub points: usize,
+}
+
+/// The defaults of an experiment's flags, each with the one that `--paper` sets in its place.
+pub type Defaults = [(&'static str, [&'static str; 2])];
+
+/// Sets the default of a flag that is listed.
+pub fn with_default(flag: Arg, defaults: &Defaults) -> Arg {
+    match defaults.iter().find(|(name, _)| flag.get_id() == name) {
+        Some((_, [reduced, paper])) => {
+            flag.required(false).default_value(*reduced).default_value_if("paper", "true", *paper)
+        }
+        None => flag,
+    }
 }
 
 /// Theta along a training.

@@ -10,70 +10,33 @@ use serde::{Deserialize, Serialize};
 use crate::data_name::DataName;
 use crate::failure::Failure;
 
-/// Flags of the images and the networks; the experiment has defaults for those that are not given.
+/// Images, and the sizes of the networks that learn them. The experiment sets the defaults.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
-pub struct ImageFlags {
+pub struct Images {
     /// Images; of MNIST and Fashion-MNIST the first 50,000 of the training set are learned and the last 10,000 judge
     #[arg(long, value_enum, value_name = "NAME")]
-    pub data: Option<DataName>,
+    pub data: DataName,
     /// Folder with the subfolders `mnist` and `fashion-mnist`
     #[arg(long, value_name = "FOLDER", default_value = "data")]
     pub data_dir: PathBuf,
     /// Average squares of so many pixels a side
     #[arg(long, value_name = "PIXELS")]
-    pub pool: Option<usize>,
+    pub pool: usize,
     /// Hidden layers
     #[arg(long, value_name = "COUNT")]
-    pub layers: Option<usize>,
+    pub layers: usize,
     /// Units of a hidden layer
     #[arg(long, value_name = "COUNT")]
-    pub units: Option<usize>,
+    pub units: usize,
     /// Images of a minibatch
     #[arg(long, value_name = "COUNT")]
-    pub batch: Option<usize>,
+    pub batch: usize,
     /// Steps of a training, T
     #[arg(long, value_name = "STEPS")]
-    pub horizon: Option<usize>,
-}
-
-impl ImageFlags {
-    /// Fills the flags that are not given from the sizes of the experiment.
-    pub fn or(&self, sizes: Images) -> Images {
-        Images {
-            data: self.data.unwrap_or(sizes.data),
-            data_dir: self.data_dir.clone(),
-            pool: self.pool.unwrap_or(sizes.pool),
-            layers: self.layers.unwrap_or(sizes.layers),
-            units: self.units.unwrap_or(sizes.units),
-            batch: self.batch.unwrap_or(sizes.batch),
-            horizon: self.horizon.unwrap_or(sizes.horizon),
-        }
-    }
-}
-
-/// Images, and the sizes of the networks that learn them.
-#[derive(Debug, Clone)]
-pub struct Images {
-    pub data: DataName,
-    pub data_dir: PathBuf,
-    pub pool: usize,
-    pub layers: usize,
-    pub units: usize,
-    pub batch: usize,
     pub horizon: usize,
 }
 
 impl Images {
-    /// Returns sizes of which a software driver trains hundreds of outer iterations in minutes.
-    pub fn reduced(data: DataName, layers: usize, horizon: usize) -> Self {
-        Self { data, data_dir: PathBuf::new(), pool: 4, layers, units: 32, batch: 50, horizon }
-    }
-
-    /// Returns the sizes of the paper.
-    pub fn paper(data: DataName, layers: usize, horizon: usize) -> Self {
-        Self { pool: 1, units: 100, batch: 100, ..Self::reduced(data, layers, horizon) }
-    }
-
     /// Checks the sizes.
     ///
     /// # Errors

@@ -5,6 +5,10 @@ mod descent;
 mod images;
 mod measurement;
 
-pub use descent::{PES, Path, TRUNCATED_ES, Training, TrainingFlags};
-pub use images::{ImageFlags, Images};
+pub use descent::{Defaults, PES, Path, TRUNCATED_ES, Training, with_default};
+pub use images::Images;
 pub use measurement::{MEASURED, measured};
+
+/// Flags that `--quick` sets for both experiments.
+pub const QUICK: &[(&str, &str)] =
+    &[("data", "digits"), ("pool", "1"), ("units", "16"), ("batch", "16"), ("horizon", "20"), ("truncation", "5")];

@@ -11,12 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::hyperparameter_training::{
-    ImageFlags, Images, MEASURED, PES, Path, TRUNCATED_ES, Training, TrainingFlags, measured,
+    Defaults, Images, MEASURED, PES, Path, QUICK, TRUNCATED_ES, Training, measured, with_default,
 };
-use crate::data_name::DataName;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::plot::{Line, LinePlot};
 use crate::run::Run;
 use crate::run::report::Report;
 
@@ -24,13 +23,14 @@ use crate::run::report::Report;
 ///
 /// The paper has --seeds 4.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+#[command(mut_args(|flag| with_default(flag, DEFAULTS)))]
 pub struct Settings {
     #[command(flatten)]
     #[serde(flatten)]
-    pub images: ImageFlags,
+    pub images: Images,
     #[command(flatten)]
     #[serde(flatten)]
-    pub training: TrainingFlags,
+    pub training: Training,
     /// Points to measure side by side
     #[arg(long, value_name = "COUNT", default_value_t = 32)]
     pub side_by_side: usize,
@@ -39,30 +39,36 @@ pub struct Settings {
     pub episodes: usize,
 }
 
+const DEFAULTS: &Defaults = &[
+    ("data", ["fashion-mnist", "fashion-mnist"]),
+    ("pool", ["4", "1"]),
+    ("layers", ["5", "5"]),
+    ("units", ["32", "100"]),
+    ("batch", ["32", "100"]),
+    ("horizon", ["200", "1000"]),
+    ("particles", ["20", "10"]),
+    ("truncation", ["10", "10"]),
+    ("sigma", ["0.3", "0.3"]),
+    ("rate", ["0.03", "0.01"]),
+    ("iterations", ["500", "50000"]),
+    ("points", ["20", "500"]),
+];
+
 impl Experiment for Settings {
     const NAME: &'static str = "pes hyperparameters";
     const SEEDS: Option<&'static str> = Some("3");
-    const QUICK: &'static [(&'static str, &'static str)] = &[
-        ("seeds", "1"),
-        ("data", "digits"),
-        ("pool", "1"),
-        ("units", "16"),
-        ("batch", "16"),
-        ("horizon", "20"),
-        ("particles", "4"),
-        ("truncation", "5"),
-        ("iterations", "12"),
-        ("points", "3"),
-    ];
+    const QUICK: &'static [(&'static str, &'static str)] =
+        &[("seeds", "1"), ("particles", "4"), ("iterations", "12"), ("points", "3")];
+    const SHARED_QUICK: &'static [(&'static str, &'static str)] = QUICK;
 
     fn inputs(&self) -> Vec<PathBuf> {
-        self.images().files()
+        self.images.files()
     }
 
     fn check(&self) -> Result<(), Failure> {
-        let images = self.images();
+        let images = &self.images;
         images.check()?;
-        self.training().check()?;
+        self.training.check()?;
         if [self.side_by_side, self.episodes, images.layers].contains(&0) {
             return Err(Failure::input("--side-by-side, --episodes and --layers take numbers from 1 on, got 0"));
         }
@@ -70,7 +76,7 @@ impl Experiment for Settings {
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
-        let (problem, training, seeds) = (self.problem()?, self.training(), run.seeds());
+        let (problem, training, seeds) = (self.problem()?, &self.training, run.seeds());
         run.progress("hyperparameters", (2 * seeds.len() * training.iterations) as u64);
         let mut paths = Vec::new();
         for &seed in &seeds {
@@ -83,7 +89,7 @@ impl Experiment for Settings {
         run.progress("measuring", points);
         self.measure(run, &problem, "measuring the paths", &mut paths)?;
         let steps = paths.iter().map(|path| path.inner_steps * training.iterations).min().unwrap_or(0);
-        let candidates = (steps / self.images().horizon).max(1);
+        let candidates = (steps / self.images.horizon).max(1);
         run.progress("random search", (seeds.len() * candidates) as u64);
         for &seed in &seeds {
             paths.push(self.search(run, &problem, seed, candidates)?);
@@ -123,27 +129,12 @@ const START: u32 = 2;
 const METHODS: [&str; 3] = [PES.0, TRUNCATED_ES.0, "random search"];
 
 impl Settings {
-    fn images(&self) -> Images {
-        self.images.or(match self.training.paper {
-            true => Images::paper(DataName::FashionMnist, 5, 1_000),
-            false => Images { batch: 32, ..Images::reduced(DataName::FashionMnist, 5, 200) },
-        })
-    }
-
-    fn training(&self) -> Training {
-        let reduced = Training { particles: 20, truncation: 10, sigma: 0.3, rate: 0.03, iterations: 500, points: 20 };
-        self.training.or(match self.training.paper {
-            true => Training { particles: 10, rate: 0.01, iterations: 50_000, points: 500, ..reduced },
-            false => reduced,
-        })
-    }
-
     fn problem(&self) -> Result<TensorHyperparameters, Failure> {
-        Ok(TensorHyperparameters::new(self.images().task(Judgement::ValidationLoss)?))
+        Ok(TensorHyperparameters::new(self.images.task(Judgement::ValidationLoss)?))
     }
 
     fn measurement(&self, episodes: usize, key: u32) -> EvaluatorSettings {
-        EvaluatorSettings { points: self.side_by_side, episodes, steps: Some(self.images().horizon), key }
+        EvaluatorSettings { points: self.side_by_side, episodes, steps: Some(self.images.horizon), key }
     }
 
     /// Measures the objective along the paths.
@@ -186,7 +177,7 @@ impl Settings {
         }
         let last = thetas.last().map(|(_, theta)| theta.clone());
         thetas.extend(last.map(|theta| (candidates.len(), theta)));
-        let (estimator, inner_steps) = (METHODS[2].to_owned(), self.images().horizon);
+        let (estimator, inner_steps) = (METHODS[2].to_owned(), self.images.horizon);
         let mut path = [Path { estimator, seed: seed.into(), inner_steps, thetas, objectives: Vec::new() }];
         self.measure(run, problem, &format!("measuring {stage}"), &mut path)?;
         let [path] = path;
@@ -194,7 +185,7 @@ impl Settings {
     }
 
     fn report(&self, problem: &TensorHyperparameters, paths: &[Path], steps: usize) -> Result<Report, Failure> {
-        let (images, steps) = (self.images(), steps as f64);
+        let (images, steps) = (&self.images, steps as f64);
         let of = |method: &str| -> Vec<&Path> { paths.iter().filter(|path| path.estimator == method).collect() };
         let mut rows = Vec::new();
         let mut lines = Vec::new();
@@ -231,14 +222,13 @@ impl Settings {
                 units.collect::<Vec<_>>().join(", "),
             ]);
         }
-        let plot = LinePlot {
-            title: format!("{} hyperparameters, {}", problem.parameters(), images.data),
-            x: Axis::new("inner steps"),
-            y: Axis::new("best sum of validation losses so far"),
+        let plot = LinePlot::new(
+            format!("{} hyperparameters, {}", problem.parameters(), images.data),
+            "inner steps",
+            "best sum of validation losses so far",
             lines,
-            ..LinePlot::default()
-        };
-        let Training { particles, truncation, sigma, rate, iterations, .. } = self.training();
+        );
+        let Training { particles, truncation, sigma, rate, iterations, .. } = self.training;
         let count = problem.parameters();
         let mut report = Report::new(format!("{count} hyperparameters of a perceptron"));
         report.paragraph(format!(

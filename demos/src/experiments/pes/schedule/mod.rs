@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::hyperparameter_training::{
-    ImageFlags, Images, MEASURED, PES, Path, TRUNCATED_ES, Training, TrainingFlags, measured,
+    Defaults, Images, MEASURED, PES, Path, QUICK, TRUNCATED_ES, Training, measured, with_default,
 };
-use crate::data_name::DataName;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::picture::heat_map::HeatMap;
@@ -22,13 +21,14 @@ use crate::run::report::Report;
 
 /// Learn the schedule of a learning rate by PES and by truncated ES, and draw both paths on a map of the objective
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+#[command(mut_args(|flag| with_default(flag, DEFAULTS)))]
 pub struct Settings {
     #[command(flatten)]
     #[serde(flatten)]
-    pub images: ImageFlags,
+    pub images: Images,
     #[command(flatten)]
     #[serde(flatten)]
-    pub training: TrainingFlags,
+    pub training: Training,
     /// Objective of the schedule
     #[arg(long, value_enum, default_value_t = Objective::TrainingLoss)]
     pub objective: Objective,
@@ -44,9 +44,9 @@ pub struct Settings {
     /// Momentum of inner SGD
     #[arg(long, value_name = "NUMBER", default_value_t = 0.9)]
     pub momentum: f32,
-    /// Cells of the map in each direction; 0 draws none [default: 16]
+    /// Cells of the map in each direction; 0 draws none
     #[arg(long, value_name = "COUNT")]
-    pub grid: Option<usize>,
+    pub grid: usize,
     /// Points to measure side by side
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     pub side_by_side: usize,
@@ -55,29 +55,36 @@ pub struct Settings {
     pub episodes: usize,
 }
 
+const DEFAULTS: &Defaults = &[
+    ("data", ["mnist", "mnist"]),
+    ("pool", ["4", "1"]),
+    ("layers", ["2", "2"]),
+    ("units", ["32", "100"]),
+    ("batch", ["50", "100"]),
+    ("horizon", ["500", "5000"]),
+    ("particles", ["40", "1000"]),
+    ("truncation", ["10", "10"]),
+    ("sigma", ["0.3", "0.1"]),
+    ("rate", ["0.03", "0.01"]),
+    ("iterations", ["500", "5000"]),
+    ("points", ["40", "40"]),
+    ("grid", ["16", "40"]),
+];
+
 impl Experiment for Settings {
     const NAME: &'static str = "pes schedule";
     const SEEDS: Option<&'static str> = None;
-    const QUICK: &'static [(&'static str, &'static str)] = &[
-        ("data", "digits"),
-        ("pool", "1"),
-        ("units", "16"),
-        ("batch", "16"),
-        ("horizon", "20"),
-        ("particles", "8"),
-        ("truncation", "5"),
-        ("iterations", "20"),
-        ("points", "4"),
-        ("grid", "4"),
-    ];
+    const QUICK: &'static [(&'static str, &'static str)] =
+        &[("particles", "8"), ("iterations", "20"), ("points", "4"), ("grid", "4")];
+    const SHARED_QUICK: &'static [(&'static str, &'static str)] = QUICK;
 
     fn inputs(&self) -> Vec<PathBuf> {
-        self.images().files()
+        self.images.files()
     }
 
     fn check(&self) -> Result<(), Failure> {
-        self.images().check()?;
-        self.training().check()?;
+        self.images.check()?;
+        self.training.check()?;
         let positive = [self.start_rate, self.start_decay].iter().all(|start| start.is_finite() && *start > 0.0);
         if !positive || self.side_by_side == 0 || self.episodes == 0 {
             let flags = "--start-rate, --start-decay, --side-by-side and --episodes";
@@ -87,7 +94,7 @@ impl Experiment for Settings {
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
-        let (problem, training, seed) = (self.problem()?, self.training(), run.seed() as u32);
+        let (problem, training, seed) = (self.problem()?, &self.training, run.seed() as u32);
         let start = [self.start_rate, self.start_decay].map(|number| number.ln() as f32);
         run.progress("schedule", 2 * training.iterations as u64);
         let mut paths = Vec::new();
@@ -125,27 +132,8 @@ pub enum Objective {
 const SHOWN: [std::ops::Range<f64>; 2] = [1e-3..0.316_227_766, 0.006_309_573..158.489_319];
 
 impl Settings {
-    fn images(&self) -> Images {
-        self.images.or(match self.training.paper {
-            true => Images::paper(DataName::Mnist, 2, 5_000),
-            false => Images::reduced(DataName::Mnist, 2, 500),
-        })
-    }
-
-    fn training(&self) -> Training {
-        let reduced = Training { particles: 40, truncation: 10, sigma: 0.3, rate: 0.03, iterations: 500, points: 40 };
-        self.training.or(match self.training.paper {
-            true => Training { particles: 1_000, sigma: 0.1, rate: 0.01, iterations: 5_000, ..reduced },
-            false => reduced,
-        })
-    }
-
-    fn grid(&self) -> usize {
-        self.grid.unwrap_or(if self.training.paper { 40 } else { 16 })
-    }
-
     fn decay_steps(&self) -> usize {
-        self.decay_steps.unwrap_or(self.images().horizon).max(1)
+        self.decay_steps.unwrap_or(self.images.horizon).max(1)
     }
 
     fn problem(&self) -> Result<RateSchedule, Failure> {
@@ -153,12 +141,12 @@ impl Settings {
             Objective::TrainingLoss => Judgement::TrainingLoss,
             Objective::ValidationAccuracy => Judgement::ValidationAccuracy,
         };
-        let task = self.images().task(judgement)?;
+        let task = self.images.task(judgement)?;
         Ok(RateSchedule { task, momentum: self.momentum, steps: self.decay_steps() as f32 })
     }
 
     fn measurement(&self, episodes: usize) -> EvaluatorSettings {
-        let (points, steps) = (self.side_by_side, Some(self.images().horizon));
+        let (points, steps) = (self.side_by_side, Some(self.images.horizon));
         EvaluatorSettings { points, episodes, steps, key: MEASURED }
     }
 
@@ -168,28 +156,26 @@ impl Settings {
 
     /// The cells of the map, as (a, d).
     fn cells(&self) -> Vec<(f64, f64)> {
-        let ([x, y], grid) = (Self::axes(), self.grid());
+        let ([x, y], grid) = (Self::axes(), self.grid);
         if grid == 0 { Vec::new() } else { HeatMap::cells(&x, &y, &SHOWN, grid, grid) }
     }
 
     /// Draws the objective over the plane, with the paths.
     fn map(&self, paths: &[Path], values: Vec<f64>) -> HeatMap {
         let [x, y] = Self::axes();
-        let lines = paths.iter().map(|path| Line {
-            name: path.estimator.clone(),
-            points: path.thetas.iter().map(|(_, theta)| point(theta)).collect(),
-            ..Line::default()
-        });
+        let lines = paths
+            .iter()
+            .map(|path| Line::new(path.estimator.clone(), path.thetas.iter().map(|(_, theta)| point(theta))));
         let (label, logarithmic) = match self.objective {
             Objective::TrainingLoss => ("sum of the training losses", true),
             Objective::ValidationAccuracy => ("minus the sum of the accuracies", false),
         };
         HeatMap {
-            title: format!("Schedules for {}", self.images().data),
+            title: format!("Schedules for {}", self.images.data),
             x,
             y,
             rectangle: SHOWN,
-            columns: self.grid(),
+            columns: self.grid,
             values,
             colours: Axis { label: label.into(), logarithmic, range: None },
             paths: lines.collect(),
@@ -198,11 +184,11 @@ impl Settings {
     }
 
     fn report(&self, paths: &[Path], map: Option<&HeatMap>) -> Result<Report, Failure> {
-        let Training { particles, truncation, sigma, rate, .. } = self.training();
+        let Training { particles, truncation, sigma, rate, .. } = self.training;
         let mut report = Report::new("The schedule of a learning rate");
         report.paragraph(format!(
             "{}; N = {particles}, K = {truncation}, sigma = {sigma}, Adam {rate}; the rate is `a / (1 + t / {})^d`.",
-            self.images().words(),
+            self.images.words(),
             self.decay_steps()
         ));
         let rows = paths.iter().flat_map(|path| [0, path.thetas.len() - 1].map(|index| (path, index)));
@@ -224,18 +210,13 @@ impl Settings {
             }
             report.picture("map.png", "paths on the map of the objective", map.png(960, 640)?);
         }
-        let lines = paths.iter().map(|path| Line {
-            name: path.estimator.clone(),
-            points: path.thetas.iter().zip(&path.objectives).map(|((at, _), &value)| (*at as f64, value)).collect(),
-            ..Line::default()
+        let lines = paths.iter().map(|path| {
+            Line::new(
+                path.estimator.clone(),
+                path.thetas.iter().zip(&path.objectives).map(|((at, _), &value)| (*at as f64, value)),
+            )
         });
-        let plot = LinePlot {
-            title: "The objective along the way".into(),
-            x: Axis::new("outer iterations"),
-            y: Axis::new("objective"),
-            lines: lines.collect(),
-            ..LinePlot::default()
-        };
+        let plot = LinePlot::new("The objective along the way", "outer iterations", "objective", lines);
         report.picture("objective.png", "the objective along the way", plot.png(900, 540)?);
         report.result("paths", json!(paths));
         report.result("map", json!(map.map(|map| &map.values)));
