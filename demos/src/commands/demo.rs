@@ -54,12 +54,10 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     crate::show!("   {}\n", verify::glance(common, &gpu, if common.quick { 1 } else { CASES })?);
 
     crate::show!(
-        "3. A perceptron learns 1,438 real handwritten digits of which 40 % bear a wrong label, and is asked about"
+        "3. A perceptron learns 1,438 real handwritten digits of which 40 % bear a wrong label, and is asked about\n   \
+         359 others: with SGD, and with SAM, which looks for flat minima by a second backward pass (Foret et al.\n   \
+         2021). SGD learns the wrong labels by heart; SAM less so.\n"
     );
-    crate::show!(
-        "   359 others: with SGD, and with SAM, which looks for flat minima by a second backward pass (Foret et al."
-    );
-    crate::show!("   2021). SGD learns the wrong labels by heart; SAM less so.\n");
     let settings = sam::Settings {
         label_noise: 0.4,
         rho: 0.3,
@@ -72,9 +70,9 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     crate::show!("The pictures accuracy.png and loss.png there show the epochs.\n");
 
     crate::show!(
-        "4. An attention neuron (Tang & Ha 2021), trained before, swings a pole up and balances it, {EPISODES} times"
+        "4. An attention neuron (Tang & Ha 2021), trained before, swings a pole up and balances it, {EPISODES} times\n   \
+         at once on the GPU. Then its five inputs come in another order in every episode:\n"
     );
-    crate::show!("   at once on the GPU. Then its five inputs come in another order in every episode:\n");
     let network = AttentionNeuron::cart_pole();
     let weights = trained()?;
     let plain = Protocol::plain(EPISODES, common.seed as u32);
@@ -84,10 +82,8 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     }
 
     crate::show!(
-        "\n5. A schedule of learning rates is learned from unrolls of 10 of its 100 steps (Vicol et al. 2021): by evolution"
-    );
-    crate::show!(
-        "   strategies on the truncated unrolls alone, and by persistent ones, which remember what came before:\n"
+        "\n5. A schedule of learning rates is learned from unrolls of 10 of its 100 steps (Vicol et al. 2021): by evolution\n   \
+         strategies on the truncated unrolls alone, and by persistent ones, which remember what came before:\n"
     );
     let problem = Arc::new(ToyRegression::default());
     let evaluator = Evaluator::new(&gpu, problem.clone(), &EvaluatorSettings::new(2, 0))?;
@@ -100,12 +96,10 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     }
 
     crate::show!(
-        "\n6. Whoever takes the key in the first of three rooms can open the door in the last. Networks learn it from the"
+        "\n6. Whoever takes the key in the first of three rooms can open the door in the last. Networks learn it from the\n   \
+         episodes of somebody who walked at random: by cloning what was done, and as a decision transformer (Chen, Lu\n   \
+         et al. 2021), which is asked for a return of 1 and then plays 200 episodes at once:\n"
     );
-    crate::show!(
-        "   episodes of somebody who walked at random: by cloning what was done, and as a decision transformer (Chen, Lu"
-    );
-    crate::show!("   et al. 2021), which is asked for a return of 1 and then plays 200 episodes at once:\n");
     let settings = key_to_door::Settings {
         episodes: vec![if common.quick { 600 } else { 10_000 }],
         methods: vec![Method::Cloning, Method::Transformer],

@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     fn sample(values: Vec<f64>, columns: usize, points: &[(f64, f64)]) -> HeatMap {
-        let paths = vec![Line { name: "PES".into(), points: points.to_vec(), ..Line::default() }];
+        let paths = vec![Line::new("PES", points.to_vec())];
         HeatMap { rectangle: [0.0..4.0, 0.0..4.0], columns, values, paths, ..HeatMap::default() }
     }
 

@@ -65,6 +65,17 @@ pub(crate) const COLOURS: [RGBColor; 7] = [
 ];
 
 impl LinePlot {
+    /// A plot of these lines.
+    pub fn new(
+        title: impl Into<String>,
+        x: impl Into<Axis>,
+        y: impl Into<Axis>,
+        lines: impl IntoIterator<Item = Line>,
+    ) -> Self {
+        let lines = lines.into_iter().collect();
+        Self { title: title.into(), x: x.into(), y: y.into(), lines, ..Self::default() }
+    }
+
     /// The plot as the bytes of a PNG file of the given size in pixels.
     ///
     /// # Errors
@@ -156,6 +167,11 @@ impl LinePlot {
 }
 
 impl Line {
+    /// A line without a band.
+    pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self { name: name.into(), points: points.into_iter().collect(), ..Self::default() }
+    }
+
     /// The outline of the line with its band: along the upper edge and back along the lower, in places on the axes.
     fn edges<'a>(&'a self, x: &'a Axis, y: &'a Axis) -> impl Iterator<Item = (f64, f64)> + 'a {
         let edge = move |index: usize, sign: f64| {
@@ -172,10 +188,26 @@ impl Line {
     }
 }
 
+impl<T: Into<String>> From<T> for Axis {
+    fn from(label: T) -> Self {
+        Self::new(label)
+    }
+}
+
 impl Axis {
     /// An axis that begins and ends with the data.
-    pub fn new(label: &str) -> Self {
-        Self { label: label.to_owned(), ..Self::default() }
+    pub fn new(label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..Self::default() }
+    }
+
+    /// A logarithmic axis.
+    pub fn logarithmic(label: &str) -> Self {
+        Self { logarithmic: true, ..Self::new(label) }
+    }
+
+    /// An axis that shows at least a range.
+    pub fn within(label: &str, range: Range<f64>) -> Self {
+        Self { range: Some(range), ..Self::new(label) }
     }
 
     /// Returns the place of a value: its logarithm on a logarithmic axis, where values of 0 and below have no place.
@@ -365,17 +397,11 @@ mod tests {
     }
 
     fn plot(lines: Vec<Line>) -> LinePlot {
-        LinePlot {
-            title: "Accuracy".into(),
-            x: Axis::new("epoch"),
-            y: Axis::new("accuracy / %"),
-            lines,
-            ..LinePlot::default()
-        }
+        LinePlot::new("Accuracy", "epoch", "accuracy / %", lines)
     }
 
     fn line(points: &[(f64, f64)]) -> Line {
-        Line { name: "SAM".into(), points: points.to_vec(), ..Line::default() }
+        Line::new("SAM", points.to_vec())
     }
 
     #[test]

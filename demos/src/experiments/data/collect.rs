@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Collector, CourseFlags, Stage, World};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::plot::{Line, LinePlot};
 use crate::run::Run;
 use crate::run::report::Report;
 use crate::statistics::quantile;
@@ -119,13 +119,14 @@ impl Recorded {
 }
 
 fn learning(collector: &Collector) -> LinePlot {
-    let points = collector.returns.iter().enumerate().map(|(at, &value)| (at as f64, value)).collect();
+    let points = collector.returns.iter().enumerate().map(|(at, &value)| (at as f64, value));
     LinePlot {
-        title: format!("{}: mean return of the policy while it learns", collector.world().name()),
-        x: Axis::new("generation"),
-        y: Axis::new("mean return"),
-        lines: vec![Line { points, ..Line::default() }],
         marks: vec![collector.random, collector.returns[collector.medium], collector.best()],
-        ..LinePlot::default()
+        ..LinePlot::new(
+            format!("{}: mean return of the policy while it learns", collector.world().name()),
+            "generation",
+            "mean return",
+            vec![Line::new("", points)],
+        )
     }
 }

@@ -85,23 +85,20 @@ impl Settings {
         cells.push(["never".into(), shown(never), String::new(), String::new()]);
         let error = never.error().max(rows.iter().flat_map(|(_, row)| row).map(Scores::error).fold(0.0, f64::max));
         let line = |name: &str, which: usize| Line {
-            name: name.into(),
-            points: rows.iter().map(|(interval, row)| (*interval as f64, row[which].mean())).collect(),
             band: rows.iter().map(|(_, row)| row[which].error()).collect(),
-            ..Line::default()
+            ..Line::new(name, rows.iter().map(|(interval, row)| (*interval as f64, row[which].mean())))
         };
-        let constant = self.intervals.iter().map(|&interval| (interval as f64, never.mean())).collect();
-        let plot = LinePlot {
-            title: "Score while the inputs are shuffled within the episode".into(),
-            x: Axis { label: "steps between shuffles".into(), logarithmic: true, range: None },
-            y: Axis { label: "mean score".into(), logarithmic: false, range: Some(0.0..never.mean()) },
-            lines: vec![
+        let constant = self.intervals.iter().map(|&interval| (interval as f64, never.mean()));
+        let plot = LinePlot::new(
+            "Score while the inputs are shuffled within the episode",
+            Axis::logarithmic("steps between shuffles"),
+            Axis::within("mean score", 0.0..never.mean()),
+            vec![
                 line("memory kept", 0),
                 line("memory of the channels cleared", 1),
-                Line { name: "never shuffled".into(), points: constant, ..Line::default() },
+                Line::new("never shuffled", constant),
             ],
-            ..LinePlot::default()
-        };
+        );
         let results: Vec<_> = rows
             .iter()
             .flat_map(|(interval, row)| {

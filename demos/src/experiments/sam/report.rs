@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Settings;
 use super::training::{EpochRow, Finished, StepTimes};
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::plot::{Line, LinePlot};
 use crate::run::report::Report;
 use crate::statistics::{Mean, mean};
 
@@ -90,33 +90,24 @@ fn lines(names: [&str; 2], epochs: &[EpochRow], value: impl Fn(&EpochRow) -> Opt
         let points: Vec<(f64, Mean)> = (1..=last).filter_map(at).collect();
         let band = points.iter().map(|(_, mean)| if mean.half_width.is_finite() { mean.half_width } else { 0.0 });
         Line {
-            name: format!("{name}{suffix}"),
             band: band.collect(),
-            points: points.iter().map(|(epoch, mean)| (*epoch, mean.mean)).collect(),
-            ..Line::default()
+            ..Line::new(format!("{name}{suffix}"), points.iter().map(|(epoch, mean)| (*epoch, mean.mean)))
         }
     };
     names.map(line).into_iter().filter(|line| !line.points.is_empty()).collect()
 }
 
 fn accuracy_plot(title: &str, names: [&str; 2], epochs: &[EpochRow]) -> LinePlot {
-    LinePlot {
-        title: title.into(),
-        x: Axis::new("epoch"),
-        y: Axis::new("test accuracy, % (band: 95 % interval over seeds)"),
-        lines: lines(names, epochs, |row| Some(100.0 * row.test_accuracy), ""),
-        ..LinePlot::default()
-    }
+    LinePlot::new(
+        title,
+        "epoch",
+        "test accuracy, % (band: 95 % interval over seeds)",
+        lines(names, epochs, |row| Some(100.0 * row.test_accuracy), ""),
+    )
 }
 
 fn loss_plot(title: &str, names: [&str; 2], epochs: &[EpochRow]) -> LinePlot {
     let mut all = lines(names, epochs, |row| Some(row.loss), ", training loss at w");
     all.extend(lines(names, epochs, |row| row.sharpened_loss, ", at w + eps"));
-    LinePlot {
-        title: title.into(),
-        x: Axis::new("epoch"),
-        y: Axis::new("cross-entropy"),
-        lines: all,
-        ..LinePlot::default()
-    }
+    LinePlot::new(title, "epoch", "cross-entropy", all)
 }

@@ -152,19 +152,19 @@ fn learning(settings: &Settings, results: &Results) -> LinePlot {
         };
         let points = trials[0].curve.len();
         Line {
-            name: format!("{}, {episodes} episodes", method.name()),
-            points: (0..points).map(|point| (trials[0].curve[point].0 as f64, at(point))).collect(),
             extremes: (0..points).map(range).collect(),
-            ..Line::default()
+            ..Line::new(
+                format!("{}, {episodes} episodes", method.name()),
+                (0..points).map(|point| (trials[0].curve[point].0 as f64, at(point))),
+            )
         }
     };
-    LinePlot {
-        title: "Success during training (band: all seeds)".into(),
-        x: Axis { range: Some(0.0..1.5 * settings.steps as f64), ..Axis::new("training steps") },
-        y: Axis { range: Some(0.0..100.0), ..Axis::new("success in percent (greedy)") },
-        lines: cells(settings).map(line).collect(),
-        ..LinePlot::default()
-    }
+    LinePlot::new(
+        "Success during training (band: all seeds)",
+        Axis::within("training steps", 0.0..1.5 * settings.steps as f64),
+        Axis::within("success in percent (greedy)", 0.0..100.0),
+        cells(settings).map(line),
+    )
 }
 
 fn credit(settings: &Settings, results: &Results) -> LinePlot {
@@ -174,23 +174,22 @@ fn credit(settings: &Settings, results: &Results) -> LinePlot {
             average(&results.credits.iter().map(|one| pick(one.of(outcome))).collect::<Vec<f64>>())
         };
         Line {
-            name: outcome.name().into(),
-            points: (0..steps).map(|step| (step as f64, over(&|group| number(group.mean[step])))).collect(),
             extremes: (0..steps)
                 .map(|step| [0, 1].map(|end| over(&|group| number(group.quartiles[step][end]))).into())
                 .collect(),
-            ..Line::default()
+            ..Line::new(outcome.name(), (0..steps).map(|step| (step as f64, over(&|group| number(group.mean[step])))))
         }
     };
     let [key, empty, door] = settings.world().phases;
     let steps = key + empty + door;
     let label = format!("step (the empty room begins at {key}, the door's at {})", key + empty);
     LinePlot {
-        title: "Predicted chance of the reward (band: middle half of the episodes)".into(),
         // Wide enough for the names beside the lines.
-        x: Axis { range: Some(0.0..1.4 * steps as f64), ..Axis::new(&label) },
-        y: Axis { range: Some(0.0..1.0), ..Axis::new("predicted chance of the reward") },
-        lines: Outcome::ALL.map(line).into(),
-        ..LinePlot::default()
+        ..LinePlot::new(
+            "Predicted chance of the reward (band: middle half of the episodes)",
+            Axis::within(&label, 0.0..1.4 * steps as f64),
+            Axis::within("predicted chance of the reward", 0.0..1.0),
+            Outcome::ALL.map(line),
+        )
     }
 }

@@ -6,7 +6,7 @@ use super::trial::{BETA2, Finished, NODES, Problem, SPARSITY, STEPS};
 use super::{AtDistance, Filter, Outcome, Settings, Walk, picture};
 use crate::failure::Failure;
 use crate::picture::column_plot::{ColumnPlot, Columns};
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::plot::{Line, LinePlot};
 use crate::run::report::Report;
 
 /// One graph in a line.
@@ -207,16 +207,10 @@ fn losses(trials: &[(Problem, Finished)]) -> LinePlot {
             let mean = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64;
             ((index * SPAN + losses.len()) as f64, mean)
         };
-        let points = finished.losses.chunks(SPAN).enumerate().map(mean).collect();
-        Line { name: format!("graph {}", trial.seed), points, ..Line::default() }
+        let points = finished.losses.chunks(SPAN).enumerate().map(mean);
+        Line::new(format!("graph {}", trial.seed), points)
     };
-    LinePlot {
-        title: "Training".into(),
-        x: Axis::new("training step"),
-        y: Axis::new("cross-entropy of return and action"),
-        lines: trials.iter().map(of).collect(),
-        ..LinePlot::default()
-    }
+    LinePlot::new("Training", "training step", "cross-entropy of return and action", trials.iter().map(of))
 }
 
 /// The longest generated path that is optimal; of several, one that no walk of the data contains.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::setup::Setup;
 use super::{Evaluation, Learner, Milestone, Settings, Training};
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::plot::{Line, LinePlot};
 use crate::run::report::Report;
 use crate::statistics::{average, extremes, spread};
 
@@ -123,17 +123,11 @@ fn losses(trainings: &[Training]) -> LinePlot {
         // About 200 points.
         let span = training.losses.len().div_ceil(200).max(1);
         let point = |(index, losses): (usize, &[f32])| ((index * span + losses.len()) as f64, average(losses));
-        let points = training.losses.chunks(span).enumerate().map(point).collect();
+        let points = training.losses.chunks(span).enumerate().map(point);
         let name = if trainings.len() > 1 { format!("loss, seed {}", training.seed) } else { "loss".to_owned() };
-        Line { name, points, ..Line::default() }
+        Line::new(name, points)
     };
-    LinePlot {
-        title: "Training".into(),
-        x: Axis::new("training step"),
-        y: Axis::new("loss of the actions"),
-        lines: trainings.iter().map(of).collect(),
-        ..LinePlot::default()
-    }
+    LinePlot::new("Training", "training step", "loss of the actions", trainings.iter().map(of))
 }
 
 /// The achieved returns of each target over the training, from the least to the most episode.
@@ -143,22 +137,24 @@ fn returns(setup: &Setup, trainings: &[Training]) -> LinePlot {
             || training.milestones.iter().map(move |milestone| (milestone.step, &milestone.evaluations[index]));
         let seed = if trainings.len() > 1 { format!(", seed {}", training.seed) } else { String::new() };
         Line {
-            name: format!("target {target}{seed}"),
-            points: evaluations().map(|(step, one)| (step as f64, returned(one).0)).collect(),
             extremes: evaluations().map(|(_, one)| extremes(&one.played.returns)).collect(),
-            ..Line::default()
+            ..Line::new(
+                format!("target {target}{seed}"),
+                evaluations().map(|(step, one)| (step as f64, returned(one).0)),
+            )
         }
     };
     let targets = || setup.targets.iter().enumerate();
     let lines =
         trainings.iter().flat_map(|training| targets().map(move |(index, &target)| of(training, index, target)));
     LinePlot {
-        title: format!("Returns in {}; dashed: the best of the data", setup.environment.as_deref().unwrap_or("")),
-        x: Axis::new("training step"),
-        y: Axis::new("return, from the least to the most"),
-        lines: lines.collect(),
         marks: vec![extremes(&setup.data.returns()).1],
-        ..LinePlot::default()
+        ..LinePlot::new(
+            format!("Returns in {}; dashed: the best of the data", setup.environment.as_deref().unwrap_or("")),
+            "training step",
+            "return, from the least to the most",
+            lines,
+        )
     }
 }
 

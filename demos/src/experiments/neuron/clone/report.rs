@@ -75,19 +75,18 @@ impl Cloned {
 
     /// A line of the learning curve.
     fn line(&self, name: &str, value: impl Fn(&Pass) -> f64) -> Line {
-        let points = self.passes.iter().map(|pass| (pass.pass as f64, value(pass))).collect();
-        Line { name: format!("{name}, seed {}", self.seed), points, ..Line::default() }
+        let points = self.passes.iter().map(|pass| (pass.pass as f64, value(pass)));
+        Line::new(format!("{name}, seed {}", self.seed), points)
     }
 }
 
 fn losses(cloned: &[Cloned]) -> LinePlot {
-    LinePlot {
-        title: "Mean squared difference from the teacher's actions".into(),
-        x: Axis::new("pass"),
-        y: Axis { logarithmic: true, ..Axis::new("loss") },
-        lines: cloned.iter().map(|cloned| cloned.line("student", |pass| pass.loss)).collect(),
-        ..LinePlot::default()
-    }
+    LinePlot::new(
+        "Mean squared difference from the teacher's actions",
+        "pass",
+        Axis::logarithmic("loss"),
+        cloned.iter().map(|cloned| cloned.line("student", |pass| pass.loss)),
+    )
 }
 
 /// The students' scores as they learn, beside those of the first teacher.
@@ -95,14 +94,13 @@ fn scores(cloned: &[Cloned], rows: &[Summary]) -> LinePlot {
     let last = cloned[0].passes.len().max(2) as f64;
     let level = |policy: &str| {
         let mean = rows.iter().find(|row| row.policy == policy).map_or(f64::NAN, |row| row.mean);
-        Line { name: policy.into(), points: vec![(1.0, mean), (last, mean)], ..Line::default() }
+        Line::new(policy, vec![(1.0, mean), (last, mean)])
     };
     let students = cloned.iter().map(|cloned| cloned.line("student, inputs shuffled", |pass| pass.score));
-    LinePlot {
-        title: "Mean score from hard starts".into(),
-        x: Axis::new("pass"),
-        y: Axis::new("score"),
-        lines: students.chain([level("teacher"), level("teacher, inputs shuffled")]).collect(),
-        ..LinePlot::default()
-    }
+    LinePlot::new(
+        "Mean score from hard starts",
+        "pass",
+        "score",
+        students.chain([level("teacher"), level("teacher, inputs shuffled")]),
+    )
 }

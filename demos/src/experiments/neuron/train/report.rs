@@ -101,21 +101,21 @@ pub(super) fn report(episodes: usize, rows: &[Row], trainings: &str) -> Report {
 
 /// Draws the learning curves.
 pub(super) fn learning(finished: &[Finished]) -> LinePlot {
-    LinePlot {
-        title: "Score of the centre while it learns (500 validation episodes)".into(),
-        x: Axis::new("environment steps"),
-        y: Axis { range: Some(0.0..600.0), ..Axis::new("mean score") },
-        lines: finished.iter().flat_map(curves).collect(),
-        ..LinePlot::default()
-    }
+    LinePlot::new(
+        "Score of the centre while it learns (500 validation episodes)",
+        "environment steps",
+        Axis::within("mean score", 0.0..600.0),
+        finished.iter().flat_map(curves),
+    )
 }
 
 /// A line for each try of a training.
 fn curves(finished: &Finished) -> Vec<Line> {
-    let line = |(number, record): (usize, &Record)| Line {
-        name: format!("{}, try {}", finished.name, number + 1),
-        points: record.curve.iter().filter_map(|point| Some((point.steps as f64, point.validation?))).collect(),
-        ..Line::default()
+    let line = |(number, record): (usize, &Record)| {
+        Line::new(
+            format!("{}, try {}", finished.name, number + 1),
+            record.curve.iter().filter_map(|point| Some((point.steps as f64, point.validation?))),
+        )
     };
     finished.records.iter().enumerate().map(line).collect()
 }

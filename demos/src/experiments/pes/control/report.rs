@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Compared, Curve, Settings, Task};
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::plot::{Line, LinePlot};
 use crate::run::report::Report;
 use crate::statistics::{Mean, mean, median};
 
@@ -98,19 +98,19 @@ fn plot(task: &Task, compared: &[Compared]) -> LinePlot {
         let at = |point: usize| mean(&one.curves.iter().map(|curve| curve[point].1).collect::<Vec<_>>());
         let means: Vec<Mean> = (0..one.curves[0].len()).map(at).collect();
         Line {
-            name: format!("{}, K = {}", one.estimator, one.truncation),
-            points: one.curves[0].iter().zip(&means).map(|(point, mean)| (point.0, mean.mean)).collect(),
             band: means.iter().map(|mean| if mean.half_width.is_finite() { mean.half_width } else { 0.0 }).collect(),
-            ..Line::default()
+            ..Line::new(
+                format!("{}, K = {}", one.estimator, one.truncation),
+                one.curves[0].iter().zip(&means).map(|(point, mean)| (point.0, mean.mean)),
+            )
         }
     };
-    LinePlot {
-        title: format!("{}: return by environment steps", task.name),
-        x: Axis::new("environment steps of training"),
-        y: Axis::new("return (band: 95 % interval over seeds)"),
-        lines: compared.iter().map(line).collect(),
-        ..LinePlot::default()
-    }
+    LinePlot::new(
+        format!("{}: return by environment steps", task.name),
+        "environment steps of training",
+        "return (band: 95 % interval over seeds)",
+        compared.iter().map(line),
+    )
 }
 
 #[cfg(test)]

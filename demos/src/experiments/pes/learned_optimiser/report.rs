@@ -118,37 +118,31 @@ fn smooth(competitor: &Competitor) -> Vec<(usize, [f64; 3])> {
 }
 
 fn meta_training(settings: &Settings, curves: &[Curve]) -> LinePlot {
-    let line = |curve: &Curve| Line {
-        name: curve.name.clone(),
-        points: curve.points.iter().map(|point| (point.iteration as f64, point.loss)).collect(),
-        ..Line::default()
+    let line = |curve: &Curve| {
+        Line::new(curve.name.clone(), curve.points.iter().map(|point| (point.iteration as f64, point.loss)))
     };
-    LinePlot {
-        title: format!("a learned optimiser on {} held-out episodes, theta unperturbed", settings.episodes),
-        x: Axis::new("outer iterations"),
-        y: Axis::new("mean loss of an inner step"),
-        lines: curves.iter().map(line).collect(),
-        ..LinePlot::default()
-    }
+    LinePlot::new(
+        format!("a learned optimiser on {} held-out episodes, theta unperturbed", settings.episodes),
+        "outer iterations",
+        "mean loss of an inner step",
+        curves.iter().map(line),
+    )
 }
 
 fn race(outcome: &Outcome) -> LinePlot {
     let line = |competitor: &Competitor| {
         let smooth = smooth(competitor);
         Line {
-            name: label(competitor),
-            points: smooth.iter().map(|&(step, [_, median, _])| (step as f64, median)).collect(),
             extremes: smooth.iter().map(|&(_, [least, _, most])| (least, most)).collect(),
-            ..Line::default()
+            ..Line::new(label(competitor), smooth.iter().map(|&(step, [_, median, _])| (step as f64, median)))
         }
     };
-    LinePlot {
-        title: outcome.about.clone(),
-        x: Axis::new(&format!("inner steps (loss: moving average of {WINDOW})")),
-        y: Axis { logarithmic: true, ..Axis::new("loss of a training minibatch") },
-        lines: outcome.competitors.iter().map(line).collect(),
-        ..LinePlot::default()
-    }
+    LinePlot::new(
+        outcome.about.clone(),
+        format!("inner steps (loss: moving average of {WINDOW})"),
+        Axis::logarithmic("loss of a training minibatch"),
+        outcome.competitors.iter().map(line),
+    )
 }
 
 fn label(competitor: &Competitor) -> String {

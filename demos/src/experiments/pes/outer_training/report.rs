@@ -239,25 +239,27 @@ impl Shown<'_> {
 
     fn objective(&self) -> LinePlot {
         LinePlot {
-            title: self.title(),
-            x: Axis { logarithmic: true, ..Axis::new("outer iterations") },
-            y: self.objective_axis(),
-            lines: self.lines(|_, iteration| iteration as f64, objective),
             // All lines begin at one point, and go down late.
             names_below: true,
-            ..LinePlot::default()
+            ..LinePlot::new(
+                self.title(),
+                Axis::logarithmic("outer iterations"),
+                self.objective_axis(),
+                self.lines(|_, iteration| iteration as f64, objective),
+            )
         }
     }
 
     fn objective_by_steps(&self) -> LinePlot {
         LinePlot {
-            title: self.title(),
-            x: Axis { logarithmic: true, ..Axis::new("inner steps of a particle: outer iterations times K") },
-            y: self.objective_axis(),
-            lines: self.lines(|recipe, iteration| (iteration * recipe.truncation) as f64, objective),
             // All lines begin at one point, and go down late.
             names_below: true,
-            ..LinePlot::default()
+            ..LinePlot::new(
+                self.title(),
+                Axis::logarithmic("inner steps of a particle: outer iterations times K"),
+                self.objective_axis(),
+                self.lines(|recipe, iteration| (iteration * recipe.truncation) as f64, objective),
+            )
         }
     }
 
@@ -272,16 +274,12 @@ impl Shown<'_> {
         // Where estimators diverge, the others would be one flat line.
         let start = f64::from(self.task.theta[0]);
         let far = |line: &Line| line.points.iter().any(|(_, theta)| (theta - start).abs() > 20.0 * (1.0 + start.abs()));
-        let lines = self.lines(|_, iteration| iteration as f64, theta).into_iter().filter(|line| !far(line)).collect();
+        let lines = self.lines(|_, iteration| iteration as f64, theta).into_iter().filter(|line| !far(line));
         let iterations = || self.entries.iter().map(|entry| entry.recipe.iterations);
         let logarithmic = iterations().max() > iterations().min().map(|least| 5 * least);
         Some(LinePlot {
-            title: self.title(),
-            x: Axis { logarithmic, ..Axis::new("outer iterations") },
-            y: Axis::new(name),
-            lines,
             marks: self.task.best.clone().unwrap_or_default(),
-            ..LinePlot::default()
+            ..LinePlot::new(self.title(), Axis { logarithmic, ..Axis::new("outer iterations") }, name, lines)
         })
     }
 
@@ -289,7 +287,7 @@ impl Shown<'_> {
         let recipe = &entry.recipe;
         let name = recipe.estimator;
         let optional = |known: bool, text: String| if known { text } else { "-".into() };
-        let mut particles = optional(name.counts(), recipe.particles.to_string());
+        let mut particles = optional(name.has_particles(), recipe.particles.to_string());
         if recipe.chunks > 1 {
             let _ =
                 write!(particles, " in {} {}chunks", recipe.chunks, if recipe.staggered { "staggered " } else { "" });
@@ -307,7 +305,7 @@ impl Shown<'_> {
             entry.name.clone(),
             recipe.truncation.to_string(),
             particles,
-            optional(name.perturbs(), recipe.sigma.to_string()),
+            optional(name.is_perturbed(), recipe.sigma.to_string()),
             steps,
             recipe.iterations.to_string(),
             self.of(entry).next().map_or("-".into(), |trace| trace.outcome.inner_steps.to_string()),

@@ -17,15 +17,13 @@ const POINTS: usize = 1 << 14;
 /// Out of memory, or the loss of the device.
 pub fn picture(gpu: &Gpu, task: &Task, traces: &[Trace], seed: u64, pixels: usize) -> Result<Option<Vec<u8>>, Failure> {
     let (Some(map), [x, y]) = (&task.map, &task.parameters[..]) else { return Ok(None) };
-    let [x, y] = [x, y].map(|name| Axis::new(name));
+    let [x, y] = [x, y].map(|&name| Axis::new(name));
     let rectangle = [map.x.clone(), map.y.clone()];
     let cells = HeatMap::cells(&x, &y, &rectangle, pixels, pixels);
     let points: Vec<f32> = cells.into_iter().flat_map(|(x, y)| [x as f32, y as f32]).collect();
     let values = task.judge(gpu, POINTS.min(pixels * pixels))?.judge(&points)?;
-    let paths = traces.iter().filter(|trace| trace.seed == seed).map(|trace| Line {
-        name: trace.entry.clone(),
-        points: trace.points.iter().map(|point| (point.theta[0].into(), point.theta[1].into())).collect(),
-        ..Line::default()
+    let paths = traces.iter().filter(|trace| trace.seed == seed).map(|trace| {
+        Line::new(trace.entry.clone(), trace.points.iter().map(|point| (point.theta[0].into(), point.theta[1].into())))
     });
     let heat_map = HeatMap {
         title: format!("{}: seed {seed}", task.name),

@@ -83,11 +83,9 @@ fn plot(network: &Settings, study: &Study) -> LinePlot {
         let mut points: Vec<&Measurement> = of(study, estimator).collect();
         points.sort_by_key(|point| point.unrolls);
         Line {
-            name: name.to_owned(),
-            points: points.iter().map(|point| (point.unrolls as f64, point.error)).collect(),
             // An edge at 0 has no place on a logarithmic axis.
             band: points.iter().map(|point| point.half_width.min(0.9 * point.error.abs())).collect(),
-            ..Line::default()
+            ..Line::new(name, points.iter().map(|point| (point.unrolls as f64, point.error)))
         }
     };
     let title = format!(
@@ -97,13 +95,12 @@ fn plot(network: &Settings, study: &Study) -> LinePlot {
         network.particles,
         network.sigma
     );
-    LinePlot {
+    LinePlot::new(
         title,
-        x: Axis { label: "unrolls, T / K".into(), logarithmic: true, range: None },
-        y: Axis { label: "mean |g - base|^2 / |base|^2 (band: 95 %)".into(), logarithmic: true, range: None },
-        lines: ESTIMATORS.into_iter().enumerate().map(line).collect(),
-        ..LinePlot::default()
-    }
+        Axis::logarithmic("unrolls, T / K"),
+        Axis::logarithmic("mean |g - base|^2 / |base|^2 (band: 95 %)"),
+        ESTIMATORS.into_iter().enumerate().map(line),
+    )
 }
 
 const HEADER: [&str; 6] = ["K", "unrolls", "PES", "NRES", "truncated ES", "its relative bias"];
