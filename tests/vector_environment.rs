@@ -136,6 +136,69 @@ fn lanes_on_a_hosts_buffers_read_its_actions_there_and_leave_their_results() {
     assert_eq!(ticket.wait().unwrap()[0].f32(), seen.unwrap().observations);
 }
 
+/// What each lane sees before each step of `generation`, all pushing one way.
+fn pushed(gpu: &Gpu, settings: &VectorSettings, generation: u32) -> Vec<Vec<f32>> {
+    let mut lanes = VectorEnvironment::new(gpu, CartPole, &VectorSettings { automatic: false, ..*settings }).unwrap();
+    let first = lanes.reset(generation).unwrap().observations;
+    let next = (0..settings.horizon).map(|_| lanes.step(&vec![1.0; settings.lanes]).unwrap().observations);
+    [first].into_iter().chain(next).collect()
+}
+
+#[test]
+fn lanes_that_reset_themselves_play_one_generation_after_the_other_in_a_buffer_of_the_host() {
+    const LANES: usize = 4;
+    let gpu = gpu();
+    let settings = VectorSettings { automatic: true, ..VectorSettings::new(LANES, 12, 3) };
+    let generations: Vec<_> = (0..4).map(|generation| pushed(&gpu, &settings, generation)).collect();
+    let state = gpu.zeros("the host's", 5 * LANES).unwrap();
+    let buffers = VectorBuffers { state: Some(state.clone()), ..VectorBuffers::default() };
+    let mut lanes = VectorEnvironment::on_buffers(&gpu, Arc::new(CartPole), &settings, buffers).unwrap();
+    assert_eq!(lanes.state().buffer, state.buffer);
+    let mut seen = lanes.reset(0).unwrap();
+    let (mut episode, mut time) = ([0; LANES], [0; LANES]);
+    for step in 0..30 {
+        if step == 5 {
+            lanes.reset_lanes(&[2]).unwrap();
+        }
+        seen = lanes.step(&[1.0; LANES]).unwrap();
+        for lane in 0..LANES {
+            time[lane] += 1;
+            if (step, lane) == (5, 2) {
+                assert_eq!((seen.ends[lane], seen.rewards[lane]), (3, 0.0), "lane 2 was asked to begin anew");
+            } else {
+                assert_eq!(seen.rewards[lane], 1.0, "lane {lane} is alive in step {step}");
+            }
+            if seen.ends[lane] != 0 {
+                (episode[lane], time[lane]) = (episode[lane] + 1, 0);
+            }
+            let expected: &Vec<f32> = &generations[episode[lane]][time[lane]];
+            let part = 4 * lane..4 * (lane + 1);
+            assert_eq!(seen.observations[part.clone()], expected[part], "lane {lane} after step {step}");
+        }
+    }
+    assert!(episode.iter().all(|&episode| episode >= 2), "{episode:?}");
+    assert_eq!(lanes.episodes().unwrap().lengths, time.map(|time| time as u32));
+    assert!(!lanes.is_over().unwrap());
+    // An observation of the cart-pole is its state; here it lies number by number.
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    let ticket = gpu.encode_readback(&mut encoder, &[(state, fourfold::shaders::Element::F32)]).unwrap();
+    gpu.queue().submit([encoder.finish()]);
+    let state = ticket.wait().unwrap().remove(0);
+    for (index, number) in seen.observations.iter().enumerate() {
+        assert_eq!(state.f32()[index % 4 * LANES + index / 4], *number);
+    }
+}
+
+#[test]
+fn resets_that_cannot_be_are_refused() {
+    let gpu = gpu();
+    let traced = VectorSettings { automatic: true, trace: true, ..VectorSettings::new(2, 5, 0) };
+    let refused = VectorEnvironment::new(&gpu, CartPole, &traced).unwrap_err().to_string();
+    assert_eq!(refused, "a trace holds one episode of each lane: expected `automatic: false` beside `trace: true`");
+    let lanes = VectorEnvironment::new(&gpu, CartPole, &VectorSettings::new(2, 5, 0)).unwrap();
+    assert_eq!(lanes.reset_lanes(&[1, 2]).unwrap_err().to_string(), "lanes: expected numbers below 2, got 2");
+}
+
 /// Speed grows tenfold in each step without a push.
 #[derive(Debug)]
 struct Runaway;

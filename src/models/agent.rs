@@ -1,9 +1,8 @@
 //! A sequence model as a policy: the rolling context of many episodes on the GPU.
 //!
 //! [`Agent`] is any [`SequenceModel`] as one plan, whose states hold the last K steps of each episode. A step of it takes
-//! what was seen and earned, appends it to the context, and says what to do. Nothing is read back for that: a host with
-//! an environment of its own calls [`Agent::act`], which moves one observation in and one action out, and in a
-//! [`VectorEnvironment`] whole batches of episodes are [played](Agent::play) where they are.
+//! what was seen and earned, appends it to the context, and says what to do. Nothing is read back for that: a host calls
+//! [`Agent::act`], which moves one observation in and one action out, and [plays](Agent::play) in a [`VectorEnvironment`].
 //!
 //! The protocol is that of Decision Transformer's evaluation. The first return-to-go is the target; after each step the
 //! reward is taken off it. The window is the last K steps, padded with zeros and a mask on the left; the action of its
@@ -152,6 +151,8 @@ pub struct AgentBuffers {
     pub rewards: Option<BufferView>,
     /// (episodes, [`Actions::width`]): written by each step.
     pub actions: Option<BufferView>,
+    /// `u32` (episodes): not 0 where an episode has begun since the last step, see [`VectorEnvironment::ends`].
+    pub begins: Option<BufferView>,
 }
 
 /// A policy with a memory of the last K steps of each of E episodes.
@@ -168,6 +169,7 @@ const WEIGHTS: &str = "weights";
 const OBSERVATION: &str = "observation";
 const REWARD: &str = "reward";
 const ACTION: &str = "action";
+const BEGINS: &str = "begins";
 const OUTPUT: &str = "output";
 const TARGETS: &str = "targets";
 const REMAINING: &str = "remaining";
@@ -211,6 +213,7 @@ impl Agent {
             observations: Some(environment.observations().clone()),
             rewards: Some(environment.rewards().clone()),
             actions: Some(environment.actions().clone()),
+            begins: environment.settings().automatic.then(|| environment.ends().clone()),
         };
         Self::on_buffers(environment.gpu(), model, weights, settings, buffers)
     }
@@ -228,10 +231,10 @@ impl Agent {
     ) -> Result<Self, AgentError> {
         check(model, settings)?;
         let target = gpu.target();
-        let plan = Plan::new(&policy::graph(model, settings), &target)?;
+        let plan = Plan::new(&policy::graph(model, settings, buffers.begins.is_some()), &target)?;
 
         let mut values = Values::new();
-        let scaled = scaled(&settings.targets, settings.return_scale);
+        let scaled = policy::scaled(&settings.targets, settings.return_scale);
         values.insert(TARGETS.into(), Data::F32(scaled.clone()));
         values.insert(REMAINING.into(), Data::F32(scaled));
         values.insert(FRESH.into(), Data::F32(vec![1.0; settings.episodes()]));
@@ -248,7 +251,8 @@ impl Agent {
             AgentWeights::Own(data) => drop(values.insert(WEIGHTS.into(), data)),
         }
         let shared = [(OBSERVATION, buffers.observations), (REWARD, buffers.rewards), (ACTION, buffers.actions)];
-        given.extend(shared.into_iter().filter_map(|(name, view)| Some((name.to_string(), view?))));
+        let shared = shared.into_iter().chain([(BEGINS, buffers.begins)]);
+        given.extend(shared.filter_map(|(name, view)| Some((name.to_string(), view?))));
         let session = Session::on_buffers(gpu, plan, &values, &given)?;
 
         let fresh = BTreeMap::from([(FRESH.to_string(), session.buffer(FRESH)?)]);
@@ -367,7 +371,7 @@ impl Agent {
 
     fn write_returns(&mut self, name: &str, returns: &[f32]) -> Result<(), AgentError> {
         check_returns(returns, self.settings.episodes())?;
-        self.session.write(name, &Data::F32(scaled(returns, self.settings.return_scale)))?;
+        self.session.write(name, &Data::F32(policy::scaled(returns, self.settings.return_scale)))?;
         self.traffic.uploads += 1;
         Ok(())
     }
@@ -466,10 +470,6 @@ impl Agent {
         self.traffic.readbacks += 1;
         Ok(environment.episodes_async().await?)
     }
-}
-
-fn scaled(returns: &[f32], scale: f32) -> Vec<f32> {
-    returns.iter().map(|target| target / scale).collect()
 }
 
 fn check(model: &dyn SequenceModel, settings: &AgentSettings) -> Result<(), AgentError> {

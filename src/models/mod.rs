@@ -10,6 +10,7 @@ mod mlp;
 pub mod offline_training;
 mod sequence_model;
 mod trained;
+mod trained_policy;
 mod vision_transformer;
 
 pub mod hyperparameters;
@@ -20,4 +21,5 @@ pub use classifier::{Architecture, ArchitectureError, Classifier};
 pub use mlp::Mlp;
 pub use sequence_model::{SequenceModel, Window};
 pub use trained::TrainedClassifier;
+pub use trained_policy::{PolicyNetwork, TrainedPolicy};
 pub use vision_transformer::{VisionTransformer, VisionTransformerOptions};

@@ -4,7 +4,7 @@
 use fourfold_shaders::rollout::unroll::{self, LIBRARY, WeightStorage};
 
 use super::signature::{check_file, check_sizes};
-use super::{Composition, Environment, Error};
+use super::{Composition, Environment, Error, Interface, Policy};
 
 /// Definitions that stand in for the kernel when a policy is parsed by itself.
 const WEIGHTS: &str =
@@ -14,7 +14,6 @@ const WEIGHTS: &str =
 pub(crate) fn check(composition: &Composition) -> Result<(), Error> {
     let policy = &*composition.policy;
     let interface = composition.interface();
-    let refuse = |file: &str, message: String| Err(Error::File { file: file.into(), line: None, message });
     check_environment(&*composition.environment)?;
     if composition.sensors.copies == 0 {
         return Err(Error::Settings { message: "sensors give the observation at least once, but copies is 0".into() });
@@ -25,23 +24,19 @@ pub(crate) fn check(composition: &Composition) -> Result<(), Error> {
         let message = format!("a wiring needs an interval and phases of at least 1, not {wiring:?}");
         return Err(Error::Settings { message });
     }
-    if composition.parameters() == 0 {
-        return refuse(policy.file(), "its description says weights = 0: there must be at least one".into());
-    }
-    if policy.channel_memory(interface) > policy.memory(interface) {
-        return refuse(
-            policy.file(),
-            "its description says that more memory belongs to the channels than there is".into(),
-        );
-    }
+    check_policy(policy, interface, &composition.sizes(WeightStorage::Streamed))
+}
 
-    check_file(
-        policy.file(),
-        policy.source(),
-        &composition.sizes(WeightStorage::Streamed),
-        (&LIBRARY, WEIGHTS),
-        &policy.functions(interface),
-    )
+/// Checks the file of a policy and what its description gives; `sizes` are the constants that the file names.
+pub(crate) fn check_policy(policy: &dyn Policy, interface: Interface, sizes: &str) -> Result<(), Error> {
+    let described =
+        [("inputs", interface.inputs), ("actions", interface.actions), ("weights", policy.weights(interface))];
+    check_sizes(policy.file(), described)?;
+    if policy.channel_memory(interface) > policy.memory(interface) {
+        let message = "its description says that more memory belongs to the channels than there is".into();
+        return Err(Error::File { file: policy.file().into(), line: None, message });
+    }
+    check_file(policy.file(), policy.source(), sizes, (&LIBRARY, WEIGHTS), &policy.functions(interface))
 }
 
 /// Checks the file of an environment and the sizes that its description gives.

@@ -6,7 +6,8 @@
 //! to use, or come back for a table.
 //!
 //! Where actions come from outside, from a network of many dispatches or from a host, a [`VectorEnvironment`] takes the
-//! same episodes a step at a time; what either played becomes [data to learn from](Trace::trajectories).
+//! same episodes a step at a time; what either played becomes [data to learn from](Trace::trajectories). Where the world is
+//! outside, a [`VectorPolicy`] takes the policy's step on the buffers of its host.
 //!
 //! # An environment of one's own
 //!
@@ -104,6 +105,7 @@ mod session;
 pub(crate) mod signature;
 mod trace;
 mod vector_environment;
+mod vector_policy;
 mod wiring;
 
 pub use error::Error;
@@ -116,4 +118,5 @@ pub use plan::{Plan, Settings};
 pub use session::{Episodes, Operands, Rollout, Weights};
 pub use trace::{End, Step, Trace};
 pub use vector_environment::{VectorBuffers, VectorEnvironment, VectorSettings, VectorStep};
+pub use vector_policy::{PolicyBuffers, PolicyWeights, VectorPolicy};
 pub use wiring::shuffled;

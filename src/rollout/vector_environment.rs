@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fourfold_shaders::Data;
-use fourfold_shaders::rollout::step::{COUNTERS, Composition, Problem};
+use fourfold_shaders::rollout::step::{ASKED, COUNTERS, Composition, Problem};
 use fourfold_shaders::rollout::unroll::{Fault, traced};
 
 use super::{Environment, Episodes, Error, Trace, check};
@@ -23,12 +23,15 @@ pub struct VectorSettings {
     pub stream: u32,
     /// Records every step on the GPU, for [`VectorEnvironment::trace`].
     pub trace: bool,
+    /// Begins the next episode of a lane in the step that ends one, as an application wants it: reward and end are then of
+    /// the old episode, state and observations of the new one.
+    pub automatic: bool,
 }
 
 impl VectorSettings {
     /// `lanes` episodes of at most `horizon` steps, without a trace.
     pub fn new(lanes: usize, horizon: usize, seed: u32) -> Self {
-        Self { lanes, horizon, seed, stream: 0, trace: false }
+        Self { lanes, horizon, seed, stream: 0, trace: false, automatic: false }
     }
 }
 
@@ -41,15 +44,21 @@ pub struct VectorBuffers {
     pub observations: Option<BufferView>,
     /// (lanes): 0 where the episode was over before.
     pub rewards: Option<BufferView>,
-    /// `u32` (lanes): 0 where the episode goes on, 1 where it has ended of itself, 2 where its time is up.
+    /// `u32` (lanes): 0 where the episode goes on, 1 where it has ended of itself, 2 where its time is up, 3 where the lane
+    /// began anew since it was asked to. Where lanes reset themselves, any but 0 says that the lane was reset, which the
+    /// memory of a [`VectorPolicy`](super::VectorPolicy) reads. Whoever writes [`VectorEnvironment::RESET`] here, the host or
+    /// a kernel of its own, resets a lane in the next step.
     pub ends: Option<BufferView>,
+    /// (states + 1, lanes): the state of each lane, number by number, to be drawn or changed; then the sum of its rewards.
+    pub state: Option<BufferView>,
 }
 
 /// Episodes of one environment on a device, all at the same step: Gymnasium's vector environment, whose `reset` and
-/// `step` are dispatches. A lane whose episode is over waits there for the others.
+/// `step` are dispatches. A lane whose episode is over waits there for the others, or
+/// [begins the next one](VectorSettings::automatic).
 ///
 /// Lane `e` plays the episode that a [`Rollout`](super::Rollout) of one member with as many episodes plays as its
-/// episode `e`, for the same seed and actions.
+/// episode `e`, for the same seed and actions; after a reset of its own, that of the next generation.
 ///
 /// ```
 /// use fourfold::rollout::environments::CartPole;
@@ -99,11 +108,14 @@ pub struct VectorStep {
     pub observations: Vec<f32>,
     /// (lanes)
     pub rewards: Vec<f32>,
-    /// (lanes): 0 where the episode goes on, 1 where it has ended of itself, 2 where its time is up.
+    /// (lanes): see [`VectorBuffers::ends`].
     pub ends: Vec<u32>,
 }
 
 impl VectorEnvironment {
+    /// The end that resets a lane in the next step, for kernels of the host: see [`VectorBuffers::ends`].
+    pub const RESET: u32 = ASKED;
+
     /// Creates buffers and pipelines; neither submits nor polls. The first thing to record is a reset.
     ///
     /// # Errors
@@ -130,6 +142,11 @@ impl VectorEnvironment {
                 return Err(Error::Settings { message: format!("{name} must be between 1 and 2^30 but is {value}") });
             }
         }
+        if trace && settings.automatic {
+            let message =
+                "a trace holds one episode of each lane: expected `automatic: false` beside `trace: true`".into();
+            return Err(Error::Settings { message });
+        }
         let composition = Composition { environment, trace };
         let environment = &*composition.environment;
         let (mut plan, mut given) = (ProgramPlan::default(), Vec::new());
@@ -141,7 +158,7 @@ impl VectorEnvironment {
         let f32 = |name, width| Allocation::f32(name, lanes * width);
         let seed = buffer(Allocation::values("seed", Data::U32(vec![seed, 0])), None);
         let actions = buffer(f32("actions", environment.actions()), buffers.actions);
-        let saved = buffer(f32("saved", composition.saved()), None);
+        let saved = buffer(f32("state", composition.saved()), buffers.state);
         let counters = buffer(Allocation::u32("counters", lanes * COUNTERS), None);
         let observations = buffer(f32("observations", environment.observations()), buffers.observations);
         let rewards = buffer(f32("rewards", 1), buffers.rewards);
@@ -152,7 +169,8 @@ impl VectorEnvironment {
         let kernel = composition.kernel();
         let workgroup = if gpu.target().software { 8 } else { 64 };
         let [reset, step] = [true, false].map(|fresh| {
-            let problem = Problem { lanes, horizon, fresh, stream: settings.stream };
+            let VectorSettings { stream, automatic, .. } = *settings;
+            let problem = Problem { lanes, horizon, fresh, automatic, stream };
             let recording = plan.recording();
             plan.dispatch(recording, problem.call_with(&composition, kernel.clone(), workgroup), &operands);
             recording
@@ -213,6 +231,11 @@ impl VectorEnvironment {
         self.program.view(self.ids.ends)
     }
 
+    /// (states + 1, lanes): the state of each lane, number by number, then the sum of its rewards.
+    pub fn state(&self) -> &BufferView {
+        self.program.view(self.ids.saved)
+    }
+
     /// (lanes): the sum of rewards of each episode so far.
     pub fn returns(&self) -> BufferView {
         let lanes = self.settings.lanes;
@@ -224,6 +247,19 @@ impl VectorEnvironment {
         self.program.view(self.ids.counters).part(0, self.settings.lanes)
     }
 
+    /// Resets some lanes in the next step, from the next submission on.
+    ///
+    /// # Errors
+    /// There is no lane of such a number, given ends without the usage `COPY_DST`, or the device was lost.
+    pub fn reset_lanes(&self, lanes: &[usize]) -> Result<(), Error> {
+        let count = self.settings.lanes;
+        if let Some(lane) = lanes.iter().find(|lane| **lane >= count) {
+            return Err(Error::Settings { message: format!("lanes: expected numbers below {count}, got {lane}") });
+        }
+        let write = |&lane: &usize| self.gpu().write("ends", &self.ends().part(lane, 1), &[Self::RESET]);
+        Ok(lanes.iter().try_for_each(write)?)
+    }
+
     /// Sets the generation for the next reset, before the next submission: lane `e` of generation `g` is episode
     /// `g * lanes + e` of the seed.
     ///
@@ -233,9 +269,11 @@ impl VectorEnvironment {
         Ok(self.program.gpu().write("seed", &self.seed().part(1, 1), &[generation])?)
     }
 
-    /// Looks for a number that was not finite, in `u32` (2, lanes) counters.
+    /// Looks for a number that was not finite, in `u32` (3, lanes) counters.
     fn check(&self, counters: &[u32]) -> Result<(), Error> {
-        let (lengths, faults) = counters.split_at(self.settings.lanes);
+        let lanes = self.settings.lanes;
+        let (lengths, rest) = counters.split_at(lanes);
+        let (faults, episodes) = rest.split_at(lanes);
         let fault = |(lane, &fault): (usize, &u32)| Some((lane, Fault::of(fault)?));
         let Some((lane, fault)) = faults.iter().enumerate().find_map(fault) else { return Ok(()) };
         let step = lengths[lane] as usize - 1;
@@ -245,7 +283,8 @@ impl VectorEnvironment {
             Fault::Step => "environment_step",
         };
         let file = self.environment().file().into();
-        Err(Error::Fault { file, function, member: 0, episode: lane, step })
+        let episode = episodes[lane] as usize * lanes + lane;
+        Err(Error::Fault { file, function, member: 0, episode, step })
     }
 }
 
@@ -289,8 +328,8 @@ impl VectorEnvironment {
     /// The device was lost.
     pub async fn is_over_async(&self) -> Result<bool, Error> {
         let [counters, ends] = self.program.read_async([self.ids.counters, self.ids.ends]).await?;
-        let faults = &counters.u32()[self.settings.lanes..];
-        Ok(ends.u32().iter().zip(faults).all(|(&end, &fault)| end != 0 || fault != 0))
+        let faults = &counters.u32()[self.settings.lanes..][..self.settings.lanes];
+        Ok(ends.u32().iter().zip(faults).all(|(&end, &fault)| end == 1 || end == 2 || fault != 0))
     }
 
     /// Waits for returns and lengths of the episodes, as far as they have gone.

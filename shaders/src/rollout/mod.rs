@@ -1,5 +1,6 @@
-//! Kernels that advance environments: whole episodes with a policy, or a step with actions from outside.
+//! Kernels that advance environments and policies: whole episodes of both, or a step of either with the other outside.
 
+pub mod act;
 pub mod environments;
 pub mod policies;
 mod registry;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::environments::{Acrobot, CartPole, CartPoleSwingUp, KeyToDoor, MountainCarContinuous, Pendulum, Swimmer};
 use super::policies::{AttentionNeuron, Linear, Perceptron};
 use super::unroll::{Environment, Policy};
-use super::{step, unroll};
+use super::{act, step, unroll};
 use crate::{Generator, KernelRef, Listed};
 
 /// Every environment of this crate.
@@ -63,8 +63,8 @@ fn odd_attention_neuron() -> AttentionNeuron {
     }
 }
 
-/// The unroll of each environment with a linear policy and of each other policy in the cart-pole swing-up, and the step
-/// of each environment.
+/// The unroll of each environment with a linear policy and of each other policy in the cart-pole swing-up, the step of
+/// each environment, and the act of each policy.
 pub(crate) fn kernels() -> Vec<KernelRef> {
     let unrolls = ENVIRONMENTS.iter().map(|environment| {
         KernelRef::listed(format!("unroll({})", environment.name), |generator| {
@@ -84,7 +84,13 @@ pub(crate) fn kernels() -> Vec<KernelRef> {
             step::case::case_of(generator, environment)
         })
     });
-    unrolls.chain(policies).chain(steps).collect()
+    let acts = POLICIES.iter().map(|policy| {
+        KernelRef::listed(format!("act({})", policy.name), |generator| {
+            let policy = (policy.draw)(generator);
+            act::case::case_of(generator, policy)
+        })
+    });
+    unrolls.chain(policies).chain(steps).chain(acts).collect()
 }
 
 #[cfg(test)]

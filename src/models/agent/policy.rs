@@ -2,7 +2,9 @@
 
 use fourfold_shaders::Element;
 
-use super::{ACTION, AgentSettings, FRESH, OBSERVATION, OUTPUT, REMAINING, REWARD, SEED, Sampling, TARGETS, WEIGHTS};
+use super::{
+    ACTION, AgentSettings, BEGINS, FRESH, OBSERVATION, OUTPUT, REMAINING, REWARD, SEED, Sampling, TARGETS, WEIGHTS,
+};
 use crate::data::Actions;
 use crate::graph::{Graph, Tag, Tensor, TensorType};
 use crate::models::{SequenceModel, Window};
@@ -18,8 +20,9 @@ const SEEN: usize = 3;
 
 /// The step of E episodes: inputs observation (E, S) and reward (E), outputs action (E, W) and what the model said.
 ///
-/// States: `steps` (E, K, 3 + S), the rows of the last K steps, and `actions` (E, K, W), what was done in them.
-pub(super) fn graph(model: &dyn SequenceModel, settings: &AgentSettings) -> Graph {
+/// States: `steps` (E, K, 3 + S), the rows of the last K steps, and `actions` (E, K, W), what was done in them. `flagged`
+/// adds the input begins (E), which is not 0 where an episode has begun.
+pub(super) fn graph(model: &dyn SequenceModel, settings: &AgentSettings, flagged: bool) -> Graph {
     let graph = Graph::new();
     let (episodes, context) = (settings.episodes(), model.context());
     let (observations, width) = (model.observations(), model.actions().width());
@@ -28,7 +31,11 @@ pub(super) fn graph(model: &dyn SequenceModel, settings: &AgentSettings) -> Grap
     let reward = graph.input(REWARD, TensorType::f32([episodes]));
     let targets = graph.input(TARGETS, TensorType::f32([episodes]));
     let state = |name: &str, shape: &[usize]| graph.state(name, Tag::Bookkeeping, TensorType::f32(shape));
-    let fresh = state(FRESH, &[episodes]);
+    let restarted = state(FRESH, &[episodes]);
+    let fresh = match flagged {
+        true => restarted + graph.input(BEGINS, TensorType::u32([episodes])).cast(Element::F32),
+        false => restarted,
+    };
     let remaining = state(REMAINING, &[episodes]);
     let time = state("time", &[episodes]);
     let steps = state("steps", &[episodes, context, SEEN + observations]);
@@ -79,7 +86,7 @@ pub(super) fn graph(model: &dyn SequenceModel, settings: &AgentSettings) -> Grap
     graph.assign(actions, taken(action));
     graph.assign(remaining, asked);
     graph.assign(time, now);
-    graph.assign(fresh, graph.full([episodes], 0.0));
+    graph.assign(restarted, graph.full([episodes], 0.0));
     graph
 }
 
@@ -115,4 +122,9 @@ pub(super) fn restart(episodes: usize) -> Graph {
     let fresh = graph.state(FRESH, Tag::Bookkeeping, TensorType::f32([episodes]));
     graph.assign(fresh, graph.full([episodes], 1.0));
     graph
+}
+
+/// Returns over the return scale, as the model takes them.
+pub(super) fn scaled(returns: &[f32], scale: f32) -> Vec<f32> {
+    returns.iter().map(|target| target / scale).collect()
 }

@@ -1,16 +1,27 @@
 //! The networks, their initial weights and the recipe of their training.
 
-use std::sync::Arc;
-
-use fourfold::rollout::Policy;
+use fourfold::data::Checkpoint;
+use fourfold::models::{PolicyNetwork, TrainedPolicy};
+use fourfold::rollout::Interface;
 use fourfold::shaders::random::threefry::Random;
 use fourfold::shaders::rollout::policies::{AttentionNeuron, Perceptron};
 
+use super::evaluation::OBSERVATIONS;
 use super::training::{Recipe, StrategyName};
+use crate::failure::Failure;
 
 /// The ordinary policy beside the attention neuron: 5-16-1 with tanh, 113 weights.
-pub fn perceptron() -> Arc<dyn Policy> {
-    Arc::new(Perceptron::new(&[16]))
+pub fn perceptron() -> PolicyNetwork {
+    PolicyNetwork::Perceptron(Perceptron::new(&[16]))
+}
+
+/// A policy of the cart-pole swing-up with its weights, as a checkpoint.
+///
+/// # Errors
+/// Another number of weights than the network has, or weights that are not finite.
+pub fn trained(network: &PolicyNetwork, weights: &[f32]) -> Result<Checkpoint, Failure> {
+    let interface = Interface { inputs: OBSERVATIONS, actions: 1 };
+    Ok(TrainedPolicy::new(network.clone(), interface, weights.to_vec()).map_err(Failure::run)?.to_checkpoint())
 }
 
 /// Added to the bias of the forget gates at first: memories that last from the start. Without it, training

@@ -39,6 +39,11 @@ impl Perceptron {
     pub fn hidden(&self) -> &[usize] {
         &self.hidden
     }
+
+    /// Returns true if a tanh bounds the action.
+    pub fn is_squashed(&self) -> bool {
+        self.squashed
+    }
 }
 
 impl Policy for Perceptron {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{COUNTERS, Composition, Problem};
+use super::{ASKED, BEGAN, COUNTERS, Composition, Problem};
 use crate::rollout::unroll::case::reached;
 use crate::rollout::unroll::{Environment, traced};
 use crate::{Case, Data, Generator};
@@ -19,6 +19,7 @@ impl Composition {
             lanes: if generator.huge() && !self.trace { 8 * 65_535 + 3 } else { generator.length(300) },
             horizon: generator.pick(&[1, 2, 5, 40]),
             fresh: generator.chance(0.2),
+            automatic: generator.chance(0.5),
             stream: generator.pick(&[0, 5, 1 << 20]),
         };
         let call = problem.call_with(self, self.kernel(), 8);
@@ -45,7 +46,8 @@ impl Composition {
             observations.extend(observation.iter().map(|&number| number as f32));
             counters[lane] = generator.pick(&[0, 1, horizon as u32 - 1]).min(horizon as u32 - 1);
             counters[lanes + lane] = u32::from(generator.chance(0.05));
-            ends[lane] = generator.pick(&[0, 0, 0, 0, 0, 0, 1, 2]);
+            counters[2 * lanes + lane] = generator.pick(&[0, 0, 1, 7]);
+            ends[lane] = generator.pick(&[0, 0, 0, 0, 0, 1, 2, BEGAN, ASKED]);
         }
         let actions = (0..lanes * environment.actions()).map(|_| generator.normal()).collect();
         let mut inputs = vec![
@@ -68,24 +70,55 @@ mod tests {
     use super::*;
     use crate::rollout::environments::CartPole;
 
-    #[test]
-    fn a_lane_that_is_over_keeps_everything_and_earns_nothing() {
+    /// A step of many cart-poles, with its operands after it.
+    fn stepped(automatic: u32) -> (Case, Vec<Data>) {
         let mut generator = Generator::new(3, Generator::FULL);
         let case = (0..).map(|_| case_of(&mut generator, Arc::new(CartPole))).find(|case| {
             let uniform: super::super::Uniform = case.call.uniform();
-            uniform.fresh == 0 && uniform.lanes > 50
+            uniform.fresh == 0 && uniform.automatic == automatic && uniform.lanes > 50
         });
-        let case = case.expect("one case in two is no reset");
-        let lanes = case.operands[6].len();
+        let case = case.expect("one case in four is such a one");
         let after = case.expected();
-        let over = |lane: usize| case.operands[6].u32()[lane] != 0 || case.operands[3].u32()[lanes + lane] != 0;
-        let changed = |operand: usize, lane: usize| {
-            let bits = |data: &Data| data.clone().operand().f32()[lane].to_bits();
-            bits(&after[operand]) != bits(&case.operands[operand])
-        };
+        (case, after)
+    }
+
+    fn changed(case: &Case, after: &[Data], operand: usize, lane: usize) -> bool {
+        let bits = |data: &Data| data.clone().operand().f32()[lane].to_bits();
+        bits(&after[operand]) != bits(&case.operands[operand])
+    }
+
+    #[test]
+    fn a_lane_that_is_over_keeps_everything_and_earns_nothing() {
+        let (case, after) = stepped(0);
+        let lanes = case.operands[6].len();
         for lane in 0..lanes {
-            assert_eq!(changed(2, lane), !over(lane), "the first number of the state of lane {lane}");
-            assert_eq!(after[5].f32()[lane], if over(lane) { 0.0 } else { 1.0 }, "the reward of lane {lane}");
+            let end = case.operands[6].u32()[lane];
+            let over = end == 1 || end == 2 || (case.operands[3].u32()[lanes + lane] != 0 && end != ASKED);
+            assert_eq!(changed(&case, &after, 2, lane), !over, "the first number of the state of lane {lane}");
+            let paid = !over && end != ASKED;
+            assert_eq!(after[5].f32()[lane], f32::from(u8::from(paid)), "the reward of lane {lane}");
         }
+    }
+
+    #[test]
+    fn a_lane_whose_episode_is_over_begins_the_next_one_where_that_is_automatic_or_asked() {
+        let (case, after) = stepped(1);
+        let lanes = case.operands[6].len();
+        let (before, counters, ends) = (case.operands[3].u32(), after[3].u32(), after[6].u32());
+        let mut begun = 0;
+        for lane in 0..lanes {
+            let asked = case.operands[6].u32()[lane] == ASKED;
+            if before[lanes + lane] != 0 && !asked {
+                assert!(!changed(&case, &after, 2, lane), "lane {lane} has stopped");
+                continue;
+            }
+            assert_eq!(ends[lane] == BEGAN, asked, "lane {lane}");
+            let begins = ends[lane] != 0;
+            begun += usize::from(begins);
+            assert_eq!(counters[lane], if begins { 0 } else { before[lane] + 1 }, "the steps of lane {lane}");
+            assert_eq!(counters[2 * lanes + lane], before[2 * lanes + lane] + u32::from(begins), "lane {lane}");
+            assert_eq!(after[5].f32()[lane], f32::from(u8::from(!asked)), "the reward of lane {lane}");
+        }
+        assert!(begun > 3, "{begun} of {lanes}");
     }
 }

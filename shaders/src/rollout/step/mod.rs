@@ -14,9 +14,15 @@ use crate::rollout::unroll::composition::{LIBRARY, STEPPING};
 use crate::rollout::unroll::{Environment, sizes, traced};
 use crate::{Binding, Call, Kernel, KernelRef, Target};
 
-/// Rows of the counters of a lane: steps of its episode so far, and what went wrong
-/// ([`Fault`](crate::rollout::unroll::Fault)).
-pub const COUNTERS: usize = 2;
+/// Rows of the counters of a lane: steps of its episode so far, what went wrong ([`Fault`](crate::rollout::unroll::Fault)),
+/// and the number of its episode since all lanes began.
+pub const COUNTERS: usize = 3;
+
+/// The end of a lane that began anew in this step since it was [asked](ASKED) to.
+pub const BEGAN: u32 = 3;
+
+/// The end that somebody else writes for a lane which shall begin anew in the next step, whatever becomes of its episode.
+pub const ASKED: u32 = 4;
 
 /// An environment to step.
 #[derive(Debug, Clone)]
@@ -55,10 +61,10 @@ impl Composition {
             Binding::read("seed", "(2): key, generation").u32(),
             Binding::read("actions", "(lanes, actions)"),
             Binding::update("saved", "(states + 1, lanes)"),
-            Binding::update("counters", "(2, lanes): steps, fault").u32(),
+            Binding::update("counters", "(3, lanes): steps, fault, episode").u32(),
             Binding::update("observations", "(lanes, observations)"),
             Binding::write("rewards", "(lanes)"),
-            Binding::update("ends", "(lanes): 0 goes on, 1 ended of itself, 2 time is up").u32(),
+            Binding::update("ends", "(lanes): 0 goes on, 1 ended of itself, 2 time is up, 3 began anew, 4 shall").u32(),
         ];
         if self.trace {
             bindings.push(Binding::update("trace", "(horizon, traced, lanes)"));
@@ -91,6 +97,7 @@ pub(crate) struct Uniform {
     pub lanes: u32,
     pub horizon: u32,
     pub stream: u32,
+    pub automatic: u32,
 }
 
 /// One dispatch.
@@ -102,6 +109,8 @@ pub struct Problem {
     pub horizon: usize,
     /// True if every lane starts anew instead of taking a step.
     pub fresh: bool,
+    /// True if a lane whose episode is over begins the next one in the same step.
+    pub automatic: bool,
     /// The place that draws; the next [`STREAMS`](crate::rollout::unroll::STREAMS)` - 1` are taken too.
     pub stream: u32,
 }
@@ -117,7 +126,8 @@ impl Problem {
     /// `workgroup` invocations.
     pub fn call_with(&self, composition: &Composition, kernel: Arc<Kernel>, workgroup: usize) -> Call {
         let Self { lanes, horizon, stream, .. } = *self;
-        let uniform = Uniform { fresh: self.fresh.into(), lanes: lanes as u32, horizon: horizon as u32, stream };
+        let [fresh, automatic] = [self.fresh, self.automatic].map(u32::from);
+        let uniform = Uniform { fresh, lanes: lanes as u32, horizon: horizon as u32, stream, automatic };
         let environment = &*composition.environment;
         let widths = [environment.actions(), composition.saved(), COUNTERS, environment.observations(), 1, 1];
         let mut lengths: Vec<usize> = [2].into_iter().chain(widths.map(|width| width * lanes)).collect();

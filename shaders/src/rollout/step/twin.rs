@@ -1,6 +1,6 @@
 //! The step in f64.
 
-use super::{Composition, Uniform};
+use super::{ASKED, BEGAN, Composition, Uniform};
 use crate::rollout::unroll::twin::fault;
 use crate::rollout::unroll::{EpisodeRandom, traced};
 use crate::{Call, Data, Operand, Tolerance};
@@ -22,35 +22,46 @@ pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
 
     let (lanes, states) = (uniform.lanes as usize, environment.states());
     for lane in 0..lanes {
-        let episode = seed[1].wrapping_mul(uniform.lanes).wrapping_add(lane as u32);
+        let place = |episode: u32| seed[1].wrapping_add(episode).wrapping_mul(uniform.lanes).wrapping_add(lane as u32);
         let mut state: Vec<f64> = (0..states).map(|row| f64::from(saved[row * lanes + lane])).collect();
         let mut observation: Vec<f64> =
             observations[lane * environment.observations()..][..environment.observations()].iter().map(wide).collect();
         let action: Vec<f64> =
             actions[lane * environment.actions()..][..environment.actions()].iter().map(wide).collect();
         rewards[lane] = 0.0;
-        let (mut sum, mut time, mut wrong, mut end) = (0.0, 0, 0, 0);
-        if uniform.fresh == 1 {
-            environment.reset(&mut EpisodeRandom::new(seed[0], uniform.stream + 1, episode, 0), &mut state);
-        } else {
-            (time, wrong, end) = (counters[lane], counters[lanes + lane], ends[lane]);
-            if end != 0 || wrong != 0 {
-                continue;
-            }
-            let mut step: Vec<f64> = state.iter().chain(&observation).chain(&action).copied().collect();
-            let mut random = EpisodeRandom::new(seed[0], uniform.stream + 2, episode, time);
-            let outcome = environment.step(&mut state, &action, &mut random);
-            sum = f64::from(saved[states * lanes + lane]) + outcome.reward;
-            end = outcome.end(time + 1 >= uniform.horizon);
-            rewards[lane] = outcome.reward as f32;
-            wrong = fault(&observation, &action, &state, sum);
-            step.extend([outcome.reward, f64::from(end)]);
-            if let Some(trace) = &mut trace {
-                for (row, number) in step.iter().enumerate() {
-                    trace[(time as usize * traced(environment) + row) * lanes + lane] = *number as f32;
+        let (mut sum, mut time, mut wrong, mut episode, mut end, mut begins) = (0.0, 0, 0, 0, 0, true);
+        if uniform.fresh == 0 {
+            episode = counters[2 * lanes + lane];
+            if ends[lane] == ASKED {
+                end = BEGAN;
+            } else {
+                let over = uniform.automatic == 0 && [1, 2].contains(&ends[lane]);
+                if over || counters[lanes + lane] != 0 {
+                    continue;
                 }
+                time = counters[lane];
+                let mut step: Vec<f64> = state.iter().chain(&observation).chain(&action).copied().collect();
+                let mut random = EpisodeRandom::new(seed[0], uniform.stream + 2, place(episode), time);
+                let outcome = environment.step(&mut state, &action, &mut random);
+                sum = f64::from(saved[states * lanes + lane]) + outcome.reward;
+                end = outcome.end(time + 1 >= uniform.horizon);
+                rewards[lane] = outcome.reward as f32;
+                wrong = fault(&observation, &action, &state, sum);
+                step.extend([outcome.reward, f64::from(end)]);
+                if let Some(trace) = &mut trace {
+                    for (row, number) in step.iter().enumerate() {
+                        trace[(time as usize * traced(environment) + row) * lanes + lane] = *number as f32;
+                    }
+                }
+                time += 1;
+                begins = uniform.automatic == 1 && end != 0 && wrong == 0;
             }
-            time += 1;
+            episode = episode.wrapping_add(u32::from(begins));
+        }
+        if begins {
+            let mut random = EpisodeRandom::new(seed[0], uniform.stream + 1, place(episode), 0);
+            environment.reset(&mut random, &mut state);
+            (sum, time) = (0.0, 0);
         }
         environment.observe(&state, &mut observation);
         for (i, number) in observation.iter().enumerate() {
@@ -59,7 +70,8 @@ pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
         for (row, number) in state.iter().chain([&sum]).enumerate() {
             saved[row * lanes + lane] = *number as f32;
         }
-        (counters[lane], counters[lanes + lane], ends[lane]) = (time, wrong, end);
+        (counters[lane], counters[lanes + lane], counters[2 * lanes + lane]) = (time, wrong, episode);
+        ends[lane] = end;
     }
 }
 

@@ -1,11 +1,10 @@
 //! One environment, one policy and what lies between them, as one kernel.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{COUNTERS, Environment, Interface, Policy, Sensors, environment, twin};
+use super::{COUNTERS, Environment, Interface, Policy, Sensors, environment, policy, twin};
 use crate::{Binding, Call, Kernel, KernelRef, Target};
 
 /// The source of the members' weights.
@@ -225,22 +224,10 @@ impl Composition {
 
     /// The sizes that the files name, as WGSL constants.
     pub fn sizes(&self, storage: WeightStorage) -> String {
-        let interface = self.interface();
-        let mut text = environment::sizes(&*self.environment);
-        let sizes = [
-            ("COPIES", self.sensors.copies),
-            ("NOISE_CHANNELS", self.sensors.noise_channels),
-            ("INPUTS", interface.inputs),
-            ("WEIGHTS", self.parameters()),
-            ("TABLES", self.policy.tables(interface).max(1)),
-            ("MEMORY", self.memory()),
-            ("CHANNEL_MEMORY", self.policy.channel_memory(interface)),
-            ("SPARE", usize::from(storage != WeightStorage::Registers)),
-        ];
-        for (name, value) in sizes.iter().chain(&self.policy.sizes()) {
-            writeln!(text, "const {name}: u32 = {value}u;").expect("strings take any text");
-        }
-        text
+        let Sensors { copies, noise_channels, .. } = self.sensors;
+        let environment = environment::sizes(&*self.environment);
+        let sensors = format!("const COPIES: u32 = {copies}u;\nconst NOISE_CHANNELS: u32 = {noise_channels}u;\n");
+        environment + &sensors + &policy::sizes(&*self.policy, self.interface(), storage != WeightStorage::Registers)
     }
 
     /// The WGSL that is neither a size nor in a file: a switch, the bindings, and the tables of a policy that has none.
@@ -248,10 +235,7 @@ impl Composition {
         let forgets = self.sensors.wiring.is_some_and(|wiring| wiring.forget);
         let mut text = format!("const FORGETS: bool = {forgets};\n\n");
         text.push_str(&Binding::declare(&self.bindings()));
-        if self.policy.tables(self.interface()) == 0 {
-            text.push_str("\n// The policy has no tables.\n");
-            text.push_str("fn policy_table(i: u32) -> vec4<f32> {\n    return vec4<f32>();\n}\n");
-        }
+        text.push_str(policy::without_tables(&*self.policy, self.interface()));
         text
     }
 

@@ -8,7 +8,7 @@
 pub(crate) mod case;
 pub(crate) mod composition;
 mod environment;
-mod policy;
+pub(crate) mod policy;
 mod sensors;
 pub(crate) mod twin;
 

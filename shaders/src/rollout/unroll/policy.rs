@@ -104,3 +104,25 @@ impl dyn Policy {
         [act].into_iter().chain(table).collect()
     }
 }
+
+/// The sizes that the file of a policy names, as WGSL constants; `loops` is true where loops over arrays are to stay loops.
+pub(crate) fn sizes(policy: &dyn Policy, interface: Interface, loops: bool) -> String {
+    let sizes = [
+        ("INPUTS", interface.inputs),
+        ("WEIGHTS", policy.weights(interface)),
+        ("TABLES", policy.tables(interface).max(1)),
+        ("MEMORY", policy.memory(interface).max(1)),
+        ("CHANNEL_MEMORY", policy.channel_memory(interface)),
+        ("SPARE", usize::from(loops)),
+    ];
+    let declared = |(name, value): (&str, usize)| format!("const {name}: u32 = {value}u;\n");
+    sizes.into_iter().chain(policy.sizes()).map(declared).collect()
+}
+
+/// Stands in for the tables of a policy that has none, in WGSL.
+pub(crate) fn without_tables(policy: &dyn Policy, interface: Interface) -> &'static str {
+    match policy.tables(interface) {
+        0 => "\n// The policy has no tables.\nfn policy_table(i: u32) -> vec4<f32> {\n    return vec4<f32>();\n}\n",
+        _ => "",
+    }
+}

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use clap::Args;
 use fourfold::Gpu;
-use fourfold::data::{Checkpoint, load_flat_vector};
+use fourfold::data::load_flat_vector;
+use fourfold::models::PolicyNetwork;
 use fourfold::rollout::Policy;
-use fourfold::shaders::Data;
 use fourfold::shaders::rollout::environments::CartPoleSwingUp;
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 use fourfold::shaders::rollout::unroll::Environment;
@@ -166,27 +166,19 @@ impl Experiment for Settings {
                 Some(weights) => weights,
                 None => self.train_teacher(run, seed)?,
             };
-            let file = checkpoint("perceptron:5-16-1", &taught);
+            let file = recipe::trained(&recipe::perceptron(), &taught)?;
             run.write_checkpoint(&format!("teacher{suffix}.safetensors"), &file)?;
             let updates = self.recipe().updates as u64;
             run.progress("student", updates);
             let stage = format!("student, seed {seed}");
             let (passes, learnt) = run.stage(&stage, updates, |run| self.train_student(run, &taught, seed))?;
-            let file = checkpoint("attention-neuron:cart-pole", &learnt);
+            let file = recipe::trained(&PolicyNetwork::AttentionNeuron(NETWORK), &learnt)?;
             run.write_checkpoint(&format!("student{suffix}.safetensors"), &file)?;
             let rows = self.judge(&run.gpu(), &taught, &learnt, seed)?;
             cloned.push(Cloned { seed, passes, rows });
         }
         report::report(self, &cloned)
     }
-}
-
-/// A flat vector with the name of its network.
-fn checkpoint(model: &str, weights: &[f32]) -> Checkpoint {
-    let mut checkpoint = Checkpoint::new();
-    checkpoint.set("model", model);
-    checkpoint.insert("weights", &[weights.len()], Data::F32(weights.to_vec()));
-    checkpoint
 }
 
 impl Settings {
@@ -293,8 +285,8 @@ impl Settings {
         let shuffled = Protocol { order: Order::Shuffled, ..plain };
         let student: Arc<dyn Policy> = Arc::new(NETWORK);
         let rows = [
-            ("teacher", plain, recipe::perceptron(), taught),
-            ("teacher, inputs shuffled", shuffled, recipe::perceptron(), taught),
+            ("teacher", plain, recipe::perceptron().policy(), taught),
+            ("teacher, inputs shuffled", shuffled, recipe::perceptron().policy(), taught),
             ("student", plain, student.clone(), learnt),
             ("student, inputs shuffled", shuffled, student, learnt),
         ];

@@ -58,7 +58,7 @@ pub(super) fn perceptron_rows(gpu: &Gpu, weights: &[f32], episodes: usize, seed:
     let plain = Protocol::plain(episodes, TEST_SEED.wrapping_add(seed));
     let protocols = [("5", plain), ("5, shuffled", Protocol { order: Order::Shuffled, ..plain })];
     let row = |(inputs, protocol): (&'static str, Protocol)| {
-        let scores = protocol.scores(gpu, recipe::perceptron(), weights)?;
+        let scores = protocol.scores(gpu, recipe::perceptron().policy(), weights)?;
         Ok(Row { policy: PERCEPTRON, inputs, scores })
     };
     protocols.into_iter().map(row).collect()

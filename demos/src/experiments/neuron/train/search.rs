@@ -1,11 +1,10 @@
 //! Trainings of one policy: several searches, of which the best goes on.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use fourfold::data::Checkpoint;
-use fourfold::rollout::{Interface, Policy};
-use fourfold::shaders::Data;
+use fourfold::models::PolicyNetwork;
+use fourfold::rollout::Interface;
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
@@ -16,7 +15,7 @@ use crate::failure::Failure;
 use crate::run::Run;
 
 /// A policy by name, with its initial weights and the indices of those that CMA-ES searches.
-type Contender = (&'static str, Arc<dyn Policy>, (Vec<f32>, Vec<usize>));
+type Contender = (&'static str, PolicyNetwork, (Vec<f32>, Vec<usize>));
 
 pub(super) const NEURON: &str = "attention neuron";
 pub(super) const PERCEPTRON: &str = "perceptron";
@@ -73,11 +72,11 @@ impl Settings {
     /// The policies that are trained, with the first weights of a search.
     pub(super) fn policies(&self, seed: u32) -> Result<Vec<Contender>, Failure> {
         let network = self.network.description()?;
-        let neuron: Arc<dyn Policy> = Arc::new(network);
+        let neuron = PolicyNetwork::AttentionNeuron(network);
         let mut policies = vec![(NEURON, neuron, recipe::initial(&network, seed))];
         if !self.alone {
             let perceptron = recipe::perceptron();
-            let count = perceptron.weights(Interface { inputs: OBSERVATIONS, actions: 1 });
+            let count = perceptron.policy().weights(Interface { inputs: OBSERVATIONS, actions: 1 });
             policies.push((PERCEPTRON, perceptron, (vec![0.0; count], (0..count).collect())));
         }
         Ok(policies)
@@ -86,7 +85,7 @@ impl Settings {
     /// Trains the policy of an index: every seed for `--trial` steps, then the best to its end.
     pub(super) fn train(&self, run: &mut Run, index: usize) -> Result<Finished, Failure> {
         let seeds = run.seeds();
-        let name = self.policies(0)?[index].0;
+        let (name, network, _) = self.policies(0)?.swap_remove(index);
         run.progress(name, PARTS * (seeds.len() as u64 + 1));
         let mut found = Vec::with_capacity(seeds.len());
         for number in 0..seeds.len() {
@@ -98,9 +97,7 @@ impl Settings {
         let chosen = (0..found.len()).rev().max_by(|&a, &b| best(&found[a]).total_cmp(&best(&found[b]))).unwrap_or(0);
         found[chosen] = run.stage(name, PARTS, |run| self.search(run, index, chosen, true))?;
         let weights = found[chosen].weights.clone();
-        let mut file = Checkpoint::new();
-        file.set("policy", name);
-        file.insert("params", &[weights.len()], Data::F32(weights.clone()));
+        let file = recipe::trained(&network, &weights)?;
         run.write_checkpoint(&format!("{}.safetensors", name.replace(' ', "_")), &file)?;
         let bursts: Vec<Burst> = run.rows()?;
         let seconds = bursts.iter().filter(|burst| burst.policy == name).map(|burst| burst.seconds).sum();
@@ -111,8 +108,8 @@ impl Settings {
     /// A search from its beginning for `--trial` steps, or on to its end.
     fn search(&self, run: &mut Run, index: usize, number: usize, goes_on: bool) -> Result<Found, Failure> {
         let seed = run.seeds()[number];
-        let (name, policy, initial) = self.policies(seed)?.swap_remove(index);
-        let mut training = Training::new(&run.gpu(), policy, self.recipe(), seed, initial)?;
+        let (name, network, initial) = self.policies(seed)?.swap_remove(index);
+        let mut training = Training::new(&run.gpu(), network.policy(), self.recipe(), seed, initial)?;
         let file = format!("{}-{}.safetensors", name.replace(' ', "_"), number + 1);
         match run.restored() {
             Some(checkpoint) => training.restore(&checkpoint)?,

@@ -7,6 +7,7 @@ mod report;
 mod training;
 
 use clap::Args;
+use fourfold::models::TrainedPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -138,13 +139,20 @@ impl Settings {
                 let one = |&seed: &u32| {
                     let curve: Vec<(f64, Option<f64>)> =
                         run.stage(&format!("{stage}: {name}, seed {seed}"), 1, |run| {
-                            let curve = trainer.train(&setup, hyperparameters, seed)?;
+                            let (curve, weights) = trainer.train(&setup, hyperparameters, seed)?;
                             let finite = |value: f64| value.is_finite().then_some(value);
                             let curve: Vec<_> = curve.into_iter().map(|(at, value)| (at, finite(value))).collect();
                             run.log(&json!({
                                 "task": task.name, "estimator": setup.name, "sigma": sigma, "rate": rate, "stage": stage,
                                 "seed": seed, "returns": curve,
                             }))?;
+                            let (network, interface) = task.policy.clone();
+                            // A training that diverged leaves no policy.
+                            if let ("training", Ok(trained)) = (stage, TrainedPolicy::new(network, interface, weights))
+                            {
+                                let file = format!("{}-{}-{seed}.safetensors", task.name, setup.name.replace(' ', "-"));
+                                run.write_checkpoint(&file, &trained.to_checkpoint())?;
+                            }
                             Ok(curve)
                         })?;
                     Ok(curve.into_iter().map(|(at, value)| (at, value.unwrap_or(f64::NAN))).collect())

@@ -8,8 +8,10 @@ use fourfold::evolution::{
     Descent, Estimator, Evaluator, EvaluatorSettings, InnerProblem, OuterLoop, OuterSettings, OuterTensors,
     UnrollSettings, UnrolledGradient,
 };
+use fourfold::models::PolicyNetwork;
 use fourfold::rollout::environments::{CartPoleSwingUp, Pendulum, Swimmer};
 use fourfold::rollout::policies::{Linear, Perceptron};
+use fourfold::rollout::{Environment, Interface};
 use fourfold::shaders::random::threefry::Random;
 use serde::Serialize;
 
@@ -22,6 +24,8 @@ pub struct Task {
     /// The policy and the environment, in words.
     pub description: &'static str,
     pub problem: Arc<dyn InnerProblem>,
+    /// The policy that the problem trains, and the numbers of its observations and actions.
+    pub policy: (PolicyNetwork, Interface),
     /// Standard deviation of the first weights; 0 is the policy that does nothing.
     pub start: f32,
     /// Steps of an unroll of the truncated estimators.
@@ -40,10 +44,14 @@ pub struct Task {
 impl Task {
     /// Lists the tasks of the experiment.
     pub fn all() -> [Self; 4] {
+        let interface = |world: &dyn Environment| Interface { inputs: world.observations(), actions: world.actions() };
+        let perceptron = || Perceptron::new(&[8]);
+        let swing_up = CartPoleSwingUp { easy: true };
         let swimmer = Self {
             name: "swimmer",
             description: "a linear policy swims with three rods (18 weights, first zero; 20 particles, as the paper's)",
             problem: Arc::new(Control::new(Swimmer, Linear)),
+            policy: (PolicyNetwork::Linear, interface(&Swimmer)),
             start: 0.0,
             truncation: 100,
             particles: 20,
@@ -62,7 +70,8 @@ impl Task {
             name: "swing-up",
             description: "a perceptron 5-8-1 swings a pole up on a cart (57 weights; easy starts, and an episode that ends \
                           waits for its horizon)",
-            problem: Arc::new(Control::new(CartPoleSwingUp { easy: true }, Perceptron::new(&[8])).waiting()),
+            problem: Arc::new(Control::new(swing_up, perceptron()).waiting()),
+            policy: (PolicyNetwork::Perceptron(perceptron()), interface(&swing_up)),
             start: 0.3,
             truncation: 100,
             particles: 32,
@@ -73,7 +82,8 @@ impl Task {
         let pendulum = Self {
             name: "pendulum",
             description: "a perceptron 3-8-1 swings a pendulum up (41 weights)",
-            problem: Arc::new(Control::new(Pendulum, Perceptron::new(&[8]))),
+            problem: Arc::new(Control::new(Pendulum, perceptron())),
+            policy: (PolicyNetwork::Perceptron(perceptron()), interface(&Pendulum)),
             start: 0.3,
             truncation: 20,
             particles: 32,
@@ -163,11 +173,16 @@ impl<'a> Trainer<'a> {
         Ok(Self { gpu, task, evaluator, points })
     }
 
-    /// Trains once, with Adam.
+    /// Trains once, with Adam, and returns the curve and the last weights of the unperturbed policy.
     ///
     /// # Errors
     /// Settings out of range, or the loss of the device.
-    pub fn train(&self, setup: &EstimatorSetup, hyperparameters: Hyperparameters, seed: u32) -> Result<Curve, Failure> {
+    pub fn train(
+        &self,
+        setup: &EstimatorSetup,
+        hyperparameters: Hyperparameters,
+        seed: u32,
+    ) -> Result<(Curve, Vec<f32>), Failure> {
         let Task { problem, particles, budget, .. } = self.task;
         let unroll =
             UnrollSettings::new(setup.estimator, *particles, setup.truncation(self.task), hyperparameters.sigma);
@@ -189,7 +204,8 @@ impl<'a> Trainer<'a> {
             steps.push((wanted as u64 * each) as f64);
         }
         let returns = self.evaluator.run(&centers)?.into_iter().map(|evaluated| -evaluated.sum);
-        Ok(steps.into_iter().zip(returns).collect())
+        let last = centers[centers.len() - problem.parameters()..].to_vec();
+        Ok((steps.into_iter().zip(returns).collect(), last))
     }
 }
 
@@ -219,7 +235,9 @@ mod tests {
         let [swimmer, ..] = Task::all();
         let task = Task { budget: 400_000, ..swimmer };
         let trainer = Trainer::new(&gpu, &task, [2, 10]).unwrap();
-        let curve = trainer.train(&EstimatorSetup::ALL[0], Hyperparameters { sigma: 0.3, rate: 0.05 }, 100).unwrap();
+        let (curve, weights) =
+            trainer.train(&EstimatorSetup::ALL[0], Hyperparameters { sigma: 0.3, rate: 0.05 }, 100).unwrap();
+        assert_eq!(weights.len(), 18);
         assert_eq!(curve.iter().map(|point| point.0).collect::<Vec<_>>(), [0.0, 200_000.0, 400_000.0]);
         assert!(curve[0].1.abs() < 10.0 && curve[2].1 > 200.0, "{curve:?}");
     }

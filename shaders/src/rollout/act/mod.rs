@@ -1,0 +1,155 @@
+//! The act: one kernel takes one step of a policy in every lane, with observations that are given.
+//!
+//! It is put together as the [unroll](crate::rollout::unroll) is, from the same files of policies, for worlds outside a kernel: a
+//! host's own, and environments that are [stepped](crate::rollout::step).
+
+pub(crate) mod case;
+mod twin;
+
+use std::sync::Arc;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::rollout::unroll::composition::LIBRARY;
+use crate::rollout::unroll::policy::{sizes, without_tables};
+use crate::rollout::unroll::{Interface, Policy};
+use crate::{Binding, Call, Kernel, KernelRef, Target};
+
+/// The WGSL by which a workgroup shares weights and tables.
+const SHARED: &str = include_str!("../unroll/weights_shared.wgsl");
+
+/// A policy to act with.
+#[derive(Debug, Clone)]
+pub struct Composition {
+    /// The policy that acts.
+    pub policy: Arc<dyn Policy>,
+    /// The sizes of its inputs and actions.
+    pub interface: Interface,
+}
+
+impl Composition {
+    /// Numbers that a lane remembers; arrays of WGSL are not empty.
+    pub fn memory(&self) -> usize {
+        self.policy.memory(self.interface).max(1)
+    }
+
+    /// True if a workgroup shares weights and tables: tables are worth computing once, where they fit beside the weights.
+    fn shares(&self, target: &Target) -> bool {
+        let tables = self.policy.tables(self.interface);
+        let numbers = self.policy.weights(self.interface).next_multiple_of(2) + 4 * tables + 1;
+        tables > 0 && numbers * size_of::<f32>() <= target.workgroup_memory as usize
+    }
+
+    /// The sizes that the policy's file names, as WGSL constants.
+    pub fn sizes(&self) -> String {
+        let actions = self.interface.actions;
+        format!("const ACTIONS: u32 = {actions}u;\n") + &sizes(&*self.policy, self.interface, true)
+    }
+
+    /// The whole kernel as WGSL, for a target.
+    pub fn wgsl(&self, target: &Target) -> String {
+        let title = format!("// Steps of {}: put together from plain files.\n\n", self.policy.file());
+        let mut text = title + &self.sizes() + "\n" + &Binding::declare(&self.bindings());
+        text.push_str(without_tables(&*self.policy, self.interface));
+        let kept: &[&str] = match self.shares(target) {
+            true => &[include_str!("../unroll/weights_given.wgsl"), SHARED],
+            false => &[
+                include_str!("../unroll/slots_in_a_row.wgsl"),
+                include_str!("weight_read.wgsl"),
+                include_str!("../unroll/weights_streamed.wgsl"),
+            ],
+        };
+        let parts = [self.policy.source(), include_str!("act.wgsl")];
+        for part in LIBRARY.into_iter().chain(parts).chain(kept.iter().copied()) {
+            text.push('\n');
+            text.push_str(part);
+        }
+        text
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        vec![
+            Binding::read("weights", "(parameters)"),
+            Binding::read("observations", "(lanes, inputs)"),
+            Binding::read("begins", "(lanes): not 0 where an episode begins, and memory counts as zeros").u32(),
+            Binding::update("memory", "(lanes, memory)"),
+            Binding::write("actions", "(lanes, actions)"),
+        ]
+    }
+
+    /// The kernel, by the name `act.POLICY`.
+    pub fn kernel(&self, target: &Target) -> Arc<Kernel> {
+        let file = self.policy.file();
+        let name = format!("act.{}", file.strip_suffix(".wgsl").unwrap_or(file));
+        Kernel::composed::<Uniform>(
+            name,
+            self.wgsl(target),
+            "act",
+            self.bindings(),
+            passes,
+            twin::twin,
+            twin::tolerance,
+        )
+    }
+}
+
+/// Copies of memory, inputs and actions, the loops of the policy, and weights (in twos) and tables where a workgroup shares
+/// them out to its invocations; each loop has a pass that finds its condition false besides.
+fn passes(call: &Call) -> u64 {
+    const TABLE: usize = 64;
+    let Some(Composition { policy, interface }) = call.context_of() else { return 0 };
+    let copies = 2 * policy.memory(*interface) + interface.inputs + interface.actions;
+    let (weights, tables) = (policy.weights(*interface).div_ceil(2), policy.tables(*interface));
+    let acting = policy.iterations(*interface);
+    let all = match call.constant("WORKGROUP") {
+        Some(lanes) if call.kernel.source.contains(SHARED) => {
+            let each = |count: usize| count.div_ceil(lanes as usize);
+            copies + each(weights) + TABLE * each(tables) + acting
+        }
+        // A table that is kept nowhere is computed wherever it is used.
+        _ => copies + acting * if tables > 0 { TABLE } else { 1 },
+    };
+    (all + all / 4 + 64) as u64
+}
+
+/// The uniform block of `act.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub(crate) struct Uniform {
+    pub members: u32,
+    pub groups: u32,
+}
+
+/// One dispatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Problem {
+    /// Episodes side by side.
+    pub lanes: usize,
+}
+
+impl Problem {
+    /// The call with the operands `weights`, `observations`, `begins` (`u32`), `memory` and `actions`.
+    pub fn call(&self, composition: &Composition, target: &Target) -> Call {
+        // Each workgroup that shares tables computes them: on a software driver, eight lanes would pay for them too often.
+        let workgroup = match (target.software, composition.shares(target)) {
+            (true, true) => self.lanes.next_multiple_of(8).min(32),
+            (true, false) => 8,
+            (false, _) => 64,
+        };
+        self.call_with(composition, target, workgroup)
+    }
+
+    /// As [`call`](Self::call), for workgroups of `workgroup` invocations.
+    fn call_with(&self, composition: &Composition, target: &Target, workgroup: usize) -> Call {
+        let lanes = self.lanes;
+        let Composition { policy, interface } = composition;
+        let widths = [interface.inputs, 1, composition.memory(), interface.actions].map(|width| width * lanes);
+        let lengths: Vec<usize> = [policy.weights(*interface)].into_iter().chain(widths).collect();
+        let uniform = Uniform { members: 1, groups: lanes as u32 };
+        Call::checked(KernelRef::from(composition.kernel(target)), &uniform, lanes.div_ceil(workgroup), lengths)
+            .checked_unless(policy.runtime_checks().are_off(&**policy))
+            .with_constant("WORKGROUP", workgroup as u32)
+            .with_context(Arc::new(composition.clone()))
+            .with_constants(policy.constants())
+    }
+}
