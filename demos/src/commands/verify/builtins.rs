@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::expectations::Expectations;
 use super::row::{Kind, Number};
+use crate::adapter::adapter_json;
 use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::options::Common;
-use crate::run::folder::adapter_json;
 use crate::run::report::Report;
 
 /// Measure the accuracy of the adapter's builtins beside WGSL's bounds; exit code 1 if one is beyond

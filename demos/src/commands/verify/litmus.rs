@@ -4,10 +4,10 @@ use clap::Args;
 use fourfold::verify::litmus::{Observed, Report as Counted, run};
 use serde_json::{Value, json};
 
+use crate::adapter::adapter_json;
 use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::options::Common;
-use crate::run::folder::adapter_json;
 use crate::run::report::Report;
 
 /// Run litmus tests of WGSL's memory model; exit code 1 if a forbidden result occurs
