@@ -15,9 +15,11 @@ cargo xtask COMMAND [ARGUMENTS]
   demo [ARGUMENTS]   verify every kernel on the GPU of this machine, then show each method; arguments go to `fourfold demo`
   test [ARGUMENTS]   run all tests; arguments go to `cargo test`
   data [NAMES]       download the data sets `mnist` and `fashion-mnist` (both, or those named) into data/
+  mutants [FLAGS]    plant the faults of shaders/src/*/faults.txt in the kernels, one at a time: `fourfold verify` must catch
+                     95 %; --only TEXT and --json go to it; writes docs/reports/mutants/report.md
   portability        verify every kernel on every Vulkan driver at hand; `cargo xtask portability --help` lists its flags
 
-On Linux without any Vulkan device, `demo` and `test` first install Mesa's software driver.";
+On Linux without any Vulkan device, `demo`, `test` and `mutants` first install Mesa's software driver.";
 
 /// The reason why a command failed, with its exit code.
 #[derive(Debug)]
@@ -67,6 +69,12 @@ fn run(mut arguments: Vec<OsString>) -> Result {
             driver::ensure()?;
             cargo(&["test", "--workspace"], &arguments)
         }
+        Some("mutants") => {
+            driver::ensure()?;
+            let fixed = ["run", "--release", "--package", "fourfold-demos", "--bin", "fourfold", "--", "verify"];
+            let flags = ["--faults", "shaders/src", "--report", "docs/reports/mutants/report.md", "--time-limit", "60"];
+            cargo(&[&fixed[..], &flags[..]].concat(), &arguments)
+        }
         Some("data") => data::fetch(&root().join("data"), &arguments),
         Some("portability") if arguments.iter().any(|argument| argument == "--help") => {
             println!("{}", portability::USAGE);
@@ -81,7 +89,7 @@ fn run(mut arguments: Vec<OsString>) -> Result {
             Ok(())
         }
         _ => Err(Failure::usage(format!(
-            "demo, test, data or portability is expected, got `{}`\n\n{USAGE}",
+            "demo, test, data, mutants or portability is expected, got `{}`\n\n{USAGE}",
             command.display()
         ))),
     }

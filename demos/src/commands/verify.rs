@@ -3,7 +3,9 @@
 mod builtins;
 mod difference;
 mod expectations;
+pub mod faults;
 mod litmus;
+mod mutants;
 mod report;
 mod repro;
 mod row;
@@ -70,6 +72,15 @@ pub struct Arguments {
     /// Look for races and indices out of bounds without a driver, on the CPU
     #[arg(long, conflicts_with_all = ["checked", "repro", "expectations", "resume"])]
     sanitize: bool,
+    /// Plant the faults of the files `faults.txt` in this folder, one at a time: the cases must show 95 % of them
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["kernel", "case", "checked", "repro", "expectations", "sanitize", "resume"])]
+    faults: Option<PathBuf>,
+    /// Only the faults whose kernel, kind or name contains this
+    #[arg(long, value_name = "TEXT", requires = "faults")]
+    only: Option<String>,
+    /// Write a report on all faults here, in Markdown
+    #[arg(long, value_name = "FILE", requires = "faults")]
+    report: Option<PathBuf>,
     /// Go on with the run in this folder, with the flags it began with
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["kernel", "cases", "case", "checked", "repro"])]
     resume: Option<PathBuf>,
@@ -114,6 +125,9 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         let chosen = choose(kernels(), arguments.kernel.as_deref())?;
         return sanitize::run(common, arguments, &chosen);
     }
+    if let Some(folder) = &arguments.faults {
+        return mutants::run(common, arguments, folder);
+    }
     let (common, gpu, folder, settings, mut rows) = match &arguments.resume {
         Some(path) => resumed(common, path)?,
         None => begun(common, arguments)?,
@@ -123,7 +137,8 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let total = settings.kernels.len() as u64 * u64::from(settings.cases.1 - settings.cases.0);
     let mut progress = Progress::new("verify", total, common.quiet);
     progress.skip(rows.len() as u64);
-    let order = Order { checked: settings.checked, repro: settings.repro.then(|| folder.path().join("repro")) };
+    let repro = settings.repro.then(|| folder.path().join("repro"));
+    let order = Order { checked: settings.checked, repro, fault: None, sanitize: false };
     let limit = Duration::from_secs(arguments.time_limit);
     stop::listen()?;
     let judged = supervisor::run(&flags(&common, &order)?, jobs, limit, |row| {

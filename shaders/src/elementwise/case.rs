@@ -14,7 +14,7 @@ pub(super) fn unary(generator: &mut Generator, operation: Unary) -> Case {
     let largest = match operation {
         Unary::Square => 1e18,
         // Past 65,536 turns the reduction errs by more than the bound asks for.
-        Unary::Sin | Unary::Cos => 1e4,
+        Unary::Sin | Unary::Cos => 4e5,
         _ => LARGE,
     };
     let mut x = generator.values(count, largest);

@@ -1,5 +1,7 @@
 //! A number with a bound on the error that a GPU may have made in computing it.
 
+use std::f64::consts::{PI, TAU};
+
 use super::{Binary, Compare, Unary};
 
 /// A value in f64 and how far a kernel's may be from it: every computation that WGSL allows gives a number within
@@ -177,8 +179,14 @@ fn own_error(operation: Unary, x: f64, value: f64) -> f64 {
         Unary::Exp => of_value(3.0 + 2.0 * x.min(88.0).abs()),
         Unary::Log if (0.499..2.001).contains(&x) => LOG_ERROR,
         Unary::Log => of_value(3.0),
-        // The reduction to one turn loses two units of the argument.
-        Unary::Sin | Unary::Cos => SIN_ERROR + (2.0 * ULP * x.abs()).min(2.0),
+        // The number of turns errs by a unit of the argument, which shows where a half turn is left and clamped. Past
+        // 65,536 turns the product with the first part of 2 pi rounds; below, that with the second part alone, 3e-4 of it.
+        Unary::Sin | Unary::Cos => {
+            let units = 2.0 * ULP * x.abs();
+            let left = (x - TAU * (x / TAU).round()).abs();
+            let exact = x.abs() < 411_774.0 && PI - left > units;
+            SIN_ERROR + (if exact { 1e-3 * units } else { units }).min(2.0)
+        }
         // The fits are within 3.3 units with correct rounding; each of their operations may round the other way.
         Unary::Tanh | Unary::Erf => of_value(10.0),
         // exp(-|x|) errs by 3 + 2|x| units, of which 1 + exp(-|x|) feels its share; one sum, one quotient.

@@ -189,7 +189,11 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
         let problem = draw(generator, count);
         (problem, problem.call(&Target::default()))
     });
-    let [weights, gradient] = weights_and_gradient(generator, count);
+    let [weights, mut gradient] = weights_and_gradient(generator, count);
+    // A gradient that is next to nothing makes a step like any other.
+    if let (Data::F32(gradient), true) = (&mut gradient, generator.chance(0.2)) {
+        gradient.iter_mut().for_each(|element| *element *= 1e-12);
+    }
     let rho = Data::F32(vec![generator.pick(&[0.0, 0.05, 0.5, 2.0])]);
     let mut scaled = vec![0.0; count];
     scaled_gradient(&problem.uniform(), weights.f32(), gradient.f32(), &mut scaled);

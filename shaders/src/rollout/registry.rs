@@ -63,8 +63,8 @@ fn odd_attention_neuron() -> AttentionNeuron {
     }
 }
 
-/// The unroll of each environment with a linear policy and of each other policy in the cart-pole swing-up, the step of
-/// each environment, and the act of each policy.
+/// The unroll of each environment with a linear policy and of each other policy in the cart-pole swing-up (the perceptron
+/// swims too), the step of each environment, and the act of each policy.
 pub(crate) fn kernels() -> Vec<KernelRef> {
     let unrolls = ENVIRONMENTS.iter().map(|environment| {
         KernelRef::listed(format!("unroll({})", environment.name), |generator| {
@@ -74,7 +74,10 @@ pub(crate) fn kernels() -> Vec<KernelRef> {
     });
     let policies = POLICIES.iter().filter(|policy| policy.name != "linear").map(|policy| {
         KernelRef::listed(format!("unroll({})", policy.name), |generator| {
-            let (environment, policy) = (swing_up(generator), (policy.draw)(generator));
+            // With more than one action where that costs little to compile.
+            let swims = policy.name == "perceptron" && generator.chance(0.3);
+            let environment: Arc<dyn Environment> = if swims { Arc::new(Swimmer) } else { swing_up(generator) };
+            let policy = (policy.draw)(generator);
             unroll::case::case_of(generator, environment, policy)
         })
     });

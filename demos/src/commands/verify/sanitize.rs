@@ -1,7 +1,9 @@
 //! `fourfold verify --sanitize`: every kernel through the interpreter that finds races and indices out of bounds.
 
+use std::ops::Range;
+
 use fourfold::sanitizer::{Options, Order, check};
-use fourfold::shaders::{Generator, KernelRef, Target};
+use fourfold::shaders::{Case, Generator, KernelRef, Target};
 use fourfold::verify::numbered;
 use serde_json::{Value, json};
 
@@ -13,6 +15,18 @@ use crate::table::table;
 
 /// Sizes of the cases, in turn: an interpreter is slow, and small shapes show the same faults.
 const SIZES: [u32; 4] = [10, 3, 6, 20];
+
+/// The numbers of the cases: the first two of `verify` have shapes that take long.
+pub const NUMBERS: Range<u32> = 2..14;
+
+/// The case of a number, with the order of its invocations.
+pub fn case(kernel: &KernelRef, seed: u64, number: u32) -> (Case, Options) {
+    let order = [Order::Shuffled, Order::Reverse, Order::Interleaved, Order::Forward][number as usize % 4];
+    let size = SIZES[number as usize % SIZES.len()].min(Generator::FULL);
+    let lanes = kernel.subgroup_sizes.map_or(8, |(least, _)| least);
+    let options = Options { order, seed, subgroup_size: lanes, ..Options::default() };
+    (numbered(kernel, seed, number, size, Target::default()), options)
+}
 
 /// The findings in one kernel.
 struct Report {
@@ -29,8 +43,9 @@ struct Report {
 pub fn run(common: &Common, arguments: &Arguments, chosen: &[KernelRef]) -> Result<(), Failure> {
     let numbers = match (arguments.case, arguments.cases) {
         (Some(case), _) => case..case + 1,
-        (None, Some(cases)) => 2..2 + cases,
-        (None, None) => 2..if common.quick { 4 } else { 8 },
+        (None, Some(cases)) => NUMBERS.start..NUMBERS.start + cases,
+        (None, None) if common.quick => NUMBERS.start..4,
+        (None, None) => NUMBERS,
     };
     let mut progress = Progress::new("sanitize", (chosen.len() * numbers.len()) as u64, common.quiet);
     let mut reports = Vec::new();
@@ -38,11 +53,7 @@ pub fn run(common: &Common, arguments: &Arguments, chosen: &[KernelRef]) -> Resu
         progress.say(kernel.name.as_ref());
         let mut report = Report { kernel: kernel.name.to_string(), cases: 0, instructions: 0, findings: Vec::new() };
         for number in numbers.clone() {
-            let order = [Order::Shuffled, Order::Reverse, Order::Interleaved, Order::Forward][number as usize % 4];
-            let size = SIZES[number as usize % SIZES.len()].min(Generator::FULL);
-            let case = numbered(kernel, common.seed, number, size, Target::default());
-            let lanes = kernel.subgroup_sizes.map_or(8, |(least, _)| least);
-            let options = Options { order, seed: common.seed, subgroup_size: lanes, ..Options::default() };
+            let (case, options) = case(kernel, common.seed, number);
             match check(&case, &options) {
                 Ok(found) => {
                     report.instructions += found.instructions;

@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fourfold::Gpu;
+use fourfold::sanitizer::{Options, check};
 use fourfold::shaders::{Case, Generator, Kernel, KernelRef, kernels};
 use fourfold::verify::{Outcome, judge, numbered};
 use serde::{Deserialize, Serialize};
 
-use super::repro;
+use super::faults::Fault;
 use super::row::{Kind, Row};
+use super::{repro, sanitize};
 use crate::failure::Failure;
 use crate::options::Common;
 
@@ -41,6 +43,12 @@ pub struct Order {
     pub checked: bool,
     /// The folder for what repeats a failure.
     pub repro: Option<PathBuf>,
+    /// A fault to plant in the kernels; the first case that shows it is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// Runs the cases with the fault in the sanitizer instead of on the device.
+    #[serde(default)]
+    pub sanitize: bool,
 }
 
 /// Runs the jobs of the standard input.
@@ -57,11 +65,17 @@ pub fn run(common: &Common, order: &Order) -> Result<(), Failure> {
         let kernel = kernel.ok_or_else(|| Failure::input(format!("no kernel is named `{}`", job.kernel)))?;
         for number in job.from..job.until {
             answer(&Answer::Begin { kernel: job.kernel.clone(), case: number })?;
-            let row = run_case(&gpu, kernel, common.seed, number, order)?;
+            let row = match &order.fault {
+                Some(fault) => run_faulty(&gpu, kernel, common.seed, number, fault, order.sanitize),
+                None => run_case(&gpu, kernel, common.seed, number, order)?,
+            };
             let outcome = row.outcome;
             answer(&Answer::Row(Box::new(row)))?;
             if outcome == Kind::Lost {
                 gpu = common.open(order.checked)?;
+            }
+            if order.fault.is_some() && outcome.failed() {
+                return Ok(());
             }
             if outcome.ends_the_kernel() || outcome == Kind::Skipped {
                 break;
@@ -118,6 +132,26 @@ fn run_case(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32, order: &Order
             }
         }
         (Generator::FULL, case, outcome)
+    }
+}
+
+/// Runs one case of a kernel with a fault planted. A variant of the kernel that has no place for it counts as right.
+fn run_faulty(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32, fault: &Fault, sanitize: bool) -> Row {
+    let of = |outcome, message: String| Row::of(&kernel.name, number, outcome, message);
+    let (case, options) = match sanitize {
+        true => sanitize::case(kernel, seed, number),
+        false => (numbered(kernel, seed, number, Generator::FULL, gpu.target()), Options::default()),
+    };
+    let Some(case) = fault.plant(case) else { return of(Kind::Right, "a variant without the fault".into()) };
+    if !sanitize {
+        return Row::new(&kernel.name, number, &case, &judge(gpu, kernel, &case));
+    }
+    match check(&case, &options) {
+        Ok(report) => match report.findings.first() {
+            Some(finding) => of(Kind::Wrong, finding.to_string()),
+            None => of(Kind::Right, String::new()),
+        },
+        Err(error) => of(Kind::Refused, error.to_string()),
     }
 }
 
