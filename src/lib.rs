@@ -25,9 +25,9 @@
 //!
 //! // Once: adopt the device, choose the kernel for the shape, check the buffers.
 //! let gpu = Gpu::adopt(device.clone(), queue.clone());
-//! let call = softmax::Problem { rows: 100, columns: 10, log: false }.call(&gpu.target());
+//! let rows = softmax::Problem { rows: 100, columns: 10, log: false }.sequence(&gpu.target())?;
 //! let views = [BufferView::from(&logits), BufferView::from(&shares)];
-//! let softmax = gpu.prepare(&[Launch::new(&call, &views)])?;
+//! let softmax = gpu.prepare(&[Launch::new(&rows, &views)])?;
 //!
 //! // Every frame: record between whatever else the pass holds. Nothing here submits, polls or blocks.
 //! let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

@@ -15,9 +15,10 @@ fn recording_twice_in_one_submission_computes_twice() {
     let host = Host::new();
     let (x, y, z) = (host.buffer(&input()), host.buffer(&[f32::NAN; LENGTH]), host.buffer(&[f32::NAN; LENGTH]));
     let gpu = Gpu::adopt(host.device.clone(), host.queue.clone());
-    let call = softmax::Problem { rows: ROWS, columns: COLUMNS, log: false }.call(&gpu.target());
+    let problem = softmax::Problem { rows: ROWS, columns: COLUMNS, log: false };
+    let sequence = problem.sequence(&gpu.target()).expect("valid sizes");
     let views = [[&x, &y].map(BufferView::from), [&x, &z].map(BufferView::from)];
-    let prepare = |views| gpu.prepare(&[Launch::new(&call, views)]).unwrap_or_else(|error| panic!("{error}"));
+    let prepare = |views| gpu.prepare(&[Launch::new(&sequence, views)]).unwrap_or_else(|error| panic!("{error}"));
     let (first, second) = (prepare(&views[0]), prepare(&views[1]));
     let mut encoder = host.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     {
@@ -42,9 +43,10 @@ fn an_adopted_device_keeps_the_hosts_own_callback_for_its_loss() {
     let tell = Arc::clone(&told);
     host.device.set_device_lost_callback(move |_, _| tell.store(true, Ordering::SeqCst));
     let gpu = Gpu::adopt(host.device.clone(), host.queue.clone());
-    let call = softmax::Problem { rows: ROWS, columns: COLUMNS, log: false }.call(&gpu.target());
+    let problem = softmax::Problem { rows: ROWS, columns: COLUMNS, log: false };
+    let sequence = problem.sequence(&gpu.target()).expect("valid sizes");
     let views = [host.buffer(&input()), host.buffer(&[f32::NAN; LENGTH])].each_ref().map(BufferView::from);
-    let _recording = gpu.prepare(&[Launch::new(&call, &views)]).unwrap_or_else(|error| panic!("{error}"));
+    let _recording = gpu.prepare(&[Launch::new(&sequence, &views)]).unwrap_or_else(|error| panic!("{error}"));
     host.device.destroy();
     host.poll();
     assert!(told.load(Ordering::SeqCst));

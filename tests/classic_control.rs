@@ -221,7 +221,8 @@ fn case_of(world: &World, episodes: &[Episode]) -> Case {
         Data::F32(weights),
     ];
     let keeping = WeightStorage::Private;
-    let call = problem.call_with(&composition, composition.kernel(keeping), keeping, 64);
+    let sequence = problem.sequence_with(&composition, composition.kernel(keeping), keeping, 64);
+    let call = sequence.expect("valid sizes").steps.swap_remove(0).call;
     Case::new((world.file, problem), call, inputs)
 }
 

@@ -10,7 +10,12 @@ fn open() -> Gpu {
 
 /// A softmax over four rows of eight columns.
 fn call(gpu: &Gpu) -> Call {
-    softmax::Problem { rows: 4, columns: 8, log: false }.call(&gpu.target())
+    softmax::Problem { rows: 4, columns: 8, log: false }
+        .sequence(&gpu.target())
+        .expect("valid sizes")
+        .steps
+        .swap_remove(0)
+        .call
 }
 
 fn inputs() -> Data {
@@ -186,7 +191,7 @@ fn different_uniform_blocks_in_one_submission_stay_apart() {
     let gpu = open();
     let x = gpu.upload("x", &inputs()).expect("128 bytes");
     let (wide, narrow) = (gpu.zeros("wide", 32).expect("128 bytes"), gpu.zeros("narrow", 32).expect("128 bytes"));
-    let rows = softmax::Problem { rows: 32, columns: 1, log: false }.call(&Target::default());
+    let rows = softmax::Problem { rows: 32, columns: 1, log: false }.sequence(&Target::default()).expect("valid sizes");
     let (first, second) = ([x.clone(), wide.clone()], [x, narrow.clone()]);
     let recording = gpu.prepare(&[Launch::new(&call(&gpu), &first), Launch::new(&rows, &second)]).expect("right views");
     let values = submit(&gpu, &recording, &[(wide, Element::F32), (narrow, Element::F32)]);
@@ -202,13 +207,13 @@ fn a_sequence_passes_results_through_scratch_buffers_of_its_own() {
     sequence.step(call(&gpu), [Slot::Argument(0), scratch]);
     sequence.step(call(&gpu), [scratch, Slot::Argument(1)]);
     let views = [gpu.upload("x", &inputs()).expect("128 bytes"), gpu.zeros("y", 32).expect("128 bytes")];
-    let recording = gpu.prepare_sequence(&sequence, &views).expect("right views");
+    let recording = gpu.prepare(&[Launch::new(&sequence, &views)]).expect("right views");
     assert_eq!(recording.len(), 2);
     let values = submit(&gpu, &recording, &[(views[1].clone(), Element::F32)]);
     let mut operands = [Data::F32(expected(&gpu)), Data::poison(Element::F32, 32)];
     call(&gpu).run_twin(&mut operands.each_mut().map(Data::operand));
     close(values[0].f32(), operands[1].f32());
-    let error = gpu.prepare_sequence(&sequence, &views[..1]).expect_err("one argument is missing");
+    let error = gpu.prepare(&[Launch::new(&sequence, &views[..1])]).expect_err("one argument is missing");
     assert!(error.to_string().contains("argument 1"), "{error}");
 }
 

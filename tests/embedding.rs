@@ -23,9 +23,10 @@ fn a_host_records_our_kernel_between_its_own_and_nothing_else_happens() {
     let together = frame(&host, |encoder| {
         let (existing, running) = (objects(&host), threads());
         let gpu = Gpu::adopt(host.device.clone(), host.queue.clone());
-        let call = softmax::Problem { rows: ROWS, columns: COLUMNS, log: false }.call(&gpu.target());
+        let problem = softmax::Problem { rows: ROWS, columns: COLUMNS, log: false };
+        let sequence = problem.sequence(&gpu.target()).expect("valid sizes");
         let views = [BufferView::from(&x), BufferView::from(&y)];
-        let recording = gpu.prepare(&[Launch::new(&call, &views)]).unwrap_or_else(|error| panic!("{error}"));
+        let recording = gpu.prepare(&[Launch::new(&sequence, &views)]).unwrap_or_else(|error| panic!("{error}"));
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             host.record(&mut pass, &x);

@@ -41,7 +41,7 @@ fn counting(gpu: &Gpu) -> (Program, BufferId, RecordingId) {
     let mut plan = ProgramPlan::default();
     let [sum, next] = ["sum", "next"].map(|name| plan.buffer(Allocation::f32(name, 4).zeros()));
     let recording = plan.recording();
-    plan.dispatch(recording, binary(Binary::Add, &[4], &[4]).unwrap(), &[sum, sum, next]);
+    plan.sequence(recording, binary(Binary::Add, &[4], &[4]), &[sum, sum, next]);
     (Program::new(gpu, "counting", plan, &[]).unwrap(), sum, recording)
 }
 
@@ -135,16 +135,16 @@ fn every_call_after_a_loss(wired: bool) {
     assert!(matches!(gpu.lost(), Some(Error::DeviceLost { .. })));
 
     // The GPU floor.
-    let call = binary(Binary::Add, &[4], &[4]).unwrap();
+    let sum = binary(Binary::Add, &[4], &[4]).unwrap();
     lost(gpu.upload("late", &Data::F32(vec![1.0; 4])));
     lost(gpu.zeros("late", 4));
     lost(gpu.uninitialised("late", 4));
     lost(gpu.poisoned("late", 4));
     let late = [x.clone(), x.clone(), x.clone()];
-    lost(gpu.prepare(&[Launch::new(&call, &late)]));
+    lost(gpu.prepare(&[Launch::new(&sum, &late)]));
     let mut sequence = Sequence::default();
-    sequence.step(call, [Slot::Argument(0), Slot::Argument(0), Slot::Argument(1)]);
-    lost(gpu.prepare_sequence(&sequence, &late));
+    sequence.step(sum.steps[0].call.clone(), [Slot::Argument(0), Slot::Argument(0), Slot::Argument(1)]);
+    lost(gpu.prepare(&[Launch::new(&sequence, &late)]));
     lost(gpu.encode_readback(&mut encoder, &views));
     lost(gpu.wait());
     // A device without timestamps has none, lost or not.

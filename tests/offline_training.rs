@@ -40,7 +40,7 @@ fn windows_of_a_graph_are_the_same_on_the_gpu_the_twins_and_the_reference() {
     let (WindowRows { rows, times, mask }, gathered) = drawn(&graph);
     let outputs = [("rows", rows), ("times", times), ("mask", mask), ("gathered", gathered)];
     outputs.iter().for_each(|(name, tensor)| graph.output(name, *tensor));
-    let (episodes, firsts) = windows::tables(&[3, 9, 1]);
+    let (episodes, firsts) = windows::tables(&[3, 9, 1]).unwrap();
     let whole = [("seed", vec![7, 1]), ("starts", (0..13).collect()), ("episodes", episodes), ("firsts", firsts)];
     let table: Vec<f32> = (1..=13).map(|value| value as f32).collect();
     let mut values: Values = whole.iter().map(|(name, values)| (name.to_string(), Data::U32(values.clone()))).collect();

@@ -12,9 +12,9 @@ fn counting() -> (ProgramPlan, [BufferId; 3], RecordingId) {
     let sum = plan.buffer(Allocation::values("sum", Data::F32(vec![1.0; 4])).kept());
     let next = plan.buffer(Allocation::f32("next", 4));
     let recording = plan.recording();
-    let call = |operation| binary(operation, &[4], &[4]).expect("one shape");
-    plan.dispatch(recording, call(Binary::Add), &[sum, step, next]);
-    plan.dispatch(recording, call(Binary::Max), &[next, next, sum]);
+    let apply = |operation| binary(operation, &[4], &[4]);
+    plan.sequence(recording, apply(Binary::Add), &[sum, step, next]);
+    plan.sequence(recording, apply(Binary::Max), &[next, next, sum]);
     (plan, [step, sum, next], recording)
 }
 

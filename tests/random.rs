@@ -38,7 +38,12 @@ fn run(calls: &[(Call, &[BufferView])], read: &[(BufferView, Element)]) -> Vec<D
 
 /// A million numbers.
 fn draw(distribution: Distribution, seed: [u32; 2], stream: u32) -> Vec<f64> {
-    let call = Problem { distribution, count: COUNT, stream }.call(&gpu().target());
+    let call = Problem { distribution, count: COUNT, stream }
+        .sequence(&gpu().target())
+        .expect("valid sizes")
+        .steps
+        .swap_remove(0)
+        .call;
     let views = [upload(Data::U32(seed.to_vec())), output(COUNT)];
     let read = (views[1].clone(), call.kernel.bindings[1].element);
     match run(&[(call, &views)], &[read]).remove(0) {
@@ -149,7 +154,12 @@ fn the_same_seed_and_stream_draw_the_same_bits_again() {
 }
 
 fn drop_out(probability: f32, seed: [u32; 2], stream: u32, x: &Data) -> Vec<f32> {
-    let call = dropout::Problem { count: x.len(), probability, stream }.call(&gpu().target());
+    let call = dropout::Problem { count: x.len(), probability, stream }
+        .sequence(&gpu().target())
+        .expect("valid sizes")
+        .steps
+        .swap_remove(0)
+        .call;
     let views = [upload(x.clone()), upload(Data::U32(seed.to_vec())), output(x.len())];
     run(&[(call, &views)], &[(views[2].clone(), Element::F32)])[0].f32().to_vec()
 }
@@ -192,8 +202,13 @@ fn the_mask_does_not_depend_on_the_form_of_the_kernel() {
 fn steps_of_one_submission_draw_the_numbers_of_their_own_step() {
     let seed = upload(Data::U32(vec![31, 0]));
     let drawn = [output(64), output(64)];
-    let draw_call = Problem { distribution: Distribution::Normal, count: 64, stream: 2 }.call(&gpu().target());
-    let advance = advance_step::Problem::SEED.call(&gpu().target());
+    let draw_call = Problem { distribution: Distribution::Normal, count: 64, stream: 2 }
+        .sequence(&gpu().target())
+        .expect("valid sizes")
+        .steps
+        .swap_remove(0)
+        .call;
+    let advance = advance_step::Problem::SEED.sequence(&gpu().target()).expect("valid sizes").steps.swap_remove(0).call;
     let [first, second] = drawn.each_ref().map(|view| [seed.clone(), view.clone()]);
     let calls: [(Call, &[BufferView]); 4] = [
         (advance.clone(), std::slice::from_ref(&seed)),

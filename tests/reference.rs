@@ -179,7 +179,7 @@ fn random_numbers_are_those_of_the_twins() {
     let problem = dropout::Problem { count: 6, probability: 0.5, stream: 3 };
     let mut expected = [0.0; 6];
     let inputs: Vec<f32> = SIX.iter().map(|&x| x as f32).collect();
-    dropout::dropout(&problem.call(&Default::default()).uniform(), &inputs, &seed, &mut expected);
+    dropout::dropout(&problem.uniform(), &inputs, &seed, &mut expected);
     let dropped = evaluate([f32([6], SIX), u32([2], &words)], |_, [x, seed]| x.dropout(seed, 3, 0.5));
     assert_eq!(dropped, expected.map(f64::from));
 }

@@ -135,7 +135,7 @@ fn unrolled(composition: &Composition) -> Call {
         common_random_numbers: false,
         stream: 0,
     };
-    problem.call(composition, &Target::default())
+    problem.sequence(composition, &Target::default()).expect("valid sizes").steps.swap_remove(0).call
 }
 
 #[test]
@@ -145,7 +145,13 @@ fn a_rollout_runs_without_checks_if_all_its_parts_are_this_crate_s_own() {
     let stepped = |environment: Arc<dyn Environment>| {
         let composition = step::Composition { environment, trace: false };
         let problem = step::Problem { lanes: 2, horizon: 3, fresh: true, automatic: false, stream: 0 };
-        problem.call(&composition, &Target::default()).has_runtime_checks()
+        problem
+            .sequence(&composition, &Target::default())
+            .expect("valid sizes")
+            .steps
+            .swap_remove(0)
+            .call
+            .has_runtime_checks()
     };
     assert!(!stepped(Arc::new(CartPole)));
     assert!(stepped(Arc::new(Disguised)));
@@ -167,7 +173,10 @@ fn a_kernel_that_is_not_the_composition_s_own_runs_with_checks() {
         common_random_numbers: false,
         stream: 0,
     };
-    let call = |kernel| problem.call_with(&composition, kernel, keeping, 64);
+    let call = |kernel| {
+        let sequence = problem.sequence_with(&composition, kernel, keeping, 64);
+        sequence.expect("valid sizes").steps.swap_remove(0).call
+    };
     assert_eq!(call(composition.kernel(keeping)).kernel.source, own.kernel.source);
     assert!(!call(composition.kernel(keeping)).has_runtime_checks());
     assert!(call(with_source(OFFSETS, 0)).has_runtime_checks());

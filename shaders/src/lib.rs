@@ -39,9 +39,11 @@ pub mod rollout;
 pub mod trajectories;
 
 pub use description::{
-    Access, Binding, Call, CallParts, Case, Cases, Comparison, Data, Element, Generator, Kernel, KernelRef, Listed,
-    MAX_WORKGROUPS, Module, Operand, RuntimeChecks, Scratch, Sequence, Shapes, Slot, Step, Target, Tolerance, grid,
+    Access, Binding, Call, CallParts, Case, Cases, Comparison, Data, Element, Error, Generator, Kernel, KernelRef,
+    Listed, MAX_ELEMENTS, MAX_WORKGROUPS, Module, Operand, RuntimeChecks, Scratch, Sequence, Shapes, Slot, Step,
+    Target, Tolerance, grid,
 };
+pub(crate) use description::{Sizes, product};
 pub use elementwise::Activation;
 
 /// Every hand-written kernel of this crate, and a sample of the generated ones: the one list that drives the tests,

@@ -8,7 +8,7 @@ use fourfold_shaders::{Data, Element};
 
 use super::{Error, GraphProblem, Inner, Population, PopulationPlan, inner};
 use crate::gpu::program::{Allocation, BufferId, Program, ProgramPlan, RecordingId};
-use crate::gpu::{BufferView, Gpu};
+use crate::gpu::{self, BufferView, Gpu};
 use crate::rollout::signature::check_kernel;
 
 /// Settings of an evaluator.
@@ -155,21 +155,25 @@ impl Kernel {
         let EvaluatorSettings { points, episodes, key, .. } = *settings;
         let sizes = EvaluationProblem { points, episodes, horizon, steps, fresh: true, stream: STREAM };
         let kernel = evaluation.kernel();
-        let first = sizes.call(&evaluation, kernel.clone(), &target);
-        let next = EvaluationProblem { fresh: false, ..sizes }.call(&evaluation, kernel, &target);
+        let first = sizes.sequence(&evaluation, kernel.clone(), &target).map_err(gpu::Error::from)?;
+        let next = EvaluationProblem { fresh: false, ..sizes }.sequence(&evaluation, kernel, &target);
+        let lengths = first.steps[0].call.lengths.clone();
 
         let mut plan = ProgramPlan::default();
         let seed = plan.buffer(Allocation::values("seed", Data::U32(vec![key, 0])));
-        let points = plan.buffer(Allocation::f32("points", first.lengths[1]).zeros());
+        let points = plan.buffer(Allocation::f32("points", lengths[1]).zeros());
         let data = Allocation::values("data", Data::F32(inner_problem::data(problem).to_vec()));
-        let losses = Allocation::f32("losses", first.lengths[5]);
-        let others =
-            [data, Allocation::f32("saved", first.lengths[3]), Allocation::u32("counters", first.lengths[4]), losses];
+        let losses = Allocation::f32("losses", lengths[5]);
+        let others = [data, Allocation::f32("saved", lengths[3]), Allocation::u32("counters", lengths[4]), losses];
         let [data, saved, counters, losses] = others.map(|allocation| plan.buffer(allocation));
         let evaluate = plan.recording();
         for dispatch in 0..horizon.div_ceil(steps) {
-            let call = if dispatch == 0 { &first } else { &next };
-            plan.dispatch(evaluate, call.clone(), &[seed, points, data, saved, counters, losses]);
+            let call = if dispatch == 0 { Ok(&first) } else { next.as_ref() };
+            plan.sequence(
+                evaluate,
+                call.cloned().map_err(Clone::clone),
+                &[seed, points, data, saved, counters, losses],
+            );
         }
         let program = Program::new(gpu, "evaluation", plan, &[])?;
         Ok(Self { file: problem.file().to_owned(), program, seed, points, losses, evaluate })

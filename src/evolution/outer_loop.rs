@@ -136,9 +136,7 @@ impl<S: Source + ?Sized> OuterLoop<S> {
             for (bound, operation) in [(clip, Binary::Min), (-clip, Binary::Max)] {
                 let bound = plan.buffer(Allocation::values("clip", Data::F32(vec![bound])));
                 let clipped = plan.buffer(Allocation::f32("clipped", parameters));
-                let call = binary(operation, &[parameters], &[1]);
-                let call = call.unwrap_or_else(|error| unreachable!("a single number fits any shape: {error}"));
-                plan.dispatch(update, call, &[gradient, bound, clipped]);
+                plan.sequence(update, binary(operation, &[parameters], &[1]), &[gradient, bound, clipped]);
                 gradient = clipped;
             }
         }
@@ -146,28 +144,29 @@ impl<S: Source + ?Sized> OuterLoop<S> {
             Descent::Sgd => {
                 let problem =
                     sgd::Problem { count: parameters, momentum: 0.0, nesterov: false, weight_decay: 0.0, decayed: 0 };
-                plan.dispatch(update, problem.call(&target), &[center, gradient, rate]);
+                // Without momentum nothing reads a velocity.
+                plan.sequence(update, problem.sequence(&target), &[center, center, gradient, rate]);
             }
             Descent::Adam { beta1, beta2, epsilon, weight_decay } => {
                 let decayed = if weight_decay == 0.0 { 0 } else { parameters };
                 let problem = adamw::Problem { count: parameters, beta1, beta2, epsilon, weight_decay, decayed };
                 let moments = ["first_moment", "second_moment"].map(|name| plan.buffer(zeros(name, parameters)));
                 let [first, second] = moments;
-                plan.dispatch(update, problem.call(&target), &[center, first, second, gradient, rate, step]);
+                plan.sequence(update, problem.sequence(&target), &[center, first, second, gradient, rate, step]);
             }
         }
-        let record = |columns| ring::Problem { length: settings.ring, columns }.call(&target);
+        let record = |columns| ring::Problem { length: settings.ring, columns }.sequence(&target);
         let remember = plan.recording();
-        plan.dispatch(remember, record(parameters), &[centers, center, step]);
+        plan.sequence(remember, record(parameters), &[centers, center, step]);
         let measured = source.metrics();
         if let Some(measured) = &measured {
             let id = plan.buffer(Allocation::f32("measured", columns).given());
             given.push((id, measured));
-            plan.dispatch(remember, record(columns), &[metrics, id, step]);
+            plan.sequence(remember, record(columns), &[metrics, id, step]);
         }
         // The step counts from 1, as Adam expects, and the iteration of the seed from 0.
         let advance = plan.recording();
-        plan.dispatch(advance, advance_step::Problem::SEED.both(&target), &[seed, step]);
+        plan.sequence(advance, advance_step::Problem::SEED.both(&target), &[seed, step]);
 
         let program = Program::new(gpu, "outer loop", plan, &given)?;
         let ids = Ids { step, rate, centers, metrics, update, remember, advance };

@@ -53,7 +53,7 @@ use fourfold_shaders::{Data, Element, Target, optimiser::advance_step};
 use self::graphs::{EPISODE_SEED, LOSSES, STEP_SEED, STEPS, THETA, TIME, planned};
 use super::Error;
 use crate::gpu::program::CheckpointTensor;
-use crate::gpu::{BufferView, Gpu, Launch, Recording};
+use crate::gpu::{self, BufferView, Gpu, Launch, Recording};
 use crate::graph::{Plan, Session, Values};
 
 /// The members of an inner problem on a device, all at the same inner time.
@@ -169,7 +169,7 @@ impl Population {
         let session =
             |plan: &Arc<Plan>| Session::on_buffers(gpu, plan.clone(), &Values::new(), &states_of(plan, &buffers));
         let (reset, share) = (session(&plan.reset)?, session(&plan.share)?);
-        let call = advance_step::Problem::SEED.call(&gpu.target());
+        let call = advance_step::Problem::SEED.sequence(&gpu.target()).map_err(gpu::Error::from)?;
         let episode = gpu.prepare(&[Launch::new(&call, std::slice::from_ref(&buffers[EPISODE_SEED]))])?;
         let own = problem.states().into_iter().map(|state| graphs::state_name(&state.name));
         let counters = [STEPS, TIME, STEP_SEED, EPISODE_SEED].map(str::to_owned);

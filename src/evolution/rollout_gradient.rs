@@ -103,15 +103,15 @@ impl RolloutGradientPlan {
             buffers.map(|allocation| program.buffer(allocation));
         let [estimate, measure] = [(); 2].map(|()| program.recording());
         let mean = fitness::Problem { members, episodes };
-        program.dispatch(estimate, mean.call(target), &[returns, fitness]);
+        program.sequence(estimate, mean.sequence(target), &[returns, fitness]);
         let ranks = centred_ranks::Problem { members };
-        program.dispatch(estimate, ranks.call(target), &[fitness, utilities]);
+        program.sequence(estimate, ranks.sequence(target), &[fitness, utilities]);
         // Fitness is maximised, and the gradient is that of a loss.
         const FACTOR: f32 = -1.0;
         match strategy {
             EvolutionStrategy::OpenAiEs { sigma } => {
                 let problem = evolution_gradient::Problem { parameters, directions, stream, sigma, factor: FACTOR };
-                program.sequence(estimate, &problem.sequence(target), &[utilities, outer.seed, outer.gradient]);
+                program.sequence(estimate, problem.sequence(target), &[utilities, outer.seed, outer.gradient]);
             }
             EvolutionStrategy::Pgpe { rate, fraction, .. } => {
                 /// No deviation becomes smaller.
@@ -120,12 +120,12 @@ impl RolloutGradientPlan {
                 let rate = program.buffer(Allocation::values("deviation_rate", Data::F32(vec![rate])));
                 let problem = pgpe_gradient::Problem { parameters, directions, stream, factor: FACTOR };
                 let operands = [utilities, outer.seed, deviation, outer.gradient, slope];
-                program.sequence(estimate, &problem.sequence(target), &operands);
+                program.sequence(estimate, problem.sequence(target), &operands);
                 let problem = pgpe_deviation::Problem { count: parameters, fraction, floor: FLOOR };
-                program.dispatch(estimate, problem.call(target), &[deviation, slope, rate]);
+                program.sequence(estimate, problem.sequence(target), &[deviation, slope, rate]);
             }
         }
-        program.dispatch(measure, mean.summary(target), &[fitness, lengths, metrics]);
+        program.sequence(measure, mean.summary(target), &[fitness, lengths, metrics]);
         let ids = Ids { deviation, returns, lengths, metrics, estimate, measure };
         Ok(Self { rollout, strategy, program, outer, ids })
     }

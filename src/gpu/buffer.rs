@@ -92,7 +92,7 @@ impl Gpu {
         mapped_at_creation: bool,
     ) -> Result<wgpu::Buffer, Error> {
         self.alive()?;
-        let size = size.next_multiple_of(GRANULE);
+        let size = size.checked_next_multiple_of(GRANULE).unwrap_or(u64::MAX);
         if size > self.limits().max_buffer_size {
             return Err(Error::BufferTooLarge {
                 label: label.into(),
@@ -113,5 +113,5 @@ impl Gpu {
 }
 
 fn bytes_of(length: usize) -> u64 {
-    length as u64 * Element::BYTES as u64
+    (length as u64).saturating_mul(Element::BYTES as u64)
 }

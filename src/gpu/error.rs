@@ -68,6 +68,8 @@ pub enum Error {
         /// Views given.
         got: usize,
     },
+    /// A problem that no kernel computes.
+    Problem(fourfold_shaders::Error),
     /// A view that the kernel cannot take.
     Binding {
         /// The kernel by name.
@@ -273,6 +275,7 @@ impl fmt::Display for Error {
                 bindings.len(),
                 bindings.join(", ")
             ),
+            Error::Problem(error) => error.fmt(f),
             Error::Binding { kernel, binding, shape, problem } => {
                 write!(f, "kernel `{kernel}`, binding `{binding}` of shape {shape}: {problem}")
             }
@@ -323,4 +326,14 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if let Error::Problem(error) = self { Some(error) } else { None }
+    }
+}
+
+impl From<fourfold_shaders::Error> for Error {
+    fn from(error: fourfold_shaders::Error) -> Self {
+        Error::Problem(error)
+    }
+}

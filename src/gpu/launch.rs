@@ -1,15 +1,36 @@
-//! One dispatch with its buffers, and the checks that it passes before it is recorded.
+//! Dispatches with their buffers, and the checks that each passes before it is recorded.
 
-use fourfold_shaders::{Call, Element, Target};
+use fourfold_shaders::{Call, Element, Sequence, Slot, Target};
 
 use super::{AliasingProblem, BindingProblem, BufferView, Error, Gpu};
 
-/// A call of a kernel on buffers.
+/// The dispatches of a launch.
+#[derive(Debug, Clone, Copy)]
+pub enum Work<'a> {
+    /// One dispatch: a kernel with its constants, grid and uniform block.
+    Call(&'a Call),
+    /// The dispatches of a problem.
+    Sequence(&'a Sequence),
+}
+
+impl<'a> From<&'a Call> for Work<'a> {
+    fn from(call: &'a Call) -> Self {
+        Work::Call(call)
+    }
+}
+
+impl<'a> From<&'a Sequence> for Work<'a> {
+    fn from(sequence: &'a Sequence) -> Self {
+        Work::Sequence(sequence)
+    }
+}
+
+/// A problem, or one call of a kernel, on buffers.
 #[derive(Debug, Clone, Copy)]
 pub struct Launch<'a> {
-    /// The kernel with its constants, grid and uniform block.
-    pub call: &'a Call,
-    /// One for each binding of the kernel, in order.
+    /// The dispatches.
+    pub work: Work<'a>,
+    /// One for each binding of the call, or for each argument of the sequence, in order.
     pub views: &'a [BufferView],
     /// A name for debuggers and error messages; the kernel's name where it is empty.
     pub label: &'a str,
@@ -17,9 +38,45 @@ pub struct Launch<'a> {
 
 impl<'a> Launch<'a> {
     /// A launch without a label.
-    pub fn new(call: &'a Call, views: &'a [BufferView]) -> Self {
-        Self { call, views, label: "" }
+    pub fn new(work: impl Into<Work<'a>>, views: &'a [BufferView]) -> Self {
+        Self { work: work.into(), views, label: "" }
     }
+
+    /// Adds each dispatch with the buffers that it binds. Scratch buffers are created, and their bytes returned.
+    pub(super) fn dispatches(&self, gpu: &Gpu, dispatches: &mut Vec<Dispatch<'a>>) -> Result<u64, Error> {
+        let Self { work, views, label } = *self;
+        let sequence = match work {
+            Work::Call(call) => {
+                dispatches.push(Dispatch { call, views: views.to_vec(), label });
+                return Ok(0);
+            }
+            Work::Sequence(sequence) => sequence,
+        };
+        let mut scratch = Vec::with_capacity(sequence.scratch.len());
+        for buffer in &sequence.scratch {
+            scratch.push(gpu.uninitialised("fourfold scratch", buffer.length)?);
+        }
+        let resolve = |kernel: &str, slot: &Slot| {
+            let (asked, view, have) = match *slot {
+                Slot::Argument(index) => (format!("argument {index}"), views.get(index), views.len()),
+                Slot::Scratch(index) => (format!("scratch buffer {index}"), scratch.get(index), scratch.len()),
+            };
+            view.cloned().ok_or_else(|| Error::MissingOperand { kernel: kernel.into(), asked, have })
+        };
+        for step in &sequence.steps {
+            let operands = step.operands.iter().map(|slot| resolve(&step.call.kernel.name, slot));
+            dispatches.push(Dispatch { call: &step.call, views: operands.collect::<Result<_, _>>()?, label });
+        }
+        Ok(scratch.iter().map(|view| view.buffer.size()).sum())
+    }
+}
+
+/// One call with the buffers that it binds.
+#[derive(Debug)]
+pub(super) struct Dispatch<'a> {
+    pub call: &'a Call,
+    pub views: Vec<BufferView>,
+    pub label: &'a str,
 }
 
 /// The part of a view that is bound.
@@ -34,7 +91,7 @@ pub(crate) enum Extent {
 /// WebGPU refuses empty bindings, and a `vec4` array needs room for one element even where it is not used.
 const LEAST_BINDING: u64 = 16;
 
-impl Launch<'_> {
+impl Dispatch<'_> {
     fn binding_error(&self, index: usize, problem: BindingProblem) -> Error {
         let binding = &self.call.kernel.bindings[index];
         Error::Binding {
@@ -47,15 +104,15 @@ impl Launch<'_> {
 
     /// Bytes of each view that are bound.
     pub(super) fn sizes(&self, extent: Extent) -> Vec<u64> {
-        let needed = |length: usize| length as u64 * Element::BYTES as u64;
+        let needed = |length: usize| (length as u64).saturating_mul(Element::BYTES as u64);
         let bound = |(length, view): (&usize, &BufferView)| match extent {
             Extent::Call => needed(*length).max(LEAST_BINDING.min(view.size)),
             Extent::View => view.size,
         };
-        self.call.lengths.iter().zip(self.views).map(bound).collect()
+        self.call.lengths.iter().zip(&self.views).map(bound).collect()
     }
 
-    /// Checks everything about the launch that wgpu would otherwise refuse later, and what it would not.
+    /// Checks everything about the dispatch that wgpu would otherwise refuse later, and what it would not.
     pub(super) fn check(&self, gpu: &Gpu, extent: Extent) -> Result<(), Error> {
         let kernel = &*self.call.kernel;
         if self.views.len() != kernel.bindings.len() || self.call.lengths.len() != kernel.bindings.len() {
@@ -74,7 +131,7 @@ impl Launch<'_> {
         let alignment = u64::from(limits.min_storage_buffer_offset_alignment);
         let sizes = self.sizes(extent);
         for (index, (view, &size)) in self.views.iter().zip(&sizes).enumerate() {
-            let needed = self.call.lengths[index] as u64 * Element::BYTES as u64;
+            let needed = (self.call.lengths[index] as u64).saturating_mul(Element::BYTES as u64);
             let usage = view.buffer.usage();
             let problem = if !usage.contains(wgpu::BufferUsages::STORAGE) {
                 BindingProblem::Usage { usage }

@@ -45,7 +45,7 @@ pub use adapter::adapters;
 pub use adapter::{AdapterReport, Options, Requirements};
 pub use error::{AliasingProblem, BindingProblem, Error};
 pub use inspect::inspect;
-pub use launch::Launch;
+pub use launch::{Launch, Work};
 pub use loss::Loss;
 pub use readback::{Ticket, TicketFuture};
 pub use recording::Recording;

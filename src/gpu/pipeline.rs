@@ -53,6 +53,8 @@ struct Entries {
     layouts: HashMap<Signature, Arc<Layouts>>,
     modules: HashMap<Text, wgpu::ShaderModule>,
     pipelines: HashMap<Variant, Prepared>,
+    /// The host's own, if it gave one.
+    host: Option<wgpu::PipelineCache>,
 }
 
 impl Cache {
@@ -68,14 +70,20 @@ impl Gpu {
         self.inner.pipelines.lock().pipelines.len()
     }
 
+    /// Builds the pipelines from now on with a cache of the host's, which stores what the driver compiled for later runs of
+    /// the application.
+    pub fn use_pipeline_cache(&self, cache: wgpu::PipelineCache) {
+        self.inner.pipelines.lock().host = Some(cache);
+    }
+
+    /// The pipeline of a call, which any thread may build while others record.
     pub(super) fn pipeline(&self, call: &Call) -> Result<Prepared, Error> {
         let kernel = &*call.kernel;
         let mut constants: Vec<_> = call.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
         constants.sort_unstable();
         let text = Text { source: kernel.source.clone(), checked: self.checked() || call.has_runtime_checks() };
         let variant = Variant { text: text.clone(), entry_point: kernel.entry_point, constants };
-        let mut entries = self.inner.pipelines.lock();
-        if let Some(prepared) = entries.pipelines.get(&variant) {
+        if let Some(prepared) = self.inner.pipelines.lock().pipelines.get(&variant) {
             return Ok(prepared.clone());
         }
         self.supports(kernel)?;
@@ -89,9 +97,15 @@ impl Gpu {
             })
         };
         let operation = format!("the pipeline of kernel `{}`", kernel.name);
-        let layouts = self.scoped(&operation, || self.layouts(&mut entries, kernel)).map_err(refused)?;
-        let module = match entries.modules.get(&text) {
-            Some(module) => module.clone(),
+        let layouts =
+            self.scoped(&operation, || self.layouts(&mut self.inner.pipelines.lock(), kernel)).map_err(refused)?;
+        let (module, cache) = {
+            let entries = self.inner.pipelines.lock();
+            (entries.modules.get(&text).cloned(), entries.host.clone())
+        };
+        // The driver compiles without the lock: other threads find the pipelines that are there.
+        let module = match module {
+            Some(module) => module,
             None => self.scoped(&operation, || self.module(kernel, text.checked)).map_err(refused)?,
         };
         let descriptor = wgpu::ComputePipelineDescriptor {
@@ -104,16 +118,15 @@ impl Gpu {
                 // Our own kernels write workgroup memory before they read it.
                 zero_initialize_workgroup_memory: text.checked,
             },
-            cache: None,
+            cache: cache.as_ref(),
         };
         let pipeline =
             self.scoped(&operation, || self.device().create_compute_pipeline(&descriptor)).map_err(refused)?;
         // wgpu drops the errors of a lost device: nothing that it made is kept.
         self.alive()?;
+        let mut entries = self.inner.pipelines.lock();
         entries.modules.insert(text, module);
-        let prepared = Prepared { pipeline, layouts };
-        entries.pipelines.insert(variant, prepared.clone());
-        Ok(prepared)
+        Ok(entries.pipelines.entry(variant).or_insert(Prepared { pipeline, layouts }).clone())
     }
 
     fn supports(&self, kernel: &Kernel) -> Result<(), Error> {

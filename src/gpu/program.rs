@@ -81,7 +81,7 @@ impl Allocation {
 
     /// Bytes that the program allocates for it.
     pub fn bytes(&self) -> u64 {
-        if self.contents == Contents::Given { 0 } else { (self.length * Element::BYTES) as u64 }
+        if self.contents == Contents::Given { 0 } else { self.length as u64 * Element::BYTES as u64 }
     }
 }
 
@@ -96,6 +96,8 @@ struct Dispatch {
 pub struct ProgramPlan {
     buffers: Vec<Allocation>,
     recordings: Vec<Vec<Dispatch>>,
+    /// The first problem that no kernel computes.
+    refused: Option<Box<fourfold_shaders::Error>>,
 }
 
 impl ProgramPlan {
@@ -122,19 +124,32 @@ impl ProgramPlan {
         self.recordings[recording.0].extend(dispatches);
     }
 
-    /// Adds the dispatches of a sequence to a recording, and its scratch buffers to the plan.
+    /// Adds the dispatches of a problem's sequence to a recording, and its scratch buffers to the plan. The plan keeps the
+    /// error of a problem that no kernel computes, and [`Program::new`] returns it.
     ///
     /// # Panics
     /// If the sequence names an argument that is not there.
-    pub fn sequence(&mut self, recording: RecordingId, sequence: &Sequence, arguments: &[BufferId]) {
+    pub fn sequence(
+        &mut self,
+        recording: RecordingId,
+        sequence: Result<Sequence, fourfold_shaders::Error>,
+        arguments: &[BufferId],
+    ) {
+        let sequence = match sequence {
+            Ok(sequence) => sequence,
+            Err(error) => {
+                self.refused.get_or_insert_with(|| Box::new(error));
+                return;
+            }
+        };
         let scratch: Vec<_> =
             sequence.scratch.iter().map(|buffer| self.buffer(Allocation::f32("scratch", buffer.length))).collect();
-        for step in &sequence.steps {
+        for step in sequence.steps {
             let operands = step.operands.iter().map(|slot| match *slot {
                 Slot::Argument(index) => arguments[index],
                 Slot::Scratch(index) => scratch[index],
             });
-            self.dispatch(recording, step.call.clone(), &operands.collect::<Vec<_>>());
+            self.dispatch(recording, step.call, &operands.collect::<Vec<_>>());
         }
     }
 
@@ -182,13 +197,16 @@ impl Program {
     /// that the plan marks as [given](Allocation::given).
     ///
     /// # Errors
-    /// A given buffer is missing, a buffer does not fit a binding, out of memory, or a shader that the driver refuses.
+    /// A problem that no kernel computes, a given buffer is missing, a buffer does not fit a binding, out of memory, or a shader that the driver refuses.
     pub fn new(
         gpu: &Gpu,
         label: &'static str,
         plan: ProgramPlan,
         given: &[(BufferId, &BufferView)],
     ) -> Result<Self, Error> {
+        if let Some(error) = &plan.refused {
+            return Err(fourfold_shaders::Error::clone(error).into());
+        }
         let mut views = Vec::with_capacity(plan.buffers.len());
         for (index, buffer) in plan.buffers.iter().enumerate() {
             let Allocation { name, length, .. } = buffer;
@@ -212,7 +230,7 @@ impl Program {
                 dispatches.iter().map(|dispatch| dispatch.operands.iter().map(view).collect()).collect();
             let launches = dispatches.iter().zip(&operands);
             let launches: Vec<_> = launches.map(|(dispatch, views)| Launch::new(&dispatch.call, views)).collect();
-            recordings.push(gpu.prepare(&launches)?);
+            recordings.push(gpu.prepare(&launches)?.grouped(label));
         }
         Ok(Self { gpu: gpu.clone(), label, plan, views, recordings })
     }

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use fourfold_shaders::{Sequence, Slot};
-
-use super::launch::Extent;
+use super::launch::{self, Extent};
 use super::pipeline::Prepared;
 use super::{BufferView, Error, Gpu, Launch};
 
@@ -15,6 +13,8 @@ pub struct Recording {
     dispatches: Vec<Dispatch>,
     /// Bytes of uniform blocks and of scratch buffers that belong to this recording.
     bytes: u64,
+    /// The name of its debug group; without one it has no group.
+    group: String,
 }
 
 #[derive(Debug)]
@@ -44,6 +44,11 @@ impl Recording {
         self.bytes
     }
 
+    /// The same recording, which a debugger shows as a group of this name.
+    pub fn grouped(self, name: impl Into<String>) -> Recording {
+        Self { group: name.into(), ..self }
+    }
+
     /// Records every dispatch into the pass.
     ///
     /// The pass keeps the last pipeline and the bind groups 0 and 1 that were set: a host sets its own again after it.
@@ -56,6 +61,9 @@ impl Recording {
     /// # Panics
     /// If the range reaches past the last dispatch.
     pub fn record_range(&self, pass: &mut wgpu::ComputePass<'_>, range: Range<usize>) {
+        if !self.group.is_empty() {
+            pass.push_debug_group(&self.group);
+        }
         let mut previous: Option<&Dispatch> = None;
         for dispatch in &self.dispatches[range] {
             if previous.is_none_or(|previous| previous.pipeline != dispatch.pipeline) {
@@ -76,9 +84,12 @@ impl Recording {
             pass.dispatch_workgroups(x, y, z);
             previous = Some(dispatch);
         }
+        if !self.group.is_empty() {
+            pass.pop_debug_group();
+        }
     }
 
-    /// The dispatches of both, one after the other.
+    /// The dispatches of both, one after the other, in the group of the first.
     pub fn then(mut self, other: Recording) -> Recording {
         self.dispatches.extend(other.dispatches);
         self.bytes += other.bytes;
@@ -111,11 +122,12 @@ impl Slab {
 const BLOCK: usize = 16;
 
 impl Gpu {
-    /// Checks the launches and builds what recording them takes.
+    /// Checks the launches, problems and single calls in any mixture, and builds what recording them takes: scratch
+    /// buffers too.
     ///
     /// # Errors
-    /// A view of the wrong usage, alignment, length or size, views that alias, a grid or a kernel beyond the device's
-    /// limits or features, a shader that the driver refuses, or no memory for the uniform blocks.
+    /// A view that is missing or of the wrong usage, alignment, length or size, views that alias, a grid or a kernel beyond the
+    /// device's limits or features, a shader that the driver refuses, or no memory for uniform blocks and scratch.
     pub fn prepare(&self, launches: &[Launch<'_>]) -> Result<Recording, Error> {
         self.prepare_with(launches, Extent::Call)
     }
@@ -124,9 +136,13 @@ impl Gpu {
         self.alive()?;
         let alignment = self.limits().min_uniform_buffer_offset_alignment as usize;
         let mut slab = Slab::default();
-        let mut pipelines = Vec::with_capacity(launches.len());
-        let mut offsets = Vec::with_capacity(launches.len());
+        let (mut launched, mut scratch) = (Vec::with_capacity(launches.len()), 0);
         for launch in launches {
+            scratch += launch.dispatches(self, &mut launched)?;
+        }
+        let mut pipelines = Vec::with_capacity(launched.len());
+        let mut offsets = Vec::with_capacity(launched.len());
+        for launch in &launched {
             launch.check(self, extent)?;
             pipelines.push(self.pipeline(launch.call)?);
             // An empty uniform block still needs something to bind.
@@ -134,7 +150,7 @@ impl Gpu {
             block.resize(block.len().next_multiple_of(BLOCK).max(BLOCK), 0);
             offsets.push((slab.push(&block, alignment.max(BLOCK)), block.len() as u64));
         }
-        if launches.is_empty() {
+        if launched.is_empty() {
             return Ok(Recording::default());
         }
 
@@ -145,8 +161,8 @@ impl Gpu {
         })?;
 
         let mut groups = Groups { gpu: self, uniforms: &uniforms, operands: HashMap::new(), uniform: HashMap::new() };
-        let mut dispatches = Vec::with_capacity(launches.len());
-        for ((launch, prepared), (uniform_offset, size)) in launches.iter().zip(pipelines).zip(offsets) {
+        let mut dispatches = Vec::with_capacity(launched.len());
+        for ((launch, prepared), (uniform_offset, size)) in launched.iter().zip(pipelines).zip(offsets) {
             if launch.call.grid.contains(&0) {
                 continue;
             }
@@ -159,35 +175,7 @@ impl Gpu {
                 label: launch.label.into(),
             });
         }
-        Ok(Recording { dispatches, bytes: uniforms.size() })
-    }
-
-    /// Prepares, like [`Gpu::prepare`], a sequence of dispatches on the caller's `arguments`, with scratch buffers of its own.
-    ///
-    /// # Errors
-    /// As [`Gpu::prepare`]; and a step that names an argument or scratch buffer that is not there.
-    pub fn prepare_sequence(&self, sequence: &Sequence, arguments: &[BufferView]) -> Result<Recording, Error> {
-        let mut scratch = Vec::with_capacity(sequence.scratch.len());
-        for buffer in &sequence.scratch {
-            scratch.push(self.uninitialised("fourfold scratch", buffer.length)?);
-        }
-        let resolve = |kernel: &str, slot: &Slot| {
-            let (asked, view, have) = match *slot {
-                Slot::Argument(index) => (format!("argument {index}"), arguments.get(index), arguments.len()),
-                Slot::Scratch(index) => (format!("scratch buffer {index}"), scratch.get(index), scratch.len()),
-            };
-            view.cloned().ok_or_else(|| Error::MissingOperand { kernel: kernel.into(), asked, have })
-        };
-        let mut views = Vec::with_capacity(sequence.steps.len());
-        for step in &sequence.steps {
-            let operands = step.operands.iter().map(|slot| resolve(&step.call.kernel.name, slot));
-            views.push(operands.collect::<Result<Vec<_>, _>>()?);
-        }
-        let steps = sequence.steps.iter().zip(&views);
-        let launches: Vec<_> = steps.map(|(step, views)| Launch::new(&step.call, views)).collect();
-        let mut recording = self.prepare(&launches)?;
-        recording.bytes += scratch.iter().map(|view| view.buffer.size()).sum::<u64>();
-        Ok(recording)
+        Ok(Recording { dispatches, bytes: uniforms.size() + scratch, group: String::new() })
     }
 }
 
@@ -200,7 +188,12 @@ struct Groups<'a> {
 }
 
 impl Groups<'_> {
-    fn operands(&mut self, launch: &Launch<'_>, prepared: &Prepared, extent: Extent) -> Result<wgpu::BindGroup, Error> {
+    fn operands(
+        &mut self,
+        launch: &launch::Dispatch<'_>,
+        prepared: &Prepared,
+        extent: Extent,
+    ) -> Result<wgpu::BindGroup, Error> {
         let signature = launch.call.kernel.bindings.iter().map(|binding| binding.access.writes()).collect();
         let bound = launch.views.iter().zip(launch.sizes(extent));
         let bound: Vec<_> = bound.map(|(view, size)| BufferView { size, ..view.clone() }).collect();

@@ -29,7 +29,8 @@ impl BufferView {
     /// The part of `count` elements from element `first` of this view on.
     pub fn part(&self, first: usize, count: usize) -> Self {
         let bytes = Element::BYTES as u64;
-        Self { buffer: self.buffer.clone(), offset: self.offset + first as u64 * bytes, size: count as u64 * bytes }
+        let [first, size] = [first, count].map(|elements| (elements as u64).saturating_mul(bytes));
+        Self { buffer: self.buffer.clone(), offset: self.offset.saturating_add(first), size }
     }
 
     /// The byte after the view's last.

@@ -15,10 +15,7 @@ impl Shape {
 
     /// The number of elements, `usize::MAX` where it is larger.
     pub fn elements(&self) -> usize {
-        if self.0.contains(&0) {
-            return 0;
-        }
-        self.0.iter().fold(1, |count: usize, length| count.saturating_mul(*length))
+        elements(&self.0)
     }
 
     /// Returns the number of axes.
@@ -66,6 +63,9 @@ impl Shape {
     }
 
     /// The shape with `axis` replaced by `length`.
+    ///
+    /// # Panics
+    /// If there is no such axis.
     pub fn with_axis(&self, axis: usize, length: usize) -> Shape {
         let mut axes = self.0.clone();
         axes[axis] = length;
@@ -73,16 +73,27 @@ impl Shape {
     }
 
     /// The shape without `axis`.
+    ///
+    /// # Panics
+    /// If there is no such axis.
     pub fn without_axis(&self, axis: usize) -> Shape {
         let mut axes = self.0.clone();
         axes.remove(axis);
         Shape(axes)
     }
 
-    /// (elements before, length of, elements after) `axis`.
+    /// (elements before, length of, elements after) `axis`, each `usize::MAX` where it is larger.
+    ///
+    /// # Panics
+    /// If there is no such axis.
     pub fn around(&self, axis: usize) -> (usize, usize, usize) {
-        (self.0[..axis].iter().product(), self.0[axis], self.0[axis + 1..].iter().product())
+        (elements(&self.0[..axis]), self.0[axis], elements(&self.0[axis + 1..]))
     }
+}
+
+/// The product of the lengths of axes, `usize::MAX` where it is larger.
+fn elements(axes: &[usize]) -> usize {
+    if axes.contains(&0) { 0 } else { axes.iter().fold(1, |count: usize, length| count.saturating_mul(*length)) }
 }
 
 impl Deref for Shape {

@@ -169,12 +169,12 @@ fn program(
     let call = |fresh| {
         let episodes = episodes / groups;
         let problem = Problem { members, groups, episodes, horizon, steps, fresh, common_random_numbers, stream };
-        problem.call_with(composition, kernel.clone(), storage, workgroup)
+        problem.sequence_with(composition, kernel.clone(), storage, workgroup)
     };
     let (first, next) = (call(true), call(false));
     for dispatch in 0..(episodes / groups * horizon).div_ceil(steps) {
         let call = if dispatch == 0 { &first } else { &next };
-        program.dispatch(recording, call.clone(), &operands);
+        program.sequence(recording, call.clone(), &operands);
     }
     (program, Ids { seed, counters, returns, lengths, weights, wiring, trace, episodes: recording })
 }

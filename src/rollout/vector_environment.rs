@@ -172,7 +172,7 @@ impl VectorEnvironment {
             let VectorSettings { stream, automatic, .. } = *settings;
             let problem = Problem { lanes, horizon, fresh, automatic, stream };
             let recording = plan.recording();
-            plan.dispatch(recording, problem.call_with(&composition, kernel.clone(), workgroup), &operands);
+            plan.sequence(recording, problem.sequence_with(&composition, kernel.clone(), workgroup), &operands);
             recording
         });
         let given: Vec<_> = given.iter().map(|(id, view)| (*id, view)).collect();

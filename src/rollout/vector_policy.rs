@@ -100,8 +100,8 @@ impl VectorPolicy {
         let memory = plan.buffer(f32("memory", composition.memory()).zeros());
         let actions = give(&mut plan, f32("actions", interface.actions), buffers.actions);
         let act = plan.recording();
-        let call = Problem { lanes }.call(&composition, &gpu.target());
-        plan.dispatch(act, call, &[weights, observations, begins, memory, actions]);
+        let sequence = Problem { lanes }.sequence(&composition, &gpu.target());
+        plan.sequence(act, sequence, &[weights, observations, begins, memory, actions]);
         let given: Vec<_> = given.iter().map(|(id, view)| (*id, view)).collect();
         let program = Program::new(gpu, "vector policy", plan, &given)?;
         Ok(Self { composition, lanes, program, memory, act })

@@ -113,7 +113,7 @@ fn upload(gpu: &Gpu, case: &Case, guarded: &[Guarded], other: Option<&[BufferVie
 }
 
 fn prepare(gpu: &Gpu, case: &Case, views: &[BufferView]) -> Result<Recording, Error> {
-    let launch = Launch { call: &case.call, views, label: &case.label };
+    let launch = Launch { label: &case.label, ..Launch::new(&case.call, views) };
     // The guard behind each operand is bound too: drivers drop stores past a binding, and they are to be seen.
     gpu.prepare_with(&[launch], Extent::View)
 }

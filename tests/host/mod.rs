@@ -142,8 +142,8 @@ pub fn input() -> Vec<f32> {
 pub fn expected() -> Vec<f32> {
     let doubled: Vec<f32> = input().iter().map(|value| 2.0 * value + 1.0).collect();
     let problem = softmax::Problem { rows: ROWS, columns: COLUMNS, log: false };
-    let call = problem.call(&Target::default());
+    let sequence = problem.sequence(&Target::default()).expect("valid sizes");
     let mut operands = [Data::F32(doubled), Data::F32(vec![f32::NAN; LENGTH])];
-    call.run_twin(&mut operands.each_mut().map(Data::operand));
+    sequence.run_twins(&mut operands);
     operands[1].f32().iter().map(|value| 2.0 * value + 1.0).collect()
 }

@@ -1,6 +1,6 @@
 //! The work in Fourfold: the half that this program itself can be.
 
-use fourfold::gpu::{BufferView, Gpu, Recording};
+use fourfold::gpu::{BufferView, Gpu, Launch, Recording};
 use fourfold::graph::{Graph, Op, Plan, Session, SessionError, Tag, TensorType, Values, gradients};
 use fourfold::shaders::{Data, Element, Sequence, normalisation::layer_norm, matmul, normalisation::softmax};
 
@@ -18,16 +18,16 @@ pub fn jobs(gpu: &Gpu) -> Result<Vec<Box<dyn Job>>, String> {
     let target = gpu.target();
     let values = |seed, count| Data::F32(work::numbers(seed, count));
     let square = SIDE * SIDE;
-    let product = matmul::Problem::new(SIDE, SIDE, SIDE).sequence(&target);
+    let product = matmul::Problem::new(SIDE, SIDE, SIDE).sequence(&target)?;
     let table = ROWS * COLUMNS;
-    let norm = layer_norm::Problem { rows: ROWS, columns: COLUMNS, epsilon: work::EPSILON as f32 }.call(&target);
+    let norm = layer_norm::Problem { rows: ROWS, columns: COLUMNS, epsilon: work::EPSILON as f32 }.sequence(&target)?;
     let (ones, zeros) = (Data::F32(vec![1.0; COLUMNS]), Data::F32(vec![0.0; COLUMNS]));
-    let rows = softmax::Problem { rows: ROWS, columns: COLUMNS, log: false }.call(&target);
+    let rows = softmax::Problem { rows: ROWS, columns: COLUMNS, log: false }.sequence(&target)?;
     Ok(vec![
         operation(gpu, product, [values(11, square), values(12, square)], [square])?,
         // Also stores the mean and the reciprocal deviation of each row, which a gradient needs.
-        operation(gpu, norm.into(), [values(13, table), ones, zeros], [table, ROWS, ROWS])?,
-        operation(gpu, rows.into(), [values(14, table)], [table])?,
+        operation(gpu, norm, [values(13, table), ones, zeros], [table, ROWS, ROWS])?,
+        operation(gpu, rows, [values(14, table)], [table])?,
         Box::new(Trainer::new(gpu)?),
     ])
 }
@@ -60,7 +60,7 @@ fn operation<const I: usize, const O: usize>(
         for length in outputs {
             views.push(gpu.uninitialised("output", length)?);
         }
-        let recording = gpu.prepare_sequence(&sequence, &views)?;
+        let recording = gpu.prepare(&[Launch::new(&sequence, &views)])?;
         Ok(Operation { gpu: gpu.clone(), recording, output: views[I].clone() })
     };
     prepare()

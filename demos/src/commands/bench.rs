@@ -11,8 +11,8 @@ mod rollout;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use fourfold::Gpu;
 use fourfold::wgpu::Features;
+use fourfold::{Gpu, Launch};
 use serde_json::{Value, json};
 
 use crate::adapter::adapter_json;
@@ -160,7 +160,7 @@ fn run_problem(gpu: &Gpu, problem: &Problem, budget: Duration) -> Result<Times, 
     for operand in &problem.operands {
         views.push(gpu.upload(&problem.operation, operand)?);
     }
-    let recording = gpu.prepare_sequence(&problem.sequence, &views)?;
+    let recording = gpu.prepare(&[Launch::new(&problem.sequence, &views)])?;
     measure(gpu, budget, |pass| recording.record(pass))
 }
 

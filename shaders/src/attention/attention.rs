@@ -10,7 +10,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::row_layout::sum_units;
 use crate::normalisation::softmax::normaliser_units;
 use crate::{
-    Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+    Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Slot, Target, Tolerance,
     attention::masked_softmax,
 };
 
@@ -93,22 +93,24 @@ impl Problem {
     /// Checks that the fused kernels take these sizes.
     ///
     /// # Errors
-    /// If a size is 0 or the head size is not a multiple of four up to 128; the text names it.
-    pub fn check(&self) -> Result<(), String> {
-        let size = self.head_size;
-        if size == 0 || size > 128 || !size.is_multiple_of(4) {
-            return Err(format!("fused attention takes head sizes that are multiples of 4 up to 128, got {size}"));
-        }
-        if [self.batch, self.heads, self.length_q, self.length_k].contains(&0) {
-            return Err(format!("attention takes sizes of at least 1, got {self:?}"));
-        }
-        Ok(())
+    /// If a size is out of range or the head size is not a multiple of four up to 128.
+    pub fn check(&self) -> Result<(), Error> {
+        self.sizes("attention").map(|_| ())
+    }
+
+    pub(crate) fn sizes(&self, problem: &'static str) -> Result<Sizes, Error> {
+        let Self { batch, heads, length_q, length_k, head_size, .. } = *self;
+        let axes = |name, length| [("batch", batch), ("heads", heads), (name, length), ("head_size", head_size)];
+        let fits = (4..=128).contains(&head_size) && head_size.is_multiple_of(4);
+        Sizes(problem)
+            .expect("head_size", fits, "a multiple of 4 up to 128", head_size)?
+            .tensor(&axes("length_q", length_q))?
+            .tensor(&axes("length_k", length_k))?
+            .finite("factor", self.factor)
     }
 
     /// The forward call with operands `q`, `k`, `v`, `out`, `lse`, and `keys` where there is a key-padding mask.
-    ///
-    /// The head size must pass [`Problem::check`].
-    pub fn call(&self, target: &Target) -> Call {
+    pub(crate) fn call(&self, target: &Target) -> Call {
         let Self { batch, heads, length_q, length_k, head_size, keys, .. } = *self;
         let rows = batch * heads * length_q;
         let (queries, values) = (rows * head_size, batch * heads * length_k * head_size);
@@ -119,13 +121,17 @@ impl Problem {
 
     /// The forward call as a sequence with arguments `q`, `k`, `v`, `keys` where there is a key-padding mask, `out`,
     /// `lse`.
-    pub fn sequence(&self, target: &Target) -> Sequence {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        let sizes = self.sizes("attention")?;
         let [q, k, v, keys, masked_out, masked_lse] = Slot::arguments();
-        if self.keys {
+        sizes.sequence(if self.keys {
             Sequence::of(self.call(target), [q, k, v, masked_out, masked_lse, keys])
         } else {
             self.call(target).into()
-        }
+        })
     }
 
     pub(crate) fn uniform(&self) -> Uniform {
@@ -137,7 +143,6 @@ impl Problem {
 
     /// The call of a kernel whose invocations own a row each.
     pub(crate) fn launch(&self, kernel: &'static Kernel, rows: usize, lengths: &[usize], target: &Target) -> Call {
-        debug_assert_eq!(self.check(), Ok(()));
         // Loops over the head are unrolled on a GPU, whose registers have no index.
         let vectors = if target.software { 0 } else { (self.head_size / 4) as u32 };
         Call::new(kernel, &self.uniform(), rows.div_ceil(WORKGROUP), lengths)

@@ -8,7 +8,7 @@ use crate::attention::{self, Drawn, Layout, Problem, Uniform, WORKGROUP, attende
 use crate::description::row_layout::sum_units;
 use crate::elementwise::smaller;
 use crate::{
-    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
 const MODULE: Module = Module::new::<Uniform>(
@@ -117,8 +117,10 @@ const fn kernel(
 /// The three dispatches, with arguments `q`, `k`, `v`, `out`, `lse`, `dout`, `keys` where there is a key-padding mask,
 /// `dq`, `dk`, `dv`.
 ///
-/// The head size must pass [`Problem::check`].
-pub fn sequence(problem: &Problem, target: &Target) -> Sequence {
+/// # Errors
+/// A size or a factor out of range, as [`Problem::check`].
+pub fn sequence(problem: &Problem, target: &Target) -> Result<Sequence, Error> {
+    let sizes = problem.sizes("attention_backward")?;
     let mut sequence = Sequence::default();
     let [q, k, v, out, lse, dout] = Slot::arguments();
     let keys = problem.keys.then_some(Slot::Argument(6));
@@ -128,7 +130,7 @@ pub fn sequence(problem: &Problem, target: &Target) -> Sequence {
     sequence.step(terms_call(problem), [out, dout, lse, terms]);
     sequence.step(dq_call(problem, target), with_keys(&[q, k, v, dout, terms, dq]));
     sequence.step(dkv_call(problem, target), with_keys(&[q, k, v, dout, terms, dk, dv]));
-    sequence
+    sizes.sequence(sequence)
 }
 
 /// Elements of a problem: queries, keys, rows of queries, the key-padding mask.
@@ -403,7 +405,7 @@ mod tests {
 
     #[test]
     fn the_sequence_hands_the_terms_from_the_first_dispatch_to_the_others() {
-        let sequence = sequence(&SHAPE, &Target::default());
+        let sequence = sequence(&SHAPE, &Target::default()).unwrap();
         assert_eq!(sequence.steps[0].operands[3], Slot::Scratch(0));
         for step in &sequence.steps[1..] {
             assert_eq!(step.operands[4], Slot::Scratch(0));

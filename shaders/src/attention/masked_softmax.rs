@@ -11,8 +11,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::row_layout::{self, Sharing};
 use crate::normalisation::softmax::normaliser_units;
 use crate::{
-    Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, attention,
-    normalisation::softmax_backward,
+    Binding, Call, Case, Data, Error, Generator, Kernel, MAX_ELEMENTS, Module, Operand, Sequence, Sizes, Target,
+    Tolerance, attention, normalisation::softmax_backward,
 };
 
 const MODULE: Module = Module::new::<Uniform>(
@@ -94,17 +94,20 @@ pub struct Causal {
 impl Causal {
     /// Query `i` sees the keys up to `i + length_k - length_q`, so that the last query sees all.
     pub fn aligned(length_q: usize, length_k: usize) -> Self {
-        Self { first: length_k as i32 + 1 - length_q as i32, stride: 1 }
+        let first = length_k as i128 + 1 - length_q as i128;
+        Self { first: first.clamp(i32::MIN.into(), i32::MAX.into()) as i32, stride: 1 }
     }
 
     /// A query of the token at place `at` of each group of `every` tokens sees the keys up to its own.
     pub fn strided(every: usize, at: usize) -> Self {
-        Self { first: at as i32 + 1, stride: every as u32 }
+        let first = i32::try_from(at).map_or(i32::MAX, |at| at.saturating_add(1));
+        Self { first, stride: u32::try_from(every).unwrap_or(u32::MAX) }
     }
 
     /// The keys that a query sees.
     pub fn seen(self, query: usize) -> usize {
-        (i64::from(self.first) + query as i64 * i64::from(self.stride)).max(0) as usize
+        let seen = i128::from(self.first) + query as i128 * i128::from(self.stride);
+        usize::try_from(seen.max(0)).unwrap_or(usize::MAX)
     }
 }
 
@@ -128,8 +131,24 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `x`, `keys` where there is a key-padding mask, `y`.
-    pub fn call(&self, target: &Target) -> Call {
+    /// Returns the dispatch with operands `x`, `keys` where there is a key-padding mask, `y`.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        self.check()?.sequence(self.call(target))
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        let Self { batch, heads, length_q, length_k, factor, causal, .. } = *self;
+        let last = causal.map_or(0, |causal| causal.seen(length_q));
+        Sizes("masked_softmax")
+            .tensor(&[("batch", batch), ("heads", heads), ("length_q", length_q), ("length_k", length_k)])?
+            .expect("first + length_q * stride", last <= MAX_ELEMENTS, format_args!("at most {MAX_ELEMENTS}"), last)?
+            .finite("factor", factor)
+    }
+
+    pub(crate) fn call(&self, target: &Target) -> Call {
         let Self { batch, heads, length_q, length_k, factor, causal, keys } = *self;
         let [rows, heads, length_q] = [batch * heads * length_q, heads, length_q].map(|size| size as u32);
         let Causal { first, stride } = causal.unwrap_or(Causal { first: 0, stride: 0 });
@@ -148,8 +167,15 @@ impl Problem {
             .with_constant("CAUSAL", u8::from(causal.is_some()))
     }
 
-    /// The gradient for `x`, whatever the masks: the call with operands `y`, `dy`, `dx`.
-    pub fn backward(&self, target: &Target) -> Call {
+    /// The gradient for `x`, whatever the masks: the dispatch with operands `y`, `dy`, `dx`.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn backward(&self, target: &Target) -> Result<Sequence, Error> {
+        self.check()?.sequence(self.backward_call(target))
+    }
+
+    pub(crate) fn backward_call(&self, target: &Target) -> Call {
         let rows = self.batch * self.heads * self.length_q;
         softmax_backward::Problem { rows, columns: self.length_k, log: false, factor: self.factor }.call(target)
     }

@@ -18,7 +18,7 @@ pub const MAX_WORKGROUPS: u32 = 65_535;
 pub fn grid(workgroups: usize) -> [u32; 3] {
     let rows = workgroups.div_ceil(MAX_WORKGROUPS as usize).max(1);
     let columns = workgroups.div_ceil(rows);
-    [columns as u32, rows as u32, 1]
+    [columns as u32, u32::try_from(rows).unwrap_or(u32::MAX), 1]
 }
 
 /// The parts of a [`Call`], which reads like them.

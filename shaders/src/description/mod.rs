@@ -10,6 +10,7 @@ mod module;
 mod operand;
 pub(crate) mod row_layout;
 mod runtime_checks;
+mod sizes;
 mod target;
 mod tolerance;
 
@@ -22,5 +23,7 @@ pub use module::Module;
 pub use operand::{Data, Operand};
 pub use runtime_checks::RuntimeChecks;
 pub(crate) use runtime_checks::{own_problem, own_wgsl};
+pub use sizes::{Error, MAX_ELEMENTS};
+pub(crate) use sizes::{Sizes, product};
 pub use target::Target;
 pub use tolerance::{Comparison, Tolerance};

@@ -1,5 +1,7 @@
 //! The index of an input's element for a flat index of the output.
 
+use crate::product;
+
 /// The addressing of an input, relative to the flat index `i` of the output. The mode is part of a program's text, the
 /// lengths are not: they stand in the uniform block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,7 +34,9 @@ impl Mode {
             [Dimension { kept: false, .. }] => Mode::Scalar,
             [_, Dimension { kept: true, .. }] => Mode::Suffix,
             [_, Dimension { kept: false, .. }] => Mode::Prefix,
-            [.., Dimension { kept: contiguous, .. }] => Mode::Strided { rank: dimensions.len() as u8, contiguous },
+            [.., Dimension { kept: contiguous, .. }] => {
+                Mode::Strided { rank: u8::try_from(dimensions.len()).ok()?, contiguous }
+            }
         })
     }
 
@@ -90,7 +94,7 @@ fn merged(output: &[usize], input: &[usize]) -> Option<Vec<Dimension>> {
         }
         let kept = own == length;
         match dimensions.last_mut() {
-            Some(last) if last.kept == kept => last.length *= length,
+            Some(last) if last.kept == kept => last.length = last.length.saturating_mul(length),
             _ => dimensions.push(Dimension { length, kept }),
         }
     }
@@ -101,7 +105,7 @@ fn merged(output: &[usize], input: &[usize]) -> Option<Vec<Dimension>> {
 /// outermost, innermost first. `None` where the mode cannot address that input.
 pub(super) fn address(mode: Mode, output: &[usize], input: &[usize]) -> Option<Vec<u32>> {
     let dimensions = merged(output, input)?;
-    let (count, own): (usize, usize) = (output.iter().product(), input.iter().product());
+    let (count, own) = (product(output), product(input));
     let ordered = |first: bool| dimensions.len() < 2 || dimensions.len() == 2 && dimensions[0].kept == first;
     match mode {
         Mode::Same if own == count => Some(vec![]),

@@ -3,10 +3,15 @@
 use rand::RngExt;
 
 use super::{Binary, Compare, Mode, Program, Unary, Value};
-use crate::{Case, Data, Element, Generator};
+use crate::{Call, Case, Data, Element, Error, Generator, Sequence};
 
 /// The largest magnitude of an input from which no operation overflows of itself.
 const LARGE: f32 = 1e30;
+
+/// The one call of a sequence.
+fn only(sequence: Result<Sequence, Error>) -> Call {
+    sequence.expect("shapes made to broadcast").steps.swap_remove(0).call
+}
 
 /// A program of one unary operation over any number of elements.
 pub(super) fn unary(generator: &mut Generator, operation: Unary) -> Case {
@@ -21,14 +26,14 @@ pub(super) fn unary(generator: &mut Generator, operation: Unary) -> Case {
     if matches!(operation, Unary::Recip) {
         x = away_from_zero(x);
     }
-    let call = super::unary(operation, count);
+    let call = only(super::unary(operation, count));
     Case::new((operation, count), call, [x])
 }
 
 /// A program of one binary operation on two `f32` of random broadcast shapes.
 pub(super) fn binary(generator: &mut Generator, operation: Binary) -> Case {
     let (a_shape, b_shape) = shapes(generator);
-    let call = super::binary(operation, &a_shape, &b_shape).expect("shapes made to broadcast");
+    let call = only(super::binary(operation, &a_shape, &b_shape));
     let largest = match operation {
         Binary::Mul => 1e18,
         Binary::Pow => 30.0,
@@ -45,7 +50,7 @@ pub(super) fn binary(generator: &mut Generator, operation: Binary) -> Case {
 /// A program of one comparison, with ties.
 pub(super) fn compare(generator: &mut Generator, comparison: Compare) -> Case {
     let (a_shape, b_shape) = shapes(generator);
-    let call = super::compare(comparison, &a_shape, &b_shape).expect("shapes made to broadcast");
+    let call = only(super::compare(comparison, &a_shape, &b_shape));
     let mut values = |shape: &[usize]| match generator.values(shape.iter().product(), LARGE) {
         Data::F32(values) if generator.chance(0.5) => Data::F32(values.iter().map(|value| value.round()).collect()),
         values => values,

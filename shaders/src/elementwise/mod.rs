@@ -20,31 +20,34 @@ pub use operation::{Binary, Compare, Unary};
 pub(crate) use operation::{larger, smaller};
 pub use program::{Input, Op, Program, Value};
 
-use crate::{Call, Case, Element, Generator, KernelRef};
+use crate::{Case, Element, Error, Generator, KernelRef, Sequence};
 
 /// `y = operation(x)` over `count` elements, with operands `x`, `y`.
-pub fn unary(operation: Unary, count: usize) -> Call {
+///
+/// # Errors
+/// If there are no elements, or too many.
+pub fn unary(operation: Unary, count: usize) -> Result<Sequence, Error> {
     let mut program = Program::new();
     let x = program.input(Element::F32, Mode::Same);
     let y = program.unary(operation, x);
     program.output(y);
-    program.call(&[count], &[&[count]])
+    program.sequence(&[count], &[&[count]])
 }
 
 /// `y = operation(a, b)` on `f32` tensors of the given shapes, broadcast as [`broadcast_shape`] tells, with operands `a`,
 /// `b`, `y`.
 ///
 /// # Errors
-/// If the shapes do not broadcast together.
-pub fn binary(operation: Binary, a: &[usize], b: &[usize]) -> Result<Call, BroadcastError> {
+/// If the shapes do not broadcast together or are too large.
+pub fn binary(operation: Binary, a: &[usize], b: &[usize]) -> Result<Sequence, Error> {
     of_two(a, b, |program, a, b| program.binary(operation, a, b))
 }
 
 /// `y = 1` where the comparison of `a` and `b` holds, else 0; operands `a`, `b`, `y` as those of [`binary`].
 ///
 /// # Errors
-/// If the shapes do not broadcast together.
-pub fn compare(comparison: Compare, a: &[usize], b: &[usize]) -> Result<Call, BroadcastError> {
+/// If the shapes do not broadcast together or are too large.
+pub fn compare(comparison: Compare, a: &[usize], b: &[usize]) -> Result<Sequence, Error> {
     of_two(a, b, |program, a, b| program.compare(comparison, a, b))
 }
 
@@ -52,7 +55,7 @@ fn of_two(
     a_shape: &[usize],
     b_shape: &[usize],
     operation: impl FnOnce(&mut Program, Value, Value) -> Value,
-) -> Result<Call, BroadcastError> {
+) -> Result<Sequence, Error> {
     let output = broadcast_shape(a_shape, b_shape)?;
     let mode = |shape: &[usize]| {
         let unfit = || BroadcastError { left: output.clone(), right: shape.to_vec() };
@@ -63,7 +66,7 @@ fn of_two(
     let b = program.input(Element::F32, mode(b_shape)?);
     let y = operation(&mut program, a, b);
     program.output(y);
-    Ok(program.call(&output, &[a_shape, b_shape]))
+    program.sequence(&output, &[a_shape, b_shape])
 }
 
 /// A kernel for each operation alone, and one whose cases are random programs.
@@ -90,8 +93,8 @@ mod tests {
     use super::*;
     use crate::Data;
 
-    fn run(call: &Call, inputs: Vec<Data>) -> Data {
-        Case::new("", call.clone(), inputs).expected().pop().unwrap()
+    fn run(sequence: &Sequence, inputs: Vec<Data>) -> Data {
+        Case::new("", sequence.steps[0].call.clone(), inputs).expected().pop().unwrap()
     }
 
     #[test]
@@ -104,7 +107,7 @@ mod tests {
     #[test]
     fn shapes_that_do_not_broadcast_are_named() {
         let error = binary(Binary::Add, &[2, 3], &[2]).unwrap_err();
-        assert_eq!(error, BroadcastError { left: vec![2, 3], right: vec![2] });
+        assert_eq!(error, Error::Broadcast(BroadcastError { left: vec![2, 3], right: vec![2] }));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::broadcast::address;
 use super::{Binary, Compare, Mode, Unary, text};
-use crate::{Call, CallParts, Element, grid};
+use crate::{Call, CallParts, Element, Error, Sequence, Sizes, grid, product};
 
 /// A value of a [`Program`]: an input, a constant, or the result of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,9 +64,11 @@ pub struct Input {
 /// let shifted = program.binary(Binary::Add, scaled, bias);
 /// let y = program.unary(Unary::GeluTanh, shifted);
 /// program.output(y);
-/// let call = program.call(&[8, 3], &[&[8, 3], &[3]]);
+/// let sequence = program.sequence(&[8, 3], &[&[8, 3], &[3]])?;
+/// let call = &sequence.steps[0].call;
 /// assert_eq!(call.kernel.name, "elementwise(mul,add,gelu_tanh)");
 /// assert_eq!(call.lengths, [24, 3, 24]);
+/// # Ok::<(), fourfold_shaders::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Program {
@@ -206,21 +208,32 @@ impl Program {
         if names.is_empty() { "elementwise(copy)".into() } else { format!("elementwise({})", names.join(",")) }
     }
 
-    /// The call that computes all outputs, each of shape `output`, from inputs of the given shapes. Operands: the
-    /// inputs, then the outputs.
+    /// Returns the dispatch that computes all outputs, each of shape `output`, from inputs of the given shapes. Operands:
+    /// the inputs, then the outputs.
     ///
-    /// # Panics
-    /// If there is no output, or the mode of an input does not lead from its shape to the output's.
-    pub fn call(&self, output: &[usize], inputs: &[&[usize]]) -> Call {
-        assert!(!self.outputs.is_empty(), "{} has no output", self.name());
-        assert_eq!(inputs.len(), self.inputs.len(), "{}: one shape for each input", self.name());
+    /// # Errors
+    /// If there is no output, the mode of an input does not lead from its shape to the output's, or a shape is too large.
+    pub fn sequence(&self, output: &[usize], inputs: &[&[usize]]) -> Result<Sequence, Error> {
+        let sizes = Sizes("elementwise").positive(&[("outputs", self.outputs.len()), ("elements", product(output))])?;
+        let (expected, got) = (self.inputs.len(), inputs.len());
+        sizes.expect("shapes of inputs", got == expected, expected, got)?;
+        for (input, shape) in self.inputs.iter().zip(inputs) {
+            let read = address(input.mode, output, shape).is_some();
+            let name = format!("an input read as {:?}", input.mode);
+            let expected = format!("of a shape that it leads from to {output:?}");
+            sizes.expect(name, read, expected, format_args!("{shape:?}"))?;
+        }
+        sizes.sequence(self.call(output, inputs))
+    }
+
+    pub(crate) fn call(&self, output: &[usize], inputs: &[&[usize]]) -> Call {
         let count: usize = output.iter().product();
         let mut uniform = vec![count as u32];
         let mut lengths = Vec::with_capacity(inputs.len() + self.outputs.len());
         let mut forms = Vec::with_capacity(inputs.len());
         for (input, shape) in self.inputs.iter().zip(inputs) {
             let Some(address) = address(input.mode, output, shape) else {
-                panic!("{}: shape {shape:?} is not read as {:?} for an output {output:?}", self.name(), input.mode)
+                unreachable!("shape {shape:?} is not read as {:?} for an output {output:?}", input.mode)
             };
             forms.push(text::Form::of(input.mode, &address, count));
             uniform.extend(address);

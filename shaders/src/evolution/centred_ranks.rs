@@ -7,7 +7,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("centred_ranks.wgsl"), passes);
 
@@ -49,8 +49,15 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `fitness` (`members`), `utilities` (`members`).
-    pub fn call(&self, _: &Target) -> Call {
+    /// Returns the dispatch with operands `fitness` (`members`), `utilities` (`members`).
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("centred_ranks").positive(&[("members", self.members)])?.sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, _: &Target) -> Call {
         const WORKGROUP: usize = 64;
         let members = self.members;
         let scale = if members > 1 { 0.5 / (members - 1) as f64 } else { 0.0 };

@@ -20,7 +20,8 @@ use crate::description::elementwise_layout::{self, NARROW};
 use crate::description::row_layout::sum_units;
 use crate::random::threefry::{NORMAL_UNITS, normal_pair};
 use crate::{
-    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance, grid,
+    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Slot, Target,
+    Tolerance, grid,
 };
 
 const MODULE: Module = Module::new::<Uniform>(
@@ -103,8 +104,12 @@ pub struct Problem {
 
 impl Problem {
     /// The sequence with operands `utilities` (2 `directions`), `seed` (`u32`, 2), `gradient` (`parameters`).
-    pub fn sequence(&self, target: &Target) -> Sequence {
-        let scale = f64::from(self.factor) / (self.directions as f64 * f64::from(self.sigma));
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        let sizes = self.check()?;
+        let scale = self.scale();
         let uniform = Uniform::new(self.parameters, self.directions, self.stream, scale as f32, target);
         let mut sequence = Sequence::default();
         let [utilities, seed, gradient] = [0, 1, 2].map(Slot::Argument);
@@ -113,7 +118,20 @@ impl Problem {
             sequence.step(partial_sums_call(&uniform), [utilities, seed, sums]);
         }
         sequence.step(gradient_sum_call(&uniform), [sums, gradient]);
-        sequence
+        sizes.sequence(sequence)
+    }
+
+    fn scale(&self) -> f64 {
+        f64::from(self.factor) / (self.directions as f64 * f64::from(self.sigma))
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        Sizes("evolution_gradient")
+            .positive(&[("parameters", self.parameters), ("directions", self.directions)])?
+            .at_most(&[("members of a direction", 2), ("directions", self.directions)])?
+            .draws(self.directions, self.parameters)?
+            .above_zero("sigma", self.sigma)?
+            .finite("factor / (directions * sigma)", self.scale() as f32)
     }
 }
 
@@ -342,7 +360,7 @@ pub(crate) mod tests {
 
     fn gradient(problem: &Problem, utilities: Data, target: &Target) -> Vec<f32> {
         let mut arguments = [utilities, Data::U32(vec![7, 8]), Data::poison(Element::F32, problem.parameters)];
-        run(&problem.sequence(target), &mut arguments);
+        run(&problem.sequence(target).unwrap(), &mut arguments);
         arguments[2].f32().to_vec()
     }
 

@@ -5,7 +5,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::{self, NARROW};
 use crate::description::row_layout::sum_units;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
+use crate::{
+    Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance, grid,
+};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("fitness.wgsl"), passes);
 
@@ -70,16 +72,32 @@ impl Problem {
         Uniform { members: self.members as u32, episodes: self.episodes as u32 }
     }
 
-    /// The call with operands `returns` (`members`, `episodes`), `fitness` (`members`).
-    pub fn call(&self, _: &Target) -> Call {
+    /// Returns the dispatch with operands `returns` (`members`, `episodes`), `fitness` (`members`).
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("fitness").tensor(&[("members", self.members), ("episodes", self.episodes)])?.sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, _: &Target) -> Call {
         const WORKGROUP: usize = 64;
         let lengths = [self.members * self.episodes, self.members];
         Call::new(&MEAN, &self.uniform(), self.members.div_ceil(WORKGROUP), lengths)
     }
 
-    /// The call with operands `fitness` (`members`), `lengths` (`u32`; `members`, `episodes`), `metrics`
+    /// Returns the dispatch with operands `fitness` (`members`), `lengths` (`u32`; `members`, `episodes`), `metrics`
     /// ([`Summary::COLUMNS`]).
-    pub fn summary(&self, _: &Target) -> Call {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn summary(&self, _: &Target) -> Result<Sequence, Error> {
+        Sizes("fitness")
+            .tensor(&[("members", self.members), ("episodes", self.episodes)])?
+            .sequence(self.summary_call())
+    }
+
+    fn summary_call(&self) -> Call {
         let lengths = [self.members, self.members * self.episodes, Summary::COLUMNS.len()];
         let workgroup = (self.members * self.episodes).div_ceil(8).next_power_of_two().clamp(32, 256);
         Call::new(&SUMMARY, &self.uniform(), 1, lengths).with_constant("WORKGROUP", workgroup as u32)
@@ -111,7 +129,7 @@ impl Summary {
     /// The meaning of a row that the kernel wrote.
     pub fn from_row(row: [f32; Self::COLUMNS.len()]) -> Self {
         let [mean, best, worst, mean_length, steps_high, steps_low, failed] = row;
-        let steps = ((steps_high as u64) << 24) + steps_low as u64;
+        let steps = (steps_high as u64).saturating_mul(1 << 24).saturating_add(steps_low as u64);
         Self { mean, best, worst, mean_length, steps, failed: failed as u32 }
     }
 }
@@ -197,7 +215,7 @@ fn summary_case(generator: &mut Generator) -> Case {
     }
     let bound = generator.pick(&[1, 1_000, u32::MAX]);
     let lengths = generator.indices(problem.members * problem.episodes, bound);
-    Case::new(problem, problem.summary(&Target::default()), [Data::F32(fitness), lengths])
+    Case::new(problem, problem.summary_call(), [Data::F32(fitness), lengths])
 }
 
 #[cfg(test)]

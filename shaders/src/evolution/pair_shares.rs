@@ -21,7 +21,9 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::elementwise_layout::NARROW;
 use crate::description::row_layout::sum_units;
 use crate::inner_problem::{Objective, SHARES, Unrolled};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance, grid};
+use crate::{
+    Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance, grid,
+};
 
 const MODULE: Module =
     Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("pair_shares.wgsl")), passes);
@@ -92,8 +94,32 @@ pub struct Problem {
 const WORKGROUP: usize = 64;
 
 impl Problem {
-    /// The call with operands `losses`, `previous`, `shares`.
-    pub fn call(&self) -> Call {
+    /// Returns the dispatch with operands `losses`, `previous`, `shares`.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, _: &Target) -> Result<Sequence, Error> {
+        self.check()?.sequence(self.call())
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        let Self { steps, members, pairs, first, present, .. } = *self;
+        let ended = self.ended.unwrap_or(0);
+        Sizes("pair_shares")
+            .tensor(&[("steps", steps), ("members", members)])?
+            .positive(&[("pairs", pairs), ("present", present), ("horizon", self.horizon.unwrap_or(steps))])?
+            .at_most(&[("shares", SHARES), ("pairs", pairs)])?
+            .expect(
+                "first + present",
+                first.saturating_add(present) <= pairs,
+                format_args!("at most the {pairs} pairs"),
+                first.saturating_add(present),
+            )?
+            .expect("present", present <= members / 2, format_args!("at most half of the {members} members"), present)?
+            .expect("ended", ended <= steps, format_args!("at most the {steps} steps"), ended)
+    }
+
+    pub(crate) fn call(&self) -> Call {
         let uniform = Uniform {
             steps: self.steps as u32,
             members: self.members as u32,

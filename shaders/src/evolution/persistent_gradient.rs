@@ -17,7 +17,10 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::evolution::evolution_gradient::{self, MOST_DRAWS, WORKGROUP, partial_sums_bounds};
 use crate::random::threefry::{NORMAL_UNITS, normal_pair};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{
+    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Slot, Target,
+    Tolerance,
+};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(include_str!("../library/random.wgsl"), include_str!("persistent_gradient.wgsl")),
@@ -95,29 +98,57 @@ impl Problem {
         (0..self.pairs).step_by(shard).map(|first| shard.min(self.pairs - first)).collect()
     }
 
-    /// Elements of each buffer of accumulators.
-    pub fn accumulators(&self) -> Vec<usize> {
+    /// Returns the elements of each buffer of accumulators.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn accumulators(&self) -> Result<Vec<usize>, Error> {
+        self.check()?;
         if !self.accumulated {
-            return vec![2];
+            return Ok(vec![2]);
         }
-        self.shards().into_iter().map(|pairs| pairs * self.parameters.next_multiple_of(2)).collect()
+        Ok(self.shards().into_iter().map(|pairs| pairs * self.parameters.next_multiple_of(2)).collect())
+    }
+
+    fn scale(&self) -> f64 {
+        0.5 / (self.pairs as f64 * f64::from(self.sigma))
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        Sizes("persistent_gradient")
+            .positive(&[("parameters", self.parameters), ("pairs", self.pairs)])?
+            .at_most(&[("shares", crate::inner_problem::SHARES), ("pairs", self.pairs)])?
+            .draws(self.pairs, self.parameters)?
+            .above_zero("sigma", self.sigma)?
+            .finite("0.5 / (pairs * sigma)", self.scale() as f32)
     }
 
     /// The cut into slices of the first buffer of accumulators, which no other exceeds.
     fn cut(&self, target: &Target) -> evolution_gradient::Uniform {
         let present = if self.accumulated { self.shards()[0] } else { self.pairs };
-        let scale = 0.5 / (self.pairs as f64 * f64::from(self.sigma));
-        evolution_gradient::Uniform::new(self.parameters, present, self.stream, scale as f32, target)
+        evolution_gradient::Uniform::new(self.parameters, present, self.stream, self.scale() as f32, target)
     }
 
-    /// Elements of the buffer of partial sums.
-    pub fn sums(&self, target: &Target) -> usize {
-        self.cut(target).sums(2)
+    /// The dispatches with arguments `shares`, `drawn` (`u32`), `seed` (`u32`), `gradient`, and then the buffers of
+    /// [accumulators](Self::accumulators).
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        let sizes = self.check()?;
+        let (partial, last) = self.calls(target);
+        let [shares, drawn, seed, gradient] = Slot::arguments();
+        let mut sequence = Sequence::default();
+        let sums = sequence.scratch(Element::F32, self.cut(target).sums(2));
+        for (shard, call) in partial {
+            sequence.step(call, [shares, drawn, seed, Slot::Argument(4 + shard), sums]);
+        }
+        sequence.step(last, [sums, gradient]);
+        sizes.sequence(sequence)
     }
 
-    /// The dispatches, in order: for each buffer of accumulators by its number the calls with operands `shares`, `drawn`
-    /// (`u32`), `seed` (`u32`), that buffer, `sums`; and last the call with operands `sums` and `gradient`.
-    pub fn calls(&self, target: &Target) -> (Vec<(usize, Call)>, Call) {
+    /// The calls of each buffer of accumulators, with its number, and last the sum of their partial sums.
+    fn calls(&self, target: &Target) -> (Vec<(usize, Call)>, Call) {
         let cut = self.cut(target);
         let shards = if self.accumulated { self.shards() } else { vec![self.pairs] };
         let (mut calls, mut offset) = (Vec::new(), 0);
@@ -307,7 +338,7 @@ mod tests {
     #[test]
     fn accumulators_of_ten_thousand_particles_over_a_hundred_thousand_parameters_lie_in_bindings_of_the_default_size() {
         let problem = Problem { parameters: 100_000, pairs: 5_000, stream: 0, sigma: 0.1, accumulated: true };
-        let shards = problem.accumulators();
+        let shards = problem.accumulators().unwrap();
         assert_eq!(shards.iter().sum::<usize>(), 5_000 * 100_000);
         assert!(shards.iter().all(|&numbers| numbers * Element::BYTES <= 128 << 20), "{shards:?}");
         let (calls, _) = problem.calls(&Target::default());

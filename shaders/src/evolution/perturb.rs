@@ -13,7 +13,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::NARROW;
 use crate::random::threefry::{NORMAL_UNITS, normal_pair};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance, grid};
+use crate::{
+    Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance, grid,
+};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -86,8 +88,15 @@ pub struct Problem {
 const WORKGROUP: usize = 64;
 
 impl Problem {
-    /// The call with operands `center`, `seed` (`u32`, 2), `drawn` (`u32`, `pairs`), `theta`.
-    pub fn call(&self) -> Call {
+    /// Returns the dispatch with operands `center`, `seed` (`u32`, 2), `drawn` (`u32`, `pairs`), `theta`.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, _: &Target) -> Result<Sequence, Error> {
+        self.check()?.sequence(self.call())
+    }
+
+    pub(crate) fn call(&self) -> Call {
         let uniform = Uniform {
             parameters: self.parameters as u32,
             parameter_pairs: self.parameters.div_ceil(2) as u32,
@@ -100,6 +109,22 @@ impl Problem {
         };
         let lengths = [self.parameters, 2, self.pairs, self.members * self.parameters];
         Call::new(&PERTURB, &uniform, self.invocations().div_ceil(WORKGROUP), lengths)
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        let Self { parameters, pairs, first, present, members, .. } = *self;
+        Sizes("perturb")
+            .tensor(&[("members", members), ("parameters", parameters)])?
+            .positive(&[("pairs", pairs)])?
+            .expect(
+                "first + present",
+                first.saturating_add(present) <= pairs,
+                format_args!("at most the {pairs} pairs"),
+                first.saturating_add(present),
+            )?
+            .expect("present", present <= members / 2, format_args!("at most half of the {members} members"), present)?
+            .draws(pairs, parameters)?
+            .finite("sigma", self.sigma)
     }
 
     fn invocations(&self) -> usize {

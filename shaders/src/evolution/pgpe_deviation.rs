@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::elementwise::larger;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -57,8 +57,19 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `deviation`, `gradient` (`count` each; the gradient points uphill), `rate` (1).
-    pub fn call(&self, _: &Target) -> Call {
+    /// Returns the dispatch with operands `deviation`, `gradient` (`count` each; the gradient points uphill), `rate` (1).
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("pgpe_deviation")
+            .positive(&[("count", self.count)])?
+            .not_negative("fraction", self.fraction)?
+            .above_zero("floor", self.floor)?
+            .sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, _: &Target) -> Call {
         let uniform = Uniform { count: self.count as u32, fraction: self.fraction, floor: self.floor };
         VARIANTS.call(&uniform, self.count, [self.count, self.count, 1])
     }

@@ -17,7 +17,8 @@ use crate::evolution::evolution_gradient::{
 };
 use crate::random::threefry::NORMAL_UNITS;
 use crate::{
-    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Slot, Target,
+    Tolerance,
 };
 
 const MODULE: Module = Module::new::<Uniform>(
@@ -98,7 +99,11 @@ pub struct Problem {
 impl Problem {
     /// The sequence with operands `utilities` (2 `directions`), `seed` (`u32`, 2), `deviation`, `centre_gradient` and
     /// `deviation_gradient` (`parameters` each).
-    pub fn sequence(&self, target: &Target) -> Sequence {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        let sizes = self.check()?;
         let uniform = Uniform::new(self.parameters, self.directions, self.stream, self.factor, target);
         let mut sequence = Sequence::default();
         let [utilities, seed, deviation, centre_gradient, deviation_gradient] = [0, 1, 2, 3, 4].map(Slot::Argument);
@@ -109,7 +114,15 @@ impl Problem {
             sequence.step(partial_sums_call(&uniform), [weights, seed, sums]);
         }
         sequence.step(gradient_sums_call(&uniform), [sums, deviation, centre_gradient, deviation_gradient]);
-        sequence
+        sizes.sequence(sequence)
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        Sizes("pgpe_gradient")
+            .positive(&[("parameters", self.parameters), ("directions", self.directions)])?
+            .at_most(&[("members of a direction", 2), ("directions", self.directions)])?
+            .draws(self.directions, self.parameters)?
+            .finite("factor", self.factor)
     }
 }
 
@@ -269,7 +282,7 @@ mod tests {
         let poison = || Data::poison(Element::F32, problem.parameters);
         let deviation = Data::F32(vec![deviation; problem.parameters]);
         let mut arguments = [utilities, Data::U32(vec![7, 8]), deviation, poison(), poison()];
-        run(&problem.sequence(target), &mut arguments);
+        run(&problem.sequence(target).unwrap(), &mut arguments);
         [3, 4].map(|index| arguments[index].f32().to_vec())
     }
 

@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{InnerProblem, composition};
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Data, Error, Kernel, Operand, Sequence, Sizes, Target, Tolerance, product};
 
 /// Rows of the counters of a slot.
 const COUNTERS: usize = 2;
@@ -88,13 +88,27 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Returns the inner problems that run side by side: `points * episodes`.
+    /// Returns the inner problems that run side by side: `points * episodes`, `usize::MAX` where they are more.
     pub fn slots(&self) -> usize {
-        self.points * self.episodes
+        product(&[self.points, self.episodes])
     }
 
-    /// The call with the operands `seed` (`u32`, 2), `points`, `data`, `saved`, `counters` (`u32`), `losses`.
-    pub fn call(&self, evaluation: &Evaluation, kernel: Arc<Kernel>, target: &Target) -> Call {
+    /// Returns the dispatch of a kernel that [`Evaluation::kernel`] made, with the operands `seed` (`u32`, 2),
+    /// `points`, `data`, `saved`, `counters` (`u32`), `losses`.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, evaluation: &Evaluation, kernel: Arc<Kernel>, target: &Target) -> Result<Sequence, Error> {
+        self.check()?.sequence(self.call(evaluation, kernel, target))
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        Sizes("evaluation")
+            .tensor(&[("points", self.points), ("episodes", self.episodes)])?
+            .positive(&[("horizon", self.horizon), ("steps", self.steps)])
+    }
+
+    pub(crate) fn call(&self, evaluation: &Evaluation, kernel: Arc<Kernel>, target: &Target) -> Call {
         let uniform = Uniform {
             steps: self.steps as u32,
             fresh: self.fresh.into(),
@@ -107,11 +121,11 @@ impl Problem {
         let slots = self.slots();
         let lengths = [
             2,
-            self.points * problem.parameters(),
+            product(&[self.points, problem.parameters()]),
             composition::data(problem).len(),
-            problem.states() * slots,
-            COUNTERS * slots,
-            2 * slots,
+            product(&[problem.states(), slots]),
+            product(&[COUNTERS, slots]),
+            product(&[2, slots]),
         ];
         composition::call((kernel, evaluation.wgsl()), &*evaluation.problem, &uniform, slots, lengths, target)
             .with_context(Arc::new(evaluation.clone()))

@@ -14,7 +14,7 @@ use super::unrolled::{NEVER, Objective, SHARES, Unrolled};
 use super::{InnerProblem, composition};
 use crate::random::threefry::normal_pair;
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Data, Error, Kernel, Operand, Sequence, Sizes, Target, Tolerance, product};
 
 /// Rows of the counters of a direction. The first says in which unroll it was drawn.
 pub const COUNTERS: usize = 5;
@@ -136,9 +136,23 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with the operands `seed` (`u32`, 2), `center`, `data`, `saved`, `counters` (`u32`), `shares`. Before the
-    /// first unroll, `saved` and `counters` are zero.
-    pub fn call(&self, tangents: &Tangents, kernel: Arc<Kernel>, target: &Target) -> Call {
+    /// Returns the dispatch of a kernel that [`Tangents::kernel`] made, with the operands `seed` (`u32`, 2), `center`,
+    /// `data`, `saved`, `counters` (`u32`), `shares`. Before the first unroll, `saved` and `counters` are zero.
+    ///
+    /// # Errors
+    /// A size out of range.
+    pub fn sequence(&self, tangents: &Tangents, kernel: Arc<Kernel>, target: &Target) -> Result<Sequence, Error> {
+        let (directions, parameters) = (self.directions, tangents.problem.parameters());
+        let fits = tangents.directions != Directions::Axes || directions == parameters;
+        let [horizon, interval] = [self.horizon, self.interval].map(|steps| steps.unwrap_or(1));
+        Sizes("tangent")
+            .positive(&[("directions", directions), ("horizon", horizon), ("interval", interval)])?
+            .expect("directions", fits, format_args!("the {parameters} outer parameters"), directions)?
+            .unroll(self.first, self.steps, self.truncation)?
+            .sequence(self.call(tangents, kernel, target))
+    }
+
+    pub(crate) fn call(&self, tangents: &Tangents, kernel: Arc<Kernel>, target: &Target) -> Call {
         let uniform = Uniform {
             steps: self.steps as u32,
             first: self.first as u32,
@@ -151,14 +165,9 @@ impl Problem {
             objective: self.objective.number(),
         };
         let problem = &*tangents.problem;
-        let lengths = [
-            2,
-            problem.parameters(),
-            composition::data(problem).len(),
-            tangents.saved() * self.directions,
-            COUNTERS * self.directions,
-            SHARES * self.directions,
-        ];
+        let [saved, counters, shares] =
+            [tangents.saved(), COUNTERS, SHARES].map(|width| product(&[width, self.directions]));
+        let lengths = [2, problem.parameters(), composition::data(problem).len(), saved, counters, shares];
         composition::call((kernel, tangents.wgsl()), &*tangents.problem, &uniform, self.directions, lengths, target)
             .with_context(Arc::new(tangents.clone()))
     }

@@ -8,7 +8,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::unrolled::{NEVER, Objective, SHARES};
 use super::{InnerProblem, composition};
-use crate::{Binding, Call, Kernel, Target};
+use crate::{Binding, Call, Error, Kernel, Sequence, Sizes, Target, product};
 
 /// Places of random numbers that a truncation takes, from its `stream` on: perturbations, starts, steps.
 pub const STREAMS: u32 = 3;
@@ -67,7 +67,7 @@ impl Truncation {
 
     /// Elements of the buffer of perturbations, where there is one.
     pub fn perturbations(&self, pairs: usize) -> Option<usize> {
-        (self.storage == ParameterStorage::Stored).then(|| self.problem.parameters().next_multiple_of(2) * pairs)
+        (self.storage == ParameterStorage::Stored).then(|| product(&[2, self.problem.parameters().div_ceil(2), pairs]))
     }
 
     /// The most steps that a dispatch on this target may take; 0 where it cannot take one.
@@ -180,12 +180,30 @@ pub struct Problem {
 impl Problem {
     /// Columns of the saved state: pairs, then two for the unperturbed particle of each chunk where state is shared.
     pub fn columns(&self) -> usize {
-        self.pairs + if self.shared_state { 2 * self.chunks } else { 0 }
+        self.pairs.saturating_add(if self.shared_state { self.chunks.saturating_mul(2) } else { 0 })
     }
 
-    /// The call with the operands `seed` (`u32`, 2), `center`, `data`, `saved`, `counters` (`u32`), `shares`, then
+    /// Returns the dispatch of a kernel that [`Truncation::kernel`] made, with the operands `seed` (`u32`, 2),
+    /// `center`, `data`, `saved`, `counters` (`u32`), `shares`, then
     /// `perturbations` and `analytic` where there are such. Before the first unroll, `saved` and `counters` are zero.
-    pub fn call(&self, truncation: &Truncation, kernel: Arc<Kernel>, target: &Target) -> Call {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, truncation: &Truncation, kernel: Arc<Kernel>, target: &Target) -> Result<Sequence, Error> {
+        self.check()?.sequence(self.call(truncation, kernel, target))
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        let Self { pairs, chunks, .. } = *self;
+        Sizes("truncation")
+            .positive(&[("pairs", pairs), ("chunks", chunks), ("horizon", self.horizon.unwrap_or(1))])?
+            .positive(&[("interval", self.interval.unwrap_or(1))])?
+            .expect("chunks", pairs.is_multiple_of(chunks), format_args!("a divisor of the {pairs} pairs"), chunks)?
+            .unroll(self.first, self.steps, self.truncation)?
+            .above_zero("sigma", self.sigma)
+    }
+
+    pub(crate) fn call(&self, truncation: &Truncation, kernel: Arc<Kernel>, target: &Target) -> Call {
         let uniform = Uniform {
             steps: self.steps as u32,
             first: self.first as u32,
@@ -207,9 +225,9 @@ impl Problem {
             2,
             parameters,
             composition::data(&*truncation.problem).len(),
-            truncation.saved() * columns,
-            COUNTERS * columns,
-            SHARES * self.pairs,
+            product(&[truncation.saved(), columns]),
+            product(&[COUNTERS, columns]),
+            product(&[SHARES, self.pairs]),
         ];
         lengths.extend(truncation.perturbations(self.pairs));
         if truncation.analytic {

@@ -9,7 +9,7 @@ use super::unrolled::{NEVER, Objective};
 use super::{InnerProblem, composition};
 use crate::random::threefry;
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Binding, Call, Data, Kernel, Operand, Target, Tolerance};
+use crate::{Binding, Call, Data, Error, Kernel, Operand, Sequence, Sizes, Target, Tolerance, product};
 
 /// Rows of the counters of a replica.
 pub const COUNTERS: usize = 2;
@@ -110,9 +110,25 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with the operands `seed` (`u32`, 2), `center`, `data`, `saved`, `counters` (`u32`), `estimates`, `losses`.
+    /// Returns the dispatch of a kernel that [`Uoro::kernel`] made, with the operands `seed` (`u32`, 2),
+    /// `center`, `data`, `saved`, `counters` (`u32`), `estimates`, `losses`.
     /// Before the first unroll, `saved` and `counters` are zero.
-    pub fn call(&self, uoro: &Uoro, kernel: Arc<Kernel>, target: &Target) -> Call {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, uoro: &Uoro, kernel: Arc<Kernel>, target: &Target) -> Result<Sequence, Error> {
+        self.check()?.sequence(self.call(uoro, kernel, target))
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        Sizes("uoro").positive(&[("replicas", self.replicas), ("horizon", self.horizon.unwrap_or(1))])?.unroll(
+            self.first,
+            self.steps,
+            self.truncation,
+        )
+    }
+
+    pub(crate) fn call(&self, uoro: &Uoro, kernel: Arc<Kernel>, target: &Target) -> Call {
         let uniform = Uniform {
             steps: self.steps as u32,
             first: self.first as u32,
@@ -127,9 +143,9 @@ impl Problem {
             2,
             problem.parameters(),
             composition::data(problem).len(),
-            uoro.saved() * self.replicas,
-            COUNTERS * self.replicas,
-            problem.parameters() * self.replicas,
+            product(&[uoro.saved(), self.replicas]),
+            product(&[COUNTERS, self.replicas]),
+            product(&[problem.parameters(), self.replicas]),
             self.replicas,
         ];
         composition::call((kernel, uoro.wgsl()), &*uoro.problem, &uniform, self.replicas, lengths, target)

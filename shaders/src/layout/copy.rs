@@ -8,9 +8,14 @@
 use bytemuck::{Pod, Zeroable};
 use rand::RngExt;
 
+use super::view::{check_part, dense_strides};
+use crate::elementwise::{BroadcastError, Mode};
 use crate::{
-    Access, Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Tolerance,
+    Access, Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target,
+    Tolerance, product,
 };
+
+pub use super::view::View;
 
 /// Dimensions that a view has at most, once those that lie contiguous in both views are merged.
 pub const MAX_RANK: usize = 6;
@@ -135,36 +140,6 @@ pub(crate) struct Uniform {
     pub destination_strides: [u32; 8],
 }
 
-/// The place of a tensor in a buffer, in elements.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct View {
-    /// Elements of the buffer before the first one.
-    pub offset: usize,
-    /// One for each dimension, outermost first; 0 repeats an element along a dimension.
-    pub strides: Vec<usize>,
-}
-
-impl View {
-    /// A dense row-major tensor.
-    pub fn dense(shape: &[usize]) -> Self {
-        Self { offset: 0, strides: dense_strides(shape) }
-    }
-
-    /// The part of a dense tensor that begins at the coordinates `starts`.
-    pub fn part(shape: &[usize], starts: &[usize]) -> Self {
-        let strides = dense_strides(shape);
-        Self { offset: strides.iter().zip(starts).map(|(stride, start)| stride * start).sum(), strides }
-    }
-}
-
-fn dense_strides(shape: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1; shape.len()];
-    for dimension in (1..shape.len()).rev() {
-        strides[dimension - 1] = strides[dimension] * shape[dimension];
-    }
-    strides
-}
-
 /// A copy of the elements of `shape` from one view to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -184,53 +159,80 @@ pub struct Problem {
 
 impl Problem {
     /// Dimension `d` of the result is dimension `order[d]` of a source of shape `shape`.
-    pub fn permute(element: Element, shape: &[usize], order: &[usize]) -> Self {
+    ///
+    /// # Errors
+    /// If the order does not hold every dimension once.
+    pub fn permute(element: Element, shape: &[usize], order: &[usize]) -> Result<Self, Error> {
+        let rank = shape.len();
+        let once = order.len() == rank && (0..rank).all(|dimension| order.contains(&dimension));
+        let expected = format!("the dimensions below {rank}, each once");
+        Sizes("permute").expect("the order", once, expected, format_args!("{order:?}"))?;
         let strides = dense_strides(shape);
         let permuted: Vec<usize> = order.iter().map(|&dimension| shape[dimension]).collect();
         let source = View { offset: 0, strides: order.iter().map(|&dimension| strides[dimension]).collect() };
-        Self::to_dense(element, permuted, source, shape.iter().product())
+        Ok(Self::to_dense(element, permuted, source, product(shape)))
     }
 
     /// The part of shape `lengths` of a source of shape `shape` that begins at the coordinates `starts`.
-    pub fn slice(element: Element, shape: &[usize], starts: &[usize], lengths: &[usize]) -> Self {
-        Self::to_dense(element, lengths.to_vec(), View::part(shape, starts), shape.iter().product())
+    ///
+    /// # Errors
+    /// If the part does not lie within the source.
+    pub fn slice(element: Element, shape: &[usize], starts: &[usize], lengths: &[usize]) -> Result<Self, Error> {
+        check_part("slice", shape, starts, lengths)?;
+        Ok(Self::to_dense(element, lengths.to_vec(), View::part(shape, starts), product(shape)))
     }
 
     /// A source of shape `shape` repeated to the shape `output`: shapes align at their last dimension, dimensions of 1
     /// are repeated.
     ///
-    /// # Panics
-    /// If `output` has fewer dimensions than `shape`.
-    pub fn broadcast(element: Element, shape: &[usize], output: &[usize]) -> Self {
+    /// # Errors
+    /// If `shape` does not broadcast to `output`.
+    pub fn broadcast(element: Element, shape: &[usize], output: &[usize]) -> Result<Self, Error> {
+        if Mode::of(output, shape).is_none() {
+            return Err(BroadcastError { left: shape.to_vec(), right: output.to_vec() }.into());
+        }
         let mut strides = vec![0; output.len() - shape.len()];
         let own = dense_strides(shape).into_iter().zip(shape);
         strides.extend(own.map(|(stride, &length)| if length == 1 { 0 } else { stride }));
-        Self::to_dense(element, output.to_vec(), View { offset: 0, strides }, shape.iter().product())
+        Ok(Self::to_dense(element, output.to_vec(), View { offset: 0, strides }, product(shape)))
     }
 
     /// A dense tensor of shape `shape` into the region of a destination of shape `destination` that begins at `starts`.
-    pub fn into_region(element: Element, shape: &[usize], destination: &[usize], starts: &[usize]) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If the region does not lie within the destination.
+    pub fn into_region(
+        element: Element,
+        shape: &[usize],
+        destination: &[usize],
+        starts: &[usize],
+    ) -> Result<Self, Error> {
+        check_part("into_region", destination, starts, shape)?;
+        Ok(Self {
             element,
             shape: shape.to_vec(),
             source: View::dense(shape),
-            source_length: shape.iter().product(),
+            source_length: product(shape),
             destination: View::part(destination, starts),
-            destination_length: destination.iter().product(),
-        }
+            destination_length: product(destination),
+        })
     }
 
     fn to_dense(element: Element, shape: Vec<usize>, source: View, source_length: usize) -> Self {
         let destination = View::dense(&shape);
-        let destination_length = shape.iter().product();
+        let destination_length = product(&shape);
         Self { element, shape, source, source_length, destination, destination_length }
     }
 
-    /// The call with operands `source`, `destination`.
+    /// Returns the dispatch with operands `source`, `destination`.
     ///
-    /// # Panics
-    /// If more than [`MAX_RANK`] dimensions remain after merging.
-    pub fn call(&self) -> Call {
+    /// # Errors
+    /// A size out of range.
+    pub fn sequence(&self, _: &Target) -> Result<Sequence, Error> {
+        self.check()?.sequence(self.call())
+    }
+
+    pub(crate) fn call(&self) -> Call {
         let mut merged = self.merged();
         let update = merged.count() < self.destination_length;
         let form = match merged.transposable() {
@@ -242,6 +244,31 @@ impl Problem {
             _ => Form::Scalar,
         };
         merged.call(self, select(form, self.element, update))
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        let Self { shape, source, destination, .. } = self;
+        let sizes = Sizes("copy").positive(&[("the number of elements", product(shape))])?;
+        for (name, view, length) in
+            [("source", source, self.source_length), ("destination", destination, self.destination_length)]
+        {
+            view.check(sizes, name, shape, length)?;
+        }
+        // Ordered by their strides, each dimension steps over all that those before it reach.
+        let mut dimensions: Vec<_> = destination.strides.iter().zip(shape).filter(|&(_, &length)| length > 1).collect();
+        dimensions.sort_unstable();
+        let mut reached = 0;
+        for (&stride, &length) in dimensions {
+            sizes.expect(
+                "a stride of the destination",
+                stride > reached,
+                format_args!("above {reached}, so that no element is written twice"),
+                stride,
+            )?;
+            reached += (length - 1) * stride;
+        }
+        let merged = self.merged().dimensions.len();
+        sizes.expect("dimensions", merged <= MAX_RANK, format_args!("at most {MAX_RANK} after merging"), merged)
     }
 
     /// Dimensions innermost first, without those of one element and with neighbours merged that lie contiguous in both
@@ -259,24 +286,8 @@ impl Problem {
                 _ => merged.dimensions.push((length, strides)),
             }
         }
-        assert!(merged.dimensions.len() <= MAX_RANK, "a copy has at most {MAX_RANK} dimensions, got {:?}", self.shape);
         merged
     }
-}
-
-/// The copies that concatenate tensors of the given shapes, equal but for `axis`, with the tensors as operands, then
-/// the result: each copy updates its part.
-pub fn concatenate(element: Element, shapes: &[&[usize]], axis: usize) -> Sequence {
-    let mut sequence = Sequence::default();
-    let mut whole = shapes[0].to_vec();
-    whole[axis] = shapes.iter().map(|shape| shape[axis]).sum();
-    let mut starts = vec![0; whole.len()];
-    for (index, shape) in shapes.iter().enumerate() {
-        let call = Problem::into_region(element, shape, &whole, &starts).call();
-        sequence.step(call, [Slot::Argument(index), Slot::Argument(shapes.len())]);
-        starts[axis] += shape[axis];
-    }
-    sequence
 }
 
 /// A copy with its dimensions merged: lengths with the strides in source and destination.
@@ -426,17 +437,18 @@ fn case(generator: &mut Generator, kernel: &'static Kernel) -> Case {
     Case::new(&problem, call, inputs)
 }
 
+/// A problem whose sizes suit a form of the kernel.
 fn draw(generator: &mut Generator, form: Form, element: Element, access: Access) -> Problem {
     if form == Form::Transpose {
         // A workgroup copies 1,024 elements: more than 65,535 of them would take 268 MB.
         let mut four = |most: usize| generator.length(most / 4) * 4;
         let shape = [four(12) / 4, four(80), four(12) / 4, four(80)];
         let order = generator.pick(&[[0, 3, 2, 1], [3, 0, 2, 1], [2, 3, 0, 1], [0, 2, 3, 1]]);
-        return Problem::permute(element, &shape, &order);
+        return permuted(element, &shape, &order);
     }
     let vec4 = form == Form::Vec4;
     if !vec4 && access == WRITE && element == F32 && generator.huge() {
-        return Problem::permute(element, &[4_194_400, 4], &[1, 0]);
+        return permuted(element, &[4_194_400, 4], &[1, 0]);
     }
     let rank = generator.rng().random_range(1..=MAX_RANK);
     let most = [4000, 70, 18, 9, 6, 4][rank - 1];
@@ -452,10 +464,10 @@ fn draw(generator: &mut Generator, form: Form, element: Element, access: Access)
         shape.iter().zip(&margin).map(|(length, [before, behind])| before + length + behind).collect();
     let starts: Vec<usize> = margin.iter().map(|[before, _]| *before).collect();
     if access == UPDATE {
-        return Problem::into_region(element, &shape, &larger, &starts);
+        return Problem::into_region(element, &shape, &larger, &starts).expect("a region within");
     }
     match generator.rng().random_range(0..3) {
-        0 => Problem::slice(element, &larger, &starts, &shape),
+        0 => Problem::slice(element, &larger, &starts, &shape).expect("a part within"),
         1 => {
             let mut order: Vec<usize> = (0..rank).collect();
             // The innermost dimension stays where four neighbours are to be read at once.
@@ -463,15 +475,19 @@ fn draw(generator: &mut Generator, form: Form, element: Element, access: Access)
             for d in (1..last).rev() {
                 order.swap(d, generator.rng().random_range(0..=d));
             }
-            Problem::permute(element, &shape, &order)
+            permuted(element, &shape, &order)
         }
         _ => {
             let kept = |d| vec4 && d == rank - 1;
             let source: Vec<usize> =
                 (0..rank).map(|d| if kept(d) || generator.chance(0.5) { shape[d] } else { 1 }).collect();
-            Problem::broadcast(element, &source, &shape)
+            Problem::broadcast(element, &source, &shape).expect("dimensions of 1")
         }
     }
+}
+
+fn permuted(element: Element, shape: &[usize], order: &[usize]) -> Problem {
+    Problem::permute(element, shape, order).expect("every dimension once")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Binding, Call, Case, Generator, Kernel, Module, Tolerance};
+use crate::{Binding, Call, Case, Error, Generator, Kernel, Module, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module =
     Module::new::<Uniform>(concat!(include_str!("../library/loads_of_one.wgsl"), include_str!("gather.wgsl")), |_| 0);
@@ -63,8 +63,18 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `table`, `indices`, `y`.
-    pub fn call(&self) -> Call {
+    /// Returns the dispatch with operands `table`, `indices`, `y`.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, _: &Target) -> Result<Sequence, Error> {
+        Sizes("gather")
+            .tensor(&[("rows", self.rows), ("columns", self.columns)])?
+            .tensor(&[("count", self.count), ("columns", self.columns)])?
+            .sequence(self.call())
+    }
+
+    pub(crate) fn call(&self) -> Call {
         let Self { rows, columns, count } = *self;
         let (kernel, width) = if columns.is_multiple_of(4) { (&GATHER_VEC4, 4) } else { (&GATHER, 1) };
         let uniform = Uniform { rows: rows as u32, columns: (columns / width) as u32, count: count as u32 };

@@ -1,9 +1,11 @@
 //! Kernels that move elements: copies, padding, rows of tables.
 
+pub mod concatenate;
 pub mod copy;
 pub mod gather;
 pub mod pad;
 pub mod scatter_add;
+mod view;
 
 use crate::Kernel;
 

@@ -5,7 +5,10 @@ use bytemuck::{Pod, Zeroable};
 use rand::RngExt;
 
 use crate::layout::copy::{MAX_RANK, words};
-use crate::{Access, Binding, Call, Case, Element, Generator, Kernel, Module, Operand, Tolerance};
+use crate::{
+    Access, Binding, Call, Case, Element, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target,
+    Tolerance, product,
+};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("pad.wgsl"), passes);
 
@@ -92,16 +95,30 @@ impl Dimension {
 }
 
 impl Problem {
-    /// The shape of the result.
+    /// The shape of the result, `usize::MAX` where a dimension is longer.
     pub fn output(&self) -> Vec<usize> {
-        self.shape.iter().zip(&self.padding).map(|(length, [before, behind])| before + length + behind).collect()
+        let padded = self.shape.iter().zip(&self.padding);
+        padded.map(|(length, [before, behind])| before.saturating_add(*length).saturating_add(*behind)).collect()
     }
 
-    /// The call with operands `x`, `y`.
+    fn check(&self) -> Result<Sizes, Error> {
+        let (rank, padded) = (self.shape.len(), self.padding.len());
+        let sizes = Sizes("pad").expect("dimensions of the padding", padded == rank, rank, padded)?;
+        let sizes = sizes.positive(&[("the length of `x`", product(&self.shape))])?;
+        let sizes = sizes.positive(&[("the length of `y`", product(&self.output()))])?;
+        let merged = self.merged().len();
+        sizes.expect("dimensions", merged <= MAX_RANK, format_args!("at most {MAX_RANK} after merging"), merged)
+    }
+
+    /// Returns the dispatch with operands `x`, `y`.
     ///
-    /// # Panics
-    /// If more than [`MAX_RANK`] dimensions remain after merging.
-    pub fn call(&self) -> Call {
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, _: &Target) -> Result<Sequence, Error> {
+        self.check()?.sequence(self.call())
+    }
+
+    pub(crate) fn call(&self) -> Call {
         let dimensions = self.merged();
         let aligned = |length: usize| length.is_multiple_of(4);
         let vec4 = dimensions[0];
@@ -142,7 +159,6 @@ impl Problem {
                 _ => dimensions.push(Dimension { length, before, behind }),
             }
         }
-        assert!(dimensions.len() <= MAX_RANK, "a padding has at most {MAX_RANK} dimensions, got {:?}", self.shape);
         dimensions
     }
 }

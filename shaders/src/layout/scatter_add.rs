@@ -8,7 +8,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
-    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Slot, Target,
+    Tolerance,
 };
 
 const MODULE: Module = Module::new::<Uniform>(
@@ -142,17 +143,23 @@ pub struct Problem {
 
 impl Problem {
     /// The sequence with arguments `dy`, `indices`, `dtable`.
-    pub fn sequence(&self, target: &Target) -> Sequence {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        let sizes = Sizes("scatter_add")
+            .tensor(&[("rows", self.rows), ("columns", self.columns)])?
+            .tensor(&[("count", self.count), ("columns", self.columns)])?;
         let [dy, indices, dtable] = Slot::arguments();
         if !target.software {
-            return Sequence::of(self.scan(), [indices, dy, dtable]);
+            return sizes.sequence(Sequence::of(self.scan(), [indices, dy, dtable]));
         }
         let mut sequence = Sequence::default();
         let positions = sequence.scratch(Element::U32, self.count);
         let ends = sequence.scratch(Element::U32, self.rows);
         sequence.step(self.order(), [indices, positions, ends]);
         sequence.step(self.sum(), [positions, ends, dy, dtable]);
-        sequence
+        sizes.sequence(sequence)
     }
 
     fn width(&self) -> usize {
@@ -296,7 +303,7 @@ mod tests {
     use super::*;
 
     fn run(problem: Problem, target: &Target, indices: &[u32], dy: &[f32]) -> Vec<f32> {
-        let sequence = problem.sequence(target);
+        let sequence = problem.sequence(target).unwrap();
         let (indices, dy) = (Data::U32(indices.to_vec()), Data::F32(dy.to_vec()));
         let last = match &sequence.steps[..] {
             [only] => Case::new((), only.call.clone(), [indices, dy]).expected(),

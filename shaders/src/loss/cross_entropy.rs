@@ -12,7 +12,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::normalisation::softmax::{normaliser, normaliser_units};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -70,8 +70,18 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `logits`, `labels`, `losses`, `dlogits`.
-    pub fn call(&self, target: &Target) -> Call {
+    /// Returns the dispatch with operands `logits`, `labels`, `losses`, `dlogits`.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("cross_entropy")
+            .tensor(&[("rows", self.rows), ("classes", self.classes)])?
+            .expect("smoothing", (0.0..=1.0).contains(&self.smoothing), "0 to 1", self.smoothing)?
+            .sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, target: &Target) -> Call {
         let Self { rows, classes, smoothing } = *self;
         let uniform = Uniform { rows: rows as u32, classes: classes as u32, smoothing };
         let elements = rows * classes;

@@ -6,7 +6,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row_layout::{self, Sharing, sum_units};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -60,8 +60,17 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `prediction`, `goal`, `losses`, `dprediction`.
-    pub fn call(&self, target: &Target) -> Call {
+    /// Returns the dispatch with operands `prediction`, `goal`, `losses`, `dprediction`.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("mean_squared_error")
+            .tensor(&[("rows", self.rows), ("columns", self.columns)])?
+            .sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, target: &Target) -> Call {
         let Self { rows, columns } = *self;
         let uniform = Uniform { rows: rows as u32, columns: columns as u32 };
         let elements = rows * columns;

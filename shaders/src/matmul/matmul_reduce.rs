@@ -48,7 +48,7 @@ pub(crate) struct Uniform {
 
 /// A sum of `slices` partial products of `elements` elements in rows of `columns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// Partial products to add, at least 1.
     pub slices: usize,
     /// Elements of each partial product.

@@ -20,7 +20,7 @@ pub mod matmul_vector;
 
 use crate::matmul::matmul_layout::Layout;
 use crate::matmul::matmul_tile::Tile;
-use crate::{Activation, Call, Element, Kernel, Sequence, Slot, Target};
+use crate::{Activation, Call, Element, Error, Kernel, Sequence, Sizes, Slot, Target, product};
 
 /// The kernels of matrix products.
 pub const KERNELS: &[&Kernel] = &[
@@ -123,7 +123,7 @@ impl Problem {
 
     /// `count` products, each with matrices of its own, one after the other.
     pub fn batched(self, count: usize) -> Self {
-        let inner = Batch { count, a_stride: self.m * self.k, b_stride: self.k * self.n };
+        let inner = Batch { count, a_stride: self.m.saturating_mul(self.k), b_stride: self.k.saturating_mul(self.n) };
         Self { batch: [Batch::ONE, inner], ..self }
     }
 
@@ -132,20 +132,37 @@ impl Problem {
         Self { bias, activation, ..self }
     }
 
-    /// Elements of `a`, `b`, what is bound as `bias`, and `out`. Where there is no bias, `a` is bound in its place.
+    /// Elements of `a`, `b`, what is bound as `bias`, and `out`, `usize::MAX` where there are more. Where there is no
+    /// bias, `a` is bound in its place.
     pub fn lengths(&self) -> [usize; 4] {
-        let [outer, inner] = self.batch;
-        let last = |outer_stride, inner_stride| (outer.count - 1) * outer_stride + (inner.count - 1) * inner_stride;
-        let a = last(outer.a_stride, inner.a_stride) + self.m * self.k;
-        let b = last(outer.b_stride, inner.b_stride) + self.k * self.n;
-        [a, b, if self.bias { self.n } else { a }, outer.count * inner.count * self.m * self.n]
+        let Self { m, n, k, batch: [outer, inner], .. } = *self;
+        let length = |strides: [usize; 2], rows, columns| {
+            let axes = [outer.count, inner.count].into_iter().zip(strides);
+            let before = axes.map(|(count, stride)| count.saturating_sub(1).saturating_mul(stride));
+            before.fold(product(&[rows, columns]), usize::saturating_add)
+        };
+        let a = length([outer.a_stride, inner.a_stride], m, k);
+        let b = length([outer.b_stride, inner.b_stride], k, n);
+        [a, b, if self.bias { n } else { a }, product(&[outer.count, inner.count, m, n])]
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        let Self { m, n, k, batch: [outer, inner], .. } = *self;
+        let sizes = Sizes("matmul").positive(&[("m", m), ("n", n), ("k", k)])?;
+        let sizes = sizes.positive(&[("batch[0].count", outer.count), ("batch[1].count", inner.count)])?;
+        let [a, b, _, out] = self.lengths();
+        sizes.positive(&[("the length of `a`", a), ("the length of `b`", b), ("the length of `out`", out)])
     }
 
     /// The dispatches with operands `a`, `b`, `bias` if there is one, `out`.
     ///
     /// Every kernel declares a bias. Where the problem has none, `a` is bound in its place and not read: two read-only
     /// bindings may share a buffer, so this costs neither a second kernel nor a dummy buffer.
-    pub fn sequence(&self, target: &Target) -> Sequence {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        let sizes = self.check()?;
         let problem = self.folded();
         let (variant, layout) = problem.variant(target);
         let [first, second] = if layout.swapped { [1, 0] } else { [0, 1] }.map(Slot::Argument);
@@ -169,7 +186,7 @@ impl Problem {
             };
             sequence.step(reduce.call(), [partials, bias, out]);
         }
-        sequence
+        sizes.sequence(sequence)
     }
 
     /// The same numbers with a batch axis counted as rows, where `b` is one matrix for all of its products.
@@ -239,7 +256,7 @@ mod tests {
         Target { subgroups: Some((8, 8)), software: true, workgroup_memory: 16 << 10, workgroup_invocations: 256 };
 
     fn kernels(problem: &Problem, target: &Target) -> Vec<String> {
-        problem.sequence(target).steps.iter().map(|step| step.call.kernel.name.to_string()).collect()
+        problem.sequence(target).unwrap().steps.iter().map(|step| step.call.kernel.name.to_string()).collect()
     }
 
     /// The product by its definition, from nothing but the problem.
@@ -306,7 +323,7 @@ mod tests {
                 let [a, b, bias] = values.clone();
                 let mut arguments = if problem.bias { vec![a, b, bias] } else { vec![a, b] };
                 arguments.push(Data::poison(Element::F32, out));
-                run(&problem.sequence(target), &mut arguments);
+                run(&problem.sequence(target).unwrap(), &mut arguments);
                 // A split sum is rounded once for each slice.
                 let tolerance = crate::Tolerance::Within { relative: 1e-5, absolute: 1e-4 };
                 let comparison = tolerance.compare(&expected, &arguments[arguments.len() - 1]);
@@ -319,7 +336,7 @@ mod tests {
     fn a_batch_that_shares_one_matrix_is_one_product_of_more_rows() {
         let mut problem = Problem::new(17, 64, 32).batched(4);
         problem.batch[1].b_stride = 0;
-        let sequence = problem.sequence(&SOFTWARE);
+        let sequence = problem.sequence(&SOFTWARE).unwrap();
         let uniform: crate::matmul::matmul_layout::Uniform = sequence.steps[0].call.uniform();
         assert_eq!((uniform.m.max(uniform.n), uniform.batches), (68, 1));
     }
@@ -349,13 +366,15 @@ mod tests {
 
     #[test]
     fn small_outputs_take_small_tiles() {
-        let tile = |size| Problem::new(size, size, 64).sequence(&Target::default()).steps[0].call.constant("TILE_ROWS");
+        let tile = |size| {
+            Problem::new(size, size, 64).sequence(&Target::default()).unwrap().steps[0].call.constant("TILE_ROWS")
+        };
         assert_eq!([128, 1024, 4096].map(tile), [Some(32.0), Some(64.0), Some(128.0)]);
     }
 
     #[test]
     fn a_batch_of_small_outputs_takes_small_tiles_however_many_there_are() {
-        let sequence = Problem::new(17, 17, 16).batched(10_000).sequence(&Target::default());
+        let sequence = Problem::new(17, 17, 16).batched(10_000).sequence(&Target::default()).unwrap();
         assert_eq!(sequence.steps[0].call.constant("TILE_ROWS"), Some(32.0));
     }
 }

@@ -8,7 +8,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row_layout::{self, Sharing, sum_units};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -78,8 +78,18 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `x`, `scale`, `shift`, `y`, `offset`, `reciprocal`.
-    pub fn call(&self, target: &Target) -> Call {
+    /// Returns the dispatch with operands `x`, `scale`, `shift`, `y`, `offset`, `reciprocal`.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("layer_norm")
+            .tensor(&[("rows", self.rows), ("columns", self.columns)])?
+            .above_zero("epsilon", self.epsilon)?
+            .sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, target: &Target) -> Call {
         let Self { rows, columns, epsilon } = *self;
         let uniform = Uniform { rows: rows as u32, columns: columns as u32, epsilon };
         let (kernel, loads) =

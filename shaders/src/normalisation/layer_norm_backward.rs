@@ -6,7 +6,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::{
-    Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, normalisation::layer_norm,
+    Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance,
+    normalisation::layer_norm,
 };
 
 const MODULE: Module = Module::new::<Uniform>(
@@ -74,8 +75,17 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `x`, `scale`, `offset`, `reciprocal`, `dy`, `dx`.
-    pub fn call(&self, target: &Target) -> Call {
+    /// Returns the dispatch with operands `x`, `scale`, `offset`, `reciprocal`, `dy`, `dx`.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("layer_norm_backward")
+            .tensor(&[("rows", self.rows), ("columns", self.columns)])?
+            .sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, target: &Target) -> Call {
         let Self { rows, columns } = *self;
         let uniform = Uniform { rows: rows as u32, columns: columns as u32 };
         let (kernel, loads) = if columns.is_multiple_of(4) {

@@ -7,7 +7,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::row_layout::sum_units;
 use crate::normalisation::layer_norm_backward::normalised;
 use crate::{
-    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Slot, Target,
+    Tolerance,
 };
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("layer_norm_parameters.wgsl"), passes);
@@ -79,14 +80,18 @@ const WORKGROUP: usize = 64;
 
 impl Problem {
     /// The two dispatches, with arguments `x`, `offset`, `reciprocal`, `dy`, `dscale`, `dshift`.
-    pub fn sequence(&self, target: &Target) -> Sequence {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        let sizes = Sizes("layer_norm_parameters").tensor(&[("rows", self.rows), ("columns", self.columns)])?;
         let uniform = self.uniform(target);
         let mut sequence = Sequence::default();
         let partials = sequence.scratch(Element::F32, 2 * uniform.slabs as usize * self.columns);
         let [x, offset, reciprocal, dy, dscale, dshift] = [0, 1, 2, 3, 4, 5].map(Slot::Argument);
         sequence.step(slabs_call(&uniform), [x, offset, reciprocal, dy, partials]);
         sequence.step(sum_call(&uniform), [partials, dscale, dshift]);
-        sequence
+        sizes.sequence(sequence)
     }
 
     /// Slabs of at least 16 rows, as many as fill the device.

@@ -7,7 +7,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row_layout::{self, Sharing, sum_units};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -66,8 +66,15 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `x`, `y`.
-    pub fn call(&self, target: &Target) -> Call {
+    /// Returns the dispatch with operands `x`, `y`.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("softmax").tensor(&[("rows", self.rows), ("columns", self.columns)])?.sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, target: &Target) -> Call {
         let Self { rows, columns, log } = *self;
         let uniform = Uniform { rows: rows as u32, columns: columns as u32 };
         let (kernel, loads) =

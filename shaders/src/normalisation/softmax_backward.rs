@@ -5,7 +5,10 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::row_layout::{self, Sharing, sum_units};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, normalisation::softmax};
+use crate::{
+    Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance,
+    normalisation::softmax,
+};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -73,8 +76,18 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `y`, `dy`, `dx`.
-    pub fn call(&self, target: &Target) -> Call {
+    /// Returns the dispatch with operands `y`, `dy`, `dx`.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("softmax_backward")
+            .tensor(&[("rows", self.rows), ("columns", self.columns)])?
+            .finite("factor", self.factor)?
+            .sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, target: &Target) -> Call {
         let Self { rows, columns, log, factor } = *self;
         let uniform = Uniform { rows: rows as u32, columns: columns as u32, factor };
         let (kernel, loads) = if columns.is_multiple_of(4) {

@@ -4,7 +4,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::{self, VectorAndScalar};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module =
     Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("adamw.wgsl")), |_| 0);
@@ -76,9 +76,22 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `weights`, `first_moment`, `second_moment`, `gradient` (`count` each, moments zeros at
+    /// Returns the dispatch with operands `weights`, `first_moment`, `second_moment`, `gradient` (`count` each, moments zeros at
     /// first), `rate` (1) and `step` (`u32`, 1: 1 in the first step; 0 is taken as 1).
-    pub fn call(&self, _: &Target) -> Call {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("adamw")
+            .positive(&[("count", self.count)])?
+            .expect("beta1", self.beta1 > 0.0 && self.beta1 < 1.0, "between 0 and 1", self.beta1)?
+            .expect("beta2", self.beta2 > 0.0 && self.beta2 < 1.0, "between 0 and 1", self.beta2)?
+            .above_zero("epsilon", self.epsilon)?
+            .finite("weight_decay", self.weight_decay)?
+            .sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, _: &Target) -> Call {
         let uniform = Uniform {
             count: self.count as u32,
             decayed: self.decayed.min(self.count) as u32,

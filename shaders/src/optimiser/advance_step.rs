@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Binding, Call, Case, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(include_str!("advance_step.wgsl"), |_| 0);
 
@@ -55,14 +55,28 @@ impl Problem {
     /// A seed `(key, step)`.
     pub const SEED: Self = Self { length: 2, increment: 1 };
 
-    /// The call with the operand `counter` (`u32`, `length`).
-    pub fn call(&self, _: &Target) -> Call {
+    /// Returns the dispatch with the operand `counter` (`u32`, `length`).
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("advance_step").positive(&[("length", self.length)])?.sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, _: &Target) -> Call {
         let uniform = Uniform { length: self.length as u32, increment: self.increment };
         Call::new(&ADVANCE_STEP, &uniform, 1, [self.length])
     }
 
-    /// The call with the operands `counter` (`u32`, `length`) and `other` (`u32`, 1), which both go up.
-    pub fn both(&self, _: &Target) -> Call {
+    /// Returns the dispatch with the operands `counter` (`u32`, `length`) and `other` (`u32`, 1), which both go up.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn both(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("advance_step").positive(&[("length", self.length)])?.sequence(self.both_call(target))
+    }
+
+    pub(crate) fn both_call(&self, _: &Target) -> Call {
         let uniform = Uniform { length: self.length as u32, increment: self.increment };
         Call::new(&ADVANCE_BOTH, &uniform, 1, [self.length, 1])
     }
@@ -93,7 +107,7 @@ fn problem(generator: &mut Generator) -> Problem {
 fn case_both(generator: &mut Generator) -> Case {
     let problem = problem(generator);
     let counters = [problem.length, 1].map(|length| generator.indices(length, u32::MAX));
-    Case::new(problem, problem.both(&Target::default()), counters)
+    Case::new(problem, problem.both_call(&Target::default()), counters)
 }
 
 fn case(generator: &mut Generator) -> Case {

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::{self, VectorAndScalar};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module =
     Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("clip.wgsl")), |_| 0);
@@ -49,8 +49,18 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `gradient` (`count`), `norm` (1, that of the gradient), `clipped` (`count`).
-    pub fn call(&self, _: &Target) -> Call {
+    /// Returns the dispatch with operands `gradient` (`count`), `norm` (1, that of the gradient), `clipped` (`count`).
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("clip")
+            .positive(&[("count", self.count)])?
+            .expect("max_norm", self.max_norm > 0.0, "above 0", self.max_norm)?
+            .sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, _: &Target) -> Call {
         let uniform = Uniform { count: self.count as u32, max_norm: self.max_norm };
         VARIANTS.call(&uniform, self.count, [self.count, 1, self.count])
     }

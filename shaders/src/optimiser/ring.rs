@@ -3,7 +3,10 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::{NARROW, values};
-use crate::{Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
+use crate::{
+    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance,
+    grid,
+};
 
 const MODULE: Module =
     Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("ring.wgsl")), |_| 0);
@@ -44,8 +47,15 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `ring` (`length`, `columns`), `value` (`columns`), `step` (`u32`, 1).
-    pub fn call(&self, _: &Target) -> Call {
+    /// Returns the dispatch with operands `ring` (`length`, `columns`), `value` (`columns`), `step` (`u32`, 1).
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("ring").tensor(&[("length", self.length), ("columns", self.columns)])?.sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, _: &Target) -> Call {
         const WORKGROUP: usize = 64;
         let uniform = Uniform { length: self.length as u32, columns: self.columns as u32 };
         let lengths = [self.length * self.columns, self.columns, 1];

@@ -14,7 +14,7 @@ use crate::description::elementwise_layout::{self, VectorAndScalar};
 pub(crate) use crate::optimiser::ascent::Uniform;
 use crate::optimiser::ascent::{self, raised, weights_and_gradient};
 use crate::optimiser::sign_ascent;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(include_str!("../library/place.wgsl"), include_str!("ascent.wgsl"), include_str!("sam_ascent.wgsl")),
@@ -97,9 +97,16 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `weights` (`count`), `gradient` (`count`), `norm` (1; only for [`Norm::L2`]: that of the
+    /// Returns the dispatch with operands `weights` (`count`), `gradient` (`count`), `norm` (1; only for [`Norm::L2`]: that of the
     /// gradient, or of [`Problem::scaled_gradient`] where `adaptive` is not 0), `rho` (1), `ascent` (`count`).
-    pub fn call(&self, _: &Target) -> Call {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("sam_ascent").positive(&[("count", self.count)])?.finite("eta", self.eta)?.sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, _: &Target) -> Call {
         let count = self.count;
         match self.norm {
             Norm::L2 => L2_VARIANTS.call(&self.uniform(), count, [count, count, 1, 1, count]),
@@ -107,9 +114,19 @@ impl Problem {
         }
     }
 
-    /// The call with operands `weights`, `gradient`, `scaled` (`count` each): `scaled = T gradient`, whose norm the
+    /// Returns the dispatch with operands `weights`, `gradient`, `scaled` (`count` each): `scaled = T gradient`, whose norm the
     /// adaptive step for p = 2 divides by.
-    pub fn scaled_gradient(&self, _: &Target) -> Call {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn scaled_gradient(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("sam_ascent")
+            .positive(&[("count", self.count)])?
+            .finite("eta", self.eta)?
+            .sequence(self.scaled_gradient_call(target))
+    }
+
+    pub(crate) fn scaled_gradient_call(&self, _: &Target) -> Call {
         SCALED_VARIANTS.call(&self.uniform(), self.count, [self.count; 3])
     }
 
@@ -204,7 +221,7 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
 fn scaled_case(generator: &mut Generator, ragged: bool) -> Case {
     let (problem, call, count) = SCALED_VARIANTS.case(generator, ragged, |generator, count| {
         let problem = draw(generator, count);
-        (problem, problem.scaled_gradient(&Target::default()))
+        (problem, problem.scaled_gradient_call(&Target::default()))
     });
     let inputs = [(); 2].map(|()| elementwise_layout::values(generator, count, 1e15));
     Case::new(problem, call, inputs)

@@ -4,7 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::optimiser::sgd_plain::{self, bound};
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance};
+use crate::{
+    Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Slot, Target, Tolerance,
+};
 
 const MODULE: Module =
     Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("sgd.wgsl")), |_| 0);
@@ -72,7 +74,7 @@ impl Problem {
 
     /// The call with operands `weights` (`count`), `velocity` (`count`, zeros at first; only where
     /// [`Problem::has_velocity`]), `gradient` (`count`), `rate` (1).
-    pub fn call(&self, _: &Target) -> Call {
+    pub(crate) fn call(&self, _: &Target) -> Call {
         let Self { count, momentum, weight_decay, .. } = *self;
         let decayed = self.decayed.min(count) as u32;
         if self.has_velocity() {
@@ -87,11 +89,18 @@ impl Problem {
 
     /// The call as a sequence with arguments `weights`, `velocity`, `gradient`, `rate`; without momentum the velocity
     /// stays as it is.
-    pub fn sequence(&self, target: &Target) -> Sequence {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        let sizes = Sizes("sgd")
+            .positive(&[("count", self.count)])?
+            .finite("momentum", self.momentum)?
+            .finite("weight_decay", self.weight_decay)?;
         let [weights, velocity, gradient, rate] = Slot::arguments();
         let plain = vec![weights, gradient, rate];
         let operands = if self.has_velocity() { vec![weights, velocity, gradient, rate] } else { plain };
-        Sequence::of(self.call(target), operands)
+        sizes.sequence(Sequence::of(self.call(target), operands))
     }
 }
 

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::random::threefry::word;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
+use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -60,17 +60,31 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `x` (`count`), `seed` (`u32`, 2), `y` (`count`).
-    pub fn call(&self, _: &Target) -> Call {
+    /// Returns the dispatch with operands `x` (`count`), `seed` (`u32`, 2), `y` (`count`).
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("dropout")
+            .positive(&[("count", self.count)])?
+            .expect("probability", (0.0..=1.0).contains(&self.probability), "0 to 1", self.probability)?
+            .sequence(self.call(target))
+    }
+
+    /// Returns the uniform block: the threshold of the words that are kept, and the scale of what is.
+    pub fn uniform(&self) -> Uniform {
         let probability = f64::from(self.probability);
-        let uniform = Uniform {
+        Uniform {
             count: self.count as u32,
             stream: self.stream,
             // The conversion saturates: at p = 1 one word in 2^32 is kept, with scale 0.
             threshold: (probability * 4_294_967_296.0) as u32,
             scale: if probability < 1.0 { (1.0 / (1.0 - probability)) as f32 } else { 0.0 },
-        };
-        VARIANTS.call(&uniform, self.count, [self.count, 2, self.count])
+        }
+    }
+
+    pub(crate) fn call(&self, _: &Target) -> Call {
+        VARIANTS.call(&self.uniform(), self.count, [self.count, 2, self.count])
     }
 }
 

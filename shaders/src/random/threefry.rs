@@ -13,7 +13,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::NARROW;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
+use crate::{
+    Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance, grid,
+};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -111,8 +113,15 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `seed` (`u32`, 2) and the output (`count`; `u32` for [`Distribution::Bits`]).
-    pub fn call(&self, _: &Target) -> Call {
+    /// Returns the dispatch with operands `seed` (`u32`, 2) and the output (`count`; `u32` for [`Distribution::Bits`]).
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("threefry").positive(&[("count", self.count)])?.sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, _: &Target) -> Call {
         const WORKGROUP: usize = 256;
         let kernel = match self.distribution {
             Distribution::Bits => &BITS,

@@ -6,7 +6,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::row_layout::Sharing;
 use crate::reduction::reduce::Cut;
 use crate::{
-    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Slot, Target,
+    Tolerance,
 };
 
 const MODULE: Module =
@@ -75,18 +76,22 @@ pub struct Problem {
 
 impl Problem {
     /// The sequence with operands `x` and `index` of shape (outer, inner), `u32`.
-    pub fn sequence(&self, target: &Target) -> Sequence {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        let sizes = Sizes("argmax").tensor(&[("outer", self.outer), ("axis", self.axis), ("inner", self.inner)])?;
         let least = target.parts_of_loop(self.axis, 1);
         let cut = Cut::choose(self.outer * self.inner, self.axis, least, target);
         let first = self.call(&ARGMAX, cut, target);
         if cut.slabs == 1 {
-            return first.into();
+            return sizes.sequence(first);
         }
         let mut sequence = Sequence::default();
         let of_slab = sequence.scratch(Element::U32, self.outer * cut.slabs * self.inner);
         sequence.step(first, [Slot::Argument(0), of_slab]);
         sequence.step(self.call(&MERGE, cut, target), [Slot::Argument(0), of_slab, Slot::Argument(1)]);
-        sequence
+        sizes.sequence(sequence)
     }
 
     fn call(&self, kernel: &'static Kernel, cut: Cut, target: &Target) -> Call {

@@ -5,7 +5,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
-    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Slot, Target,
+    Tolerance,
 };
 
 /// The WGSL, joined with loads of one element or of four.
@@ -101,7 +102,11 @@ pub struct Problem {
 
 impl Problem {
     /// The sequence with the tensors as operands, then the norm, one element.
-    pub fn sequence(&self, target: &Target) -> Sequence {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        let sizes = self.check()?;
         let parts: Vec<Part> = self.lengths.iter().map(|&length| Part::choose(length, target)).collect();
         let total: usize = parts.iter().map(|part| part.sums).sum();
         let mut sequence = Sequence::default();
@@ -112,7 +117,12 @@ impl Problem {
             first += part.sums;
         }
         sequence.step(norm_call(total), [sums, Slot::Argument(self.lengths.len())]);
-        sequence
+        sizes.sequence(sequence)
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        let sizes = Sizes("global_norm").positive(&[("tensors", self.lengths.len())])?;
+        self.lengths.iter().try_fold(sizes, |sizes, &length| sizes.positive(&[("the length of a tensor", length)]))
     }
 }
 
@@ -236,7 +246,7 @@ mod tests {
 
     fn norm_of(tensors: &[Vec<f32>], target: &Target) -> f32 {
         let problem = Problem { lengths: tensors.iter().map(Vec::len).collect() };
-        let sequence = problem.sequence(target);
+        let sequence = problem.sequence(target).unwrap();
         let mut sums = Data::poison(Element::F32, sequence.scratch[0].length);
         let mut result = Data::poison(Element::F32, 1);
         let (last, first) = sequence.steps.split_last().unwrap();

@@ -10,7 +10,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::row_layout::{self, Sharing};
 use crate::elementwise::larger;
 use crate::{
-    Binding, Call, Case, Data, Element, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
+    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Slot, Target,
+    Tolerance,
 };
 
 const MODULE: Module =
@@ -92,10 +93,14 @@ pub struct Problem {
 
 impl Problem {
     /// The sequence with operands `x`, `y`: one call, or two with the slabs' results between them.
-    pub fn sequence(&self, target: &Target) -> Sequence {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        let sizes = Sizes("reduce").tensor(&[("outer", self.outer), ("axis", self.axis), ("inner", self.inner)])?;
         let Cut { slabs, length } = self.cut(target);
         if slabs == 1 {
-            return self.call(Cut { slabs, length }, self.scale(), target).into();
+            return sizes.sequence(self.call(Cut { slabs, length }, self.scale(), target));
         }
         let mut sequence = Sequence::default();
         let partial = sequence.scratch(Element::F32, self.outer * slabs * self.inner);
@@ -103,7 +108,7 @@ impl Problem {
         let rest = Self { axis: slabs, ..*self };
         let whole = Cut { slabs: 1, length: slabs };
         sequence.step(rest.call(whole, self.scale(), target), [partial, Slot::Argument(1)]);
-        sequence
+        sizes.sequence(sequence)
     }
 
     fn cut(&self, target: &Target) -> Cut {
@@ -259,7 +264,7 @@ mod tests {
 
     /// Runs the twins of a sequence of reductions.
     fn run(problem: Problem, target: &Target, x: &[f32]) -> (usize, Vec<f32>) {
-        let sequence = problem.sequence(target);
+        let sequence = problem.sequence(target).unwrap();
         let mut y = Data::zeros(Element::F32, problem.outer * problem.inner);
         let mut x = Data::F32(x.to_vec());
         match &sequence.steps[..] {

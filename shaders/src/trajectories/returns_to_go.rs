@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::NARROW;
 use crate::{
-    Binding, Call, Case, Data, Generator, Kernel, Module, Sequence, Slot, Target, Tolerance, grid,
+    Binding, Call, Case, Data, Error, Generator, Kernel, Module, Sequence, Sizes, Slot, Target, Tolerance, grid,
     trajectories::windows,
 };
 
@@ -88,7 +88,11 @@ impl Problem {
     /// The dispatches with the arguments `firsts` (`u32`, `episodes + 1`): the first step of each episode, then `steps`;
     /// `rewards` (`steps`), and `returns` (`steps`): one for every 32,768 steps of the longest episode, twice that
     /// where rewards are delayed.
-    pub fn sequence(&self, _: &Target) -> Sequence {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, _: &Target) -> Result<Sequence, Error> {
+        let sizes = self.check()?;
         let mut sequence = Sequence::default();
         let parts = || (0..self.longest.div_ceil(Self::MOST)).map(|part| part * Self::MOST);
         for skip in parts() {
@@ -98,7 +102,16 @@ impl Problem {
         for skip in parts().filter(|_| self.delayed) {
             sequence.step(self.spread(skip, Self::MOST), [Slot::Argument(0), Slot::Argument(2)]);
         }
-        sequence
+        sizes.sequence(sequence)
+    }
+
+    fn check(&self) -> Result<Sizes, Error> {
+        let Self { episodes, steps, longest, .. } = *self;
+        let most = format!("at most the {steps} steps");
+        Sizes("returns_to_go")
+            .positive(&[("episodes", episodes), ("steps", steps), ("longest", longest)])?
+            .expect("episodes", episodes <= steps, &most, episodes)?
+            .expect("longest", longest <= steps, &most, longest)
     }
 
     fn suffix_sums(&self, skip: usize, most: usize) -> Call {
@@ -174,7 +187,7 @@ fn draw(generator: &mut Generator) -> (Problem, Vec<u32>, [usize; 2], bool) {
     let episodes = if huge { NARROW * 65_537 + 1 } else { generator.length(200) };
     let longest = if huge { 2 } else { 300 };
     let lengths: Vec<usize> = (0..episodes).map(|_| generator.length(longest)).collect();
-    let (_, firsts) = windows::tables(&lengths);
+    let (_, firsts) = windows::tables(&lengths).expect("few steps");
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let problem = Problem { episodes, steps: lengths.iter().sum(), longest, delayed: false };
     let skip = generator.pick(&[0, 0, 1, 40]);
@@ -212,11 +225,11 @@ mod tests {
     use crate::Operand;
 
     fn run(lengths: &[usize], rewards: &[f32], delayed: bool) -> Vec<f32> {
-        let (_, mut firsts) = windows::tables(lengths);
+        let (_, mut firsts) = windows::tables(lengths).unwrap();
         let longest = lengths.iter().copied().max().unwrap();
         let problem = Problem { episodes: lengths.len(), steps: rewards.len(), longest, delayed };
         let (mut rewards, mut returns) = (rewards.to_vec(), vec![f32::NAN; rewards.len()]);
-        for step in problem.sequence(&Target::default()).steps {
+        for step in problem.sequence(&Target::default()).unwrap().steps {
             let mut operands: Vec<Operand<'_>> = vec![Operand::U32(&mut firsts)];
             if step.operands.len() == 3 {
                 operands.push(Operand::F32(&mut rewards));

@@ -7,7 +7,10 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::description::elementwise_layout::NARROW;
 use crate::random::threefry::word;
-use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance, grid};
+use crate::{
+    Binding, Call, Case, Data, Error, Generator, Kernel, MAX_ELEMENTS, Module, Operand, Sequence, Sizes, Target,
+    Tolerance, grid,
+};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -86,11 +89,27 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with operands `seed` (`u32`, 2), `starts` (`u32`, `count`): steps at which windows may begin, `episodes`
+    /// Returns the dispatch with operands `seed` (`u32`, 2), `starts` (`u32`, `count`): steps at which windows may begin, `episodes`
     /// (`u32`, `steps`): the episode of each step, `firsts` (`u32`, `episodes + 1`): the first step of each episode,
     /// then `steps`; and the outputs `rows` (`u32`), `times` (`u32`) and `mask` (1, or 0 in padding), each
     /// (`batch`, `context`). The row of padding is `steps`, past every table, and its time 0.
-    pub fn call(&self, _: &Target) -> Call {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
+        Sizes("windows")
+            .tensor(&[("batch", self.batch), ("context", self.context)])?
+            .positive(&[("count", self.count), ("steps", self.steps), ("episodes", self.episodes)])?
+            .expect(
+                "episodes",
+                self.episodes <= self.steps,
+                format_args!("at most the {} steps", self.steps),
+                self.episodes,
+            )?
+            .sequence(self.call(target))
+    }
+
+    pub(crate) fn call(&self, _: &Target) -> Call {
         const WORKGROUP: usize = 64;
         let Self { batch, context, count, steps, episodes, stream, restart, largest } = *self;
         let uniform = Uniform {
@@ -151,19 +170,25 @@ fn twin(call: &Call, operands: &mut [Operand<'_>]) {
 }
 
 /// The episode of each step and the first step of each episode with the end after them, from the episodes' lengths.
-pub fn tables(lengths: &[usize]) -> (Vec<u32>, Vec<u32>) {
+///
+/// # Errors
+/// If there are too many steps.
+pub fn tables(lengths: &[usize]) -> Result<(Vec<u32>, Vec<u32>), Error> {
+    let steps = lengths.iter().fold(0, |sum: usize, length| sum.saturating_add(*length));
+    let most = format!("at most {MAX_ELEMENTS}");
+    Sizes("windows").expect("the steps of all episodes", steps <= MAX_ELEMENTS, most, steps)?;
     let episodes = (0..).zip(lengths).flat_map(|(episode, &length)| std::iter::repeat_n(episode, length)).collect();
     let mut firsts = vec![0];
     for &length in lengths {
         firsts.push(firsts[firsts.len() - 1] + length as u32);
     }
-    (episodes, firsts)
+    Ok((episodes, firsts))
 }
 
 fn case(generator: &mut Generator) -> Case {
     let huge = generator.huge();
     let lengths: Vec<usize> = (0..generator.length(40)).map(|_| generator.length(90)).collect();
-    let (episodes, firsts) = tables(&lengths);
+    let (episodes, firsts) = tables(&lengths).expect("few steps");
     let steps = episodes.len();
     let count = generator.length(2 * steps);
     let context = if huge { 4 } else { generator.length(60) };
@@ -194,7 +219,7 @@ mod tests {
 
     /// Rows, times and the mask of all windows of `batch` draws from `starts` in episodes of these lengths.
     fn run(lengths: &[usize], starts: &[u32], problem: Problem) -> [Vec<u32>; 3] {
-        let (episodes, firsts) = tables(lengths);
+        let (episodes, firsts) = tables(lengths).unwrap();
         let problem = Problem { count: starts.len(), steps: episodes.len(), episodes: lengths.len(), ..problem };
         let inputs = [vec![5, 6], starts.to_vec(), episodes, firsts].map(Data::U32);
         let outputs = Case::new((), problem.call(&Target::default()), inputs).expected();
@@ -246,7 +271,7 @@ mod tests {
     #[test]
     fn every_window_is_a_run_of_steps_of_one_episode_that_ends_early_only_with_it() {
         let lengths = [1, 2, 7, 30, 3];
-        let (episodes, firsts) = tables(&lengths);
+        let (episodes, firsts) = tables(&lengths).unwrap();
         let starts: Vec<u32> = (0..episodes.len() as u32).collect();
         let problem = Problem { batch: 500, context: 6, ..PROBLEM };
         let [rows, times, mask] = run(&lengths, &starts, problem);
@@ -266,7 +291,7 @@ mod tests {
 
     #[test]
     fn the_next_step_of_a_run_and_another_place_draw_other_windows() {
-        let (episodes, firsts) = tables(&[1_000]);
+        let (episodes, firsts) = tables(&[1_000]).unwrap();
         let starts: Vec<u32> = (0..1_000).collect();
         let rows = |step: u32, stream: u32| {
             let problem = Problem { batch: 8, context: 1, count: 1_000, steps: 1_000, episodes: 1, stream, ..PROBLEM };

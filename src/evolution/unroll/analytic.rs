@@ -38,7 +38,6 @@ pub(super) fn plan(
     program.extend(estimate, tangent.estimate);
     program.extend(estimate, perturbed.estimate);
     let add = binary(Binary::Add, &[count], &[count]);
-    let add = add.unwrap_or_else(|error| unreachable!("two tensors of one shape: {error}"));
-    program.dispatch(estimate, add, &[within, across, outer.gradient]);
+    program.sequence(estimate, add, &[within, across, outer.gradient]);
     Ok(Tensors { estimate, ..perturbed })
 }

@@ -33,17 +33,15 @@ impl PairGradient {
         problem: &persistent_gradient::Problem,
         target: &Target,
     ) -> Vec<BufferId> {
-        let sums = program.buffer(Allocation::f32("sums", problem.sums(target)).zeros());
-        let lengths = problem.accumulators().into_iter().enumerate();
+        // The plan keeps the error of a problem whose sizes are out of range.
+        let lengths = problem.accumulators().unwrap_or_default().into_iter().enumerate();
         let accumulators: Vec<_> = lengths
             .map(|(index, length)| Allocation::f32(format!("accumulators.{index}"), length).zeros().kept())
             .map(|allocation| program.buffer(allocation))
             .collect();
-        let (partial, last) = problem.calls(target);
-        for (shard, call) in partial {
-            program.dispatch(recording, call, &[self.shares, self.drawn, self.seed, accumulators[shard], sums]);
-        }
-        program.dispatch(recording, last, &[sums, self.gradient]);
+        let mut arguments = vec![self.shares, self.drawn, self.seed, self.gradient];
+        arguments.extend(&accumulators);
+        program.sequence(recording, problem.sequence(target), &arguments);
         accumulators
     }
 }
@@ -57,7 +55,7 @@ pub(super) fn means(
     target: &Target,
 ) {
     let mean = reduce::Problem { reduction: Reduction::Mean, outer: rows, axis: columns, inner: 1 };
-    program.sequence(recording, &mean.sequence(target), &[from, to]);
+    program.sequence(recording, mean.sequence(target), &[from, to]);
 }
 
 /// Adds a tensor with the means of the shares of `pairs` pairs, in the order of [`COLUMNS`], and its dispatches.

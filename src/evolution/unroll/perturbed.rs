@@ -64,8 +64,8 @@ pub(super) fn plan(
     operands.extend(analytic);
     let (estimate, kernel) = (program.recording(), unrolled.kernel());
     for segment in segments(truncation, steps) {
-        let call = dispatch(segment).call(&unrolled, kernel.clone(), target);
-        program.dispatch(estimate, call, &operands);
+        let sequence = dispatch(segment).sequence(&unrolled, kernel.clone(), target);
+        program.sequence(estimate, sequence, &operands);
     }
     let gradient = persistent_gradient::Problem {
         parameters: problem.parameters(),

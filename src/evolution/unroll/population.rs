@@ -78,7 +78,7 @@ pub(super) fn plan(
         let perturb = [false, true].map(|renewed| {
             let problem = perturb::Problem { parameters, pairs, first, present, members, renewed, stream, sigma };
             let recording = program.recording();
-            program.dispatch(recording, problem.call(), &[outer.center, outer.seed, drawn, theta]);
+            program.sequence(recording, problem.sequence(target), &[outer.center, outer.seed, drawn, theta]);
             recording
         });
         let kinds = clock.kinds().into_iter().map(|(ended, renewed)| {
@@ -95,7 +95,7 @@ pub(super) fn plan(
                 independent_state: own,
             };
             let recording = program.recording();
-            program.dispatch(recording, problem.call(), &[losses, previous, shares]);
+            program.sequence(recording, problem.sequence(target), &[losses, previous, shares]);
             ((ended, renewed), recording)
         });
         let kinds = kinds.collect();

@@ -57,10 +57,10 @@ pub(super) fn plan(
     let shares = program.buffer(zeros("tangent_shares", SHARES * directions));
     let (estimate, kernel) = (program.recording(), tangents.kernel());
     for (first, steps) in segments(truncation, steps) {
-        let call =
+        let sequence =
             TangentProblem { directions, truncation, horizon, first, steps, interval, carried, objective, stream }
-                .call(&tangents, kernel.clone(), target);
-        program.dispatch(estimate, call, &[outer.seed, outer.center, data, saved, counters, shares]);
+                .sequence(&tangents, kernel.clone(), target);
+        program.sequence(estimate, sequence, &[outer.seed, outer.center, data, saved, counters, shares]);
     }
     let accumulators = match along {
         // One number to a row: along axes, the shares begin with the gradient.
@@ -117,9 +117,9 @@ pub(super) fn plan_uoro(
             .map(|(name, length)| program.buffer(zeros(name, length)));
     let (estimate, kernel) = (program.recording(), uoro.kernel());
     for (first, steps) in segments(truncation, steps) {
-        let call = UoroProblem { replicas, truncation, horizon, first, steps, objective, stream };
+        let problem = UoroProblem { replicas, truncation, horizon, first, steps, objective, stream };
         let operands = [outer.seed, outer.center, data, saved, counters, estimates, losses];
-        program.dispatch(estimate, call.call(&uoro, kernel.clone(), target), &operands);
+        program.sequence(estimate, problem.sequence(&uoro, kernel.clone(), target), &operands);
     }
     means(program, estimate, [parameters, replicas], [estimates, outer.gradient], target);
     let measure = program.recording();

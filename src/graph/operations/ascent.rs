@@ -71,7 +71,7 @@ impl Operation for Ascent {
     }
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
-        Ok(self.0.problem(&inputs[0], Norm::L2).call(target).into())
+        Ok(self.0.problem(&inputs[0], Norm::L2).sequence(target)?)
     }
 
     fn definition<'g>(&self, graph: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
@@ -111,7 +111,7 @@ impl Operation for SignAscent {
     }
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
-        Ok(self.0.problem(&inputs[0], Norm::LInfinity).call(target).into())
+        Ok(self.0.problem(&inputs[0], Norm::LInfinity).sequence(target)?)
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
@@ -135,7 +135,7 @@ impl Operation for ScaledGradient {
     }
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
-        Ok(self.0.problem(&inputs[0], Norm::L2).scaled_gradient(target).into())
+        Ok(self.0.problem(&inputs[0], Norm::L2).scaled_gradient(target)?)
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {

@@ -31,7 +31,8 @@ fn problem(inputs: &[TensorType], factor: f32, causal: bool, mask: usize) -> Res
     let length_k = inputs[1].shape[2];
     let keys = inputs.len() > mask;
     let problem = Problem { batch, heads, length_q, length_k, head_size, factor, causal, keys };
-    problem.check().map(|()| problem)
+    problem.check()?;
+    Ok(problem)
 }
 
 /// The scores of the queries with the keys, and where they are allowed.
@@ -61,7 +62,7 @@ impl Operation for Attention {
     }
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
-        Ok(problem(inputs, self.scale, self.causal, 3)?.sequence(target))
+        Ok(problem(inputs, self.scale, self.causal, 3)?.sequence(target)?)
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
@@ -94,7 +95,7 @@ impl Operation for AttentionGradient {
     }
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
-        Ok(attention_backward::sequence(&problem(inputs, self.scale, self.causal, 6)?, target))
+        Ok(attention_backward::sequence(&problem(inputs, self.scale, self.causal, 6)?, target)?)
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {

@@ -32,7 +32,7 @@ impl Operation for CrossEntropy {
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
         let (rows, classes) = inputs[0].rows().unwrap_or_default();
-        Ok(cross_entropy::Problem { rows, classes, smoothing: self.smoothing }.call(target).into())
+        Ok(cross_entropy::Problem { rows, classes, smoothing: self.smoothing }.sequence(target)?)
     }
 
     fn definition<'g>(&self, graph: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {

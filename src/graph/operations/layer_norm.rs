@@ -46,7 +46,7 @@ impl Operation for LayerNorm {
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
         let (rows, columns) = inputs[0].rows().unwrap_or_default();
-        Ok(layer_norm::Problem { rows, columns, epsilon: self.epsilon }.call(target).into())
+        Ok(layer_norm::Problem { rows, columns, epsilon: self.epsilon }.sequence(target)?)
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
@@ -107,7 +107,7 @@ impl Operation for LayerNormInputGradient {
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
         let (rows, columns) = inputs[0].rows().unwrap_or_default();
-        Ok(layer_norm_backward::Problem { rows, columns }.call(target).into())
+        Ok(layer_norm_backward::Problem { rows, columns }.sequence(target)?)
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
@@ -134,7 +134,7 @@ impl Operation for LayerNormParameterGradient {
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
         let (rows, columns) = inputs[0].rows().unwrap_or_default();
-        Ok(layer_norm_parameters::Problem { rows, columns }.sequence(target))
+        Ok(layer_norm_parameters::Problem { rows, columns }.sequence(target)?)
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {

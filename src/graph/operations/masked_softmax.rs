@@ -46,7 +46,7 @@ impl Operation for MaskedSoftmax {
         let [batch, heads, length_q, length_k] = inputs[0].shape[..] else { return Err("takes four axes".into()) };
         let (keys, causal) = (inputs.len() == 2, self.causal);
         let problem = masked_softmax::Problem { batch, heads, length_q, length_k, factor: self.scale, causal, keys };
-        Ok(problem.call(target).into())
+        Ok(problem.sequence(target)?)
     }
 
     fn definition<'g>(&self, graph: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {

@@ -28,7 +28,7 @@ impl Operation for Softmax {
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
         let (rows, columns) = inputs[0].rows().unwrap_or_default();
-        Ok(softmax::Problem { rows, columns, log: self.log }.call(target).into())
+        Ok(softmax::Problem { rows, columns, log: self.log }.sequence(target)?)
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
@@ -63,7 +63,7 @@ impl Operation for SoftmaxGradient {
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
         let (rows, columns) = inputs[0].rows().unwrap_or_default();
-        Ok(softmax_backward::Problem { rows, columns, log: self.log, factor: 1.0 }.call(target).into())
+        Ok(softmax_backward::Problem { rows, columns, log: self.log, factor: 1.0 }.sequence(target)?)
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {

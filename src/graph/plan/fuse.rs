@@ -265,7 +265,15 @@ pub(super) fn chain_call(graph: &Canonical, root: usize, members: &BTreeSet<usiz
     }
     program.output(values[&Value { node: root, output: 0 }]);
     let shapes: Vec<&[usize]> = leaves.iter().map(|leaf| &*graph.type_of(*leaf).shape).collect();
-    program.call(shape, &shapes)
+    only_call(&program, shape, &shapes)
+}
+
+/// The dispatch of a program.
+fn only_call(program: &Program, output: &[usize], inputs: &[&[usize]]) -> Call {
+    match program.sequence(output, inputs) {
+        Ok(mut sequence) => sequence.steps.swap_remove(0).call,
+        Err(error) => unreachable!("the graph checked the shapes: {error}"),
+    }
 }
 
 /// The call that copies a value, stretched to the shape `output`.
@@ -274,5 +282,5 @@ pub(super) fn copy_call(output: &Shape, input: &TensorType) -> Call {
     let mode = Mode::of(output, &input.shape).expect("the graph checked that the input broadcasts");
     let value = program.input(input.element, mode);
     program.output(value);
-    program.call(output, &[&input.shape])
+    only_call(&program, output, &[&input.shape])
 }

@@ -6,9 +6,10 @@ use fourfold_shaders::matmul::Batch;
 use fourfold_shaders::random::threefry::Distribution;
 use fourfold_shaders::reduction::reduce::Reduction;
 use fourfold_shaders::{
-    Activation, Sequence, Slot, Target, layout::copy, layout::gather, layout::pad, layout::scatter_add, matmul,
-    optimiser::adamw, optimiser::advance_step, optimiser::ring, optimiser::sgd, random::dropout, random::threefry,
-    reduction::argmax, reduction::global_norm, reduction::reduce, trajectories::windows,
+    self as shaders, Activation, Sequence, Slot, Target, layout::concatenate, layout::copy, layout::gather,
+    layout::pad, layout::scatter_add, matmul, optimiser::adamw, optimiser::advance_step, optimiser::ring,
+    optimiser::sgd, random::dropout, random::threefry, reduction::argmax, reduction::global_norm, reduction::reduce,
+    trajectories::windows,
 };
 
 use crate::graph::{GraphError, Node, Op, Shape, TensorType};
@@ -17,18 +18,27 @@ use crate::graph::{GraphError, Node, Op, Shape, TensorType};
 pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> Result<Sequence, GraphError> {
     let shape = |index: usize| &inputs[index].shape;
     let count = inputs.first().map_or(0, |input| input.elements());
-    Ok(match node.op {
-        Op::Permute { ref axes } => copy::Problem::permute(inputs[0].element, shape(0), axes).call().into(),
-        Op::Slice { ref starts } => {
-            copy::Problem::slice(inputs[0].element, shape(0), starts, &node.outputs[0].shape).call().into()
+    let refuse = |error: shaders::Error| GraphError {
+        operation: node.op.name(),
+        message: error.to_string(),
+        location: node.location,
+    };
+    match node.op {
+        Op::Permute { ref axes } => {
+            copy::Problem::permute(inputs[0].element, shape(0), axes).and_then(|copy| copy.sequence(target))
         }
+        Op::Slice { ref starts } => copy::Problem::slice(inputs[0].element, shape(0), starts, &node.outputs[0].shape)
+            .and_then(|copy| copy.sequence(target)),
         Op::Pad { ref starts } => {
             let (lengths, result) = (shape(0).to_vec(), &node.outputs[0].shape);
             let behind = |axis: usize| result[axis] - starts[axis] - lengths[axis];
             let padding = (0..starts.len()).map(|axis| [starts[axis], behind(axis)]).collect();
-            pad::Problem { element: inputs[0].element, shape: lengths, padding, word: 0 }.call().into()
+            pad::Problem { element: inputs[0].element, shape: lengths, padding, word: 0 }.sequence(target)
         }
-        Op::Concatenate { axis } => concatenate(node, inputs, axis),
+        Op::Concatenate { axis } => {
+            let shapes: Vec<&[usize]> = inputs.iter().map(|input| &*input.shape).collect();
+            concatenate::concatenate(inputs[0].element, &shapes, axis)
+        }
         Op::Sum { axis } => reduction(Reduction::Sum, shape(0), axis).sequence(target),
         Op::Max { axis } => reduction(Reduction::Max, shape(0), axis).sequence(target),
         Op::ArgMax { axis } => {
@@ -42,9 +52,9 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
                 Op::Uniform { .. } => Distribution::Uniform,
                 _ => Distribution::Normal,
             };
-            threefry::Problem { distribution, count: node.outputs[0].elements(), stream }.call(target).into()
+            threefry::Problem { distribution, count: node.outputs[0].elements(), stream }.sequence(target)
         }
-        Op::Dropout { stream, rate } => dropout::Problem { count, probability: rate, stream }.call(target).into(),
+        Op::Dropout { stream, rate } => dropout::Problem { count, probability: rate, stream }.sequence(target),
         Op::Windows { stream, context, restart, largest } => {
             let problem = windows::Problem {
                 batch: node.outputs[0].elements() / context,
@@ -56,7 +66,7 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
                 restart,
                 largest,
             };
-            problem.call(target).into()
+            problem.sequence(target)
         }
         Op::Sgd { momentum, nesterov, weight_decay } => {
             sgd::Problem { count, momentum, nesterov, weight_decay, decayed: count }.sequence(target)
@@ -65,27 +75,27 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
             // The shortest decimal of an f32 is the number that the caller wrote.
             let exact = |beta: f32| beta.to_string().parse().unwrap_or(f64::from(beta));
             let (beta1, beta2) = (exact(beta1), exact(beta2));
-            adamw::Problem { count, beta1, beta2, epsilon, weight_decay, decayed: count }.call(target).into()
+            adamw::Problem { count, beta1, beta2, epsilon, weight_decay, decayed: count }.sequence(target)
         }
         Op::Assign => {
             let kind = inputs[0];
             let [state, value] = Slot::arguments();
-            Sequence::of(super::fuse::copy_call(&kind.shape, kind), [value, state])
+            Ok(Sequence::of(super::fuse::copy_call(&kind.shape, kind), [value, state]))
         }
-        Op::Advance => advance_step::Problem { length: count, increment: 1 }.call(target).into(),
+        Op::Advance => advance_step::Problem { length: count, increment: 1 }.sequence(target),
         Op::Record => {
             let [length, columns] = shape(0)[..] else { unreachable!("the graph checked the ring") };
-            ring::Problem { length, columns }.call(target).into()
+            ring::Problem { length, columns }.sequence(target)
         }
         Op::Gather => {
             let [rows, columns] = shape(0)[..] else { unreachable!("the graph checked the table") };
-            gather::Problem { rows, columns, count: inputs[1].elements() }.call().into()
+            gather::Problem { rows, columns, count: inputs[1].elements() }.sequence(target)
         }
         Op::ScatterAdd { rows } => {
             let [count, columns] = shape(0)[..] else { unreachable!("the graph checked the values") };
             scatter_add::Problem { rows, columns, count }.sequence(target)
         }
-        Op::Fused(ref operation) => super::operation::sequence(operation, node, inputs, target)?,
+        Op::Fused(ref operation) => return super::operation::sequence(operation, node, inputs, target),
         Op::Poison
         | Op::Input { .. }
         | Op::State { .. }
@@ -100,20 +110,8 @@ pub(super) fn sequence(node: &Node, inputs: &[&TensorType], target: &Target) -> 
         | Op::Broadcast
         | Op::View { .. }
         | Op::Pack { .. } => unreachable!("{} is not computed by a unit of its own", node.op.name()),
-    })
-}
-
-/// One copy for each part into its place in the result.
-fn concatenate(node: &Node, inputs: &[&TensorType], axis: usize) -> Sequence {
-    let result = &node.outputs[0];
-    let mut sequence = Sequence::default();
-    let mut starts = vec![0; result.shape.rank()];
-    for (index, input) in inputs.iter().enumerate() {
-        let copy = copy::Problem::into_region(input.element, &input.shape, &result.shape, &starts);
-        sequence.step(copy.call(), [Slot::Argument(index), Slot::Argument(inputs.len())]);
-        starts[axis] += input.shape[axis];
     }
-    sequence
+    .map_err(refuse)
 }
 
 fn reduction(reduction: Reduction, shape: &Shape, axis: usize) -> reduce::Problem {

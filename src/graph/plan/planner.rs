@@ -46,6 +46,7 @@ struct Work {
 impl Work {
     fn of(graph: &Canonical, unit: &Unit, target: &Target) -> Result<Self, GraphError> {
         let root = graph.node(unit.root());
+        let refuse = |message| GraphError { operation: root.op.name(), message, location: root.location };
         let stores = (0..root.outputs.len()).map(|output| Value { node: unit.root(), output }).collect();
         let (sequence, reads) = match unit {
             Unit::Node(index) => {
@@ -78,15 +79,11 @@ impl Work {
                 let node = graph.node(*product);
                 let kinds: Vec<_> = node.inputs.iter().map(|input| graph.type_of(*input)).collect();
                 let sequence = lower::product(node, &kinds, true, *activation).sequence(target);
-                (sequence, vec![node.inputs[0], node.inputs[1], *bias])
+                (sequence.map_err(|error| refuse(error.to_string()))?, vec![node.inputs[0], node.inputs[1], *bias])
             }
         };
         for step in &sequence.steps {
-            check_loops(&step.call, target).map_err(|error| GraphError {
-                operation: root.op.name(),
-                message: error.to_string(),
-                location: root.location,
-            })?;
+            check_loops(&step.call, target).map_err(|error| refuse(error.to_string()))?;
         }
         Ok(Self { sequence, reads, stores, label: format!("{} at {}", root.op.name(), root.location) })
     }

@@ -1,7 +1,7 @@
 //! The primitive operations on f64 slices, as plainly as possible.
 
 use fourfold_shaders::elementwise::Binary;
-use fourfold_shaders::{Element, Target, random::dropout, random::threefry, trajectories::windows};
+use fourfold_shaders::{Element, random::dropout, random::threefry, trajectories::windows};
 
 use crate::graph::{Node, Op, Shape, TensorType};
 
@@ -105,7 +105,7 @@ pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<
         Op::Windows { .. } => return windows(&node.op, &node.outputs, inputs),
         Op::Dropout { stream, rate } => {
             let problem = dropout::Problem { count: shape.elements(), probability: *rate, stream: *stream };
-            let mask: dropout::Uniform = problem.call(&Target::default()).uniform();
+            let mask = problem.uniform();
             let seed = seed(inputs[1]);
             let kept = |element| threefry::word(seed, *stream, element) >= mask.threshold;
             let scale = f64::from(mask.scale);

@@ -75,9 +75,9 @@ impl Session {
             .dispatches
             .iter()
             .zip(&views)
-            .map(|(dispatch, views)| Launch { call: &dispatch.call, views, label: &dispatch.label })
+            .map(|(dispatch, views)| Launch { label: &dispatch.label, ..Launch::new(&dispatch.call, views) })
             .collect();
-        let recording = gpu.prepare(&launches)?;
+        let recording = gpu.prepare(&launches)?.grouped("session");
         Ok(Self { gpu, plan, buffers, recording, traffic: Traffic::default() })
     }
 

@@ -5,7 +5,7 @@ use fourfold_shaders::{Data, Element, trajectories::windows};
 
 use super::{OfflineSettings, OfflineTrainingError, ReturnsToGo, Starts};
 use crate::data::{Standardisation, Trajectories};
-use crate::gpu::{BufferView, Gpu};
+use crate::gpu::{self, BufferView, Gpu, Launch};
 use crate::graph::{EpisodeTables, Graph, Tensor, TensorType, WindowOptions};
 use crate::models::Window;
 
@@ -93,7 +93,7 @@ impl Tables {
         settings: &OfflineSettings,
     ) -> Result<Vec<(String, BufferView)>, OfflineTrainingError> {
         let lengths: Vec<usize> = data.ranges().map(|range| range.len()).collect();
-        let (episodes, firsts) = windows::tables(&lengths);
+        let (episodes, firsts) = windows::tables(&lengths).map_err(gpu::Error::from)?;
         let starts = match &settings.starts {
             Starts::Steps => (0..self.steps as u32).collect(),
             Starts::Episodes => firsts[..self.episodes].to_vec(),
@@ -150,7 +150,8 @@ fn summed(
     let rewards = gpu.upload("fourfold rewards", rewards)?;
     let returns = gpu.uninitialised("fourfold returns", problem.steps)?;
     let arguments = [firsts.clone(), rewards, returns.clone()];
-    let recording = gpu.prepare_sequence(&problem.sequence(&gpu.target()), &arguments)?;
+    let sequence = problem.sequence(&gpu.target()).map_err(gpu::Error::from)?;
+    let recording = gpu.prepare(&[Launch::new(&sequence, &arguments)])?;
     gpu.submit_pass("returns-to-go", |pass| recording.record(pass))?;
     Ok(returns)
 }
@@ -183,7 +184,7 @@ mod tests {
         let graph = Graph::new();
         let options = WindowOptions { batch: 20, context: 4, restart: false, largest: u32::MAX };
         let window = tables.window(&graph, graph.input("seed", TensorType::u32([2])), options);
-        let (episodes, firsts) = windows::tables(&[6, 5]);
+        let (episodes, firsts) = windows::tables(&[6, 5]).unwrap();
         let mut values = Reference::new([("seed", vec![3.0, 1.0]), ("starts", (0..11).map(f64::from).collect())]);
         values.set("episodes", episodes.into_iter().map(f64::from).collect());
         values.set("firsts", firsts.into_iter().map(f64::from).collect());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use fourfold::shaders::elementwise::{Binary, Compare, Unary};
 use fourfold::shaders::random::threefry::{Distribution, Random};
-use fourfold::shaders::{self, Access, Activation, Data, Element, Generator, Sequence, Slot, Target, kernels};
+use fourfold::shaders::{self, Access, Activation, Data, Element, Error, Generator, Sequence, Slot, Target, kernels};
 
 /// One operation at one size, with operands to run it on.
 pub struct Problem {
@@ -24,8 +24,8 @@ pub struct Problem {
 
 impl Problem {
     /// Numbers between 0.5 and 1.5, which suit every kernel, and integers below `bound`.
-    fn new(operation: &str, size: impl Into<String>, sequence: impl Into<Sequence>, bound: u32) -> Self {
-        let sequence = sequence.into();
+    fn new(operation: &str, size: impl Into<String>, sequence: Result<Sequence, Error>, bound: u32) -> Self {
+        let sequence = sequence.expect("a kernel takes every size of practice");
         let mut random = Random::new(0, 0);
         let arguments = arguments(&sequence);
         let operands = arguments.iter().map(|argument| argument.filled(&mut random, bound)).collect();
@@ -162,32 +162,35 @@ fn over_rows(target: &Target, rows: usize, columns: usize) -> Vec<Problem> {
 
     let bound = columns.min(rows) as u32;
     let size = format!("{rows} x {columns}");
-    let one = |name: &str, call: Call| Problem::new(name, &*size, call, bound);
-    let many = |name: &str, sequence: Sequence| Problem::new(name, &*size, sequence, bound);
+    let one = |name: &str, sequence: Result<Sequence, Error>| Problem::new(name, &*size, sequence, bound);
     let reduction = |outer, axis, inner| reduction::reduce::Problem { reduction: Reduction::Sum, outer, axis, inner };
-    let bias = elementwise::binary(Binary::Add, &[rows, columns], &[columns]).expect("the shapes broadcast");
+    let bias = elementwise::binary(Binary::Add, &[rows, columns], &[columns]);
     vec![
-        one("softmax", normalisation::softmax::Problem { rows, columns, log: false }.call(target)),
-        one("log-softmax", normalisation::softmax::Problem { rows, columns, log: true }.call(target)),
+        one("softmax", normalisation::softmax::Problem { rows, columns, log: false }.sequence(target)),
+        one("log-softmax", normalisation::softmax::Problem { rows, columns, log: true }.sequence(target)),
         one(
             "softmax, gradient",
-            normalisation::softmax_backward::Problem { rows, columns, log: false, factor: 1.0 }.call(target),
+            normalisation::softmax_backward::Problem { rows, columns, log: false, factor: 1.0 }.sequence(target),
         ),
-        one("cross-entropy", loss::cross_entropy::Problem { rows, classes: columns, smoothing: 0.1 }.call(target)),
-        one("mean squared error", loss::mean_squared_error::Problem { rows, columns }.call(target)),
-        one("layer norm", normalisation::layer_norm::Problem { rows, columns, epsilon: 1e-5 }.call(target)),
-        one("layer norm, gradient", normalisation::layer_norm_backward::Problem { rows, columns }.call(target)),
-        many(
+        one("cross-entropy", loss::cross_entropy::Problem { rows, classes: columns, smoothing: 0.1 }.sequence(target)),
+        one("mean squared error", loss::mean_squared_error::Problem { rows, columns }.sequence(target)),
+        one("layer norm", normalisation::layer_norm::Problem { rows, columns, epsilon: 1e-5 }.sequence(target)),
+        one("layer norm, gradient", normalisation::layer_norm_backward::Problem { rows, columns }.sequence(target)),
+        one(
             "layer norm, scale and shift",
             normalisation::layer_norm_parameters::Problem { rows, columns }.sequence(target),
         ),
-        many("sum of rows", reduction(rows, columns, 1).sequence(target)),
-        many("sum of columns", reduction(1, rows, columns).sequence(target)),
-        many("sum of all", reduction(1, rows * columns, 1).sequence(target)),
-        many("argmax", reduction::argmax::Problem { outer: rows, axis: columns, inner: 1 }.sequence(target)),
-        one("gather", layout::gather::Problem { rows, columns, count: rows }.call()),
-        many("scatter-add", layout::scatter_add::Problem { rows, columns, count: rows }.sequence(target)),
-        one("permute", layout::copy::Problem::permute(Element::F32, &[rows, columns], &[1, 0]).call()),
+        one("sum of rows", reduction(rows, columns, 1).sequence(target)),
+        one("sum of columns", reduction(1, rows, columns).sequence(target)),
+        one("sum of all", reduction(1, rows * columns, 1).sequence(target)),
+        one("argmax", reduction::argmax::Problem { outer: rows, axis: columns, inner: 1 }.sequence(target)),
+        one("gather", layout::gather::Problem { rows, columns, count: rows }.sequence(target)),
+        one("scatter-add", layout::scatter_add::Problem { rows, columns, count: rows }.sequence(target)),
+        one(
+            "permute",
+            layout::copy::Problem::permute(Element::F32, &[rows, columns], &[1, 0])
+                .and_then(|copy| copy.sequence(target)),
+        ),
         one("broadcast add", bias),
         one(
             "pad",
@@ -197,7 +200,7 @@ fn over_rows(target: &Target, rows: usize, columns: usize) -> Vec<Problem> {
                 padding: vec![[1, 1], [4, 4]],
                 word: 0f32.to_bits(),
             }
-            .call(),
+            .sequence(target),
         ),
     ]
 }
@@ -214,9 +217,9 @@ fn attention(target: &Target, length: usize) -> Vec<Problem> {
     let scores = attention::masked_softmax::Problem { batch, heads, length_q, length_k, factor, causal, keys: false };
     let scores_size = format!("4 x 8 x {length} x {length}");
     vec![
-        Problem::new("attention", &*size, fused.call(target), 1),
+        Problem::new("attention", &*size, fused.sequence(target), 1),
         Problem::new("attention, gradient", size, attention::attention_backward::sequence(&fused, target), 1),
-        Problem::new("masked softmax", scores_size, scores.call(target), 1),
+        Problem::new("masked softmax", scores_size, scores.sequence(target), 1),
     ]
 }
 
@@ -226,9 +229,9 @@ fn over_elements(target: &Target, count: usize) -> Vec<Problem> {
     use shaders::*;
 
     let size = count.to_string();
-    let one = |name: &str, call: Call| Problem::new(name, &*size, call, 1);
-    let threefry = |distribution| random::threefry::Problem { distribution, count, stream: 0 }.call(target);
-    let ascent = |norm| optimiser::sam_ascent::Problem { count, norm, adaptive: 0, eta: 0.01 }.call(target);
+    let one = |name: &str, sequence: Result<Sequence, Error>| Problem::new(name, &*size, sequence, 1);
+    let threefry = |distribution| random::threefry::Problem { distribution, count, stream: 0 }.sequence(target);
+    let ascent = |norm| optimiser::sam_ascent::Problem { count, norm, adaptive: 0, eta: 0.01 }.sequence(target);
     let sgd = optimiser::sgd::Problem { count, momentum: 0.9, nesterov: false, weight_decay: 1e-4, decayed: count };
     let adamw = optimiser::adamw::Problem {
         count,
@@ -239,21 +242,21 @@ fn over_elements(target: &Target, count: usize) -> Vec<Problem> {
         decayed: count,
     };
     vec![
-        one("add", elementwise::binary(Binary::Add, &[count], &[count]).expect("the shapes are equal")),
+        one("add", elementwise::binary(Binary::Add, &[count], &[count])),
         one("gelu", elementwise::unary(Unary::GeluTanh, count)),
         one("random words", threefry(Distribution::Bits)),
         one("uniform deviates", threefry(Distribution::Uniform)),
         one("normal deviates", threefry(Distribution::Normal)),
-        one("dropout", random::dropout::Problem { count, probability: 0.1, stream: 0 }.call(target)),
+        one("dropout", random::dropout::Problem { count, probability: 0.1, stream: 0 }.sequence(target)),
         Problem::new(
             "global norm",
             &*size,
             reduction::global_norm::Problem { lengths: vec![count] }.sequence(target),
             1,
         ),
-        one("clip", optimiser::clip::Problem { count, max_norm: 1.0 }.call(target)),
-        one("sgd", sgd.call(target)),
-        one("adamw", adamw.call(target)),
+        one("clip", optimiser::clip::Problem { count, max_norm: 1.0 }.sequence(target)),
+        one("sgd", sgd.sequence(target)),
+        one("adamw", adamw.sequence(target)),
         one("sam ascent, p = 2", ascent(Norm::L2)),
         one("sam ascent, p = infinity", ascent(Norm::LInfinity)),
     ]
@@ -273,12 +276,12 @@ fn evolution(target: &Target, members: usize, parameters: usize) -> Vec<Problem>
     let of_population = format!("{members} members, {episodes} episodes");
     let of_gradient = format!("{members} members, {parameters} parameters");
     vec![
-        Problem::new("fitness", &*of_population, fitness.call(target), 1),
+        Problem::new("fitness", &*of_population, fitness.sequence(target), 1),
         Problem::new("fitness, summary", of_population, fitness.summary(target), 1000),
-        Problem::new("centred ranks", format!("{members} members"), ranks.call(target), 1),
+        Problem::new("centred ranks", format!("{members} members"), ranks.sequence(target), 1),
         Problem::new("gradient of OpenAI-ES", &*of_gradient, strategies.sequence(target), 1),
         Problem::new("gradients of PGPE", of_gradient, pgpe.sequence(target), 1),
-        Problem::new("deviation of PGPE", parameters.to_string(), deviation.call(target), 1),
+        Problem::new("deviation of PGPE", parameters.to_string(), deviation.sequence(target), 1),
     ]
 }
 
@@ -287,14 +290,14 @@ fn elementwise(count: usize) -> Vec<Problem> {
     use shaders::elementwise::{binary, compare, unary};
 
     let shape = [count];
-    let unary = Unary::ALL.into_iter().map(|operation| (operation.name(), Ok(unary(operation, count))));
+    let unary = Unary::ALL.into_iter().map(|operation| (operation.name(), unary(operation, count)));
     let binary = Binary::ALL.into_iter().map(|operation| (operation.name(), binary(operation, &shape, &shape)));
     let compare = Compare::ALL.into_iter().map(|operation| (operation.name(), compare(operation, &shape, &shape)));
     let named = unary.chain(binary).chain(compare);
     named
-        .map(|(name, call)| {
-            let call = call.expect("the shapes are equal");
-            Problem { known: false, ..Problem::new(&format!("elementwise {name}"), count.to_string(), call, 1) }
+        .map(|(name, sequence)| Problem {
+            known: false,
+            ..Problem::new(&format!("elementwise {name}"), count.to_string(), sequence, 1)
         })
         .collect()
 }

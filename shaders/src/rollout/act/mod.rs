@@ -13,7 +13,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::rollout::unroll::composition::LIBRARY;
 use crate::rollout::unroll::policy::{sizes, without_tables};
 use crate::rollout::unroll::{Interface, Policy};
-use crate::{Binding, Call, Kernel, KernelRef, Target};
+use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product};
 
 /// The WGSL by which a workgroup shares weights and tables.
 const SHARED: &str = include_str!("../unroll/weights_shared.wgsl");
@@ -128,8 +128,15 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with the operands `weights`, `observations`, `begins` (`u32`), `memory` and `actions`.
-    pub fn call(&self, composition: &Composition, target: &Target) -> Call {
+    /// Returns the dispatch with the operands `weights`, `observations`, `begins` (`u32`), `memory` and `actions`.
+    ///
+    /// # Errors
+    /// A size out of range.
+    pub fn sequence(&self, composition: &Composition, target: &Target) -> Result<Sequence, Error> {
+        Sizes("act").positive(&[("lanes", self.lanes)])?.sequence(self.call(composition, target))
+    }
+
+    pub(super) fn call(&self, composition: &Composition, target: &Target) -> Call {
         // Each workgroup that shares tables computes them: on a software driver, eight lanes would pay for them too often.
         let workgroup = match (target.software, composition.shares(target)) {
             (true, true) => self.lanes.next_multiple_of(8).min(32),
@@ -143,7 +150,8 @@ impl Problem {
     fn call_with(&self, composition: &Composition, target: &Target, workgroup: usize) -> Call {
         let lanes = self.lanes;
         let Composition { policy, interface } = composition;
-        let widths = [interface.inputs, 1, composition.memory(), interface.actions].map(|width| width * lanes);
+        let widths =
+            [interface.inputs, 1, composition.memory(), interface.actions].map(|width| product(&[width, lanes]));
         let lengths: Vec<usize> = [policy.weights(*interface)].into_iter().chain(widths).collect();
         let uniform = Uniform { members: 1, groups: lanes as u32 };
         Call::checked(KernelRef::from(composition.kernel(target)), &uniform, lanes.div_ceil(workgroup), lengths)

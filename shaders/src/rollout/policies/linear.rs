@@ -11,7 +11,7 @@ impl Policy for Linear {
     own_wgsl!("linear.wgsl");
 
     fn weights(&self, interface: Interface) -> usize {
-        interface.actions * (interface.inputs + 1)
+        interface.inputs.saturating_add(1).saturating_mul(interface.actions)
     }
 
     fn act(&self, weights: &[f64], _: &mut [f64], inputs: &[f64], action: &mut [f64]) {

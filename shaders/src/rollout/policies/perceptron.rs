@@ -71,7 +71,8 @@ impl Policy for Perceptron {
 
     fn weights(&self, interface: Interface) -> usize {
         let widths = [&[interface.inputs], &self.hidden[..], &[interface.actions]].concat();
-        widths.windows(2).map(|pair| pair[1] * (pair[0] + 1)).sum()
+        let layers = widths.windows(2).map(|pair| pair[0].saturating_add(1).saturating_mul(pair[1]));
+        layers.fold(0, usize::saturating_add)
     }
 
     /// A sum over a layer errs by its length in units of its terms; the tanh of the layers passes errors on, at most

@@ -12,7 +12,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::rollout::unroll::composition::{LIBRARY, STEPPING};
 use crate::rollout::unroll::{Environment, sizes, traced};
-use crate::{Binding, Call, Kernel, KernelRef, Target};
+use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product};
 
 /// Rows of the counters of a lane: steps of its episode so far, what went wrong ([`Fault`](crate::rollout::unroll::Fault)),
 /// and the number of its episode since all lanes began.
@@ -116,23 +116,40 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The call with the operands `seed` (`u32`, 2), `actions`, `saved`, `counters` (`u32`), `observations`, `rewards`,
+    /// Returns the dispatch with the operands `seed` (`u32`, 2), `actions`, `saved`, `counters` (`u32`), `observations`, `rewards`,
     /// `ends` (`u32`), and `trace` where the composition has one.
-    pub fn call(&self, composition: &Composition, target: &Target) -> Call {
-        self.call_with(composition, composition.kernel(), if target.software { 8 } else { 64 })
+    ///
+    /// # Errors
+    /// A size out of range.
+    pub fn sequence(&self, composition: &Composition, target: &Target) -> Result<Sequence, Error> {
+        self.sequence_with(composition, composition.kernel(), if target.software { 8 } else { 64 })
     }
 
-    /// As [`call`](Self::call), of a kernel that was made before by [`Composition::kernel`], for workgroups of
+    /// As [`sequence`](Self::sequence), of a kernel that was made before by [`Composition::kernel`], for workgroups of
     /// `workgroup` invocations.
-    pub fn call_with(&self, composition: &Composition, kernel: Arc<Kernel>, workgroup: usize) -> Call {
+    ///
+    /// # Errors
+    /// A size out of range.
+    pub fn sequence_with(
+        &self,
+        composition: &Composition,
+        kernel: Arc<Kernel>,
+        workgroup: usize,
+    ) -> Result<Sequence, Error> {
+        Sizes("step")
+            .positive(&[("lanes", self.lanes), ("horizon", self.horizon), ("workgroup", workgroup)])?
+            .sequence(self.call_with(composition, kernel, workgroup))
+    }
+
+    pub(crate) fn call_with(&self, composition: &Composition, kernel: Arc<Kernel>, workgroup: usize) -> Call {
         let Self { lanes, horizon, stream, .. } = *self;
         let [fresh, automatic] = [self.fresh, self.automatic].map(u32::from);
         let uniform = Uniform { fresh, lanes: lanes as u32, horizon: horizon as u32, stream, automatic };
         let environment = &*composition.environment;
         let widths = [environment.actions(), composition.saved(), COUNTERS, environment.observations(), 1, 1];
-        let mut lengths: Vec<usize> = [2].into_iter().chain(widths.map(|width| width * lanes)).collect();
+        let mut lengths: Vec<usize> = [2].into_iter().chain(widths.map(|width| product(&[width, lanes]))).collect();
         if composition.trace {
-            lengths.push(horizon * traced(environment) * lanes);
+            lengths.push(product(&[horizon, traced(environment), lanes]));
         }
         let own = environment.runtime_checks().are_off(environment) && kernel.source == composition.wgsl();
         Call::checked(KernelRef::from(kernel), &uniform, lanes.div_ceil(workgroup), lengths)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use super::{COUNTERS, Environment, Interface, Policy, Sensors, environment, policy, twin};
-use crate::{Binding, Call, Kernel, KernelRef, Target};
+use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product};
 
 /// The source of the members' weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,7 +101,8 @@ impl Composition {
 
     /// Numbers that are kept of one member: weights and tables.
     fn numbers(&self) -> usize {
-        self.parameters().next_multiple_of(2) + 4 * self.policy.tables(self.interface()).max(1)
+        let tables = self.policy.tables(self.interface()).max(1).saturating_mul(4);
+        product(&[2, self.parameters().div_ceil(2)]).saturating_add(tables)
     }
 
     /// True if a software driver compiles private arrays of that length in good time. WGSL fills them with zeros, and
@@ -152,7 +153,7 @@ impl Composition {
     pub fn weight_storage(&self, allow_slow_compile: bool, target: &Target) -> WeightStorage {
         const FEW: usize = 64;
         const LONGEST: usize = 4_096;
-        let shared = self.numbers() * size_of::<f32>() + size_of::<u32>() <= target.workgroup_memory as usize;
+        let shared = product(&[self.numbers(), size_of::<f32>()]) < target.workgroup_memory as usize;
         match self.numbers() {
             ..=FEW => WeightStorage::Private,
             // Bounds checks hide that an index is constant, which makes ladders of branches of what is meant for registers.
@@ -321,21 +322,50 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Returns the slots that run side by side: `members * groups`.
+    /// Returns the slots that run side by side: `members * groups`, `usize::MAX` where they are more.
     pub fn slots(&self) -> usize {
-        self.members * self.groups
+        product(&[self.members, self.groups])
     }
 
-    /// The call with the operands `seed` (`u32`, 2), `saved`, `counters` (`u32`), `returns`, `lengths` (`u32`), then
+    /// Returns the dispatch with the operands `seed` (`u32`, 2), `saved`, `counters` (`u32`), `returns`, `lengths` (`u32`), then
     /// `weights`, or `center` and `deviation`, then `wiring` (`u32`) and `trace` where the composition has them.
-    pub fn call(&self, composition: &Composition, target: &Target) -> Call {
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence(&self, composition: &Composition, target: &Target) -> Result<Sequence, Error> {
         let storage = composition.weight_storage(false, target);
-        self.call_with(composition, composition.kernel(storage), storage, if target.software { 8 } else { 64 })
+        self.sequence_with(composition, composition.kernel(storage), storage, if target.software { 8 } else { 64 })
     }
 
-    /// As [`call`](Self::call), of a kernel that was made before by [`Composition::kernel`], for workgroups of
+    /// As [`sequence`](Self::sequence), of a kernel that was made before by [`Composition::kernel`], for workgroups of
     /// `workgroup` invocations.
-    pub fn call_with(
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    pub fn sequence_with(
+        &self,
+        composition: &Composition,
+        kernel: Arc<Kernel>,
+        storage: WeightStorage,
+        workgroup: usize,
+    ) -> Result<Sequence, Error> {
+        let Self { members, groups, episodes, horizon, steps, .. } = *self;
+        let Composition { sensors, .. } = composition;
+        let sizes = Sizes("unroll")
+            .tensor(&[("members", members), ("groups", groups), ("episodes", episodes)])?
+            .positive(&[("horizon", horizon), ("steps", steps), ("workgroup", workgroup), ("copies", sensors.copies)])?
+            .finite("noise", sensors.noise)?;
+        if let Some(wiring) = sensors.wiring {
+            sizes.positive(&[("interval", wiring.interval), ("phases", wiring.phases)])?;
+        }
+        if composition.weights == WeightSource::Perturbed {
+            sizes.expect("members", members.is_multiple_of(2), "even, mirrored in pairs", members)?;
+            sizes.draws(members / 2, composition.parameters())?;
+        }
+        sizes.sequence(self.call_with(composition, kernel, storage, workgroup))
+    }
+
+    pub(crate) fn call_with(
         &self,
         composition: &Composition,
         kernel: Arc<Kernel>,
@@ -359,20 +389,22 @@ impl Problem {
         let episodes = self.groups * self.episodes;
         let parameters = composition.parameters();
         let results = self.members * episodes;
-        let mut lengths = vec![2, composition.saved() * self.slots(), COUNTERS * self.slots(), results, results];
+        let slots = self.slots();
+        let mut lengths =
+            vec![2, product(&[composition.saved(), slots]), product(&[COUNTERS, slots]), results, results];
         match composition.weights {
-            WeightSource::Given { .. } => lengths.push(self.members * parameters),
+            WeightSource::Given { .. } => lengths.push(product(&[self.members, parameters])),
             WeightSource::Perturbed => lengths.extend([parameters; 2]),
         }
         if let Some(wiring) = wiring {
-            lengths.push(episodes * wiring.phases * composition.interface().inputs);
+            lengths.push(product(&[episodes, wiring.phases, composition.interface().inputs]));
         }
         if composition.weights == (WeightSource::Given { trace: true }) {
-            lengths.push(self.steps * composition.traced() * self.slots());
+            lengths.push(product(&[self.steps, composition.traced(), slots]));
         }
         let workgroups = match storage {
             WeightStorage::Shared => self.members * self.groups.div_ceil(workgroup),
-            _ => self.slots().div_ceil(workgroup),
+            _ => slots.div_ceil(workgroup),
         };
         let unchecked = composition.is_unchecked() && kernel.source == composition.wgsl(storage);
         let mut call = Call::checked(KernelRef::from(kernel), &uniform, workgroups, lengths)

@@ -36,7 +36,7 @@ impl Default for Sensors {
 impl Sensors {
     /// The number of inputs that `observations` become.
     pub fn inputs(&self, observations: usize) -> usize {
-        self.copies * observations + self.noise_channels
+        self.copies.saturating_mul(observations).saturating_add(self.noise_channels)
     }
     /// The numbers that the inputs are wired to, in its plain order: the observation at step `time` of the episode of this number,
     /// as often as it is given, then the noise channels, drawn for the place `(seed, stream)` of the unroll.

@@ -52,9 +52,11 @@ impl FrozenTheta {
         // A step of SGD with the rate -1 is an addition.
         let add = sgd::Problem { count: theta.len(), momentum: 0.0, nesterov: false, weight_decay: 0.0, decayed: 0 };
         let rate = gpu.upload("rate", &Data::F32(vec![-1.0]))?;
-        let added = [total.clone(), outer.gradient.clone(), rate];
-        let add = add.call(&target);
-        let (seed, next) = ([outer.seed.clone()], advance_step::Problem::SEED.call(&target));
+        // Without momentum nothing reads a velocity.
+        let added = [total.clone(), total.clone(), outer.gradient.clone(), rate];
+        let add = add.sequence(&target).map_err(fourfold::Error::from)?;
+        let next = advance_step::Problem::SEED.sequence(&target).map_err(fourfold::Error::from)?;
+        let seed = [outer.seed.clone()];
         let after = gpu.prepare(&[Launch::new(&add, &added), Launch::new(&next, &seed)])?;
         Ok(Self { gpu: gpu.clone(), outer, source, unrolls: horizon / truncation, total, after, iteration: 0 })
     }
