@@ -78,7 +78,7 @@ impl Interval {
     /// 2.5 ULP, for divisors whose magnitude is in the range [2^-126, 2^126].
     pub fn over(self, other: Self) -> Option<Self> {
         let in_range = |value: f64| (LEAST_NORMAL..=2f64.powi(126)).contains(&value);
-        if !(in_range(other.low) && in_range(other.high)) && !(in_range(-other.low) && in_range(-other.high)) {
+        if !(in_range(other.low) && in_range(other.high) || in_range(-other.low) && in_range(-other.high)) {
             return None;
         }
         let corner = |a: f64, b: f64| Self::within_ulp(a / b, 2.5);

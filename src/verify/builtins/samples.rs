@@ -1,5 +1,7 @@
 //! The numbers for which builtins are evaluated: the same in every run.
 
+use std::f32::consts::PI;
+
 use super::list::Builtin;
 
 /// Numbers whose results are listed and not judged, each with its name.
@@ -50,7 +52,7 @@ fn every_binade() -> impl Iterator<Item = f32> {
 
 /// The arguments for which a builtin is evaluated.
 pub(super) fn pairs(builtin: &Builtin) -> Vec<(f32, f32)> {
-    let ranges = [(0.5, 2.0), (-3.142, 3.142), (-104.0, 90.0)];
+    let ranges = [(0.5, 2.0), (-PI, PI), (-104.0, 90.0)];
     let range = |(low, high): (f32, f32)| (0..OF_A_RANGE).map(move |index| low + (high - low) * share(index));
     let xs: Vec<f32> = every_binade().chain(ranges.into_iter().flat_map(range)).collect();
     if builtin.beside.is_none() {
