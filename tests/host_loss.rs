@@ -135,15 +135,15 @@ fn every_call_after_a_loss(wired: bool) {
     assert!(matches!(gpu.lost(), Some(Error::DeviceLost { .. })));
 
     // The GPU floor.
-    let sum = binary(Binary::Add, &[4], &[4]).unwrap();
+    let addition = binary(Binary::Add, &[4], &[4]).unwrap();
     lost(gpu.upload("late", &Data::F32(vec![1.0; 4])));
     lost(gpu.zeros("late", 4));
     lost(gpu.uninitialised("late", 4));
     lost(gpu.poisoned("late", 4));
     let late = [x.clone(), x.clone(), x.clone()];
-    lost(gpu.prepare(&[Launch::new(&sum, &late)]));
+    lost(gpu.prepare(&[Launch::new(&addition, &late)]));
     let mut sequence = Sequence::default();
-    sequence.step(sum.steps[0].call.clone(), [Slot::Argument(0), Slot::Argument(0), Slot::Argument(1)]);
+    sequence.step(addition.steps[0].call.clone(), [Slot::Argument(0), Slot::Argument(0), Slot::Argument(1)]);
     lost(gpu.prepare(&[Launch::new(&sequence, &late)]));
     lost(gpu.encode_readback(&mut encoder, &views));
     lost(gpu.wait());
