@@ -8,6 +8,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::entry::Entry;
 use crate::failure::Failure;
+use crate::guide::guided;
 use crate::options::Common;
 use crate::{commands, experiments};
 
@@ -70,7 +71,7 @@ fn command(quick: bool) -> Command {
     }
     for entry in entries() {
         // A number below 0 is a value, which its range refuses, and no unknown flag.
-        let child = (entry.command)(quick).mut_args(|arg| arg.allow_negative_numbers(true));
+        let child = guided(entry.path, (entry.command)(quick)).mut_args(|arg| arg.allow_negative_numbers(true));
         root = match entry.path.split_once(' ') {
             None => root.subcommand(child),
             Some((family, _)) => root.mut_subcommand(family, |family| family.subcommand(child)),
@@ -145,6 +146,7 @@ fn condensed(error: &clap::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guide::Guide;
 
     fn failure(line: &str) -> String {
         match parse(line.split(' ').map(OsString::from)) {
@@ -200,6 +202,28 @@ mod tests {
             let Ok(Parsed::Run(call)) = parse(line.split(' ').map(OsString::from)) else { panic!("{line}") };
             assert_eq!(call.common.seed, 7);
         }
+    }
+
+    #[test]
+    fn every_command_has_a_guide_whose_lines_can_be_typed() {
+        for entry in entries() {
+            let guide = Guide::to(entry.path).unwrap_or_else(|| panic!("no guide to `{}`", entry.path));
+            assert!(guide.example.starts_with(&format!("fourfold {}", entry.path)), "{}", guide.example);
+            for line in [guide.example, guide.next] {
+                parse(line.split(' ').map(OsString::from)).unwrap_or_else(|failure| panic!("{line}: {failure}"));
+            }
+        }
+        assert_eq!(entries().len(), crate::guide::ALL.len());
+    }
+
+    #[test]
+    fn help_shows_defaults_as_they_are_typed_with_a_paper_and_an_example() {
+        let Ok(Parsed::Print(text)) = parse(["fourfold", "neuron", "reshuffle", "--help"].map(OsString::from)) else {
+            panic!("no help")
+        };
+        assert!(text.contains("Paper: ") && text.contains("Example: fourfold neuron reshuffle"), "{text}");
+        assert!(text.contains("Flags of every command:"), "{text}");
+        assert!(text.contains("[default: 25,50,100,200,500]"), "{text}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod adapters;
 pub mod bench;
 pub mod demo;
 pub mod inspect;
+pub mod play;
 pub mod verify;
 
 use crate::entry::Entry;
@@ -14,6 +15,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<bench::Arguments>(),
     Entry::of::<demo::Arguments>(),
     Entry::of::<inspect::Arguments>(),
+    Entry::of::<play::Arguments>(),
     Entry::of::<verify::Arguments>(),
     Entry::of::<verify::Difference>(),
     Entry::of::<verify::Report>(),

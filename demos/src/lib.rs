@@ -14,6 +14,7 @@ pub mod entry;
 pub mod experiment;
 pub mod experiments;
 pub mod failure;
+pub mod guide;
 pub mod options;
 pub mod output;
 pub mod picture;

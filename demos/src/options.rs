@@ -13,6 +13,7 @@ use crate::failure::Failure;
 
 /// The flags of every command.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Flags of every command")]
 pub struct Common {
     /// Random seed
     #[arg(long, global = true, default_value_t = 0, value_name = "NUMBER")]

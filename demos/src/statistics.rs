@@ -82,6 +82,11 @@ impl std::fmt::Display for Mean {
     }
 }
 
+/// Names a number of things, as in `1 seed` and `3 seeds`.
+pub fn counted(count: usize, name: &str) -> String {
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +119,11 @@ mod tests {
         assert!((student_97_5(11) - 2.2010).abs() < 2e-4);
         assert!((student_97_5(30) - 2.0423).abs() < 1e-4);
         assert!((student_97_5(1000) - 1.9623).abs() < 1e-4);
+    }
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        assert_eq!([0, 1, 3].map(|count| counted(count, "seed")), ["0 seeds", "1 seed", "3 seeds"]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::adapter::adapter_json;
 use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::options::Common;
-use crate::picture::plot::BarPlot;
+use crate::picture::bar_plot::BarPlot;
 use crate::progress::{self, Progress};
 use crate::run::Run;
 use crate::statistics::{median, quantile};

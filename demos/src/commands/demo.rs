@@ -1,5 +1,6 @@
 //! `fourfold demo`: a tour of everything, on any adapter.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
@@ -10,17 +11,25 @@ use fourfold::evolution::{
     UnrolledGradient,
 };
 use fourfold::shaders::rollout::policies::AttentionNeuron;
+use serde_json::json;
 
 use crate::adapter::describe;
+use crate::commands::play::Player;
 use crate::commands::verify;
 use crate::entry::Plain;
 use crate::experiment;
 use crate::experiments::dt::key_to_door::{self, Method};
 use crate::experiments::neuron::evaluation::{Order, Protocol};
 use crate::experiments::neuron::network::trained;
+use crate::experiments::neuron::stage::animated_gif;
+use crate::experiments::neuron::strip::strip;
 use crate::experiments::sam;
 use crate::failure::Failure;
 use crate::options::{Common, Seeds};
+use crate::picture::bitmap::Bitmap;
+use crate::run::Run;
+use crate::run::report::Report;
+use crate::table::{broken, width};
 
 /// Take a tour: kernels against twins, SGD against SAM, a policy whose inputs are shuffled, truncated unrolls, a
 /// grid task learnt from random play; some three minutes on a software driver
@@ -48,15 +57,16 @@ const EPISODES: usize = 200;
 /// If a step fails, with its own sentence.
 pub fn run(common: &Common) -> Result<(), Failure> {
     let gpu = common.open(false)?;
-    crate::show!("1. The adapter: {}\n", describe(gpu.info()));
-
-    crate::show!("2. Every kernel against its CPU twin, on this adapter");
-    crate::show!("   {}\n", verify::glance(common, &gpu, if common.quick { 1 } else { CASES })?);
-
-    crate::show!(
-        "3. A perceptron learns 1,438 real handwritten digits of which 40 % bear a wrong label, and is asked about\n   \
-         359 others: with SGD, and with SAM, which looks for flat minima by a second backward pass (Foret et al.\n   \
-         2021). SGD learns the wrong labels by heart; SAM less so.\n"
+    let mut run = Run::of_command(common, Arguments::NAME, &gpu, json!({}))?;
+    let folder = run.path().to_owned();
+    let within = |name: &str| Common { out: Some(folder.join(name)), ..common.clone() };
+    say(&format!("1. The adapter: {}", describe(gpu.info())));
+    say("2. Every kernel against its CPU twin, on this adapter:");
+    say(&verify::glance(common, &gpu, if common.quick { 1 } else { CASES })?);
+    say(
+        "3. A perceptron learns 1,438 real handwritten digits of which 40 % bear a wrong label, and is asked about 359 \
+         others: with SGD, and with SAM, which looks for flat minima by a second backward pass (Foret et al. 2021). SGD \
+         learns the wrong labels by heart; SAM less so.",
     );
     let settings = sam::Settings {
         label_noise: 0.4,
@@ -66,13 +76,12 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         ..experiment::defaults(common.quick)?
     };
     let seeds = Seeds::Count(if common.quick { 1 } else { 3 });
-    experiment::start(common, &settings, seeds.list(common.seed)?)?;
-    crate::show!("The pictures accuracy.png and loss.png there show the epochs.\n");
+    experiment::start(&within("sam"), &settings, seeds.list(common.seed)?)?;
 
-    crate::show!(
-        "4. An attention neuron (Tang & Ha 2021), trained before, swings a pole up and balances it, {EPISODES} times\n   \
-         at once on the GPU. Then its five inputs come in another order in every episode:\n"
-    );
+    say(&format!(
+        "\n4. An attention neuron (Tang & Ha 2021), trained before, swings a pole up and balances it, {EPISODES} times at \
+         once on the GPU. Then its five inputs come in another order in every episode:"
+    ));
     let network = AttentionNeuron::cart_pole();
     let weights = trained()?;
     let plain = Protocol::plain(EPISODES, common.seed as u32);
@@ -80,10 +89,11 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         let scores = Protocol { order, ..plain }.scores(&gpu, Arc::new(network), &weights)?;
         crate::show!("   {name:<10}  mean score {:.0}, standard error {:.0}", scores.mean(), scores.error());
     }
+    let film = Player::new(gpu.clone(), network, weights, vec![400], 0).first(common.seed)?;
 
-    crate::show!(
-        "\n5. A schedule of learning rates is learned from unrolls of 10 of its 100 steps (Vicol et al. 2021): by evolution\n   \
-         strategies on the truncated unrolls alone, and by persistent ones, which remember what came before:\n"
+    say(
+        "5. A schedule of learning rates is learned from unrolls of 10 of its 100 steps (Vicol et al. 2021): by evolution \
+         strategies on the truncated unrolls alone, and by persistent ones, which remember what came before:",
     );
     let problem = Arc::new(ToyRegression::default());
     let evaluator = Evaluator::new(&gpu, problem.clone(), &EvaluatorSettings::new(2, 0))?;
@@ -95,10 +105,10 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         crate::show!("   {name:<10}  sum of losses {:.0}, from {:.0}", after.sum, before.sum);
     }
 
-    crate::show!(
-        "\n6. Whoever takes the key in the first of three rooms can open the door in the last. Networks learn it from the\n   \
-         episodes of somebody who walked at random: by cloning what was done, and as a decision transformer (Chen, Lu\n   \
-         et al. 2021), which is asked for a return of 1 and then plays 200 episodes at once:\n"
+    say(
+        "6. Whoever takes the key in the first of three rooms can open the door in the last. Networks learn it from the \
+         episodes of somebody who walked at random: by cloning what was done, and as a decision transformer (Chen, Lu et \
+         al. 2021), which is asked for a return of 1 and then plays 200 episodes at once:",
     );
     let settings = key_to_door::Settings {
         episodes: vec![if common.quick { 600 } else { 10_000 }],
@@ -109,12 +119,31 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         no_critic: true,
         ..experiment::defaults(common.quick)?
     };
-    let common = Common { out: common.out.as_ref().map(|out| out.join("key-to-door")), ..common.clone() };
-    experiment::start(&common, &settings, Seeds::Count(1).list(common.seed)?)?;
-    crate::show!(
-        "\nNext: `fourfold dt --help`, `fourfold pes --help`, `fourfold neuron --help`, `fourfold sam --help`, `fourfold verify`."
-    );
+    experiment::start(&within("key-to-door"), &settings, Seeds::Count(1).list(common.seed)?)?;
+
+    let mut report = Report::new("\nAll of it on one sheet, sheet.png, and the cart as a film, cart.gif.");
+    let pictures =
+        ["sam/accuracy.png", "key-to-door/success.png", "sam/loss.png"].map(|name| picture(&folder.join(name)));
+    let pictures: Vec<Bitmap> = pictures.into_iter().collect::<Result<_, _>>()?;
+    let sheet = Bitmap::sheet(&[&pictures[..], &[strip(&film)]].concat(), 2, 900);
+    report.picture("sheet.png", "what the demo measured", sheet.png()?);
+    let every = if common.quick { 40 } else { 8 };
+    run.progress("film", film.frames(every).len() as u64);
+    report.picture("cart.gif", "the cart", animated_gif(&film, every, || run.advance(1))?);
+    crate::show!("{}", run.publish(&report)?);
+    crate::show!("      fourfold pes compare toy --quick\n      fourfold sam --label-noise 0.4");
     Ok(())
+}
+
+/// Shows a paragraph and a line below it.
+fn say(text: &str) {
+    crate::show!("{}\n", broken(text, width()));
+}
+
+/// Reads a picture of a run.
+fn picture(path: &Path) -> Result<Bitmap, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| Failure::run(format!("{}: {error}", path.display())))?;
+    Bitmap::from_png(&bytes)
 }
 
 /// Outer iterations.

@@ -1,19 +1,8 @@
-//! Bitmaps that are drawn without any font or display of the system, and the PNG files that they become.
+//! Bitmaps, and the PNG files that they become.
 
-use std::sync::OnceLock;
-
-use plotters::coord::Shift;
-use plotters::prelude::*;
-use plotters::style::register_font;
-use png::{BitDepth, BlendOp, ColorType, DisposeOp, Encoder};
+use png::{BitDepth, ColorType, Decoder, Encoder};
 
 use crate::failure::Failure;
-
-/// The embedded font.
-pub(crate) const FONT: &str = "sans-serif";
-
-pub(crate) type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
-pub(crate) type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// Pixels of red, green and blue, row by row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,23 +13,7 @@ pub struct Bitmap {
 }
 
 impl Bitmap {
-    /// Draws on white.
-    pub(crate) fn draw(width: u32, height: u32, draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<Self, Failure> {
-        static FONTS: OnceLock<bool> = OnceLock::new();
-        let registered =
-            *FONTS.get_or_init(|| register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).is_ok());
-        debug_assert!(registered, "the embedded font is a font");
-
-        let mut pixels = vec![255; width as usize * height as usize * 3];
-        {
-            let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-            draw(&area).map_err(|error| failed(&error))?;
-            area.present().map_err(|error| failed(&error))?;
-        }
-        Ok(Self { width, height, pixels })
-    }
-
-    /// Each pixel the mean of `factor` by `factor`, which smooths edges; what is left over at the right and below is
+    /// Makes each pixel the mean of `factor` by `factor`, which smooths edges; what is left over at the right and below is
     /// cut off.
     pub fn reduced(&self, factor: u32) -> Self {
         let (width, height) = (self.width / factor, self.height / factor);
@@ -60,10 +33,10 @@ impl Bitmap {
         Self { width, height, pixels }
     }
 
-    /// The bytes of a PNG file.
+    /// Returns the bytes of a PNG file.
     ///
     /// # Errors
-    /// If the picture cannot be drawn or encoded.
+    /// The picture cannot be encoded.
     pub fn png(&self) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
         let writer = encoder(&mut bytes, self.width, self.height).write_header();
@@ -71,8 +44,45 @@ impl Bitmap {
         Ok(bytes)
     }
 
-    /// The smallest rectangle `(x, y, width, height)` outside which both are alike; one pixel where all is.
-    fn changed(&self, before: &Self) -> [u32; 4] {
+    /// Reads a PNG file of this program.
+    ///
+    /// # Errors
+    /// The bytes are no PNG file of red, green and blue.
+    pub fn from_png(bytes: &[u8]) -> Result<Self, Failure> {
+        let mut reader = Decoder::new(std::io::Cursor::new(bytes)).read_info().map_err(|error| failed(&error))?;
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap_or(0)];
+        let info = reader.next_frame(&mut pixels).map_err(|error| failed(&error))?;
+        match info.color_type {
+            ColorType::Rgb => Ok(Self { width: info.width, height: info.height, pixels }),
+            other => Err(failed(&format!("expected red, green and blue, got {other:?}"))),
+        }
+    }
+
+    /// Puts pictures side by side and below each other on white, the same number in each row, all of them `width` pixels
+    /// wide at most.
+    pub fn sheet(pictures: &[Self], columns: usize, width: u32) -> Self {
+        const GAP: u32 = 24;
+        let reduced: Vec<Self> = pictures.iter().map(|one| one.reduced(one.width.div_ceil(width).max(1))).collect();
+        let rows = || reduced.chunks(columns.max(1));
+        let height = |row: &[Self]| row.iter().map(|one| one.height).max().unwrap_or(0) + GAP;
+        let whole = (columns as u32 * (width + GAP) + GAP, rows().map(height).sum::<u32>() + GAP);
+        let mut sheet = Self { width: whole.0, height: whole.1, pixels: vec![255; (whole.0 * whole.1 * 3) as usize] };
+        let mut top = GAP;
+        for row in rows() {
+            for (column, picture) in row.iter().enumerate() {
+                let left = GAP + column as u32 * (width + GAP) + (width - picture.width) / 2;
+                for (y, line) in picture.pixels.chunks_exact(picture.width as usize * 3).enumerate() {
+                    let first = ((top + y as u32) * sheet.width + left) as usize * 3;
+                    sheet.pixels[first..first + line.len()].copy_from_slice(line);
+                }
+            }
+            top += height(row);
+        }
+        sheet
+    }
+
+    /// Returns the smallest rectangle `(x, y, width, height)` outside which both are alike; one pixel where all is.
+    pub(super) fn changed(&self, before: &Self) -> [u32; 4] {
         let row_length = self.width as usize * 3;
         let rows = || self.pixels.chunks_exact(row_length).zip(before.pixels.chunks_exact(row_length)).enumerate();
         let mut differing = rows().filter(|(_, (now, then))| now != then).map(|(y, _)| y);
@@ -90,7 +100,8 @@ impl Bitmap {
         [left as u32, top as u32, (right - left + 1) as u32, (bottom - top + 1) as u32]
     }
 
-    fn cut(&self, [x, y, width, height]: [u32; 4]) -> Vec<u8> {
+    /// Returns the pixels of a rectangle.
+    pub(super) fn cut(&self, [x, y, width, height]: [u32; 4]) -> Vec<u8> {
         let row = |row: u32| {
             let first = (row * self.width + x) as usize * 3;
             &self.pixels[first..first + width as usize * 3]
@@ -99,54 +110,14 @@ impl Bitmap {
     }
 }
 
-/// The bytes of an animated PNG file that plays again and again: `count` frames of one size, each with the milliseconds
-/// that it stays. A viewer without animation shows the first.
-///
-/// # Errors
-/// A frame that cannot be drawn, or no frame at all.
-pub fn animation(
-    count: usize,
-    mut frames: impl Iterator<Item = Result<(Bitmap, u16), Failure>>,
-) -> Result<Vec<u8>, Failure> {
-    let Some(first) = frames.next() else { return Err(failed(&"an animation has at least one frame")) };
-    let (mut shown, milliseconds) = first?;
-    let mut bytes = Vec::new();
-    let mut encoder = encoder(&mut bytes, shown.width, shown.height);
-    let mut begin = || {
-        encoder.set_animated(count as u32, 0)?;
-        encoder.set_frame_delay(milliseconds, 1_000)?;
-        encoder.set_blend_op(BlendOp::Source)?;
-        encoder.set_dispose_op(DisposeOp::None)
-    };
-    begin().map_err(|error| failed(&error))?;
-    let mut writer = encoder.write_header().map_err(|error| failed(&error))?;
-    writer.write_image_data(&shown.pixels).map_err(|error| failed(&error))?;
-    for frame in frames {
-        let (frame, milliseconds) = frame?;
-        let changed = frame.changed(&shown);
-        let mut write = || {
-            // The position first goes to the corner: position and size together must never reach past the edge.
-            writer.set_frame_position(0, 0)?;
-            writer.set_frame_dimension(changed[2], changed[3])?;
-            writer.set_frame_position(changed[0], changed[1])?;
-            writer.set_frame_delay(milliseconds, 1_000)?;
-            writer.write_image_data(&frame.cut(changed))
-        };
-        write().map_err(|error| failed(&error))?;
-        shown = frame;
-    }
-    writer.finish().map_err(|error| failed(&error))?;
-    Ok(bytes)
-}
-
-fn encoder(bytes: &mut Vec<u8>, width: u32, height: u32) -> Encoder<'_, &mut Vec<u8>> {
+pub(super) fn encoder(bytes: &mut Vec<u8>, width: u32, height: u32) -> Encoder<'_, &mut Vec<u8>> {
     let mut encoder = Encoder::new(bytes, width, height);
     encoder.set_color(ColorType::Rgb);
     encoder.set_depth(BitDepth::Eight);
     encoder
 }
 
-fn failed(error: &dyn std::fmt::Display) -> Failure {
+pub(super) fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::run(format!("cannot draw the picture: {error}"))
 }
 
@@ -169,34 +140,13 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_encoded_and_every_frame_decodes_to_what_was_drawn() {
-        let mut frames = vec![plain(6, 4, 9); 3];
-        frames[1].pixels[(6 + 2) * 3] = 77;
-        frames[1].pixels[(2 * 6 + 4) * 3] = 78;
-        assert_eq!(frames[1].changed(&frames[0]), [2, 1, 3, 2]);
-        assert_eq!(frames[0].changed(&frames[0]), [0, 0, 1, 1]);
-
-        let bytes = animation(3, frames.iter().map(|frame| Ok((frame.clone(), 40)))).unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().unwrap();
-        assert_eq!(reader.info().animation_control().unwrap().num_frames, 3);
-        let mut canvas = plain(6, 4, 0);
-        for expected in &frames {
-            let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-            reader.next_frame(&mut pixels).unwrap();
-            let control = *reader.info().frame_control().unwrap();
-            assert_eq!((control.delay_num, control.delay_den), (40, 1_000));
-            let (x, y) = (control.x_offset as usize, control.y_offset as usize);
-            for (row, line) in pixels.chunks_exact(control.width as usize * 3).take(control.height as usize).enumerate()
-            {
-                let first = ((y + row) * 6 + x) * 3;
-                canvas.pixels[first..first + line.len()].copy_from_slice(line);
-            }
-            assert_eq!(canvas, *expected);
-        }
-    }
-
-    #[test]
-    fn an_animation_of_nothing_is_an_error() {
-        assert!(animation(0, std::iter::empty()).is_err());
+    fn a_picture_comes_back_from_its_file_and_a_sheet_holds_all() {
+        let mut picture = plain(4, 2, 9);
+        picture.pixels[5] = 200;
+        assert_eq!(Bitmap::from_png(&picture.png().unwrap()).unwrap(), picture);
+        let sheet = Bitmap::sheet(&[plain(10, 4, 1), plain(20, 4, 2), plain(10, 6, 3)], 2, 10);
+        assert_eq!((sheet.width, sheet.height), (2 * 34 + 24, 4 + 6 + 3 * 24));
+        let count = |value: u8| sheet.pixels.iter().filter(|&&pixel| pixel == value).count();
+        assert_eq!([1, 2, 3].map(count), [3 * 40, 3 * 20, 3 * 60]);
     }
 }

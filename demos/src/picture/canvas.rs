@@ -1,14 +1,18 @@
-//! Shapes and texts in pictures other than plots, placed in pixels with the origin at the top left.
+//! Shapes and texts, placed in points with the origin at the top left.
 
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use std::cell::RefCell;
+use std::sync::OnceLock;
 
-use crate::failure::Failure;
-use crate::picture::bitmap::{Area, Bitmap, Drawn, FONT};
+use ab_glyph::{Font, FontRef, OutlineCurve};
+use tiny_skia::{Color, FillRule, LineJoin, Paint, Path, PathBuilder, Pixmap, Rect, Stroke, StrokeDash, Transform};
 
-/// A picture being drawn: some times as large as it will be, which smooths its edges.
-pub(crate) struct Canvas<'a, 'b> {
-    area: &'a Area<'b>,
+use crate::picture::bitmap::Bitmap;
+use crate::picture::colour::Colour;
+
+/// A picture being drawn, some pixels to a point.
+#[derive(Debug)]
+pub(crate) struct Canvas {
+    pixmap: RefCell<Pixmap>,
     scale: f64,
 }
 
@@ -39,95 +43,176 @@ impl Frame {
     }
 }
 
-/// A colour mixed with white: all of it at 1, none at 0.
-pub(crate) fn tint(colour: RGBColor, share: f64) -> RGBColor {
-    let mix = |value: u8| (255.0 - share * (255.0 - f64::from(value))).round() as u8;
-    RGBColor(mix(colour.0), mix(colour.1), mix(colour.2))
+/// Dashes and the gaps between them, in points; none for a solid line.
+pub(crate) const SOLID: &[f64] = &[];
+
+/// Pixels to a point of a picture that stands still: those of screens today.
+pub(crate) const FINE: u32 = 2;
+
+/// Draws a picture of this size on white, `scale` pixels to a point.
+pub(crate) fn picture(width: f64, height: f64, scale: u32, draw: impl FnOnce(&Canvas)) -> Bitmap {
+    let [width, height] = [width, height].map(|length| length.round().max(1.0) as u32 * scale);
+    let mut pixmap = Pixmap::new(width, height).expect("a picture has some thousand pixels a side");
+    pixmap.fill(Color::WHITE);
+    let canvas = Canvas { pixmap: RefCell::new(pixmap), scale: scale.into() };
+    draw(&canvas);
+    let pixmap = canvas.pixmap.into_inner();
+    let pixels = pixmap.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect();
+    Bitmap { width, height, pixels }
 }
 
-/// Draws a picture of this size `scale` times as large, and reduces it.
-pub(crate) fn picture(
-    width: f64,
-    height: f64,
-    scale: u32,
-    draw: impl FnOnce(&Canvas<'_, '_>) -> Drawn,
-) -> Result<Bitmap, Failure> {
-    let size = |length: f64| length.round() as u32 * scale;
-    let large = Bitmap::draw(size(width), size(height), |area| draw(&Canvas { area, scale: scale.into() }))?;
-    Ok(large.reduced(scale))
-}
-
-impl Canvas<'_, '_> {
-    fn place(&self, (x, y): (f64, f64)) -> (i32, i32) {
-        ((x * self.scale).round() as i32, (y * self.scale).round() as i32)
+impl Canvas {
+    fn place(&self, (x, y): (f64, f64)) -> (f32, f32) {
+        ((x * self.scale) as f32, (y * self.scale) as f32)
     }
 
-    pub(crate) fn rectangle(&self, frame: Frame, colour: RGBColor) -> Drawn {
-        let (left, top) = self.place((frame.left, frame.top));
-        let (right, bottom) = self.place((frame.right(), frame.bottom()));
-        if right > left && bottom > top {
-            // The corner at the right and below is not painted.
-            self.area.draw(&Rectangle::new([(left, top), (right, bottom)], colour.filled()))?;
+    fn fill(&self, path: Option<Path>, colour: Colour, share: f64) {
+        let paint = paint(colour, share);
+        if let Some(path) = path {
+            let mut pixmap = self.pixmap.borrow_mut();
+            pixmap.fill_path(&path, &paint, FillRule::Winding, Transform::identity(), None);
         }
-        Ok(())
     }
 
-    pub(crate) fn disc(&self, centre: (f64, f64), radius: f64, colour: RGBColor) -> Drawn {
-        let radius = (radius * self.scale).round() as i32;
-        Ok(self.area.draw(&Circle::new(self.place(centre), radius, colour.filled()))?)
-    }
-
-    pub(crate) fn polygon(&self, corners: &[(f64, f64)], colour: RGBColor) -> Drawn {
-        let corners: Vec<_> = corners.iter().map(|&corner| self.place(corner)).collect();
-        Ok(self.area.draw(&Polygon::new(corners, colour))?)
-    }
-
-    pub(crate) fn line(&self, points: &[(f64, f64)], width: f64, colour: RGBColor) -> Drawn {
-        let points: Vec<_> = points.iter().map(|&point| self.place(point)).collect();
-        let width = (width * self.scale).round().max(1.0) as u32;
-        Ok(self.area.draw(&PathElement::new(points, colour.stroke_width(width)))?)
-    }
-
-    pub(crate) fn dashes(&self, x: f64, top: f64, bottom: f64, width: f64, colour: RGBColor) -> Drawn {
-        const DASH: f64 = 5.0;
-        let mut y = top;
-        while y < bottom {
-            let height = DASH.min(bottom - y);
-            self.rectangle(Frame { left: x - width / 2.0, top: y, width, height }, colour)?;
-            y += 1.6 * DASH;
+    /// Fills a rectangle, whose edges are those of pixels.
+    pub(crate) fn rectangle(&self, frame: Frame, colour: Colour) {
+        let [left, top] = [frame.left, frame.top].map(|edge| (edge * self.scale).round() as f32);
+        let [right, bottom] = [frame.right(), frame.bottom()].map(|edge| (edge * self.scale).round() as f32);
+        if let Some(rectangle) = Rect::from_ltrb(left, top, right, bottom).filter(|_| right > left && bottom > top) {
+            let mut pixmap = self.pixmap.borrow_mut();
+            pixmap.fill_rect(rectangle, &paint(colour, 1.0), Transform::identity(), None);
         }
-        Ok(())
     }
 
-    pub(crate) fn text(&self, text: &str, place: (f64, f64), size: f64, anchor: Anchor, colour: RGBColor) -> Drawn {
-        let side = match anchor {
-            Anchor::Left => HPos::Left,
-            Anchor::Middle => HPos::Center,
-            Anchor::Right => HPos::Right,
+    /// Fills a circle.
+    pub(crate) fn disc(&self, centre: (f64, f64), radius: f64, colour: Colour) {
+        let (x, y) = self.place(centre);
+        self.fill(PathBuilder::from_circle(x, y, (radius * self.scale) as f32), colour, 1.0);
+    }
+
+    /// Fills a polygon.
+    pub(crate) fn polygon(&self, corners: &[(f64, f64)], colour: Colour) {
+        self.veil(corners, colour, 1.0);
+    }
+
+    /// Fills a polygon through which a share of what lies below shows.
+    pub(crate) fn veil(&self, corners: &[(f64, f64)], colour: Colour, share: f64) {
+        self.fill(self.path(corners), colour, share);
+    }
+
+    /// Draws a line through points.
+    pub(crate) fn line(&self, points: &[(f64, f64)], width: f64, colour: Colour) {
+        self.dashed(points, width, colour, SOLID);
+    }
+
+    /// Draws a line with dashes.
+    pub(crate) fn dashed(&self, points: &[(f64, f64)], width: f64, colour: Colour, dashes: &[f64]) {
+        let dashes = dashes.iter().map(|length| (length * self.scale) as f32).collect();
+        let width = (width * self.scale).max(1.0) as f32;
+        let dash = StrokeDash::new(dashes, 0.0);
+        let stroke = Stroke { width, line_join: LineJoin::Round, dash, ..Stroke::default() };
+        if let Some(path) = self.path(points) {
+            let mut pixmap = self.pixmap.borrow_mut();
+            pixmap.stroke_path(&path, &paint(colour, 1.0), &stroke, Transform::identity(), None);
+        }
+    }
+
+    fn path(&self, points: &[(f64, f64)]) -> Option<Path> {
+        let mut builder = PathBuilder::new();
+        for (index, &point) in points.iter().enumerate() {
+            let (x, y) = self.place(point);
+            if index == 0 { builder.move_to(x, y) } else { builder.line_to(x, y) }
+        }
+        builder.finish()
+    }
+
+    /// Draws a text on one line: outlines at exact places, so that letters keep their distances at every size.
+    pub(crate) fn text(&self, text: &str, place: (f64, f64), size: f64, anchor: Anchor, colour: Colour) {
+        let share = match anchor {
+            Anchor::Left => 0.0,
+            Anchor::Middle => 0.5,
+            Anchor::Right => 1.0,
         };
-        let font = (FONT, size * self.scale).into_font();
-        let style = TextStyle::from(font).color(&colour).pos(Pos::new(side, VPos::Center));
-        // The middle that plotters takes lies above that of the letters.
-        Ok(self.area.draw_text(text, &style, self.place((place.0, place.1 + 0.14 * size)))?)
+        // The middle of the capitals stands at the middle.
+        let baseline = place.1 + 0.31 * size;
+        let left = place.0 - share * text_width(text, size);
+        let mut builder = PathBuilder::new();
+        set(text, size, |glyph, x| {
+            let Some(outline) = font().outline(glyph) else { return };
+            let unit = size / f64::from(font().height_unscaled());
+            let at = |point: ab_glyph::Point| {
+                self.place((left + x + unit * f64::from(point.x), baseline - unit * f64::from(point.y)))
+            };
+            let mut last = None;
+            for curve in outline.curves {
+                let [from, to] = match curve {
+                    OutlineCurve::Line(a, b) | OutlineCurve::Quad(a, _, b) | OutlineCurve::Cubic(a, _, _, b) => [a, b],
+                };
+                if last != Some(from) {
+                    let (x, y) = at(from);
+                    builder.move_to(x, y);
+                }
+                let end = at(to);
+                match curve {
+                    OutlineCurve::Line(..) => builder.line_to(end.0, end.1),
+                    OutlineCurve::Quad(_, b, _) => {
+                        let b = at(b);
+                        builder.quad_to(b.0, b.1, end.0, end.1);
+                    }
+                    OutlineCurve::Cubic(_, b, c, _) => {
+                        let (b, c) = (at(b), at(c));
+                        builder.cubic_to(b.0, b.1, c.0, c.1, end.0, end.1);
+                    }
+                }
+                last = Some(to);
+            }
+        });
+        self.fill(builder.finish(), colour, 1.0);
     }
+}
+
+fn paint(colour: Colour, share: f64) -> Paint<'static> {
+    let mut paint = Paint::default();
+    paint.set_color_rgba8(colour.0, colour.1, colour.2, (255.0 * share).round() as u8);
+    paint
+}
+
+/// Returns the width of a text in points.
+pub(crate) fn text_width(text: &str, size: f64) -> f64 {
+    set(text, size, |_, _| ())
+}
+
+/// Sets the letters of a text side by side, and returns its width.
+fn set(text: &str, size: f64, mut each: impl FnMut(ab_glyph::GlyphId, f64)) -> f64 {
+    let unit = size / f64::from(font().height_unscaled());
+    let (mut x, mut before) = (0.0, None);
+    for letter in text.chars() {
+        let glyph = font().glyph_id(letter);
+        x += before.map_or(0.0, |before| unit * f64::from(font().kern_unscaled(before, glyph)));
+        each(glyph, x);
+        x += unit * f64::from(font().h_advance_unscaled(glyph));
+        before = Some(glyph);
+    }
+    x
+}
+
+/// The embedded font: pictures need none of the system.
+fn font() -> &'static FontRef<'static> {
+    static FONT: OnceLock<FontRef<'static>> = OnceLock::new();
+    FONT.get_or_init(|| {
+        FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).expect("the embedded font is a font")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tint_lies_between_white_and_the_colour() {
-        let colour = RGBColor(0, 100, 255);
-        assert_eq!(tint(colour, 1.0), colour);
-        assert_eq!(tint(colour, 0.0), WHITE);
-        assert_eq!(tint(colour, 0.2), RGBColor(204, 224, 255));
-    }
+    use crate::picture::colour::BLACK;
 
     #[test]
     fn a_rectangle_covers_its_frame_and_nothing_else() {
         let frame = Frame { left: 2.0, top: 1.0, width: 3.0, height: 2.0 };
-        let bitmap = picture(10.0, 6.0, 2, |canvas| canvas.rectangle(frame, BLACK)).unwrap();
+        let bitmap = picture(10.0, 6.0, 1, |canvas| canvas.rectangle(frame, BLACK));
         let dark: Vec<usize> = (0..60).filter(|&pixel| bitmap.pixels[3 * pixel] == 0).collect();
         assert_eq!(dark, [12, 13, 14, 22, 23, 24]);
         assert_eq!(bitmap.pixels.iter().filter(|&&value| value == 255).count(), 3 * 54);

@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use plotters::style::RGBColor;
-use plotters::style::colors::colormaps::ViridisRGB;
-
+use super::axis::Axis;
+use super::canvas::{Anchor, Canvas, FINE, Frame, picture, text_width};
+use super::chart::{Around, Chart, LETTERS, marks};
+use super::colour::{BLACK, COLOURS, Colour, WHITE};
+use super::plot::Line;
 use crate::failure::Failure;
-use crate::picture::bitmap::Drawn;
-use crate::picture::canvas::{Anchor, Canvas, Frame, picture};
-use crate::picture::plot::{Axis, COLOURS, Line};
 
 /// Values over a rectangle of two axes. Dark is low.
 #[derive(Debug, Clone, Default)]
@@ -26,27 +25,24 @@ pub struct HeatMap {
     /// The name of the values, with their scale: from the one end of its range to the other where it has one, else from the
     /// lowest value to the highest.
     pub colours: Axis,
-    /// Paths over the map: a ring where one begins, a disc where it ends. Points outside the map are left out.
+    /// Paths over the map, four at most: a small disc where one begins, a larger one with its name where it ends. Points
+    /// outside the map are left out.
     pub paths: Vec<Line>,
     /// Points that crosses mark.
     pub marks: Vec<(f64, f64)>,
 }
 
-/// Colours of paths beyond those of plots.
-const MORE: [RGBColor; 4] =
-    [RGBColor(240, 240, 240), RGBColor(160, 20, 40), RGBColor(190, 130, 255), RGBColor(140, 90, 40)];
+/// Paths that are drawn: the first ones. More could not be told apart on the colours of a map.
+const PATHS: usize = 4;
 
-const BLACK: RGBColor = RGBColor(0, 0, 0);
-const WHITE: RGBColor = RGBColor(255, 255, 255);
-const LETTERS: f64 = 14.0;
-/// The margins of the map: on the right for the scale and the names of the paths.
-const LEFT: f64 = 76.0;
-const TOP: f64 = 48.0;
-const RIGHT: f64 = 290.0;
-const BOTTOM: f64 = 64.0;
+/// Colours of paths: bright ones, which the map has none of, and white and black.
+const PATH_COLOURS: [Colour; PATHS] = [WHITE, Colour(255, 90, 60), Colour(255, 160, 230), BLACK];
+
+/// Room for the scale at the right.
+const RIGHT: f64 = 150.0;
 
 impl HeatMap {
-    /// The middles of the cells, in the order of the values: where these are to be taken.
+    /// Returns the middles of the cells, in the order of the values: where these are to be taken.
     pub fn cells(x: &Axis, y: &Axis, rectangle: &[Range<f64>; 2], columns: usize, rows: usize) -> Vec<(f64, f64)> {
         let middle = |axis: &Axis, range: &Range<f64>, index: usize, count: usize| {
             let [low, high] = [axis.place(range.start), axis.place(range.end)];
@@ -56,72 +52,75 @@ impl HeatMap {
         rows.flat_map(|y| (0..columns).map(move |column| (middle(x, &rectangle[0], column, columns), y))).collect()
     }
 
-    /// The map as the bytes of a PNG file of the given size in pixels.
+    /// Returns the bytes of a PNG file of the map, of a size in points, two pixels each.
     ///
     /// # Errors
-    /// The picture cannot be drawn.
+    /// The picture cannot be encoded.
     pub fn png(&self, width: u32, height: u32) -> Result<Vec<u8>, Failure> {
         let size = (f64::from(width), f64::from(height));
-        picture(size.0, size.1, 2, |canvas| self.draw(canvas, size))?.png()
+        picture(size.0, size.1, FINE, |canvas| drop(self.draw(canvas, size))).png()
     }
 
-    fn draw(&self, canvas: &Canvas<'_, '_>, (width, height): (f64, f64)) -> Drawn {
-        let side = |length: f64, free: f64| (length - free).max(1.0);
-        let (width, height) = (side(width, LEFT + RIGHT), side(height, TOP + BOTTOM));
-        let map = Frame { left: LEFT, top: TOP, width, height };
-        canvas.text(&self.title, (map.left + 0.5 * width, 18.0), 18.0, Anchor::Middle, BLACK)?;
-        self.draw_values(canvas, map)?;
-        self.draw_axes(canvas, map)?;
-        let bar = Frame { left: map.right() + 24.0, top: map.top, width: 18.0, height: 0.4 * height };
-        self.draw_scale(canvas, bar)?;
-        self.draw_paths(canvas, map)?;
-        self.draw_names(canvas, (bar.left, bar.bottom() + 46.0))?;
-        for (x, y) in self.marks.iter().map(|&mark| self.place(map, mark)).filter(|&place| holds(map, place)) {
+    fn draw<'a>(&self, canvas: &'a Canvas, size: (f64, f64)) -> Chart<'a> {
+        let around = Around {
+            title: &self.title,
+            labels: [&self.x.label, &self.y.label],
+            right: RIGHT.max(text_width(&self.colours.label, LETTERS) + 40.0),
+            ..Around::default()
+        };
+        let ranges = [0, 1].map(|axis| self.places(axis));
+        let ticks = [marks(&self.x, &ranges[0], false), marks(&self.y, &ranges[1], false)];
+        let chart = Chart::new(canvas, size, &around, ranges, [&ticks[0], &ticks[1]]);
+        self.draw_values(&chart);
+        self.draw_scale(&chart);
+        self.draw_paths(&chart);
+        for (x, y) in self.marks.iter().map(|&mark| self.place(&chart, mark)).filter(|&place| holds(chart.frame, place))
+        {
             for (width, colour) in [(4.0, WHITE), (2.0, BLACK)] {
-                canvas.line(&[(x - 8.0, y - 8.0), (x + 8.0, y + 8.0)], width, colour)?;
-                canvas.line(&[(x - 8.0, y + 8.0), (x + 8.0, y - 8.0)], width, colour)?;
+                canvas.line(&[(x - 8.0, y - 8.0), (x + 8.0, y + 8.0)], width, colour);
+                canvas.line(&[(x - 8.0, y + 8.0), (x + 8.0, y - 8.0)], width, colour);
             }
         }
-        Ok(())
+        chart
     }
 
-    fn draw_paths(&self, canvas: &Canvas<'_, '_>, map: Frame) -> Drawn {
-        let places = |path: &Line| path.points.iter().map(|&point| self.place(map, point)).collect::<Vec<_>>();
-        for (index, path) in self.paths.iter().enumerate() {
+    fn draw_paths(&self, chart: &Chart<'_>) {
+        let (canvas, map) = (chart.canvas, chart.frame);
+        let paths = || self.paths.iter().take(PATHS).zip(PATH_COLOURS);
+        let places = |path: &Line| path.points.iter().map(|&point| self.place(chart, point)).collect::<Vec<_>>();
+        for (path, colour) in paths() {
             for piece in inside(&places(path), map) {
-                for (width, colour) in [(3.6, WHITE), (2.2, path_colour(index))] {
-                    // One by one: where a line of many points turns sharply, its corner grows to a spike.
-                    piece.windows(2).try_for_each(|pair| canvas.line(pair, width, colour))?;
-                }
+                canvas.line(piece, 4.0, edge(colour));
+                canvas.line(piece, 2.2, colour);
             }
         }
-        // Ends above all lines.
-        for (index, path) in self.paths.iter().enumerate() {
+        // Ends above all lines, and their names above all ends.
+        let mut names: Vec<(f64, f64)> = Vec::new();
+        for (path, colour) in paths() {
             let places = places(path);
             let ends = [places.first(), places.last()].map(|place| place.copied().filter(|&place| holds(map, place)));
-            for (place, radii) in ends.into_iter().zip([[7.0, 5.6, 3.0, 1.6], [6.0, 4.6, 0.0, 0.0]]) {
+            for (place, radius) in ends.into_iter().zip([3.0, 5.0]) {
                 let Some(place) = place else { continue };
-                for (radius, colour) in radii.into_iter().zip([WHITE, path_colour(index), WHITE, path_colour(index)]) {
-                    if radius > 0.0 {
-                        canvas.disc(place, radius, colour)?;
-                    }
-                }
+                canvas.disc(place, radius + 1.4, edge(colour));
+                canvas.disc(place, radius, colour);
             }
         }
-        Ok(())
-    }
-
-    fn draw_names(&self, canvas: &Canvas<'_, '_>, (x, y): (f64, f64)) -> Drawn {
-        for (index, path) in self.paths.iter().enumerate().filter(|(_, path)| !path.name.is_empty()) {
-            let y = y + 22.0 * index as f64;
-            canvas.line(&[(x, y), (x + 26.0, y)], 5.0, BLACK)?;
-            canvas.line(&[(x + 1.0, y), (x + 25.0, y)], 3.6, path_colour(index))?;
-            canvas.text(&path.name, (x + 36.0, y), LETTERS, Anchor::Left, BLACK)?;
+        for (path, colour) in paths() {
+            let shown = places(path).into_iter().rev().find(|&place| holds(map, place));
+            let Some((x, y)) = shown.filter(|_| !path.name.is_empty()) else { continue };
+            let (width, height) = (text_width(&path.name, LETTERS) + 10.0, 18.0);
+            let left = if x + 10.0 + width > map.right() { x - 10.0 - width } else { x + 10.0 };
+            let mut top = y - height / 2.0;
+            while names.iter().any(|&(at, other)| (at - left).abs() < 160.0 && (other - top).abs() < height + 2.0) {
+                top += height + 2.0;
+            }
+            names.push((left, top));
+            canvas.rectangle(Frame { left, top, width, height }, edge(colour));
+            canvas.text(&path.name, (left + 5.0, top + height / 2.0), LETTERS, Anchor::Left, colour);
         }
-        Ok(())
     }
 
-    /// The places of both ends of the colours.
+    /// Returns the places of both ends of the colours.
     fn scale(&self) -> Range<f64> {
         match &self.colours.range {
             Some(range) => self.colours.place(range.start)..self.colours.place(range.end),
@@ -134,7 +133,8 @@ impl HeatMap {
         axis.place(range.start)..axis.place(range.end)
     }
 
-    fn draw_values(&self, canvas: &Canvas<'_, '_>, map: Frame) -> Drawn {
+    fn draw_values(&self, chart: &Chart<'_>) {
+        let map = chart.frame;
         let columns = self.columns.max(1);
         let rows = self.values.len().div_ceil(columns).max(1);
         let (width, height) = (map.width / columns as f64, map.height / rows as f64);
@@ -144,88 +144,52 @@ impl HeatMap {
             if place.is_finite() {
                 let (left, up) = (map.left + width * (index % columns) as f64, (index / columns + 1) as f64);
                 let frame = Frame { left, top: map.bottom() - height * up, width, height };
-                canvas.rectangle(frame, colour(place, &scale))?;
+                chart.canvas.rectangle(frame, colour(place, &scale));
             }
         }
-        Ok(())
     }
 
-    fn draw_axes(&self, canvas: &Canvas<'_, '_>, map: Frame) -> Drawn {
-        let corners = [
-            (map.left, map.top),
-            (map.right(), map.top),
-            (map.right(), map.bottom()),
-            (map.left, map.bottom()),
-            (map.left, map.top),
-        ];
-        canvas.line(&corners, 1.0, BLACK)?;
-        for tick in ticks(&self.x, &self.places(0)) {
-            let x = map.left + map.width * tick.0;
-            canvas.line(&[(x, map.bottom()), (x, map.bottom() + 5.0)], 1.0, BLACK)?;
-            canvas.text(&tick.1, (x, map.bottom() + 16.0), LETTERS, Anchor::Middle, BLACK)?;
-        }
-        for tick in ticks(&self.y, &self.places(1)) {
-            let y = map.bottom() - map.height * tick.0;
-            canvas.line(&[(map.left - 5.0, y), (map.left, y)], 1.0, BLACK)?;
-            canvas.text(&tick.1, (map.left - 9.0, y), LETTERS, Anchor::Right, BLACK)?;
-        }
-        canvas.text(&self.x.label, (map.left + 0.5 * map.width, map.bottom() + 42.0), 15.0, Anchor::Middle, BLACK)?;
-        // Above the axis: letters cannot be turned.
-        canvas.text(&self.y.label, (8.0, map.top - 18.0), 15.0, Anchor::Left, BLACK)
-    }
-
-    fn draw_scale(&self, canvas: &Canvas<'_, '_>, bar: Frame) -> Drawn {
+    fn draw_scale(&self, chart: &Chart<'_>) {
         const PIECES: usize = 256;
-        let scale = self.scale();
+        let (canvas, map, scale) = (chart.canvas, chart.frame, self.scale());
+        let bar = Frame { left: map.right() + 20.0, top: map.top, width: 16.0, height: 0.5 * map.height };
         for piece in 0..PIECES {
             let height = bar.height / PIECES as f64;
             let frame = Frame { top: bar.bottom() - height * (piece + 1) as f64, height, ..bar };
-            canvas.rectangle(
-                frame,
-                colour(scale.start + (scale.end - scale.start) * (piece as f64 + 0.5) / PIECES as f64, &scale),
-            )?;
+            let place = scale.start + (scale.end - scale.start) * (piece as f64 + 0.5) / PIECES as f64;
+            canvas.rectangle(frame, colour(place, &scale));
         }
-        for tick in ticks(&self.colours, &scale) {
-            let y = bar.bottom() - bar.height * tick.0;
-            canvas.line(&[(bar.right(), y), (bar.right() + 5.0, y)], 1.0, BLACK)?;
-            canvas.text(&tick.1, (bar.right() + 9.0, y), LETTERS, Anchor::Left, BLACK)?;
+        for (place, name) in marks(&self.colours, &scale, false) {
+            let y = bar.bottom() - bar.height * (place - scale.start) / (scale.end - scale.start);
+            canvas.line(&[(bar.right(), y), (bar.right() + 4.0, y)], 0.8, BLACK);
+            canvas.text(&name, (bar.right() + 8.0, y), LETTERS, Anchor::Left, BLACK);
         }
-        canvas.text(&self.colours.label, (bar.left, bar.bottom() + 18.0), LETTERS, Anchor::Left, BLACK)
+        canvas.text(&self.colours.label, (bar.left, bar.bottom() + 16.0), LETTERS, Anchor::Left, BLACK);
     }
 
     /// Returns the place of a point in the picture.
-    fn place(&self, map: Frame, (x, y): (f64, f64)) -> (f64, f64) {
-        let (x, y) = (share(self.x.place(x), &self.places(0)), share(self.y.place(y), &self.places(1)));
-        (map.left + map.width * x, map.bottom() - map.height * y)
+    fn place(&self, chart: &Chart<'_>, (x, y): (f64, f64)) -> (f64, f64) {
+        chart.place((self.x.place(x), self.y.place(y)))
     }
 }
 
-/// The colour of a place on the scale, or of the end that it lies beyond.
-fn colour(place: f64, scale: &Range<f64>) -> RGBColor {
-    ViridisRGB::get_color_normalized(place.clamp(scale.start, scale.end), scale.start, scale.end)
+/// Returns the colour of a place on the scale, or of the end that it lies beyond.
+fn colour(place: f64, scale: &Range<f64>) -> Colour {
+    let share = (place - scale.start) / (scale.end - scale.start);
+    let colorous::Color { r, g, b } = colorous::VIRIDIS.eval_continuous(share.clamp(0.0, 1.0));
+    Colour(r, g, b)
 }
 
-fn path_colour(index: usize) -> RGBColor {
-    // The first colour of plots is near the colours of the map, and comes last.
-    let mut colours = COLOURS[1..].iter().chain(&MORE).chain(&COLOURS[..1]);
-    *colours.nth(index % (COLOURS.len() + MORE.len())).unwrap_or(&BLACK)
-}
-
-/// Returns the share of a range before a place: 0 at the first, 1 at the last.
-fn share(place: f64, range: &Range<f64>) -> f64 {
-    (place - range.start) / (range.end - range.start)
-}
-
-/// Shares and names of round values.
-fn ticks(axis: &Axis, range: &Range<f64>) -> Vec<(f64, String)> {
-    axis.ticks(range, 10).into_iter().map(|place| (share(place, range), axis.name(place))).collect()
+/// Returns the colour at the edges of a path and behind its name: dark around bright ones.
+fn edge(colour: Colour) -> Colour {
+    if colour == BLACK { WHITE } else { COLOURS[7] }
 }
 
 fn holds(map: Frame, (x, y): (f64, f64)) -> bool {
     (map.left..=map.right()).contains(&x) && (map.top..=map.bottom()).contains(&y)
 }
 
-/// The pieces of a path that lie in the map.
+/// Cuts a path into the pieces that lie in the map.
 fn inside(places: &[(f64, f64)], map: Frame) -> impl Iterator<Item = &[(f64, f64)]> {
     places.split(move |&place| !holds(map, place)).filter(|piece| piece.len() > 1)
 }
@@ -240,13 +204,14 @@ mod tests {
     }
 
     /// The colour at a place between the lower left corner of the map, (0, 0), and the upper right one, (1, 1).
-    fn at(map: &HeatMap, (x, y): (f64, f64)) -> RGBColor {
-        let (width, height) = (700.0, 500.0);
-        let bitmap = picture(width, height, 1, |canvas| map.draw(canvas, (width, height))).unwrap();
-        let x = LEFT + (width - LEFT - RIGHT) * x;
-        let y = height - BOTTOM - (height - TOP - BOTTOM) * y;
-        let first = 3 * (y as usize * bitmap.width as usize + x as usize);
-        RGBColor(bitmap.pixels[first], bitmap.pixels[first + 1], bitmap.pixels[first + 2])
+    fn at(map: &HeatMap, (x, y): (f64, f64)) -> Colour {
+        let mut place = (0.0, 0.0);
+        let bitmap = picture(700.0, 500.0, 1, |canvas| {
+            let frame = map.draw(canvas, (700.0, 500.0)).frame;
+            place = (frame.left + frame.width * x, frame.bottom() - frame.height * y);
+        });
+        let first = 3 * (place.1 as usize * bitmap.width as usize + place.0 as usize);
+        Colour(bitmap.pixels[first], bitmap.pixels[first + 1], bitmap.pixels[first + 2])
     }
 
     #[test]
@@ -263,7 +228,7 @@ mod tests {
         let [low, middle, high] = [0.0, 0.5, 1.0].map(|place| colour(place, &(0.0..1.0)));
         let quarters = [(0.2, 0.2), (0.7, 0.2), (0.2, 0.7), (0.7, 0.7)].map(|place| at(&map, place));
         assert_eq!(quarters, [low, WHITE, high, middle]);
-        let brightness = |colour: RGBColor| u32::from(colour.0) + u32::from(colour.1) + u32::from(colour.2);
+        let brightness = |colour: Colour| u32::from(colour.0) + u32::from(colour.1) + u32::from(colour.2);
         assert!(brightness(low) < brightness(high));
     }
 
@@ -277,8 +242,8 @@ mod tests {
     #[test]
     fn a_path_lies_over_the_map_and_points_outside_are_left_out() {
         let map = sample(vec![1.0; 16], 4, &[(0.0, 2.0), (3.0, 2.0), (90.0, 3.0)]);
-        assert_eq!(at(&map, (0.4, 0.5)), path_colour(0));
-        assert_ne!(at(&map, (0.9, 0.5)), path_colour(0));
+        assert_eq!(at(&map, (0.4, 0.5)), PATH_COLOURS[0]);
+        assert_ne!(at(&map, (0.9, 0.5)), PATH_COLOURS[0]);
         sample(vec![], 4, &[(9.0, 9.0)]).png(500, 400).unwrap();
     }
 

@@ -20,6 +20,7 @@ pub use earlier::Earlier;
 
 use crate::adapter::{adapter_json, describe, software_warning};
 use crate::failure::Failure;
+use crate::guide::Guide;
 use crate::options::Common;
 use crate::progress::Progress;
 use folder::RunFolder;
@@ -403,7 +404,9 @@ impl Run {
         self.folder.write(REPORT, format!("{}\n{adapter}\n", report.markdown()).as_bytes())?;
         // The last file: a run that has it is finished.
         self.folder.write_json(RESULTS, &results.into())?;
-        Ok(format!("{}\n\n{adapter}\nThe run is in {}", report.terminal(), self.path().display()))
+        let next = Guide::to(&self.configuration.command).map(|guide| format!("\nNext: {}", guide.next));
+        let (text, next) = (report.terminal(), next.unwrap_or_default());
+        Ok(format!("{text}\n\n{adapter}\nThe run is in {}{next}", self.path().display()))
     }
 
     /// Ends a run that failed: one that was refused for its input leaves nothing, one that was stopped a report of what

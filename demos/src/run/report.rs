@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
-use crate::table::wide_table;
+use crate::table::{broken, fitted, width};
 
 /// The result of an experiment, in the order in which a reader sees it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,9 +22,6 @@ enum Part {
     Table { header: Vec<String>, rows: Vec<Vec<String>> },
     Picture { file: String, caption: String, bytes: Vec<u8> },
 }
-
-/// Columns of a paragraph on the terminal.
-const WIDTH: usize = 110;
 
 impl Report {
     /// Begins a report.
@@ -88,19 +85,20 @@ impl Report {
 
     /// Renders for a terminal, without pictures and explanations.
     pub fn terminal(&self) -> String {
-        let mut blocks = vec![wrapped(&self.title)];
+        let width = width();
+        let mut blocks = vec![broken(&self.title, width)];
         // A heading is shown with the first block below it.
         let mut heading = None;
         for part in &self.parts {
             let block = match part {
                 Part::Heading(text) => {
-                    heading = Some(wrapped(text));
+                    heading = Some(broken(text, width));
                     continue;
                 }
-                Part::Paragraph(text) => wrapped(text),
+                Part::Paragraph(text) => broken(text, width),
                 Part::Table { header, rows } => {
                     let header: Vec<&str> = header.iter().map(String::as_str).collect();
-                    wide_table(&header, rows.iter().cloned())
+                    fitted(&header, rows, width)
                 }
                 Part::Explanation(_) | Part::Picture { .. } => continue,
             };
@@ -132,25 +130,6 @@ impl Report {
     }
 }
 
-/// Breaks the lines of a text at words.
-fn wrapped(text: &str) -> String {
-    let mut lines = Vec::new();
-    for paragraph in text.lines() {
-        let mut line = String::new();
-        for word in paragraph.split_whitespace() {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-                lines.push(std::mem::take(&mut line));
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line += word;
-        }
-        lines.push(line);
-    }
-    lines.join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -171,7 +150,7 @@ mod tests {
     fn a_terminal_shows_tables_and_short_lines_and_no_pictures() {
         let text = report().terminal();
         assert!(text.starts_with("Two methods\n\nword word"), "{text}");
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= width()), "{text}");
         assert!(text.contains("SAM") && !text.contains("loss.png") && !text.contains("ratio"), "{text}");
     }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Collector, CourseFlags, Stage, World};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
-use crate::picture::plot::{Line, LinePlot};
+use crate::picture::plot::{Level, Line, LinePlot};
 use crate::run::Run;
 use crate::run::report::Report;
 use crate::statistics::quantile;
@@ -121,7 +121,11 @@ impl Recorded {
 fn learning(collector: &Collector) -> LinePlot {
     let points = collector.returns.iter().enumerate().map(|(at, &value)| (at as f64, value));
     LinePlot {
-        marks: vec![collector.random, collector.returns[collector.medium], collector.best()],
+        levels: vec![
+            Level::across("random", collector.random),
+            Level::across("medium", collector.returns[collector.medium]),
+            Level::across("expert", collector.best()),
+        ],
         ..LinePlot::new(
             format!("{}: mean return of the policy while it learns", collector.world().name()),
             "generation",

@@ -9,7 +9,7 @@ use super::data_set::DataSet;
 use super::source::DataSettings;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
-use crate::picture::plot::{Line, LinePlot};
+use crate::picture::plot::{Level, Line, LinePlot, Summary};
 use crate::run::Run;
 use crate::run::report::Report;
 use crate::statistics::{average, extremes, quantile};
@@ -143,26 +143,22 @@ fn up_to(targets: &[f64], achieved: &[f64], most: f64) -> Vec<(f64, f64)> {
     pairs.filter(|(target, _)| *target <= most + 1e-6 * most.abs()).collect()
 }
 
-/// Achieved against asked, with the line of equals and the best return of the data.
+/// Draws achieved against asked returns, with the line of equals and the best return of the data.
 fn picture(sweep: &Sweep) -> LinePlot {
-    let points = |values: Vec<f64>| sweep.targets.iter().copied().zip(values).collect::<Vec<_>>();
-    let achieved = Line { extremes: sweep.extremes(), ..Line::new("achieved", points(means(&sweep.achieved))) };
-    let equal = Line::new("y = x", points(sweep.targets.clone()));
-    // Upright lines at the best returns of the data, as high as the other two.
-    let heights = sweep.targets.iter().copied().chain(sweep.achieved.iter().flatten().copied());
-    let (least, most) = extremes(&heights.collect::<Vec<_>>());
-    let upright = |name: &str, at: f64| Line::new(name, vec![(at, least), (at, most)]);
-    LinePlot::new(
-        format!("{}: return asked and achieved (r = {:.2})", sweep.data, sweep.correlation),
-        "target return",
-        "mean return achieved",
-        vec![
-            achieved,
-            equal,
-            upright("best episode of the data", sweep.best),
-            upright("expert, or best episode", sweep.expert),
+    let values = sweep.targets.iter().enumerate().map(|(index, &target)| (target, column(&sweep.achieved, index)));
+    let equals = sweep.targets.iter().map(|&target| (target, target));
+    LinePlot {
+        levels: vec![
+            Level::upright("best episode of the data", sweep.best),
+            Level::upright("expert, or best episode", sweep.expert),
         ],
-    )
+        ..LinePlot::new(
+            format!("{}: return asked and achieved (r = {:.2})", sweep.data, sweep.correlation),
+            "target return",
+            "mean return achieved",
+            [Line::of_seeds("achieved", Summary::Range, values), Line::new("as asked", equals)],
+        )
+    }
 }
 
 impl Settings {

@@ -11,7 +11,8 @@ use super::evaluation::{Order, Protocol, Scores};
 use super::network::{File, Network};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::axis::Axis;
+use crate::picture::plot::{Level, Line, LinePlot};
 use crate::run::Run;
 use crate::run::report::Report;
 
@@ -85,20 +86,21 @@ impl Settings {
         cells.push(["never".into(), shown(never), String::new(), String::new()]);
         let error = never.error().max(rows.iter().flat_map(|(_, row)| row).map(Scores::error).fold(0.0, f64::max));
         let line = |name: &str, which: usize| Line {
-            band: rows.iter().map(|(_, row)| row[which].error()).collect(),
+            band: rows
+                .iter()
+                .map(|(_, row)| (row[which].mean() - row[which].error(), row[which].mean() + row[which].error()))
+                .collect(),
             ..Line::new(name, rows.iter().map(|(interval, row)| (*interval as f64, row[which].mean())))
         };
-        let constant = self.intervals.iter().map(|&interval| (interval as f64, never.mean()));
-        let plot = LinePlot::new(
-            "Score while the inputs are shuffled within the episode",
-            Axis::logarithmic("steps between shuffles"),
-            Axis::within("mean score", 0.0..never.mean()),
-            vec![
-                line("memory kept", 0),
-                line("memory of the channels cleared", 1),
-                Line::new("never shuffled", constant),
-            ],
-        );
+        let plot = LinePlot {
+            levels: vec![Level::across("never shuffled", never.mean())],
+            ..LinePlot::new(
+                "Score while the inputs are shuffled within the episode",
+                Axis::logarithmic("steps between shuffles"),
+                Axis::within("mean score, with its standard error", 0.0..never.mean()),
+                [line("memory kept", 0), line("memory cleared", 1)],
+            )
+        };
         let results: Vec<_> = rows
             .iter()
             .flat_map(|(interval, row)| {

@@ -1,13 +1,16 @@
 //! A [`Film`] in the terminal: drawn in dots and played at the speed of the world, or as a table where there is none.
 
 use std::f64::consts::PI;
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use console::{Term, style};
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 
 use super::scene::{Film, Scene};
 use crate::failure::Failure;
-use crate::table::table;
+use crate::table::{fitted, width};
 
 /// The least size of a terminal, in columns, that an episode is played in; rows depend on the number of inputs.
 const COLUMNS: std::ops::RangeInclusive<usize> = 64..=100;
@@ -17,11 +20,11 @@ const NEWS: usize = 60;
 
 /// Colours of the 256 that terminals have: those of the pictures.
 fn colour(source: usize) -> u8 {
-    [32, 166, 36, 175, 178].get(source).copied().unwrap_or(245)
+    [25, 196, 29, 135, 214].get(source).copied().unwrap_or(245)
 }
 
-const CART: u8 = 32;
-const POLE: u8 = 166;
+const CART: u8 = 25;
+const POLE: u8 = 196;
 const DIM: u8 = 245;
 
 /// A picture of dots, two by four to a character.
@@ -171,65 +174,151 @@ pub fn lines(film: &Film, index: usize, columns: usize, rows: usize, coloured: b
     lines
 }
 
+/// A key that a spectator presses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    Shuffle,
+    Noise,
+    Restart,
+    Quit,
+}
+
+/// The line that names the keys.
+const KEYS: &str = "s shuffle the inputs   n noise inputs   r another episode   q quit";
+
+/// A terminal that gives single keys, until this is dropped.
+struct Keyboard;
+
+impl Keyboard {
+    /// Returns none where keys cannot be read, as from a file.
+    fn open() -> Option<Self> {
+        (std::io::stdin().is_terminal() && enable_raw_mode().is_ok()).then_some(Self)
+    }
+
+    /// Waits for a key that means something.
+    fn wait(&self, time: Duration) -> Option<Key> {
+        let until = Instant::now() + time;
+        loop {
+            let rest = until.saturating_duration_since(Instant::now());
+            if !event::poll(rest).unwrap_or(false) {
+                return None;
+            }
+            let Ok(Event::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. })) = event::read() else {
+                continue;
+            };
+            match code {
+                KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => return Some(Key::Quit),
+                KeyCode::Char('s') => return Some(Key::Shuffle),
+                KeyCode::Char('n') => return Some(Key::Noise),
+                KeyCode::Char('r') => return Some(Key::Restart),
+                KeyCode::Char('q') | KeyCode::Esc => return Some(Key::Quit),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Drop for Keyboard {
+    fn drop(&mut self) {
+        let _ = disable_raw_mode();
+    }
+}
+
 /// Plays the episode with every `every`-th step, at the speed of the world.
 ///
-/// Returns whether there is a terminal to play it in that is large enough.
+/// Returns true if there is a terminal to play it in that is large enough.
 ///
 /// # Errors
 /// The terminal cannot be written.
 pub fn play(film: &Film, every: usize) -> Result<bool, Failure> {
+    perform(film, every, None).map(|played| played.is_some())
+}
+
+/// The answer to a key at a step: another film, and the step from which on it is shown.
+pub type Answer<'a> = &'a mut dyn FnMut(Key, usize) -> Result<(Film, usize), Failure>;
+
+/// Plays an episode as [`play`] does, and answers keys; returns the film that was shown last, or none without a terminal.
+///
+/// # Errors
+/// The terminal cannot be written, or those of the answer.
+pub fn perform(film: &Film, every: usize, mut answer: Option<Answer<'_>>) -> Result<Option<Film>, Failure> {
     let terminal = Term::buffered_stdout();
     if !terminal.features().is_attended() {
-        return Ok(false);
+        return Ok(None);
     }
     let (rows, columns) = terminal.size();
     let (rows, columns) = (usize::from(rows), usize::from(columns).saturating_sub(1).min(*COLUMNS.end()));
-    // Two lines of heading and at least five inputs.
-    if !COLUMNS.contains(&columns) || rows < scale(film, columns).1 + 8 {
-        return Ok(false);
+    // Two lines of heading, the keys and at least five inputs.
+    if !COLUMNS.contains(&columns) || rows < scale(film, columns).1 + 9 {
+        return Ok(None);
     }
     let failed = |error: std::io::Error| Failure::run(format!("cannot write to the terminal: {error}"));
     let coloured = console::colors_enabled();
     let pause = Duration::from_secs_f64(film.time_step * every as f64);
-    let begun = Instant::now();
-    let mut written = 0;
-    for (number, &index) in film.frames(every).iter().enumerate() {
-        let elapsed = begun.elapsed();
-        let due = pause * number as u32;
-        std::thread::sleep(due.saturating_sub(elapsed));
+    let keyboard = answer.as_ref().and_then(|_| Keyboard::open());
+    let (mut film, mut index, mut due, mut written) = (film.clone(), 0, Instant::now(), 0);
+    loop {
+        let last = film.scenes.len() - 1;
         terminal.move_cursor_up(written).map_err(failed)?;
-        let lines = lines(film, index, columns, rows, coloured);
+        let mut lines = lines(&film, index, columns, rows - 1, coloured);
+        lines.extend(keyboard.as_ref().map(|_| format!("{KEYS:<columns$}")));
+        // A frame with fewer lines leaves none of the one before; raw terminals want the carriage back.
+        lines.extend((lines.len()..written).map(|_| " ".repeat(columns)));
         for line in &lines {
-            terminal.write_line(line).map_err(failed)?;
+            terminal.write_str(line).map_err(failed)?;
+            terminal.write_str("\r\n").map_err(failed)?;
         }
         terminal.flush().map_err(failed)?;
         written = lines.len();
+        due = (due + pause).max(Instant::now());
+        let rest = due.saturating_duration_since(Instant::now());
+        let key = match &keyboard {
+            // The last frame stays until somebody wants something.
+            Some(keyboard) => keyboard.wait(if index == last { Duration::from_secs(3_600) } else { rest }),
+            None => {
+                std::thread::sleep(rest);
+                None
+            }
+        };
+        match (key, &mut answer) {
+            (Some(Key::Quit), _) => return Ok(Some(film)),
+            (Some(key), Some(answer)) => {
+                (film, index) = answer(key, index)?;
+                due = Instant::now();
+            }
+            _ if index == last => return Ok(Some(film)),
+            _ => index = (index + every).min(last),
+        }
     }
-    Ok(true)
 }
 
-/// The episode as a table: every hundredth step, the shuffles and the last one.
+/// Lists the episode as a table: every hundredth step, the shuffles and the last one.
 pub fn listing(film: &Film) -> String {
     let last = film.scenes.len() - 1;
     let listed =
         |step: usize, scene: &Scene| step.is_multiple_of(100) || scene.since_shuffle == Some(0) || step == last;
     let rows = film.scenes.iter().enumerate().filter(|&(step, scene)| listed(step, scene)).map(|(step, scene)| {
-        let attention =
-            |channel: &super::scene::Channel| format!("{} {:.2}", film.sources[channel.source], channel.attention);
-        let attention = scene.channels.iter().take(5).map(attention).collect::<Vec<_>>().join("  ");
-        let more = film.inputs().saturating_sub(5);
+        let attention = |source: usize| {
+            let channel = scene.channels.iter().find(|channel| channel.source == source);
+            channel.map_or(String::new(), |channel| format!("{:.2}", channel.attention))
+        };
         let angle = (scene.angle + PI).rem_euclid(2.0 * PI) - PI;
-        [
+        let own = [
             if scene.since_shuffle == Some(0) { format!("{step} shuffled") } else { step.to_string() },
             format!("{:+.2} m", scene.position),
             format!("{:+.0}°", angle.to_degrees()),
-            format!("{:+.2}", scene.action),
             format!("{:.0}", scene.score),
-            if more == 0 { attention } else { format!("{attention}  and {more} more") },
-        ]
+        ];
+        own.into_iter().chain((0..LISTED).map(attention)).collect::<Vec<_>>()
     });
-    table(["step", "cart", "pole", "action", "score", "attention to each input"], rows)
+    let attention = film.sources.iter().take(LISTED).map(String::as_str);
+    let header: Vec<&str> = ["step", "cart", "pole", "score"].into_iter().chain(attention).collect();
+    let table = fitted(&header, &rows.collect::<Vec<_>>(), width());
+    format!("Attention to each of the first {LISTED} inputs:\n\n{table}")
 }
+
+/// Inputs whose attention is listed.
+const LISTED: usize = 5;
 
 #[cfg(test)]
 mod tests {

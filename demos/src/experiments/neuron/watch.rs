@@ -102,7 +102,7 @@ impl Experiment for Settings {
         let mut report = Report::new("One episode of an attention neuron");
         report.paragraph(note(&film, &script, played.episode, self.episode.is_none()));
         report.picture("episode.png", "the episode", episode);
-        report.picture("strip.png", "stills and attention over time", strip(&film)?.png()?);
+        report.picture("strip.png", "stills and attention over time", strip(&film).png()?);
         let header: Vec<&str> = ["steps"].into_iter().chain(film.sources.iter().map(String::as_str)).collect();
         report.table(
             &header,

@@ -5,9 +5,9 @@ use serde_json::json;
 use super::Settings;
 use super::training::{EpochRow, Finished, StepTimes};
 use crate::failure::Failure;
-use crate::picture::plot::{Line, LinePlot};
+use crate::picture::plot::{Line, LinePlot, Summary};
 use crate::run::report::Report;
-use crate::statistics::{Mean, mean};
+use crate::statistics::{Mean, counted, mean};
 
 /// Describes the results.
 pub fn report(
@@ -38,12 +38,12 @@ pub fn report(
         ]
     });
     let conditions = format!(
-        "{}, {} with {:.0} % label noise, rho {}, {} seeds, {} epochs",
+        "{}, {} with {:.0} % label noise, rho {}, {}, {} epochs",
         settings.data,
         settings.model,
         100.0 * settings.label_noise,
         settings.rho,
-        seeds.len(),
+        counted(seeds.len(), "seed"),
         settings.epochs
     );
     let mut report = Report::new(format!("{} against {}", names[0], names[1]));
@@ -52,8 +52,9 @@ pub fn report(
         &["method", "test %", "best test %", "loss at w", "at w + eps", "eigenvalue 1", "1 : 5", "ms a step"],
         rows,
     );
+    let spread = if seeds.len() > 1 { "Mean ± half of the 95 % interval over the seeds. " } else { "" };
     report.paragraph(format!(
-        "Mean ± half of the 95 % interval over the seeds. Losses and Hessian eigenvalues on training images, eps of \
+        "{spread}Losses and Hessian eigenvalues on training images, eps of \
          length rho. A step of {} takes {:.2} times one of {}.",
         names[1], times.ratio, names[0]
     ));
@@ -63,7 +64,11 @@ pub fn report(
          were trained on. `1 : 5` is the ratio of the largest eigenvalue to the fifth. Steps are timed in turn, in blocks; \
          the ratio is the median of nine.",
     );
-    report.picture("accuracy.png", "test accuracy", accuracy_plot(&conditions, names, epochs).png(900, 520)?);
+    report.picture(
+        "accuracy.png",
+        "test accuracy",
+        accuracy_plot(&conditions, names, epochs, seeds.len()).png(900, 520)?,
+    );
     report.picture("loss.png", "loss", loss_plot(&conditions, names, epochs).png(900, 520)?);
     report.result("trainings", json!(finished));
     report.result("step_times_ms", json!(times));
@@ -78,30 +83,24 @@ fn shown(mean: Mean, digits: usize) -> String {
     }
 }
 
-/// One line a method: the mean over seeds of a column, with its interval, by epoch.
+/// Returns a line for each method: the mean over seeds of a column, with its interval, by epoch.
 fn lines(names: [&str; 2], epochs: &[EpochRow], value: impl Fn(&EpochRow) -> Option<f64>, suffix: &str) -> Vec<Line> {
     let last = epochs.iter().map(|row| row.epoch).max().unwrap_or(0);
     let line = |name: &str| {
         let at = |epoch: usize| {
             let rows = epochs.iter().filter(|row| row.method == name && row.epoch == epoch);
-            let values: Vec<f64> = rows.filter_map(&value).collect();
-            (!values.is_empty()).then(|| (epoch as f64, mean(&values)))
+            (epoch as f64, rows.filter_map(&value).collect())
         };
-        let points: Vec<(f64, Mean)> = (1..=last).filter_map(at).collect();
-        let band = points.iter().map(|(_, mean)| if mean.half_width.is_finite() { mean.half_width } else { 0.0 });
-        Line {
-            band: band.collect(),
-            ..Line::new(format!("{name}{suffix}"), points.iter().map(|(epoch, mean)| (*epoch, mean.mean)))
-        }
+        Line::of_seeds(format!("{name}{suffix}"), Summary::Interval, (1..=last).map(at))
     };
     names.map(line).into_iter().filter(|line| !line.points.is_empty()).collect()
 }
 
-fn accuracy_plot(title: &str, names: [&str; 2], epochs: &[EpochRow]) -> LinePlot {
+fn accuracy_plot(title: &str, names: [&str; 2], epochs: &[EpochRow], seeds: usize) -> LinePlot {
     LinePlot::new(
         title,
         "epoch",
-        "test accuracy, % (band: 95 % interval over seeds)",
+        format!("test accuracy, %{}", Summary::Interval.in_words(seeds)),
         lines(names, epochs, |row| Some(100.0 * row.test_accuracy), ""),
     )
 }

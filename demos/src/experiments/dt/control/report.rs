@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Compared, Settings, Trial};
 use crate::experiments::dt::contender::Contender;
 use crate::failure::Failure;
-use crate::picture::column_plot::{ColumnPlot, Columns};
+use crate::picture::bar_plot::{ColumnPlot, Columns};
 use crate::run::report::Report;
 use crate::statistics::{average, extremes};
 
@@ -40,7 +40,7 @@ pub fn report(settings: &Settings, results: &[Compared]) -> Result<Report, Failu
     ));
     let header: Vec<&str> = ["data", "seeds", "its mean"].into_iter().chain(names.iter().map(String::as_str)).collect();
     report.table(&header, rows);
-    report.picture("scores.png", "scores", picture(&names, results).png(1_800, 620)?);
+    report.picture("scores.png", "scores", picture(&names, results).png(1_100, 480)?);
     report.heading("Setting");
     let sizes = &settings.common.sizes;
     let parameters = |index: usize| {

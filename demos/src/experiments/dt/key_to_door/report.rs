@@ -5,7 +5,9 @@ use serde_json::json;
 use super::training::Trial;
 use super::{Credit, Group, Method, Outcome, Settings};
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, BarPlot, Line, LinePlot};
+use crate::picture::axis::Axis;
+use crate::picture::bar_plot::BarPlot;
+use crate::picture::plot::{Level, Line, LinePlot, Summary};
 use crate::run::report::Report;
 use crate::statistics::average;
 
@@ -145,23 +147,13 @@ fn bars(settings: &Settings, results: &Results) -> BarPlot {
 fn learning(settings: &Settings, results: &Results) -> LinePlot {
     let line = |(episodes, method): (usize, Method)| {
         let trials = trials(results, episodes, method);
-        let at = |point: usize| average(&trials.iter().map(|trial| 100.0 * trial.curve[point].1).collect::<Vec<f64>>());
-        let range = |point: usize| {
-            let values = || trials.iter().map(|trial| 100.0 * trial.curve[point].1);
-            (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
-        };
-        let points = trials[0].curve.len();
-        Line {
-            extremes: (0..points).map(range).collect(),
-            ..Line::new(
-                format!("{}, {episodes} episodes", method.name()),
-                (0..points).map(|point| (trials[0].curve[point].0 as f64, at(point))),
-            )
-        }
+        let at = |index: usize| trials.iter().map(|trial| 100.0 * trial.curve[index].1).collect();
+        let values = trials[0].curve.iter().enumerate().map(|(index, point)| (point.0 as f64, at(index)));
+        Line::of_seeds(format!("{}, {episodes} episodes", method.name()), Summary::Range, values)
     };
     LinePlot::new(
-        "Success during training (band: all seeds)",
-        Axis::within("training steps", 0.0..1.5 * settings.steps as f64),
+        "Success during training, all seeds",
+        "training steps",
         Axis::within("success in percent (greedy)", 0.0..100.0),
         cells(settings).map(line),
     )
@@ -174,22 +166,21 @@ fn credit(settings: &Settings, results: &Results) -> LinePlot {
             average(&results.credits.iter().map(|one| pick(one.of(outcome))).collect::<Vec<f64>>())
         };
         Line {
-            extremes: (0..steps)
+            band: (0..steps)
                 .map(|step| [0, 1].map(|end| over(&|group| number(group.quartiles[step][end]))).into())
                 .collect(),
             ..Line::new(outcome.name(), (0..steps).map(|step| (step as f64, over(&|group| number(group.mean[step])))))
         }
     };
-    let [key, empty, door] = settings.world().phases;
-    let steps = key + empty + door;
-    let label = format!("step (the empty room begins at {key}, the door's at {})", key + empty);
+    let [key, empty, _] = settings.world().phases;
     LinePlot {
-        // Wide enough for the names beside the lines.
-        ..LinePlot::new(
-            "Predicted chance of the reward (band: middle half of the episodes)",
-            Axis::within(&label, 0.0..1.4 * steps as f64),
-            Axis::within("predicted chance of the reward", 0.0..1.0),
-            Outcome::ALL.map(line),
-        )
+        title: "Predicted chance of the reward (band: middle half of the episodes)".into(),
+        x: Axis::new("step"),
+        y: Axis { range: Some(0.0..1.0), ..Axis::new("predicted chance of the reward") },
+        lines: Outcome::ALL.map(line).into(),
+        levels: vec![
+            Level::upright("empty room", key as f64),
+            Level::upright("room of the door", (key + empty) as f64),
+        ],
     }
 }

@@ -1,32 +1,30 @@
 //! The graph as a picture: the goal at the right, every other node in the column of its distance.
 
-use plotters::prelude::{BLACK, RGBColor, WHITE};
-
 use super::{DirectedGraph, Walk};
 use crate::failure::Failure;
-use crate::picture::canvas::{Anchor, Canvas, picture, tint};
-use crate::picture::plot::COLOURS;
+use crate::picture::canvas::{Anchor, Canvas, FINE, picture};
+use crate::picture::colour::{BLACK, COLOURS, Colour, WHITE, tint};
 
 const COLUMN: f64 = 150.0;
 const ROW: f64 = 78.0;
 const RADIUS: f64 = 17.0;
 const MARGIN: f64 = 56.0;
 
-/// The bytes of a PNG file that shows the graph, with a path in colour.
+/// Returns the bytes of a PNG file that shows the graph, with a path in colour.
 pub fn png(graph: &DirectedGraph, path: &Walk, title: &str) -> Result<Vec<u8>, Failure> {
     let (places, [width, height]) = places(graph);
     let length = path.length(graph.goal()).unwrap_or(path.nodes.len() - 1);
     let taken: Vec<(usize, usize)> = path.nodes[..=length].windows(2).map(|pair| (pair[0], pair[1])).collect();
     let grey = tint(BLACK, 0.3);
-    let bitmap = picture(width, height, 2, |canvas| {
-        canvas.text(title, (width / 2.0, 26.0), 20.0, Anchor::Middle, BLACK)?;
+    let bitmap = picture(width, height, FINE, |canvas| {
+        canvas.text(title, (width / 2.0, 26.0), 20.0, Anchor::Middle, BLACK);
         for from in 0..graph.nodes() {
             for &to in graph.successors(from).iter().filter(|&&to| !taken.contains(&(from, to))) {
-                arrow(canvas, places[from], places[to], 1.0, grey)?;
+                arrow(canvas, places[from], places[to], 1.0, grey);
             }
         }
         for &(from, to) in taken.iter().filter(|(from, to)| from != to) {
-            arrow(canvas, places[from], places[to], 3.0, COLOURS[1])?;
+            arrow(canvas, places[from], places[to], 3.0, COLOURS[1]);
         }
         for (node, &place) in places.iter().enumerate() {
             let (fill, text) = match node {
@@ -34,8 +32,8 @@ pub fn png(graph: &DirectedGraph, path: &Walk, title: &str) -> Result<Vec<u8>, F
                 node if path.nodes[..=length].contains(&node) => (COLOURS[1], WHITE),
                 _ => (tint(COLOURS[0], 0.25), BLACK),
             };
-            canvas.disc(place, RADIUS, fill)?;
-            canvas.text(&node.to_string(), place, 16.0, Anchor::Middle, text)?;
+            canvas.disc(place, RADIUS, fill);
+            canvas.text(&node.to_string(), place, 16.0, Anchor::Middle, text);
         }
         let mut named = Vec::new();
         for (node, distance) in graph.distances().into_iter().enumerate() {
@@ -47,15 +45,14 @@ pub fn png(graph: &DirectedGraph, path: &Walk, title: &str) -> Result<Vec<u8>, F
                     Some(distance) => format!("{distance} steps"),
                     None => "no way".to_owned(),
                 };
-                canvas.text(&name, (places[node].0, height - 22.0), 15.0, Anchor::Middle, BLACK)?;
+                canvas.text(&name, (places[node].0, height - 22.0), 15.0, Anchor::Middle, BLACK);
             }
         }
-        Ok(())
-    })?;
+    });
     bitmap.png()
 }
 
-/// Where each node stands, and the size of the picture. Columns are a little out of line, so that few edges lie on others.
+/// Returns where each node stands, and the size of the picture. Columns are a little out of line, so that few edges lie on others.
 fn places(graph: &DirectedGraph) -> (Vec<(f64, f64)>, [f64; 2]) {
     let distances = graph.distances();
     let farthest = distances.iter().flatten().max().copied().unwrap_or(0);
@@ -77,14 +74,8 @@ fn places(graph: &DirectedGraph) -> (Vec<(f64, f64)>, [f64; 2]) {
     ((0..graph.nodes()).map(place).collect(), size)
 }
 
-/// An arrow between the rims of two discs.
-fn arrow(
-    canvas: &Canvas<'_, '_>,
-    from: (f64, f64),
-    to: (f64, f64),
-    width: f64,
-    colour: RGBColor,
-) -> Result<(), Box<dyn std::error::Error>> {
+/// Draws an arrow between the rims of two discs.
+fn arrow(canvas: &Canvas, from: (f64, f64), to: (f64, f64), width: f64, colour: Colour) {
     let (x, y) = (to.0 - from.0, to.1 - from.1);
     let length = x.hypot(y);
     let (x, y) = (x / length, y / length);
@@ -95,8 +86,8 @@ fn arrow(
     };
     let head = 7.0 + 1.5 * width;
     let tip = at(to, -RADIUS, 0.0);
-    canvas.line(&[at(from, RADIUS, 0.0), at(tip, -0.6 * head, 0.0)], width, colour)?;
-    canvas.polygon(&[tip, at(tip, -head, 0.4 * head), at(tip, -head, -0.4 * head)], colour)
+    canvas.line(&[at(from, RADIUS, 0.0), at(tip, -0.6 * head, 0.0)], width, colour);
+    canvas.polygon(&[tip, at(tip, -head, 0.4 * head), at(tip, -head, -0.4 * head)], colour);
 }
 
 #[cfg(test)]
@@ -126,7 +117,7 @@ mod tests {
             let mut reader = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().unwrap();
             let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
             reader.next_frame(&mut pixels).unwrap();
-            let RGBColor(red, green, blue) = COLOURS[1];
+            let Colour(red, green, blue) = COLOURS[1];
             pixels.chunks_exact(3).filter(|pixel| **pixel == [red, green, blue]).count()
         };
         assert!(coloured(&[3, 2, 1, 0]) > coloured(&[2, 1, 0]) + 500);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::trial::{BETA2, Finished, NODES, Problem, SPARSITY, STEPS};
 use super::{AtDistance, Filter, Outcome, Settings, Walk, picture};
 use crate::failure::Failure;
-use crate::picture::column_plot::{ColumnPlot, Columns};
+use crate::picture::bar_plot::{ColumnPlot, Columns};
 use crate::picture::plot::{Line, LinePlot};
 use crate::run::report::Report;
 

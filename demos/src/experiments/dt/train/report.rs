@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::setup::Setup;
 use super::{Evaluation, Learner, Milestone, Settings, Training};
 use crate::failure::Failure;
-use crate::picture::plot::{Line, LinePlot};
+use crate::picture::plot::{Level, Line, LinePlot};
 use crate::run::report::Report;
 use crate::statistics::{average, extremes, spread};
 
@@ -92,23 +92,19 @@ fn rows(setup: &Setup, training: &Training) -> (Vec<&'static str>, Vec<Vec<Strin
         let row = |milestone: &Milestone| vec![milestone.step.to_string(), format!("{:.4}", milestone.loss)];
         return (vec!["step", "loss"], training.milestones.iter().map(row).collect());
     }
-    let header =
-        vec!["step", "loss", "target", "return", "deviation", "least", "most", "score", "length", "terminated"];
+    let header = vec!["step", "loss", "target", "return", "score", "length", "terminated"];
     let mut rows = Vec::new();
     for milestone in &training.milestones {
         for evaluation in &milestone.evaluations {
             let played = &evaluation.played;
-            let ((mean, deviation), (least, most)) = (returned(evaluation), extremes(&played.returns));
+            let (mean, deviation) = returned(evaluation);
             let score = setup.reference.as_ref().map(|reference| reference.score(mean));
             let terminated = played.terminated.iter().filter(|&&terminated| terminated).count();
             rows.push(vec![
                 milestone.step.to_string(),
                 format!("{:.4}", milestone.loss),
                 evaluation.target.to_string(),
-                format!("{mean:.1}"),
-                format!("{deviation:.1}"),
-                format!("{least:.1}"),
-                format!("{most:.1}"),
+                format!("{mean:.1} ± {deviation:.1}"),
                 score.map_or_else(|| "-".to_owned(), |score| format!("{score:.2}")),
                 format!("{:.1}", played.lengths.iter().sum::<usize>() as f64 / played.lengths.len() as f64),
                 format!("{terminated} of {}", played.returns.len()),
@@ -137,7 +133,7 @@ fn returns(setup: &Setup, trainings: &[Training]) -> LinePlot {
             || training.milestones.iter().map(move |milestone| (milestone.step, &milestone.evaluations[index]));
         let seed = if trainings.len() > 1 { format!(", seed {}", training.seed) } else { String::new() };
         Line {
-            extremes: evaluations().map(|(_, one)| extremes(&one.played.returns)).collect(),
+            band: evaluations().map(|(_, one)| extremes(&one.played.returns)).collect(),
             ..Line::new(
                 format!("target {target}{seed}"),
                 evaluations().map(|(step, one)| (step as f64, returned(one).0)),
@@ -148,11 +144,11 @@ fn returns(setup: &Setup, trainings: &[Training]) -> LinePlot {
     let lines =
         trainings.iter().flat_map(|training| targets().map(move |(index, &target)| of(training, index, target)));
     LinePlot {
-        marks: vec![extremes(&setup.data.returns()).1],
+        levels: vec![Level::across("best of the data", extremes(&setup.data.returns()).1)],
         ..LinePlot::new(
-            format!("Returns in {}; dashed: the best of the data", setup.environment.as_deref().unwrap_or("")),
+            format!("Returns in {}", setup.environment.as_deref().unwrap_or("")),
             "training step",
-            "return, from the least to the most",
+            "return, mean and all episodes",
             lines,
         )
     }

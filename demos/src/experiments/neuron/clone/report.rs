@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::{Cloned, Pass, Row, Settings};
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::axis::Axis;
+use crate::picture::plot::{Level, Line, LinePlot};
 use crate::run::report::Report;
 
 /// Describes the clonings.
@@ -13,18 +14,19 @@ pub(super) fn report(settings: &Settings, cloned: &[Cloned]) -> Result<Report, F
     let summaries: Vec<Vec<Summary>> = cloned.iter().map(Cloned::summaries).collect();
     let Settings { episodes, trajectories, steps, window, passes, .. } = settings;
     let mut report = Report::new("An attention neuron cloned from a perceptron");
-    report.paragraph(format!("Cart-pole swing-up from hard starts, {episodes} episodes each."));
+    report.paragraph(format!(
+        "Cart-pole swing-up from hard starts: mean score and its standard error over {episodes} episodes each, the share \
+         above 600, and the mean steps of an episode."
+    ));
     for (cloned, summaries) in cloned.iter().zip(&summaries) {
         report.heading(format!("Seed {}", cloned.seed));
         report.table(
-            &["policy", "mean score", "deviation", "standard error", "% above 600", "mean steps"],
+            &["policy", "score", "above 600", "steps"],
             summaries.iter().map(|row| {
                 [
                     row.policy.to_owned(),
-                    format!("{:.0}", row.mean),
-                    format!("{:.0}", row.deviation),
-                    format!("{:.1}", row.standard_error),
-                    format!("{:.1}", 100.0 * row.above_600),
+                    format!("{:.0} ± {:.0}", row.mean, row.standard_error),
+                    format!("{:.1} %", 100.0 * row.above_600),
                     format!("{:.0}", row.mean_steps),
                 ]
             }),
@@ -91,16 +93,10 @@ fn losses(cloned: &[Cloned]) -> LinePlot {
 
 /// The students' scores as they learn, beside those of the first teacher.
 fn scores(cloned: &[Cloned], rows: &[Summary]) -> LinePlot {
-    let last = cloned[0].passes.len().max(2) as f64;
-    let level = |policy: &str| {
-        let mean = rows.iter().find(|row| row.policy == policy).map_or(f64::NAN, |row| row.mean);
-        Line::new(policy, vec![(1.0, mean), (last, mean)])
-    };
+    let level = |policy: &str| rows.iter().find(|row| row.policy == policy).map(|row| Level::across(policy, row.mean));
     let students = cloned.iter().map(|cloned| cloned.line("student, inputs shuffled", |pass| pass.score));
-    LinePlot::new(
-        "Mean score from hard starts",
-        "pass",
-        "score",
-        students.chain([level("teacher"), level("teacher, inputs shuffled")]),
-    )
+    LinePlot {
+        levels: ["teacher", "teacher, inputs shuffled"].into_iter().filter_map(level).collect(),
+        ..LinePlot::new("Mean score from hard starts", "pass", "score", students)
+    }
 }

@@ -12,9 +12,9 @@ use crate::experiments::neuron::evaluation::{Order, Protocol, Scores};
 use crate::experiments::neuron::recipe;
 use crate::experiments::neuron::training::Record;
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::axis::Axis;
+use crate::picture::plot::{Line, LinePlot};
 use crate::run::report::Report;
-use crate::statistics::median;
 
 /// Seeds of the episodes of the table: no training and no choice between weights has seen them.
 const TEST_SEED: u32 = 0x7E57_0000;
@@ -69,22 +69,19 @@ pub(super) fn report(episodes: usize, rows: &[Row], trainings: &str) -> Report {
     let mut report = Report::new("The attention neuron on the cart-pole swing-up");
     report.paragraph(trainings);
     report.table(
-        &["policy and inputs", "score", "error", "median", "above 600", "steps"],
+        &["policy and inputs", "score", "above 600", "steps"],
         rows.iter().map(|Row { policy, inputs, scores }| {
             [
                 format!("{policy}, {inputs}"),
-                format!("{:.0} ± {:.0}", scores.mean(), scores.deviation()),
-                format!("{:.0}", scores.error()),
-                format!("{:.0}", median(&scores.returns)),
+                format!("{:.0} ± {:.0}", scores.mean(), scores.error()),
                 format!("{:.1} %", 100.0 * scores.above(600.0)),
                 format!("{:.0}", scores.length()),
             ]
         }),
     );
     report.paragraph(format!(
-        "Mean score, its standard deviation and standard error over {episodes} episodes of the cart-pole swing-up (hard \
-         resets unless it says easy; the same starts in every row of the same resets), their median, the share above \
-         600, and the mean steps of an episode. About a third of the hard starts leave the track whatever one does."
+        "Mean score and its standard error over {episodes} episodes of the cart-pole swing-up (hard resets unless it says \
+         easy; the same starts in every row of the same resets), the share above 600, and the mean steps of an episode. About a third of the hard starts leave the track whatever one does."
     ));
     let results: Vec<_> = rows
         .iter()
@@ -109,7 +106,7 @@ pub(super) fn learning(finished: &[Finished]) -> LinePlot {
     )
 }
 
-/// A line for each try of a training.
+/// Returns a line for each try of a training.
 fn curves(finished: &Finished) -> Vec<Line> {
     let line = |(number, record): (usize, &Record)| {
         Line::new(

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Compared, Curve, Settings, Task};
 use crate::failure::Failure;
-use crate::picture::plot::{Line, LinePlot};
+use crate::picture::plot::{Line, LinePlot, Summary};
 use crate::run::report::Report;
 use crate::statistics::{Mean, mean, median};
 
@@ -22,8 +22,8 @@ pub(super) fn report(settings: &Settings, seeds: usize, results: &[(Task, Vec<Co
         settings.sigmas, settings.rates, settings.tuning_seeds, settings.episodes,
     ));
     report.explanation(format!(
-        "Final return: the mean over the last {LAST} points of a curve, mean and 95 % interval over the seeds; best seed: the \
-         highest of them; along the way: the mean over the whole curve; then the environment steps until a seed's curve first \
+        "Final return: the mean over the last {LAST} points of a curve, mean and 95 % interval over the seeds; then \
+         the environment steps until a seed's curve first \
          reaches the goal, the median over the seeds that do, and how many do. Steps count those of all particles."
     ));
     let mut tasks = Vec::new();
@@ -32,8 +32,7 @@ pub(super) fn report(settings: &Settings, seeds: usize, results: &[(Task, Vec<Co
         let (description, budget) = (uppercased(task.description), grouped(task.budget));
         report.paragraph(format!("{description}. {} particles, {budget} environment steps.", task.particles));
         let goal = format!("steps to {}", task.goal);
-        let header =
-            ["estimator", "K", "sigma", "rate", "final return", "best seed", "along the way", &goal, "reached"];
+        let header = ["estimator", "K", "sigma", "rate", "final return", &goal, "reached"];
         report.table(&header, compared.iter().map(|one| row(task, one)));
         report.picture(format!("{}.png", task.name), task.name, plot(task, compared).png(900, 520)?);
         tasks.push(json!({
@@ -55,13 +54,8 @@ fn reached(curve: &Curve, goal: f64) -> Option<f64> {
     curve.iter().find(|point| point.1 >= goal).map(|point| point.0)
 }
 
-fn row(task: &Task, one: &Compared) -> [String; 9] {
+fn row(task: &Task, one: &Compared) -> [String; 7] {
     let finals: Vec<f64> = one.curves.iter().map(last).collect();
-    let along: Vec<f64> = one
-        .curves
-        .iter()
-        .map(|curve| curve.iter().skip(1).map(|point| point.1).sum::<f64>() / (curve.len() - 1) as f64)
-        .collect();
     let steps: Vec<f64> = one.curves.iter().filter_map(|curve| reached(curve, task.goal)).collect();
     [
         one.estimator.to_owned(),
@@ -69,8 +63,6 @@ fn row(task: &Task, one: &Compared) -> [String; 9] {
         one.hyperparameters.sigma.to_string(),
         one.hyperparameters.rate.to_string(),
         shown(mean(&finals)),
-        format!("{:.0}", finals.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
-        shown(mean(&along)),
         if steps.is_empty() { "-".into() } else { grouped(median(&steps) as u64) },
         format!("{} of {}", steps.len(), one.curves.len()),
     ]
@@ -95,20 +87,15 @@ fn uppercased(text: &str) -> String {
 
 fn plot(task: &Task, compared: &[Compared]) -> LinePlot {
     let line = |one: &Compared| {
-        let at = |point: usize| mean(&one.curves.iter().map(|curve| curve[point].1).collect::<Vec<_>>());
-        let means: Vec<Mean> = (0..one.curves[0].len()).map(at).collect();
-        Line {
-            band: means.iter().map(|mean| if mean.half_width.is_finite() { mean.half_width } else { 0.0 }).collect(),
-            ..Line::new(
-                format!("{}, K = {}", one.estimator, one.truncation),
-                one.curves[0].iter().zip(&means).map(|(point, mean)| (point.0, mean.mean)),
-            )
-        }
+        let at = |index: usize| one.curves.iter().map(|curve| curve[index].1).collect::<Vec<_>>();
+        let values = one.curves[0].iter().enumerate().map(|(index, point)| (point.0, at(index)));
+        Line::of_seeds(format!("{}, K = {}", one.estimator, one.truncation), Summary::Interval, values)
     };
+    let seeds = compared.first().map_or(0, |one| one.curves.len());
     LinePlot::new(
         format!("{}: return by environment steps", task.name),
         "environment steps of training",
-        "return (band: 95 % interval over seeds)",
+        format!("return{}", Summary::Interval.in_words(seeds)),
         compared.iter().map(line),
     )
 }

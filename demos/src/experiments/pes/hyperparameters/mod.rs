@@ -15,7 +15,7 @@ use super::hyperparameter_training::{
 };
 use crate::experiment::Experiment;
 use crate::failure::Failure;
-use crate::picture::plot::{Line, LinePlot};
+use crate::picture::plot::{Line, LinePlot, Summary};
 use crate::run::Run;
 use crate::run::report::Report;
 
@@ -198,16 +198,9 @@ impl Settings {
                 let reached = curve.iter().take_while(|point| point.0 <= place).last();
                 reached.map_or(f64::NAN, |point| point.1)
             };
-            let mut line = Line { name: method.into(), ..Line::default() };
-            for &place in &places {
-                let values: Vec<f64> = curves.iter().map(|curve| at(curve, place)).collect();
-                let (low, high) = (least(&values), -least(&values.iter().map(|value| -value).collect::<Vec<_>>()));
-                if values.iter().all(|value| value.is_finite()) {
-                    line.points.push((place, 0.5 * (low + high)));
-                    line.band.push(0.5 * (high - low));
-                }
-            }
-            lines.push(line);
+            let values = |&place: &f64| (place, curves.iter().map(|curve| at(curve, place)).collect::<Vec<_>>());
+            let reached = places.iter().map(values).filter(|(_, values)| values.iter().all(|value| value.is_finite()));
+            lines.push(Line::of_seeds(method, Summary::Median, reached));
             let last = |path: &&Path| path.objectives.last().copied().unwrap_or(f64::NAN);
             let best: Vec<f64> = runs.iter().map(|path| least(&path.objectives)).collect();
             let units = runs.iter().map(|path| {
@@ -240,7 +233,7 @@ impl Settings {
         report.explanation(format!(
             "A column holds one number for each seed. Objectives are sums of the validation loss over a training, means of {} \
              trainings that no method learned from; guessing has {:.0}. The start of random search is its first point. The \
-             lines are the middles between the best and the worst seed, bands reach to these.",
+             lines are medians over the seeds, bands reach from the best to the worst.",
             self.episodes,
             images.horizon as f64 * 10f64.ln(),
         ));

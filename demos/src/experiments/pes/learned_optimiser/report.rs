@@ -6,7 +6,8 @@ use super::Settings;
 use super::contest::{Competitor, Grid, Outcome};
 use super::meta_training::Curve;
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::axis::Axis;
+use crate::picture::plot::{Line, LinePlot, Summary};
 use crate::run::report::Report;
 use crate::statistics::{median, quantile};
 
@@ -54,7 +55,8 @@ pub fn report(
         report.picture("meta-training.png", "meta-training", meta_training(settings, curves).png(1_000, 600)?);
     }
     report.heading("Contests");
-    report.paragraph(format!("Mean loss of a training step, median (least .. most) over {seeds} seeds."));
+    let spread = if seeds > 1 { format!(", median (least .. most) over {seeds} seeds") } else { String::new() };
+    report.paragraph(format!("Mean loss of a training step{spread}."));
     report.explanation(
         "Over all steps and over the last tenth of them, with the same initial weights and minibatches for all. SGD and Adam \
          have the rate with the least mean loss over all steps in two further episodes; the learned optimisers are as they \
@@ -97,22 +99,21 @@ fn summary(outcome: &Outcome) -> serde_json::Value {
             "rate": competitor.tuned.as_ref().map(|(rate, _)| rate),
             "grid": competitor.tuned.as_ref().map(|(_, grid)| grid),
             "mean_loss": all, "mean_loss_of_the_last_tenth": last,
-            "median_curve": smooth(competitor).into_iter().map(|(_, [_, median, _])| median).step_by(WINDOW).collect::<Vec<_>>(),
+            "median_curve": smooth(competitor).iter().map(|(_, values)| quantile(values, 0.5)).step_by(WINDOW).collect::<Vec<_>>(),
         })
     };
     let competitors: Vec<_> = outcome.competitors.iter().map(competitor).collect();
     json!({ "contest": outcome.contest, "about": outcome.about, "competitors": competitors })
 }
 
-/// Least, median and most over the seeds of the moving average, with the step.
-fn smooth(competitor: &Competitor) -> Vec<(usize, [f64; 3])> {
+/// Returns the moving average of each seed, with the step.
+fn smooth(competitor: &Competitor) -> Vec<(usize, Vec<f64>)> {
     let steps = competitor.curves.first().map_or(0, Vec::len);
     let at = |step: usize| {
         let window = step.saturating_sub(WINDOW - 1)..step + 1;
         let count = window.len() as f64;
-        let values: Vec<f64> =
-            competitor.curves.iter().map(|curve| curve[window.clone()].iter().sum::<f64>() / count).collect();
-        (step + 1, [0.0, 0.5, 1.0].map(|part| quantile(&values, part)))
+        let mean = |curve: &Vec<f64>| curve[window.clone()].iter().sum::<f64>() / count;
+        (step + 1, competitor.curves.iter().map(mean).collect())
     };
     (0..steps).map(at).collect()
 }
@@ -131,11 +132,8 @@ fn meta_training(settings: &Settings, curves: &[Curve]) -> LinePlot {
 
 fn race(outcome: &Outcome) -> LinePlot {
     let line = |competitor: &Competitor| {
-        let smooth = smooth(competitor);
-        Line {
-            extremes: smooth.iter().map(|&(_, [least, _, most])| (least, most)).collect(),
-            ..Line::new(label(competitor), smooth.iter().map(|&(step, [_, median, _])| (step as f64, median)))
-        }
+        let values = smooth(competitor).into_iter().map(|(step, values)| (step as f64, values));
+        Line::of_seeds(label(competitor), Summary::Median, values)
     };
     LinePlot::new(
         outcome.about.clone(),
@@ -154,6 +152,9 @@ fn label(competitor: &Competitor) -> String {
 
 fn rows(outcomes: &[Outcome]) -> Vec<[String; 4]> {
     let spread = |values: &[f64]| {
+        if values.len() == 1 {
+            return format!("{:.3}", values[0]);
+        }
         let [least, most] = [0.0, 1.0].map(|part| quantile(values, part));
         format!("{:.3} ({least:.3} .. {most:.3})", median(values))
     };

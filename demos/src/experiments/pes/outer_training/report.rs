@@ -9,10 +9,11 @@ use super::surface;
 use super::task::{Entry, Reference, Task};
 use super::trace::{Outcome, Trace};
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::axis::Axis;
+use crate::picture::plot::{Level, Line, LinePlot, Summary};
 use crate::run::Run;
 use crate::run::report::Report;
-use crate::statistics::median;
+use crate::statistics::{extremes, median};
 
 /// The label of a row with the measurements of others.
 const REFERENCE: &str = "*reference*";
@@ -144,7 +145,8 @@ impl Shown<'_> {
                     _ => {
                         let median = median(&values);
                         let shown = number(median);
-                        let [least, most] = [values[0], values[values.len() - 1]].map(number);
+                        let (least, most) = extremes(&values);
+                        let [least, most] = [least, most].map(number);
                         if least == most { shown } else { format!("{shown} ({least} .. {most})") }
                     }
                 }
@@ -212,6 +214,7 @@ impl Shown<'_> {
         let seeds = self.seeds.len();
         match seeds {
             1 => format!("{}: seed {}", self.task.name, self.seeds[0]),
+            2 => format!("{}: median and both of 2 seeds", self.task.name),
             _ => format!("{}: median, least and most of {seeds} seeds", self.task.name),
         }
     }
@@ -219,48 +222,32 @@ impl Shown<'_> {
     /// One line for each estimator: the median of a value of the points, with the range over the seeds.
     fn lines(&self, x: impl Fn(&Recipe, usize) -> f64, value: impl Fn(&Trace, usize) -> Option<f64>) -> Vec<Line> {
         let line = |entry: &Entry| {
-            let mut line = Line { name: entry.name.clone(), ..Line::default() };
-            let Some(longest) = self.of(entry).max_by_key(|trace| trace.points.len()) else { return line };
-            for (index, point) in longest.points.iter().enumerate() {
-                let values: Vec<f64> = self.of(entry).map(|trace| value(trace, index).unwrap_or(f64::NAN)).collect();
-                let median = median(&values);
-                let finite: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
-                let (Some(&least), Some(&most)) = (finite.first(), finite.last()) else { continue };
-                line.points.push((x(&entry.recipe, point.iteration), median));
-                line.extremes.push((least, most));
-            }
-            if self.seeds.len() == 1 {
-                line.extremes.clear();
-            }
-            line
+            let longest = self.of(entry).max_by_key(|trace| trace.points.len());
+            let points = longest.map_or(&[][..], |trace| &trace.points);
+            let values = |index: usize| self.of(entry).map(|trace| value(trace, index).unwrap_or(f64::NAN)).collect();
+            let values =
+                points.iter().enumerate().map(|(index, point)| (x(&entry.recipe, point.iteration), values(index)));
+            Line::of_seeds(&*entry.name, Summary::Median, values)
         };
         self.entries.iter().map(line).collect()
     }
 
     fn objective(&self) -> LinePlot {
-        LinePlot {
-            // All lines begin at one point, and go down late.
-            names_below: true,
-            ..LinePlot::new(
-                self.title(),
-                Axis::logarithmic("outer iterations"),
-                self.objective_axis(),
-                self.lines(|_, iteration| iteration as f64, objective),
-            )
-        }
+        LinePlot::new(
+            self.title(),
+            Axis::logarithmic("outer iterations"),
+            self.objective_axis(),
+            self.lines(|_, iteration| iteration as f64, objective),
+        )
     }
 
     fn objective_by_steps(&self) -> LinePlot {
-        LinePlot {
-            // All lines begin at one point, and go down late.
-            names_below: true,
-            ..LinePlot::new(
-                self.title(),
-                Axis::logarithmic("inner steps of a particle: outer iterations times K"),
-                self.objective_axis(),
-                self.lines(|recipe, iteration| (iteration * recipe.truncation) as f64, objective),
-            )
-        }
+        LinePlot::new(
+            self.title(),
+            Axis::logarithmic("inner steps of a particle: outer iterations times K"),
+            self.objective_axis(),
+            self.lines(|recipe, iteration| (iteration * recipe.truncation) as f64, objective),
+        )
     }
 
     fn objective_axis(&self) -> Axis {
@@ -278,7 +265,7 @@ impl Shown<'_> {
         let iterations = || self.entries.iter().map(|entry| entry.recipe.iterations);
         let logarithmic = iterations().max() > iterations().min().map(|least| 5 * least);
         Some(LinePlot {
-            marks: self.task.best.clone().unwrap_or_default(),
+            levels: self.task.best.iter().flatten().map(|&best| Level::across("best", best)).collect(),
             ..LinePlot::new(self.title(), Axis { logarithmic, ..Axis::new("outer iterations") }, name, lines)
         })
     }

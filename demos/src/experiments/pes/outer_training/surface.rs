@@ -5,8 +5,12 @@ use fourfold::Gpu;
 use super::task::Task;
 use super::trace::Trace;
 use crate::failure::Failure;
+use crate::picture::axis::Axis;
 use crate::picture::heat_map::HeatMap;
-use crate::picture::plot::{Axis, Line};
+use crate::picture::plot::Line;
+
+/// The estimators whose paths are drawn first.
+const SHOWN: [&str; 4] = ["PES", "truncated ES", "full ES", "TBPTT"];
 
 /// Points that are evaluated at a time.
 const POINTS: usize = 1 << 14;
@@ -22,7 +26,11 @@ pub fn picture(gpu: &Gpu, task: &Task, traces: &[Trace], seed: u64, pixels: usiz
     let cells = HeatMap::cells(&x, &y, &rectangle, pixels, pixels);
     let points: Vec<f32> = cells.into_iter().flat_map(|(x, y)| [x as f32, y as f32]).collect();
     let values = task.judge(gpu, POINTS.min(pixels * pixels))?.judge(&points)?;
-    let paths = traces.iter().filter(|trace| trace.seed == seed).map(|trace| {
+    let of_seed = || traces.iter().filter(|trace| trace.seed == seed);
+    // Those whose ends differ: the estimators that the picture is about come first.
+    let shown = SHOWN.iter().flat_map(|name| of_seed().filter(move |trace| trace.entry.starts_with(name)));
+    let others = of_seed().filter(|trace| SHOWN.iter().all(|name| !trace.entry.starts_with(name)));
+    let paths = shown.chain(others).map(|trace| {
         Line::new(trace.entry.clone(), trace.points.iter().map(|point| (point.theta[0].into(), point.theta[1].into())))
     });
     let heat_map = HeatMap {

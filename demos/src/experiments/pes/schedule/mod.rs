@@ -14,8 +14,9 @@ use super::hyperparameter_training::{
 };
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::picture::axis::Axis;
 use crate::picture::heat_map::HeatMap;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::plot::{Line, LinePlot};
 use crate::run::Run;
 use crate::run::report::Report;
 

@@ -6,7 +6,8 @@ use super::linear::{self, Row};
 use super::network::{BASE_BATCHES, ESTIMATORS, Measurement, Study};
 use super::{Findings, Settings};
 use crate::failure::Failure;
-use crate::picture::plot::{Axis, Line, LinePlot};
+use crate::picture::axis::Axis;
+use crate::picture::plot::{Line, LinePlot};
 use crate::run::report::Report;
 
 /// Describes the results.
@@ -82,9 +83,10 @@ fn plot(network: &Settings, study: &Study) -> LinePlot {
     let line = |(estimator, (name, _)): (usize, (&str, _))| {
         let mut points: Vec<&Measurement> = of(study, estimator).collect();
         points.sort_by_key(|point| point.unrolls);
+        // An edge at 0 has no place on a logarithmic axis.
+        let half = |point: &Measurement| point.half_width.min(0.9 * point.error.abs());
         Line {
-            // An edge at 0 has no place on a logarithmic axis.
-            band: points.iter().map(|point| point.half_width.min(0.9 * point.error.abs())).collect(),
+            band: points.iter().map(|point| (point.error - half(point), point.error + half(point))).collect(),
             ..Line::new(name, points.iter().map(|point| (point.unrolls as f64, point.error)))
         }
     };

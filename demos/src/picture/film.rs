@@ -1,0 +1,126 @@
+//! Moving pictures as files: animated PNG and GIF, of which each frame holds what has changed.
+
+use gif::Repeat;
+use png::{BlendOp, DisposeOp};
+
+use super::bitmap::{Bitmap, encoder, failed};
+use crate::failure::Failure;
+
+/// Returns the bytes of an animated PNG file that plays again and again: `count` frames of one size, each with the milliseconds
+/// that it stays. A viewer without animation shows the first.
+///
+/// # Errors
+/// There is no frame, or one cannot be encoded.
+pub fn animated_png(count: usize, mut frames: impl Iterator<Item = (Bitmap, u16)>) -> Result<Vec<u8>, Failure> {
+    let Some(first) = frames.next() else { return Err(failed(&"an animation has at least one frame")) };
+    let (mut shown, milliseconds) = first;
+    let mut bytes = Vec::new();
+    let mut encoder = encoder(&mut bytes, shown.width, shown.height);
+    let mut begin = || {
+        encoder.set_animated(count as u32, 0)?;
+        encoder.set_frame_delay(milliseconds, 1_000)?;
+        encoder.set_blend_op(BlendOp::Source)?;
+        encoder.set_dispose_op(DisposeOp::None)
+    };
+    begin().map_err(|error| failed(&error))?;
+    let mut writer = encoder.write_header().map_err(|error| failed(&error))?;
+    writer.write_image_data(&shown.pixels).map_err(|error| failed(&error))?;
+    for (frame, milliseconds) in frames {
+        let changed = frame.changed(&shown);
+        let mut write = || {
+            // The position first goes to the corner: position and size together must never reach past the edge.
+            writer.set_frame_position(0, 0)?;
+            writer.set_frame_dimension(changed[2], changed[3])?;
+            writer.set_frame_position(changed[0], changed[1])?;
+            writer.set_frame_delay(milliseconds, 1_000)?;
+            writer.write_image_data(&frame.cut(changed))
+        };
+        write().map_err(|error| failed(&error))?;
+        shown = frame;
+    }
+    writer.finish().map_err(|error| failed(&error))?;
+    Ok(bytes)
+}
+
+/// Returns the bytes of a GIF file that plays again and again: frames of one size, each with the milliseconds that it
+/// stays, in steps of ten.
+///
+/// # Errors
+/// There is no frame, or one cannot be encoded.
+pub fn gif(frames: impl Iterator<Item = (Bitmap, u16)>) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let mut frames = frames.peekable();
+    let Some((first, _)) = frames.peek() else { return Err(failed(&"an animation has at least one frame")) };
+    let size = [first.width as u16, first.height as u16];
+    let mut encoder = gif::Encoder::new(&mut bytes, size[0], size[1], &[]).map_err(|error| failed(&error))?;
+    encoder.set_repeat(Repeat::Infinite).map_err(|error| failed(&error))?;
+    let mut shown: Option<Bitmap> = None;
+    for (frame, milliseconds) in frames {
+        let [left, top, width, height] =
+            shown.as_ref().map_or([0, 0, frame.width, frame.height], |shown| frame.changed(shown));
+        let pixels = frame.cut([left, top, width, height]);
+        let mut encoded = gif::Frame::from_rgb_speed(width as u16, height as u16, &pixels, 20);
+        (encoded.left, encoded.top, encoded.delay) = (left as u16, top as u16, milliseconds / 10);
+        encoder.write_frame(&encoded).map_err(|error| failed(&error))?;
+        shown = Some(frame);
+    }
+    drop(encoder);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(width: u32, height: u32, value: u8) -> Bitmap {
+        Bitmap { width, height, pixels: vec![value; (width * height * 3) as usize] }
+    }
+
+    #[test]
+    fn only_what_changed_is_encoded_and_every_frame_decodes_to_what_was_drawn() {
+        let mut frames = vec![plain(6, 4, 9); 3];
+        frames[1].pixels[(6 + 2) * 3] = 77;
+        frames[1].pixels[(2 * 6 + 4) * 3] = 78;
+        assert_eq!(frames[1].changed(&frames[0]), [2, 1, 3, 2]);
+        assert_eq!(frames[0].changed(&frames[0]), [0, 0, 1, 1]);
+
+        let bytes = animated_png(3, frames.iter().map(|frame| (frame.clone(), 40))).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().unwrap();
+        assert_eq!(reader.info().animation_control().unwrap().num_frames, 3);
+        let mut canvas = plain(6, 4, 0);
+        for expected in &frames {
+            let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+            reader.next_frame(&mut pixels).unwrap();
+            let control = *reader.info().frame_control().unwrap();
+            assert_eq!((control.delay_num, control.delay_den), (40, 1_000));
+            let (x, y) = (control.x_offset as usize, control.y_offset as usize);
+            for (row, line) in pixels.chunks_exact(control.width as usize * 3).take(control.height as usize).enumerate()
+            {
+                let first = ((y + row) * 6 + x) * 3;
+                canvas.pixels[first..first + line.len()].copy_from_slice(line);
+            }
+            assert_eq!(canvas, *expected);
+        }
+    }
+
+    #[test]
+    fn an_animation_of_nothing_is_an_error() {
+        assert!(animated_png(0, std::iter::empty()).is_err());
+    }
+
+    #[test]
+    fn a_gif_has_every_frame_and_its_times() {
+        let mut frames = vec![plain(6, 4, 9); 3];
+        frames[1].pixels[(6 + 2) * 3] = 77;
+        let bytes = gif(frames.iter().map(|frame| (frame.clone(), 40))).unwrap();
+        let mut reader = gif::DecodeOptions::new().read_info(&bytes[..]).unwrap();
+        assert_eq!((reader.width(), reader.height()), (6, 4));
+        let mut sizes = Vec::new();
+        while let Some(frame) = reader.read_next_frame().unwrap() {
+            assert_eq!(frame.delay, 4);
+            sizes.push((frame.left, frame.top, frame.width, frame.height));
+        }
+        assert_eq!(sizes, [(0, 0, 6, 4), (2, 1, 1, 1), (2, 1, 1, 1)]);
+        assert!(gif(std::iter::empty()).is_err());
+    }
+}
