@@ -58,7 +58,7 @@ impl HeatMap {
     /// The picture cannot be encoded.
     pub fn png(&self, width: u32, height: u32) -> Result<Vec<u8>, Failure> {
         let size = (f64::from(width), f64::from(height));
-        picture(size.0, size.1, FINE, |canvas| drop(self.draw(canvas, size))).png()
+        picture(size.0, size.1, FINE, |canvas| _ = self.draw(canvas, size)).png()
     }
 
     fn draw<'a>(&self, canvas: &'a Canvas, size: (f64, f64)) -> Chart<'a> {
