@@ -71,7 +71,10 @@ fn command(quick: bool) -> Command {
     }
     for entry in entries() {
         // A number below 0 is a value, which its range refuses, and no unknown flag.
-        let child = guided(entry.path, (entry.command)(quick)).mut_args(|arg| arg.allow_negative_numbers(true));
+        let child = guided(entry.path, (entry.command)(quick)).mut_args(|arg| match arg.get_action().takes_values() {
+            true => arg.allow_negative_numbers(true),
+            false => arg,
+        });
         root = match entry.path.split_once(' ') {
             None => root.subcommand(child),
             Some((family, _)) => root.mut_subcommand(family, |family| family.subcommand(child)),

@@ -192,7 +192,9 @@ fn tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
             3 => bounds.extend(row.iter().zip(scale).zip(shift).map(|((&x, &scale), &shift)| {
                 let (normal, error) = errors.normalised(x, row[0]);
                 let (scale, shift) = (f64::from(scale).abs(), f64::from(shift).abs());
-                scale * (error + 2.5 * UNIT * normal.abs()) + 1.5 * UNIT * shift
+                // A subnormal scale may count as 0.
+                let lost = if scale < f64::from(f32::MIN_POSITIVE) { scale * normal.abs() } else { 0.0 };
+                scale * (error + 2.5 * UNIT * normal.abs()) + 1.5 * UNIT * shift + lost
             })),
             4 => bounds.push(errors.offset + 0.5 * UNIT * offset),
             _ => bounds.push(errors.deviation * (errors.reciprocal + UNIT)),
