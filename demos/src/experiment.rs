@@ -145,11 +145,11 @@ fn perform<E: Experiment>(common: &Common, matches: &ArgMatches) -> Result<(), F
     let settings: E = serde_json::from_value(earlier.configuration.settings.clone()).map_err(wrong)?;
     let asked = Configuration { seed: common.seed, seeds, quick: common.quick, ..earlier.configuration.clone() };
     refuse_changes(path, matches, &settings, &earlier.configuration, &asked)?;
+    content_hash::check(&earlier.configuration.inputs)?;
     if earlier.is_finished() {
         crate::show!("The run in {} is finished: read {}", path.display(), path.join(REPORT).display());
         return Ok(());
     }
-    content_hash::check(&earlier.configuration.inputs)?;
     settings.check()?;
     finish(earlier.resume(common, common.open(false)?)?, &settings)
 }

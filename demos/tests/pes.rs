@@ -208,7 +208,11 @@ fn control_compares_the_estimators_for_each_task() {
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(["PES", "NRES", "full ES", "truncated ES"].iter().all(|name| table.contains(name)), "{table}");
     let run = scratch.0.join("run");
-    assert_eq!(names(&run), ["checkpoint.safetensors", "config.json", "pendulum.png", "report.md", "results.json"]);
+    let policies = ["NRES", "PES", "full-ES", "truncated-ES"];
+    let policies = policies.iter().flat_map(|name| [0, 1].map(|seed| format!("pendulum-{name}-{seed}.safetensors")));
+    let head = ["checkpoint.safetensors", "config.json", "metrics.jsonl"].map(String::from);
+    let tail = ["pendulum.png", "report.md", "results.json"].map(String::from);
+    assert_eq!(names(&run), head.into_iter().chain(policies).chain(tail).collect::<Vec<_>>());
     let results: Value = serde_json::from_str(&fs::read_to_string(run.join("results.json")).unwrap()).unwrap();
     let curves = &results["tasks"][0]["estimators"][0]["curves"];
     assert_eq!((curves.as_array().unwrap().len(), curves[0].as_array().unwrap().len()), (2, 3));

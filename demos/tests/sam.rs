@@ -192,6 +192,8 @@ fn what_cannot_be_resumed_is_refused_and_left_alone() {
     let unfinished = serde_json::json!({ "lines": lines, "finished": [record["finished"][0]], "stage": stage });
     foreign.set("record", unfinished.to_string());
     foreign.save(&path).unwrap();
+    // A finished run would be left alone.
+    fs::remove_file(scratch.0.join("run/results.json")).unwrap();
     refused(&scratch, "--resume run", &["checkpoint.safetensors", "training.", "expected"]);
 }
 
