@@ -132,7 +132,7 @@ fn every_barrier_is_missed_where_it_is_removed() {
     let mut barriers: BTreeMap<(String, usize), (String, bool)> = BTreeMap::new();
     for kernel in kernels() {
         let places = kernel.source.match_indices(BARRIER).map(|(place, _)| place);
-        let places: Vec<_> = places.filter(|&place| may_run(&kernel.source, place, &kernel.entry_point)).collect();
+        let places: Vec<_> = places.filter(|&place| may_run(&kernel.source, place, kernel.entry_point)).collect();
         for place in places {
             let entry = barriers.entry((kernel.source.to_string(), place));
             let (_, found) = entry.or_insert_with(|| (kernel.name.to_string(), false));
