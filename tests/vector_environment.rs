@@ -136,7 +136,7 @@ fn lanes_on_a_hosts_buffers_read_its_actions_there_and_leave_their_results() {
     assert_eq!(ticket.wait().unwrap()[0].f32(), seen.unwrap().observations);
 }
 
-/// What each lane sees before each step of `generation`, all pushing one way.
+/// The observations of each lane before each step of `generation`, all pushing one way.
 fn pushed(gpu: &Gpu, settings: &VectorSettings, generation: u32) -> Vec<Vec<f32>> {
     let mut lanes = VectorEnvironment::new(gpu, CartPole, &VectorSettings { automatic: false, ..*settings }).unwrap();
     let first = lanes.reset(generation).unwrap().observations;

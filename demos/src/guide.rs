@@ -1,4 +1,4 @@
-//! What a reader of `--help` or of a finished run wants next: the paper, an example, another command.
+//! Guides a reader of `--help`, or of a finished run, to the paper, an example and another command.
 
 use clap::Command;
 

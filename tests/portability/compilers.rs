@@ -8,7 +8,7 @@ use fourfold::shaders::Call;
 
 use super::{hlsl, spirv, variants};
 
-/// What a compiler reads.
+/// The language that a compiler reads.
 #[derive(Debug, Clone, Copy)]
 enum Language {
     SpirV,

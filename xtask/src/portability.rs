@@ -161,7 +161,7 @@ pub fn run(arguments: &[OsString]) -> Result {
             text += &said(&mut command, &mut failed)?.replace("\n## ", "\n### ").replacen("# ", "\n## ", 1);
         }
     }
-    fs::write(&page, text).map_err(|error| Failure::new(format!("{}: {error}", page.display())))?;
+    fetch::write(&page, text.as_bytes())?;
     eprintln!("The page is {}; the logs and rows are in {}", page.display(), out.display());
     match failed[..] {
         [] => Ok(()),

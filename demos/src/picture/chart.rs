@@ -17,7 +17,7 @@ const SAMPLE: f64 = 22.0;
 pub(crate) const GRID: Colour = Colour(226, 226, 226);
 pub(crate) const GREY: Colour = Colour(110, 110, 110);
 
-/// What a plot shows besides its data.
+/// The surroundings of a plot: all that it shows besides its data.
 #[derive(Debug, Default)]
 pub(crate) struct Around<'a> {
     pub title: &'a str,

@@ -135,6 +135,17 @@ impl Sizes {
         )
     }
 
+    /// Fails unless the `present` pairs from pair `first` on are some of the `pairs`, and `members` holds both of each.
+    pub fn present_pairs(self, first: usize, present: usize, pairs: usize, members: usize) -> Result<Self, Error> {
+        let end = first.saturating_add(present);
+        self.expect("first + present", end <= pairs, format_args!("at most the {pairs} pairs"), end)?.expect(
+            "present",
+            present <= members / 2,
+            format_args!("at most half of the {members} members"),
+            present,
+        )
+    }
+
     /// Fails unless `pairs` members draw `parameters` numbers each from the 2^32 blocks of one place.
     pub fn draws(self, pairs: usize, parameters: usize) -> Result<Self, Error> {
         let blocks = pairs as u128 * parameters.div_ceil(2) as u128;

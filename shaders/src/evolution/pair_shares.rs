@@ -109,13 +109,7 @@ impl Problem {
             .tensor(&[("steps", steps), ("members", members)])?
             .positive(&[("pairs", pairs), ("present", present), ("horizon", self.horizon.unwrap_or(steps))])?
             .at_most(&[("shares", SHARES), ("pairs", pairs)])?
-            .expect(
-                "first + present",
-                first.saturating_add(present) <= pairs,
-                format_args!("at most the {pairs} pairs"),
-                first.saturating_add(present),
-            )?
-            .expect("present", present <= members / 2, format_args!("at most half of the {members} members"), present)?
+            .present_pairs(first, present, pairs, members)?
             .expect("ended", ended <= steps, format_args!("at most the {steps} steps"), ended)
     }
 

@@ -116,13 +116,7 @@ impl Problem {
         Sizes("perturb")
             .tensor(&[("members", members), ("parameters", parameters)])?
             .positive(&[("pairs", pairs)])?
-            .expect(
-                "first + present",
-                first.saturating_add(present) <= pairs,
-                format_args!("at most the {pairs} pairs"),
-                first.saturating_add(present),
-            )?
-            .expect("present", present <= members / 2, format_args!("at most half of the {members} members"), present)?
+            .present_pairs(first, present, pairs, members)?
             .draws(pairs, parameters)?
             .finite("sigma", self.sigma)
     }

@@ -17,7 +17,7 @@ use crate::gpu::{BufferView, Error, Gpu, Launch};
 use list::Test;
 use program::{LANES, PARAMETERS};
 
-/// What a result of an instance tells.
+/// The kinds of results that an instance of a test can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Finding {
     /// Some interleaving of the parts gives it.

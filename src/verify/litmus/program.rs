@@ -31,7 +31,7 @@ pub(super) fn lengths(groups: usize) -> [usize; 5] {
     [2 * instances * MOST_STRIDE as usize, 2 * instances, SCRATCH, 2 * groups, PARAMETERS]
 }
 
-/// What differs from round to round.
+/// The parameters that differ from round to round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Round {
     groups: u32,

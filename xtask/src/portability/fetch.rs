@@ -81,8 +81,11 @@ fn unpack(folder: &Path, packages: &[&str], options: &[&str]) -> Result {
     fs::remove_dir_all(&downloads).map_err(|error| Failure::new(format!("{}: {error}", downloads.display())))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result {
-    fs::write(path, bytes).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+/// Writes a file whole or not at all.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result {
+    let part = path.with_added_extension("part");
+    let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, path));
+    written.map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }
 
 /// The output of a program that succeeds.

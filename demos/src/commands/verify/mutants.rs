@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use fourfold::Gpu;
+use fourfold::data::file;
 use serde_json::{Value, json};
 
 use super::faults::Fault;
@@ -63,7 +64,7 @@ pub fn run(common: &Common, arguments: &Arguments, folder: &Path) -> Result<(), 
 
     if let (Some(report), None) = (&arguments.report, &arguments.only) {
         let text = markdown(&planted, &gpu, common.seed, cases);
-        std::fs::write(report, text).map_err(|error| Failure::run(format!("{}: {error}", report.display())))?;
+        file::write(report, text.as_bytes())?;
     }
     let (caught, of) = count(&planted);
     if arguments.json {
@@ -133,7 +134,9 @@ fn plant(common: &Common, fault: &Fault, cases: u32, limit: Duration) -> Result<
         let jobs = vec![Job { kernel: fault.kernel.clone(), from: cases.start, until: cases.end }];
         let mut found = None;
         supervisor::run(&super::flags(common, &order)?, jobs, limit, |row| {
-            found = (row.outcome != Kind::Right).then_some(row);
+            if row.outcome != Kind::Right {
+                found.get_or_insert(row);
+            }
             Ok(())
         })?;
         Ok::<_, Failure>(found)
