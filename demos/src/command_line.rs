@@ -9,7 +9,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::guide::guided;
-use crate::options::Common;
+use crate::options::{Common, Preset};
 use crate::{commands, experiments};
 
 /// Families of commands, and what they are about.
@@ -57,8 +57,8 @@ fn entries() -> Vec<&'static Entry> {
     entries
 }
 
-/// Defines the command line, with the defaults of `--quick` or without.
-fn command(quick: bool) -> Command {
+/// Defines the command line, with the defaults of a preset.
+fn command(preset: Preset) -> Command {
     let mut root = Command::new("fourfold")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
@@ -71,7 +71,7 @@ fn command(quick: bool) -> Command {
     }
     for entry in entries() {
         // A number below 0 is a value, which its range refuses, and no unknown flag.
-        let child = guided(entry.path, (entry.command)(quick)).mut_args(|arg| match arg.get_action().takes_values() {
+        let child = guided(entry.path, (entry.command)(preset)).mut_args(|arg| match arg.get_action().takes_values() {
             true => arg.allow_negative_numbers(true),
             false => arg,
         });
@@ -89,9 +89,9 @@ fn command(quick: bool) -> Command {
 /// A flag or value that is not known, in one sentence.
 pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
     let line: Vec<OsString> = line.into_iter().collect();
-    let mut matches = command(false).try_get_matches_from(&line);
-    if matches.as_ref().is_ok_and(|matches| matches.get_flag("quick")) {
-        matches = command(true).try_get_matches_from(&line);
+    let mut matches = command(Preset::Default).try_get_matches_from(&line);
+    if let Some(preset) = matches.as_ref().ok().and_then(preset) {
+        matches = command(preset).try_get_matches_from(&line);
     }
     match matches {
         Ok(matches) => find(matches).map(|call| Parsed::Run(Box::new(call))),
@@ -102,6 +102,16 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure
             _ => Err(Failure::Input(condensed(&error))),
         },
     }
+}
+
+/// Returns the preset of a command line, if it names one.
+fn preset(matches: &ArgMatches) -> Option<Preset> {
+    let mut last = matches;
+    while let Some((_, inner)) = last.subcommand() {
+        last = inner;
+    }
+    let quick = matches.get_flag("quick").then_some(Preset::Quick);
+    quick.or_else(|| last.try_get_one::<Preset>("preset").ok().flatten().copied())
 }
 
 /// Finds the command that the words name.
@@ -160,8 +170,8 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        for quick in [false, true] {
-            command(quick).debug_assert();
+        for preset in [Preset::Quick, Preset::Default, Preset::Paper] {
+            command(preset).debug_assert();
         }
     }
 

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod demo;
 pub mod inspect;
 pub mod play;
+pub mod runs;
 pub mod verify;
 
 use crate::entry::Entry;
@@ -16,6 +17,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<demo::Arguments>(),
     Entry::of::<inspect::Arguments>(),
     Entry::of::<play::Arguments>(),
+    Entry::of::<runs::Arguments>(),
     Entry::of::<verify::Arguments>(),
     Entry::of::<verify::Difference>(),
     Entry::of::<verify::Report>(),

@@ -3,15 +3,15 @@
 use clap::{ArgMatches, Args};
 
 use crate::failure::Failure;
-use crate::options::Common;
+use crate::options::{Common, Preset};
 
 /// A command or an experiment, as the command line finds it.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     /// The words that call it, as in `dt control`.
     pub path: &'static str,
-    /// Defines its flags, with the defaults of `--quick` or without.
-    pub command: fn(quick: bool) -> clap::Command,
+    /// Defines its flags, with the defaults of a preset.
+    pub command: fn(Preset) -> clap::Command,
     pub run: fn(&Common, &ArgMatches) -> Result<(), Failure>,
 }
 

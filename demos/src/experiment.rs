@@ -1,10 +1,11 @@
 //! Experiments of one shape.
 
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, value_parser};
+use fourfold::data::file;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -12,7 +13,8 @@ use serde_json::Value;
 use crate::content_hash;
 use crate::entry::Entry;
 use crate::failure::Failure;
-use crate::options::{Common, Seeds};
+use crate::options::{Common, Preset, Seeds};
+use crate::run::folder::CONFIGURATION;
 use crate::run::report::Report;
 use crate::run::{Configuration, Earlier, REPORT, Run, stop};
 
@@ -24,7 +26,7 @@ use crate::run::{Configuration, Earlier, REPORT, Run, stop};
 ///    struct. Then `impl Experiment for Settings`.
 /// 2. `experiments/mod.rs`: `pub mod NAME;` and one line of `ALL`. A test names an experiment that is missing there.
 ///
-/// The command line then has `fourfold NAME` with `--seeds`, `--quick` and `--resume`.
+/// The command line then has `fourfold NAME` with `--seeds`, `--preset`, `--config` and `--resume`.
 ///
 /// * [`check`](Self::check) says what is wrong with the settings: ranges, names, files. It needs no GPU and builds no
 ///   trainer. Input that only the library refuses (inside [`run`](Self::run)) also leaves no folder behind.
@@ -45,6 +47,9 @@ pub trait Experiment: Args + Clone + Debug + Serialize + DeserializeOwned {
     /// The same for settings that several experiments share; those of [`QUICK`](Self::QUICK) come before them.
     const SHARED_QUICK: &'static [(&'static str, &'static str)] = &[];
 
+    /// The defaults that `--preset paper` sets, none where the paper's experiment is not the one that is here.
+    const PAPER: Option<&'static [(&'static str, &'static str)]> = None;
+
     /// Checks the settings without a GPU.
     ///
     /// # Errors
@@ -55,6 +60,11 @@ pub trait Experiment: Args + Clone + Debug + Serialize + DeserializeOwned {
     /// with others.
     fn inputs(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// Returns the name of the run's folder, which a number follows.
+    fn folder(&self) -> String {
+        Self::NAME.to_owned()
     }
 
     /// Runs the experiment.
@@ -69,12 +79,12 @@ pub const fn entry<E: Experiment>() -> Entry {
     Entry { path: E::NAME, command: command::<E>, run: perform::<E> }
 }
 
-/// Returns the settings of a command line without flags, or with `--quick` alone.
+/// Returns the settings of a command line without flags, or with a preset alone.
 ///
 /// # Errors
 /// The experiment has an argument without a default.
-pub fn defaults<E: Experiment>(quick: bool) -> Result<E, Failure> {
-    let matches = command::<E>(quick).no_binary_name(true).try_get_matches_from([""; 0]).map_err(Failure::input)?;
+pub fn defaults<E: Experiment>(preset: Preset) -> Result<E, Failure> {
+    let matches = command::<E>(preset).no_binary_name(true).try_get_matches_from([""; 0]).map_err(Failure::input)?;
     E::from_arg_matches(&matches).map_err(Failure::input)
 }
 
@@ -93,7 +103,7 @@ pub fn start<E: Experiment>(common: &Common, settings: &E, seeds: Vec<u32>) -> R
         inputs: content_hash::named(settings.inputs())?,
         settings: serde_json::to_value(settings).map_err(Failure::run)?,
     };
-    finish(Run::create(common, common.open(false)?, configuration)?, settings)
+    finish(Run::create(common, common.open(false)?, &settings.folder(), configuration)?, settings)
 }
 
 fn finish<E: Experiment>(mut run: Run, settings: &E) -> Result<(), Failure> {
@@ -104,7 +114,7 @@ fn finish<E: Experiment>(mut run: Run, settings: &E) -> Result<(), Failure> {
 }
 
 /// Defines the flags; `--resume` alone needs no other argument.
-fn command<E: Experiment>(quick: bool) -> Command {
+fn command<E: Experiment>(preset: Preset) -> Command {
     let resume = Arg::new("resume").long("resume").value_name("FOLDER").value_parser(value_parser!(PathBuf));
     let mut command = E::augment_args(Command::new(E::NAME.rsplit(' ').next().unwrap_or(E::NAME)));
     if let Some(seeds) = E::SEEDS {
@@ -112,18 +122,38 @@ fn command<E: Experiment>(quick: bool) -> Command {
         command = command.arg(arg.help("Number of seeds, from --seed on, or a list, as in `0,1,2`"));
     }
     command = command.mut_args(|arg| match arg.is_required_set() {
-        true => arg.required(false).required_unless_present("resume"),
+        true => arg.required(false).required_unless_present_any(["resume", "config"]),
         false => arg,
     });
     command = command.arg(resume.help("Resume the run in this folder, to the same bits, with the flags it began with"));
-    let defaults = [E::QUICK, E::SHARED_QUICK].concat();
-    let sizes: Vec<String> = defaults.iter().map(|(flag, value)| format!("--{} {value}", kebab(flag))).collect();
-    if quick {
-        for (flag, value) in defaults {
-            command = command.mut_arg(flag, |arg| arg.default_value(value));
+    let config = Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf));
+    let config = config.conflicts_with_all(["resume", "preset"]);
+    command = command.arg(config.help("Take all flags that are not given from the config.json of a run"));
+    let sizes = Arg::new("preset").long("preset").value_name("SIZES").value_parser(value_parser!(Preset));
+    command = command.arg(sizes.help("Sizes for all flags that are not given; --quick is `--preset quick`"));
+    let quick = [E::QUICK, E::SHARED_QUICK].concat();
+    let paper = E::PAPER.unwrap_or_default();
+    let listed = |defaults: &[(&str, &str)]| {
+        let sizes = defaults.iter().map(|(flag, value)| format!("--{} {value}", kebab(flag)));
+        if defaults.is_empty() {
+            "nothing: the defaults are the paper's".to_owned()
+        } else {
+            sizes.collect::<Vec<_>>().join(", ")
         }
+    };
+    let mut sets = format!("--preset quick sets, where they are not given: {}", listed(&quick));
+    if E::PAPER.is_some() {
+        sets += &format!("\n\n--preset paper sets: {}", listed(paper));
     }
-    command.after_help(format!("--quick sets, where they are not given: {}", sizes.join(", ")))
+    let chosen = match preset {
+        Preset::Quick => &quick[..],
+        Preset::Default => &[],
+        Preset::Paper => paper,
+    };
+    for &(flag, value) in chosen {
+        command = command.mut_arg(flag, |arg| arg.default_value(value));
+    }
+    command.after_help(sets)
 }
 
 fn kebab(id: &str) -> String {
@@ -132,6 +162,19 @@ fn kebab(id: &str) -> String {
 
 /// Starts or resumes what the command line asks for.
 fn perform<E: Experiment>(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    let preset = matches.get_one::<Preset>("preset").copied();
+    if common.quick && preset.is_some_and(|preset| preset != Preset::Quick) {
+        return Err(Failure::input("--quick: expected no other --preset beside it"));
+    }
+    if preset == Some(Preset::Paper) && E::PAPER.is_none() {
+        let sentence =
+            format!("--preset paper: expected quick or default; `fourfold {}` has no sizes of a paper", E::NAME);
+        return Err(Failure::Input(sentence));
+    }
+    let common = &Common { quick: common.quick || preset == Some(Preset::Quick), ..common.clone() };
+    if let Some(path) = matches.get_one::<PathBuf>("config") {
+        return configured::<E>(path, common, matches);
+    }
     let seeds = match E::SEEDS {
         Some(_) => matches.get_one::<Seeds>("seeds").cloned().unwrap_or(Seeds::Count(1)).list(common.seed)?,
         None => Seeds::Count(1).list(common.seed)?,
@@ -154,9 +197,45 @@ fn perform<E: Experiment>(common: &Common, matches: &ArgMatches) -> Result<(), F
     finish(earlier.resume(common, common.open(false)?)?, &settings)
 }
 
+/// Starts a run with the settings of another one, but for the flags that are given.
+fn configured<E: Experiment>(path: &Path, common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        let expected = format!("expected the {CONFIGURATION} of a run of `fourfold {}`", E::NAME);
+        Failure::Input(format!("--config {}: {expected}, got {error}", path.display()))
+    };
+    let file = if path.is_dir() { path.join(CONFIGURATION) } else { path.to_owned() };
+    let own: Configuration = serde_json::from_slice(&file::read(&file)?).map_err(|error| wrong(&error))?;
+    if own.command != E::NAME {
+        return Err(wrong(&format!("one of `fourfold {}`", own.command)));
+    }
+    let settings: E = serde_json::from_value(own.settings.clone()).map_err(|error| wrong(&error))?;
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let mut changed = settings.clone();
+    changed.update_from_arg_matches(matches).map_err(Failure::input)?;
+    let changed = serde_json::to_value(&changed).map_err(Failure::run)?;
+    let mut merged = own.settings;
+    for id in matches.ids().map(clap::Id::as_str).filter(|id| given(id) && changed.get(id).is_some()) {
+        merged[id] = changed[id].clone();
+    }
+    let settings: E = serde_json::from_value(merged).map_err(|error| wrong(&error))?;
+    let common = Common {
+        seed: if given("seed") { common.seed } else { own.seed },
+        quick: common.quick || own.quick,
+        ..common.clone()
+    };
+    let seeds = match matches.try_get_one::<Seeds>("seeds").ok().flatten() {
+        Some(seeds) if given("seeds") || (given("seed") && E::SEEDS.is_some()) || own.seeds.is_empty() => {
+            seeds.list(common.seed)?
+        }
+        Some(_) => own.seeds,
+        None => Seeds::Count(1).list(common.seed)?,
+    };
+    start(&common, &settings, seeds)
+}
+
 /// Refuses flags beside `--resume` that would change the run.
 fn refuse_changes<E: Experiment>(
-    path: &std::path::Path,
+    path: &Path,
     matches: &ArgMatches,
     settings: &E,
     has: &Configuration,
@@ -181,7 +260,7 @@ fn refuse_changes<E: Experiment>(
             return Err(Failure::Input(format!(
                 "{}: --{flag} is `{old}` in {} and {}, got `{new}`: leave it out to resume, or start another run",
                 path.display(),
-                crate::run::folder::CONFIGURATION,
+                CONFIGURATION,
                 crate::run::CHECKPOINT,
             )));
         }

@@ -26,7 +26,7 @@ const fn guide(path: &'static str, paper: &'static str, example: &'static str, n
 }
 
 /// A guide to every command and experiment.
-pub(crate) const ALL: [Guide; 28] = [
+pub(crate) const ALL: [Guide; 29] = [
     guide("adapters", "", "fourfold adapters", "fourfold verify"),
     guide("bench", "", "fourfold bench --kernel softmax", "fourfold verify"),
     guide("data collect", "", "fourfold data collect pendulum --quick", "fourfold data inspect FILE"),
@@ -68,7 +68,8 @@ pub(crate) const ALL: [Guide; 28] = [
         "fourfold pes hyperparameters --data digits --quick",
     ),
     guide("pes variance", PES, "fourfold pes variance --quick", "fourfold pes compare toy --quick"),
-    guide("play", NEURON, "fourfold play --shuffle-at 200,400", "fourfold neuron watch --noise-channels 5"),
+    guide("play", NEURON, "fourfold play key-to-door", "fourfold play --list"),
+    guide("runs", "", "fourfold runs", "fourfold play"),
     guide("sam", SAM, "fourfold sam --label-noise 0.4 --seeds 1 --quick", "fourfold sam --label-noise 0.4 --seeds 3"),
     guide("verify", "", "fourfold verify --kernel softmax", "fourfold bench --kernel softmax"),
     guide("verify builtins", "", "fourfold verify builtins --markdown", "fourfold verify litmus --quick"),

@@ -5,6 +5,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod adapter;
+pub mod animation;
 pub mod by_name;
 pub mod command_line;
 pub mod commands;
@@ -18,6 +19,7 @@ pub mod guide;
 pub mod options;
 pub mod output;
 pub mod picture;
+pub mod player;
 pub mod progress;
 pub mod run;
 pub mod runtime_folder;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use fourfold::Gpu;
 use fourfold::gpu::Options;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,21 @@ pub struct Common {
     /// Smoke-test sizes for all flags that are not given
     #[arg(long, global = true)]
     pub quick: bool,
+    /// Also write the log as event files of TensorBoard
+    #[arg(long, global = true)]
+    pub tensorboard: bool,
+}
+
+/// The sizes of an experiment where flags do not say them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// Smoke-test sizes: a minute or less
+    Quick,
+    /// The sizes of the committed reports, for a CPU
+    #[default]
+    Default,
+    /// The sizes of the paper, for a GPU and hours
+    Paper,
 }
 
 impl Common {

@@ -14,19 +14,19 @@ use fourfold::shaders::rollout::policies::AttentionNeuron;
 use serde_json::json;
 
 use crate::adapter::describe;
-use crate::commands::play::Player;
+use crate::animation::{Animation, animated_gif};
 use crate::commands::verify;
 use crate::entry::Plain;
 use crate::experiment;
 use crate::experiments::dt::key_to_door::{self, Method};
 use crate::experiments::neuron::evaluation::{Order, Protocol};
 use crate::experiments::neuron::network::trained;
-use crate::experiments::neuron::stage::animated_gif;
 use crate::experiments::neuron::strip::strip;
 use crate::experiments::sam;
 use crate::failure::Failure;
-use crate::options::{Common, Seeds};
+use crate::options::{Common, Preset, Seeds};
 use crate::picture::bitmap::Bitmap;
+use crate::player::NeuronPlayer;
 use crate::run::Run;
 use crate::run::report::Report;
 use crate::table::{broken, width};
@@ -59,6 +59,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     let gpu = common.open(false)?;
     let mut run = Run::of_command(common, Arguments::NAME, &gpu, json!({}))?;
     let folder = run.path().to_owned();
+    let preset = if common.quick { Preset::Quick } else { Preset::Default };
     let within = |name: &str| Common { out: Some(folder.join(name)), ..common.clone() };
     say(&format!("1. The adapter: {}", describe(gpu.info())));
     say("2. Every kernel against its CPU twin, on this adapter:");
@@ -73,7 +74,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         rho: 0.3,
         epochs: if common.quick { 10 } else { 40 },
         lanczos: 20,
-        ..experiment::defaults(common.quick)?
+        ..experiment::defaults(preset)?
     };
     let seeds = Seeds::Count(if common.quick { 1 } else { 3 });
     experiment::start(&within("sam"), &settings, seeds.list(common.seed)?)?;
@@ -89,7 +90,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         let scores = Protocol { order, ..plain }.scores(&gpu, Arc::new(network), &weights)?;
         crate::show!("   {name:<10}  mean score {:.0}, standard error {:.0}", scores.mean(), scores.error());
     }
-    let film = Player::new(gpu.clone(), network, weights, vec![400], 0).first(common.seed)?;
+    let film = NeuronPlayer::new(gpu.clone(), network, weights, vec![400], 0).episode(common.seed)?;
 
     say(
         "5. A schedule of learning rates is learned from unrolls of 10 of its 100 steps (Vicol et al. 2021): by evolution \
@@ -117,7 +118,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         batch: 64,
         points: 1,
         no_critic: true,
-        ..experiment::defaults(common.quick)?
+        ..experiment::defaults(preset)?
     };
     experiment::start(&within("key-to-door"), &settings, Seeds::Count(1).list(common.seed)?)?;
 

@@ -36,6 +36,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::options::Preset;
 
     fn sources(folder: &Path) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -61,8 +62,8 @@ mod tests {
     #[test]
     fn every_experiment_has_flags_that_fit_and_quick_sizes_of_them() {
         for entry in ALL {
-            for quick in [false, true] {
-                (entry.command)(quick).debug_assert();
+            for preset in [Preset::Quick, Preset::Default, Preset::Paper] {
+                (entry.command)(preset).debug_assert();
             }
         }
     }

@@ -58,8 +58,15 @@ pub fn gif(frames: impl Iterator<Item = (Bitmap, u16)>) -> Result<Vec<u8>, Failu
     for (frame, milliseconds) in frames {
         let [left, top, width, height] =
             shown.as_ref().map_or([0, 0, frame.width, frame.height], |shown| frame.changed(shown));
-        let pixels = frame.cut([left, top, width, height]);
-        let mut encoded = gif::Frame::from_rgb_speed(width as u16, height as u16, &pixels, 20);
+        let now = frame.cut([left, top, width, height]);
+        // What has not changed is left transparent: long runs of one colour take little space.
+        let mut pixels: Vec<u8> = now.chunks_exact(3).flat_map(|pixel| [pixel[0], pixel[1], pixel[2], 255]).collect();
+        if let Some(shown) = &shown {
+            let then = shown.cut([left, top, width, height]);
+            let both = pixels.chunks_exact_mut(4).zip(then.chunks_exact(3));
+            both.filter(|(now, then)| now[..3] == **then).for_each(|(now, _)| now.fill(0));
+        }
+        let mut encoded = gif::Frame::from_rgba_speed(width as u16, height as u16, &mut pixels, 20);
         (encoded.left, encoded.top, encoded.delay) = (left as u16, top as u16, milliseconds / 10);
         encoder.write_frame(&encoded).map_err(|error| failed(&error))?;
         shown = Some(frame);

@@ -7,13 +7,13 @@
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use fourfold::data::{Checkpoint, Error, file};
 use fourfold::{Gpu, wgpu};
 use serde_json::{Value, json};
 
 use super::lock::Lock;
+use super::record::{self, End};
 use crate::adapter::adapter_json;
 use crate::failure::Failure;
 
@@ -50,6 +50,18 @@ impl RunFolder {
             return Err(failure);
         }
         Ok(folder)
+    }
+
+    /// Adds the end of the run to `config.json`: its seconds to those of earlier processes.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn end(&self, end: &mut End) -> Result<(), Failure> {
+        let bytes = file::read(&self.path.join(CONFIGURATION))?;
+        let mut configuration: Value = serde_json::from_slice(&bytes).map_err(Failure::run)?;
+        end.seconds += configuration["end"]["seconds"].as_f64().unwrap_or(0.0);
+        configuration["end"] = json!(end);
+        self.write_json(CONFIGURATION, &configuration)
     }
 
     /// Opens the folder of an earlier run, to go on with it.
@@ -209,10 +221,10 @@ fn next_free(runs: &Path, command: &str) -> Result<PathBuf, Failure> {
 /// Adds what the run does not decide itself: the command line, the time, versions and the adapter.
 fn with_facts(mut configuration: Value, adapter: &wgpu::AdapterInfo) -> Value {
     let line: Vec<String> = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     configuration["command_line"] = json!(line);
-    configuration["unix_time"] = json!(seconds);
+    configuration["unix_time"] = json!(record::now());
     configuration["versions"] = json!({ "fourfold": env!("CARGO_PKG_VERSION"), "wgpu": wgpu_version() });
+    configuration["git_commit"] = json!(record::commit());
     configuration["adapter"] = adapter_json(adapter);
     configuration
 }

@@ -1,8 +1,10 @@
 //! A run: its GPU, seeds, folder, progress, log and checkpoint.
 
 mod earlier;
+mod events;
 pub mod folder;
 mod lock;
+pub mod record;
 pub mod report;
 pub mod stop;
 
@@ -17,13 +19,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use earlier::Earlier;
+pub use events::EVENTS;
 
 use crate::adapter::{adapter_json, describe, software_warning};
 use crate::failure::Failure;
 use crate::guide::Guide;
 use crate::options::Common;
 use crate::progress::Progress;
+use events::Events;
 use folder::RunFolder;
+use record::{End, FINISHED, STOPPED};
 use report::Report;
 
 /// The file of a run's log, a JSON object a line.
@@ -97,16 +102,20 @@ pub struct Run {
     resumed: bool,
     /// The folder is still as that process left it.
     untouched: bool,
+    /// The time at which this process began.
+    begun: Instant,
+    /// True with `--tensorboard`; the file is made with the first row.
+    tensorboard: bool,
+    events: Option<Events>,
 }
 
 impl Run {
-    /// Makes the folder of a run and writes its configuration.
+    /// Makes the folder of a run, by this name and a number where `--out` gives none, and writes its configuration.
     ///
     /// # Errors
     /// The folder cannot be written, or is there already and not empty.
-    pub fn create(common: &Common, gpu: Gpu, configuration: Configuration) -> Result<Self, Failure> {
-        let command = &configuration.command;
-        let folder = RunFolder::create(common.out.as_deref(), command, &gpu, json!(configuration))?;
+    pub fn create(common: &Common, gpu: Gpu, name: &str, configuration: Configuration) -> Result<Self, Failure> {
+        let folder = RunFolder::create(common.out.as_deref(), name, &gpu, json!(configuration))?;
         Ok(Self::new(common, gpu, folder, configuration))
     }
 
@@ -115,9 +124,14 @@ impl Run {
     /// # Errors
     /// As [`create`](Self::create).
     pub fn of_command(common: &Common, command: &str, gpu: &Gpu, settings: Value) -> Result<Self, Failure> {
-        let command = command.to_owned();
+        let (name, command) = (command, command.to_owned());
         let (seed, quick) = (common.seed, common.quick);
-        Self::create(common, gpu.clone(), Configuration { command, seed, quick, settings, ..Configuration::default() })
+        Self::create(
+            common,
+            gpu.clone(),
+            name,
+            Configuration { command, seed, quick, settings, ..Configuration::default() },
+        )
     }
 
     /// Leaves the folder to a command that keeps its own records.
@@ -143,6 +157,9 @@ impl Run {
             saved: None,
             resumed: false,
             untouched: false,
+            begun: Instant::now(),
+            tensorboard: common.tensorboard,
+            events: None,
         }
     }
 
@@ -218,10 +235,31 @@ impl Run {
     /// The folder cannot be written.
     pub fn log(&mut self, row: &impl Serialize) -> Result<(), Failure> {
         self.touch()?;
-        let line = serde_json::to_value(row).map_err(Failure::run)?.to_string();
+        let row = serde_json::to_value(row).map_err(Failure::run)?;
+        let line = row.to_string();
         self.folder.append(LOG, &line)?;
+        if self.tensorboard {
+            self.append_events(&row)?;
+        }
         self.lines.push(line);
         Ok(())
+    }
+
+    /// Appends a row to the event file, which begins with the rows of earlier processes.
+    fn append_events(&mut self, row: &Value) -> Result<(), Failure> {
+        let events = match &mut self.events {
+            Some(events) => events,
+            none => {
+                let events = none.insert(Events::create(self.folder.path())?);
+                for line in &self.lines {
+                    if let Ok(Value::Object(row)) = serde_json::from_str(line) {
+                        events.append(&row)?;
+                    }
+                }
+                events
+            }
+        };
+        row.as_object().map_or(Ok(()), |row| events.append(row))
     }
 
     /// Returns all rows of the log, those of earlier processes first.
@@ -402,6 +440,7 @@ impl Run {
         }
         let adapter = format!("Adapter: {}.", describe(self.gpu.info()));
         self.folder.write(REPORT, format!("{}\n{adapter}\n", report.markdown()).as_bytes())?;
+        self.end(FINISHED, report.headline())?;
         // The last file: a run that has it is finished.
         self.folder.write_json(RESULTS, &results.into())?;
         let next = Guide::to(&self.configuration.command).map(|guide| format!("\nNext: {}", guide.next));
@@ -417,13 +456,22 @@ impl Run {
             Failure::Input(_) if !self.resumed => self.folder.discard(),
             Failure::Stopped => {
                 let (report, command) = (self.partial_report(), &self.configuration.command);
-                if let Err(failure) = self.folder.write(REPORT, report.markdown().as_bytes()) {
+                let written = self.folder.write(REPORT, report.markdown().as_bytes());
+                if let Err(failure) = written.and_then(|()| self.end(STOPPED, None)) {
                     crate::tell!("error: {failure}");
                 }
                 crate::tell!("Stopped. Resume with `fourfold {command} --resume {}`", self.path().display());
             }
-            _ => {}
+            // The folder may be what failed.
+            failure => drop(self.end(&failure.to_string(), None)),
         }
+    }
+
+    /// Records the end in the configuration.
+    fn end(&self, outcome: &str, result: Option<String>) -> Result<(), Failure> {
+        let (unix_time, outcome) = (record::now(), outcome.to_owned());
+        let mut end = End { unix_time, seconds: self.begun.elapsed().as_secs_f64(), outcome, result };
+        self.folder.end(&mut end)
     }
 
     /// Reports a run that was stopped: the stages that it finished and the end of its log.

@@ -75,6 +75,19 @@ impl Report {
         &self.results
     }
 
+    /// Returns the first two columns of the first table on one line: what was compared, and its first number.
+    pub fn headline(&self) -> Option<String> {
+        const MOST: usize = 6;
+        let table = self.parts.iter().find_map(|part| match part {
+            Part::Table { header, rows } if header.len() > 1 && !rows.is_empty() => Some((header, rows)),
+            _ => None,
+        });
+        let (header, rows) = table?;
+        let cells = rows.iter().take(MOST).map(|row| format!("{} {}", row[0], row[1]));
+        let more = if rows.len() > MOST { ", .." } else { "" };
+        Some(format!("{}: {}{more}", header[1], cells.collect::<Vec<_>>().join(", ")))
+    }
+
     /// Lists the pictures by their files.
     pub fn pictures(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.parts.iter().filter_map(|part| match part {
@@ -160,6 +173,7 @@ mod tests {
         assert!(text.starts_with("# Two methods\n\nword word"), "{text}");
         assert!(text.contains("\n| method | a \\| b |\n|---|---|\n| SGD | 1 |\n| SAM | 20 |\n"), "{text}");
         assert!(text.contains("a | b is a ratio.") && text.contains("![loss](loss.png)"), "{text}");
+        assert_eq!(report().headline().unwrap(), "a | b: SGD 1, SAM 20");
         assert_eq!(report().pictures().collect::<Vec<_>>(), [("loss.png", &[1, 2][..])]);
     }
 }

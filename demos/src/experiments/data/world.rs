@@ -36,6 +36,16 @@ impl World {
         }
     }
 
+    /// The name of [`environment`](Self::environment) in a file of weights.
+    pub fn played(self) -> &'static str {
+        match self {
+            World::Pendulum => "pendulum",
+            World::CartPoleSwingUp => "cart-pole-swing-up-easy*4",
+            World::CartPole => "cart-pole",
+            World::Swimmer => "swimmer*4",
+        }
+    }
+
     /// The environment that is played. The swing-up starts near rest, so that the start does not decide the return, and where a second has
     /// a hundred steps or 25, an action lasts four of them: a context of 20 steps then spans as much as matters.
     pub fn environment(self) -> Arc<dyn Environment> {

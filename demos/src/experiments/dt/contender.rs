@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::data_set::DataSet;
+use super::trained::TrainedAgent;
 use crate::failure::Failure;
 use crate::run::Run;
 use crate::statistics::average;
@@ -136,6 +137,17 @@ impl Contender {
         }
     }
 
+    /// The sizes of the transformer.
+    fn network(short: bool, sizes: &Sizes, data: &DataSet) -> decision_transformer::Settings {
+        let context = if short { 1 } else { sizes.context };
+        let settings = decision_transformer::Settings {
+            times: sizes.times.then(|| data.world.environment().horizon()),
+            dropout: decision_transformer::DropoutRates::all(sizes.dropout),
+            ..decision_transformer::Settings::gym(data.trajectories.observations(), data.actions(), context)
+        };
+        settings.sized(sizes.width, sizes.layers, 1)
+    }
+
     /// The network before its training.
     ///
     /// # Errors
@@ -144,13 +156,7 @@ impl Contender {
         let observations = data.trajectories.observations();
         match self {
             Contender::Transformer { short, .. } => {
-                let context = if short { 1 } else { sizes.context };
-                let settings = decision_transformer::Settings {
-                    times: sizes.times.then(|| data.world.environment().horizon()),
-                    dropout: decision_transformer::DropoutRates::all(sizes.dropout),
-                    ..decision_transformer::Settings::gym(observations, data.actions(), context)
-                };
-                let settings = settings.sized(sizes.width, sizes.layers, 1);
+                let settings = Self::network(short, sizes, data);
                 Ok(Box::new(DecisionTransformer::new(settings).map_err(Failure::input)?))
             }
             Contender::Cloning { .. } => {
@@ -220,8 +226,15 @@ impl Contender {
             return_scale,
             delayed,
             standardisation: Some(standardisation),
-            ..AgentSettings::new(1, data.expert as f32)
+            ..AgentSettings::new(1, data.target() as f32)
         };
+        if let Contender::Transformer { short, .. } = self {
+            let network = Self::network(short, sizes, data);
+            if let Some(trained) = TrainedAgent::new(data.world.played(), &network, &weights, &agent) {
+                let name = self.name().replace([',', '='], "").split_whitespace().collect::<Vec<_>>().join("-");
+                run.write_checkpoint(&format!("{}-{name}-{seed}.safetensors", data.name()), &trained.to_checkpoint()?)?;
+            }
+        }
         Ok(Learner { model, weights, agent, loss })
     }
 }

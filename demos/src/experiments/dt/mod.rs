@@ -10,3 +10,4 @@ pub mod shortest_paths;
 mod source;
 pub mod sweep;
 pub mod train;
+pub mod trained;

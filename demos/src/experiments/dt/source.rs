@@ -79,6 +79,19 @@ impl DataSettings {
         ("policy_tries", "1"),
     ];
 
+    /// The defaults that `--preset paper` sets.
+    pub const PAPER: &'static [(&'static str, &'static str)] = &[
+        ("width", "128"),
+        ("layers", "3"),
+        ("cloning_width", "256"),
+        ("batch", "64"),
+        ("steps", "100000"),
+        ("cloning_steps", "25000"),
+        ("rate", "1e-4"),
+        ("dropout", "0.1"),
+        ("times", "true"),
+    ];
+
     /// # Errors
     /// Settings that make no sense, by the names of their flags.
     pub fn check(&self) -> Result<(), Failure> {

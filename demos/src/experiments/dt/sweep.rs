@@ -33,6 +33,7 @@ impl Experiment for Settings {
     const QUICK: &'static [(&'static str, &'static str)] =
         &[("seeds", "1"), ("data", "pendulum-imitation"), ("targets", "4")];
     const SHARED_QUICK: &'static [(&'static str, &'static str)] = DataSettings::QUICK;
+    const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(DataSettings::PAPER);
 
     fn check(&self) -> Result<(), Failure> {
         self.common.check()?;

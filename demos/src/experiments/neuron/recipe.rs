@@ -21,7 +21,10 @@ pub fn perceptron() -> PolicyNetwork {
 /// Another number of weights than the network has, or weights that are not finite.
 pub fn trained(network: &PolicyNetwork, weights: &[f32]) -> Result<Checkpoint, Failure> {
     let interface = Interface { inputs: OBSERVATIONS, actions: 1 };
-    Ok(TrainedPolicy::new(network.clone(), interface, weights.to_vec()).map_err(Failure::run)?.to_checkpoint())
+    let mut file =
+        TrainedPolicy::new(network.clone(), interface, weights.to_vec()).map_err(Failure::run)?.to_checkpoint();
+    file.set("environment", "cart-pole-swing-up");
+    Ok(file)
 }
 
 /// Added to the bias of the forget gates at first: memories that last from the start. Without it, training

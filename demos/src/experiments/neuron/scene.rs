@@ -62,24 +62,10 @@ impl Film {
         self.sources.len()
     }
 
-    pub fn score(&self) -> f64 {
-        self.scenes.last().map_or(0.0, |scene| scene.score)
-    }
-
     /// The steps in which the inputs were shuffled.
     pub fn shuffles(&self) -> Vec<usize> {
         let now = self.scenes.iter().filter(|scene| scene.since_shuffle == Some(0));
         now.map(|scene| scene.step).collect()
-    }
-
-    /// Every `every`-th step and the last one.
-    pub fn frames(&self, every: usize) -> Vec<usize> {
-        let last = self.scenes.len() - 1;
-        let mut frames: Vec<usize> = (0..=last).step_by(every.max(1)).collect();
-        if frames.last() != Some(&last) {
-            frames.push(last);
-        }
-        frames
     }
 
     /// `count` steps that stand for the episode: the first, the last and those between at even distances, of which the
@@ -153,13 +139,6 @@ pub(crate) mod tests {
             forgets: false,
             fell: steps < 1_000,
         }
-    }
-
-    #[test]
-    fn frames_end_with_the_last_step() {
-        assert_eq!(film(10, &[], 0).frames(4), [0, 4, 8, 9]);
-        assert_eq!(film(9, &[], 0).frames(4), [0, 4, 8]);
-        assert_eq!(film(1, &[], 0).frames(4), [0]);
     }
 
     #[test]

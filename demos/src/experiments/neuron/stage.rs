@@ -1,12 +1,10 @@
-//! The pictures of a [`Film`]: the cart on its track, the inputs with what the network attends to, and the frames of an
-//! animation that are made of both.
+//! The pictures of a [`Film`]: the cart on its track, the inputs with what the network attends to, and the frames of a
+//! film that are made of both.
 
 use super::scene::{Film, Scene};
-use crate::failure::Failure;
 use crate::picture::bitmap::Bitmap;
 use crate::picture::canvas::{Anchor, Canvas, Frame, picture};
 use crate::picture::colour::{COLOURS, Colour, tint};
-use crate::picture::film::{animated_png, gif};
 
 pub(crate) const INK: Colour = Colour(40, 40, 40);
 pub(crate) const GREY: Colour = Colour(120, 120, 120);
@@ -171,34 +169,6 @@ fn inputs(canvas: &Canvas, film: &Film, index: usize) {
     canvas.rectangle(Frame { left: now - 0.5, width: 1.0, ..ribbons }, GREY)
 }
 
-/// Returns the whole episode as an animated PNG, with every `every`-th step at the speed of the world; it rests at the
-/// end. `drawn` is called after each frame.
-///
-/// # Errors
-/// A frame cannot be encoded.
-pub fn animated(film: &Film, every: usize, drawn: impl FnMut()) -> Result<Vec<u8>, Failure> {
-    animated_png(film.frames(every).len(), frames(film, every, drawn))
-}
-
-/// The same as a GIF, which more programs show.
-///
-/// # Errors
-/// A frame cannot be encoded.
-pub fn animated_gif(film: &Film, every: usize, drawn: impl FnMut()) -> Result<Vec<u8>, Failure> {
-    gif(frames(film, every, drawn))
-}
-
-fn frames(film: &Film, every: usize, mut drawn: impl FnMut()) -> impl Iterator<Item = (Bitmap, u16)> {
-    const REST: u16 = 2_500;
-    let last = film.scenes.len() - 1;
-    let time = (1_000.0 * film.time_step * every as f64).round() as u16;
-    film.frames(every).into_iter().map(move |index| {
-        let bitmap = frame(film, index);
-        drawn();
-        (bitmap, if index == last { REST } else { time })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::scene::tests::film;
@@ -228,14 +198,5 @@ mod tests {
     fn many_noise_channels_find_room() {
         let bitmap = frame(&film(20, &[10], 27), 15);
         assert_eq!((bitmap.width, bitmap.height), (720, (HEAD + 32.0 * 19.0 + 18.0) as u32));
-    }
-
-    #[test]
-    fn an_animation_has_every_frame() {
-        let mut count = 0;
-        let bytes = animated(&film(10, &[5], 0), 4, || count += 1).unwrap();
-        let reader = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().unwrap();
-        assert_eq!(reader.info().animation_control().unwrap().num_frames, 4);
-        assert_eq!(count, 4);
     }
 }

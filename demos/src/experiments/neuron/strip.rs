@@ -2,6 +2,7 @@
 
 use super::scene::Film;
 use super::stage::{DASHES, GREY, INK, PALE, SHUFFLE, along, cart, ribbon};
+use crate::animation::Animation;
 use crate::picture::bitmap::Bitmap;
 use crate::picture::canvas::{Anchor, Canvas, FINE, Frame, picture};
 use crate::picture::colour::{COLOURS, tint};

@@ -1,19 +1,15 @@
-//! A [`Film`] in the terminal: drawn in dots and played at the speed of the world, or as a table where there is none.
+//! A [`Film`] in the terminal: drawn in dots, or as a table where there is none.
 
 use std::f64::consts::PI;
-use std::io::IsTerminal;
-use std::time::{Duration, Instant};
 
-use console::{Term, style};
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
+use console::style;
 
 use super::scene::{Film, Scene};
-use crate::failure::Failure;
+use super::stage::frame;
+use crate::animation::Animation;
+use crate::animation::dots::{DIM, Dots, level, painted};
+use crate::picture::bitmap::Bitmap;
 use crate::table::{fitted, width};
-
-/// The least size of a terminal, in columns, that an episode is played in; rows depend on the number of inputs.
-const COLUMNS: std::ops::RangeInclusive<usize> = 64..=100;
 
 /// Steps for which a shuffle is pointed out.
 const NEWS: usize = 60;
@@ -25,42 +21,6 @@ fn colour(source: usize) -> u8 {
 
 const CART: u8 = 25;
 const POLE: u8 = 196;
-const DIM: u8 = 245;
-
-/// A picture of dots, two by four to a character.
-struct Dots {
-    columns: usize,
-    cells: Vec<(u8, u8)>,
-}
-
-impl Dots {
-    fn new(columns: usize, rows: usize) -> Self {
-        Self { columns, cells: vec![(0, DIM); columns * rows] }
-    }
-
-    fn set(&mut self, x: f64, y: f64, colour: u8) {
-        const BITS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
-        if x < 0.0 || y < 0.0 || x >= 2.0 * self.columns as f64 {
-            return;
-        }
-        let (x, y) = (x as usize, y as usize);
-        if let Some(cell) = self.cells.get_mut(y / 4 * self.columns + x / 2) {
-            *cell = (cell.0 | BITS[y % 4][x % 2], colour);
-        }
-    }
-
-    fn lines(&self, coloured: bool) -> Vec<String> {
-        let character = |&(dots, colour): &(u8, u8)| match dots {
-            0 => " ".to_owned(),
-            dots => painted(&char::from_u32(0x2800 + u32::from(dots)).unwrap_or(' ').to_string(), colour, coloured),
-        };
-        self.cells.chunks(self.columns).map(|row| row.iter().map(character).collect()).collect()
-    }
-}
-
-fn painted(text: &str, colour: u8, coloured: bool) -> String {
-    style(text).color256(colour).force_styling(coloured).to_string()
-}
 
 /// Dots of a metre, and the rows of characters that the stage takes.
 fn scale(film: &Film, columns: usize) -> (f64, usize) {
@@ -144,8 +104,7 @@ fn history(film: &Film, slot: usize, until: usize, width: usize, coloured: bool)
             text += &painted("┊", DIM, coloured);
         } else {
             let most = scenes.iter().map(|scene| scene.channels[slot].attention).fold(0.0, f64::max);
-            let height = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'][(most.min(1.0) * 8.0).round() as usize];
-            text += &painted(&height.to_string(), colour(scenes[0].channels[slot].source), coloured);
+            text += &painted(&level(most).to_string(), colour(scenes[0].channels[slot].source), coloured);
         }
     }
     text
@@ -174,121 +133,39 @@ pub fn lines(film: &Film, index: usize, columns: usize, rows: usize, coloured: b
     lines
 }
 
-/// A key that a spectator presses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
-    Shuffle,
-    Noise,
-    Restart,
-    Quit,
-}
-
-/// The line that names the keys.
-const KEYS: &str = "s shuffle the inputs   n noise inputs   r another episode   q quit";
-
-/// A terminal that gives single keys, until this is dropped.
-struct Keyboard;
-
-impl Keyboard {
-    /// Returns none where keys cannot be read, as from a file.
-    fn open() -> Option<Self> {
-        (std::io::stdin().is_terminal() && enable_raw_mode().is_ok()).then_some(Self)
+impl Animation for Film {
+    fn title(&self) -> String {
+        let end = if self.fell { "; the cart left the track" } else { "" };
+        format!("an attention neuron: a score of {:.0} in {} steps{end}", self.score(), self.scenes.len())
     }
 
-    /// Waits for a key that means something.
-    fn wait(&self, time: Duration) -> Option<Key> {
-        let until = Instant::now() + time;
-        loop {
-            let rest = until.saturating_duration_since(Instant::now());
-            if !event::poll(rest).unwrap_or(false) {
-                return None;
-            }
-            let Ok(Event::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. })) = event::read() else {
-                continue;
-            };
-            match code {
-                KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => return Some(Key::Quit),
-                KeyCode::Char('s') => return Some(Key::Shuffle),
-                KeyCode::Char('n') => return Some(Key::Noise),
-                KeyCode::Char('r') => return Some(Key::Restart),
-                KeyCode::Char('q') | KeyCode::Esc => return Some(Key::Quit),
-                _ => {}
-            }
-        }
+    fn length(&self) -> usize {
+        self.scenes.len()
     }
-}
 
-impl Drop for Keyboard {
-    fn drop(&mut self) {
-        let _ = disable_raw_mode();
+    fn time_step(&self) -> f64 {
+        self.time_step
     }
-}
 
-/// Plays the episode with every `every`-th step, at the speed of the world.
-///
-/// Returns true if there is a terminal to play it in that is large enough.
-///
-/// # Errors
-/// The terminal cannot be written.
-pub fn play(film: &Film, every: usize) -> Result<bool, Failure> {
-    perform(film, every, None).map(|played| played.is_some())
-}
-
-/// The answer to a key at a step: another film, and the step from which on it is shown.
-pub type Answer<'a> = &'a mut dyn FnMut(Key, usize) -> Result<(Film, usize), Failure>;
-
-/// Plays an episode as [`play`] does, and answers keys; returns the film that was shown last, or none without a terminal.
-///
-/// # Errors
-/// The terminal cannot be written, or those of the answer.
-pub fn perform(film: &Film, every: usize, mut answer: Option<Answer<'_>>) -> Result<Option<Film>, Failure> {
-    let terminal = Term::buffered_stdout();
-    if !terminal.features().is_attended() {
-        return Ok(None);
+    fn score(&self) -> f64 {
+        self.scenes.last().map_or(0.0, |scene| scene.score)
     }
-    let (rows, columns) = terminal.size();
-    let (rows, columns) = (usize::from(rows), usize::from(columns).saturating_sub(1).min(*COLUMNS.end()));
-    // Two lines of heading, the keys and at least five inputs.
-    if !COLUMNS.contains(&columns) || rows < scale(film, columns).1 + 9 {
-        return Ok(None);
+
+    fn shuffles(&self) -> Vec<usize> {
+        Film::shuffles(self)
     }
-    let failed = |error: std::io::Error| Failure::run(format!("cannot write to the terminal: {error}"));
-    let coloured = console::colors_enabled();
-    let pause = Duration::from_secs_f64(film.time_step * every as f64);
-    let keyboard = answer.as_ref().and_then(|_| Keyboard::open());
-    let (mut film, mut index, mut due, mut written) = (film.clone(), 0, Instant::now(), 0);
-    loop {
-        let last = film.scenes.len() - 1;
-        terminal.move_cursor_up(written).map_err(failed)?;
-        let mut lines = lines(&film, index, columns, rows - 1, coloured);
-        lines.extend(keyboard.as_ref().map(|_| format!("{KEYS:<columns$}")));
-        // A frame with fewer lines leaves none of the one before; raw terminals want the carriage back.
-        lines.extend((lines.len()..written).map(|_| " ".repeat(columns)));
-        for line in &lines {
-            terminal.write_str(line).map_err(failed)?;
-            terminal.write_str("\r\n").map_err(failed)?;
-        }
-        terminal.flush().map_err(failed)?;
-        written = lines.len();
-        due = (due + pause).max(Instant::now());
-        let rest = due.saturating_duration_since(Instant::now());
-        let key = match &keyboard {
-            // The last frame stays until somebody wants something.
-            Some(keyboard) => keyboard.wait(if index == last { Duration::from_secs(3_600) } else { rest }),
-            None => {
-                std::thread::sleep(rest);
-                None
-            }
-        };
-        match (key, &mut answer) {
-            (Some(Key::Quit), _) => return Ok(Some(film)),
-            (Some(key), Some(answer)) => {
-                (film, index) = answer(key, index)?;
-                due = Instant::now();
-            }
-            _ if index == last => return Ok(Some(film)),
-            _ => index = (index + every).min(last),
-        }
+
+    fn frame(&self, index: usize) -> Bitmap {
+        frame(self, index)
+    }
+
+    fn rows(&self, columns: usize) -> usize {
+        // Two lines of heading, the keys and at least five inputs.
+        scale(self, columns).1 + 9
+    }
+
+    fn lines(&self, index: usize, columns: usize, rows: usize, coloured: bool) -> Vec<String> {
+        lines(self, index, columns, rows, coloured)
     }
 }
 

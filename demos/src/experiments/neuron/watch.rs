@@ -1,6 +1,8 @@
 //! `fourfold neuron watch`: one episode, what the network attends to in it, and its inputs being shuffled.
 
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use clap::Args;
 use fourfold::rollout::environments::CartPoleSwingUp;
@@ -10,10 +12,10 @@ use serde_json::json;
 use super::evaluation::HORIZON;
 use super::network::{File, Network};
 use super::scene::{Film, Scene};
-use super::stage::animated;
 use super::strip::strip;
 use super::terminal;
 use super::watching::{Script, Shown};
+use crate::animation::{Animation, animated_png, projector};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::run::Run;
@@ -75,12 +77,12 @@ impl Experiment for Settings {
         let network = self.network.description()?;
         let weights = self.file.load(&network)?;
         let played = match self.episode {
-            Some(episode) => script.play(&run.gpu(), network, &weights, episode)?,
-            None => script.pick(&run.gpu(), network, &weights, self.candidates)?,
+            Some(episode) => script.play(&run.gpu(), Arc::new(network), &weights, episode)?,
+            None => script.pick(&run.gpu(), Arc::new(network), &weights, self.candidates)?,
         };
         let Shown { film, differences } = script.show(network, &weights, &played)?;
         run.progress("frames", film.frames(self.every).len() as u64);
-        let episode = animated(&film, self.every, || run.advance(1))?;
+        let episode = animated_png(&film, self.every, || run.advance(1))?;
         run.end_progress();
 
         let stretches: Vec<_> = film
@@ -100,7 +102,7 @@ impl Experiment for Settings {
             .collect();
         write_steps(run, &film)?;
         let mut report = Report::new("One episode of an attention neuron");
-        report.paragraph(note(&film, &script, played.episode, self.episode.is_none()));
+        report.paragraph(self.note(&film, &script, played.episode));
         report.picture("episode.png", "the episode", episode);
         report.picture("strip.png", "stills and attention over time", strip(&film).png()?);
         let header: Vec<&str> = ["steps"].into_iter().chain(film.sources.iter().map(String::as_str)).collect();
@@ -126,7 +128,7 @@ impl Experiment for Settings {
         ] {
             report.result(key, value);
         }
-        if run.is_quiet() || !terminal::play(&film, self.every)? {
+        if run.is_quiet() || projector::show(Rc::new(film.clone()), self.every, &[], None)?.is_none() {
             crate::show!("{}", terminal::listing(&film));
         }
         Ok(report)
@@ -152,35 +154,38 @@ impl Settings {
             return refuse(format!("--episode: expected 0 to 99999, got {episode}"));
         }
         let world = CartPoleSwingUp { easy: self.easy };
+        let noise_channels = self.noise_channels;
         let script =
-            Script { world, noise_channels: self.noise_channels, shuffles, forget: self.forget, seed: seed as u32 };
+            Script { world: Arc::new(world), noise_channels, shuffles, forget: self.forget, seed: seed as u32 };
         script.check()?;
         Ok(script)
     }
-}
 
-/// Describes the episode in a few sentences.
-fn note(film: &Film, script: &Script, episode: usize, picked: bool) -> String {
-    let start = if script.world.easy { "started hanging near rest" } else { "hard reset" };
-    let chosen = if picked { ", picked because it lasts the longest" } else { "" };
-    let (score, steps) = (film.score(), film.scenes.len());
-    let mut text =
-        format!("Episode {episode} of seed {} ({start}{chosen}): a score of {score:.0} in {steps} steps", script.seed);
-    text += if film.fell { ", then the cart left the track." } else { "." };
-    let seen = film.shuffles().len();
-    match script.shuffles.len() {
-        0 => text += " The inputs were never shuffled.",
-        _ if seen == 0 => text += " It ended before the inputs were shuffled.",
-        _ => {
-            let steps = film.shuffles().iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-            let memory = if film.forgets { "cleared" } else { "kept" };
-            let plural = if seen == 1 { "" } else { "s" };
-            text += &format!(
-                " The inputs were shuffled at step{plural} {steps}, with the memory of the channels {memory}."
-            );
+    /// Describes the episode in a few sentences.
+    fn note(&self, film: &Film, script: &Script, episode: usize) -> String {
+        let start = if self.easy { "started hanging near rest" } else { "hard reset" };
+        let chosen = if self.episode.is_none() { ", picked because it lasts the longest" } else { "" };
+        let (score, steps) = (film.score(), film.scenes.len());
+        let mut text = format!(
+            "Episode {episode} of seed {} ({start}{chosen}): a score of {score:.0} in {steps} steps",
+            script.seed
+        );
+        text += if film.fell { ", then the cart left the track." } else { "." };
+        let seen = film.shuffles().len();
+        match script.shuffles.len() {
+            0 => text += " The inputs were never shuffled.",
+            _ if seen == 0 => text += " It ended before the inputs were shuffled.",
+            _ => {
+                let steps = film.shuffles().iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+                let memory = if film.forgets { "cleared" } else { "kept" };
+                let plural = if seen == 1 { "" } else { "s" };
+                text += &format!(
+                    " The inputs were shuffled at step{plural} {steps}, with the memory of the channels {memory}."
+                );
+            }
         }
+        text
     }
-    text
 }
 
 fn write_steps(run: &mut Run, film: &Film) -> Result<(), Failure> {

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use fourfold::Gpu;
-use fourfold::rollout::environments::CartPoleSwingUp;
 use fourfold::rollout::{
-    Composition, End, Operands, Plan, Rollout, Sensors, Settings, Step, WeightSource, Weights, Wiring, shuffled,
+    Composition, End, Environment, Operands, Plan, Policy, Rollout, Sensors, Settings, Step, WeightSource, Weights,
+    Wiring, shuffled,
 };
 use fourfold::shaders::Data;
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 
-use super::evaluation::{HORIZON, OBSERVATIONS};
 use super::scene::{Channel, Film, Scene};
 use crate::failure::Failure;
 
@@ -22,9 +21,9 @@ const COMPARED: usize = 50;
 const AGREEMENT: f64 = 1e-3;
 
 /// The settings of a watched episode.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Script {
-    pub world: CartPoleSwingUp,
+    pub world: Arc<dyn Environment>,
     pub noise_channels: usize,
     /// The steps in which the inputs are shuffled, ascending; 0 is from the start. Before, their order is plain.
     pub shuffles: Vec<usize>,
@@ -70,7 +69,7 @@ impl Script {
     /// A wiring whose phases begin at every shuffle, and perhaps between them.
     fn wiring(&self) -> Wiring {
         let interval = match self.shuffles.iter().copied().fold(0, divisor) {
-            0 => HORIZON,
+            0 => self.world.horizon(),
             common => common,
         };
         let phases = self.shuffles.last().map_or(0, |last| last / interval) + 1;
@@ -82,7 +81,7 @@ impl Script {
     }
 
     fn inputs(&self) -> usize {
-        self.sensors().inputs(OBSERVATIONS)
+        self.sensors().inputs(self.world.observations())
     }
 
     /// The orders of the inputs in an episode: the plain one, then one for each shuffle. Each episode of a seed has its
@@ -102,15 +101,9 @@ impl Script {
     ///
     /// # Errors
     /// A policy that returns numbers that are not finite, or the device fails.
-    pub fn play(
-        &self,
-        gpu: &Gpu,
-        network: AttentionNeuron,
-        weights: &[f32],
-        episode: usize,
-    ) -> Result<Played, Failure> {
+    pub fn play(&self, gpu: &Gpu, policy: Arc<dyn Policy>, weights: &[f32], episode: usize) -> Result<Played, Failure> {
         // One episode a generation: the generation is its number.
-        let mut played = self.rollout(gpu, network, weights, episode..episode + 1, [self.seed, episode as u32])?;
+        let mut played = self.rollout(gpu, policy, weights, episode..episode + 1, [self.seed, episode as u32])?;
         Ok(played.swap_remove(0))
     }
 
@@ -121,11 +114,11 @@ impl Script {
     pub fn pick(
         &self,
         gpu: &Gpu,
-        network: AttentionNeuron,
+        policy: Arc<dyn Policy>,
         weights: &[f32],
         episodes: usize,
     ) -> Result<Played, Failure> {
-        let played = self.rollout(gpu, network, weights, 0..episodes, [self.seed, 0])?;
+        let played = self.rollout(gpu, policy, weights, 0..episodes, [self.seed, 0])?;
         let longest = played.iter().map(|played| played.steps.len()).max();
         let first = played.into_iter().find(|played| Some(played.steps.len()) == longest);
         first.ok_or_else(|| Failure::Input("expected at least one episode to pick from".into()))
@@ -134,7 +127,7 @@ impl Script {
     fn rollout(
         &self,
         gpu: &Gpu,
-        network: AttentionNeuron,
+        policy: Arc<dyn Policy>,
         weights: &[f32],
         episodes: std::ops::Range<usize>,
         seed: [u32; 2],
@@ -142,8 +135,8 @@ impl Script {
         self.check()?;
         let sensors = self.sensors();
         let composition = Composition {
-            environment: Arc::new(self.world),
-            policy: Arc::new(network),
+            environment: self.world.clone(),
+            policy,
             sensors,
             weights: WeightSource::Given { trace: true },
         };
@@ -151,7 +144,7 @@ impl Script {
         if weights.len() != expected {
             return Err(Failure::Input(format!("expected {expected} weights, got {}", weights.len())));
         }
-        let plan = Plan::new(&composition, &Settings::new(1, episodes.len(), HORIZON), &gpu.target())?;
+        let plan = Plan::new(&composition, &Settings::new(1, episodes.len(), self.world.horizon()), &gpu.target())?;
         let Wiring { interval, phases, .. } = self.wiring();
         let wiring = episodes.clone().flat_map(|episode| {
             let orders = self.orders(episode);
@@ -232,7 +225,7 @@ impl Script {
             track: 2.4,
             pole: 0.6,
             time_step: 0.01,
-            horizon: HORIZON,
+            horizon: self.world.horizon(),
             forgets: self.forget,
             fell,
         };
@@ -247,10 +240,12 @@ fn divisor(a: usize, b: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use fourfold::rollout::environments::CartPoleSwingUp;
+
     use super::*;
 
     fn script(shuffles: &[usize], forget: bool) -> Script {
-        let world = CartPoleSwingUp { easy: false };
+        let world = Arc::new(CartPoleSwingUp { easy: false });
         Script { world, noise_channels: 2, shuffles: shuffles.to_vec(), forget, seed: 5 }
     }
 

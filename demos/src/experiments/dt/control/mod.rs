@@ -65,6 +65,7 @@ impl Experiment for Settings {
     const SEEDS: Option<&'static str> = Some("2");
     const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "1"), ("data", "cart-pole-imitation")];
     const SHARED_QUICK: &'static [(&'static str, &'static str)] = DataSettings::QUICK;
+    const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(DataSettings::PAPER);
 
     fn check(&self) -> Result<(), Failure> {
         self.common.check()

@@ -81,6 +81,7 @@ impl Experiment for Settings {
     const SEEDS: Option<&'static str> = Some("2");
     const QUICK: &'static [(&'static str, &'static str)] =
         &[("seeds", "1"), ("episodes", "600"), ("steps", "40"), ("batch", "16"), ("points", "2")];
+    const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[("full", "true")]);
 
     fn check(&self) -> Result<(), Failure> {
         let counts = [
@@ -154,6 +155,14 @@ impl Settings {
 
     pub fn world(&self) -> KeyToDoor {
         if self.full { KeyToDoor::full() } else { KeyToDoor::square(self.side, self.room_steps) }
+    }
+
+    /// The name of the world in a file of weights.
+    fn environment(&self) -> String {
+        match self.full {
+            true => "key-to-door".to_owned(),
+            false => format!("key-to-door:{}:{}", self.side, self.room_steps),
+        }
     }
 
     /// The network that acts: whole episodes are its context.

@@ -13,6 +13,7 @@ use fourfold::rollout::{Environment, VectorEnvironment, VectorSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::super::trained::TrainedAgent;
 use super::{EVALUATION, Method, Outcome, RandomPlay, Settings};
 use crate::failure::Failure;
 use crate::run::Run;
@@ -174,6 +175,12 @@ pub fn trial(
             "method": method, "seed": seed, "episodes": episodes, "step": until, "success": now.success,
             "seconds": begun.elapsed().as_secs_f64(),
         }))?;
+    }
+    if method == Method::Transformer {
+        let (asked, data) = (AgentSettings::trained(&trained, 1, 1.0), training.weights()?);
+        if let Some(agent) = TrainedAgent::new(&settings.environment(), model.settings(), &data, &asked) {
+            run.write_checkpoint(&format!("transformer-{episodes}-{seed}.safetensors"), &agent.to_checkpoint()?)?;
+        }
     }
     let losses = training.losses()?;
     let loss = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64;

@@ -4,6 +4,7 @@
 mod decoder;
 mod directed_graph;
 mod outcome;
+mod pathfinder;
 mod picture;
 mod report;
 mod trial;
@@ -19,6 +20,8 @@ use crate::run::report::Report;
 
 use decoder::{Decoded, Decoder, Prior};
 use directed_graph::{DirectedGraph, Filter};
+pub use pathfinder::{Pathfinder, TrainedPaths};
+
 use outcome::{AtDistance, Outcome};
 use walks::{Walk, Walks};
 

@@ -53,7 +53,7 @@ pub fn png(graph: &DirectedGraph, path: &Walk, title: &str) -> Result<Vec<u8>, F
 }
 
 /// Returns where each node stands, and the size of the picture. Columns are a little out of line, so that few edges lie on others.
-fn places(graph: &DirectedGraph) -> (Vec<(f64, f64)>, [f64; 2]) {
+pub(super) fn places(graph: &DirectedGraph) -> (Vec<(f64, f64)>, [f64; 2]) {
     let distances = graph.distances();
     let farthest = distances.iter().flatten().max().copied().unwrap_or(0);
     let lost = distances.contains(&None);

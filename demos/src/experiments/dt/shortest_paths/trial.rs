@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use fourfold::data::{Actions, Trajectories};
+use fourfold::data::{Actions, Checkpoint, Trajectories};
+use fourfold::models::SequenceModel;
 use fourfold::models::decision_transformer::{
     self, DecisionTransformer, DropoutRates, Initialisation, Returns, Tokens,
 };
@@ -112,6 +113,9 @@ impl Problem {
     }
 }
 
+/// The metadata `environment` of a file of weights.
+pub const ENVIRONMENT: &str = "shortest-paths";
+
 /// Training steps between two looks at the loss.
 const BURST: usize = 20;
 
@@ -145,6 +149,12 @@ pub fn train(run: &mut Run, settings: &Settings, problem: &Problem) -> Result<Fi
         run.log(&json!({ "seed": seed, "step": step, "loss": loss, "seconds": seconds }))?;
         run.save_if_due(|checkpoint| Ok(training.save(checkpoint, "training.")?))?;
     }
+    let mut file = Checkpoint::new();
+    file.set("environment", ENVIRONMENT);
+    file.set("seed", seed.to_string());
+    file.set("settings", serde_json::to_string(settings).map_err(Failure::run)?);
+    file.insert("weights", &[model.parameters().length()], training.weights()?);
+    run.write_checkpoint(&format!("transformer-{seed}.safetensors"), &file)?;
     let decoded = decoder.decode(0.0)?;
     let sifted = decoder.decode(settings.least)?;
     let ways = problem.walks.ways();

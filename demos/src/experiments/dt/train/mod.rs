@@ -116,6 +116,7 @@ impl Experiment for Settings {
         ("layers", "2"),
         ("warm_up", "5"),
     ];
+    const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[]);
 
     fn inputs(&self) -> Vec<PathBuf> {
         vec![self.data.clone()]

@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn the_defaults_and_the_quick_form_are_valid() {
         assert_eq!(settings("").unwrap().recipe().updates, 512 / 64 * 12 * 30);
-        let quick: Settings = defaults(true).unwrap();
+        let quick: Settings = defaults(crate::options::Preset::Quick).unwrap();
         quick.check().unwrap();
         assert_eq!((quick.trajectories, quick.steps, quick.passes, quick.episodes), (64, 50, 3, 100));
     }

@@ -66,6 +66,13 @@ impl Experiment for Settings {
     const SEEDS: Option<&'static str> = Some("4");
     const QUICK: &'static [(&'static str, &'static str)] =
         &[("seeds", "2"), ("steps", "3e6"), ("trial", "1e6"), ("test_episodes", "100")];
+    const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[
+        ("strategy", "cma-es"),
+        ("members", "256"),
+        ("episodes", "16"),
+        ("deviation", "0.1"),
+        ("steps", "5.7e10"),
+    ]);
 
     fn inputs(&self) -> Vec<PathBuf> {
         self.weights.iter().cloned().collect()

@@ -38,9 +38,14 @@ impl Experiment for Settings {
     const NAME: &'static str = "pes compare";
     const SEEDS: Option<&'static str> = Some("5");
     const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "2"), ("iterations", "300"), ("pixels", "100")];
+    const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[]);
 
     fn inputs(&self) -> Vec<PathBuf> {
         catalogue::file(self.problem.as_deref()).map(PathBuf::from).into_iter().collect()
+    }
+
+    fn folder(&self) -> String {
+        catalogue::folder(Self::NAME, self.problem.as_deref())
     }
 
     fn check(&self) -> Result<(), Failure> {

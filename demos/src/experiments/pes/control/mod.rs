@@ -151,7 +151,9 @@ impl Settings {
                             if let ("training", Ok(trained)) = (stage, TrainedPolicy::new(network, interface, weights))
                             {
                                 let file = format!("{}-{}-{seed}.safetensors", task.name, setup.name.replace(' ', "-"));
-                                run.write_checkpoint(&file, &trained.to_checkpoint())?;
+                                let mut checkpoint = trained.to_checkpoint();
+                                checkpoint.set("environment", task.world);
+                                run.write_checkpoint(&file, &checkpoint)?;
                             }
                             Ok(curve)
                         })?;

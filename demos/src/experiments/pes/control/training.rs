@@ -21,6 +21,8 @@ use crate::failure::Failure;
 #[derive(Debug, Clone)]
 pub struct Task {
     pub name: &'static str,
+    /// The name of the environment in a file of weights.
+    pub world: &'static str,
     /// The policy and the environment, in words.
     pub description: &'static str,
     pub problem: Arc<dyn InnerProblem>,
@@ -49,6 +51,7 @@ impl Task {
         let swing_up = CartPoleSwingUp { easy: true };
         let swimmer = Self {
             name: "swimmer",
+            world: "swimmer",
             description: "a linear policy swims with three rods (18 weights, first zero; 20 particles, as the paper's)",
             problem: Arc::new(Control::new(Swimmer, Linear)),
             policy: (PolicyNetwork::Linear, interface(&Swimmer)),
@@ -68,6 +71,7 @@ impl Task {
         // A linear policy of an angle's cosine and sine cannot swing a pole up and also hold it.
         let swing_up = Self {
             name: "swing-up",
+            world: "cart-pole-swing-up-easy",
             description: "a perceptron 5-8-1 swings a pole up on a cart (57 weights; easy starts, and an episode that ends \
                           waits for its horizon)",
             problem: Arc::new(Control::new(swing_up, perceptron()).waiting()),
@@ -81,6 +85,7 @@ impl Task {
         };
         let pendulum = Self {
             name: "pendulum",
+            world: "pendulum",
             description: "a perceptron 3-8-1 swings a pendulum up (41 weights)",
             problem: Arc::new(Control::new(Pendulum, perceptron())),
             policy: (PolicyNetwork::Perceptron(perceptron()), interface(&Pendulum)),

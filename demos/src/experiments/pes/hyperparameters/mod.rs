@@ -60,6 +60,7 @@ impl Experiment for Settings {
     const QUICK: &'static [(&'static str, &'static str)] =
         &[("seeds", "1"), ("particles", "4"), ("iterations", "12"), ("points", "3")];
     const SHARED_QUICK: &'static [(&'static str, &'static str)] = QUICK;
+    const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[("paper", "true")]);
 
     fn inputs(&self) -> Vec<PathBuf> {
         self.images.files()

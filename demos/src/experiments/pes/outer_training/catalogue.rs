@@ -22,6 +22,12 @@ pub fn file(name: Option<&str>) -> Option<&str> {
     name?.strip_prefix("ridge:")
 }
 
+/// Returns the name of the folder of a run of this command on a problem.
+pub fn folder(command: &str, problem: Option<&str>) -> String {
+    let problem = problem.and_then(|name| name.split(':').next()).unwrap_or_default();
+    format!("{command} {problem}").trim_end().to_owned()
+}
+
 /// Returns the problem of a name.
 ///
 /// # Errors

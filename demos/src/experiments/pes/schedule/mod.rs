@@ -78,6 +78,7 @@ impl Experiment for Settings {
     const QUICK: &'static [(&'static str, &'static str)] =
         &[("particles", "8"), ("iterations", "20"), ("points", "4"), ("grid", "4")];
     const SHARED_QUICK: &'static [(&'static str, &'static str)] = QUICK;
+    const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[("paper", "true")]);
 
     fn inputs(&self) -> Vec<PathBuf> {
         self.images.files()

@@ -1,0 +1,74 @@
+//! The end of a run, which its configuration records: when, how long it took, how it ended and what it found.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// The end of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// Seconds since 1970.
+    pub unix_time: u64,
+    /// Seconds that all its processes took.
+    pub seconds: f64,
+    /// `finished`, `stopped`, or the sentence of the failure.
+    pub outcome: String,
+    /// The first numbers of its report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+}
+
+/// The end of a run that did all it was asked for.
+pub const FINISHED: &str = "finished";
+
+/// The end of a run that was stopped.
+pub const STOPPED: &str = "stopped";
+
+/// Returns the seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Returns the commit of the sources that this was built from, where they still lie there, with `-dirty` where they were
+/// changed since.
+pub fn commit() -> Option<String> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let described = Command::new("git")
+        .arg("-C")
+        .arg(sources)
+        .args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    let text = String::from_utf8(described.stdout).ok()?;
+    Some(text.trim().to_owned()).filter(|commit| !commit.is_empty())
+}
+
+/// Returns the day of a time, as `2026-11-29`, and its hour and minute, in UTC.
+pub fn date(unix_time: u64) -> String {
+    let (days, minutes) = ((unix_time / 86_400) as i64, unix_time % 86_400 / 60);
+    // Days since 1 March of year 0, in eras of 400 years (Howard Hinnant, "chrono-compatible low-level date algorithms").
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, year) = if month < 10 { (month + 3, year + 400 * era) } else { (month - 9, year + 400 * era + 1) };
+    format!("{year}-{month:02}-{day:02} {:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(date(0), "1970-01-01 00:00");
+        assert_eq!(date(951_782_399), "2000-02-28 23:59");
+        assert_eq!(date(951_782_400), "2000-02-29 00:00");
+        assert_eq!(date(1_795_956_134), "2026-11-29 12:42");
+    }
+}
