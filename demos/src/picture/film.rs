@@ -1,5 +1,7 @@
 //! Moving pictures as files: animated PNG and GIF, of which each frame holds what has changed.
 
+use std::collections::BTreeMap;
+
 use gif::Repeat;
 use png::{BlendOp, DisposeOp};
 
@@ -59,20 +61,50 @@ pub fn gif(frames: impl Iterator<Item = (Bitmap, u16)>) -> Result<Vec<u8>, Failu
         let [left, top, width, height] =
             shown.as_ref().map_or([0, 0, frame.width, frame.height], |shown| frame.changed(shown));
         let now = frame.cut([left, top, width, height]);
-        // What has not changed is left transparent: long runs of one colour take little space.
-        let mut pixels: Vec<u8> = now.chunks_exact(3).flat_map(|pixel| [pixel[0], pixel[1], pixel[2], 255]).collect();
-        if let Some(shown) = &shown {
-            let then = shown.cut([left, top, width, height]);
-            let both = pixels.chunks_exact_mut(4).zip(then.chunks_exact(3));
-            both.filter(|(now, then)| now[..3] == **then).for_each(|(now, _)| now.fill(0));
-        }
-        let mut encoded = gif::Frame::from_rgba_speed(width as u16, height as u16, &mut pixels, 20);
+        let then = shown.as_ref().map(|shown| shown.cut([left, top, width, height]));
+        let mut encoded = indexed(&now, then.as_deref());
+        (encoded.width, encoded.height) = (width as u16, height as u16);
         (encoded.left, encoded.top, encoded.delay) = (left as u16, top as u16, milliseconds / 10);
         encoder.write_frame(&encoded).map_err(|error| failed(&error))?;
         shown = Some(frame);
     }
     drop(encoder);
     Ok(bytes)
+}
+
+/// Returns the pixels by their places in a palette: of more than 255 colours the most frequent ones, and the nearest of
+/// them for others, so that flat areas keep theirs. Pixels that are as they were are left transparent, in long runs that
+/// take little space.
+fn indexed(now: &[u8], then: Option<&[u8]>) -> gif::Frame<'static> {
+    const MOST: usize = 255;
+    let pixels: Vec<[u8; 3]> = now.chunks_exact(3).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+    let same = |place: usize| then.is_some_and(|then| then[3 * place..3 * place + 3] == pixels[place]);
+    let mut counts: BTreeMap<[u8; 3], usize> = BTreeMap::new();
+    for (_, &pixel) in pixels.iter().enumerate().filter(|&(place, _)| !same(place)) {
+        *counts.entry(pixel).or_default() += 1;
+    }
+    let mut colours: Vec<([u8; 3], usize)> = counts.into_iter().collect();
+    colours.sort_by_key(|&(colour, count)| (std::cmp::Reverse(count), colour));
+    let kept = &colours[..colours.len().min(MOST)];
+    let distance = |a: [u8; 3], b: [u8; 3]| -> u32 {
+        (0..3).map(|channel| u32::from(a[channel].abs_diff(b[channel])).pow(2)).sum()
+    };
+    let nearest = |colour: [u8; 3]| (0..kept.len()).min_by_key(|&place| distance(kept[place].0, colour)).unwrap_or(0);
+    let places = colours
+        .iter()
+        .enumerate()
+        .map(|(place, &(colour, _))| (colour, if place < MOST { place as u8 } else { nearest(colour) as u8 }));
+    let places: BTreeMap<[u8; 3], u8> = places.collect();
+    let transparent = kept.len() as u8;
+    let index = |(place, pixel): (usize, &[u8; 3])| if same(place) { transparent } else { places[pixel] };
+    let mut palette: Vec<u8> = kept.iter().flat_map(|&(colour, _)| colour).collect();
+    palette.extend([0; 3]);
+    gif::Frame {
+        transparent: Some(transparent),
+        buffer: pixels.iter().enumerate().map(index).collect::<Vec<u8>>().into(),
+        palette: Some(palette),
+        ..gif::Frame::default()
+    }
 }
 
 #[cfg(test)]
@@ -129,5 +161,27 @@ mod tests {
         }
         assert_eq!(sizes, [(0, 0, 6, 4), (2, 1, 1, 1), (2, 1, 1, 1)]);
         assert!(gif(std::iter::empty()).is_err());
+    }
+
+    #[test]
+    fn flat_colours_survive_in_a_gif_of_many_and_what_stays_is_transparent() {
+        // 400 shades in single pixels, and a flat area.
+        let mut now = vec![200; 3 * 1_000];
+        for shade in 0..400 {
+            now[3 * shade..3 * shade + 3].copy_from_slice(&[(shade / 2) as u8, (shade % 2) as u8, 7]);
+        }
+        let mut then = now.clone();
+        then[3 * 999] = 0;
+        let colour = |frame: &gif::Frame<'_>, place: usize| {
+            let index = usize::from(frame.buffer[place]);
+            frame.palette.as_ref().unwrap()[3 * index..3 * index + 3].to_vec()
+        };
+        let first = indexed(&now, None);
+        assert_eq!((first.palette.as_ref().unwrap().len(), colour(&first, 999)), (3 * 256, vec![200; 3]));
+        assert!(!first.buffer.contains(&first.transparent.unwrap()));
+        assert!((0..400).all(|shade| colour(&first, shade)[0].abs_diff((shade / 2) as u8) < 80));
+        let second = indexed(&now, Some(&then));
+        let changed = second.buffer.iter().filter(|&&index| Some(index) != second.transparent).count();
+        assert_eq!((changed, colour(&second, 999)), (1, vec![200; 3]));
     }
 }
