@@ -10,6 +10,7 @@ use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::guide::guided;
 use crate::options::{Common, Preset};
+use crate::run::folder;
 use crate::{commands, experiments};
 
 /// Families of commands, and what they are about.
@@ -41,6 +42,7 @@ impl Call {
     /// # Errors
     /// Wrong input, or a run that failed.
     pub fn run(&self) -> Result<(), Failure> {
+        self.common.out.as_deref().map_or(Ok(()), folder::check)?;
         (self.entry.run)(&self.common, &self.matches)
     }
 

@@ -12,6 +12,8 @@ pub struct Entry {
     pub path: &'static str,
     /// Defines its flags, with the defaults of a preset.
     pub command: fn(Preset) -> clap::Command,
+    /// Checks its flags without a GPU.
+    pub check: fn(&ArgMatches) -> Result<(), Failure>,
     pub run: fn(&Common, &ArgMatches) -> Result<(), Failure>,
 }
 
@@ -32,6 +34,7 @@ impl Entry {
         Self {
             path: P::NAME,
             command: |_| P::augment_args(clap::Command::new(P::NAME.rsplit(' ').next().unwrap_or(P::NAME))),
+            check: |matches| P::from_arg_matches(matches).map(drop).map_err(Failure::input),
             run: |common, matches| P::from_arg_matches(matches).map_err(Failure::input)?.run(common),
         }
     }

@@ -76,7 +76,7 @@ pub trait Experiment: Args + Clone + Debug + Serialize + DeserializeOwned {
 
 /// Registers an experiment.
 pub const fn entry<E: Experiment>() -> Entry {
-    Entry { path: E::NAME, command: command::<E>, run: perform::<E> }
+    Entry { path: E::NAME, command: command::<E>, check: check::<E>, run: perform::<E> }
 }
 
 /// Returns the settings of a command line without flags, or with a preset alone.
@@ -158,6 +158,10 @@ fn command<E: Experiment>(preset: Preset) -> Command {
 
 fn kebab(id: &str) -> String {
     id.replace('_', "-")
+}
+
+fn check<E: Experiment>(matches: &ArgMatches) -> Result<(), Failure> {
+    E::from_arg_matches(matches).map_err(Failure::input)?.check()
 }
 
 /// Starts or resumes what the command line asks for.

@@ -1,9 +1,10 @@
 //! The reason for which a command ended, and the exit code that tells a script so.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 
 use fourfold::data::printable;
+
+use crate::limits;
 
 /// A message for the user, with its exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,41 +28,7 @@ impl Failure {
         Failure::Run(message.to_string())
     }
 
-    /// Checks numbers that flags were given, each against the least and the most that it may be.
-    ///
-    /// # Errors
-    /// The first flag whose number is out of its range.
-    pub fn check_counts<'f>(
-        counts: impl IntoIterator<Item = (&'f str, usize, RangeInclusive<usize>)>,
-    ) -> Result<(), Failure> {
-        for (name, count, range) in counts {
-            if !range.contains(&count) {
-                let (least, most) = range.into_inner();
-                return Err(Failure::Input(format!("{name}: expected {least} to {most}, got {count}")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks that no value of a flag occurs twice, and that there is one.
-    ///
-    /// # Errors
-    /// There is none, or one occurs twice.
-    pub fn check_distinct<T: Ord + fmt::Display>(
-        name: &str,
-        values: impl IntoIterator<Item = T>,
-    ) -> Result<(), Failure> {
-        let mut values: Vec<T> = values.into_iter().collect();
-        values.sort_unstable();
-        if values.is_empty() {
-            return Err(Failure::Input(format!("{name}: expected one or more, got none")));
-        }
-        match values.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Failure::Input(format!("{name}: expected distinct values, got `{}` twice", pair[0]))),
-            None => Ok(()),
-        }
-    }
-
+    /// Returns the exit code.
     pub fn code(&self) -> u8 {
         match self {
             Failure::Run(_) => 1,
@@ -96,7 +63,10 @@ impl From<fourfold::data::Error> for Failure {
 
 impl From<fourfold::Error> for Failure {
     fn from(error: fourfold::Error) -> Self {
-        Failure::run(error)
+        match error {
+            fourfold::Error::BufferTooLarge { bytes, limit, .. } => limits::too_large(bytes, limit),
+            error => Failure::run(error),
+        }
     }
 }
 

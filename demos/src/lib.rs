@@ -16,6 +16,7 @@ pub mod experiment;
 pub mod experiments;
 pub mod failure;
 pub mod guide;
+pub mod limits;
 pub mod options;
 pub mod output;
 pub mod picture;

@@ -65,8 +65,8 @@ fn wrong_input_is_refused_with_one_sentence_and_leaves_nothing() {
             &["--gymnasium", "--env", "Hopper-v5", "--python", "no-such-python"],
             "cannot run `no-such-python`",
         ),
-        ("d4rl.hdf5", &["--best", "0"], "--best takes a share"),
-        ("d4rl.hdf5", &["--scale", "-1"], "--scale takes a number above 0"),
+        ("d4rl.hdf5", &["--best", "0"], "--best: expected a number above 0 and up to 1, got 0"),
+        ("d4rl.hdf5", &["--scale", "-1"], "--scale: expected a number above 0 and up to 1000000000, got -1"),
         ("d4rl.hdf5", &["--heads", "3"], "heads"),
     ] {
         let (code, _, sentence) = train(&scratch, data, flags);

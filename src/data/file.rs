@@ -9,9 +9,23 @@ use super::Error;
 /// The bytes of a file.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// If the file cannot be read, or is a device, which may have no end.
 pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    if is_device(path) {
+        return Err(Error::content(&path.display().to_string(), "a file", "a device"));
+    }
     fs::read(path).map_err(|source| Error::Read { file: path.display().to_string(), source })
+}
+
+#[cfg(unix)]
+fn is_device(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    fs::metadata(path).is_ok_and(|facts| facts.file_type().is_char_device() || facts.file_type().is_block_device())
+}
+
+#[cfg(not(unix))]
+fn is_device(_: &Path) -> bool {
+    false
 }
 
 /// Writes a file so that whoever opens `path`, now or after a crash, finds the old file or the new one and nothing

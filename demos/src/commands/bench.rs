@@ -157,7 +157,7 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
 
 fn run_problem(gpu: &Gpu, problem: &Problem, budget: Duration) -> Result<Times, fourfold::Error> {
     let mut views = Vec::new();
-    for operand in &problem.operands {
+    for operand in &problem.operands() {
         views.push(gpu.upload(&problem.operation, operand)?);
     }
     let recording = gpu.prepare(&[Launch::new(&problem.sequence, &views)])?;

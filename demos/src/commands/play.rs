@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::animation::{Animation, animated_gif, animated_png, projector};
 use crate::entry::Plain;
 use crate::failure::Failure;
+use crate::limits;
 use crate::options::Common;
 use crate::player::{SHIPPED, Scene, Trained};
 use crate::run::Run;
@@ -77,7 +78,7 @@ impl Plain for Arguments {
             return Ok(());
         }
         if let Some(every) = self.every {
-            Failure::check_counts([("--every", every, 1..=100)])?;
+            limits::counts([("--every", every, 1..=100)])?;
         }
         if self.noise_channels > 27 {
             return Err(Failure::Input(format!("--noise-channels: expected 0 to 27, got {}", self.noise_channels)));

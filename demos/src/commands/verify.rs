@@ -128,6 +128,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     if let Some(folder) = &arguments.faults {
         return mutants::run(common, arguments, folder);
     }
+    arguments.expectations.as_deref().map_or(Ok(()), Expectations::check)?;
     let (common, gpu, folder, settings, mut rows) = match &arguments.resume {
         Some(path) => resumed(common, path)?,
         None => begun(common, arguments)?,

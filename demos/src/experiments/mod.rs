@@ -33,7 +33,10 @@ pub const ALL: &[Entry] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::any::TypeId;
     use std::path::{Path, PathBuf};
+
+    use clap::Arg;
 
     use super::*;
     use crate::options::Preset;
@@ -66,5 +69,45 @@ mod tests {
                 (entry.command)(preset).debug_assert();
             }
         }
+    }
+
+    /// What else a command line needs: the arguments without a default, and the flags that others demand.
+    fn needed(path: &str, flag: &str) -> Vec<String> {
+        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/trajectories/d4rl.hdf5");
+        let words = match (path, flag) {
+            ("dt train", _) => data,
+            ("data collect", _) => "pendulum",
+            ("pes" | "pes compare", _) => "toy",
+            ("neuron train", "members" | "episodes" | "deviation" | "rate") => "--strategy=cma-es",
+            _ => return Vec::new(),
+        };
+        vec![words.to_owned()]
+    }
+
+    #[test]
+    fn every_number_has_limits_that_are_checked_before_anything_is_built() {
+        // Numbers of any sign.
+        const SIGNED: [&str; 3] = ["forget_bias", "targets", "theta"];
+        let numeric = [TypeId::of::<usize>(), TypeId::of::<u32>(), TypeId::of::<f32>(), TypeId::of::<f64>()];
+        let is_numeric = |arg: &&Arg| numeric.iter().any(|id| arg.get_value_parser().type_id() == *id);
+        let mut accepted = Vec::new();
+        for entry in ALL {
+            let command = (entry.command)(Preset::Quick).no_binary_name(true);
+            for arg in command.get_arguments().filter(is_numeric) {
+                let flag = arg.get_id().as_str();
+                for value in ["-1", "1e18", "1000000000000000000", "nan", "inf", "frob", ""] {
+                    if value == "-1" && SIGNED.contains(&flag) {
+                        continue;
+                    }
+                    let mut line = needed(entry.path, flag);
+                    line.push(format!("--{}={value}", flag.replace('_', "-")));
+                    let parsed = command.clone().try_get_matches_from(&line);
+                    if parsed.is_ok_and(|matches| (entry.check)(&matches).is_ok()) {
+                        accepted.push(format!("{} {}", entry.path, line.join(" ")));
+                    }
+                }
+            }
+        }
+        assert!(accepted.is_empty(), "{accepted:#?}");
     }
 }

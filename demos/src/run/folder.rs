@@ -183,24 +183,33 @@ fn remove_parts(path: &Path) {
     }
 }
 
-/// The folder that the user named, made where it is missing; whether we made it.
-fn given(path: &Path) -> Result<(PathBuf, bool), Failure> {
+/// Checks the place of a run before any work.
+///
+/// # Errors
+/// It is there already and not empty, or no folder.
+pub fn check(path: &Path) -> Result<(), Failure> {
     let named = || path.display().to_string();
     remove_parts(path);
     match fs::read_dir(path) {
         Ok(mut entries) => match entries.next() {
-            None => Ok((path.to_owned(), false)),
+            None => Ok(()),
             Some(_) => {
                 let (expected, got) = ("a new or empty folder".to_owned(), "one with files in it".to_owned());
                 Err(Error::Content { file: named(), expected, got }.into())
             }
         },
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            fs::create_dir_all(path).map_err(|source| Error::Write { file: named(), source })?;
-            Ok((path.to_owned(), true))
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(source) => Err(Error::Read { file: named(), source }.into()),
     }
+}
+
+/// The folder that the user named, made where it is missing; whether we made it.
+fn given(path: &Path) -> Result<(PathBuf, bool), Failure> {
+    check(path)?;
+    let made = !path.exists();
+    let unwritten = |source| Error::Write { file: path.display().to_string(), source };
+    fs::create_dir_all(path).map_err(unwritten)?;
+    Ok((path.to_owned(), made))
 }
 
 /// Makes `COMMAND-NUMBER` below `runs`, with the first number that is free: two runs at once get two folders.

@@ -12,8 +12,10 @@ pub struct Problem {
     pub operation: String,
     pub size: String,
     pub sequence: Sequence,
-    /// The caller's operands, in order.
-    pub operands: Vec<Data>,
+    /// The caller's operands where a kernel has drawn them; others are [filled](Self::operands).
+    drawn: Option<Vec<Data>>,
+    /// Integers are below this.
+    bound: u32,
     /// Floating-point operations, a multiply-add counted as two.
     pub flops: f64,
     /// Bytes of the caller's operands that must be read and written at least: scratch buffers are not counted.
@@ -26,16 +28,20 @@ impl Problem {
     /// Numbers between 0.5 and 1.5, which suit every kernel, and integers below `bound`.
     fn new(operation: &str, size: impl Into<String>, sequence: Result<Sequence, Error>, bound: u32) -> Self {
         let sequence = sequence.expect("a kernel takes every size of practice");
-        let mut random = Random::new(0, 0);
-        let arguments = arguments(&sequence);
-        let operands = arguments.iter().map(|argument| argument.filled(&mut random, bound)).collect();
-        Self { known: true, ..Self::with_operands(operation.to_owned(), size.into(), sequence, operands) }
+        Self { known: true, bound, ..Self::of(operation.to_owned(), size.into(), sequence) }
     }
 
-    fn with_operands(operation: String, size: String, sequence: Sequence, operands: Vec<Data>) -> Self {
+    fn of(operation: String, size: String, sequence: Sequence) -> Self {
         let flops = sequence.steps.iter().map(|step| step.call.flops()).sum();
         let bytes = arguments(&sequence).iter().map(Argument::bytes).sum();
-        Self { operation, size, sequence, operands, flops, bytes, known: false }
+        Self { operation, size, sequence, drawn: None, bound: 1, flops, bytes, known: false }
+    }
+
+    /// Returns the caller's operands, in order.
+    pub fn operands(&self) -> Vec<Data> {
+        let mut random = Random::new(0, 0);
+        let filled = |argument: &Argument| argument.filled(&mut random, self.bound);
+        self.drawn.clone().unwrap_or_else(|| arguments(&self.sequence).iter().map(filled).collect())
     }
 
     /// The kernels that it runs, each named once.
@@ -105,7 +111,8 @@ pub fn problems(target: &Target, quick: bool, asked: Option<&str>) -> Vec<Proble
         let cases = (0..if quick { 8 } else { 32 }).map(|seed| kernel.case.draw(&mut Generator::new(seed, 99)));
         let largest = cases.max_by_key(|case| case.call.bytes()).expect("there are cases");
         let size = format!("{} elements", largest.operands.iter().map(Data::len).max().unwrap_or(0));
-        Problem::with_operands(kernel.name.to_string(), size, largest.call.into(), largest.operands)
+        let drawn = Some(largest.operands);
+        Problem { drawn, ..Problem::of(kernel.name.to_string(), size, largest.call.into()) }
     }));
     problems.retain(|problem| asked.is_none_or(|asked| problem.matches(asked)));
     problems
@@ -320,10 +327,11 @@ mod tests {
     #[test]
     fn operands_have_the_lengths_that_the_calls_need() {
         for problem in problems(&Target::default(), true, None) {
+            let operands = problem.operands();
             for step in &problem.sequence.steps {
                 for (slot, &length) in step.operands.iter().zip(&step.call.lengths) {
                     if let Slot::Argument(index) = *slot {
-                        assert!(problem.operands[index].len() >= length, "{}", problem.operation);
+                        assert!(operands[index].len() >= length, "{}", problem.operation);
                     }
                 }
             }

@@ -47,12 +47,22 @@ impl Expectations {
         let driver = describe_adapter(&adapter.name, &adapter.driver, &adapter.driver_info);
         match path {
             None => Self::built_in(&driver),
-            Some(path) => {
-                let text = String::from_utf8(file::read(path)?)
-                    .map_err(|error| Failure::input(format!("{}: expected a text, got {error}", path.display())))?;
-                Self::parse(&text, &path.display().to_string(), &driver)
-            }
+            Some(path) => Self::of_file(path, &driver),
         }
+    }
+
+    /// Checks a file of them before any work.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a line of it is none.
+    pub fn check(path: &Path) -> Result<(), Failure> {
+        Self::of_file(path, "").map(drop)
+    }
+
+    fn of_file(path: &Path, driver: &str) -> Result<Self, Failure> {
+        let text = String::from_utf8(file::read(path)?)
+            .map_err(|error| Failure::input(format!("{}: expected a text, got {error}", path.display())))?;
+        Self::parse(&text, &path.display().to_string(), driver)
     }
 
     /// Reads those of a driver, as [`describe_adapter`] names it, from the list that is built in.

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{Collector, CourseFlags, Stage, World};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits;
 use crate::picture::plot::{Level, Line, LinePlot};
 use crate::run::Run;
 use crate::run::report::Report;
@@ -45,8 +46,8 @@ impl Experiment for Settings {
     const QUICK: &'static [(&'static str, &'static str)] = &[("policy_share", "0.25"), ("policy_tries", "1")];
 
     fn check(&self) -> Result<(), Failure> {
-        Failure::check_counts([("--episodes", self.episodes, 1..=100_000)])?;
-        Failure::check_distinct("--stage", self.stage.iter().map(|stage| stage.name()))?;
+        limits::counts([("--episodes", self.episodes, 1..=100_000)])?;
+        limits::distinct("--stage", self.stage.iter().map(|stage| stage.name()))?;
         self.course.check()
     }
 

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::World;
 use crate::failure::Failure;
+use crate::limits;
 use crate::run::Run;
 
 /// The training of the policy of an environment: an evolution strategy.
@@ -137,7 +138,7 @@ impl CourseFlags {
             let got = self.policy_share;
             return Err(Failure::Input(format!("--policy-share: expected a number above 0 up to 1000, got {got}")));
         }
-        Failure::check_counts([("--policy-tries", self.policy_tries, 1..=1_000)])
+        limits::counts([("--policy-tries", self.policy_tries, 1..=1_000)])
     }
 
     /// Returns the training of an environment's policies.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use clap::Args;
+use fourfold::data::Actions;
 use fourfold::models::behaviour_cloning::{self, BehaviourCloning};
 use fourfold::models::decision_transformer::{self, DecisionTransformer};
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo};
@@ -16,6 +17,7 @@ use serde_json::json;
 use super::data_set::DataSet;
 use super::trained::TrainedAgent;
 use crate::failure::Failure;
+use crate::limits::{self, Span};
 use crate::run::Run;
 use crate::statistics::average;
 
@@ -66,9 +68,9 @@ impl Sizes {
     /// # Errors
     /// Sizes that make no sense, by the names of their flags.
     pub fn check(&self) -> Result<(), Failure> {
-        Failure::check_counts([
+        limits::counts([
             ("--width", self.width, 1..=1_024),
-            ("--layers", self.layers, 1..=64),
+            ("--layers", self.layers, 1..=limits::LAYERS),
             ("--context", self.context, 1..=1_000),
             ("--cloning-width", self.cloning_width, 1..=4_096),
             ("--batch", self.batch, 1..=65_536),
@@ -76,13 +78,15 @@ impl Sizes {
             ("--steps", self.steps, 1..=1_000_000),
             ("--cloning-steps", self.cloning_steps, 1..=1_000_000),
         ])?;
-        if !(self.rate > 0.0 && self.rate.is_finite()) {
-            return Err(Failure::Input(format!("--rate: expected a number above 0, got {}", self.rate)));
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(Failure::Input(format!("--dropout: expected 0 to less than 1, got {}", self.dropout)));
-        }
-        Ok(())
+        limits::numbers([
+            ("--rate", self.rate.into(), limits::RATE),
+            ("--dropout", self.dropout.into(), Span::below(0.0, 1.0)),
+        ])?;
+        // Of a few observations: blocks are what is large.
+        let network = decision_transformer::Settings::gym(1, Actions::Continuous(1), self.context);
+        let network = network.sized(self.width, self.layers, 1);
+        let parameters = DecisionTransformer::new(network).map_err(Failure::input)?.parameters().length();
+        limits::parameters("--width and --layers", parameters)
     }
 }
 

@@ -11,6 +11,7 @@ use super::data_set::DataSet;
 use crate::by_name::ByName;
 use crate::experiments::data::{Collector, CourseFlags, Stage, World};
 use crate::failure::Failure;
+use crate::limits;
 use crate::run::Run;
 
 /// A data set, by its name.
@@ -97,8 +98,8 @@ impl DataSettings {
     pub fn check(&self) -> Result<(), Failure> {
         self.sizes.check()?;
         self.course.check()?;
-        Failure::check_distinct("--data", self.data.iter().map(|source| source.0.to_string()))?;
-        Failure::check_counts([
+        limits::distinct("--data", self.data.iter().map(|source| source.0.to_string()))?;
+        limits::counts([
             ("--episodes", self.episodes, 1..=100_000),
             ("--evaluation", self.evaluation as usize, 1..=100_000),
         ])

@@ -9,6 +9,7 @@ use super::data_set::DataSet;
 use super::source::DataSettings;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits;
 use crate::picture::plot::{Level, Line, LinePlot, Summary};
 use crate::run::Run;
 use crate::run::report::Report;
@@ -37,7 +38,7 @@ impl Experiment for Settings {
 
     fn check(&self) -> Result<(), Failure> {
         self.common.check()?;
-        Failure::check_counts([("--targets", self.targets, 3..=1_000)])
+        limits::counts([("--targets", self.targets, 3..=1_000)])
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {

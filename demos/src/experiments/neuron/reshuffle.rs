@@ -11,6 +11,7 @@ use super::evaluation::{Order, Protocol, Scores};
 use super::network::{File, Network};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits;
 use crate::picture::axis::Axis;
 use crate::picture::plot::{Level, Line, LinePlot};
 use crate::run::Run;
@@ -44,6 +45,7 @@ impl Experiment for Settings {
     }
 
     fn check(&self) -> Result<(), Failure> {
+        limits::counts([("--episodes", self.episodes, 2..=10_000_000)])?;
         if let Some(interval) = self.intervals.iter().find(|interval| !(1..=1_000).contains(*interval)) {
             return Err(Failure::Input(format!("--intervals: expected 1 to 1000 steps, got {interval}")));
         }

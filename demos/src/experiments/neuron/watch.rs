@@ -18,6 +18,7 @@ use super::watching::{Script, Shown};
 use crate::animation::{Animation, animated_png, projector};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits;
 use crate::run::Run;
 use crate::run::report::Report;
 
@@ -67,7 +68,7 @@ impl Experiment for Settings {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        Failure::check_counts([("--candidates", self.candidates, 1..=100_000)])?;
+        limits::counts([("--candidates", self.candidates, 1..=100_000)])?;
         self.script(0)?;
         self.file.load(&self.network.description()?).map(drop)
     }

@@ -1,6 +1,6 @@
 //! The data, the network and the recipe of each method, from the settings.
 
-use fourfold::data::{Dataset, Split, Standardisation, digits, mnist};
+use fourfold::data::{Dataset, Split, Standardisation, digits};
 use fourfold::graph::Adaptive;
 use fourfold::models::{Architecture, Classifier};
 use fourfold::optim::{AdamW, Ascent, Optimiser, Sam, Schedule, Sgd, WeightDecay};
@@ -23,7 +23,7 @@ impl Settings {
                 (split, standardisation)
             }
             Some(folder) => {
-                let split = mnist::load(&folder, &self.data.to_string())?;
+                let split = self.data.load(&folder, "--data digits")?;
                 let standardisation = Standardisation::overall(&split.training);
                 (split, standardisation)
             }

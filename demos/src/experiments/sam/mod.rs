@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::data_name::DataName;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits::{self, Span};
 use crate::run::Run;
 use crate::run::report::Report;
 
@@ -97,35 +98,28 @@ impl Experiment for Settings {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        let in_range = |flag: &str, value: f64, least: f64, below: f64| {
-            if (least..below).contains(&value) {
-                return Ok(());
-            }
-            Err(Failure::Input(format!("--{flag} takes a number from {least} to less than {below}, got {value}")))
-        };
-        in_range("label-noise", self.label_noise, 0.0, 1.0)?;
-        in_range("rho", self.rho.into(), 0.0, 1e6)?;
-        in_range("rate", self.rate.into(), 0.0, 1e6)?;
-        in_range("momentum", self.momentum.into(), 0.0, 1.0)?;
-        in_range("weight-decay", self.weight_decay.into(), 0.0, 1e6)?;
-        in_range("smoothing", self.smoothing.into(), 0.0, 1.0)?;
-        in_range("dropout", self.dropout.into(), 0.0, 1.0)?;
-        if let Some(clip) = self.clip {
-            in_range("clip", clip.into(), f64::from(f32::MIN_POSITIVE), 1e9)?;
-        }
+        limits::numbers([
+            ("--label-noise", self.label_noise, Span::below(0.0, 1.0)),
+            ("--rho", self.rho.into(), Span::within(0.0, 1e6)),
+            ("--rate", self.rate.into(), limits::RATE),
+            ("--momentum", self.momentum.into(), Span::below(0.0, 1.0)),
+            ("--weight-decay", self.weight_decay.into(), Span::within(0.0, 1e6)),
+            ("--smoothing", self.smoothing.into(), Span::below(0.0, 1.0)),
+            ("--dropout", self.dropout.into(), Span::below(0.0, 1.0)),
+            ("--clip", self.clip.unwrap_or(1.0).into(), Span::above(0.0, 1e9)),
+        ])?;
+        limits::counts([
+            ("--epochs", self.epochs, 1..=1_000_000),
+            ("--ascent-steps", self.ascent_steps, 1..=limits::LAYERS),
+            ("--lanczos", self.lanczos, 0..=1_000),
+        ])?;
         let (split, _) = self.split(0)?;
-        self.classifier(&split.training)?;
-        let rows = split.training.len();
-        for (flag, count, most) in [
-            ("epochs", self.epochs, 1_000_000),
-            ("batch", self.batch, rows),
-            ("ascent-steps", self.ascent_steps, 1_000),
-            ("chunks", self.chunks, self.batch),
-        ] {
-            if !(1..=most).contains(&count) {
-                return Err(Failure::Input(format!("--{flag} takes a number from 1 to {most}, got {count}")));
-            }
-        }
+        limits::parameters("--model", self.classifier(&split.training)?.parameters().length())?;
+        limits::counts([
+            ("--batch", self.batch, 1..=split.training.len()),
+            // Each chunk and each ascent step makes the plan longer.
+            ("--chunks", self.chunks, 1..=self.batch.min(4 * limits::LAYERS / self.ascent_steps)),
+        ])?;
         if !self.batch.is_multiple_of(self.chunks) {
             let (batch, chunks) = (self.batch, self.chunks);
             return Err(Failure::Input(format!("--chunks: expected a divisor of the batch of {batch}, got {chunks}")));

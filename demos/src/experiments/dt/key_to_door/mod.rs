@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits::{self, Span};
 use crate::run::Run;
 use crate::run::report::Report;
 use crate::statistics::quantile;
@@ -90,24 +91,22 @@ impl Experiment for Settings {
             ("--steps", self.steps, 1..=10_000_000),
             ("--batch", self.batch, 1..=10_000),
             ("--width", self.width, 1..=4_096),
-            ("--layers", self.layers, 1..=100),
+            ("--layers", self.layers, 1..=limits::LAYERS),
             ("--heads", self.heads, 1..=self.width),
             ("--evaluation", self.evaluation, 1..=100_000),
             ("--points", self.points, 1..=self.steps),
         ];
         let episodes = self.episodes.iter().map(|&episodes| ("--episodes", episodes, 1..=1_000_000));
-        Failure::check_counts(counts.into_iter().chain(episodes))?;
+        limits::counts(counts.into_iter().chain(episodes))?;
         distinct("--episodes", &self.episodes)?;
         distinct("--methods", &self.methods)?;
-        if !(self.rate.is_finite() && self.rate > 0.0) {
-            return Err(Failure::Input(format!("--rate: expected a number above 0, got {}", self.rate)));
-        }
-        for (name, share) in [("--share", self.share), ("--critic-share", self.critic_share)] {
-            if !(share > 0.0 && share < 1.0) {
-                return Err(Failure::Input(format!("{name}: expected a number between 0 and 1, got {share}")));
-            }
-        }
-        self.network().check().map_err(Failure::input)
+        limits::numbers([
+            ("--rate", self.rate.into(), Span::above(0.0, 1e6)),
+            ("--share", self.share, Span::between(0.0, 1.0)),
+            ("--critic-share", self.critic_share, Span::between(0.0, 1.0)),
+        ])?;
+        let network = DecisionTransformer::new(self.network()).map_err(Failure::input)?;
+        limits::parameters("--width and --layers", network.parameters().length())
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {

@@ -11,10 +11,12 @@ mod trial;
 mod walks;
 
 use clap::Args;
+use fourfold::models::SequenceModel;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits::{self, Span};
 use crate::run::Run;
 use crate::run::report::Report;
 
@@ -79,25 +81,23 @@ impl Experiment for Settings {
     ];
 
     fn check(&self) -> Result<(), Failure> {
-        Failure::check_counts([
+        limits::counts([
             ("--walks", self.walks, 1..=1_000_000),
             ("--starts", self.starts, 1..=1_000_000),
             ("--training-steps", self.training_steps, 1..=10_000_000),
             ("--batch", self.batch, 1..=100_000),
             ("--context", self.context, 1..=1_000),
+            ("--layers", self.layers, 1..=limits::LAYERS),
+            ("--width", self.width, 1..=4_096),
+            ("--heads", self.heads, 1..=self.width),
         ])?;
-        for (flag, share) in [("--dropout", self.dropout), ("--least", self.least)] {
-            if !(0.0..1.0).contains(&share) {
-                return Err(Failure::Input(format!("{flag}: expected a share from 0 to below 1, got {share}")));
-            }
-        }
-        if !(0.0..=100.0).contains(&self.power) {
-            return Err(Failure::Input(format!("--power: expected a number from 0 to 100, got {}", self.power)));
-        }
-        if !(self.rate.is_finite() && self.rate >= 0.0) {
-            return Err(Failure::Input(format!("--rate: expected a number from 0 on, got {}", self.rate)));
-        }
-        trial::model(self).map(|_| ())
+        limits::numbers([
+            ("--dropout", self.dropout.into(), Span::below(0.0, 1.0)),
+            ("--least", self.least.into(), Span::below(0.0, 1.0)),
+            ("--power", self.power.into(), Span::within(0.0, 100.0)),
+            ("--rate", self.rate.into(), limits::RATE),
+        ])?;
+        limits::parameters("--width and --layers", trial::model(self)?.parameters().length())
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {

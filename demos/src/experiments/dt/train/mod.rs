@@ -17,6 +17,7 @@ use serde_json::json;
 use super::gymnasium::Played;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits::{self, Span};
 use crate::run::Run;
 use crate::run::report::Report;
 use crate::statistics::average;
@@ -123,29 +124,26 @@ impl Experiment for Settings {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        let counts = [
-            ("--episodes", self.episodes),
-            ("--training-steps", self.training_steps),
-            ("--evaluations", self.evaluations),
-            ("--batch", self.batch),
-            ("--context", self.context),
-            ("--layers", self.layers),
-            ("--heads", self.heads),
-            ("--width", self.width.unwrap_or(1)),
-            ("--workers", self.workers.unwrap_or(1)),
-        ];
-        if let Some((flag, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return Err(Failure::Input(format!("{flag} takes a number from 1 on, got 0")));
-        }
-        if !(self.best > 0.0 && self.best <= 1.0) {
-            return Err(Failure::Input(format!("--best takes a share above 0 and up to 1, got {}", self.best)));
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(Failure::Input(format!("--dropout takes a share from 0 to below 1, got {}", self.dropout)));
-        }
-        if let Some(scale) = self.scale.filter(|scale| !(scale.is_finite() && *scale > 0.0)) {
-            return Err(Failure::Input(format!("--scale takes a number above 0, got {scale}")));
-        }
+        limits::counts([
+            ("--episodes", self.episodes, 1..=100_000),
+            ("--training-steps", self.training_steps, 1..=limits::STEPS),
+            ("--evaluations", self.evaluations, 1..=10_000),
+            ("--batch", self.batch, 1..=65_536),
+            ("--context", self.context, 1..=1_000),
+            ("--layers", self.layers, 1..=limits::LAYERS),
+            ("--width", self.width.unwrap_or(1), 1..=8_192),
+            ("--heads", self.heads, 1..=self.width.unwrap_or(128)),
+            ("--workers", self.workers.unwrap_or(1), 1..=1_024),
+            ("--warm-up", self.warm_up, 0..=limits::STEPS),
+        ])?;
+        limits::numbers([
+            ("--dropout", self.dropout.into(), Span::below(0.0, 1.0)),
+            ("--rate", self.rate.into(), limits::RATE),
+            ("--scale", self.scale.unwrap_or(1.0).into(), Span::above(0.0, 1e9)),
+            ("--best", self.best, Span::above(0.0, 1.0)),
+        ])?;
+        let targets = self.targets.iter().flatten();
+        limits::numbers(targets.map(|&target| ("--targets", target.into(), Span::within(-1e9, 1e9))))?;
         Ok(())
     }
 

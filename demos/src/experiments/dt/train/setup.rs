@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{Learner, MOST_BURST, Settings};
 use crate::experiments::dt::score::Reference;
 use crate::failure::Failure;
+use crate::limits;
 use crate::run::Run;
 
 /// The data, and what flags that are not given take from them.
@@ -51,6 +52,7 @@ impl Setup {
             protocol.unwrap_or_else(|| (if largest > 0.0 { largest as f32 } else { 1.0 }, vec![best as f32]));
         let width = settings.width.unwrap_or(if settings.model == Learner::Bc { 256 } else { 128 });
         let model = model(settings, width, &data)?;
+        limits::parameters("--width and --layers", model.parameters().length())?;
         // Percentile behaviour cloning standardises as all data want it (the paper's code).
         let standardisation = data.standardisation();
         let trained_on = if settings.best < 1.0 { data.best(settings.best) } else { data.clone() };

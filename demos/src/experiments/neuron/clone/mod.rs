@@ -23,6 +23,7 @@ use super::recipe;
 use super::teacher::{self, Search, teacher};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits::{self, Span};
 use crate::run::Run;
 use crate::run::report::Report;
 use crate::statistics::average;
@@ -127,31 +128,21 @@ impl Experiment for Settings {
 
     fn check(&self) -> Result<(), Failure> {
         let horizon = CartPoleSwingUp::default().horizon();
-        let counts = [
-            ("teacher-generations", self.teacher_generations, 1_000_000),
-            ("trajectories", self.trajectories, 1_000_000),
-            ("steps", self.steps, horizon),
-            ("passes", self.passes, 1_000_000),
-            ("episodes", self.episodes, 1_000_000),
-        ];
-        for (flag, count, most) in counts {
-            if !(1..=most).contains(&count) {
-                return Err(Failure::Input(format!("--{flag} takes a number from 1 to {most}, got {count}")));
-            }
-        }
-        let numbers = [
-            ("disturbance", self.disturbance, 0.0, 10.0),
-            ("student-drives", self.student_drives, 0.0, 1.0),
-            ("rate", self.rate.into(), 0.0, 10.0),
-            ("clip", self.clip.into(), f64::from(f32::MIN_POSITIVE), 1e9),
-            ("noise", self.noise.into(), 0.0, 10.0),
-            ("forget-bias", self.forget_bias.into(), -100.0, 100.0),
-        ];
-        for (flag, value, least, most) in numbers {
-            if !(least..=most).contains(&value) {
-                return Err(Failure::Input(format!("--{flag} takes a number from {least} to {most}, got {value}")));
-            }
-        }
+        limits::counts([
+            ("--teacher-generations", self.teacher_generations, 1..=1_000_000),
+            ("--trajectories", self.trajectories, 1..=1_000_000),
+            ("--steps", self.steps, 1..=horizon),
+            ("--passes", self.passes, 1..=1_000_000),
+            ("--episodes", self.episodes, 1..=1_000_000),
+        ])?;
+        limits::numbers([
+            ("--disturbance", self.disturbance, Span::within(0.0, 10.0)),
+            ("--student-drives", self.student_drives, Span::within(0.0, 1.0)),
+            ("--rate", self.rate.into(), Span::within(0.0, 10.0)),
+            ("--clip", self.clip.into(), Span::above(0.0, 1e9)),
+            ("--noise", self.noise.into(), Span::within(0.0, 10.0)),
+            ("--forget-bias", self.forget_bias.into(), Span::within(-100.0, 100.0)),
+        ])?;
         self.recipe().batches(self.trajectories, self.steps)?;
         self.given_teacher().map(drop)
     }
@@ -323,10 +314,10 @@ mod tests {
     #[test]
     fn values_out_of_range_are_refused_by_their_flag() {
         for (line, expected) in [
-            ("--steps 1001", "--steps takes a number from 1 to 1000, got 1001"),
-            ("--episodes 0", "--episodes takes a number from 1 to 1000000, got 0"),
-            ("--rate -1", "--rate takes a number from 0 to 10, got -1"),
-            ("--noise NaN", "--noise takes a number from 0 to 10, got NaN"),
+            ("--steps 1001", "--steps: expected 1 to 1000, got 1001"),
+            ("--episodes 0", "--episodes: expected 1 to 1000000, got 0"),
+            ("--rate -1", "--rate: expected 0 to 10, got -1"),
+            ("--noise NaN", "--noise: expected 0 to 10, got NaN"),
             ("--window 7", "--window takes a number that divides 300 steps, got 7"),
             ("--window 0", "--window takes a number that divides 300 steps, got 0"),
             ("--batch 513", "--batch takes a number from 1 to 512, the trajectories, got 513"),

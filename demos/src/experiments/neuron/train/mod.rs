@@ -16,6 +16,7 @@ use super::recipe;
 use super::training::{Recipe, StrategyName};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits::{self, Span};
 use crate::run::Run;
 use crate::run::report::Report;
 
@@ -79,12 +80,17 @@ impl Experiment for Settings {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        for (flag, steps) in [("--steps", self.steps), ("--trial", self.trial)] {
-            if !(1.0..=1e15).contains(&steps) {
-                return Err(Failure::Input(format!("{flag}: expected 1 to 1e15 steps, got {steps}")));
-            }
-        }
-        Failure::check_counts([("--test-episodes", self.test_episodes, 2..=10_000_000)])?;
+        let steps = Span::within(1.0, 1e13);
+        limits::numbers([("--steps", self.steps, steps), ("--trial", self.trial, steps)])?;
+        limits::counts([
+            ("--test-episodes", self.test_episodes, 2..=10_000_000),
+            ("--members", self.recipe().members, 2..=1 << 20),
+            ("--episodes", self.recipe().episodes, 1..=1 << 20),
+        ])?;
+        limits::numbers([
+            ("--deviation", self.recipe().deviation.into(), limits::SIGMA),
+            ("--rate", self.recipe().rate.into(), limits::RATE),
+        ])?;
         self.network.description()?;
         self.given_weights().map(drop)
     }

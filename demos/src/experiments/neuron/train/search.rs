@@ -128,9 +128,9 @@ impl Settings {
             training.burst()?;
             let seconds = begun.elapsed().as_secs_f64();
             if let Some(&point) = training.record.curve.last() {
-                let best = training.record.best.unwrap_or(f64::NAN);
+                let best = training.record.best.map_or(String::new(), |best| format!(", best centre {best:.0}"));
                 run.say(format!(
-                    "search {}, generation {}, {:.2e} steps, best centre {best:.0}",
+                    "search {}, generation {}, {:.2e} steps{best}",
                     number + 1,
                     point.generation,
                     point.steps as f64

@@ -12,6 +12,7 @@ use super::outer_training::train;
 use crate::by_name::ByName;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits;
 use crate::run::Run;
 use crate::run::report::Report;
 
@@ -49,7 +50,7 @@ impl Experiment for Settings {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        Failure::check_counts([("--pixels", self.pixels, 2..=4_000)])?;
+        limits::counts([("--pixels", self.pixels, 2..=4_000)])?;
         let task = catalogue::find(self.problem.as_deref())?;
         task.check(&self.entries(&task))
     }

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits;
 use crate::run::Run;
 use crate::run::report::Report;
 use training::{Curve, EstimatorSetup, Hyperparameters, Task, Trainer};
@@ -50,12 +51,8 @@ impl Experiment for Settings {
         &[("seeds", "2"), ("tuning_seeds", "1"), ("rates", "0.03,0.1"), ("sigmas", "0.3"), ("budget", "0.1")];
 
     fn check(&self) -> Result<(), Failure> {
-        let positive =
-            |values: &[f32]| !values.is_empty() && values.iter().all(|value| value.is_finite() && *value > 0.0);
-        for (name, values) in [("--rates", &self.rates), ("--sigmas", &self.sigmas)] {
-            if !positive(values) {
-                return Err(Failure::Input(format!("{name}: expected finite numbers above 0, got {values:?}")));
-            }
+        for (flag, values) in [("--rates", &self.rates), ("--sigmas", &self.sigmas)] {
+            limits::numbers(values.iter().map(|&value| (flag, value.into(), limits::SIGMA)))?;
         }
         let mut grid: Vec<_> = self.grid().map(|one| (one.sigma.to_bits(), one.rate.to_bits())).collect();
         grid.sort_unstable();
@@ -68,7 +65,7 @@ impl Experiment for Settings {
         if !(self.budget > 0.0 && self.budget <= 1e3) {
             return Err(Failure::Input(format!("--budget: expected a number above 0 up to 1000, got {}", self.budget)));
         }
-        Failure::check_counts([
+        limits::counts([
             ("--tuning-seeds", self.tuning_seeds as usize, 1..=1_000),
             ("--points", self.points, 1..=1_000),
             ("--episodes", self.episodes, 1..=1_000),

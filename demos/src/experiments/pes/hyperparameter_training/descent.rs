@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::limits;
 use crate::run::Run;
 
 /// Settings of the outer loop. The experiment sets the defaults.
@@ -81,22 +82,13 @@ impl Training {
     /// # Errors
     /// A value out of its range.
     pub fn check(&self) -> Result<(), Failure> {
-        let counts = [("truncation", self.truncation), ("iterations", self.iterations), ("points", self.points)];
-        let refuse = |message: String| Err(Failure::Input(message));
-        if let Some((flag, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return refuse(format!("--{flag} takes a number from 1 on, got 0"));
-        }
-        if self.particles == 0 || !self.particles.is_multiple_of(2) {
-            let particles = self.particles;
-            return refuse(format!("--particles takes an even number from 2 on (antithetic pairs), got {particles}"));
-        }
-        if !(self.sigma.is_finite() && self.sigma > 0.0) {
-            return refuse(format!("--sigma takes a number above 0, got {}", self.sigma));
-        }
-        if !(self.rate.is_finite() && self.rate >= 0.0) {
-            return refuse(format!("--rate takes a finite number from 0 on, got {}", self.rate));
-        }
-        Ok(())
+        limits::counts([
+            ("--truncation", self.truncation, 1..=limits::STEPS),
+            ("--iterations", self.iterations, 1..=limits::STEPS),
+            ("--points", self.points, 1..=100_000),
+        ])?;
+        limits::pairs("--particles", self.particles)?;
+        limits::numbers([("--sigma", self.sigma.into(), limits::SIGMA), ("--rate", self.rate.into(), limits::RATE)])
     }
 
     /// Trains theta from a start, in a stage of its own; everything random follows from the seed.

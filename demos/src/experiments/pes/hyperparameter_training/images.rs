@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use fourfold::data::{Dataset, digits, mnist};
+use fourfold::data::{Dataset, digits};
 use fourfold::models::hyperparameters::{ImageTask, Judgement, TaskSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::data_name::DataName;
 use crate::failure::Failure;
+use crate::limits;
 
 /// Images, and the sizes of the networks that learn them. The experiment sets the defaults.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -40,13 +41,16 @@ impl Images {
     /// Checks the sizes.
     ///
     /// # Errors
-    /// A size of zero.
+    /// A size out of its range.
     pub fn check(&self) -> Result<(), Failure> {
-        let sizes = [("pool", self.pool), ("units", self.units), ("batch", self.batch), ("horizon", self.horizon)];
-        match sizes.into_iter().find(|(_, size)| *size == 0) {
-            Some((flag, _)) => Err(Failure::Input(format!("--{flag} takes a number from 1 on, got 0"))),
-            None => Ok(()),
-        }
+        limits::counts([
+            ("--pool", self.pool, 1..=28),
+            ("--layers", self.layers, 0..=limits::LAYERS),
+            ("--units", self.units, 1..=8_192),
+            ("--batch", self.batch, 1..=65_536),
+            ("--horizon", self.horizon, 1..=1_000_000),
+        ])?;
+        limits::parameters("--layers and --units", (self.layers + 1).saturating_mul(self.units.pow(2)))
     }
 
     /// Lists the folder of the files, where the images have some.
@@ -73,7 +77,7 @@ impl Images {
     fn sets(&self) -> Result<(Dataset, Dataset), Failure> {
         let set = match self.data.folder(&self.data_dir) {
             None => digits(),
-            Some(folder) => mnist::load(&folder, &self.data.to_string())?.training,
+            Some(folder) => self.data.load(&folder, "--data digits")?.training,
         };
         let set = set.pooled(self.pool)?;
         let learned = set.len() - set.len() / 6;

@@ -7,7 +7,7 @@ mod measurement;
 
 pub use descent::{Defaults, PES, Path, TRUNCATED_ES, Training, with_default};
 pub use images::Images;
-pub use measurement::{MEASURED, measured};
+pub use measurement::{MEASURED, check as check_measurement, measured};
 
 /// Flags that `--quick` sets for both experiments.
 pub const QUICK: &[(&str, &str)] =

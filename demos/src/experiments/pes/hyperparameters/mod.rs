@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::hyperparameter_training::{
-    Defaults, Images, MEASURED, PES, Path, QUICK, TRUNCATED_ES, Training, measured, with_default,
+    Defaults, Images, MEASURED, PES, Path, QUICK, TRUNCATED_ES, Training, check_measurement, measured, with_default,
 };
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits;
 use crate::picture::plot::{Line, LinePlot, Summary};
 use crate::run::Run;
 use crate::run::report::Report;
@@ -70,9 +71,8 @@ impl Experiment for Settings {
         let images = &self.images;
         images.check()?;
         self.training.check()?;
-        if [self.side_by_side, self.episodes, images.layers].contains(&0) {
-            return Err(Failure::input("--side-by-side, --episodes and --layers take numbers from 1 on, got 0"));
-        }
+        limits::counts([("--layers", images.layers, 1..=limits::LAYERS)])?;
+        check_measurement(self.side_by_side, self.episodes, images.horizon)?;
         self.problem().map(|_| ())
     }
 

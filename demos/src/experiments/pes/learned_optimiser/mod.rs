@@ -8,7 +8,7 @@ mod report;
 use std::path::PathBuf;
 
 use clap::Args;
-use fourfold::data::{Dataset, digits, mnist};
+use fourfold::data::{Dataset, digits};
 use fourfold::evolution::Estimator;
 use fourfold::models::hyperparameters::{ImageTask, Judgement, TaskSettings};
 use fourfold::models::learned_optimiser::{LearnedOptimiser, TrainedOptimiser};
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::data_name::DataName;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits::{self, Span};
 use crate::run::Run;
 use crate::run::report::Report;
 use contest::Contest;
@@ -94,29 +95,23 @@ impl Experiment for Settings {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        let refuse = |message: String| Err(Failure::Input(message));
-        let counts = [
-            ("--iterations", self.iterations),
-            ("--truncation", self.truncation),
-            ("--horizon", self.horizon),
-            ("--batch", self.batch),
-            ("--chunks", self.chunks),
-            ("--episodes", self.episodes),
-            ("--long", self.long),
-            ("--hidden", self.hidden),
-        ];
-        if let Some((flag, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return refuse(format!("{flag} takes a number from 1 on, got 0"));
-        }
-        if self.particles == 0 || !self.particles.is_multiple_of(2) {
-            let particles = self.particles;
-            return refuse(format!("--particles takes an even number from 2 on (antithetic pairs), got {particles}"));
-        }
-        for (flag, number) in [("--direction", self.direction), ("--sigma", self.sigma)] {
-            if !(number > 0.0 && number.is_finite()) {
-                return refuse(format!("{flag} takes a number above 0, got {number}"));
-            }
-        }
+        limits::counts([
+            ("--iterations", self.iterations, 1..=limits::STEPS),
+            ("--truncation", self.truncation, 1..=limits::STEPS),
+            ("--horizon", self.horizon, 1..=1_000_000),
+            ("--batch", self.batch, 1..=65_536),
+            ("--chunks", self.chunks, 1..=limits::STEPS),
+            ("--episodes", self.episodes, 1..=65_536),
+            ("--long", self.long, 1..=1_000_000),
+            ("--hidden", self.hidden, 1..=1_024),
+        ])?;
+        limits::pairs("--particles", self.particles)?;
+        limits::numbers([
+            ("--sigma", self.sigma.into(), limits::SIGMA),
+            ("--direction", self.direction.into(), Span::above(0.0, 1e6)),
+            ("--rate", self.rate.into(), limits::RATE),
+            ("--beta1", self.beta1, Span::between(0.0, 1.0)),
+        ])?;
         self.loaded()?;
         self.contests().map(|_| ())
     }
@@ -192,7 +187,7 @@ impl Settings {
     fn images(&self, data: DataName) -> Result<Dataset, Failure> {
         match data.folder(&self.data_dir).filter(|_| !self.digits) {
             None => Ok(digits()),
-            Some(folder) => Ok(mnist::load(&folder, &data.to_string())?.training.resized([SIDE, SIDE])?),
+            Some(folder) => Ok(data.load(&folder, "--digits")?.training.resized([SIDE, SIDE])?),
         }
     }
 

@@ -5,6 +5,7 @@ use fourfold::evolution::{Descent, Estimator, Objective, OuterSettings};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::failure::Failure;
+use crate::limits::{self, Span};
 
 /// The objective of an inner problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -103,21 +104,15 @@ impl Recipe {
     pub fn check(&self, parameters: usize) -> Result<(), Failure> {
         let refuse = |message: String| Err(Failure::Input(message));
         let name = self.estimator;
-        if self.truncation == 0 {
-            return refuse("--truncation takes a number of steps from 1 on, got 0".into());
-        }
-        if self.iterations == 0 || self.iterations > 1 << 30 {
-            return refuse(format!("--iterations takes a number from 1 to 2^30, got {}", self.iterations));
-        }
-        if name.is_perturbed() && (self.particles == 0 || !self.particles.is_multiple_of(2)) {
-            let particles = self.particles;
-            return refuse(format!("--particles takes an even number from 2 on (antithetic pairs), got {particles}"));
-        }
-        if name.has_particles() && self.particles == 0 {
-            return refuse("--particles takes a number from 1 on, got 0".into());
-        }
-        if name.is_perturbed() && !(self.sigma.is_finite() && self.sigma > 0.0) {
-            return refuse(format!("--sigma takes a number above 0, got {}", self.sigma));
+        limits::counts([
+            ("--truncation", self.truncation, 1..=limits::STEPS),
+            ("--iterations", self.iterations, 1..=limits::STEPS),
+        ])?;
+        if name.is_perturbed() {
+            limits::pairs("--particles", self.particles)?;
+            limits::numbers([("--sigma", self.sigma.into(), limits::SIGMA)])?;
+        } else if name.has_particles() {
+            limits::counts([("--particles", self.particles, 1..=1 << 24)])?;
         }
         let pairs = self.particles / 2;
         if name.is_perturbed() && (self.chunks == 0 || !pairs.is_multiple_of(self.chunks)) {
@@ -134,15 +129,11 @@ impl Recipe {
         if name == Estimator::PES_ANALYTIC && self.chunks != 1 {
             return refuse("--chunks must be 1 with --estimator pes-a: all its particles are at one inner time".into());
         }
-        if !(self.rate.is_finite() && self.rate >= 0.0) {
-            return refuse(format!("--rate takes a finite number from 0 on, got {}", self.rate));
-        }
-        if !(0.0..1.0).contains(&self.beta1) {
-            return refuse(format!("--beta1 takes a number from 0 to less than 1, got {}", self.beta1));
-        }
-        if let Some(clip) = self.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
-            return refuse(format!("--clip takes a number above 0, got {clip}"));
-        }
+        limits::numbers([
+            ("--rate", self.rate.into(), limits::RATE),
+            ("--beta1", self.beta1, Span::between(0.0, 1.0)),
+            ("--clip", self.clip.unwrap_or(1.0).into(), Span::above(0.0, 1e9)),
+        ])?;
         match &self.theta {
             Some(theta) if theta.len() != parameters => {
                 refuse(format!("--theta takes {parameters} numbers for this problem, got {}", theta.len()))

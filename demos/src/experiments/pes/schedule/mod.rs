@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::hyperparameter_training::{
-    Defaults, Images, MEASURED, PES, Path, QUICK, TRUNCATED_ES, Training, measured, with_default,
+    Defaults, Images, MEASURED, PES, Path, QUICK, TRUNCATED_ES, Training, check_measurement, measured, with_default,
 };
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits::{self, Span};
 use crate::picture::axis::Axis;
 use crate::picture::heat_map::HeatMap;
 use crate::picture::plot::{Line, LinePlot};
@@ -87,11 +88,13 @@ impl Experiment for Settings {
     fn check(&self) -> Result<(), Failure> {
         self.images.check()?;
         self.training.check()?;
-        let positive = [self.start_rate, self.start_decay].iter().all(|start| start.is_finite() && *start > 0.0);
-        if !positive || self.side_by_side == 0 || self.episodes == 0 {
-            let flags = "--start-rate, --start-decay, --side-by-side and --episodes";
-            return Err(Failure::Input(format!("{flags} take numbers above 0")));
-        }
+        limits::counts([("--decay-steps", self.decay_steps(), 1..=limits::STEPS), ("--grid", self.grid, 0..=1_000)])?;
+        limits::numbers([
+            ("--start-rate", self.start_rate, Span::above(0.0, 1e6)),
+            ("--start-decay", self.start_decay, Span::above(0.0, 1e6)),
+            ("--momentum", self.momentum.into(), Span::below(0.0, 1.0)),
+        ])?;
+        check_measurement(self.side_by_side, self.episodes, self.images.horizon)?;
         self.problem().map(|_| ())
     }
 
@@ -135,7 +138,7 @@ const SHOWN: [std::ops::Range<f64>; 2] = [1e-3..0.316_227_766, 0.006_309_573..15
 
 impl Settings {
     fn decay_steps(&self) -> usize {
-        self.decay_steps.unwrap_or(self.images.horizon).max(1)
+        self.decay_steps.unwrap_or(self.images.horizon)
     }
 
     fn problem(&self) -> Result<RateSchedule, Failure> {

@@ -13,6 +13,7 @@ use super::outer_training::train;
 use crate::by_name::ByName;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits;
 use crate::run::Run;
 use crate::run::report::Report;
 
@@ -82,7 +83,7 @@ impl Experiment for Settings {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        Failure::check_counts([("--pixels", self.pixels, 2..=4_000)])?;
+        limits::counts([("--pixels", self.pixels, 2..=4_000)])?;
         let ByName(estimator) = self.estimator;
         for (given, flag, known) in [
             (self.sigma.is_some(), "--sigma", estimator.is_perturbed()),

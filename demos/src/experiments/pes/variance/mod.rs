@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::limits;
 use crate::run::Run;
 use crate::run::report::Report;
 use linear::Structure;
@@ -71,12 +72,8 @@ impl Experiment for Settings {
         &[("repeats", "2"), ("base_particles", "2000"), ("linear_repeats", "100")];
 
     fn check(&self) -> Result<(), Failure> {
-        network::check(self)?;
-        if self.linear_repeats < 2 {
-            let repeats = self.linear_repeats;
-            return Err(Failure::Input(format!("--linear-repeats: expected at least 2, got {repeats}")));
-        }
-        Ok(())
+        limits::counts([("--linear-repeats", self.linear_repeats, 2..=10_000_000)])?;
+        network::check(self)
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {

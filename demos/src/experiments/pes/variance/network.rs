@@ -13,6 +13,7 @@ use super::frozen::FrozenTheta;
 use super::rows::{mean_row, squared_distance, squared_norm, total_variance};
 use super::twin::{Agreement, agreement, central_differences};
 use crate::failure::Failure;
+use crate::limits;
 use crate::run::Run;
 use crate::statistics::mean;
 
@@ -92,15 +93,16 @@ pub fn check(settings: &Settings) -> Result<(), Failure> {
     if truncations.is_empty() || scenarios.is_empty() || distinct.len() < truncations.len() || repeated {
         return refuse("--truncations and --scenarios: there must be at least one of each, all distinct".into());
     }
-    if settings.repeats < 2 {
-        return refuse(format!("--repeats: a spread takes at least 2 repeats, got {}", settings.repeats));
-    }
+    limits::counts([
+        ("--repeats", settings.repeats, 2..=1_000_000),
+        ("--base-particles", settings.base_particles, 1..=100_000_000),
+        ("--embedding", settings.embedding, 1..=1_024),
+        ("--hidden", settings.hidden, 1..=1_024),
+    ])?;
+    limits::numbers([("--sigma", settings.sigma.into(), limits::SIGMA)])?;
     let base = settings.base_particles;
-    if base == 0 || !base.is_multiple_of(2 * BASE_BATCHES) {
+    if !base.is_multiple_of(2 * BASE_BATCHES) {
         return refuse(format!("--base-particles: expected a multiple of {}, got {base}", 2 * BASE_BATCHES));
-    }
-    if settings.embedding == 0 || settings.hidden == 0 {
-        return refuse("--embedding and --hidden: the network needs at least one number of each".into());
     }
     let problem = Arc::new(Scenario::Real.problem(steps, [settings.embedding, settings.hidden])?);
     let unroll = UnrollSettings::new(Estimator::PES, settings.particles, steps, settings.sigma);
