@@ -50,7 +50,7 @@ struct Outcome {
 fn on_the_gpu(network: AttentionNeuron, weights: &[f32], episodes: &Episodes) -> Outcome {
     let &Episodes { steps, batch, channels, .. } = episodes;
     let mut parameters = Parameters::new();
-    let model = AttentionNeuronModel::new(&mut parameters, network);
+    let model = AttentionNeuronModel::new(&mut parameters, network).unwrap();
     let graph = Graph::new();
     let flat = parameters.state(&graph, "weights");
     let weighted = parameters.of(flat);
@@ -298,7 +298,7 @@ fn repeated_channels_with_a_smaller_factor_give_the_same_actions_from_the_same_w
 #[test]
 fn tensors_of_wrong_shapes_are_refused_with_what_was_expected() {
     let mut parameters = Parameters::new();
-    let model = AttentionNeuronModel::new(&mut parameters, AttentionNeuron::cart_pole());
+    let model = AttentionNeuronModel::new(&mut parameters, AttentionNeuron::cart_pole()).unwrap();
     assert_eq!(parameters.count(), 913);
     let graph = Graph::new();
     let flat = parameters.state(&graph, "weights");
@@ -313,7 +313,7 @@ fn tensors_of_wrong_shapes_are_refused_with_what_was_expected() {
 /// The dispatches of a training step through so many steps of time.
 fn dispatches(steps: usize) -> usize {
     let mut parameters = Parameters::new();
-    let model = AttentionNeuronModel::new(&mut parameters, AttentionNeuron::cart_pole());
+    let model = AttentionNeuronModel::new(&mut parameters, AttentionNeuron::cart_pole()).unwrap();
     let graph = Graph::new();
     let weights = parameters.state(&graph, "weights");
     let positions = model.positions(&graph, "positions");

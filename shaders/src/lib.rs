@@ -43,7 +43,7 @@ pub use description::{
     Listed, MAX_ELEMENTS, MAX_WORKGROUPS, Module, Operand, RuntimeChecks, Scratch, Sequence, Shapes, Slot, Step,
     Target, Tolerance, grid,
 };
-pub(crate) use description::{Sizes, product};
+pub(crate) use description::{Sizes, product, sum};
 pub use elementwise::Activation;
 
 /// Every hand-written kernel of this crate, and a sample of the generated ones: the one list that drives the tests,

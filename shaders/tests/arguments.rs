@@ -1,8 +1,11 @@
 //! Problems of random arguments: either every binding has the size that the arguments say, or an error names what is wrong.
 //! Nothing panics.
 
+mod draw;
+
 use std::sync::Arc;
 
+use draw::Draw;
 use fourfold_shaders::attention::{self, attention_backward, masked_softmax};
 use fourfold_shaders::elementwise::{self, Binary, Compare, Mode, Unary};
 use fourfold_shaders::inner_problem::problems::ToyRegression;
@@ -31,52 +34,6 @@ use fourfold_shaders::{Activation, Element, Error, MAX_ELEMENTS, MAX_WORKGROUPS,
 
 /// Random arguments of each kind of problem.
 const ROUNDS: usize = 2_500;
-
-/// The arguments of problems, the awkward ones first of all.
-struct Draw(Random);
-
-impl Draw {
-    fn size(&mut self) -> usize {
-        const EDGES: [usize; 9] =
-            [0, 1, 2, 65_535, 65_536, MAX_ELEMENTS, MAX_ELEMENTS + 1, u32::MAX as usize, usize::MAX];
-        match self.0.below(4) {
-            0 => EDGES[self.0.below(9) as usize],
-            1 => 1 << self.0.below(usize::BITS),
-            2 => self.0.bits() as usize >> self.0.below(32),
-            _ => self.0.below(200) as usize,
-        }
-    }
-
-    /// A size that is seldom too large.
-    fn small(&mut self) -> usize {
-        if self.flag(8) { self.size() } else { 1 + self.0.below(40) as usize }
-    }
-
-    fn factor(&mut self) -> f32 {
-        const EDGES: [f32; 10] =
-            [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1.0, 0.0, 1e-45, 0.5, 0.9, 1.0, f32::MAX];
-        if self.flag(2) { 0.1 } else { EDGES[self.0.below(10) as usize] }
-    }
-
-    /// True once in so many.
-    fn flag(&mut self, times: u32) -> bool {
-        self.0.below(times) == 0
-    }
-
-    fn shape(&mut self) -> Vec<usize> {
-        (0..self.0.below(9)).map(|_| self.small()).collect()
-    }
-
-    fn option(&mut self) -> Option<usize> {
-        if self.flag(2) { None } else { Some(self.small()) }
-    }
-
-    fn target(&mut self) -> Target {
-        let software = Target { software: true, subgroups: Some((8, 8)), ..Target::default() };
-        let small = Target { workgroup_invocations: self.0.below(200), workgroup_memory: 0, ..Target::default() };
-        [Target::default(), Target { software: true, ..Target::default() }, software, small][self.0.below(4) as usize]
-    }
-}
 
 /// The product of sizes, exact below 2^128.
 fn of(sizes: &[usize]) -> u128 {

@@ -24,11 +24,14 @@ pub struct Split {
     pub test: Dataset,
 }
 
+/// More classes than any set has: each costs memory.
+const MOST_CLASSES: usize = 1 << 16;
+
 impl Dataset {
     /// A set of `labels.len()` images of `[height, width]` pixels in `classes` classes.
     ///
     /// # Errors
-    /// If there are no rows, if images and labels do not match in number, or if a label is out of range; `name` stands
+    /// If there are no rows or past 65,536 classes, if images and labels do not match in number, or if a label is out of range; `name` stands
     /// for the file in the sentence.
     pub fn new(
         name: &str,
@@ -46,6 +49,9 @@ impl Dataset {
         if images.len() != count {
             let expected = format!("{count} numbers for {} images", labels.len());
             return Err(Error::content(name, expected, images.len().to_string()));
+        }
+        if classes > MOST_CLASSES {
+            return Err(Error::content(name, format!("at most {MOST_CLASSES} classes"), classes.to_string()));
         }
         check_labels(name, &labels, classes)?;
         Ok(Self { name: name.to_owned(), image_shape, classes, images, labels })
@@ -92,6 +98,9 @@ impl Dataset {
     }
 
     /// The image of one row, `(features,)`.
+    ///
+    /// # Panics
+    /// If there are not as many rows.
     pub fn image(&self, row: usize) -> &[f32] {
         &self.images[row * self.features()..][..self.features()]
     }
@@ -111,6 +120,9 @@ impl Dataset {
     }
 
     /// The given rows, in the given order: `(images, labels)` of a batch.
+    ///
+    /// # Panics
+    /// If there are not as many rows.
     pub fn batch(&self, rows: &[u32]) -> (Vec<f32>, Vec<u32>) {
         let images = rows.iter().flat_map(|&row| self.image(row as usize)).copied().collect();
         let labels = rows.iter().map(|&row| self.labels[row as usize]).collect();

@@ -3,9 +3,12 @@
 use fourfold_shaders::random::threefry::{Random, threefry};
 
 /// The numbers below `length` in the random order of one epoch: the order in which training visits the rows.
+///
+/// # Panics
+/// If `length` is 2^32 or more.
 pub fn permutation(length: usize, seed: u64, epoch: u64) -> Vec<u32> {
     let mut rows: Vec<u32> = (0..u32::try_from(length).expect("fewer than 2^32 rows")).collect();
-    stream(seed, EPOCH + epoch).shuffle(&mut rows);
+    stream(seed, EPOCH.wrapping_add(epoch)).shuffle(&mut rows);
     rows
 }
 

@@ -151,6 +151,9 @@ impl Trajectories {
     }
 
     /// The steps of an episode.
+    ///
+    /// # Panics
+    /// If there are not as many episodes.
     pub fn range(&self, episode: usize) -> Range<usize> {
         let start = if episode == 0 { 0 } else { self.steps.ends[episode - 1] };
         start..self.steps.ends[episode]
@@ -172,11 +175,17 @@ impl Trajectories {
     }
 
     /// Returns the observation that the action of a step saw.
+    ///
+    /// # Panics
+    /// If there are not as many steps.
     pub fn observation(&self, step: usize) -> &[f32] {
         &self.steps.observations[step * self.observations..][..self.observations]
     }
 
     /// Returns the action of a step, [`Actions::width`] numbers.
+    ///
+    /// # Panics
+    /// If there are not as many steps.
     pub fn action(&self, step: usize) -> &[f32] {
         &self.steps.actions[step * self.actions.width()..][..self.actions.width()]
     }

@@ -35,9 +35,10 @@ impl EvaluatorSettings {
         let Some(steps) = steps.or(inner.horizon()) else {
             return Error::settings(format!("{} never ends: its evaluation needs a number of steps", inner.name()));
         };
-        if [points, episodes, steps].contains(&0) || points.saturating_mul(episodes) > 1 << 28 {
+        if [points, episodes, steps].contains(&0) || points.saturating_mul(episodes) > 1 << 28 || steps > 1 << 30 {
             return Error::settings(format!(
-                "{points} points with {episodes} inner problems of {steps} steps each: there must be between 1 and 2^28"
+                "{points} points with {episodes} inner problems of {steps} steps each: there must be between 1 and 2^28, of \
+                 at most 2^30 steps"
             ));
         }
         Ok(steps)
@@ -98,6 +99,7 @@ impl Evaluator {
         settings: &EvaluatorSettings,
         shared: BTreeMap<String, BufferView>,
     ) -> Result<Self, Error> {
+        inner.check()?;
         let (steps, parameters) = (settings.steps(&inner)?, inner.parameters());
         let members = match inner {
             Inner::Wgsl(problem) => Members::Kernel(Kernel::new(gpu, problem, settings, steps)?),

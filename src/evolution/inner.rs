@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use fourfold_shaders::MAX_ELEMENTS;
 use fourfold_shaders::inner_problem::{self, InnerProblem};
 
 use super::{Error, GraphProblem};
-use crate::rollout;
 use crate::rollout::signature::{check_file, check_sizes};
+use crate::{gpu, rollout};
 
 /// An inner problem: given in WGSL, or as a graph.
 #[derive(Debug, Clone)]
@@ -32,6 +33,23 @@ impl Inner<'_> {
             Self::Wgsl(problem) => problem.parameters(),
             Self::Graph(problem) => problem.parameters(),
         }
+    }
+
+    /// Checks the sizes that everything else is reckoned from.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if let Self::Wgsl(problem) = self {
+            problem.check().map_err(gpu::Error::from)?;
+        }
+        let states = match self {
+            Self::Wgsl(problem) => problem.states(),
+            Self::Graph(_) => 1,
+        };
+        for (name, got) in [("outer parameters", self.parameters()), ("states", states)] {
+            if !(1..=MAX_ELEMENTS).contains(&got) {
+                return Error::settings(format!("{}: {name} must be 1 to {MAX_ELEMENTS}, got {got}", self.name()));
+            }
+        }
+        Ok(())
     }
 
     /// Steps of the whole inner problem; `None` if it never ends.
@@ -95,10 +113,23 @@ pub(super) fn check_wgsl(problem: &dyn InnerProblem) -> Result<(), Error> {
     Ok(())
 }
 
+/// The most dispatches of an unroll: each is recorded by itself.
+const MOST_DISPATCHES: usize = 1 << 16;
+
 /// Returns the steps of a dispatch, at most `steps`; the driver allows `most`.
 ///
 /// # Errors
-/// The driver would not finish a single step.
+/// The driver would not finish a single step, or the steps in so many dispatches.
 pub(super) fn dispatch_steps(problem: &dyn InnerProblem, most: usize, steps: usize) -> Result<usize, Error> {
-    if most == 0 { Err(rollout::Error::too_many_passes(problem.file()).into()) } else { Ok(steps.min(most)) }
+    if most == 0 {
+        return Err(rollout::Error::too_many_passes(problem.file()).into());
+    }
+    let dispatches = steps.div_ceil(most);
+    if dispatches > MOST_DISPATCHES {
+        return Error::settings(format!(
+            "{}: {steps} steps take {dispatches} dispatches of at most {most} on this device, but {MOST_DISPATCHES} are the most",
+            problem.file()
+        ));
+    }
+    Ok(steps.min(most))
 }

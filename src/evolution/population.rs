@@ -48,7 +48,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use fourfold_shaders::random::threefry::threefry;
-use fourfold_shaders::{Data, Element, Target, optimiser::advance_step};
+use fourfold_shaders::{Data, Element, MAX_ELEMENTS, Target, optimiser::advance_step};
 
 use self::graphs::{EPISODE_SEED, LOSSES, STEP_SEED, STEPS, THETA, TIME, planned};
 use super::Error;
@@ -97,10 +97,10 @@ impl PopulationPlan {
     /// # Errors
     /// No member, no step or no outer parameter, or a graph that the problem builds wrongly.
     pub fn new(problem: &dyn GraphProblem, size: usize, ring: usize, target: &Target) -> Result<Self, Error> {
-        if size == 0 || ring == 0 || problem.parameters() == 0 {
+        if [size, ring, problem.parameters()].iter().any(|&count| !(1..=MAX_ELEMENTS).contains(&count)) {
             return Error::settings(format!(
-                "a population needs at least one member, one step of losses and one outer parameter, but {} has \
-                 {size} members, {ring} steps and {} parameters",
+                "a population needs at least one member, one step of losses and one outer parameter, and fewer than 2^31 of \
+                 each, but {} has {size} members, {ring} steps and {} parameters",
                 problem.name(),
                 problem.parameters()
             ));

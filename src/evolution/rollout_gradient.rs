@@ -126,6 +126,7 @@ impl RolloutGradientPlan {
             }
         }
         program.sequence(measure, mean.summary(target), &[fitness, lengths, metrics]);
+        program.check()?;
         let ids = Ids { deviation, returns, lengths, metrics, estimate, measure };
         Ok(Self { rollout, strategy, program, outer, ids })
     }

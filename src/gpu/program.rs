@@ -81,7 +81,7 @@ impl Allocation {
 
     /// Bytes that the program allocates for it.
     pub fn bytes(&self) -> u64 {
-        if self.contents == Contents::Given { 0 } else { self.length as u64 * Element::BYTES as u64 }
+        if self.contents == Contents::Given { 0 } else { (self.length as u64).saturating_mul(Element::BYTES as u64) }
     }
 }
 
@@ -114,21 +114,27 @@ impl ProgramPlan {
     }
 
     /// Adds a dispatch to a recording: a call with a buffer for each binding.
+    ///
+    /// # Panics
+    /// If the recording is of another plan.
     pub fn dispatch(&mut self, recording: RecordingId, call: Call, operands: &[BufferId]) {
         self.recordings[recording.0].push(Dispatch { call, operands: operands.to_vec() });
     }
 
     /// Adds the dispatches of another recording to a recording.
+    ///
+    /// # Panics
+    /// If a recording is of another plan.
     pub fn extend(&mut self, recording: RecordingId, other: RecordingId) {
         let dispatches = self.recordings[other.0].clone();
         self.recordings[recording.0].extend(dispatches);
     }
 
     /// Adds the dispatches of a problem's sequence to a recording, and its scratch buffers to the plan. The plan keeps the
-    /// error of a problem that no kernel computes, and [`Program::new`] returns it.
+    /// error of a problem that no kernel computes, which [`check`](Self::check) and [`Program::new`] return.
     ///
     /// # Panics
-    /// If the sequence names an argument that is not there.
+    /// If the sequence names an argument that is not there, or the recording is of another plan.
     pub fn sequence(
         &mut self,
         recording: RecordingId,
@@ -153,19 +159,33 @@ impl ProgramPlan {
         }
     }
 
+    /// Checks that kernels compute every problem whose sequence was added.
+    ///
+    /// # Errors
+    /// The first problem that no kernel computes.
+    pub fn check(&self) -> Result<(), Error> {
+        match &self.refused {
+            Some(error) => Err(fourfold_shaders::Error::clone(error).into()),
+            None => Ok(()),
+        }
+    }
+
     /// The buffers in the order in which they were added.
     pub fn buffers(&self) -> &[Allocation] {
         &self.buffers
     }
 
     /// Dispatches of a recording.
+    ///
+    /// # Panics
+    /// If the recording is of another plan.
     pub fn dispatches(&self, recording: RecordingId) -> usize {
         self.recordings[recording.0].len()
     }
 
     /// Bytes of all buffers that a program allocates.
     pub fn bytes(&self) -> u64 {
-        self.buffers.iter().map(Allocation::bytes).sum()
+        self.buffers.iter().map(Allocation::bytes).fold(0, u64::saturating_add)
     }
 }
 
@@ -183,6 +203,8 @@ pub struct CheckpointTensor {
 }
 
 /// A plan on a device.
+///
+/// Its methods panic for ids of another plan.
 #[derive(Debug)]
 pub struct Program {
     gpu: Gpu,
@@ -204,9 +226,7 @@ impl Program {
         plan: ProgramPlan,
         given: &[(BufferId, &BufferView)],
     ) -> Result<Self, Error> {
-        if let Some(error) = &plan.refused {
-            return Err(fourfold_shaders::Error::clone(error).into());
-        }
+        plan.check()?;
         let mut views = Vec::with_capacity(plan.buffers.len());
         for (index, buffer) in plan.buffers.iter().enumerate() {
             let Allocation { name, length, .. } = buffer;

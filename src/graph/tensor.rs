@@ -101,6 +101,9 @@ impl Graph {
     }
 
     /// A copy of the node of this index.
+    ///
+    /// # Panics
+    /// If there are not as many nodes.
     pub fn node(&self, index: usize) -> Node {
         self.nodes.borrow()[index].clone()
     }
@@ -116,6 +119,9 @@ impl Graph {
     }
 
     /// The type of a value.
+    ///
+    /// # Panics
+    /// If the value is of a larger graph.
     pub fn type_of(&self, value: Value) -> TensorType {
         self.nodes.borrow()[value.node].outputs[value.output].clone()
     }

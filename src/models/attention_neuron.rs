@@ -1,8 +1,9 @@
 //! The attention neuron (Tang & Ha 2021) on the graph: differentiable, for one step or for many at once.
 
-use fourfold_shaders::Data;
 use fourfold_shaders::elementwise::Unary;
 use fourfold_shaders::rollout::policies::AttentionNeuron;
+use fourfold_shaders::rollout::unroll::{Interface, Policy};
+use fourfold_shaders::{Data, Error};
 
 use crate::graph::{Graph, Op, Tensor, TensorType};
 use crate::nn::{Initialise, ParameterId, Parameters, Weights};
@@ -47,7 +48,11 @@ pub struct NeuronSteps<'g> {
 
 impl AttentionNeuronModel {
     /// Declares the parameters, with PyTorch's initialisation.
-    pub fn new(parameters: &mut Parameters, network: AttentionNeuron) -> Self {
+    ///
+    /// # Errors
+    /// Sizes or switches out of range.
+    pub fn new(parameters: &mut Parameters, network: AttentionNeuron) -> Result<Self, Error> {
+        network.check(Interface { inputs: 1, actions: network.actions })?;
         let AttentionNeuron { rows, hidden, position_dimension, .. } = network;
         let mut ids = network.parts().into_iter().map(|part| {
             let inputs = match part.name.split_once('.') {
@@ -61,7 +66,7 @@ impl AttentionNeuronModel {
         let [weight_ih, weight_hh, bias_ih, bias_hh] = std::array::from_fn(|_| next());
         let [query, key] = std::array::from_fn(|_| (next(), network.key_bias.then(&mut next)));
         let layers = (0..=network.layers).map(|_| (next(), next())).collect();
-        Self { network, weight_ih, weight_hh, bias_ih, bias_hh, query, key, layers }
+        Ok(Self { network, weight_ih, weight_hh, bias_ih, bias_hh, query, key, layers })
     }
 
     /// Returns the sizes of the network.
@@ -84,7 +89,7 @@ impl AttentionNeuronModel {
     /// The memory at the start of an episode: zeros.
     #[track_caller]
     pub fn blank<'g>(&self, graph: &'g Graph, batch: usize, channels: usize) -> NeuronMemory<'g> {
-        let zeros = graph.full([batch * channels, self.network.hidden], 0.0);
+        let zeros = graph.full([batch.saturating_mul(channels), self.network.hidden], 0.0);
         NeuronMemory { hidden: zeros, cell: zeros }
     }
 

@@ -81,8 +81,11 @@ impl BehaviourCloning {
             ("a width", width),
             ("layers", layers),
         ];
-        if let Some((setting, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
-            return Err(SettingsError { setting, expected: "at least 1", got: 0.0 });
+        if let Some((setting, got)) = sizes.into_iter().find(|(_, size)| !(1..1 << 31).contains(size)) {
+            return Err(SettingsError { setting, expected: "1 to 2^31 - 1", got: got as f32 });
+        }
+        if layers > 1_024 {
+            return Err(SettingsError { setting: "layers", expected: "at most 1024", got: layers as f32 });
         }
         if !(0.0..1.0).contains(&dropout) {
             return Err(SettingsError { setting: "a dropout rate", expected: "0 to less than 1", got: dropout });

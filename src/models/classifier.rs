@@ -92,26 +92,23 @@ impl Classifier {
     /// A classifier of images of `image` = (height, width) pixels; `dropout` concerns the transformer alone.
     ///
     /// # Errors
-    /// The image cannot be cut into patches.
+    /// A size of 0, or an image that cannot be cut into patches.
     pub fn new(architecture: &Architecture, image: [usize; 2], classes: usize, dropout: f32) -> Result<Self, String> {
         let mut parameters = Parameters::new();
         let network = match architecture {
             Architecture::Mlp { hidden } => {
-                let widths = [&[image[0] * image[1]], &hidden[..], &[classes]].concat();
+                let widths = [&[image[0].saturating_mul(image[1])], &hidden[..], &[classes]].concat();
+                if widths.contains(&0) {
+                    return Err(format!("expected pixels, classes and units of every layer, got {widths:?}"));
+                }
                 Network::Mlp(Mlp::new(&mut parameters, &widths))
             }
             Architecture::VisionTransformer => {
                 // 16 tokens of an 8 x 8 image, 49 of a 28 x 28 one.
                 let patch = if image[0] <= 8 { 2 } else { 4 };
-                if image.iter().any(|side| side % patch != 0) {
-                    let [height, width] = image;
-                    return Err(format!(
-                        "images of {height} x {width} pixels cannot be cut into patches of {patch} x {patch}"
-                    ));
-                }
                 let options =
                     VisionTransformerOptions { image, patch, dimension: 32, depth: 2, heads: 4, classes, dropout };
-                Network::VisionTransformer(VisionTransformer::new(&mut parameters, options))
+                Network::VisionTransformer(VisionTransformer::new(&mut parameters, options)?)
             }
         };
         Ok(Self { parameters, network, architecture: architecture.clone(), image, classes })

@@ -103,7 +103,9 @@ impl TrainedPolicy {
             let (expected, got) = (format!("{actions} actions, as the network has"), interface.actions.to_string());
             return Err(Error::content(file, expected, got));
         }
-        let expected = network.policy().weights(interface);
+        let policy = network.policy();
+        policy.check(interface).map_err(|error| Error::content(file, "valid sizes", error.to_string()))?;
+        let expected = policy.weights(interface);
         if weights.len() != expected {
             return Err(Error::tensor(file, WEIGHTS, format!("{expected} values"), weights.len().to_string()));
         }

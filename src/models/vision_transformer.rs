@@ -24,6 +24,9 @@ pub struct VisionTransformerOptions {
     pub dropout: f32,
 }
 
+/// The most blocks: each declares parameters of its own.
+const MOST_BLOCKS: usize = 1_024;
+
 /// Patches as tokens with learnt positions, pre-norm blocks, the mean over tokens, and a linear head.
 #[derive(Debug, Clone)]
 pub struct VisionTransformer {
@@ -37,20 +40,33 @@ pub struct VisionTransformer {
 
 impl VisionTransformer {
     /// Declares the parameters of all layers.
-    pub fn new(parameters: &mut Parameters, options: VisionTransformerOptions) -> Self {
-        let VisionTransformerOptions { image: [height, width], patch, dimension, heads, classes, .. } = options;
-        let tokens = height / patch * (width / patch);
+    ///
+    /// # Errors
+    /// A patch that does not divide the image, heads that do not divide the length of a token, a size of 0, or more than
+    /// 1,024 blocks.
+    pub fn new(parameters: &mut Parameters, options: VisionTransformerOptions) -> Result<Self, String> {
+        let VisionTransformerOptions { image: [height, width], patch, dimension, heads, classes, depth, .. } = options;
+        if patch == 0 || height == 0 || width == 0 || !height.is_multiple_of(patch) || !width.is_multiple_of(patch) {
+            return Err(format!("images of {height} x {width} pixels cannot be cut into patches of {patch} x {patch}"));
+        }
+        if heads == 0 || dimension == 0 || !dimension.is_multiple_of(heads) {
+            return Err(format!("expected heads that divide tokens of {dimension} numbers, got {heads}"));
+        }
+        if depth > MOST_BLOCKS || classes == 0 {
+            return Err(format!("expected at most {MOST_BLOCKS} blocks and a class, got {depth} and {classes}"));
+        }
+        let tokens = (height / patch).saturating_mul(width / patch);
         let block = TransformerOptions { dropout: options.dropout, ..TransformerOptions::new(dimension, heads) };
-        Self {
+        Ok(Self {
             options,
-            embedding: Linear::new(parameters, "embedding", patch * patch, dimension),
+            embedding: Linear::new(parameters, "embedding", patch.saturating_mul(patch), dimension),
             positions: parameters.add("positions", [tokens, dimension], Initialise::Normal(0.02)),
             blocks: (0..options.depth)
                 .map(|index| TransformerBlock::new(parameters, &format!("block{index}"), block, 2 * index as u32))
                 .collect(),
             norm: LayerNorm::new(parameters, "norm", dimension),
             head: Linear::new(parameters, "head", dimension, classes),
-        }
+        })
     }
 
     /// Images `(batch, height * width)` to logits `(batch, classes)`.

@@ -60,7 +60,9 @@ impl Parameters {
         let taken = self.parameters.iter().any(|parameter| parameter.name == name);
         assert!(!taken, "the parameter `{name}` is declared twice");
         let offset = self.length;
-        self.length = (offset + shape.elements()).next_multiple_of(Op::ALIGNMENT);
+        // A length that no tensor has is refused by the graph.
+        let end = offset.saturating_add(shape.elements());
+        self.length = end.checked_next_multiple_of(Op::ALIGNMENT).unwrap_or(usize::MAX);
         self.parameters.push(Parameter { name, shape, initialise, offset });
         ParameterId(self.parameters.len() - 1)
     }
@@ -77,10 +79,13 @@ impl Parameters {
 
     /// Elements of all parameters.
     pub fn count(&self) -> usize {
-        self.parameters.iter().map(|parameter| parameter.shape.elements()).sum()
+        self.parameters.iter().fold(0, |sum: usize, parameter| sum.saturating_add(parameter.shape.elements()))
     }
 
     /// The flat tensor of initial values.
+    ///
+    /// # Panics
+    /// If the parameters do not fit into memory; a graph refuses 2^31 of them.
     pub fn initial(&self, seed: u32) -> Data {
         let mut flat = vec![0.0; self.length];
         for (stream, parameter) in self.parameters.iter().enumerate() {
@@ -91,6 +96,9 @@ impl Parameters {
     }
 
     /// The flat tensor cut into named tensors: what a checkpoint holds.
+    ///
+    /// # Panics
+    /// If the flat tensor is shorter than [`length`](Self::length).
     pub fn unpack(&self, flat: &[f32]) -> BTreeMap<String, (Shape, Vec<f32>)> {
         let cut = |parameter: &Parameter| flat[parameter.offset..][..parameter.shape.elements()].to_vec();
         self.parameters
@@ -140,6 +148,9 @@ impl Parameters {
     }
 
     /// The flat tensor without its gaps.
+    ///
+    /// # Panics
+    /// If the flat tensor is shorter than [`length`](Self::length).
     pub fn to_dense(&self, flat: &[f32]) -> Vec<f32> {
         let parameters = self.parameters.iter();
         parameters.flat_map(|parameter| flat[parameter.offset..][..parameter.shape.elements()].to_vec()).collect()
@@ -171,6 +182,9 @@ impl<'g> Weights<'_, 'g> {
     }
 
     /// One parameter.
+    ///
+    /// # Panics
+    /// If the parameter is of a larger model.
     #[track_caller]
     pub fn get(&self, id: ParameterId) -> Tensor<'g> {
         let parameter = &self.parameters.parameters[id.0];

@@ -54,7 +54,7 @@ impl TransformerOptions {
         Self {
             dimension,
             heads,
-            hidden: 4 * dimension,
+            hidden: dimension.saturating_mul(4),
             activation: Activation::GeluErf,
             norm: NormPlacement::Before,
             dropout: 0.0,
@@ -78,7 +78,9 @@ impl Strided {
     #[track_caller]
     pub fn of<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
         let [batch, length, dimension] = x.shape()[..] else { return x };
-        let groups = length / self.every;
+        let Some(groups) = length.checked_div(self.every) else {
+            return x.graph().fail("strided", "takes groups of at least one token, got 0".into());
+        };
         let grouped = x.reshape([batch, groups, self.every, dimension]);
         grouped.narrow(2, self.at, 1).reshape([batch, groups, dimension])
     }
@@ -117,7 +119,7 @@ impl TransformerBlock {
         Self {
             options,
             attention_norm: LayerNorm::new(parameters, &format!("{name}.norm1"), dimension),
-            query_key_value: linear(parameters, "qkv", dimension, 3 * dimension, false),
+            query_key_value: linear(parameters, "qkv", dimension, dimension.saturating_mul(3), false),
             projection: linear(parameters, "proj", dimension, dimension, true),
             hidden_norm: LayerNorm::new(parameters, &format!("{name}.norm2"), dimension),
             expand: linear(parameters, "fc1", dimension, hidden, false),

@@ -39,11 +39,11 @@ impl Schedule {
         match self {
             Schedule::Constant => graph.constant(base),
             Schedule::Cosine { steps } => {
-                let share = (step.cast(Element::F32) * (1.0 / steps as f32)).min(graph.constant(1.0));
+                let share = (step.cast(Element::F32) * (1.0 / steps.max(1) as f32)).min(graph.constant(1.0));
                 ((share * std::f32::consts::PI).unary(Unary::Cos) + 1.0) * (0.5 * base)
             }
             Schedule::WarmUp { steps } => {
-                let share = ((step.cast(Element::F32) + 1.0) * (1.0 / steps as f32)).min(graph.constant(1.0));
+                let share = ((step.cast(Element::F32) + 1.0) * (1.0 / steps.max(1) as f32)).min(graph.constant(1.0));
                 share * base
             }
             Schedule::WarmUpCosine { warm_up, steps, least } => {

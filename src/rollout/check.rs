@@ -5,6 +5,7 @@ use fourfold_shaders::rollout::unroll::{self, LIBRARY, WeightStorage};
 
 use super::signature::{check_file, check_sizes};
 use super::{Composition, Environment, Error, Interface, Policy};
+use crate::gpu;
 
 /// Definitions that stand in for the kernel when a policy is parsed by itself.
 const WEIGHTS: &str =
@@ -29,6 +30,7 @@ pub(crate) fn check(composition: &Composition) -> Result<(), Error> {
 
 /// Checks the file of a policy and what its description gives; `sizes` are the constants that the file names.
 pub(crate) fn check_policy(policy: &dyn Policy, interface: Interface, sizes: &str) -> Result<(), Error> {
+    policy.check(interface).map_err(gpu::Error::from)?;
     let described =
         [("inputs", interface.inputs), ("actions", interface.actions), ("weights", policy.weights(interface))];
     check_sizes(policy.file(), described)?;
@@ -41,6 +43,7 @@ pub(crate) fn check_policy(policy: &dyn Policy, interface: Interface, sizes: &st
 
 /// Checks the file of an environment and the sizes that its description gives.
 pub(crate) fn check_environment(environment: &dyn Environment) -> Result<(), Error> {
+    environment.check().map_err(gpu::Error::from)?;
     let sizes = [
         ("states", environment.states()),
         ("observations", environment.observations()),

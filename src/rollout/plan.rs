@@ -100,8 +100,18 @@ impl Plan {
             return Err(Error::too_many_passes(composition.policy.file()));
         }
         let settings = Settings { steps: steps.min(most_steps), ..*settings };
+        let dispatches = dispatches(&settings, groups);
+        if dispatches > MOST_DISPATCHES {
+            let Settings { steps, .. } = settings;
+            return refuse(format!(
+                "steps must finish {} episodes of {horizon} steps in at most {MOST_DISPATCHES} dispatches, but {steps} take \
+                 {dispatches}",
+                episodes / groups
+            ));
+        }
         let workgroup = if target.software { 8 } else { 64 };
         let (program, ids) = program(composition, &settings, groups, storage, workgroup);
+        program.check()?;
         Ok(Self { composition: composition.clone(), settings, groups, storage, program, ids, workgroup, most_steps })
     }
 
@@ -145,23 +155,25 @@ fn program(
     let (slots, results, parameters) = (members * groups, members * episodes, composition.parameters());
     let mut program = ProgramPlan::default();
     let mut buffer = |allocation| program.buffer(allocation);
+    // Sizes that no buffer has are refused by the sequence.
+    let product = |sizes: &[usize]| sizes.iter().fold(1, |product: usize, size| product.saturating_mul(*size));
     let seed = buffer(Allocation::u32("seed", 2).given());
-    let saved = buffer(Allocation::f32("saved", composition.saved() * slots));
+    let saved = buffer(Allocation::f32("saved", product(&[composition.saved(), slots])));
     let counters = buffer(Allocation::u32("counters", COUNTERS * slots));
     let [returns, lengths] =
         [Allocation::f32("returns", results), Allocation::u32("lengths", results)].map(&mut buffer);
     let weights = match composition.weights {
-        WeightSource::Given { .. } => vec![buffer(Allocation::f32("weights", members * parameters).given())],
+        WeightSource::Given { .. } => vec![buffer(Allocation::f32("weights", product(&[members, parameters])).given())],
         WeightSource::Perturbed => {
             ["center", "deviation"].map(|name| buffer(Allocation::f32(name, parameters).given())).into()
         }
     };
     let wiring = composition.sensors.wiring.map(|wiring| {
-        let length = episodes * wiring.phases * composition.interface().inputs;
+        let length = product(&[episodes, wiring.phases, composition.interface().inputs]);
         buffer(Allocation::u32("wiring", length).given())
     });
     let traces = composition.weights == WeightSource::Given { trace: true };
-    let trace = traces.then(|| buffer(Allocation::f32("trace", steps * composition.traced() * slots)));
+    let trace = traces.then(|| buffer(Allocation::f32("trace", product(&[steps, composition.traced(), slots]))));
     let mut operands = vec![seed, saved, counters, returns, lengths];
     operands.extend(weights.iter().copied().chain(wiring).chain(trace));
     let recording = program.recording();
@@ -172,7 +184,7 @@ fn program(
         problem.sequence_with(composition, kernel.clone(), storage, workgroup)
     };
     let (first, next) = (call(true), call(false));
-    for dispatch in 0..(episodes / groups * horizon).div_ceil(steps) {
+    for dispatch in 0..dispatches(settings, groups) {
         let call = if dispatch == 0 { &first } else { &next };
         program.sequence(recording, call.clone(), &operands);
     }
@@ -185,5 +197,15 @@ fn groups(members: usize, episodes: usize, storage: WeightStorage, target: &Targ
     let (lanes, workgroup): (usize, usize) = if target.software { (64, 8) } else { (1 << 15, 64) };
     let own = if storage == WeightStorage::Shared { workgroup } else { 1 };
     let wanted = lanes.div_ceil(members).max(own).min(episodes);
-    (wanted..=episodes).find(|&groups| episodes.is_multiple_of(groups)).unwrap_or(episodes)
+    let divisors = (1..=episodes.isqrt()).filter(|&divisor| episodes.is_multiple_of(divisor));
+    let divisors = divisors.flat_map(|divisor| [divisor, episodes / divisor]);
+    divisors.filter(|&groups| groups >= wanted).min().unwrap_or(episodes)
+}
+
+/// The most dispatches of a rollout: each is recorded by itself.
+const MOST_DISPATCHES: usize = 1 << 16;
+
+/// Dispatches that finish every episode, whatever its length.
+fn dispatches(settings: &Settings, groups: usize) -> usize {
+    (settings.episodes / groups).saturating_mul(settings.horizon).div_ceil(settings.steps)
 }

@@ -3,7 +3,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use std::time::{Duration, Instant};
 
-use fourfold_shaders::rollout::unroll::{Fault, WeightSource};
+use fourfold_shaders::rollout::unroll::{COUNTERS, Fault, WeightSource};
 
 use super::plan::Ids;
 use super::{Error, Plan, Settings, Trace};
@@ -118,9 +118,13 @@ impl Rollout {
     /// Looks for a number that was not finite.
     ///
     /// # Errors
-    /// [`Error::Fault`], with the file and the function that gave it.
+    /// [`Error::Fault`], with the file and the function that gave it, or counters of another rollout.
     pub fn check(&self, counters: &[u32]) -> Result<(), Error> {
         let slots = self.plan.settings.members * self.plan.groups;
+        if counters.len() != COUNTERS * slots {
+            let (expected, got) = (COUNTERS * slots, counters.len());
+            return Err(Error::Settings { message: format!("counters: expected {expected} numbers, got {got}") });
+        }
         for slot in 0..slots {
             let Some(fault) = Fault::of(counters[2 * slots + slot]) else { continue };
             let Plan { composition, settings, groups, .. } = &self.plan;

@@ -155,7 +155,8 @@ impl VectorEnvironment {
             given.extend(view.map(|view| (id, view)));
             id
         };
-        let f32 = |name, width| Allocation::f32(name, lanes * width);
+        // Sizes that no buffer has are refused by the sequence.
+        let f32 = |name, width: usize| Allocation::f32(name, width.saturating_mul(lanes));
         let seed = buffer(Allocation::values("seed", Data::U32(vec![seed, 0])), None);
         let actions = buffer(f32("actions", environment.actions()), buffers.actions);
         let saved = buffer(f32("state", composition.saved()), buffers.state);
@@ -163,7 +164,7 @@ impl VectorEnvironment {
         let observations = buffer(f32("observations", environment.observations()), buffers.observations);
         let rewards = buffer(f32("rewards", 1), buffers.rewards);
         let ends = buffer(Allocation::u32("ends", lanes), buffers.ends);
-        let trace = trace.then(|| buffer(f32("trace", horizon * traced(environment)), None));
+        let trace = trace.then(|| buffer(f32("trace", traced(environment).saturating_mul(horizon)), None));
         let operands = [seed, actions, saved, counters, observations, rewards, ends];
         let operands: Vec<_> = operands.into_iter().chain(trace).collect();
         let kernel = composition.kernel();

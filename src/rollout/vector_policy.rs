@@ -90,7 +90,8 @@ impl VectorPolicy {
             PolicyWeights::Shared(view) => give(&mut plan, Allocation::f32("weights", parameters), view),
             PolicyWeights::Own(numbers) => plan.buffer(Allocation::values("weights", Data::F32(numbers))),
         };
-        let f32 = |name, width| Allocation::f32(name, lanes * width);
+        // Sizes that no buffer has are refused by the sequence.
+        let f32 = |name, width: usize| Allocation::f32(name, width.saturating_mul(lanes));
         let observations = give(&mut plan, f32("observations", interface.inputs), buffers.observations);
         let begins = Allocation::u32("begins", lanes);
         let begins = match buffers.begins {
@@ -161,11 +162,10 @@ fn lanes(interface: Interface, buffers: &PolicyBuffers) -> Result<usize, Error> 
     }
     let begins = buffers.begins.as_ref().map(|begins| ("begins", 1, begins.elements()));
     for (name, width, got) in [("observations", inputs, buffers.observations.elements())].into_iter().chain(begins) {
-        if got != lanes * width {
-            let message = format!(
-                "{name}: expected {} numbers, {width} for each of {lanes} lanes of actions, got {got}",
-                lanes * width
-            );
+        let expected = lanes.saturating_mul(width);
+        if got != expected {
+            let message =
+                format!("{name}: expected {expected} numbers, {width} for each of {lanes} lanes of actions, got {got}");
             return Err(Error::Settings { message });
         }
     }

@@ -14,7 +14,7 @@ const CHANNELS: usize = 4;
 /// first memory, with what they are evaluated by. With `fed_back`, each step is given the action of the one before.
 fn check(network: AttentionNeuron, batch: usize, fed_back: bool) {
     let mut parameters = Parameters::new();
-    let model = AttentionNeuronModel::new(&mut parameters, network);
+    let model = AttentionNeuronModel::new(&mut parameters, network).unwrap();
     let graph = Graph::new();
     let weights = graph.state("weights", Tag::Weights, TensorType::f32([parameters.length()]));
     let hidden = graph.input("hidden", TensorType::f32([batch * CHANNELS, network.hidden]));

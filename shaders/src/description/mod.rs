@@ -24,6 +24,6 @@ pub use operand::{Data, Operand};
 pub use runtime_checks::RuntimeChecks;
 pub(crate) use runtime_checks::{own_problem, own_wgsl};
 pub use sizes::{Error, MAX_ELEMENTS};
-pub(crate) use sizes::{Sizes, product};
+pub(crate) use sizes::{Sizes, product, sum};
 pub use target::Target;
 pub use tolerance::{Comparison, Tolerance};

@@ -172,6 +172,11 @@ impl Sizes {
     }
 }
 
+/// The sum of sizes, `usize::MAX` where it is larger.
+pub(crate) fn sum(sizes: &[usize]) -> usize {
+    sizes.iter().fold(0, |sum: usize, size| sum.saturating_add(*size))
+}
+
 /// The product of sizes, `usize::MAX` where it is larger.
 pub(crate) fn product(sizes: &[usize]) -> usize {
     if sizes.contains(&0) { 0 } else { sizes.iter().fold(1, |product: usize, size| product.saturating_mul(*size)) }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 use super::{InnerProblem, LIBRARY};
-use crate::{Binding, Call, Kernel, KernelRef, Target};
+use crate::{Binding, Call, Error, Kernel, KernelRef, Sizes, Target};
 
 /// The whole text of a kernel: sizes, bindings, the library, then `parts`, which start with the files of the problem.
 pub(super) fn wgsl(problem: &dyn InnerProblem, title: &str, bindings: &[Binding], parts: &[&str]) -> String {
@@ -17,6 +17,22 @@ pub(super) fn wgsl(problem: &dyn InnerProblem, title: &str, bindings: &[Binding]
         text.push_str(part);
     }
     text
+}
+
+/// Checks the sizes of a problem.
+pub(super) fn check(problem: &dyn InnerProblem) -> Result<(), Error> {
+    problem.check()?;
+    let sizes = Sizes("inner problem");
+    sizes.positive(&[("states", problem.states()), ("parameters", problem.parameters())])?;
+    Ok(())
+}
+
+/// Checks the sizes of a problem that must have a derivative.
+pub(super) fn check_derivative(problem: &dyn InnerProblem) -> Result<(), Error> {
+    check(problem)?;
+    let there = problem.tangent_source().is_some();
+    Sizes("inner problem").expect("problem", there, "one with a derivative", problem.file())?;
+    Ok(())
 }
 
 /// The sizes that the files name, as WGSL constants.
@@ -58,7 +74,7 @@ impl Passes {
     /// The passes of a dispatch of so many steps.
     pub fn of(self, steps: u32) -> u64 {
         let (once, step) = self.with_ends();
-        once as u64 + u64::from(steps) * step as u64
+        u64::from(steps).saturating_mul(step as u64).saturating_add(once as u64)
     }
 
     /// The most steps that an invocation may take in a dispatch, by [`Target::loop_passes`].
@@ -70,7 +86,8 @@ impl Passes {
 
     /// Each loop has a pass that finds its condition false besides.
     fn with_ends(self) -> (usize, usize) {
-        (self.once + 16, self.step + self.step / 4 + 8)
+        let Self { once, step } = self;
+        (once.saturating_add(16), step.saturating_add(step / 4).saturating_add(8))
     }
 }
 

@@ -25,7 +25,7 @@ impl Evaluation {
     }
 
     fn passes(&self) -> composition::Passes {
-        composition::Passes { step: self.problem.iterations(), once: 2 * self.problem.states() }
+        composition::Passes { step: self.problem.iterations(), once: product(&[2, self.problem.states()]) }
     }
 
     /// The whole kernel as WGSL.
@@ -99,6 +99,7 @@ impl Problem {
     /// # Errors
     /// A size or a factor out of range.
     pub fn sequence(&self, evaluation: &Evaluation, kernel: Arc<Kernel>, target: &Target) -> Result<Sequence, Error> {
+        composition::check(&*evaluation.problem)?;
         self.check()?.sequence(self.call(evaluation, kernel, target))
     }
 

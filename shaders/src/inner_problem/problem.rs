@@ -4,8 +4,8 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use crate::RuntimeChecks;
 use crate::rollout::unroll::EpisodeRandom;
+use crate::{Error, RuntimeChecks};
 
 /// A computation that goes on step after step, `s[t + 1] = f(s[t], theta)`, with a loss at each step: what outer
 /// parameters `theta` are learned for. The training of a network under a learning rate is one, an episode of a policy is
@@ -59,6 +59,14 @@ pub trait InnerProblem: Any + Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Checks the problem's own sizes: every plan does before it asks for anything else.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Values of pipeline-overridable constants of the WGSL file.
     fn constants(&self) -> Vec<(&'static str, f64)> {
         Vec::new()
@@ -72,7 +80,7 @@ pub trait InnerProblem: Any + Debug + Send + Sync {
     /// Passes through loops of the WGSL in one step, at most (of those that a driver may not unroll): what a software
     /// driver's limit is held against.
     fn iterations(&self) -> usize {
-        self.states() + self.parameters()
+        self.states().saturating_add(self.parameters())
     }
 
     /// Units of 2^-24, relative to the larger of 1 and the value, by which a number of the state or the loss may err

@@ -14,7 +14,7 @@ use super::unrolled::{NEVER, Objective, SHARES, Unrolled};
 use super::{InnerProblem, composition};
 use crate::random::threefry::normal_pair;
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Binding, Call, Data, Error, Kernel, Operand, Sequence, Sizes, Target, Tolerance, product};
+use crate::{Binding, Call, Data, Error, Kernel, Operand, Sequence, Sizes, Target, Tolerance, product, sum};
 
 /// Rows of the counters of a direction. The first says in which unroll it was drawn.
 pub const COUNTERS: usize = 5;
@@ -44,7 +44,7 @@ pub struct Tangents {
 impl Tangents {
     /// Numbers that are saved of a direction between dispatches.
     pub fn saved(&self) -> usize {
-        2 * self.problem.states() + SUMS
+        sum(&[product(&[2, self.problem.states()]), SUMS])
     }
 
     /// The most steps that a dispatch on this target may take; 0 where it cannot take one.
@@ -53,7 +53,8 @@ impl Tangents {
     }
 
     fn passes(&self) -> composition::Passes {
-        composition::Passes { step: 2 * self.problem.iterations(), once: self.problem.parameters() + 2 * self.saved() }
+        let once = sum(&[self.problem.parameters(), self.saved(), self.saved()]);
+        composition::Passes { step: product(&[2, self.problem.iterations()]), once }
     }
 
     /// The whole kernel as WGSL.
@@ -140,8 +141,9 @@ impl Problem {
     /// `data`, `saved`, `counters` (`u32`), `shares`. Before the first unroll, `saved` and `counters` are zero.
     ///
     /// # Errors
-    /// A size out of range.
+    /// A size out of range, or a problem without a derivative.
     pub fn sequence(&self, tangents: &Tangents, kernel: Arc<Kernel>, target: &Target) -> Result<Sequence, Error> {
+        composition::check_derivative(&*tangents.problem)?;
         let (directions, parameters) = (self.directions, tangents.problem.parameters());
         let fits = tangents.directions != Directions::Axes || directions == parameters;
         let [horizon, interval] = [self.horizon, self.interval].map(|steps| steps.unwrap_or(1));

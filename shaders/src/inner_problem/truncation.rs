@@ -8,7 +8,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::unrolled::{NEVER, Objective, SHARES};
 use super::{InnerProblem, composition};
-use crate::{Binding, Call, Error, Kernel, Sequence, Sizes, Target, product};
+use crate::{Binding, Call, Error, Kernel, Sequence, Sizes, Target, product, sum};
 
 /// Places of random numbers that a truncation takes, from its `stream` on: perturbations, starts, steps.
 pub const STREAMS: u32 = 3;
@@ -54,7 +54,7 @@ impl Truncation {
         const BINDING: usize = 1 << 25;
         let storage = match problem.parameters() {
             ..=FEW => ParameterStorage::Private,
-            parameters if parameters.next_multiple_of(2).saturating_mul(pairs) <= BINDING => ParameterStorage::Stored,
+            parameters if product(&[2, parameters.div_ceil(2), pairs]) <= BINDING => ParameterStorage::Stored,
             _ => ParameterStorage::Streamed,
         };
         Self { problem, storage, analytic }
@@ -62,7 +62,7 @@ impl Truncation {
 
     /// Numbers that are saved of a pair between dispatches.
     pub fn saved(&self) -> usize {
-        2 * self.problem.states() + SUMS
+        sum(&[product(&[2, self.problem.states()]), SUMS])
     }
 
     /// Elements of the buffer of perturbations, where there is one.
@@ -77,8 +77,8 @@ impl Truncation {
 
     fn passes(&self) -> composition::Passes {
         composition::Passes {
-            step: 2 * self.problem.iterations(),
-            once: 2 * self.problem.parameters() + 2 * self.saved(),
+            step: product(&[2, self.problem.iterations()]),
+            once: product(&[2, sum(&[self.problem.parameters(), self.saved()])]),
         }
     }
 
@@ -190,6 +190,7 @@ impl Problem {
     /// # Errors
     /// A size or a factor out of range.
     pub fn sequence(&self, truncation: &Truncation, kernel: Arc<Kernel>, target: &Target) -> Result<Sequence, Error> {
+        composition::check(&*truncation.problem)?;
         self.check()?.sequence(self.call(truncation, kernel, target))
     }
 

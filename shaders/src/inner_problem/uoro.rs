@@ -9,7 +9,7 @@ use super::unrolled::{NEVER, Objective};
 use super::{InnerProblem, composition};
 use crate::random::threefry;
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Binding, Call, Data, Error, Kernel, Operand, Sequence, Sizes, Target, Tolerance, product};
+use crate::{Binding, Call, Data, Error, Kernel, Operand, Sequence, Sizes, Target, Tolerance, product, sum};
 
 /// Rows of the counters of a replica.
 pub const COUNTERS: usize = 2;
@@ -27,7 +27,7 @@ pub struct Uoro {
 impl Uoro {
     /// Numbers that are saved of a replica between dispatches.
     pub fn saved(&self) -> usize {
-        2 * self.problem.states() + self.problem.parameters()
+        sum(&[product(&[2, self.problem.states()]), self.problem.parameters()])
     }
 
     /// The most steps that a dispatch on this target may take; 0 where it cannot take one.
@@ -38,8 +38,9 @@ impl Uoro {
     fn passes(&self) -> composition::Passes {
         let (states, parameters) = (self.problem.states(), self.problem.parameters());
         // A tangent for each parameter and one for the state, the product with the signs, and the rest of a step.
-        let step = (parameters + 2) * (self.problem.iterations() + 1) + parameters * (states + 1) + 3 * states;
-        composition::Passes { step, once: 3 * self.saved() }
+        let tangents = product(&[sum(&[parameters, 2]), sum(&[self.problem.iterations(), 1])]);
+        let step = sum(&[tangents, product(&[parameters, sum(&[states, 1])]), product(&[3, states])]);
+        composition::Passes { step, once: product(&[3, self.saved()]) }
     }
 
     /// The whole kernel as WGSL.
@@ -115,8 +116,9 @@ impl Problem {
     /// Before the first unroll, `saved` and `counters` are zero.
     ///
     /// # Errors
-    /// A size or a factor out of range.
+    /// A size or a factor out of range, or a problem without a derivative.
     pub fn sequence(&self, uoro: &Uoro, kernel: Arc<Kernel>, target: &Target) -> Result<Sequence, Error> {
+        composition::check_derivative(&*uoro.problem)?;
         self.check()?.sequence(self.call(uoro, kernel, target))
     }
 

@@ -43,9 +43,6 @@ pub(super) fn plan(
     target: &Target,
 ) -> Result<(Tensors, Plan), Error> {
     let truncation = settings.truncation;
-    if truncation >= 1 << 24 {
-        return Error::settings(format!("a truncation has between 1 and 2^24 - 1 steps, not {truncation}"));
-    }
     if settings.objective != Objective::Sum {
         return Error::settings(format!(
             "{}: backpropagation through a graph sums the losses of all steps, got the objective {:?}",

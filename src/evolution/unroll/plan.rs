@@ -73,6 +73,7 @@ impl UnrollPlan {
             }
             Inner::Graph(problem) => graph_plan(&mut program, *problem, settings, outer, target)?,
         };
+        program.check()?;
         let inner_steps = inner_steps(inner, settings);
         let problem = inner.name().to_owned();
         Ok(Self { settings: *settings, inner_steps, problem, parameters, program, outer, tensors, members })

@@ -59,6 +59,7 @@ impl UnrollSettings {
 
     /// Checks the settings for an inner problem.
     pub(super) fn check(&self, inner: &Inner<'_>) -> Result<(), Error> {
+        inner.check()?;
         let (name, horizon) = (inner.name(), inner.horizon());
         self.estimator.check()?;
         if self.estimator.needs_derivative() && !inner.is_differentiable() {
@@ -78,6 +79,9 @@ impl UnrollSettings {
         if let Some(horizon) = horizon.filter(|horizon| *horizon == 0 || *horizon > MOST) {
             return Error::settings(format!("{name}: its horizon must be between 1 and 2^30, not {horizon}"));
         }
+        if let Inner::Graph(_) = inner {
+            self.check_graph(name, horizon)?;
+        }
         if self.estimator.perturbation() == Some(Perturbation::FULL_ES) && horizon != Some(self.truncation) {
             let (steps, got) = (horizon.map_or("an end".into(), |steps| format!("{steps} steps")), self.truncation);
             return Error::settings(format!("full ES unrolls a whole inner problem, to {steps}, got unrolls of {got}"));
@@ -89,6 +93,23 @@ impl UnrollSettings {
             return Error::settings(format!("{name} never ends: chunks cannot start at different times of it"));
         }
         Ok(())
+    }
+
+    /// Checks that an unroll of a graph, whose steps are recorded one by one, ends in good time.
+    fn check_graph(&self, name: &str, horizon: Option<usize>) -> Result<(), Error> {
+        let interval = self.estimator.perturbation().and_then(|perturbation| perturbation.interval());
+        let limits = [
+            ("the truncation", self.truncation, 1 << 12),
+            ("the number of chunks", self.chunks, 1 << 10),
+            ("the horizon", horizon.unwrap_or(1), 1 << 20),
+            ("the number of unrolls that a perturbation lasts", interval.unwrap_or(1), 1 << 20),
+        ];
+        match limits.into_iter().find(|(_, got, most)| got > most) {
+            Some((what, got, most)) => {
+                Error::settings(format!("{name} is a graph: {what} must be at most {most}, got {got}"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_particles(&self, parameters: usize, analytic: bool) -> Result<(), Error> {

@@ -181,7 +181,7 @@ impl Settings {
 
     /// The same with blocks of another width, hidden layers four times as wide.
     pub fn sized(self, width: usize, layers: usize, heads: usize) -> Self {
-        Self { width, layers, heads, hidden: 4 * width, ..self }
+        Self { width, layers, heads, hidden: width.saturating_mul(4), ..self }
     }
 
     /// The same network without returns: behaviour cloning.
@@ -204,8 +204,22 @@ impl Settings {
             ("heads", self.heads),
             ("hidden", self.hidden),
         ];
-        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return Err(SettingsError(format!("expected at least 1 for {name}, got 0")));
+        if let Some((name, got)) = sizes.iter().find(|(_, size)| !(1..1 << 31).contains(size)) {
+            let range = if *got == 0 { "at least 1" } else { "less than 2^31" };
+            return Err(SettingsError(format!("expected {range} for {name}, got {got}")));
+        }
+        if self.layers > 1_024 {
+            return Err(SettingsError(format!("expected at most 1024 layers, got {}", self.layers)));
+        }
+        let DropoutRates { embedding, residual, .. } = self.dropout;
+        if let Some(rate) = [embedding, residual].into_iter().find(|rate| !(0.0..1.0).contains(rate)) {
+            return Err(SettingsError(format!("expected dropout rates of 0 to less than 1, got {rate}")));
+        }
+        if !self.return_loss.is_finite() {
+            return Err(SettingsError(format!(
+                "expected a finite weight of the loss of returns, got {}",
+                self.return_loss
+            )));
         }
         if !self.width.is_multiple_of(self.heads) {
             let Self { width, heads, .. } = self;

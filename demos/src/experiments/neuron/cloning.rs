@@ -110,7 +110,7 @@ impl Cloning {
         let windows = recipe.batches(trajectories, data.steps)?[1];
         let channels = data.inputs.len() / (data.steps * trajectories);
         let mut parameters = Parameters::new();
-        let model = AttentionNeuronModel::new(&mut parameters, network);
+        let model = AttentionNeuronModel::new(&mut parameters, network).map_err(Failure::run)?;
         let graph = Graph::new();
         build(&graph, &parameters, &model, recipe, [trajectories, windows, channels]);
         let plan = Arc::new(Plan::new(&graph, &gpu.target()).map_err(Failure::run)?);

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::RuntimeChecks;
 use crate::inner_problem::{InnerProblem, Loss};
+use crate::rollout::unroll::environment::check_environment;
+use crate::rollout::unroll::policy::check_policy;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Interface, Policy};
+use crate::{Error, RuntimeChecks, product, sum};
 
 /// A policy that acts in an environment: what an episode fails to reward is learned to be small.
 ///
@@ -94,8 +96,13 @@ impl InnerProblem for Control {
         parts.join("\n").into()
     }
 
+    fn check(&self) -> Result<(), Error> {
+        check_environment(&*self.environment)?;
+        check_policy(&*self.policy, self.interface())
+    }
+
     fn states(&self) -> usize {
-        self.environment.states() + self.remembered() + usize::from(self.waiting)
+        sum(&[self.environment.states(), self.remembered(), self.waiting.into()])
     }
 
     fn parameters(&self) -> usize {
@@ -136,8 +143,10 @@ impl InnerProblem for Control {
         let interface = self.interface();
         let tables = self.policy.tables(interface);
         // A table at its use costs as many passes as there are weights, at most.
-        let tables = if tables == 0 { 0 } else { tables * self.parameters() };
-        2 * self.states() + 2 * interface.inputs + interface.actions + 8 + self.policy.iterations(interface) + tables
+        let tables = product(&[tables, self.parameters()]);
+        let Interface { inputs, actions } = interface;
+        let copies = [self.states(), self.states(), inputs, inputs, actions, 8];
+        sum(&[sum(&copies), self.policy.iterations(interface), tables])
     }
 
     fn rounding(&self) -> f64 {

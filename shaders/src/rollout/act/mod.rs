@@ -11,9 +11,9 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use crate::rollout::unroll::composition::LIBRARY;
-use crate::rollout::unroll::policy::{sizes, without_tables};
+use crate::rollout::unroll::policy::{check_policy, sizes, without_tables};
 use crate::rollout::unroll::{Interface, Policy};
-use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product};
+use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product, sum};
 
 /// The WGSL by which a workgroup shares weights and tables.
 const SHARED: &str = include_str!("../unroll/weights_shared.wgsl");
@@ -36,8 +36,9 @@ impl Composition {
     /// True if a workgroup shares weights and tables: tables are worth computing once, where they fit beside the weights.
     fn shares(&self, target: &Target) -> bool {
         let tables = self.policy.tables(self.interface);
-        let numbers = self.policy.weights(self.interface).next_multiple_of(2) + 4 * tables + 1;
-        tables > 0 && numbers * size_of::<f32>() <= target.workgroup_memory as usize
+        let weights = product(&[2, self.policy.weights(self.interface).div_ceil(2)]);
+        let numbers = sum(&[weights, product(&[4, tables]), 1]);
+        tables > 0 && product(&[numbers, size_of::<f32>()]) <= target.workgroup_memory as usize
     }
 
     /// The sizes that the policy's file names, as WGSL constants.
@@ -98,18 +99,19 @@ impl Composition {
 fn passes(call: &Call) -> u64 {
     const TABLE: usize = 64;
     let Some(Composition { policy, interface }) = call.context_of() else { return 0 };
-    let copies = 2 * policy.memory(*interface) + interface.inputs + interface.actions;
+    let memory = policy.memory(*interface);
+    let copies = sum(&[memory, memory, interface.inputs, interface.actions]);
     let (weights, tables) = (policy.weights(*interface).div_ceil(2), policy.tables(*interface));
     let acting = policy.iterations(*interface);
     let all = match call.constant("WORKGROUP") {
         Some(lanes) if call.kernel.source.contains(SHARED) => {
             let each = |count: usize| count.div_ceil(lanes as usize);
-            copies + each(weights) + TABLE * each(tables) + acting
+            sum(&[copies, each(weights), product(&[TABLE, each(tables)]), acting])
         }
         // A table that is kept nowhere is computed wherever it is used.
-        _ => copies + acting * if tables > 0 { TABLE } else { 1 },
+        _ => sum(&[copies, product(&[acting, if tables > 0 { TABLE } else { 1 }])]),
     };
-    (all + all / 4 + 64) as u64
+    sum(&[all, all / 4, 64]) as u64
 }
 
 /// The uniform block of `act.wgsl`.
@@ -133,6 +135,8 @@ impl Problem {
     /// # Errors
     /// A size out of range.
     pub fn sequence(&self, composition: &Composition, target: &Target) -> Result<Sequence, Error> {
+        let Composition { policy, interface } = composition;
+        check_policy(&**policy, *interface)?;
         Sizes("act").positive(&[("lanes", self.lanes)])?.sequence(self.call(composition, target))
     }
 

@@ -2,6 +2,7 @@
 
 use crate::description::own_wgsl;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome};
+use crate::{Error, Sizes, sum};
 
 /// The grid task for long-term credit assignment of "Decision Transformer" (Chen, Lu et al. 2021, section 5.4), after
 /// "Optimizing agent behavior over long time scales by transporting value" (Hung et al. 2019), whose released rooms these are.
@@ -41,7 +42,7 @@ impl KeyToDoor {
     /// The room at a step: 0 with the key, 1 empty, 2 with the door.
     pub fn room(&self, time: usize) -> usize {
         let [key, empty, _] = self.phases;
-        usize::from(time >= key) + usize::from(time >= key + empty)
+        usize::from(time >= key) + usize::from(time >= key.saturating_add(empty))
     }
 
     /// True if one can stand in a cell of the room; behind the door, only with the key.
@@ -96,6 +97,17 @@ fn below(count: usize, random: &mut EpisodeRandom) -> usize {
 impl Environment for KeyToDoor {
     own_wgsl!("key_to_door.wgsl");
 
+    fn check(&self) -> Result<(), Error> {
+        let side = self.side.unwrap_or(2);
+        let [key, empty, door] = self.phases;
+        // Numbers of the state count cells and steps exactly.
+        Sizes("key to door")
+            .expect("side", (2..=4_096).contains(&side), "2 to 4096", side)?
+            .positive(&[("steps with the key", key), ("steps without", empty), ("steps with the door", door)])?
+            .expect("steps", self.horizon() <= 1 << 24, "at most 2^24", self.horizon())?;
+        Ok(())
+    }
+
     fn states(&self) -> usize {
         7
     }
@@ -109,7 +121,7 @@ impl Environment for KeyToDoor {
     }
 
     fn horizon(&self) -> usize {
-        self.phases.iter().sum()
+        sum(&self.phases)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -17,6 +17,7 @@
 
 use crate::description::own_wgsl;
 use crate::rollout::unroll::{Interface, Policy};
+use crate::{Error, MAX_ELEMENTS, Sizes, product, sum};
 
 /// The sizes and switches of an attention neuron. The number of channels is none of them: it may change at any time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,6 +42,9 @@ pub struct AttentionNeuron {
     /// repeating them, N / N' gives the message of the N; channels of noise need no other factor.
     pub factor: f32,
 }
+
+/// The most hidden layers behind a message.
+const MOST_LAYERS: usize = 1_024;
 
 /// One tensor of the flat vector of weights, row-major.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +84,11 @@ impl AttentionNeuron {
 
     /// The tensors of the flat vector of weights in their order, that of the published checkpoints, named as PyTorch
     /// names them.
+    ///
+    /// # Panics
+    /// If [`check`](Policy::check) refuses the sizes.
     pub fn parts(&self) -> Vec<Part> {
+        self.expect_sizes();
         let Self { actions, rows, hidden, key_dimension, position_dimension, .. } = *self;
         let mut parts = Vec::new();
         let mut part = |name: &str, shape: &[usize]| parts.push(Part { name: name.into(), shape: shape.to_vec() });
@@ -103,14 +111,54 @@ impl AttentionNeuron {
         parts
     }
 
-    /// The length of the flat vector of weights.
+    /// The length of the flat vector of weights, `usize::MAX` where it is larger.
     pub fn parameters(&self) -> usize {
-        self.parts().iter().map(|part| part.shape.iter().product::<usize>()).sum()
+        let Self { actions, rows, hidden, key_dimension, position_dimension, .. } = *self;
+        let affine = |inputs, biases, outputs| product(&[sum(&[inputs, biases]), outputs]);
+        let (gates, bias) = (product(&[4, hidden]), usize::from(self.key_bias));
+        sum(&[
+            affine(actions, 3, gates),
+            affine(hidden, 0, gates),
+            affine(position_dimension, bias, key_dimension),
+            affine(hidden, bias, key_dimension),
+            product(&[self.layers, affine(rows, 1, rows)]),
+            affine(rows, 1, actions),
+        ])
+    }
+
+    /// Checks the sizes and switches.
+    fn sizes_fit(&self) -> Result<Sizes, Error> {
+        let Self { actions, rows, hidden, key_dimension, position_dimension, layers, .. } = *self;
+        let sizes = [
+            ("actions", actions),
+            ("rows", rows),
+            ("hidden", hidden),
+            ("key_dimension", key_dimension),
+            ("position_dimension", position_dimension),
+        ];
+        let parameters = self.parameters();
+        Sizes("attention neuron")
+            .positive(&sizes)?
+            .at_most(&[("rows", rows), ("position_dimension", position_dimension)])?
+            .expect("layers", layers <= MOST_LAYERS, format_args!("at most {MOST_LAYERS}"), layers)?
+            .finite("factor", self.factor)?
+            .expect("parameters", parameters <= MAX_ELEMENTS, format_args!("at most {MAX_ELEMENTS}"), parameters)
+    }
+
+    #[track_caller]
+    fn expect_sizes(&self) {
+        if let Err(error) = self.sizes_fit() {
+            panic!("{error}");
+        }
     }
 
     /// The fixed table of positions `(rows, position_dimension)`: `sin` in even columns `j` and `cos` in odd ones of
     /// `row / 10000^(2 floor(j / 2) / position_dimension)`.
+    ///
+    /// # Panics
+    /// If [`check`](Policy::check) refuses the sizes.
     pub fn positions(&self) -> Vec<f64> {
+        self.expect_sizes();
         let (rows, columns) = (self.rows, self.position_dimension);
         let cell = |row: usize, column: usize| {
             let exponent = (2 * (column / 2)) as f64 / columns as f64;
@@ -123,6 +171,10 @@ impl AttentionNeuron {
     /// The scores as a function of the LSTM's state, `(rows, hidden + 1)`: row `m` holds `W_k^T q_m`, then `b_k . q_m`
     /// (0 without biases), both scaled as the scores are. Queries depend on the weights alone, so that this is computed
     /// once for many steps.
+    ///
+    /// # Panics
+    /// If [`check`](Policy::check) refuses the sizes, or `weights` has another length than
+    /// [`parameters`](Self::parameters).
     pub fn score_table(&self, weights: &[f64]) -> Vec<f64> {
         let Self { key_dimension, position_dimension, hidden, .. } = *self;
         let tensors = self.split(weights);
@@ -145,7 +197,8 @@ impl AttentionNeuron {
     /// The previous action is the last one that this returned, zeros at the start of an episode.
     ///
     /// # Panics
-    /// If a slice has another length than its shape says, or `weights` than [`parameters`](Self::parameters).
+    /// If a slice has another length than its shape says, or `weights` than [`parameters`](Self::parameters), or if
+    /// [`check`](Policy::check) refuses the sizes.
     #[expect(clippy::too_many_arguments, reason = "one slice for each tensor of the step")]
     pub fn act(
         &self,
@@ -258,6 +311,12 @@ impl AttentionNeuron {
 impl Policy for AttentionNeuron {
     own_wgsl!("attention_neuron.wgsl");
 
+    fn check(&self, interface: Interface) -> Result<(), Error> {
+        let (expected, got) = (self.actions, interface.actions);
+        self.sizes_fit()?.expect("actions", got == expected, format_args!("the network's {expected}"), got)?;
+        Ok(())
+    }
+
     fn sizes(&self) -> Vec<(&'static str, usize)> {
         vec![
             ("ROWS", self.rows),
@@ -276,24 +335,24 @@ impl Policy for AttentionNeuron {
         vec![("SCALE", scale), ("FACTOR", self.factor.into()), ("DIVISOR", divisor)]
     }
 
-    fn weights(&self, interface: Interface) -> usize {
-        assert_eq!(interface.actions, self.actions, "actions of the network");
+    fn weights(&self, _: Interface) -> usize {
         self.parameters()
     }
 
     fn memory(&self, interface: Interface) -> usize {
-        self.channel_memory(interface) + self.actions
+        sum(&[self.channel_memory(interface), self.actions])
     }
 
     fn channel_memory(&self, interface: Interface) -> usize {
-        interface.inputs * 2 * self.hidden
+        product(&[interface.inputs, 2, self.hidden])
     }
 
     fn tables(&self, _: Interface) -> usize {
-        let gates = 4 * self.blocks() * (2 + self.actions + self.hidden);
-        let products = (self.position_dimension + usize::from(self.key_bias)).div_ceil(4) * (1 + self.hidden);
-        let rows = self.rows.div_ceil(4) * (self.position_dimension + self.actions);
-        gates + products + rows + self.actions.div_ceil(4)
+        let gates = product(&[4, self.blocks(), sum(&[2, self.actions, self.hidden])]);
+        let products = sum(&[self.position_dimension, self.key_bias.into()]).div_ceil(4);
+        let products = product(&[products, sum(&[1, self.hidden])]);
+        let rows = product(&[self.rows.div_ceil(4), sum(&[self.position_dimension, self.actions])]);
+        sum(&[gates, products, rows, self.actions.div_ceil(4)])
     }
 
     fn reads_only_tables(&self) -> bool {

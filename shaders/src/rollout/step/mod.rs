@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use crate::rollout::unroll::composition::{LIBRARY, STEPPING};
+use crate::rollout::unroll::environment::check_environment;
 use crate::rollout::unroll::{Environment, sizes, traced};
 use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product};
 
@@ -36,7 +37,7 @@ pub struct Composition {
 impl Composition {
     /// Numbers that a lane saves between dispatches: state, return so far.
     pub fn saved(&self) -> usize {
-        self.environment.states() + 1
+        self.environment.states().saturating_add(1)
     }
 
     /// The whole kernel as WGSL.
@@ -84,7 +85,7 @@ impl Composition {
 fn passes(call: &Call) -> u64 {
     let copied = |composition: &Composition| {
         let environment = &*composition.environment;
-        8 * (environment.states() + environment.observations() + environment.actions()) as u64 + 64
+        (traced(environment) as u64).saturating_mul(8).saturating_add(48)
     };
     call.context_of().map_or(0, copied)
 }
@@ -136,6 +137,7 @@ impl Problem {
         kernel: Arc<Kernel>,
         workgroup: usize,
     ) -> Result<Sequence, Error> {
+        check_environment(&*composition.environment)?;
         Sizes("step")
             .positive(&[("lanes", self.lanes), ("horizon", self.horizon), ("workgroup", workgroup)])?
             .sequence(self.call_with(composition, kernel, workgroup))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use super::{COUNTERS, Environment, Interface, Policy, Sensors, environment, policy, twin};
-use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product};
+use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product, sum};
 
 /// The source of the members' weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,7 +86,7 @@ impl Composition {
 
     /// Numbers that a slot saves between dispatches: state, memory (at least one), return so far.
     pub fn saved(&self) -> usize {
-        self.environment.states() + self.memory() + 1
+        sum(&[self.environment.states(), self.memory(), 1])
     }
 
     /// Arrays of WGSL are not empty.
@@ -126,18 +126,26 @@ impl Composition {
         const TABLE: usize = 64;
         let interface = self.interface();
         // Weights in twos, tables, and the state and memory that are loaded and stored.
-        let once = match storage {
+        let weights = match storage {
             WeightStorage::Streamed => 0,
-            _ => self.parameters().div_ceil(2) + TABLE * self.policy.tables(interface),
-        } + 2 * self.saved();
+            _ => sum(&[self.parameters().div_ceil(2), product(&[TABLE, self.policy.tables(interface)])]),
+        };
+        let once = sum(&[weights, self.saved(), self.saved()]);
         if storage == WeightStorage::Registers {
             // What can be unrolled is: a pass for the step, and one or two for each input are left.
-            return (once, 4 * interface.inputs + 16);
+            return (once, sum(&[product(&[4, interface.inputs]), 16]));
         }
-        let generic = self.saved() + 2 * interface.inputs + interface.actions + self.environment.observations() + 8;
+        let Interface { inputs, actions } = interface;
+        let generic = sum(&[self.saved(), inputs, inputs, actions, self.environment.observations(), 8]);
         // Each loop has a pass that finds its condition false besides.
-        let step = generic + self.policy.iterations(interface);
-        (once + once / 4 + 32, step + step / 4 + 8)
+        let step = sum(&[generic, self.policy.iterations(interface)]);
+        (sum(&[once, once / 4, 32]), sum(&[step, step / 4, 8]))
+    }
+
+    /// Checks the sizes of environment and policy.
+    fn check(&self) -> Result<(), Error> {
+        environment::check_environment(&*self.environment)?;
+        policy::check_policy(&*self.policy, self.interface())
     }
 
     /// True if all that the policy reads while it acts fits where a software driver keeps it at hand: 32 bytes for each
@@ -280,7 +288,7 @@ fn passes(call: &Call) -> u64 {
     let storage = all.into_iter().find(kept).unwrap_or(WeightStorage::Private);
     let (once, step) = composition.passes(storage);
     let Uniform { steps, .. } = call.uniform();
-    once as u64 + u64::from(steps) * step as u64
+    u64::from(steps).saturating_mul(step as u64).saturating_add(once as u64)
 }
 
 /// The uniform block of `unroll.wgsl`.
@@ -351,6 +359,7 @@ impl Problem {
     ) -> Result<Sequence, Error> {
         let Self { members, groups, episodes, horizon, steps, .. } = *self;
         let Composition { sensors, .. } = composition;
+        composition.check()?;
         let sizes = Sizes("unroll")
             .tensor(&[("members", members), ("groups", groups), ("episodes", episodes)])?
             .positive(&[("horizon", horizon), ("steps", steps), ("workgroup", workgroup), ("copies", sensors.copies)])?

@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::fmt::Debug;
 
-use crate::RuntimeChecks;
 use crate::random::threefry;
+use crate::{Error, RuntimeChecks, Sizes, sum};
 
 /// A world that policies act in.
 ///
@@ -40,6 +40,14 @@ pub trait Environment: Any + Debug + Send + Sync {
 
     /// Steps after which an episode is cut off, unless the user chooses otherwise.
     fn horizon(&self) -> usize;
+
+    /// Checks the environment's own sizes: every plan does before it asks for anything else.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Values of pipeline-overridable constants of the WGSL file.
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -82,7 +90,16 @@ impl dyn Environment {
 
 /// Numbers that a trace holds of one step: state, observation, action, reward, end.
 pub fn traced(environment: &dyn Environment) -> usize {
-    environment.states() + environment.observations() + environment.actions() + 2
+    sum(&[environment.states(), environment.observations(), environment.actions(), 2])
+}
+
+/// Checks the sizes of an environment.
+pub(crate) fn check_environment(environment: &dyn Environment) -> Result<(), Error> {
+    environment.check()?;
+    let sizes = [environment.states(), environment.observations(), environment.actions()];
+    let [states, observations, actions] = sizes;
+    Sizes("environment").positive(&[("states", states), ("observations", observations), ("actions", actions)])?;
+    Ok(())
 }
 
 /// The sizes that the file of an environment names, as WGSL constants.

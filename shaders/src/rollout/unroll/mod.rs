@@ -7,7 +7,7 @@
 
 pub(crate) mod case;
 pub(crate) mod composition;
-mod environment;
+pub(crate) mod environment;
 pub(crate) mod policy;
 mod sensors;
 pub(crate) mod twin;

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt::Debug;
 
-use crate::RuntimeChecks;
+use crate::{Error, RuntimeChecks, Sizes};
 
 /// The sizes of the inputs and outputs of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +33,15 @@ pub trait Policy: Any + Debug + Send + Sync {
 
     /// The text of the WGSL file.
     fn source(&self) -> &str;
+
+    /// Checks the policy's own sizes, and that it goes with the interface: every plan does before it asks for anything
+    /// else.
+    ///
+    /// # Errors
+    /// A size or a factor out of range.
+    fn check(&self, _: Interface) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Sizes of its own that the WGSL file names, such as the widths of layers: `const NAME: u32 = value;`.
     fn sizes(&self) -> Vec<(&'static str, usize)> {
@@ -66,7 +75,7 @@ pub trait Policy: Any + Debug + Send + Sync {
     /// Passes through loops of the WGSL in one step, at most (of those that a driver may not unroll): what a software
     /// driver's limit is held against. Without a better answer, one for each weight and number of memory.
     fn iterations(&self, interface: Interface) -> usize {
-        self.weights(interface) + self.memory(interface)
+        self.weights(interface).saturating_add(self.memory(interface))
     }
 
     /// True if `policy_act` reads weights only through its tables, or there are no tables: then a software
@@ -103,6 +112,21 @@ impl dyn Policy {
         let table = (self.tables(interface) > 0).then(|| "fn policy_table(u32) -> vec4<f32>".into());
         [act].into_iter().chain(table).collect()
     }
+}
+
+/// Checks the sizes of a policy, those of its interface and its own.
+pub(crate) fn check_policy(policy: &dyn Policy, interface: Interface) -> Result<(), Error> {
+    let Interface { inputs, actions } = interface;
+    let sizes = Sizes("policy").positive(&[("inputs", inputs), ("actions", actions)])?;
+    policy.check(interface)?;
+    let (memory, tables) = (policy.memory(interface), policy.tables(interface));
+    let of_channels = policy.channel_memory(interface);
+    sizes
+        .positive(&[("weights", policy.weights(interface))])?
+        .at_most(&[("memory", memory)])?
+        .at_most(&[("tables", tables)])?
+        .expect("channel_memory", of_channels <= memory, format_args!("within the memory of {memory}"), of_channels)?;
+    Ok(())
 }
 
 /// The sizes that the file of a policy names, as WGSL constants; `loops` is true where loops over arrays are to stay loops.
