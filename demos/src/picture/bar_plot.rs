@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::canvas::{Canvas, FINE, Frame, picture, text_width};
 use super::chart::{self, Around, Chart, Entry, LETTERS};
-use super::colour::{BLACK, COLOURS, styles};
+use super::colour::{BLACK, of_method, styles};
 use crate::failure::Failure;
 
 /// Horizontal bars, longest first if the caller sorts them.
@@ -70,10 +70,10 @@ impl BarPlot {
         let names: Vec<_> = rows.collect();
         let around = Around { title: &self.title, labels: [&self.label, ""], ..Around::default() };
         let chart = Chart::new(canvas, size, &around, [lengths, count..0.0], [&marks, &names]);
-        for (row, (_, length)) in self.bars.iter().enumerate().filter(|(_, bar)| bar.1.is_finite()) {
+        for (row, (name, length)) in self.bars.iter().enumerate().filter(|(_, bar)| bar.1.is_finite()) {
             let (left, top) = chart.place((0.0, row as f64 + 0.15));
             let (right, bottom) = chart.place((*length, row as f64 + 0.85));
-            canvas.rectangle(Frame { left, top, width: right - left, height: bottom - top }, COLOURS[0]);
+            canvas.rectangle(Frame { left, top, width: right - left, height: bottom - top }, of_method(name));
         }
     }
 }
@@ -143,6 +143,7 @@ fn shortened(mut name: String, room: f64) -> String {
 mod tests {
     use super::super::plot::tests::pixels_of;
     use super::*;
+    use crate::picture::colour::COLOURS;
 
     /// Pixels of a colour in a plot of two series over three categories.
     fn pixels(heights: [[f64; 3]; 2]) -> [usize; 2] {

@@ -82,6 +82,11 @@ pub(crate) fn styles<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<St
         .collect()
 }
 
+/// Returns the colour of a method, or the first one for anything else.
+pub(crate) fn of_method(name: &str) -> Colour {
+    COLOURS[method(name).unwrap_or(0) % COLOURS.len()]
+}
+
 /// Returns the place of the method whose name begins that of a series: of several the longest.
 fn method(name: &str) -> Option<usize> {
     let known = METHODS.iter().filter(|(method, _)| {

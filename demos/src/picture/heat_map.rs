@@ -116,7 +116,9 @@ impl HeatMap {
             }
             names.push((left, top));
             canvas.rectangle(Frame { left, top, width, height }, edge(colour));
-            canvas.text(&path.name, (left + 5.0, top + height / 2.0), LETTERS, Anchor::Left, colour);
+            // Black or white, which everybody reads; the dot at the end has the colour.
+            let ink = if edge(colour) == WHITE { BLACK } else { WHITE };
+            canvas.text(&path.name, (left + 5.0, top + height / 2.0), LETTERS, Anchor::Left, ink);
         }
     }
 

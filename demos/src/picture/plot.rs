@@ -52,6 +52,9 @@ pub enum Summary {
     Median,
 }
 
+/// Places of a line, at most, that show points.
+const DOTTED: usize = 40;
+
 /// Seeds from which on a band is drawn; points show fewer.
 const BAND: usize = 3;
 
@@ -111,6 +114,10 @@ impl Line {
                 line.dots.extend(finite.into_iter().map(|value| (x, value)));
             }
         }
+        // So few points that those of a dense line do not blot it.
+        let kept: Vec<f64> =
+            line.points.iter().step_by(line.points.len().div_ceil(DOTTED).max(1)).map(|at| at.0).collect();
+        line.dots.retain(|dot| kept.contains(&dot.0));
         line
     }
 
