@@ -101,7 +101,7 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
             | ErrorKind::DisplayVersion => Ok(Parsed::Print(error.render().to_string())),
-            _ => Err(Failure::Input(condensed(&error))),
+            _ => Err(Failure::Input(condensed(&error, &line))),
         },
     }
 }
@@ -148,14 +148,26 @@ fn find(matches: ArgMatches) -> Result<Call, Failure> {
 }
 
 /// clap's message without its tips and usage, on one line, with the command whose help says more.
-fn condensed(error: &clap::Error) -> String {
+fn condensed(error: &clap::Error, line: &[OsString]) -> String {
     let text = error.render().to_string();
     let sentence = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = sentence.split_whitespace().collect();
     let sentence = words.join(" ");
-    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("fourfold");
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or_default();
     let command: Vec<&str> = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
-    format!("{} (see `{} --help`)", sentence.strip_prefix("error: ").unwrap_or(&sentence), command.join(" "))
+    let command = if command == [""] { typed(line) } else { command.join(" ") };
+    format!("{} (see `{command} --help`)", sentence.strip_prefix("error: ").unwrap_or(&sentence))
+}
+
+/// The command of a line that clap refused for a value.
+fn typed(line: &[OsString]) -> String {
+    let words: Vec<&str> = line.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    let begins = |entry: &&Entry| {
+        let path: Vec<&str> = entry.path.split(' ').collect();
+        words.starts_with(&path)
+    };
+    let entry = entries().into_iter().filter(begins).max_by_key(|entry| entry.path.len());
+    entry.map_or("fourfold".to_owned(), |entry| format!("fourfold {}", entry.path))
 }
 
 #[cfg(test)]
@@ -184,6 +196,12 @@ mod tests {
             "unexpected argument '--frobnicate' found (see `fourfold verify --help`)"
         );
         assert!(failure("fourfold dt control --frobnicate").ends_with("(see `fourfold dt control --help`)"));
+    }
+
+    #[test]
+    fn a_wrong_value_points_to_the_help_of_its_command() {
+        assert!(failure("fourfold pes schedule --data frob").ends_with("(see `fourfold pes schedule --help`)"));
+        assert!(failure("fourfold dt control --steps frob").ends_with("(see `fourfold dt control --help`)"));
     }
 
     #[test]

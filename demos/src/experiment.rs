@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::content_hash;
 use crate::entry::Entry;
+use crate::estimate;
 use crate::failure::Failure;
 use crate::options::{Common, Preset, Seeds};
 use crate::run::folder::CONFIGURATION;
@@ -46,6 +47,9 @@ pub trait Experiment: Args + Clone + Debug + Serialize + DeserializeOwned {
     const QUICK: &'static [(&'static str, &'static str)];
     /// The same for settings that several experiments share; those of [`QUICK`](Self::QUICK) come before them.
     const SHARED_QUICK: &'static [(&'static str, &'static str)] = &[];
+
+    /// Defaults of `--quick` where another flag has a value: flag, other flag, its value, default.
+    const QUICK_IF: &'static [(&'static str, &'static str, &'static str, &'static str)] = &[];
 
     /// The defaults that `--preset paper` sets, none where the paper's experiment is not the one that is here.
     const PAPER: Option<&'static [(&'static str, &'static str)]> = None;
@@ -103,7 +107,16 @@ pub fn start<E: Experiment>(common: &Common, settings: &E, seeds: Vec<u32>) -> R
         inputs: content_hash::named(settings.inputs())?,
         settings: serde_json::to_value(settings).map_err(Failure::run)?,
     };
-    finish(Run::create(common, common.open(false)?, &settings.folder(), configuration)?, settings)
+    let gpu = common.open(false)?;
+    if !common.quiet {
+        let preset = if common.quick { Preset::Quick } else { Preset::Default };
+        let seeds = configuration.seeds.len();
+        let values = &configuration.settings;
+        let flags = command::<E>(preset);
+        let told = estimate::sentence(gpu.info(), &settings.folder(), values, seeds, &flags, common.quick);
+        told.into_iter().for_each(|sentence| crate::tell!("{sentence}"));
+    }
+    finish(Run::create(common, gpu, &settings.folder(), configuration)?, settings)
 }
 
 fn finish<E: Experiment>(mut run: Run, settings: &E) -> Result<(), Failure> {
@@ -142,6 +155,9 @@ fn command<E: Experiment>(preset: Preset) -> Command {
         }
     };
     let mut sets = format!("--preset quick sets, where they are not given: {}", listed(&quick));
+    for (flag, other, has, value) in E::QUICK_IF {
+        sets += &format!("; with --{other} {has} --{} {value}", kebab(flag));
+    }
     if E::PAPER.is_some() {
         sets += &format!("\n\n--preset paper sets: {}", listed(paper));
     }
@@ -152,6 +168,9 @@ fn command<E: Experiment>(preset: Preset) -> Command {
     };
     for &(flag, value) in chosen {
         command = command.mut_arg(flag, |arg| arg.default_value(value));
+    }
+    for &(flag, other, has, value) in E::QUICK_IF.iter().filter(|_| preset == Preset::Quick) {
+        command = command.mut_arg(flag, |arg| arg.default_value_if(other, has, value));
     }
     command.after_help(sets)
 }

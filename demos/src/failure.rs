@@ -95,9 +95,10 @@ impl From<fourfold::evolution::Error> for Failure {
 /// Settings and checkpoints are the user's; a device's refusal is the run's.
 impl From<fourfold::models::offline_training::OfflineTrainingError> for Failure {
     fn from(error: fourfold::models::offline_training::OfflineTrainingError) -> Self {
-        use fourfold::models::offline_training::OfflineTrainingError::{Checkpoint, Setting};
+        use fourfold::models::offline_training::OfflineTrainingError::{Checkpoint, Graph, Setting};
         match error {
             Setting { .. } | Checkpoint(_) => Failure::input(error),
+            Graph(error) => Failure::Input(format!("the sizes of this run: expected smaller ones, got {error}")),
             error => Failure::run(error),
         }
     }

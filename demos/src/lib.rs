@@ -12,6 +12,7 @@ pub mod commands;
 pub mod content_hash;
 pub mod data_name;
 pub mod entry;
+mod estimate;
 pub mod experiment;
 pub mod experiments;
 pub mod failure;

@@ -35,6 +35,9 @@ pub struct Common {
     pub tensorboard: bool,
 }
 
+/// Variables that choose an adapter.
+const CHOSEN: [&str; 2] = ["WGPU_BACKEND", "WGPU_ADAPTER_NAME"];
+
 /// The sizes of an experiment where flags do not say them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
@@ -54,7 +57,13 @@ impl Common {
     /// No adapter, or none of that name (which is wrong input).
     pub fn open(&self, checked: bool) -> Result<Gpu, Failure> {
         Gpu::open_with(&Options { adapter: self.adapter.clone(), checked }).map_err(|error| match error {
-            fourfold::Error::NoAdapter { .. } if self.adapter.is_some() => Failure::input(error),
+            fourfold::Error::NoAdapter { message } if self.adapter.is_some() => {
+                Failure::Input(format!("--adapter: {message}"))
+            }
+            // A variable is input as a flag is.
+            fourfold::Error::NoAdapter { .. } if CHOSEN.iter().any(|name| std::env::var_os(name).is_some()) => {
+                Failure::input(error)
+            }
             error => error.into(),
         })
     }

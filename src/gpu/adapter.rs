@@ -186,8 +186,9 @@ fn choose<'a>(adapters: &'a [wgpu::Adapter], asked: Option<&str>) -> Result<&'a 
     let by_index = asked.parse::<usize>().ok().and_then(|index| adapters.get(index));
     let named = |adapter: &&wgpu::Adapter| adapter.get_info().name.to_lowercase().contains(&asked.to_lowercase());
     by_index.or_else(|| adapters.iter().find(named)).ok_or_else(|| {
-        let names: Vec<_> = (0..).zip(adapters).map(|(index, a)| format!("{index}: {}", a.get_info().name)).collect();
-        let message = format!("no GPU adapter has \"{asked}\" in its name; there are {}", names.join(", "));
+        let names: Vec<_> =
+            (0..).zip(adapters).map(|(index, a)| format!("adapter {index}, {}", a.get_info().name)).collect();
+        let message = format!("expected the number or part of the name of {}, got `{asked}`", names.join(", or "));
         Error::NoAdapter { message }
     })
 }

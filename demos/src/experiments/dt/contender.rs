@@ -206,7 +206,7 @@ impl Contender {
             }
         };
         let episodes = best.as_ref().unwrap_or(&data.trajectories);
-        let mut training = OfflineTraining::new(&run.gpu(), &*model, episodes, settings).map_err(Failure::run)?;
+        let mut training = OfflineTraining::new(&run.gpu(), &*model, episodes, settings)?;
         if let Some(checkpoint) = run.restored() {
             training.restore(&checkpoint, "training.")?;
             run.skip(training.steps() as u64);

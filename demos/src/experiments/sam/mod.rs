@@ -92,6 +92,8 @@ impl Experiment for Settings {
     const NAME: &'static str = "sam";
     const SEEDS: Option<&'static str> = Some("5");
     const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "2"), ("epochs", "10")];
+    const QUICK_IF: &'static [(&'static str, &'static str, &'static str, &'static str)] =
+        &[("seeds", "model", "vit", "1"), ("epochs", "model", "vit", "2"), ("lanczos", "model", "vit", "0")];
 
     fn inputs(&self) -> Vec<PathBuf> {
         self.data.folder(&self.data_dir).into_iter().collect()

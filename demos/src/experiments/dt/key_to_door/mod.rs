@@ -84,6 +84,9 @@ impl Experiment for Settings {
         &[("seeds", "1"), ("episodes", "600"), ("steps", "40"), ("batch", "16"), ("points", "2")];
     const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[("full", "true")]);
 
+    const QUICK_IF: &'static [(&'static str, &'static str, &'static str, &'static str)] =
+        &[("steps", "full", "true", "4"), ("batch", "full", "true", "4"), ("evaluation", "full", "true", "10")];
+
     fn check(&self) -> Result<(), Failure> {
         let counts = [
             ("--side", self.side, 2..=100),

@@ -99,7 +99,7 @@ fn begin(
     seed: u32,
 ) -> Result<OfflineTraining, Failure> {
     let offline = OfflineSettings { return_scale: RETURN_SCALE, ..common(settings, play, draw, seed)? };
-    OfflineTraining::new(gpu, model, &play.trajectories, offline).map_err(Failure::run)
+    Ok(OfflineTraining::new(gpu, model, &play.trajectories, offline)?)
 }
 
 /// A training of a critic, before its first step: each step is told the whole return of its episode, as a class.
@@ -115,7 +115,7 @@ pub fn begin_critic(
 ) -> Result<OfflineTraining, Failure> {
     let draw = Draw::Balanced(settings.critic_share);
     let offline = OfflineSettings { returns: ReturnsToGo::Delayed, ..common(settings, play, draw, seed)? };
-    OfflineTraining::new(gpu, critic, &play.trajectories, offline).map_err(Failure::run)
+    Ok(OfflineTraining::new(gpu, critic, &play.trajectories, offline)?)
 }
 
 fn common(settings: &Settings, play: &RandomPlay, draw: Draw, seed: u32) -> Result<OfflineSettings, Failure> {

@@ -69,7 +69,7 @@ impl Experiment for Settings {
     const NAME: &'static str = "pes variance";
     const SEEDS: Option<&'static str> = None;
     const QUICK: &'static [(&'static str, &'static str)] =
-        &[("repeats", "2"), ("base_particles", "2000"), ("linear_repeats", "100")];
+        &[("steps", "100"), ("repeats", "2"), ("base_particles", "1000"), ("linear_repeats", "100")];
 
     fn check(&self) -> Result<(), Failure> {
         limits::counts([("--linear-repeats", self.linear_repeats, 2..=10_000_000)])?;
