@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod bench;
+pub mod compile;
 pub mod demo;
 pub mod inspect;
 pub mod play;
@@ -14,6 +15,7 @@ use crate::entry::Entry;
 pub const ALL: &[Entry] = &[
     Entry::of::<adapters::Arguments>(),
     Entry::of::<bench::Arguments>(),
+    Entry::of::<compile::Arguments>(),
     Entry::of::<demo::Arguments>(),
     Entry::of::<inspect::Arguments>(),
     Entry::of::<play::Arguments>(),

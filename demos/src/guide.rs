@@ -26,9 +26,10 @@ const fn guide(path: &'static str, paper: &'static str, example: &'static str, n
 }
 
 /// A guide to every command and experiment.
-pub(crate) const ALL: [Guide; 29] = [
+pub(crate) const ALL: [Guide; 30] = [
     guide("adapters", "", "fourfold adapters", "fourfold verify"),
     guide("bench", "", "fourfold bench --kernel softmax", "fourfold verify"),
+    guide("compile", "", "fourfold compile --kernel matmul --chip navi21", "fourfold verify"),
     guide("data collect", "", "fourfold data collect pendulum --quick", "fourfold data inspect FILE"),
     guide("data inspect", "", "fourfold data inspect FILE --all", "fourfold dt train FILE"),
     guide("demo", "", "fourfold demo --quick", "fourfold play"),

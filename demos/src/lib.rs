@@ -27,3 +27,4 @@ pub mod run;
 pub mod runtime_folder;
 pub mod statistics;
 pub mod table;
+pub mod translation;

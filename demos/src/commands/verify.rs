@@ -317,8 +317,11 @@ pub fn glance(common: &Common, gpu: &Gpu, cases: u32) -> Result<String, Failure>
     Ok(format!("{} kernels agree with their CPU twins in {cases} random cases each{worst}", judged.len()))
 }
 
-/// The kernels of this name, or those whose name begins with it.
-fn choose(all: Vec<KernelRef>, asked: Option<&str>) -> Result<Vec<KernelRef>, Failure> {
+/// Returns the kernels of this name, or those whose name begins with it.
+///
+/// # Errors
+/// There is none.
+pub fn choose(all: Vec<KernelRef>, asked: Option<&str>) -> Result<Vec<KernelRef>, Failure> {
     let Some(asked) = asked else { return Ok(all) };
     let exact: Vec<KernelRef> = all.iter().filter(|kernel| kernel.name == asked).cloned().collect();
     if !exact.is_empty() {

@@ -25,6 +25,7 @@ pub struct Generator {
     size: u32,
     shapes: Shapes,
     device: Option<Target>,
+    only: bool,
 }
 
 /// Values that are drawn at most; longer tensors repeat them. A prime, so that no stride of a kernel is a multiple of it.
@@ -37,7 +38,7 @@ impl Generator {
     /// Returns the generator of this seed; `size` is clamped to 1 to [`Self::FULL`].
     pub fn new(seed: u64, size: u32) -> Self {
         let (shapes, device) = (Shapes::Any, None);
-        Self { rng: SmallRng::seed_from_u64(seed), size: size.clamp(1, Self::FULL), shapes, device }
+        Self { rng: SmallRng::seed_from_u64(seed), size: size.clamp(1, Self::FULL), shapes, device, only: false }
     }
 
     /// The same with shapes of one kind alone.
@@ -50,18 +51,34 @@ impl Generator {
         Self { device: Some(device), ..self }
     }
 
+    /// The same with the variants that this device gets, and no others.
+    pub fn only_for_device(self, device: Target) -> Self {
+        Self { device: Some(device), only: true, ..self }
+    }
+
     /// Draws a target: any GPU, a software driver, or the device if there is one.
     pub fn target(&mut self) -> Target {
         let software = self.chance(0.5);
         let imaginary = Target { software, ..Target::default() };
-        let own = self.device.is_some() && self.chance(0.5);
+        let own = self.device.is_some() && self.half_or_only();
         self.device.filter(|_| own).unwrap_or(imaginary)
     }
 
     /// Returns true in half of the cases if the device is a GPU: for variants that take software drivers minutes to
     /// compile.
     pub fn on_gpu(&mut self) -> bool {
-        self.device.is_some_and(|device| !device.software) && self.chance(0.5)
+        self.device.is_some_and(|device| !device.software) && self.half_or_only()
+    }
+
+    /// Returns true in half of the cases, or in all where the device is the only target.
+    fn half_or_only(&mut self) -> bool {
+        self.chance(0.5) || self.only
+    }
+
+    /// Draws the invocations of a workgroup in which each has a lane of its own: 64, as GPUs get, or the 8 of software
+    /// drivers, with which a grid folds sooner.
+    pub(crate) fn lanes_of_a_workgroup(&mut self) -> usize {
+        if self.on_gpu() && !self.must_fold() { 64 } else { 8 }
     }
 
     /// Draws the device if it is a GPU, in half of the cases, else `other`, whose narrower workgroups fold.
@@ -173,6 +190,8 @@ mod tests {
         let software = Target { software: true, ..device };
         assert!((0..100).all(|seed| !Generator::new(seed, 100).for_device(software).on_gpu()));
         assert!((0..100).any(|seed| Generator::new(seed, 100).for_device(device).on_gpu()));
+        let only = |seed| Generator::new(seed, 100).only_for_device(device);
+        assert!((0..100).all(|seed| only(seed).target() == device && only(seed).on_gpu()));
     }
 
     #[test]

@@ -15,12 +15,11 @@ const MODULE: Module = Module::new::<Uniform>(
 
 /// Blocks of terms, each loaded and then multiplied, and the stores.
 fn passes(call: &Call) -> u64 {
-    let [rows, columns, terms, block] = [("TILE_ROWS", 64), ("TILE_COLUMNS", 64), ("TILE_TERMS", 16), ("BLOCK", 8)]
+    let [terms, block] = [("TILE_TERMS", 8), ("BLOCK", 8)]
         .map(|(name, default)| call.constant(name).map_or(default, |value| value as u64));
-    let invocations = rows / block * (columns / block);
-    let loads = |length: u64| (terms * length / 4).div_ceil(invocations) + 1;
     let blocks = matmul_layout::slice_terms(call).div_ceil(terms);
-    blocks * (1 + loads(rows) + loads(columns) + terms + 1) + 1 + block * (1 + 2 * 5) + 1
+    let stores = block * (1 + 2 * 5);
+    blocks * (1 + terms / 4 + 1) + 1 + stores + 1
 }
 
 /// `out = activation(a b + bias)` in tiles of a size that is chosen with the pipeline, see [`Tile`].
@@ -37,7 +36,8 @@ pub struct Tile {
     pub rows: usize,
     /// Columns of the output in a tile.
     pub columns: usize,
-    /// Terms of the sum that lie in workgroup memory at a time.
+    /// Terms of the sum that lie in workgroup memory at a time: a multiple of 4, of which each invocation copies one or
+    /// two vectors of four for each matrix.
     pub terms: usize,
     /// Rows and columns that one invocation holds in registers: 4 or 8.
     pub block: usize,
@@ -49,7 +49,7 @@ impl Tile {
     /// 8 multiply-adds for each word read from workgroup memory and 64 for each word read from elsewhere.
     pub const LARGE: Tile = Tile { rows: 128, columns: 128, terms: 8, block: 8, worthwhile_from: 256 };
     /// A quarter of [`Tile::LARGE`], for outputs too small for it.
-    pub const MEDIUM: Tile = Tile { rows: 64, columns: 64, terms: 16, block: 8, worthwhile_from: 64 };
+    pub const MEDIUM: Tile = Tile { rows: 64, columns: 64, terms: 8, block: 8, worthwhile_from: 64 };
     /// Four times the tiles of [`Tile::MEDIUM`], for outputs too small for it.
     pub const SMALL: Tile = Tile { rows: 32, columns: 32, terms: 16, block: 4, worthwhile_from: 0 };
 
@@ -70,4 +70,20 @@ pub fn call(layout: &Layout, tile: Tile) -> Call {
         .with_constant("TILE_COLUMNS", tile.columns as u32)
         .with_constant("TILE_TERMS", tile.terms as u32)
         .with_constant("BLOCK", tile.block as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_invocations_of_a_workgroup_copy_one_or_two_vectors_each_and_no_rest() {
+        for tile in Tile::LARGEST_FIRST {
+            assert_eq!(tile.terms % 4, 0, "{tile:?}");
+            for length in [tile.rows, tile.columns] {
+                let (vectors, invocations) = (tile.terms * length / 4, tile.invocations() as usize);
+                assert!(vectors == invocations || vectors == 2 * invocations, "{tile:?}");
+            }
+        }
+    }
 }

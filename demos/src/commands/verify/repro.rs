@@ -6,13 +6,10 @@ use fourfold::Gpu;
 use fourfold::data::file;
 use fourfold::shaders::{Call, Case, Data, Generator, kernels};
 use fourfold::verify::{Outcome, numbered};
-use naga::ShaderStage;
-use naga::back::pipeline_constants::process_overrides;
-use naga::back::{hlsl, msl, spv};
-use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use super::row::Row;
 use crate::failure::Failure;
+use crate::translation::Resolved;
 
 /// Writes the folder of a case that gave numbers or was refused, below `parent`.
 ///
@@ -121,33 +118,14 @@ fn npy(data: &Data) -> Vec<u8> {
     bytes
 }
 
-/// The kernel with its constants resolved, as SPIR-V, HLSL and MSL.
+/// The kernel with its constants resolved, as SPIR-V, MSL and HLSL.
 fn translations(call: &Call) -> Result<Vec<(String, Vec<u8>)>, String> {
-    let kernel = &*call.kernel;
-    let module = naga::front::wgsl::parse_str(&kernel.source).map_err(|error| error.to_string())?;
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
-    let info = validator.validate(&module).map_err(|error| error.to_string())?;
-    let constants = call.constants.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
-    let entry = kernel.entry_point.to_owned();
-    let (module, info) = process_overrides(&module, &info, Some((ShaderStage::Compute, &entry)), &constants)
-        .map_err(|error| error.to_string())?;
-
-    let words = spv::write_vec(&module, &info, &spv::Options { lang_version: (1, 3), ..spv::Options::default() }, None)
-        .map_err(|error| error.to_string())?;
-    let pipeline = msl::PipelineOptions {
-        entry_point: Some((ShaderStage::Compute, entry.clone())),
-        ..msl::PipelineOptions::default()
-    };
-    let options = msl::Options { lang_version: (2, 1), ..msl::Options::default() };
-    let (metal, _) = msl::write_string(&module, &info, &options, &pipeline).map_err(|error| error.to_string())?;
-    let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, ..hlsl::Options::default() };
-    let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry)) };
-    let mut text = String::new();
-    hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None).map_err(|error| error.to_string())?;
+    let resolved = Resolved::of(call)?;
+    let words = resolved.spirv()?;
     Ok(vec![
         ("kernel.spv".to_owned(), words.iter().flat_map(|word| word.to_le_bytes()).collect()),
-        ("kernel.metal".to_owned(), metal.into_bytes()),
-        ("kernel.hlsl".to_owned(), text.into_bytes()),
+        ("kernel.metal".to_owned(), resolved.msl()?.into_bytes()),
+        ("kernel.hlsl".to_owned(), resolved.hlsl()?.0.into_bytes()),
     ])
 }
 

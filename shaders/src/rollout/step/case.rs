@@ -22,7 +22,7 @@ impl Composition {
             automatic: generator.chance(0.5),
             stream: generator.pick(&[0, 5, 1 << 20]),
         };
-        let call = problem.call_with(self, self.kernel(), 8);
+        let call = problem.call_with(self, self.kernel(), generator.lanes_of_a_workgroup());
         let inputs = self.inputs(generator, &problem);
         Case::new((problem, self), call, inputs)
     }

@@ -1,0 +1,52 @@
+//! The pipelines that GPUs get: every kernel with the constants that a plan may choose for one.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use fourfold::shaders::{Call, Generator, KernelRef, Target};
+use serde::{Deserialize, Serialize};
+
+/// One pipeline of a kernel, by the kernel's name and its constants, as in `LANES=4 WORKGROUP=64`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variant {
+    pub kernel: String,
+    pub constants: String,
+    pub entry_point: String,
+    /// Invocations of a workgroup.
+    pub workgroup: u32,
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.kernel)?;
+        if self.constants.is_empty() { Ok(()) } else { write!(formatter, " with {}", self.constants) }
+    }
+}
+
+/// Kinds of GPUs between which plans choose, and the cases that are drawn for each: without subgroups, with fixed ones
+/// of 32 and 64 lanes, with either.
+const GPUS: [(Option<(u32, u32)>, u64); 4] =
+    [(None, 24), (Some((32, 32)), 6), (Some((64, 64)), 6), (Some((32, 64)), 6)];
+
+/// Kernels that a plan chooses for software drivers alone.
+const FOR_SOFTWARE: [&str; 2] = ["matmul_direct", "matmul_subgroup"];
+
+/// Hands over a call of each variant that GPUs get of a kernel, each once, with its constants.
+pub fn each(kernel: &KernelRef, mut take: impl FnMut(&Call, String)) {
+    if FOR_SOFTWARE.contains(&&*kernel.name) {
+        return;
+    }
+    let mut seen = BTreeSet::new();
+    for (subgroups, seed) in GPUS.iter().flat_map(|&(gpu, cases)| (0..cases).map(move |seed| (gpu, seed))) {
+        let target = Target { subgroups, software: false, workgroup_memory: 32 << 10, workgroup_invocations: 1_024 };
+        // Small shapes and large ones choose different variants; the values do not matter.
+        let size = if seed % 6 == 0 { Generator::FULL } else { 20 };
+        let call = kernel.case.draw(&mut Generator::new(seed, size).only_for_device(target)).call;
+        let constants: BTreeSet<String> =
+            call.constants.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let constants = constants.into_iter().collect::<Vec<_>>().join(" ");
+        if seen.insert((call.kernel.source.to_string(), constants.clone())) {
+            take(&call, constants);
+        }
+    }
+}
