@@ -58,7 +58,7 @@ pub mod models;
 pub mod nn;
 pub mod optim;
 pub mod rollout;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(not(target_arch = "wasm32"), feature = "wgsl-checks"))]
 pub mod sanitizer;
 pub mod verify;
 

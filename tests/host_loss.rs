@@ -19,10 +19,12 @@ use fourfold::gpu::{Error, Timestamps};
 use fourfold::graph::{self, Graph, Plan, Session, Tag, TensorType, Values};
 use fourfold::models::decision_transformer::{DecisionTransformer, Settings};
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining};
-use fourfold::models::{Agent, AgentSettings, SequenceModel};
+use fourfold::models::{Agent, AgentSettings, PolicyNetwork, SequenceModel, TrainedPolicy};
 use fourfold::rollout::environments::CartPole;
 use fourfold::rollout::policies::Linear;
-use fourfold::rollout::{self, Composition, Operands, Rollout, VectorEnvironment, VectorSettings, Weights};
+use fourfold::rollout::{
+    self, Composition, Interface, Operands, PolicyBuffers, Rollout, VectorEnvironment, VectorSettings, Weights,
+};
 use fourfold::shaders::elementwise::{Binary, binary};
 use fourfold::shaders::{Data, Element, Generator, Sequence, Slot, kernels};
 use fourfold::{BufferView, Gpu, Launch, verify, wgpu};
@@ -111,6 +113,12 @@ fn every_call_after_a_loss(wired: bool) {
     let mut session = Session::new(&gpu, plan.clone(), &Values::new()).unwrap();
     let mut rolling = rolling(&gpu);
     let mut environment = VectorEnvironment::new(&gpu, CartPole, &VectorSettings::new(2, 5, 7)).unwrap();
+    let interface = Interface { inputs: 4, actions: 1 };
+    let trained = TrainedPolicy::new(PolicyNetwork::Linear, interface, vec![0.1; 5]).unwrap();
+    let policy = trained.on_buffers(&gpu, PolicyBuffers::of(&environment)).unwrap();
+    let rows = binary(Binary::Add, &[4], &[4]).unwrap();
+    let buffers = [x.clone(), x.clone(), gpu.zeros("sum", 4).unwrap()];
+    let recording_of_rows = gpu.prepare(&[Launch::new(&rows, &buffers)]).unwrap();
     let model = transformer();
     let weights = model.parameters().initial(1);
     let mut agent = Agent::in_environment(&environment, &model, weights.clone(), &AgentSettings::new(2, 1.0)).unwrap();
@@ -125,6 +133,7 @@ fn every_call_after_a_loss(wired: bool) {
     outer.save(&mut checkpoint).unwrap();
     training.save(&mut checkpoint, "t.").unwrap();
     let mut submitted = (0..2).map(|_| session.submit_readback(&["y"]).unwrap()).collect::<Vec<_>>();
+    let mut late_encoder = host.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     let case = kernels()[0].case.draw(&mut Generator::new(1, 10));
 
     host.device.destroy();
@@ -145,8 +154,10 @@ fn every_call_after_a_loss(wired: bool) {
     let mut sequence = Sequence::default();
     sequence.step(addition.steps[0].call.clone(), [Slot::Argument(0), Slot::Argument(0), Slot::Argument(1)]);
     lost(gpu.prepare(&[Launch::new(&sequence, &late)]));
+    lost(recording_of_rows.rebind(&gpu, &[&buffers]));
     lost(gpu.encode_readback(&mut encoder, &views));
     lost(gpu.wait());
+    lost(pollster::block_on(gpu.settled()));
     // A device without timestamps has none, lost or not.
     assert!(matches!(Timestamps::new(&gpu, 1), Ok(None)));
     lost(submitted.pop().unwrap().try_take().unwrap());
@@ -174,6 +185,7 @@ fn every_call_after_a_loss(wired: bool) {
     lost(program.submit_pass(|pass| program.record(recording, pass)));
     lost(program.read([sum]));
     lost(Session::new(&gpu, plan.clone(), &Values::new()));
+    lost(Session::builder(&gpu, plan.clone()).build());
     lost(session.submit(1));
     lost(session.write("x", &Data::F32(vec![0.0; 16])));
     lost(session.submit_readback(&["y"]));
@@ -193,6 +205,10 @@ fn every_call_after_a_loss(wired: bool) {
     lost(environment.step(&[0.0; 2]));
     lost(environment.is_over());
     lost(environment.episodes());
+    lost(environment.reset_lanes(&[1]));
+    lost(trained.on_buffers(&gpu, PolicyBuffers::of(&environment)));
+    lost(policy.encode_restart(&mut late_encoder, 0..2));
+    lost(rolling.submit());
 
     // Models.
     lost(Agent::new(&gpu, &model, weights.clone(), &AgentSettings::new(2, 1.0)));
@@ -202,6 +218,7 @@ fn every_call_after_a_loss(wired: bool) {
     lost(agent.restart());
     lost(agent.restart_lanes(&[1]));
     lost(agent.set_targets(&[1.0; 2]));
+    lost(Agent::in_environment(&environment, &model, weights.clone(), &AgentSettings::new(2, 1.0)));
     lost(agent.set_remaining(&[1.0; 2]));
     lost(training.submit(1));
     lost(training.losses());
@@ -222,10 +239,14 @@ fn every_call_after_a_loss(wired: bool) {
     lost(outer.restore(&checkpoint));
     lost(evaluator.set_key(3));
     lost(evaluator.run(&[0.0; 2]));
+    lost(evaluator.curves(&[0.0; 2], |_| ()));
+    lost(Evaluator::new(&gpu, Arc::new(ToyRegression::default()), &evaluated));
     lost(strategy.deviation());
     lost(strategy.paced(std::time::Duration::from_millis(10)));
 
     lost(verify::run(&gpu, &case));
+    lost(verify::examine(&gpu, &case));
+    assert!(matches!(verify::judge(&gpu, &kernels()[0], &case), verify::Outcome::Lost(_)));
 }
 
 #[test]
@@ -245,6 +266,22 @@ fn a_device_that_its_host_marks_as_lost_is_lost() {
     gpu.zeros("early", 4).unwrap();
     gpu.mark_lost(wgpu::DeviceLostReason::Unknown, "the cable was pulled");
     assert!(gpu.zeros("late", 4).unwrap_err().to_string().contains("the cable was pulled"));
+}
+
+/// Prints the seconds of the question whether the device is there: `cargo test --workspace --test host_loss -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn the_question_whether_the_device_is_there_costs_little() {
+    let host = Host::new();
+    let gpu = Gpu::adopt(host.device.clone(), host.queue.clone());
+    let time = |count: u32, mut call: Box<dyn FnMut() + '_>| {
+        let start = std::time::Instant::now();
+        (0..count).for_each(|_| call());
+        start.elapsed() / count
+    };
+    let ask = time(10_000, Box::new(|| assert!(gpu.lost().is_none())));
+    let submit = time(1_000, Box::new(|| drop(host.queue.submit([]))));
+    println!("the question {ask:?}, an empty submission {submit:?}");
 }
 
 #[test]

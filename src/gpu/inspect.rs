@@ -4,7 +4,7 @@ use fourfold_shaders::{Binding, Element, Kernel};
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, GlobalVariable, Module, ScalarKind, StorageAccess, Type, TypeInner};
 
-use super::Error;
+use super::{Error, line_of};
 
 /// The bind group of the uniform block; group 0 holds the operands.
 const UNIFORM_GROUP: u32 = 1;
@@ -41,13 +41,6 @@ pub fn inspect(kernel: &Kernel) -> Result<(), Error> {
         .validate(&module)
         .map_err(|error| inspection.at(error.location(source), chain(error.as_inner())))?;
     Ok(())
-}
-
-/// The line of a kernel's entry point in its WGSL.
-pub(crate) fn line_of(kernel: &Kernel) -> Option<u32> {
-    let declared = format!("fn {}(", kernel.entry_point);
-    let line = kernel.source.lines().position(|line| line.contains(&declared))?;
-    Some(line as u32 + 1)
 }
 
 /// An error and its causes in one sentence.

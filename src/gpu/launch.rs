@@ -1,6 +1,6 @@
 //! Dispatches with their buffers, and the checks that each passes before it is recorded.
 
-use fourfold_shaders::{Call, Element, Sequence, Slot, Target};
+use fourfold_shaders::{Call, Element, Kernel, Sequence, Slot, Target};
 
 use super::{AliasingProblem, BindingProblem, BufferView, Error, Gpu};
 
@@ -42,33 +42,62 @@ impl<'a> Launch<'a> {
         Self { work: work.into(), views, label: "" }
     }
 
-    /// Adds each dispatch with the buffers that it binds. Scratch buffers are created, and their bytes returned.
-    pub(super) fn dispatches(&self, gpu: &Gpu, dispatches: &mut Vec<Dispatch<'a>>) -> Result<u64, Error> {
-        let Self { work, views, label } = *self;
-        let sequence = match work {
+    /// The launch without its views, and with scratch buffers.
+    pub(super) fn launched(&self, gpu: &Gpu) -> Result<Launched, Error> {
+        let (sequence, single) = match self.work {
             Work::Call(call) => {
-                dispatches.push(Dispatch { call, views: views.to_vec(), label });
-                return Ok(0);
+                let slots = (0..call.kernel.bindings.len()).map(Slot::Argument);
+                (Sequence::of(call.clone(), slots.collect::<Vec<_>>()), true)
             }
-            Work::Sequence(sequence) => sequence,
+            Work::Sequence(sequence) => (sequence.clone(), false),
         };
-        let mut scratch = Vec::with_capacity(sequence.scratch.len());
-        for buffer in &sequence.scratch {
-            scratch.push(gpu.uninitialised("fourfold scratch", buffer.length)?);
-        }
-        let resolve = |kernel: &str, slot: &Slot| {
+        let scratch = sequence.scratch.iter().map(|buffer| gpu.uninitialised("fourfold scratch", buffer.length));
+        let scratch = scratch.collect::<Result<_, _>>()?;
+        Ok(Launched { sequence, single, scratch, label: self.label.into() })
+    }
+}
+
+/// A launch that other buffers can take part in.
+#[derive(Debug, Clone)]
+pub(super) struct Launched {
+    sequence: Sequence,
+    /// It is one call, which takes all of the views.
+    single: bool,
+    scratch: Vec<BufferView>,
+    label: String,
+}
+
+impl Launched {
+    /// Bytes of its scratch buffers.
+    pub fn bytes(&self) -> u64 {
+        self.scratch.iter().map(|view| view.buffer.size()).sum()
+    }
+
+    /// Adds each dispatch with the buffers that it binds.
+    pub fn dispatches<'a>(&'a self, views: &[BufferView], dispatches: &mut Vec<Dispatch<'a>>) -> Result<(), Error> {
+        let Self { sequence, single, scratch, label } = self;
+        let resolve = |kernel: &Kernel, slot: &Slot| {
             let (asked, view, have) = match *slot {
                 Slot::Argument(index) => (format!("argument {index}"), views.get(index), views.len()),
                 Slot::Scratch(index) => (format!("scratch buffer {index}"), scratch.get(index), scratch.len()),
             };
-            view.cloned().ok_or_else(|| Error::MissingOperand { kernel: kernel.into(), asked, have })
+            view.cloned().ok_or_else(|| Error::MissingOperand { kernel: kernel.name.to_string(), asked, have })
         };
         for step in &sequence.steps {
-            let operands = step.operands.iter().map(|slot| resolve(&step.call.kernel.name, slot));
+            let kernel = &*step.call.kernel;
+            if *single && views.len() != kernel.bindings.len() {
+                return Err(wrong_arity(kernel, views.len()));
+            }
+            let operands = step.operands.iter().map(|slot| resolve(kernel, slot));
             dispatches.push(Dispatch { call: &step.call, views: operands.collect::<Result<_, _>>()?, label });
         }
-        Ok(scratch.iter().map(|view| view.buffer.size()).sum())
+        Ok(())
     }
+}
+
+fn wrong_arity(kernel: &Kernel, got: usize) -> Error {
+    let bindings = kernel.bindings.iter().map(|binding| binding.name).collect();
+    Error::WrongArity { kernel: kernel.name.to_string(), bindings, got }
 }
 
 /// One call with the buffers that it binds.
@@ -116,11 +145,7 @@ impl Dispatch<'_> {
     pub(super) fn check(&self, gpu: &Gpu, extent: Extent) -> Result<(), Error> {
         let kernel = &*self.call.kernel;
         if self.views.len() != kernel.bindings.len() || self.call.lengths.len() != kernel.bindings.len() {
-            return Err(Error::WrongArity {
-                kernel: kernel.name.to_string(),
-                bindings: kernel.bindings.iter().map(|binding| binding.name).collect(),
-                got: self.views.len(),
-            });
+            return Err(wrong_arity(kernel, self.views.len()));
         }
         if self.call.uniform.len() != kernel.uniform_bytes {
             let (expected, got) = (kernel.uniform_bytes, self.call.uniform.len());
@@ -199,4 +224,11 @@ pub(crate) fn check_loops(call: &Call, target: &Target) -> Result<(), Error> {
         Some(limit) if passes > limit => Err(Error::LoopPasses { kernel: call.kernel.name.to_string(), passes, limit }),
         _ => Ok(()),
     }
+}
+
+/// The line of a kernel's entry point in its WGSL.
+pub(crate) fn line_of(kernel: &Kernel) -> Option<u32> {
+    let declared = format!("fn {}(", kernel.entry_point);
+    let line = kernel.source.lines().position(|line| line.contains(&declared))?;
+    Some(line as u32 + 1)
 }

@@ -24,6 +24,7 @@
 mod adapter;
 mod buffer;
 mod error;
+#[cfg(feature = "wgsl-checks")]
 mod inspect;
 mod launch;
 mod loss;
@@ -44,6 +45,7 @@ use fourfold_shaders::Target;
 pub use adapter::adapters;
 pub use adapter::{AdapterReport, Options, Requirements};
 pub use error::{AliasingProblem, BindingProblem, Error};
+#[cfg(feature = "wgsl-checks")]
 pub use inspect::inspect;
 pub use launch::{Launch, Work};
 pub use loss::Loss;
@@ -52,8 +54,7 @@ pub use recording::Recording;
 pub use timestamps::{TimestampTicket, Timestamps};
 pub use view::BufferView;
 
-pub(crate) use inspect::line_of;
-pub(crate) use launch::{Extent, check_loops};
+pub(crate) use launch::{Extent, check_loops, line_of};
 
 /// A device with the pipelines built on it. Cloning it clones a handle; clones share the pipelines.
 #[derive(Debug, Clone)]
@@ -75,6 +76,12 @@ struct Inner {
     staging: Mutex<Vec<wgpu::Buffer>>,
     #[cfg(target_arch = "wasm32")]
     scopes: scope::Scopes,
+}
+
+/// Leaves the check of a user's kernel to the driver.
+#[cfg(not(feature = "wgsl-checks"))]
+pub(crate) fn inspect(_: &fourfold_shaders::Kernel) -> Result<(), Error> {
+    Ok(())
 }
 
 impl Gpu {

@@ -2,26 +2,30 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::launch::{self, Extent};
-use super::pipeline::Prepared;
+use super::launch::{self, Extent, Launched};
+use super::pipeline::Layouts;
 use super::{BufferView, Error, Gpu, Launch};
 
 /// Dispatches with their pipelines, bind groups and uniform blocks. Immutable: it can be recorded any number of times.
 #[derive(Debug, Default)]
 pub struct Recording {
     dispatches: Vec<Dispatch>,
+    /// The launches that they came from, for other buffers.
+    launches: Vec<Launched>,
     /// Bytes of uniform blocks and of scratch buffers that belong to this recording.
     bytes: u64,
     /// The name of its debug group; without one it has no group.
     group: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     operands: wgpu::BindGroup,
     uniform: wgpu::BindGroup,
+    layouts: Arc<Layouts>,
     uniform_offset: u32,
     grid: [u32; 3],
     /// The name for debuggers; empty where the caller gave none.
@@ -89,9 +93,55 @@ impl Recording {
         }
     }
 
+    /// The same dispatches on other buffers, as in ping-pong: each launch takes as many views as [`Gpu::prepare`] was given
+    /// for it, in order. Pipelines, uniform blocks and scratch are those of this recording, so that nothing is compiled or
+    /// allocated but bind groups.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use fourfold::shaders::normalisation::softmax;
+    /// use fourfold::{Gpu, Launch};
+    ///
+    /// # let gpu = Gpu::open()?;
+    /// let [a, b] = [gpu.zeros("a", 1_000)?, gpu.zeros("b", 1_000)?];
+    /// let rows = softmax::Problem { rows: 100, columns: 10, log: false }.sequence(&gpu.target())?;
+    /// let there = gpu.prepare(&[Launch::new(&rows, &[a.clone(), b.clone()])])?;
+    /// let back = there.rebind(&gpu, &[&[b, a]])?; // record `there` in even frames and `back` in odd ones
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Views for more or fewer launches than there are, views that [`Gpu::prepare`] would refuse, or the device was lost.
+    pub fn rebind(&self, gpu: &Gpu, views: &[&[BufferView]]) -> Result<Recording, Error> {
+        gpu.alive()?;
+        if views.len() != self.launches.len() {
+            let message = format!("expected views for {} launches, got {}", self.launches.len(), views.len());
+            return Err(Error::Validation { operation: "the rebinding of a recording".into(), message });
+        }
+        let mut launched = Vec::with_capacity(self.dispatches.len());
+        for (launch, views) in self.launches.iter().zip(views) {
+            launch.dispatches(views, &mut launched)?;
+        }
+        let mut groups = Groups { gpu, operands: HashMap::new(), uniform: HashMap::new() };
+        let mut dispatches = Vec::with_capacity(self.dispatches.len());
+        let mut prepared = self.dispatches.iter();
+        for launch in &launched {
+            launch.check(gpu, Extent::Call)?;
+            if launch.call.grid.contains(&0) {
+                continue;
+            }
+            let Some(dispatch) = prepared.next() else { break };
+            let operands = groups.operands(launch, &dispatch.layouts, Extent::Call)?;
+            dispatches.push(Dispatch { operands, ..dispatch.clone() });
+        }
+        Ok(Recording { dispatches, launches: self.launches.clone(), bytes: self.bytes, group: self.group.clone() })
+    }
+
     /// The dispatches of both, one after the other, in the group of the first.
     pub fn then(mut self, other: Recording) -> Recording {
         self.dispatches.extend(other.dispatches);
+        self.launches.extend(other.launches);
         self.bytes += other.bytes;
         self
     }
@@ -136,9 +186,11 @@ impl Gpu {
         self.alive()?;
         let alignment = self.limits().min_uniform_buffer_offset_alignment as usize;
         let mut slab = Slab::default();
-        let (mut launched, mut scratch) = (Vec::with_capacity(launches.len()), 0);
-        for launch in launches {
-            scratch += launch.dispatches(self, &mut launched)?;
+        let kept = launches.iter().map(|launch| launch.launched(self)).collect::<Result<Vec<_>, _>>()?;
+        let scratch: u64 = kept.iter().map(Launched::bytes).sum();
+        let mut launched = Vec::with_capacity(launches.len());
+        for (launch, given) in kept.iter().zip(launches) {
+            launch.dispatches(given.views, &mut launched)?;
         }
         let mut pipelines = Vec::with_capacity(launched.len());
         let mut offsets = Vec::with_capacity(launched.len());
@@ -160,29 +212,29 @@ impl Gpu {
             mapped.slice(..slab.bytes.len()).copy_from_slice(&slab.bytes);
         })?;
 
-        let mut groups = Groups { gpu: self, uniforms: &uniforms, operands: HashMap::new(), uniform: HashMap::new() };
+        let mut groups = Groups { gpu: self, operands: HashMap::new(), uniform: HashMap::new() };
         let mut dispatches = Vec::with_capacity(launched.len());
         for ((launch, prepared), (uniform_offset, size)) in launched.iter().zip(pipelines).zip(offsets) {
             if launch.call.grid.contains(&0) {
                 continue;
             }
             dispatches.push(Dispatch {
-                operands: groups.operands(launch, &prepared, extent)?,
-                uniform: groups.uniform(&prepared, size)?,
+                operands: groups.operands(launch, &prepared.layouts, extent)?,
+                uniform: groups.uniform(&prepared.layouts, &uniforms, size)?,
+                layouts: prepared.layouts,
                 pipeline: prepared.pipeline,
                 uniform_offset,
                 grid: launch.call.grid,
                 label: launch.label.into(),
             });
         }
-        Ok(Recording { dispatches, bytes: uniforms.size() + scratch, group: String::new() })
+        Ok(Recording { dispatches, launches: kept, bytes: uniforms.size() + scratch, group: String::new() })
     }
 }
 
 /// The bind groups of one recording: identical ones are made once.
 struct Groups<'a> {
     gpu: &'a Gpu,
-    uniforms: &'a wgpu::Buffer,
     operands: HashMap<(Vec<bool>, Vec<BufferView>), wgpu::BindGroup>,
     uniform: HashMap<u64, wgpu::BindGroup>,
 }
@@ -191,7 +243,7 @@ impl Groups<'_> {
     fn operands(
         &mut self,
         launch: &launch::Dispatch<'_>,
-        prepared: &Prepared,
+        layouts: &Layouts,
         extent: Extent,
     ) -> Result<wgpu::BindGroup, Error> {
         let signature = launch.call.kernel.bindings.iter().map(|binding| binding.access.writes()).collect();
@@ -208,17 +260,17 @@ impl Groups<'_> {
                 resource: resource(&view.buffer, view.offset, view.size),
             })
             .collect();
-        let group = self.group(&launch.call.kernel.name, &prepared.layouts.operands, &entries)?;
+        let group = self.group(&launch.call.kernel.name, &layouts.operands, &entries)?;
         self.operands.insert(key, group.clone());
         Ok(group)
     }
 
-    fn uniform(&mut self, prepared: &Prepared, size: u64) -> Result<wgpu::BindGroup, Error> {
+    fn uniform(&mut self, layouts: &Layouts, block: &wgpu::Buffer, size: u64) -> Result<wgpu::BindGroup, Error> {
         if let Some(group) = self.uniform.get(&size) {
             return Ok(group.clone());
         }
-        let entries = [wgpu::BindGroupEntry { binding: 0, resource: resource(self.uniforms, 0, size) }];
-        let group = self.group("fourfold uniform block", &prepared.layouts.uniform, &entries)?;
+        let entries = [wgpu::BindGroupEntry { binding: 0, resource: resource(block, 0, size) }];
+        let group = self.group("fourfold uniform block", &layouts.uniform, &entries)?;
         self.uniform.insert(size, group.clone());
         Ok(group)
     }

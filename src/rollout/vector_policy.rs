@@ -136,11 +136,14 @@ impl VectorPolicy {
     /// Encodes that these lanes forget, between two passes of the encoder: their next step is the first of an episode.
     ///
     /// # Errors
-    /// There are not as many lanes.
+    /// There are not as many lanes, or the device was lost.
     pub fn encode_restart(&self, encoder: &mut wgpu::CommandEncoder, lanes: Range<usize>) -> Result<(), Error> {
         if lanes.start > lanes.end || lanes.end > self.lanes {
             let message = format!("lanes: expected a range within 0..{}, got {lanes:?}", self.lanes);
             return Err(Error::Settings { message });
+        }
+        if let Some(error) = self.gpu().lost() {
+            return Err(error.into());
         }
         let width = self.composition.memory();
         let part = self.memory().part(lanes.start * width, lanes.len() * width);

@@ -1,11 +1,12 @@
 //! `fourfold bench`: every kernel on this adapter, beside the adapter's limits; rollouts; outer iterations of
-//! persistent evolution strategies; and training steps of the decision transformer.
+//! persistent evolution strategies; training steps of the decision transformer; and recording.
 
 mod ceiling;
 mod dt;
 mod measure;
 mod pes;
 mod problems;
+mod recording;
 mod rollout;
 
 use std::time::Duration;
@@ -57,6 +58,8 @@ enum Instead {
     Dt(dt::Arguments),
     /// Measure persistent evolution strategies: seconds of an outer iteration
     Pes(pes::Arguments),
+    /// Measure recording: the processor's time for a dispatch, beside bare wgpu
+    Recording(recording::Arguments),
     /// Measure rollouts: environment steps per second of a population
     Rollout(rollout::Arguments),
 }
@@ -91,6 +94,10 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         Some(Instead::Dt(_)) if arguments.kernel.is_some() => {
             Err(Failure::input("--kernel: `bench dt` measures no single kernel; leave it out"))
         }
+        Some(Instead::Recording(_)) if arguments.kernel.is_some() => {
+            Err(Failure::input("--kernel: `bench recording` measures no single kernel; leave it out"))
+        }
+        Some(Instead::Recording(recording)) => recording::run(common, recording, arguments.json),
         Some(Instead::Dt(dt)) => dt::run(common, dt, arguments.json),
         Some(Instead::Pes(pes)) => pes::run(common, pes, arguments.json),
         Some(Instead::Rollout(rollout)) => rollout::run(common, rollout, arguments.json),
