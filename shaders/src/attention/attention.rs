@@ -297,10 +297,14 @@ pub(crate) fn draw(generator: &mut Generator, keys: bool, huge: [usize; 2]) -> D
     let factor = 1.0 / (head_size as f32).sqrt();
     let problem = Problem { batch, heads, length_q, length_k, head_size, factor, causal: generator.chance(0.5), keys };
     // Scores of ordinary size, at times so large that only finiteness can be asked for.
-    let largest = if generator.chance(0.1) { 1e8 } else { 8.0 };
+    let huge = generator.chance(0.15);
+    let largest = if huge { 1e8 } else { 8.0 };
     let (queries, values) = (batch * heads * length_q * head_size, batch * heads * length_k * head_size);
-    let q = generator.values(queries, largest);
+    let mut q = generator.values(queries, largest);
     let k = generator.values(values, largest);
+    if let (Data::F32(q), true) = (&mut q, huge) {
+        q.iter_mut().for_each(|number| *number *= 1e6);
+    }
     let v = generator.values(values, 1e3);
     let mask = keys.then(|| key_mask(generator, batch, length_k));
     Drawn { problem, inputs: [q, k, v], mask, target }
@@ -313,14 +317,17 @@ pub(crate) fn key_mask(generator: &mut Generator, batch: usize, length_k: usize)
         let kept = if generator.chance(0.2) { 0 } else { generator.length(length_k) };
         row[..kept].fill(1.0);
         if generator.chance(0.3) {
-            row.iter_mut().for_each(|key| *key = f32::from(u8::from(generator.chance(0.7))));
+            // All that is not 0 is kept.
+            row.iter_mut().for_each(|key| *key = generator.pick(&[0.0, 1.0, 1.0, -1.0, 0.25]));
         }
     }
     Data::F32(mask)
 }
 
 fn case(generator: &mut Generator, keys: bool) -> Case {
-    let Drawn { problem, inputs, mask, target } = draw(generator, keys, [4_200_000, 2]);
+    let Drawn { problem, inputs: [q, k, v], mask, target } = draw(generator, keys, [4_200_000, 2]);
+    // None among the keys: one that is masked has a probability of 0, whose product with a NaN is a NaN, as in PyTorch.
+    let inputs = [generator.with_specials(q), k, v];
     Case::new(problem, problem.call(&target), inputs.into_iter().chain(mask))
 }
 

@@ -239,7 +239,7 @@ fn case(generator: &mut Generator, keys: bool, vec4: bool) -> Case {
     });
     let problem = Problem { batch, heads, length_q, length_k, factor, causal, keys };
     let largest = generator.pick(&[100.0, 100.0, 1e30]);
-    let x = generator.values(batch * heads * length_q * length_k, largest);
+    let x = generator.values_with_specials(batch * heads * length_q * length_k, largest);
     let mask = keys.then(|| attention::key_mask(generator, batch, length_k));
     Case::new(problem, problem.call(&generator.target()), std::iter::once(x).chain(mask))
 }

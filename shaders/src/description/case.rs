@@ -34,14 +34,16 @@ impl Case {
         Self { label: format!("{label:?}"), call, operands }
     }
 
-    /// Folds a grid of two workgroups or more in a row as one of more than 65,535 is folded (see [`grid`](crate::grid)), if
-    /// the kernel reads the length of a row, which is how it finds its workgroup's index.
+    /// Folds a grid of two workgroups or more in a row as one of more than 65,535 is folded (see [`grid`](crate::grid)), with
+    /// workgroups past the last if it can be, provided that the kernel reads the length of a row, which is how it finds its
+    /// workgroup's index.
     pub fn folded(self) -> Self {
         let [x, 1, 1] = self.call.grid else { return self };
         if x < 2 || !self.call.kernel.source.contains("num_workgroups") {
             return self;
         }
-        Self { call: self.call.with_grid([x.div_ceil(2), 2, 1]), ..self }
+        let rows = (2..x.min(8)).find(|&rows| !x.is_multiple_of(rows)).unwrap_or(2);
+        Self { call: self.call.with_grid([x.div_ceil(rows), rows, 1]), ..self }
     }
 
     /// The operands after the CPU twin has run.

@@ -61,10 +61,18 @@ impl VectorAndScalar {
     }
 }
 
+/// Values that are drawn at most.
+const PERIOD: usize = 5_003;
+
+/// As [`values`], with those of [`Generator::values_with_specials`].
+pub(crate) fn values_with_specials(generator: &mut Generator, count: usize, largest: f32) -> Data {
+    let block = generator.values_with_specials(count.min(PERIOD), largest);
+    Data::F32(block.f32().iter().copied().cycle().take(count).collect())
+}
+
 /// As [`Generator::values`]; past some thousand elements the values repeat, which saves most of the time of cases with
 /// millions.
 pub(crate) fn values(generator: &mut Generator, count: usize, largest: f32) -> Data {
-    const PERIOD: usize = 5_003;
     let block = generator.values(count.min(PERIOD), largest);
     Data::F32(block.f32().iter().copied().cycle().take(count).collect())
 }

@@ -125,7 +125,7 @@ impl Generator {
         }
     }
 
-    /// A length from 1 to `most`, with a liking for 1 and for powers of two and their neighbours; one from the upper
+    /// A length from 1 to `most`, with a liking for 1, for powers of two and their neighbours and for multiples of 32; one from the upper
     /// half where the grid must have more than one workgroup to fold.
     pub fn length(&mut self, most: usize) -> usize {
         let most = (most * self.size as usize / Self::FULL as usize).max(1);
@@ -135,7 +135,8 @@ impl Generator {
         let length = match self.rng.random_range(0..8) {
             0 => 1,
             1 | 2 => (1usize << self.rng.random_range(0..=most.ilog2())) + self.rng.random_range(0..3) - 1,
-            3 | 4 => self.rng.random_range(1..=most.min(9)),
+            3 => self.rng.random_range(1..=most.min(9)),
+            4 if most >= 64 => 32 * self.rng.random_range(1..=most / 32),
             _ => self.rng.random_range(1..=most),
         };
         length.clamp(1, most)
@@ -148,19 +149,48 @@ impl Generator {
             0 => largest / 8.0,
             1 => 1e-6_f32.min(largest / 8.0),
             2 => (largest / 8.0).sqrt().min(largest / 8.0),
+            // Any power of ten: a unit that changes at some magnitude has two sides.
+            3 | 4 => 10f32.powf(self.rng.random_range(-30.0..30.0)).min(largest / 8.0),
+            5 => 10f32.powf(self.rng.random_range(-7.0..7.0)).min(largest / 8.0),
             _ => 1.0_f32.min(largest / 8.0),
         };
         let kind = self.rng.random_range(0..10);
         let constant = self.normal() * scale;
+        // A mean that is large against the deviation.
+        let mean = constant * self.pick(&[4.0, 4.0, 1e3, 1e5]);
         let values = (0..count.min(PERIOD)).map(|_| match kind {
             0 if self.chance(0.3) => 0.0,
             1 => constant,
             2 if self.chance(0.1) => f32::from_bits(self.rng.random_range(0..0x0080_0000)),
-            3 => self.normal() * scale + constant * 4.0,
+            3 => self.normal() * scale + mean,
             _ => self.normal() * scale,
         });
         let values: Vec<f32> = values.map(|value| value.clamp(-largest, largest)).collect();
         Data::F32(if count > PERIOD { values.iter().copied().cycle().take(count).collect() } else { values })
+    }
+
+    /// As [`values`](Self::values), at times with [specials](Self::with_specials).
+    pub fn values_with_specials(&mut self, count: usize, largest: f32) -> Data {
+        let values = self.values(count, largest);
+        self.with_specials(values)
+    }
+
+    /// Puts NaN, infinities and zeros of both signs among some values, at times, for kernels that test bits and give what
+    /// their twins give on every driver. An infinity must meet no subnormal factor, which a driver may flush.
+    pub(crate) fn with_specials(&mut self, values: Data) -> Data {
+        const ALL: [f32; 7] = [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MIN_POSITIVE];
+        if values.len() > PERIOD || !self.chance(0.2) {
+            return values;
+        }
+        let alone = self.chance(0.5).then(|| self.pick(&ALL));
+        let share = self.pick(&[0.02, 0.3, 0.9]);
+        let mut mixed = values.f32().to_vec();
+        for value in &mut mixed {
+            if self.chance(share) {
+                *value = alone.unwrap_or_else(|| self.pick(&ALL));
+            }
+        }
+        Data::F32(mixed)
     }
 
     /// `count` indices below `bound`.

@@ -62,7 +62,7 @@ pub(crate) fn sum_units(terms: usize) -> f64 {
 /// Draws the rows and columns of a row kernel's case.
 pub(crate) fn shape(generator: &mut crate::Generator) -> (usize, usize) {
     if generator.of_models() {
-        return generator.pick(&[(2, 100_000), (3, 50_257), (9, 4_096), (60_000, 3)]);
+        return generator.pick(&[(2, 100_000), (8, 33_001), (3, 50_257), (9, 4_096), (60_000, 3)]);
     }
     // Short rows share a workgroup by 64: past 65,535 workgroups from 4,194,241 rows on.
     if generator.huge() { (4_200_000, 2) } else { (generator.length(300), generator.length(700)) }

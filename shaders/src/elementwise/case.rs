@@ -22,7 +22,7 @@ pub(super) fn unary(generator: &mut Generator, operation: Unary) -> Case {
         Unary::Sin | Unary::Cos => 4e5,
         _ => LARGE,
     };
-    let mut x = generator.values(count, largest);
+    let mut x = generator.values_with_specials(count, largest);
     if matches!(operation, Unary::Recip) {
         x = away_from_zero(x);
     }
@@ -39,8 +39,8 @@ pub(super) fn binary(generator: &mut Generator, operation: Binary) -> Case {
         Binary::Pow => 30.0,
         _ => LARGE,
     };
-    let a = generator.values(a_shape.iter().product(), largest);
-    let mut b = generator.values(b_shape.iter().product(), largest);
+    let a = generator.values_with_specials(a_shape.iter().product(), largest);
+    let mut b = generator.values_with_specials(b_shape.iter().product(), largest);
     if operation == Binary::Div {
         b = away_from_zero(b);
     }

@@ -318,7 +318,7 @@ fn partial_sums_case(generator: &mut Generator) -> Case {
 
 fn gradient_sum_case(generator: &mut Generator) -> Case {
     let (uniform, narrow) = cut(generator);
-    let slice_sums = elementwise_layout::values(generator, uniform.sums(2), 1e30);
+    let slice_sums = elementwise_layout::values_with_specials(generator, uniform.sums(2), 1e30);
     Case::new(uniform, narrowed(gradient_sum_call(&uniform), narrow), [slice_sums])
 }
 

@@ -200,7 +200,7 @@ fn mean_case(generator: &mut Generator) -> Case {
         // Past 65,535 workgroups by narrow workgroups.
         call = call.with_grid(grid(members.div_ceil(NARROW))).with_constant("WORKGROUP", NARROW as u32);
     }
-    let returns = elementwise_layout::values(generator, members * problem.episodes, 1e30);
+    let returns = elementwise_layout::values_with_specials(generator, members * problem.episodes, 1e30);
     Case::new(problem, call, [returns])
 }
 

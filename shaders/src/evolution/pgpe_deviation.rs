@@ -110,7 +110,7 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
     });
     let deviation =
         elementwise_layout::values(generator, count, 1e30).f32().iter().map(|deviation| deviation.abs()).collect();
-    let gradient = elementwise_layout::values(generator, count, 1e30);
+    let gradient = elementwise_layout::values_with_specials(generator, count, 1e30);
     let rate = Data::F32(vec![generator.pick(&[0.0, 1e-3, 0.1, 1.0])]);
     Case::new(problem, call, [Data::F32(deviation), gradient, rate])
 }

@@ -77,7 +77,7 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
     let chunks = generator.pick(&[1, 1, 2, 3]);
     let shared_state = generator.chance(0.4);
     let horizon = generator.pick(&[Some(1), Some(2), Some(5), Some(1_000), None]);
-    let (length, first, steps) = generator.pick(&[(1, 0, 1), (2, 0, 2), (3, 1, 2), (3, 0, 2)]);
+    let (length, first, steps) = generator.pick(&[(1, 0, 1), (2, 0, 2), (3, 1, 2), (3, 0, 2), (6, 0, 6)]);
     let sizes = TruncationProblem {
         pairs: chunks * if generator.must_fold() { generator.length(24) } else { generator.length(7) },
         chunks,
@@ -101,13 +101,20 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
     for column in 0..columns {
         let fresh = first == 0 && generator.chance(0.2);
         let most = horizon.unwrap_or(20).min(20) - 1;
+        let mut reached_at = 0;
         for particle in 0..2 {
             let (state, time) = reached(generator, problem, &parameters, most);
             for (row, number) in state.into_iter().enumerate() {
                 saved[(particle * problem.states() + row) * columns + column] = number as f32;
             }
+            reached_at = time;
             counters[3 * columns + column] = if fresh { 0 } else { time };
         }
+        // A first inner problem that is staggered ends before its horizon.
+        let limit = sizes.horizon.map_or(u32::MAX, |horizon| match sizes.staggered && generator.chance(0.5) {
+            true => (reached_at + 1).min(horizon as u32),
+            false => horizon as u32,
+        });
         for row in 0..5 {
             let zero = row == 4 && sizes.objective != Objective::Final;
             saved[(2 * problem.states() + row) * columns + column] = if zero { 0.0 } else { generator.normal() };
@@ -116,7 +123,7 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
             (0, unroll - generator.indices(1, 3).u32()[0]),
             (1, generator.pick(&[0, 1, 3])),
             (2, generator.pick(&[0, 7])),
-            (4, if fresh { 0 } else { sizes.horizon.map_or(u32::MAX, |horizon| horizon as u32) }),
+            (4, if fresh { 0 } else { limit }),
             (5, generator.pick(&[0, 1])),
         ];
         for (row, number) in numbers {

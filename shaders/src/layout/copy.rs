@@ -427,7 +427,7 @@ fn case(generator: &mut Generator, kernel: &'static Kernel) -> Case {
     }
     let call = merged.call(&problem, kernel);
     let mut values = |length| match element {
-        Element::F32 => generator.values(length, 1e30),
+        Element::F32 => generator.values_with_specials(length, 1e30),
         Element::U32 => generator.indices(length, u32::MAX),
     };
     let mut inputs: Vec<Data> = vec![values(problem.source_length)];

@@ -102,7 +102,7 @@ fn case(generator: &mut Generator, width: usize) -> Case {
     let columns = if generator.of_models() { columns.min(8 + width) / width * width } else { columns };
     let columns = if width == 1 { columns + usize::from(columns.is_multiple_of(4)) } else { columns };
     let problem = Problem { rows, columns, count };
-    let table = generator.values(problem.rows * columns, 1e30);
+    let table = generator.values_with_specials(problem.rows * columns, 1e30);
     // Some indices are past the table.
     let beyond = if generator.chance(0.3) { 3 } else { 0 };
     let indices = generator.indices(count, problem.rows as u32 + beyond);

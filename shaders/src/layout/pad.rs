@@ -202,7 +202,7 @@ fn case(generator: &mut Generator, vec4: bool, element: Element) -> Case {
     let problem = Problem { element, shape, padding, word };
     let length = problem.shape.iter().product();
     let x = match element {
-        Element::F32 => generator.values(length, 1e30),
+        Element::F32 => generator.values_with_specials(length, 1e30),
         Element::U32 => generator.indices(length, u32::MAX),
     };
     Case::new(&problem, problem.call_by(&problem.merged(), vec4), [x])

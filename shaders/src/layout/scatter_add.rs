@@ -255,12 +255,15 @@ fn tolerance(indices: &[u32], dy: &Data, elements: usize) -> Tolerance {
 fn scan_case(generator: &mut Generator, width: usize) -> Case {
     let huge = generator.huge();
     let (problem, indices) = draw(generator, width, if huge { 66_000 } else { table(generator) });
-    let dy = generator.values(problem.count * problem.columns, 1e30);
+    let dy = generator.values_with_specials(problem.count * problem.columns, 1e30);
     Case::new(problem, problem.scan(), [indices, dy])
 }
 
 fn order_case(generator: &mut Generator) -> Case {
-    let rows = table(generator);
+    // At times as many rows as some invocations sort, or one more or less.
+    let whole =
+        generator.chance(0.1).then(|| ROWS_OF_ONE as usize * generator.pick(&[1, 2, 3]) + generator.pick(&[0, 1]));
+    let rows = whole.unwrap_or_else(|| table(generator));
     let (problem, indices) = draw(generator, 1, rows);
     Case::new(problem, problem.order(), [indices])
 }
@@ -275,7 +278,7 @@ fn sum_case(generator: &mut Generator, width: usize) -> Case {
         indices = Data::U32(any.u32().iter().enumerate().map(|(i, &row)| if i % 2 == 0 { row } else { 0 }).collect());
     }
     let mut sorted = Case::new((), problem.order(), [indices]).expected();
-    let dy = generator.values(problem.count * problem.columns, 1e30);
+    let dy = generator.values_with_specials(problem.count * problem.columns, 1e30);
     let (ends, positions) = (sorted.remove(2), sorted.remove(1));
     Case::new(problem, problem.sum(), [positions, ends, dy])
 }

@@ -117,7 +117,7 @@ fn tolerance(call: &Call, _: &[Data], output: usize) -> Tolerance {
 fn case(generator: &mut Generator) -> Case {
     let (rows, columns) = row_layout::shape(generator);
     let problem = Problem { rows, columns };
-    let prediction = generator.values(rows * columns, 1e15);
+    let prediction = generator.values_with_specials(rows * columns, 1e15);
     let goal = generator.values(rows * columns, 1e15);
     Case::new(problem, problem.call(&generator.target()), [prediction, goal])
 }

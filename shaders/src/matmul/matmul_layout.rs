@@ -227,9 +227,15 @@ pub(crate) fn largest(operand: &Data) -> f64 {
     operand.f32().iter().fold(0.0, |largest, &value| f64::from(value.abs()).max(largest))
 }
 
+/// Rows or columns of a random product: at times past half of the largest tile.
+fn extent(generator: &mut Generator) -> usize {
+    let large = if generator.chance(0.3) { 64 } else { 0 };
+    large + generator.length(100)
+}
+
 /// A random product for the variant that `call` calls, whatever the choice of variants would make of its shape.
 pub(crate) fn case(generator: &mut Generator, call: impl Fn(&Layout, &mut Generator) -> Call) -> Case {
-    let rows = generator.length(100);
+    let rows = extent(generator);
     case_with_rows(generator, rows, call)
 }
 
@@ -245,7 +251,7 @@ fn case_with_rows(generator: &mut Generator, rows: usize, call: impl Fn(&Layout,
     let [n, k] = match huge {
         true => [2, 3],
         false if generator.of_models() => generator.pick(&[[50_257, 16], [7, 4_096], [4_096, 48]]),
-        false => [generator.length(100), generator.length(200)],
+        false => [extent(generator), generator.length(200)],
     };
     let m = if huge { rows.min(2) } else { rows };
     // Where the transpose is computed instead, the rows of the one are the columns of the other.
@@ -263,7 +269,10 @@ fn case_with_rows(generator: &mut Generator, rows: usize, call: impl Fn(&Layout,
         layout = layout.split(generator.length(8));
     }
     let [a, b, bias, _] = layout.lengths;
-    let inputs = [a, b, bias].map(|length| generator.values(length, LARGEST));
+    // Where smooth activations bend.
+    let near = problem.activation.is_smooth() && generator.chance(0.7);
+    let largest = if near { 8.0 } else { LARGEST };
+    let inputs = [a, b, bias].map(|length| generator.values(length, largest));
     let call = call(&layout, generator);
     Case::new((problem, layout.uniform.slices), call, inputs)
 }
@@ -271,7 +280,7 @@ fn case_with_rows(generator: &mut Generator, rows: usize, call: impl Fn(&Layout,
 /// Batch axes, each with its own matrices or a repeated one on either side; where `huge`, more than 65,535 products.
 fn batch(generator: &mut Generator, problem: &Problem, huge: bool) -> [Batch; 2] {
     let counts = [3, 4].map(|most| if generator.chance(0.5) { generator.length(most) } else { 1 });
-    let [outer, inner] = if huge { [300, 220] } else { counts };
+    let [outer, inner] = if huge { [301, 221] } else { counts };
     let mut axis = |count, step| Batch {
         count,
         a_stride: if generator.chance(0.7) { step * problem.m * problem.k } else { 0 },

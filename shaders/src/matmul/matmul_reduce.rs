@@ -114,7 +114,7 @@ fn case(generator: &mut Generator) -> Case {
         bias_length: if bias { columns } else { generator.length(10) },
         activation: generator.pick(&Activation::ALL),
     };
-    let partials = generator.values(problem.slices * problem.elements, 1e30);
+    let partials = generator.values_with_specials(problem.slices * problem.elements, 1e30);
     let bias = generator.values(problem.bias_length, 1e30);
     Case::new(problem, problem.call(), [partials, bias])
 }

@@ -206,7 +206,7 @@ fn tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
 fn case(generator: &mut Generator, width: usize) -> Case {
     let (rows, columns) = row_layout::shape_of_width(generator, width);
     let problem = Problem { rows, columns, epsilon: generator.pick(&[1e-5, 1e-3]) };
-    let mut x = generator.values(rows * columns, 1e36);
+    let mut x = generator.values_with_specials(rows * columns, 1.6e38);
     // One element that dwarfs its row.
     if let (Data::F32(x), true) = (&mut x, generator.chance(0.1)) {
         let at = generator.indices(1, x.len() as u32).u32()[0];

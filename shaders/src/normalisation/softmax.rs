@@ -147,7 +147,7 @@ fn tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
 fn case(generator: &mut Generator, width: usize) -> Case {
     let (rows, columns) = row_layout::shape_of_width(generator, width);
     let problem = Problem { rows, columns, log: generator.chance(0.5) };
-    let x = generator.values(rows * columns, 1e30);
+    let x = generator.values_with_specials(rows * columns, 1e30);
     Case::new(problem, problem.call(&generator.target()), [x])
 }
 

@@ -206,11 +206,12 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
         };
         (problem, problem.call(&Target::default()))
     });
-    // Squares of gradients stay below the largest f32.
     let weights = elementwise_layout::values(generator, count, 1e18);
-    let gradient = elementwise_layout::values(generator, count, 1e18);
+    // Its square may be past the largest f32, its share of the second moment not.
+    let largest = (1e37 / (1.0 - problem.beta2)).sqrt() as f32;
+    let gradient = elementwise_layout::values_with_specials(generator, count, largest);
     // Moments that a run can have: the second is at least about the square of the first.
-    let mean: Vec<f32> = gradient.f32().iter().map(|g| g * generator.normal()).map(|m| m.clamp(-1e18, 1e18)).collect();
+    let mean: Vec<f32> = gradient.f32().iter().map(|g| g * generator.normal()).map(|m| m.clamp(-6e18, 6e18)).collect();
     let square = mean.iter().map(|m| m * m * (1.0 + generator.normal().abs())).collect();
     let (moments, squares) = if generator.chance(0.2) { (vec![0.0; count], vec![0.0; count]) } else { (mean, square) };
     let rate = Data::F32(vec![generator.pick(&[0.0, 1e-3, 0.1, 1.0])]);

@@ -37,5 +37,12 @@ pub(crate) fn draw(generator: &mut Generator, count: usize) -> Uniform {
 pub(crate) fn weights_and_gradient(generator: &mut Generator, count: usize) -> [Data; 2] {
     let weights = elementwise_layout::values(generator, count, 1e12);
     let zero = generator.chance(0.1);
-    [weights, if zero { Data::zeros(Element::F32, count) } else { elementwise_layout::values(generator, count, 1e12) }]
+    [
+        weights,
+        if zero {
+            Data::zeros(Element::F32, count)
+        } else {
+            elementwise_layout::values_with_specials(generator, count, 1e12)
+        },
+    ]
 }

@@ -89,10 +89,10 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 
 fn case(generator: &mut Generator, ragged: bool) -> Case {
     let (problem, call, count) = VARIANTS.case(generator, ragged, |generator, count| {
-        let problem = Problem { count, max_norm: generator.pick(&[1e-3, 0.5, 5.0, 1e10]) };
+        let problem = Problem { count, max_norm: generator.pick(&[1e-3, 0.5, 5.0, 1e10, 1e20]) };
         (problem, problem.call(&Target::default()))
     });
-    let gradient = elementwise_layout::values(generator, count, 1e15);
+    let gradient = elementwise_layout::values_with_specials(generator, count, 1e30);
     let square: f64 = gradient.f32().iter().map(|&value| f64::from(value).powi(2)).sum();
     Case::new(problem, call, [gradient, Data::F32(vec![square.sqrt() as f32])])
 }

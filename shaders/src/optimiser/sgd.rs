@@ -153,9 +153,10 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
         };
         (problem, problem.call(&Target::default()))
     });
-    let state = [(); 3].map(|()| elementwise_layout::values(generator, count, 1e30));
+    let [weights, velocity] = [(); 2].map(|()| elementwise_layout::values(generator, count, 1e30));
+    let gradient = elementwise_layout::values_with_specials(generator, count, 1e30);
     let rate = Data::F32(vec![generator.pick(&[0.0, 1e-3, 0.1, 1.0])]);
-    Case::new(problem, call, state.into_iter().chain([rate]))
+    Case::new(problem, call, [weights, velocity, gradient, rate])
 }
 
 #[cfg(test)]

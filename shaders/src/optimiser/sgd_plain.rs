@@ -83,7 +83,8 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
         let uniform = Uniform { count: count as u32, decayed, weight_decay };
         (uniform, VARIANTS.call(&uniform, count, [count, count, 1]))
     });
-    let [weights, gradient] = [(); 2].map(|()| elementwise_layout::values(generator, count, 1e30));
+    let [weights, gradient] =
+        [elementwise_layout::values, elementwise_layout::values_with_specials].map(|draw| draw(generator, count, 1e30));
     let rate = Data::F32(vec![generator.pick(&[0.0, 1e-3, 0.1, 1.0])]);
     Case::new(uniform, call, [weights, gradient, rate])
 }

@@ -60,7 +60,8 @@ fn twin(call: &Call, operands: &mut [Operand<'_>]) {
 fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let uniform: Uniform = call.uniform();
     let rho = f64::from(operands[2].f32()[0].abs());
-    if rho == 0.0 {
+    // 0 times a NaN is a NaN.
+    if rho == 0.0 && !operands[1].f32().iter().any(|gradient| gradient.is_nan()) {
         return Tolerance::Exact;
     }
     let bounds = operands[0].f32().iter().enumerate().map(|(element, &w)| {

@@ -122,7 +122,7 @@ fn case(generator: &mut Generator, ragged: bool) -> Case {
         let problem = Problem { count, probability, stream: generator.pick(&[0, 1, 77, u32::MAX]) };
         (problem, problem.call(&Target::default()))
     });
-    let x = elementwise_layout::values(generator, count, 1e30);
+    let x = elementwise_layout::values_with_specials(generator, count, 1e30);
     let seed = generator.indices(2, u32::MAX);
     Case::new(problem, call, [x, seed])
 }

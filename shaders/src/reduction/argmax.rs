@@ -170,7 +170,7 @@ fn draw(generator: &mut Generator) -> (Problem, Cut, Target, Data) {
     let length = generator.length(axis);
     let cut = Cut { slabs: axis.div_ceil(length), length };
     let ties = generator.chance(0.3);
-    let x = generator.values(outer * axis * inner, 1e30);
+    let x = generator.values_with_specials(outer * axis * inner, 1e30);
     let x = x.f32().iter().map(|&value| match value {
         value if ties => (value * 2.0).round(),
         value => value,

@@ -254,7 +254,7 @@ fn case(generator: &mut Generator, outer: usize, axis: usize, inner: usize) -> C
     let problem = Problem { reduction, outer, axis, inner };
     let target = generator.target();
     let cut = if generator.chance(0.5) { problem.cut(&target) } else { Cut { slabs: 1, length: axis } };
-    let x = generator.values(outer * axis * inner, 1e30);
+    let x = generator.values_with_specials(outer * axis * inner, 1e30);
     Case::new((problem, cut), problem.call(cut, problem.scale(), &target), [x])
 }
 

@@ -206,7 +206,7 @@ fn folded(problem: &Problem, call: Call, huge: bool) -> Call {
 fn suffix_sums_case(generator: &mut Generator) -> Case {
     let (problem, firsts, [skip, most], huge) = draw(generator);
     let call = folded(&problem, problem.suffix_sums(skip, most), huge);
-    let rewards = crate::description::elementwise_layout::values(generator, problem.steps, 1e30);
+    let rewards = crate::description::elementwise_layout::values_with_specials(generator, problem.steps, 1e30);
     // The sum that an earlier dispatch has left.
     let returns = crate::description::elementwise_layout::values(generator, problem.steps, 1e30);
     Case::new((problem, skip, most), call, [Data::U32(firsts), rewards, returns])

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::faults::Fault;
 use super::row::{Kind, Row};
-use super::worker::{Job, Order};
+use super::worker::{Job, NO_PLACE, Order};
 use super::{Arguments, sanitize, supervisor};
 use crate::adapter::adapter_json;
 use crate::failure::Failure;
@@ -35,7 +35,7 @@ enum End {
     Sanitizer(Row),
     /// Nothing showed it.
     Slipped,
-    /// The driver refuses the kernel, or has no subgroups for it.
+    /// The kernel has no place for the fault, the driver refuses it, or has no subgroups for it.
     NotRun(String),
 }
 
@@ -80,7 +80,7 @@ pub fn run(common: &Common, arguments: &Arguments, folder: &Path) -> Result<(), 
     }
     let refused: Vec<&str> = planted.iter().filter(|one| one.is_refused()).map(|one| &*one.fault.name).collect();
     if !refused.is_empty() {
-        return Err(Failure::run(format!("the driver refuses {} faults: {}", refused.len(), refused.join(", "))));
+        return Err(Failure::run(format!("{} faults could not be run: {}", refused.len(), refused.join(", "))));
     }
     if caught as f64 >= SHARE * of as f64 {
         return Ok(());
@@ -129,11 +129,13 @@ fn plant_all(common: &Common, faults: Vec<Fault>, cases: u32, limit: Duration) -
 /// Runs the cases of `verify` on the kernel with the fault until one shows it, then those of `verify --sanitize`. A
 /// process of its own runs each fault: what a faulty kernel does to memory harms no other.
 fn plant(common: &Common, fault: &Fault, cases: u32, limit: Duration) -> Result<End, Failure> {
-    let first_failure = |sanitize: bool, cases: Range<u32>| {
+    let mut has_place = false;
+    let mut first_failure = |sanitize: bool, cases: Range<u32>| {
         let order = Order { checked: false, repro: None, fault: Some(fault.clone()), sanitize };
         let jobs = vec![Job { kernel: fault.kernel.clone(), from: cases.start, until: cases.end }];
         let mut found = None;
         supervisor::run(&super::flags(common, &order)?, jobs, limit, |row| {
+            has_place |= row.message.as_deref() != Some(NO_PLACE);
             if row.outcome != Kind::Right {
                 found.get_or_insert(row);
             }
@@ -150,8 +152,10 @@ fn plant(common: &Common, fault: &Fault, cases: u32, limit: Duration) -> Result<
             });
         }
     }
-    Ok(match first_failure(true, sanitize::NUMBERS)? {
+    let by_sanitizer = first_failure(true, sanitize::NUMBERS)?;
+    Ok(match by_sanitizer {
         Some(row) if row.outcome == Kind::Wrong => End::Sanitizer(row),
+        _ if !has_place => End::NotRun("its text does not stand exactly once in the WGSL of any case".into()),
         _ => End::Slipped,
     })
 }
@@ -199,7 +203,7 @@ fn without_places(row: &Row) -> String {
 }
 
 impl Planted {
-    /// Returns true if the driver did not take the kernel with the fault.
+    /// Returns true if the kernel has no place for the fault, or the driver did not take it with the fault.
     fn is_refused(&self) -> bool {
         matches!(&self.end, End::NotRun(reason) if !reason.contains("subgroups"))
     }

@@ -135,6 +135,9 @@ fn run_case(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32, order: &Order
     }
 }
 
+/// The message of a case whose variant of the kernel has no place for the fault.
+pub const NO_PLACE: &str = "a variant without the fault";
+
 /// Runs one case of a kernel with a fault planted. A variant of the kernel that has no place for it counts as right.
 fn run_faulty(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32, fault: &Fault, sanitize: bool) -> Row {
     let of = |outcome, message: String| Row::of(&kernel.name, number, outcome, message);
@@ -142,7 +145,7 @@ fn run_faulty(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32, fault: &Fau
         true => sanitize::case(kernel, seed, number),
         false => (numbered(kernel, seed, number, Generator::FULL, gpu.target()), Options::default()),
     };
-    let Some(case) = fault.plant(case) else { return of(Kind::Right, "a variant without the fault".into()) };
+    let Some(case) = fault.plant(case) else { return of(Kind::Right, NO_PLACE.into()) };
     if !sanitize {
         return Row::new(&kernel.name, number, &case, &judge(gpu, kernel, &case));
     }

@@ -19,7 +19,7 @@ pub use toy_regression::ToyRegression;
 use std::sync::Arc;
 
 use crate::inner_problem::InnerProblem;
-use crate::rollout::environments::{CartPoleSwingUp, Swimmer};
+use crate::rollout::environments::{CartPole, CartPoleSwingUp, Swimmer};
 use crate::rollout::policies::{Linear, Perceptron};
 use crate::{Generator, Listed};
 
@@ -49,6 +49,9 @@ pub const PROBLEMS: &[Listed<dyn InnerProblem>] = &[
         name: "control.cart_pole_swing_up",
         draw: |_| Arc::new(Control::new(CartPoleSwingUp { easy: true }, Perceptron::new(&[6])).waiting()),
     },
+    // The pole falls within some steps.
+    Listed { name: "control.cart_pole", draw: |_| Arc::new(Control::new(CartPole, Linear)) },
+    Listed { name: "control.cart_pole.waiting", draw: |_| Arc::new(Control::new(CartPole, Linear).waiting()) },
 ];
 
 /// One instance of each entry of [`PROBLEMS`].

@@ -6,12 +6,12 @@ use super::{Composition, Problem};
 use crate::rollout::unroll::{Interface, Policy};
 use crate::{Case, Data, Generator, Target};
 
-/// A random case of a policy with one action, that of every network of the list, and few numbers of inputs: each is a
-/// pipeline to build, and one with a memory takes software drivers seconds.
+/// A random case of a policy with few numbers of inputs and actions: each is a pipeline to build, and one with a memory
+/// takes software drivers seconds.
 pub(crate) fn case_of(generator: &mut Generator, policy: Arc<dyn Policy>) -> Case {
     let few = Interface { inputs: 3, actions: 1 };
-    let inputs = if policy.memory(few) > 0 { few.inputs } else { generator.pick(&[1, 6]) };
-    Composition { policy, interface: Interface { inputs, ..few } }.case(generator)
+    let [inputs, actions] = if policy.memory(few) > 0 { [3, 1] } else { generator.pick(&[[1, 1], [6, 1], [6, 3]]) };
+    Composition { policy, interface: Interface { inputs, actions } }.case(generator)
 }
 
 impl Composition {

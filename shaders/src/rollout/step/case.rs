@@ -37,6 +37,10 @@ impl Composition {
         // Many lanes share few states.
         let states: Vec<Vec<f64>> =
             (0..lanes.min(300) as u32).map(|lane| reached(generator, environment, lane)).collect();
+        // At times far from what an episode reaches, past the limits of speeds; not where states are whole numbers.
+        let far = generator.chance(0.25);
+        let mut factor = || if far { 2f64.powf(f64::from(generator.normal().clamp(-2.0, 2.0))) } else { 1.0 };
+        let states: Vec<Vec<f64>> = states.into_iter().map(|state| scaled(state, factor())).collect();
         for lane in 0..lanes {
             let state = &states[lane % states.len()];
             for (row, number) in state.iter().chain([&5.0]).enumerate() {
@@ -49,7 +53,12 @@ impl Composition {
             counters[2 * lanes + lane] = generator.pick(&[0, 0, 1, 7]);
             ends[lane] = generator.pick(&[0, 0, 0, 0, 0, 1, 2, BEGAN, ASKED]);
         }
-        let actions = (0..lanes * environment.actions()).map(|_| generator.normal()).collect();
+        let infinite = generator.chance(0.2);
+        let mut action = || match infinite && generator.chance(0.05) {
+            true => f32::INFINITY,
+            false => generator.normal(),
+        };
+        let actions = (0..lanes * environment.actions()).map(|_| action()).collect();
         let mut inputs = vec![
             generator.indices(2, u32::MAX),
             Data::F32(actions),
@@ -63,6 +72,13 @@ impl Composition {
         }
         inputs
     }
+}
+
+fn scaled(mut state: Vec<f64>, factor: f64) -> Vec<f64> {
+    if state.iter().any(|number| number.fract() != 0.0) {
+        state.iter_mut().for_each(|number| *number *= factor);
+    }
+    state
 }
 
 #[cfg(test)]

@@ -67,8 +67,20 @@ pub(crate) fn reached(generator: &mut Generator, environment: &dyn Environment, 
     let mut state = vec![0.0; environment.states()];
     let mut action = vec![0.0; environment.actions()];
     environment.reset(&mut EpisodeRandom::new(1, 0, number, 0), &mut state);
-    for step in 0..generator.length(20) {
-        action.iter_mut().for_each(|action| *action = f64::from(generator.normal()));
+    // At times steered for long, by the signs of changes of what is seen: swung to walls, whole turns and goals.
+    let steered = generator.chance(0.1);
+    let mut seen = vec![0.0; environment.observations()];
+    let weights: Vec<f32> = (0..action.len() * seen.len()).map(|_| generator.normal()).collect();
+    for step in 0..generator.length(if steered { 200 } else { 20 }) {
+        let before = seen.clone();
+        environment.observe(&state, &mut seen);
+        for (action, weights) in action.iter_mut().zip(weights.chunks(seen.len())) {
+            let change = |(i, weight): (usize, &f32)| f64::from(*weight) * (seen[i] - before[i]);
+            *action = match steered {
+                true => 2.0 * weights.iter().enumerate().map(change).sum::<f64>().signum(),
+                false => f64::from(generator.normal()),
+            };
+        }
         let mut random = EpisodeRandom::new(1, 1, number, step as u32);
         if environment.step(&mut state, &action, &mut random).done {
             environment.reset(&mut EpisodeRandom::new(2, 0, number, 0), &mut state);
@@ -84,12 +96,17 @@ fn inputs(generator: &mut Generator, composition: &Composition, problem: &Proble
     for slot in 0..slots {
         let state = reached(generator, &*composition.environment, slot as u32);
         let memory = (0..composition.memory()).map(|_| 0.3 * f64::from(generator.normal()));
-        let numbers: Vec<f64> = state.iter().copied().chain(memory).chain([5.0]).collect();
-        for (row, number) in numbers.into_iter().enumerate() {
+        let numbers: Vec<f64> = state.iter().copied().chain(memory).collect();
+        // A return past all numbers is a fault.
+        let sum = if generator.chance(0.03) { f64::INFINITY } else { 5.0 };
+        let numbers = numbers.into_iter().chain([sum]);
+        for (row, number) in numbers.enumerate() {
             saved[row * slots + slot] = number as f32;
         }
         counters[slot] = generator.pick(&[0, 0, problem.episodes as u32 - 1, problem.episodes as u32]);
-        counters[slots + slot] = generator.pick(&[0, 1, problem.horizon as u32 - 1]).min(problem.horizon as u32 - 1);
+        let middle = generator.length(20) as u32;
+        counters[slots + slot] =
+            generator.pick(&[0, 1, middle, problem.horizon as u32 - 1]).min(problem.horizon as u32 - 1);
         counters[2 * slots + slot] = u32::from(generator.chance(0.05));
     }
     let parameters = composition.parameters();
