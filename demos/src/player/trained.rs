@@ -35,8 +35,8 @@ pub enum Trained {
     HuggingFace(Box<HuggingFaceCheckpoint>, AgentSettings, World),
     /// A transformer on a graph.
     Paths(TrainedPaths),
-    /// A classifier of digits.
-    Digits(Box<TrainedClassifier>),
+    /// A classifier of digits, and the seed of the split that it was trained on.
+    Digits(Box<TrainedClassifier>, Option<u64>),
 }
 
 /// Files of a run that are played rather than others of it.
@@ -140,7 +140,8 @@ impl Trained {
                 let got = format!("{height} x {width} in {}", trained.classifier.classes());
                 return Err(Failure::Input(format!("{}: {expected}, got {got}", checkpoint.file())));
             }
-            return Ok(Self::Digits(Box::new(trained)));
+            let split = checkpoint.get("seed").ok().and_then(|seed| seed.parse().ok());
+            return Ok(Self::Digits(Box::new(trained), split));
         }
         let expected = "expected a policy, a decision transformer or a classifier";
         Err(Failure::Input(format!("{}: {expected}, got tensors without a description", checkpoint.file())))
@@ -257,7 +258,7 @@ impl Trained {
                 Box::new(AgentPlayer { gpu, model, weights, settings: asked(settings), world: world.clone(), seed: 0 })
             }
             Self::Paths(paths) => Box::new(PathPlayer { found: paths.paths(&gpu)?, seed: 0 }),
-            Self::Digits(trained) => Box::new(DigitPlayer::new(gpu, trained.as_ref().clone())),
+            Self::Digits(trained, split) => Box::new(DigitPlayer::new(gpu, trained.as_ref().clone(), *split)),
         })
     }
 }

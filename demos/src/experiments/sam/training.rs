@@ -141,7 +141,10 @@ fn save_model(
 ) -> Result<(), Failure> {
     let trained = TrainedClassifier { classifier, weights: trainer.weights()?, standardisation };
     let method = name.to_lowercase().replace(" + ", "-");
-    run.write_checkpoint(&format!("{method}-{seed}.safetensors"), &trained.to_checkpoint())
+    let mut file = trained.to_checkpoint();
+    // Decides the images that were held back.
+    file.set("seed", seed.to_string());
+    run.write_checkpoint(&format!("{method}-{seed}.safetensors"), &file)
 }
 
 /// Times blocks of steps of both methods in turn, so that both see the same background.
