@@ -84,7 +84,7 @@ pub fn sentence(
             (_, value, single) => Some(value.as_f64()? / single?),
         }
     };
-    let scale: f64 = cost.flags.iter().filter_map(|flag| ratio(flag)).product();
+    let scale: f64 = cost.flags.iter().filter_map(ratio).product();
     let seconds = (cost.seconds[usize::from(quick)] * scale).clamp(1.0, 1e9);
     let whole = duration(Duration::from_secs_f64(seconds));
     Some(format!("This takes about {whole} on this adapter, by measurements on two CPU cores."))

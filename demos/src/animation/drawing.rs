@@ -6,15 +6,15 @@ use crate::picture::colour::{BLACK, COLOURS, Colour};
 /// The role of a shape, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ink {
-    /// What stands still.
+    /// The part that stands still.
     Ground,
-    /// What is steered.
+    /// The part that is steered.
     Body,
-    /// What moves with it.
+    /// The parts that move with it.
     Limb,
     /// Where it shall go.
     Goal,
-    /// What was done, as a force.
+    /// The action, as a force.
     Action,
     /// A shade of grey, 0 for white and 255 for black.
     Grey(u8),

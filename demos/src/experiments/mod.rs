@@ -71,7 +71,7 @@ mod tests {
         }
     }
 
-    /// What else a command line needs: the arguments without a default, and the flags that others demand.
+    /// Returns the rest of a command line: the arguments without a default, and the flags that others demand.
     fn needed(path: &str, flag: &str) -> Vec<String> {
         let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/trajectories/d4rl.hdf5");
         let words = match (path, flag) {

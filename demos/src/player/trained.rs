@@ -263,7 +263,7 @@ impl Trained {
     }
 }
 
-/// What HuggingFace's format lacks.
+/// Settings that HuggingFace's format lacks.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 struct Preparation {

@@ -1,4 +1,4 @@
-//! What a reader sees of compiled pipelines.
+//! Tables and pages of compiled pipelines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

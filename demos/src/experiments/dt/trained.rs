@@ -23,7 +23,7 @@ pub struct TrainedAgent {
     pub standardisation: Option<Standardisation>,
 }
 
-/// What the network is told besides what it sees.
+/// Inputs of the network besides its observations.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Asked {
     /// The return that is asked for.
