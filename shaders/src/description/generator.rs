@@ -169,7 +169,7 @@ impl Generator {
         Data::F32(if count > PERIOD { values.iter().copied().cycle().take(count).collect() } else { values })
     }
 
-    /// As [`values`](Self::values), at times with [specials](Self::with_specials).
+    /// As [`values`](Self::values), at times with zeros of both signs, infinities and NaN among them.
     pub fn values_with_specials(&mut self, count: usize, largest: f32) -> Data {
         let values = self.values(count, largest);
         self.with_specials(values)
