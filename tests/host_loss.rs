@@ -268,27 +268,6 @@ fn a_device_that_its_host_marks_as_lost_is_lost() {
     assert!(gpu.zeros("late", 4).unwrap_err().to_string().contains("the cable was pulled"));
 }
 
-/// Prints the seconds of the question whether the device is there: `cargo test --workspace --test host_loss -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn the_question_whether_the_device_is_there_costs_little() {
-    let host = Host::new();
-    let gpu = Gpu::adopt(host.device.clone(), host.queue.clone());
-    let time = |count: u32, mut call: Box<dyn FnMut() + '_>| {
-        let start = std::time::Instant::now();
-        (0..count).for_each(|_| call());
-        start.elapsed() / count
-    };
-    let ask = time(10_000, Box::new(|| assert!(gpu.lost().is_none())));
-    let submit = time(
-        1_000,
-        Box::new(|| {
-            host.queue.submit([]);
-        }),
-    );
-    println!("the question {ask:?}, an empty submission {submit:?}");
-}
-
 #[test]
 fn asking_for_a_loss_reaches_neither_the_handler_nor_the_scopes_of_the_host() {
     let host = Host::new();

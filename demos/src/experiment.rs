@@ -114,7 +114,7 @@ pub fn start<E: Experiment>(common: &Common, settings: &E, seeds: Vec<u32>) -> R
         let values = &configuration.settings;
         let flags = command::<E>(preset);
         let told = estimate::sentence(gpu.info(), &settings.folder(), values, seeds, &flags, common.quick);
-        told.into_iter().for_each(|sentence| crate::tell!("{sentence}"));
+        crate::tell!("{told}");
     }
     finish(Run::create(common, gpu, &settings.folder(), configuration)?, settings)
 }

@@ -81,24 +81,14 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         std::fs::create_dir_all(folder)
             .map_err(|error| Failure::Input(format!("--assembly: cannot make {}: {error}", folder.display())))?;
     }
-    let (pipelines, devices, rows) = {
-        let pipelines = translate(common, &chosen)?;
-        let mut rows = Vec::new();
-        let mut devices = Vec::new();
-        for chip in &arguments.chip {
-            devices.push(worker::compile_for(
-                chip,
-                &driver,
-                &pipelines,
-                arguments.assembly.as_deref(),
-                common.quiet,
-                &mut rows,
-            )?);
-        }
-        (pipelines.len(), devices, rows)
-    };
+    let pipelines = translate(common, &chosen)?;
+    let assembly = arguments.assembly.as_deref();
+    let (mut devices, mut rows) = (Vec::new(), Vec::new());
+    for chip in &arguments.chip {
+        devices.push(worker::compile_for(chip, &driver, &pipelines, assembly, common.quiet, &mut rows)?);
+    }
     if let Some(path) = &arguments.report {
-        file::write(path, page::markdown(&devices, pipelines, &rows).as_bytes())?;
+        file::write(path, page::markdown(&devices, pipelines.len(), &rows).as_bytes())?;
     }
     if arguments.json {
         crate::show!("{:#}", json!({ "devices": devices, "rows": rows }));

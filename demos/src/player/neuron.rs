@@ -15,9 +15,6 @@ use crate::experiments::neuron::scene::Film;
 use crate::experiments::neuron::watching::Script;
 use crate::failure::Failure;
 
-/// Noise inputs that the key adds.
-const NOISE: usize = 5;
-
 /// Seeds that are tried for an episode that lasts: some starts leave the track whatever one does.
 const TRIES: u64 = 8;
 
@@ -74,24 +71,20 @@ impl Player for NeuronPlayer {
         Ok(Rc::new(self.episode(seed)?))
     }
 
-    /// An episode with one more shuffle is the same up to it.
     fn answer(&mut self, key: Key, step: usize) -> Result<(Rc<dyn Animation>, usize), Failure> {
         match key {
             Key::Shuffle => {
-                self.script.shuffles.retain(|&shuffle| shuffle < step);
-                self.script.shuffles.push(step);
+                self.script.shuffle_at(step);
                 let film = self.film()?;
                 let step = step.min(film.scenes.len() - 1);
                 Ok((Rc::new(film), step))
             }
             Key::Noise => {
-                self.script.noise_channels = if self.script.noise_channels == 0 { NOISE } else { 0 };
-                self.script.shuffles.clear();
+                self.script.toggle_noise();
                 Ok((Rc::new(self.film()?), 0))
             }
             Key::Restart | Key::Quit => {
-                self.script.shuffles.clear();
-                let seed = u64::from(self.script.seed) + 1;
+                let seed = self.script.next_seed();
                 Ok((Rc::new(self.episode(seed)?), 0))
             }
         }

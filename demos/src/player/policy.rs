@@ -72,20 +72,17 @@ impl Player for PolicyPlayer {
     fn answer(&mut self, key: Key, step: usize) -> Result<(Rc<dyn Animation>, usize), Failure> {
         match key {
             Key::Shuffle => {
-                self.script.shuffles.retain(|&shuffle| shuffle < step);
-                self.script.shuffles.push(step);
+                self.script.shuffle_at(step);
                 let film = self.film()?;
                 let last = film.length() - 1;
                 Ok((film, step.min(last)))
             }
             Key::Noise => {
-                self.script.noise_channels = if self.script.noise_channels == 0 { 5 } else { 0 };
-                self.script.shuffles.clear();
+                self.script.toggle_noise();
                 Ok((self.film()?, 0))
             }
             Key::Restart | Key::Quit => {
-                self.script.shuffles.clear();
-                let seed = u64::from(self.script.seed) + 1;
+                let seed = self.script.next_seed();
                 Ok((self.first(seed)?, 0))
             }
         }

@@ -48,7 +48,28 @@ pub struct Shown {
     pub differences: [f64; 2],
 }
 
+/// Noise inputs that [`Script::toggle_noise`] adds.
+const NOISE: usize = 5;
+
 impl Script {
+    /// Shuffles in this step and no more after it: the episode is the same up to it.
+    pub fn shuffle_at(&mut self, step: usize) {
+        self.shuffles.retain(|&shuffle| shuffle < step);
+        self.shuffles.push(step);
+    }
+
+    /// Adds noise inputs or takes them away, and shuffles no more.
+    pub fn toggle_noise(&mut self) {
+        self.noise_channels = if self.noise_channels == 0 { NOISE } else { 0 };
+        self.shuffles.clear();
+    }
+
+    /// Shuffles no more, and returns the seed of the next episode.
+    pub fn next_seed(&mut self) -> u64 {
+        self.shuffles.clear();
+        u64::from(self.seed) + 1
+    }
+
     /// Checks the settings without a GPU.
     ///
     /// # Errors
