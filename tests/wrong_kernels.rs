@@ -77,7 +77,16 @@ fn a_fault_in_any_output_of_any_kernel_is_caught() {
         if kernel.bindings.iter().all(|binding| binding.access != Access::Write) {
             continue;
         }
-        let Case { label, call, operands } = kernel.case.draw(&mut Generator::new(3, 20));
+        // Poison is NaN: an output of which no number is finite need not show it.
+        let shows = |case: &Case| {
+            case.expected().iter().zip(kernel.bindings.iter()).any(|(values, binding)| match values {
+                _ if binding.access != Access::Write => false,
+                Data::F32(values) => values.iter().any(|value| value.is_finite()),
+                Data::U32(_) => true,
+            })
+        };
+        let mut cases = (3..).map(|seed| kernel.case.draw(&mut Generator::new(seed, 20)));
+        let Case { label, call, operands } = cases.find(shows).expect("a case whose output is a number");
         // SAFETY: an empty grid runs nothing. Checks would take a software driver minutes for the attention neuron.
         let call = unsafe { call.changed(|call| call.grid = [0, 0, 0]).without_runtime_checks() };
         let verdict = verify::run(&gpu, &Case { label, call, operands }).unwrap_or_else(|error| panic!("{error}"));

@@ -61,6 +61,8 @@ impl Span {
 impl fmt::Display for Span {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { least, most, has } = self;
+        // A number of many digits is not read.
+        let most = if *most < 1e12 { most.to_string() } else { format!("{most:e}") };
         match has {
             [true, true] => write!(formatter, "{least} to {most}"),
             [true, false] => write!(formatter, "{least} to less than {most}"),
@@ -167,6 +169,7 @@ mod tests {
         }
         let refused = numbers([("--rate", f64::from(0.1_f32), Span::above(1.0, 2.0))]).unwrap_err();
         assert_eq!(refused, Failure::Input("--rate: expected a number above 1 and up to 2, got 0.1".into()));
+        assert_eq!(Span::within(0.0, 1e38).to_string(), "0 to 1e38");
     }
 
     #[test]

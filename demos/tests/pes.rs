@@ -49,6 +49,7 @@ fn a_run_leaves_its_configuration_metrics_results_and_pictures() {
         [
             "checkpoint.safetensors",
             "config.json",
+            "end.json",
             "metrics.jsonl",
             "objective.png",
             "report.md",
@@ -105,8 +106,8 @@ fn wrong_input_is_refused_by_name_and_leaves_nothing() {
         ("toy --particles 7", &["--particles", "even", "7"]),
         ("toy --sigma 0", &["--sigma", "above 0", "got 0"]),
         ("toy --sigma 1 --estimator rtrl", &["--sigma", "rtrl"]),
-        ("toy --truncation 0", &["--truncation", "from 1", "0"]),
-        ("toy --iterations 0", &["--iterations", "from 1", "0"]),
+        ("toy --truncation 0", &["--truncation: expected 1 to ", "got 0"]),
+        ("toy --iterations 0", &["--iterations: expected 1 to ", "got 0"]),
         ("toy --particles 20 --chunks 3", &["--chunks", "10 antithetic pairs", "got 3"]),
         ("toy --estimator pes-a --chunks 2", &["--chunks", "pes-a"]),
         ("toy --estimator full-es --truncation 10", &["full-es", "--truncation 100", "10"]),
@@ -210,7 +211,7 @@ fn control_compares_the_estimators_for_each_task() {
     let run = scratch.0.join("run");
     let policies = ["NRES", "PES", "full-ES", "truncated-ES"];
     let policies = policies.iter().flat_map(|name| [0, 1].map(|seed| format!("pendulum-{name}-{seed}.safetensors")));
-    let head = ["checkpoint.safetensors", "config.json", "metrics.jsonl"].map(String::from);
+    let head = ["checkpoint.safetensors", "config.json", "end.json", "metrics.jsonl"].map(String::from);
     let tail = ["pendulum.png", "report.md", "results.json"].map(String::from);
     assert_eq!(names(&run), head.into_iter().chain(policies).chain(tail).collect::<Vec<_>>());
     let results: Value = serde_json::from_str(&fs::read_to_string(run.join("results.json")).unwrap()).unwrap();

@@ -25,8 +25,16 @@ fn a_study_leaves_tables_and_a_picture_of_each_text_and_its_estimators_are_one_i
     let run = scratch.0.join("run");
     let mut names: Vec<_> = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    let expected =
-        ["checkpoint.safetensors", "config.json", "random.png", "real.png", "repeat.png", "report.md", "results.json"];
+    let expected = [
+        "checkpoint.safetensors",
+        "config.json",
+        "end.json",
+        "random.png",
+        "real.png",
+        "repeat.png",
+        "report.md",
+        "results.json",
+    ];
     assert_eq!(names, expected);
 
     let results: Value = serde_json::from_slice(&fs::read(run.join("results.json")).unwrap()).unwrap();
@@ -57,10 +65,10 @@ fn settings_that_make_no_sense_are_refused_in_one_sentence() {
     for (arguments, word) in [
         ("--truncations 4", "expected a divisor of --steps 6, got unrolls of 4 steps"),
         ("--particles 7", "antithetic particles come in twos"),
-        ("--repeats 1", "at least 2 repeats"),
+        ("--repeats 1", "--repeats: expected 2 to 1000000, got 1"),
         ("--base-particles 30", "a multiple of 20"),
-        ("--sigma -1", "sigma must be finite and above 0"),
-        ("--hidden 0", "at least one number"),
+        ("--sigma -1", "--sigma: expected a number above 0 and up to 1000000, got -1"),
+        ("--hidden 0", "--hidden: expected 1 to 1024, got 0"),
     ] {
         let flag = arguments.split(' ').next().unwrap();
         let others: Vec<&str> = SMALL.split(' ').collect();

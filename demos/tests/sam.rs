@@ -75,6 +75,7 @@ fn a_run_leaves_its_configuration_metrics_results_networks_and_pictures() {
             "accuracy.png",
             "checkpoint.safetensors",
             "config.json",
+            "end.json",
             "loss.png",
             "metrics.jsonl",
             "report.md",
@@ -117,8 +118,8 @@ fn wrong_flags_and_values_are_refused_by_name() {
         ("--label-noise 1.5", &["--label-noise", "less than 1", "1.5"]),
         ("--label-noise NaN", &["--label-noise", "NaN"]),
         ("--rho -1", &["--rho", "-1"]),
-        ("--epochs 0", &["--epochs", "from 1", "0"]),
-        ("--batch 0", &["--batch", "from 1", "0"]),
+        ("--epochs 0", &["--epochs: expected 1 to ", "got 0"]),
+        ("--batch 0", &["--batch: expected 1 to ", "got 0"]),
         ("--batch 100000", &["--batch", "1438", "100000"]),
         ("--batch 64 --chunks 7", &["--chunks", "64", "7"]),
     ] {
@@ -244,8 +245,8 @@ fn a_run_that_was_killed_before_its_first_checkpoint_resumes_from_its_configurat
     succeeds(&scratch, "--resume killed");
     let files = |folder: &str| {
         let mut files = contents(&scratch.0.join(folder));
-        // They tell the time of a step.
-        files.retain(|path, _| !["results.json", "report.md"].iter().any(|name| path.ends_with(name)));
+        // They tell the time of a step, or of the whole.
+        files.retain(|path, _| !["results.json", "report.md", "end.json"].iter().any(|name| path.ends_with(name)));
         let files = files.into_iter().map(|(path, bytes)| (path.file_name().unwrap().to_owned(), bytes));
         files.collect::<BTreeMap<_, _>>()
     };

@@ -60,7 +60,7 @@ impl Listed {
         let wrong =
             |error| Failure::Input(format!("{}: expected the configuration of a run, got {error}", path.display()));
         let configuration: Map<String, Value> = serde_json::from_slice(&file::read(&path)?).map_err(wrong)?;
-        let end = configuration.get("end").and_then(|end| serde_json::from_value(end.clone()).ok());
+        let end = End::read(folder);
         let finished = folder.join(RESULTS).exists() || (end.is_none() && folder.join(REPORT).exists());
         Ok(Self { folder: folder.to_owned(), configuration, end, finished })
     }

@@ -13,7 +13,7 @@ use fourfold::{Gpu, wgpu};
 use serde_json::{Value, json};
 
 use super::lock::Lock;
-use super::record::{self, End};
+use super::record::{self, END, End};
 use crate::adapter::adapter_json;
 use crate::failure::Failure;
 
@@ -52,16 +52,14 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Adds the end of the run to `config.json`: its seconds to those of earlier processes.
+    /// Writes `end.json`, the end of the run, with the seconds of earlier processes. It has a clock, which no other file
+    /// of a resumed run may depend on.
     ///
     /// # Errors
-    /// If the file cannot be read or written.
-    pub fn end(&self, end: &mut End) -> Result<(), Failure> {
-        let bytes = file::read(&self.path.join(CONFIGURATION))?;
-        let mut configuration: Value = serde_json::from_slice(&bytes).map_err(Failure::run)?;
-        end.seconds += configuration["end"]["seconds"].as_f64().unwrap_or(0.0);
-        configuration["end"] = json!(end);
-        self.write_json(CONFIGURATION, &configuration)
+    /// If the file cannot be written.
+    pub fn end(&self, end: End) -> Result<(), Failure> {
+        let seconds = end.seconds + End::read(&self.path).map_or(0.0, |earlier| earlier.seconds);
+        self.write_json(END, &json!(End { seconds, ..end }))
     }
 
     /// Opens the folder of an earlier run, to go on with it.

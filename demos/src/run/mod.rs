@@ -455,6 +455,8 @@ impl Run {
         self.end_progress();
         match failure {
             Failure::Input(_) if !self.resumed => self.folder.discard(),
+            // An earlier run that is refused is left as it was.
+            Failure::Input(_) => {}
             Failure::Stopped => {
                 let (report, command) = (self.partial_report(), &self.configuration.command);
                 let written = self.folder.write(REPORT, report.markdown().as_bytes());
@@ -468,10 +470,9 @@ impl Run {
         }
     }
 
-    /// Records the end in the configuration.
+    /// Records the end.
     fn end(&self, outcome: &str, result: Option<String>) -> Result<(), Failure> {
         let (unix_time, outcome) = (record::now(), outcome.to_owned());
-        let mut end = End { unix_time, seconds: self.begun.elapsed().as_secs_f64(), outcome, result };
-        self.folder.end(&mut end)
+        self.folder.end(End { unix_time, seconds: self.begun.elapsed().as_secs_f64(), outcome, result })
     }
 }

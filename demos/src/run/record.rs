@@ -1,12 +1,13 @@
-//! The end of a run, which its configuration records: when, how long it took, how it ended and what it found.
+//! The record of a run besides its settings: the commit of its program, and its end.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// The end of a run.
+/// The end of a run: when, how long it took, how it ended and what it found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct End {
     /// Seconds since 1970.
@@ -18,6 +19,16 @@ pub struct End {
     /// The first numbers of its report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
+}
+
+/// The file of the end of a run.
+pub const END: &str = "end.json";
+
+impl End {
+    /// Reads the end of the run in a folder: none where it has not ended, or the file is damaged.
+    pub fn read(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(folder.join(END)).ok()?).ok()
+    }
 }
 
 /// The end of a run that did all it was asked for.

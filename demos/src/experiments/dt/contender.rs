@@ -79,7 +79,7 @@ impl Sizes {
             ("--cloning-steps", self.cloning_steps, 1..=1_000_000),
         ])?;
         limits::numbers([
-            ("--rate", self.rate.into(), limits::RATE),
+            ("--rate", self.rate.into(), Span::above(0.0, 1e6)),
             ("--dropout", self.dropout.into(), Span::below(0.0, 1.0)),
         ])?;
         // Of a few observations: blocks are what is large.

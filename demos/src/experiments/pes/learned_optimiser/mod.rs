@@ -110,7 +110,7 @@ impl Experiment for Settings {
             ("--sigma", self.sigma.into(), limits::SIGMA),
             ("--direction", self.direction.into(), Span::above(0.0, 1e6)),
             ("--rate", self.rate.into(), limits::RATE),
-            ("--beta1", self.beta1, Span::between(0.0, 1.0)),
+            ("--beta1", self.beta1, Span::below(0.0, 1.0)),
         ])?;
         self.loaded()?;
         self.contests().map(|_| ())

@@ -130,8 +130,9 @@ impl Recipe {
             return refuse("--chunks must be 1 with --estimator pes-a: all its particles are at one inner time".into());
         }
         limits::numbers([
-            ("--rate", self.rate.into(), limits::RATE),
-            ("--beta1", self.beta1, Span::between(0.0, 1.0)),
+            // A training that diverges is an outcome of its own, which the report names.
+            ("--rate", self.rate.into(), Span::within(0.0, 1e38)),
+            ("--beta1", self.beta1, Span::below(0.0, 1.0)),
             ("--clip", self.clip.unwrap_or(1.0).into(), Span::above(0.0, 1e9)),
         ])?;
         match &self.theta {
