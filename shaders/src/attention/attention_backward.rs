@@ -314,7 +314,10 @@ fn dq_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
             let error = weight * bracket.abs() + (p + weight) * rounded + summed * Tolerance::EPSILON * ds.abs();
             let values = &inputs.k[key * size..][..size];
             bounds.iter_mut().zip(values).for_each(|(bound, k)| {
-                *bound += layout.factor.abs() * error * f64::from(k.abs());
+                let k = f64::from(k.abs());
+                // The slope, its product with the key and the sum may be flushed.
+                let flushed = f64::from(f32::MIN_POSITIVE) * (1.0 + layout.factor.abs() * (1.0 + k));
+                *bound += layout.factor.abs() * error * k + flushed;
             });
         }
     }
@@ -324,11 +327,13 @@ fn dq_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 fn dkv_tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
     let (layout, inputs) = (Layout::of(call, operands.get(7).map(Data::f32)), inputs(operands));
     let errors = Errors::of(&layout, &inputs);
-    let absolute = match output {
-        5 => layout.factor.abs() * errors.bracket * largest(inputs.q),
-        _ => errors.weight * largest(inputs.dout),
+    let (scale, error, other) = match output {
+        5 => (layout.factor.abs(), errors.bracket, largest(inputs.q)),
+        _ => (1.0, errors.weight, largest(inputs.dout)),
     };
-    Tolerance::Within { relative: 0.0, absolute }
+    // As in `dq_tolerance`.
+    let flushed = f64::from(f32::MIN_POSITIVE) * (1.0 + scale * (1.0 + other)) * layout.length_q as f64;
+    Tolerance::Within { relative: 0.0, absolute: scale * error * other + flushed }
 }
 
 fn terms_case(generator: &mut Generator) -> Case {

@@ -198,7 +198,7 @@ fn slabs_case(generator: &mut Generator) -> Case {
     let problem = Problem { rows, columns };
     let uniform = problem.uniform(&generator.target());
     let (x, offset, reciprocal) = normalised(generator, rows, columns);
-    let dy = generator.values_with_specials(rows * columns, 1e15);
+    let dy = generator.values(rows * columns, 1e15);
     Case::new(problem, slabs_call(&uniform), [x, offset, reciprocal, dy])
 }
 
@@ -206,7 +206,7 @@ fn sum_case(generator: &mut Generator) -> Case {
     let huge = generator.huge();
     let (slabs, columns) = if huge { (1, 4_200_000) } else { (generator.length(300), generator.length(700)) };
     let uniform = Uniform { rows: 16 * slabs as u32, columns: columns as u32, slabs: slabs as u32 };
-    let summands = generator.values_with_specials(2 * slabs * columns, 1e15);
+    let summands = generator.values(2 * slabs * columns, 1e15);
     Case::new(uniform, sum_call(&uniform), [summands])
 }
 
