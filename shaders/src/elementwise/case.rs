@@ -23,8 +23,14 @@ pub(super) fn unary(generator: &mut Generator, operation: Unary) -> Case {
         _ => LARGE,
     };
     let mut x = generator.values_with_specials(count, largest);
-    if matches!(operation, Unary::Recip) {
-        x = away_from_zero(x);
+    match operation {
+        Unary::Recip => x = away_from_zero(x),
+        // The last numbers with a fraction, and the first without.
+        Unary::Floor if generator.chance(0.2) => {
+            let large = |value: f32| value.abs().fract().mul_add(32.0 * 524_288.0, 0.25).copysign(value);
+            x = Data::F32(x.f32().iter().map(|&value| large(value)).collect());
+        }
+        _ => {}
     }
     let call = only(super::unary(operation, count));
     Case::new((operation, count), call, [x])

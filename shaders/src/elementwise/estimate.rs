@@ -61,9 +61,17 @@ impl Estimate {
         self.value + self.error
     }
 
+    /// True for a NaN that was given, which every operation passes on; one that arises is no specified value.
+    fn is_given_nan(self) -> bool {
+        self.value.is_nan() && self.error == 0.0
+    }
+
     pub fn unary(self, operation: Unary) -> Self {
         let Self { value: x, error } = self;
         let value = operation.evaluate(x);
+        if self.is_given_nan() {
+            return Self::exact(value);
+        }
         if error == f64::INFINITY {
             return Self::unspecified(value);
         }
@@ -87,6 +95,9 @@ impl Estimate {
     pub fn binary(self, operation: Binary, other: Self) -> Self {
         let (a, b) = (self.value, other.value);
         let value = operation.evaluate(a, b);
+        if value.is_nan() && (self.is_given_nan() || other.is_given_nan()) {
+            return Self::exact(value);
+        }
         if self.error + other.error == f64::INFINITY {
             return Self::unspecified(value);
         }

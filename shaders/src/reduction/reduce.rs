@@ -254,7 +254,13 @@ fn case(generator: &mut Generator, outer: usize, axis: usize, inner: usize) -> C
     let problem = Problem { reduction, outer, axis, inner };
     let target = generator.target();
     let cut = if generator.chance(0.5) { problem.cut(&target) } else { Cut { slabs: 1, length: axis } };
-    let x = generator.values_with_specials(outer * axis * inner, 1e30);
+    let mut x = generator.values_with_specials(outer * axis * inner, 1e30);
+    if outer * axis * inner < 1 << 20 && generator.chance(0.1) {
+        // An output all of whose elements are masked.
+        let Data::F32(numbers) = &mut x else { unreachable!("drawn as f32") };
+        let column = generator.pick(&[0, inner - 1]);
+        numbers.iter_mut().skip(column).step_by(inner).take(axis).for_each(|x| *x = f32::NEG_INFINITY);
+    }
     Case::new((problem, cut), problem.call(cut, problem.scale(), &target), [x])
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::twin::MOST_FAR;
 use super::{ASKED, BEGAN, COUNTERS, Composition, Problem};
 use crate::rollout::unroll::case::reached;
 use crate::rollout::unroll::{Environment, traced};
@@ -37,10 +38,10 @@ impl Composition {
         // Many lanes share few states.
         let states: Vec<Vec<f64>> =
             (0..lanes.min(300) as u32).map(|lane| reached(generator, environment, lane)).collect();
-        // At times far from what an episode reaches, past the limits of speeds; not where states are whole numbers.
-        let far = generator.chance(0.25);
-        let mut factor = || if far { 2f64.powf(f64::from(generator.normal().clamp(-2.0, 2.0))) } else { 1.0 };
-        let states: Vec<Vec<f64>> = states.into_iter().map(|state| scaled(state, factor())).collect();
+        // At times far from what an episode reaches: past the limits of speeds, at the goal on the way back.
+        let far = generator.chance(0.25) && lanes <= MOST_FAR;
+        let states: Vec<Vec<f64>> =
+            states.into_iter().map(|state| if far { scattered(generator, state) } else { state }).collect();
         for lane in 0..lanes {
             let state = &states[lane % states.len()];
             for (row, number) in state.iter().chain([&5.0]).enumerate() {
@@ -74,9 +75,18 @@ impl Composition {
     }
 }
 
-fn scaled(mut state: Vec<f64>, factor: f64) -> Vec<f64> {
-    if state.iter().any(|number| number.fract() != 0.0) {
-        state.iter_mut().for_each(|number| *number *= factor);
+/// Scales a state, or each of its numbers by itself with either sign; not one of whole numbers.
+fn scattered(generator: &mut Generator, mut state: Vec<f64>) -> Vec<f64> {
+    if state.iter().all(|number| number.fract() == 0.0) {
+        return state;
+    }
+    let mut factor = || 2f64.powf(f64::from(2.0 * generator.normal().clamp(-1.5, 2.0)));
+    let whole = factor();
+    let each: Vec<f64> = state.iter().map(|_| factor()).collect();
+    let apart = generator.chance(0.5);
+    for (number, own) in state.iter_mut().zip(each) {
+        let sign = if apart && generator.chance(0.5) { -1.0 } else { 1.0 };
+        *number *= sign * if apart { own } else { whole };
     }
     state
 }

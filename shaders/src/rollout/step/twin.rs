@@ -79,9 +79,40 @@ fn wide(number: &f32) -> f64 {
     f64::from(*number)
 }
 
-/// One step errs by the rounding of the environment, and no world here magnifies a difference more than fourfold from a
-/// state to what is seen of it (an angle that is not wrapped stays within some turns in the cases).
-pub(super) fn tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
-    let bound = 4.0 * composition(call).environment.rounding() * Tolerance::EPSILON;
-    Tolerance::Within { relative: bound, absolute: bound }
+/// Lanes past which only states that episodes reach are drawn.
+pub(super) const MOST_FAR: usize = 4096;
+
+/// One step errs by the rounding of the environment. From states that episodes reach, no world here magnifies a difference
+/// more than fourfold to what is seen of it; from states far outside, by what a small difference becomes in the twin.
+pub(super) fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
+    let unit = composition(call).environment.rounding() * Tolerance::EPSILON;
+    let reached = Tolerance::Within { relative: 4.0 * unit, absolute: 4.0 * unit };
+    if call.uniform::<Uniform>().lanes as usize > MOST_FAR || matches!(operands[binding], Data::U32(_)) {
+        return reached;
+    }
+    let after = |operands: &[Data]| {
+        let mut operands = operands.to_vec();
+        call.run_twin(&mut operands.iter_mut().map(Data::operand).collect::<Vec<_>>());
+        operands.swap_remove(binding)
+    };
+    let right = after(operands);
+    let mut bounds: Vec<f64> = right.f32().iter().map(|number| 4.0 * unit * (1.0 + f64::from(number.abs()))).collect();
+    for signs in [[1.0, 1.0], [1.0, -1.0]] {
+        let mut moved = operands.to_vec();
+        let lanes = call.uniform::<Uniform>().lanes as usize;
+        for (index, number) in moved[SAVED].operand().f32().iter_mut().enumerate() {
+            *number *= 1.0 + signs[index / lanes % 2] * DIFFERENCE;
+        }
+        for ((bound, right), moved) in bounds.iter_mut().zip(right.f32()).zip(after(&moved).f32()) {
+            let magnified = f64::from((moved - right).abs() / DIFFERENCE);
+            *bound = bound.max(0.25 * unit * magnified);
+        }
+    }
+    Tolerance::PerElement(bounds)
 }
+
+/// Operand of the states.
+const SAVED: usize = 2;
+
+/// A relative difference that shows above the roundings of f32.
+const DIFFERENCE: f32 = 1.0 / 4096.0;
