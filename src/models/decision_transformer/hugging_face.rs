@@ -12,9 +12,12 @@ use crate::data::{Actions, Checkpoint, Error};
 use crate::graph::Shape;
 use crate::models::SequenceModel;
 
-/// The names of the two files of a folder.
+// The names of the two files of a folder.
+#[cfg(feature = "files")]
 const CONFIG: &str = "config.json";
+#[cfg(feature = "files")]
 const TENSORS: &str = "model.safetensors";
+#[cfg(feature = "files")]
 const PICKLE: &str = "pytorch_model.bin";
 
 const WORDS: &str = "encoder.wte.weight";
