@@ -11,19 +11,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fourfold::data::{Actions, Checkpoint, Steps, Trajectories};
 use fourfold::evolution::problems::ToyRegression;
 use fourfold::evolution::{
-    Descent, Estimator, Evaluator, EvaluatorSettings, EvolutionStrategy, OuterLoop, OuterSettings, OuterTensors,
-    RolloutGradient, RolloutGradientPlan, UnrollSettings, UnrolledGradient,
+    Descent, Estimator, Evaluator, EvaluatorSettings, EvolutionStrategy, GraphProblem, InnerStep, MemberState,
+    OuterLoop, OuterSettings, OuterTensors, Population, RolloutGradient, RolloutGradientPlan, StepContext,
+    UnrollSettings, UnrolledGradient,
 };
 use fourfold::gpu::program::{Allocation, BufferId, Program, ProgramPlan, RecordingId};
 use fourfold::gpu::{Error, Timestamps};
-use fourfold::graph::{self, Graph, Plan, Session, Tag, TensorType, Values};
+use fourfold::graph::{self, Graph, Plan, Session, Tag, Tensor, TensorType, Values};
 use fourfold::models::decision_transformer::{DecisionTransformer, Settings};
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining};
-use fourfold::models::{Agent, AgentSettings, PolicyNetwork, SequenceModel, TrainedPolicy};
+use fourfold::models::{Agent, AgentSettings, PolicyNetwork, Sampling, SequenceModel, TrainedPolicy};
 use fourfold::rollout::environments::CartPole;
 use fourfold::rollout::policies::Linear;
 use fourfold::rollout::{
-    self, Composition, Interface, Operands, PolicyBuffers, Rollout, VectorEnvironment, VectorSettings, Weights,
+    self, Composition, Interface, Operands, PolicyBuffers, Rollout, VectorEnvironment, VectorSettings, WeightSource,
+    Weights,
 };
 use fourfold::shaders::elementwise::{Binary, binary};
 use fourfold::shaders::{Data, Element, Generator, Sequence, Slot, kernels};
@@ -56,36 +58,64 @@ fn plan(gpu: &Gpu) -> Plan {
 }
 
 fn rolling(gpu: &Gpu) -> Rollout {
-    let composition = Composition::new(CartPole, Linear);
+    let composition =
+        Composition { weights: WeightSource::Given { trace: true }, ..Composition::new(CartPole, Linear) };
     let weights = gpu.zeros("weights", 2 * composition.parameters()).unwrap();
     let plan = rollout::Plan::new(&composition, &rollout::Settings::new(2, 1, 5), &gpu.target()).unwrap();
     let seed = gpu.upload("seed", &Data::U32(vec![3, 0])).unwrap();
     Rollout::new(gpu, plan, Operands { seed, weights: Weights::Given(weights), wiring: None }).unwrap()
 }
 
-fn strategy(gpu: &Gpu) -> RolloutGradient {
+fn strategy_plan(gpu: &Gpu) -> (OuterTensors, RolloutGradientPlan) {
     let composition = Composition::new(CartPole, Linear);
     let outer = OuterTensors::new(gpu, &vec![0.0; composition.parameters()], 1).unwrap();
     let settings = rollout::Settings::new(2, 1, 5);
-    let plan =
-        RolloutGradientPlan::new(&composition, EvolutionStrategy::OpenAiEs { sigma: 0.1 }, &settings, &gpu.target())
-            .unwrap();
-    RolloutGradient::new(gpu, plan, &outer).unwrap()
+    let strategy = EvolutionStrategy::OpenAiEs { sigma: 0.1 };
+    (outer, RolloutGradientPlan::new(&composition, strategy, &settings, &gpu.target()).unwrap())
+}
+
+fn unrolls() -> UnrollSettings {
+    UnrollSettings::new(Estimator::PES, 4, 10, 0.1)
 }
 
 fn unrolled(gpu: &Gpu) -> OuterLoop<UnrolledGradient> {
     let outer = OuterTensors::new(gpu, &[-4.0, -4.0], 1).unwrap();
-    let settings = UnrollSettings::new(Estimator::PES, 4, 10, 0.1);
-    let source = UnrolledGradient::new(gpu, Arc::new(ToyRegression::default()), &settings, &outer).unwrap();
+    let source = UnrolledGradient::new(gpu, Arc::new(ToyRegression::default()), &unrolls(), &outer).unwrap();
     let settings = OuterSettings { descent: Descent::Sgd, rate: 0.1, clip: None, ring: 1 };
     OuterLoop::new(gpu, outer, Box::new(source), settings).unwrap()
+}
+
+/// Descent on `x^2 / 2` by a rate that is learned.
+#[derive(Debug)]
+struct Slope;
+
+impl GraphProblem for Slope {
+    fn name(&self) -> &str {
+        "slope"
+    }
+    fn parameters(&self) -> usize {
+        1
+    }
+    fn horizon(&self) -> Option<usize> {
+        Some(5)
+    }
+    fn states(&self) -> Vec<MemberState> {
+        vec![MemberState::f32("x", [])]
+    }
+    fn reset<'g>(&self, inner: &StepContext<'g>) -> Vec<Tensor<'g>> {
+        vec![inner.graph.constant(1.0)]
+    }
+    fn step<'g>(&self, inner: &StepContext<'g>, states: &[Tensor<'g>]) -> InnerStep<'g> {
+        let x = states[0] - inner.parameter(0).exp() * states[0];
+        InnerStep { states: vec![x], loss: x.square() * 0.5 }
+    }
 }
 
 fn transformer() -> DecisionTransformer {
     DecisionTransformer::new(Settings::gym(4, Actions::Continuous(1), 3).sized(16, 1, 1)).unwrap()
 }
 
-fn training(gpu: &Gpu) -> OfflineTraining {
+fn trajectories() -> Trajectories {
     let steps = Steps {
         observations: vec![0.5; 24],
         actions: vec![0.5; 6],
@@ -93,9 +123,7 @@ fn training(gpu: &Gpu) -> OfflineTraining {
         ends: vec![6],
         terminated: vec![true],
     };
-    let data = Trajectories::new("six", 4, Actions::Continuous(1), steps).unwrap();
-    let settings = OfflineSettings { batch: 2, losses: 4, ..OfflineSettings::behaviour_cloning(&data) };
-    OfflineTraining::new(gpu, &transformer(), &data, settings).unwrap()
+    Trajectories::new("six", 4, Actions::Continuous(1), steps).unwrap()
 }
 
 /// Destroys an adopted device, and tries every call that needs it.
@@ -112,7 +140,8 @@ fn every_call_after_a_loss(wired: bool) {
     let plan = plan(&gpu);
     let mut session = Session::new(&gpu, plan.clone(), &Values::new()).unwrap();
     let mut rolling = rolling(&gpu);
-    let mut environment = VectorEnvironment::new(&gpu, CartPole, &VectorSettings::new(2, 5, 7)).unwrap();
+    let traced = VectorSettings { trace: true, ..VectorSettings::new(2, 5, 7) };
+    let mut environment = VectorEnvironment::new(&gpu, CartPole, &traced).unwrap();
     let interface = Interface { inputs: 4, actions: 1 };
     let trained = TrainedPolicy::new(PolicyNetwork::Linear, interface, vec![0.1; 5]).unwrap();
     let policy = trained.on_buffers(&gpu, PolicyBuffers::of(&environment)).unwrap();
@@ -122,11 +151,21 @@ fn every_call_after_a_loss(wired: bool) {
     let model = transformer();
     let weights = model.parameters().initial(1);
     let mut agent = Agent::in_environment(&environment, &model, weights.clone(), &AgentSettings::new(2, 1.0)).unwrap();
-    let strategy = strategy(&gpu);
+    let choosing = DecisionTransformer::new(Settings::gym(4, Actions::Discrete(2), 3).sized(16, 1, 1)).unwrap();
+    let sampling = Sampling::Sampled { temperature: 1.0 };
+    let sampled = AgentSettings { sampling, ..AgentSettings::new(2, 1.0) };
+    let mut sampler = Agent::new(&gpu, &choosing, choosing.parameters().initial(1), &sampled).unwrap();
+    let (weighed, strategy_plan) = strategy_plan(&gpu);
+    let strategy = RolloutGradient::new(&gpu, strategy_plan.clone(), &weighed).unwrap();
+    let population = Population::new(&gpu, &Slope, 2, 1, 3).unwrap();
     let mut outer = unrolled(&gpu);
+    let toy = Arc::new(ToyRegression::default());
+    let theta = OuterTensors::new(&gpu, &[-4.0, -4.0], 1).unwrap();
     let evaluated = EvaluatorSettings { steps: Some(5), ..EvaluatorSettings::new(2, 0) };
-    let mut evaluator = Evaluator::new(&gpu, Arc::new(ToyRegression::default()), &evaluated).unwrap();
-    let mut training = training(&gpu);
+    let mut evaluator = Evaluator::new(&gpu, toy.clone(), &evaluated).unwrap();
+    let steps = trajectories();
+    let offline = OfflineSettings { batch: 2, losses: 4, ..OfflineSettings::behaviour_cloning(&steps) };
+    let mut training = OfflineTraining::new(&gpu, &model, &steps, offline.clone()).unwrap();
     let mut encoder = host.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     let unsubmitted = gpu.encode_readback(&mut encoder, &views).unwrap();
     let mut checkpoint = Checkpoint::new();
@@ -198,6 +237,7 @@ fn every_call_after_a_loss(wired: bool) {
     // Rollouts and environments.
     lost(rolling.run());
     lost(rolling.episodes());
+    lost(rolling.trace());
     lost(rolling.pace(std::time::Duration::from_millis(10)));
     lost(VectorEnvironment::new(&gpu, CartPole, &VectorSettings::new(2, 5, 7)));
     lost(environment.set_generation(1));
@@ -205,6 +245,7 @@ fn every_call_after_a_loss(wired: bool) {
     lost(environment.step(&[0.0; 2]));
     lost(environment.is_over());
     lost(environment.episodes());
+    lost(environment.trace());
     lost(environment.reset_lanes(&[1]));
     lost(trained.on_buffers(&gpu, PolicyBuffers::of(&environment)));
     lost(policy.encode_restart(&mut late_encoder, 0..2));
@@ -216,10 +257,12 @@ fn every_call_after_a_loss(wired: bool) {
     lost(agent.read_output());
     lost(agent.play(&environment, None));
     lost(agent.restart());
+    lost(sampler.set_seed(5));
     lost(agent.restart_lanes(&[1]));
     lost(agent.set_targets(&[1.0; 2]));
     lost(Agent::in_environment(&environment, &model, weights.clone(), &AgentSettings::new(2, 1.0)));
     lost(agent.set_remaining(&[1.0; 2]));
+    lost(OfflineTraining::new(&gpu, &model, &steps, offline));
     lost(training.submit(1));
     lost(training.losses());
     lost(training.weights());
@@ -240,12 +283,20 @@ fn every_call_after_a_loss(wired: bool) {
     lost(evaluator.set_key(3));
     lost(evaluator.run(&[0.0; 2]));
     lost(evaluator.curves(&[0.0; 2], |_| ()));
-    lost(Evaluator::new(&gpu, Arc::new(ToyRegression::default()), &evaluated));
+    lost(Evaluator::new(&gpu, toy.clone(), &evaluated));
+    lost(evaluator.run_reporting(&[0.0; 2], |_| ()));
+    lost(outer.source().evaluator(toy.clone(), &evaluated));
+    lost(UnrolledGradient::new(&gpu, toy, &unrolls(), &theta));
+    lost(Population::new(&gpu, &Slope, 2, 1, 3));
+    lost(population.rewind());
+    lost(RolloutGradient::new(&gpu, strategy_plan, &weighed));
     lost(strategy.deviation());
     lost(strategy.paced(std::time::Duration::from_millis(10)));
 
     lost(verify::run(&gpu, &case));
     lost(verify::examine(&gpu, &case));
+    lost(verify::litmus::run(&gpu, 1, 1));
+    lost(verify::builtins::measure(&gpu));
     assert!(matches!(verify::judge(&gpu, &kernels()[0], &case), verify::Outcome::Lost(_)));
 }
 

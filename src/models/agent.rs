@@ -381,6 +381,10 @@ impl Agent {
     /// # Errors
     /// The agent is greedy.
     pub fn set_seed(&mut self, seed: u32) -> Result<(), AgentError> {
+        if !self.plan().states.contains_key(SEED) {
+            let message = "the seed: expected an agent that samples its actions, got a greedy one".into();
+            return Err(AgentError::Settings { message });
+        }
         self.session.write(SEED, &Data::U32(vec![seed, 0]))?;
         self.traffic.uploads += 1;
         Ok(())
