@@ -1,4 +1,4 @@
-//! `cargo xtask portability`: every kernel on every Vulkan driver at hand, and under Vulkan's validation layer.
+//! `cargo xtask portability`: every kernel on every driver at hand, and under Vulkan's validation layer.
 
 mod driver;
 mod fetch;
@@ -14,7 +14,7 @@ use driver::{Driver, Layer};
 pub const USAGE: &str = "\
 cargo xtask portability [FLAGS]
 
-Runs `fourfold verify` on the driver of this system, on those in target/drivers and on those named, then under Vulkan's
+Runs `fourfold verify` on the driver of this system, on those in target/drivers, on those named and on OpenGL, then under Vulkan's
 validation layer where there is one, measures builtins and runs litmus tests, and writes a page of it all. Exit code 1 if
 something fails that is not known to.
 
@@ -94,14 +94,6 @@ pub fn run(arguments: &[OsString]) -> Result {
     for (name, manifest) in &settings.drivers {
         drivers.push(Driver::named(name, manifest)?);
     }
-    if !settings.only.is_empty() {
-        let names: Vec<&str> = drivers.iter().map(|driver| &*driver.name).collect();
-        if let Some(none) = settings.only.iter().find(|name| !names.contains(&&***name)) {
-            let expected = names.join(", ");
-            return Err(Failure::usage(format!("--only: expected one of {expected}, got `{none}`")));
-        }
-        drivers.retain(|driver| settings.only.contains(&driver.name));
-    }
     let program = match settings.program {
         Some(program) => fs::canonicalize(&program)
             .map_err(|error| Failure::usage(format!("--program: cannot find {}: {error}", program.display())))?,
@@ -112,6 +104,18 @@ pub fn run(arguments: &[OsString]) -> Result {
             root().join("target/release").join(format!("fourfold{}", std::env::consts::EXE_SUFFIX))
         }
     };
+    match Driver::opengl(&program) {
+        Some(driver) => drivers.push(driver),
+        None => eprintln!("NOT CHECKED: no OpenGL that {} can use", program.display()),
+    }
+    if !settings.only.is_empty() {
+        let names: Vec<&str> = drivers.iter().map(|driver| &*driver.name).collect();
+        if let Some(none) = settings.only.iter().find(|name| !names.contains(&&***name)) {
+            let expected = names.join(", ");
+            return Err(Failure::usage(format!("--only: expected one of {expected}, got `{none}`")));
+        }
+        drivers.retain(|driver| settings.only.contains(&driver.name));
+    }
     let out = root().join("target/portability");
     let mut runs = Vec::new();
     let mut failed = Vec::new();

@@ -1,4 +1,4 @@
-//! Vulkan drivers and layers that are chosen by their manifests, without being installed.
+//! Drivers of Vulkan and its layers, chosen by their manifests without being installed, and the system's OpenGL.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,18 +7,29 @@ use std::process::Command;
 
 use crate::{Failure, Result};
 
-/// A Vulkan driver.
+/// A driver of Vulkan or OpenGL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Driver {
     pub name: String,
     /// Its manifest and the folder of its libraries; the system's choice without.
     manifest: Option<(PathBuf, PathBuf)>,
+    /// The graphics API, as WGPU_BACKEND names it; the system's choice without.
+    backend: Option<&'static str>,
 }
 
 impl Driver {
     /// The driver that the system's loader finds, or that VK_DRIVER_FILES or VK_ICD_FILENAMES names.
     pub fn system() -> Self {
-        Self { name: "system".to_owned(), manifest: None }
+        Self { name: "system".to_owned(), manifest: None, backend: None }
+    }
+
+    /// The system's driver of OpenGL, where this program is built with it and finds an adapter.
+    pub fn opengl(program: &Path) -> Option<Self> {
+        let driver = Self { name: "opengl".to_owned(), manifest: None, backend: Some("gl") };
+        let mut adapters = Command::new(program);
+        driver.apply(adapters.args(["adapters", "--json"]));
+        let output = adapters.output().ok().filter(|output| output.status.success())?;
+        String::from_utf8_lossy(&output.stdout).contains("\"gl\"").then_some(driver)
     }
 
     /// The driver of a manifest.
@@ -30,11 +41,14 @@ impl Driver {
             Failure::usage(format!("--driver {name}: cannot find the manifest {}: {error}", manifest.display()))
         })?;
         let libraries = manifest.parent().unwrap_or(Path::new("/")).to_owned();
-        Ok(Self { name: name.to_owned(), manifest: Some((manifest, libraries)) })
+        Ok(Self { name: name.to_owned(), manifest: Some((manifest, libraries)), backend: Some("vulkan") })
     }
 
     /// Has a command use this driver.
     pub fn apply(&self, command: &mut Command) {
+        if let Some(backend) = self.backend {
+            command.env("WGPU_BACKEND", backend);
+        }
         if let Some((manifest, libraries)) = &self.manifest {
             command.env("VK_DRIVER_FILES", manifest).env("VK_ICD_FILENAMES", manifest);
             command.env("LD_LIBRARY_PATH", libraries);
@@ -57,7 +71,8 @@ pub fn fetched(folder: &Path) -> Vec<Driver> {
         let library = text.split('"').find(|word| word.contains(".so"))?.rsplit('/').next()?;
         let library = files.iter().find(|path| path.file_name().is_some_and(|name| name == library))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        Some(Driver { name, manifest: Some((manifest.clone(), library.parent()?.to_owned())) })
+        let manifest = Some((manifest.clone(), library.parent()?.to_owned()));
+        Some(Driver { name, manifest, backend: Some("vulkan") })
     };
     let mut drivers: Vec<Driver> = entries.filter_map(driver).collect();
     drivers.sort_by(|a, b| a.name.cmp(&b.name));
