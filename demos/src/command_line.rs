@@ -9,7 +9,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::guide::guided;
-use crate::options::{Common, Preset};
+use crate::options::{self, Common, Preset};
 use crate::run::folder;
 use crate::{commands, experiments};
 
@@ -42,6 +42,10 @@ impl Call {
     /// # Errors
     /// Wrong input, or a run that failed.
     pub fn run(&self) -> Result<(), Failure> {
+        let Entry { path, common, .. } = self.entry;
+        if let Some(flag) = options::FLAGS.iter().find(|flag| self.common.is_given(flag) && !common.contains(flag)) {
+            return Err(Failure::Input(format!("--{flag} has no effect on `fourfold {path}`: leave it out")));
+        }
         self.common.out.as_deref().map_or(Ok(()), folder::check)?;
         (self.entry.run)(&self.common, &self.matches)
     }
@@ -77,6 +81,13 @@ fn command(preset: Preset) -> Command {
             true => arg.allow_negative_numbers(true),
             false => arg,
         });
+        // Its help offers only flags that have an effect.
+        let idle = Common::augment_args(Command::new("")).get_arguments().cloned().collect::<Vec<_>>();
+        let idle = idle.into_iter().filter(|arg| {
+            let id = arg.get_id().as_str();
+            options::FLAGS.contains(&id) && !entry.common.contains(&id)
+        });
+        let child = child.args(idle.map(|arg| arg.global(false).hide(true)));
         root = match entry.path.split_once(' ') {
             None => root.subcommand(child),
             Some((family, _)) => root.mut_subcommand(family, |family| family.subcommand(child)),
@@ -140,11 +151,19 @@ fn find(matches: ArgMatches) -> Result<Call, Failure> {
             )));
         }
         common.update_from_arg_matches(matches).map_err(Failure::input)?;
+        common.given = given(matches);
         return Ok(Call { common, entry, matches: matches.clone() });
     }
     let entry = entries.iter().find(|entry| entry.path == name);
     let entry = *entry.ok_or_else(|| Failure::Input(format!("no command is named `{name}`")))?;
+    common.given = given(family);
     Ok(Call { common, entry, matches: family.clone() })
+}
+
+/// Lists the common flags that the command line gives.
+fn given(matches: &ArgMatches) -> Vec<String> {
+    let is_given = |flag: &&&str| matches.value_source(flag) == Some(ValueSource::CommandLine);
+    options::FLAGS.iter().filter(is_given).map(|flag| (*flag).to_owned()).collect()
 }
 
 /// clap's message without its tips and usage, on one line, with the command whose help says more.

@@ -15,11 +15,15 @@ pub struct Entry {
     /// Checks its flags without a GPU.
     pub check: fn(&ArgMatches) -> Result<(), Failure>,
     pub run: fn(&Common, &ArgMatches) -> Result<(), Failure>,
+    /// The common flags that have an effect, besides `--quiet`.
+    pub common: &'static [&'static str],
 }
 
 /// A command other than an experiment: the struct is its flags.
 pub trait Plain: Args {
     const NAME: &'static str;
+    /// The common flags that have an effect, besides `--quiet`.
+    const COMMON: &'static [&'static str];
 
     /// Runs the command.
     ///
@@ -36,6 +40,7 @@ impl Entry {
             command: |_| P::augment_args(clap::Command::new(P::NAME.rsplit(' ').next().unwrap_or(P::NAME))),
             check: |matches| P::from_arg_matches(matches).map(drop).map_err(Failure::input),
             run: |common, matches| P::from_arg_matches(matches).map_err(Failure::input)?.run(common),
+            common: P::COMMON,
         }
     }
 }

@@ -14,10 +14,10 @@ use crate::content_hash;
 use crate::entry::Entry;
 use crate::estimate;
 use crate::failure::Failure;
-use crate::options::{Common, Preset, Seeds};
+use crate::options::{self, Common, Preset, Seeds};
 use crate::run::folder::CONFIGURATION;
 use crate::run::report::Report;
-use crate::run::{Configuration, Earlier, REPORT, Run, stop};
+use crate::run::{Configuration, Earlier, REPORT, Run, refuse_change, refuse_out, stop};
 
 /// An experiment: the struct is its settings, and the first screen of its file is all its flags with their defaults.
 ///
@@ -54,6 +54,9 @@ pub trait Experiment: Args + Clone + Debug + Serialize + DeserializeOwned {
     /// The defaults that `--preset paper` sets, none where the paper's experiment is not the one that is here.
     const PAPER: Option<&'static [(&'static str, &'static str)]> = None;
 
+    /// Flags that have an effect only where another has one of some values: flag, other flag, its values.
+    const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] = &[];
+
     /// Checks the settings without a GPU.
     ///
     /// # Errors
@@ -80,7 +83,7 @@ pub trait Experiment: Args + Clone + Debug + Serialize + DeserializeOwned {
 
 /// Registers an experiment.
 pub const fn entry<E: Experiment>() -> Entry {
-    Entry { path: E::NAME, command: command::<E>, check: check::<E>, run: perform::<E> }
+    Entry { path: E::NAME, command: command::<E>, check: check::<E>, run: perform::<E>, common: options::FLAGS }
 }
 
 /// Returns the settings of a command line without flags, or with a preset alone.
@@ -204,8 +207,10 @@ fn perform<E: Experiment>(common: &Common, matches: &ArgMatches) -> Result<(), F
     };
     let Some(path) = matches.get_one::<PathBuf>("resume") else {
         let settings = E::from_arg_matches(matches).map_err(Failure::input)?;
+        refuse_idle(matches, &settings)?;
         return start(common, &settings, seeds);
     };
+    refuse_out(common)?;
     let earlier = Earlier::open(path, E::NAME)?;
     let wrong = |error| Failure::Input(format!("{}: settings of the run: {error}", path.display()));
     let settings: E = serde_json::from_value(earlier.configuration.settings.clone()).map_err(wrong)?;
@@ -241,6 +246,7 @@ fn configured<E: Experiment>(path: &Path, common: &Common, matches: &ArgMatches)
         merged[id] = changed[id].clone();
     }
     let settings: E = serde_json::from_value(merged).map_err(|error| wrong(&error))?;
+    refuse_idle(matches, &settings)?;
     let common = Common {
         seed: if given("seed") { common.seed } else { own.seed },
         quick: common.quick || own.quick,
@@ -265,9 +271,6 @@ fn refuse_changes<E: Experiment>(
     asked: &Configuration,
 ) -> Result<(), Failure> {
     let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    if given("out") {
-        return Err(Failure::input("--out: a resumed run stays in its folder; leave it out beside --resume"));
-    }
     let mut changed = settings.clone();
     changed.update_from_arg_matches(matches).map_err(Failure::input)?;
     let [mut old, mut new] = [settings, &changed].map(|settings| serde_json::to_value(settings).unwrap_or_default());
@@ -280,12 +283,26 @@ fn refuse_changes<E: Experiment>(
         let (old, new) = (&old[id], &new[id]);
         if old != new {
             let (flag, old, new) = (kebab(id), shown(old), shown(new));
-            return Err(Failure::Input(format!(
-                "{}: --{flag} is `{old}` in {} and {}, got `{new}`: leave it out to resume, or start another run",
-                path.display(),
-                CONFIGURATION,
-                crate::run::CHECKPOINT,
-            )));
+            return Err(refuse_change(path, &flag, &old, &new));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses flags that have no effect with these settings.
+fn refuse_idle<E: Experiment>(matches: &ArgMatches, settings: &E) -> Result<(), Failure> {
+    let values = serde_json::to_value(settings).map_err(Failure::run)?;
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    for &(flag, other, acts) in E::ACTS_WITH {
+        let value = shown(&values[other]);
+        if given(flag) && !acts.contains(&&*value) {
+            let (flag, other) = (kebab(flag), kebab(other));
+            let with = match &*value {
+                "true" => format!("with --{other}"),
+                "false" | "null" => format!("without --{other}"),
+                value => format!("with --{other} {value}"),
+            };
+            return Err(Failure::Input(format!("--{flag} has no effect {with}: leave it out")));
         }
     }
     Ok(())

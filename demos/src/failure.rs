@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fourfold::data::printable;
+use fourfold::graph::SessionError;
 
 use crate::limits;
 
@@ -87,6 +88,7 @@ impl From<fourfold::evolution::Error> for Failure {
         match error {
             fourfold::evolution::Error::Gpu(error) => error.into(),
             fourfold::evolution::Error::Rollout(error) => error.into(),
+            fourfold::evolution::Error::Graph { error, .. } => error.into(),
             error => Failure::input(error),
         }
     }
@@ -95,10 +97,41 @@ impl From<fourfold::evolution::Error> for Failure {
 /// Settings and checkpoints are the user's; a device's refusal is the run's.
 impl From<fourfold::models::offline_training::OfflineTrainingError> for Failure {
     fn from(error: fourfold::models::offline_training::OfflineTrainingError) -> Self {
-        use fourfold::models::offline_training::OfflineTrainingError::{Checkpoint, Graph, Setting};
+        use fourfold::models::offline_training::OfflineTrainingError::{Checkpoint, Graph, Session, Setting};
         match error {
             Setting { .. } | Checkpoint(_) => Failure::input(error),
-            Graph(error) => Failure::Input(format!("the sizes of this run: expected smaller ones, got {error}")),
+            Graph(error) => error.into(),
+            Session(error) => error.into(),
+            error => Failure::run(error),
+        }
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Gpu(error) => error.into(),
+            error => Failure::run(error),
+        }
+    }
+}
+
+impl From<fourfold::graph::GraphError> for Failure {
+    /// Leaves out the line of the program, which is nothing to a user.
+    fn from(error: fourfold::graph::GraphError) -> Self {
+        let fourfold::graph::GraphError { operation, message, .. } = error;
+        Failure::Input(format!("the sizes of this run: expected smaller ones, got {operation}: {message}"))
+    }
+}
+
+impl From<fourfold::models::agent::AgentError> for Failure {
+    fn from(error: fourfold::models::agent::AgentError) -> Self {
+        use fourfold::models::agent::AgentError::{Environment, Graph, Session, Settings};
+        match error {
+            Graph(error) => error.into(),
+            Session(error) => error.into(),
+            Environment(error) => error.into(),
+            Settings { .. } => Failure::input(error),
             error => Failure::run(error),
         }
     }

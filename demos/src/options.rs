@@ -33,7 +33,13 @@ pub struct Common {
     /// Also write the log as event files of TensorBoard
     #[arg(long, global = true)]
     pub tensorboard: bool,
+    /// Those of these flags that are given.
+    #[arg(skip)]
+    pub given: Vec<String>,
 }
+
+/// The flags of [`Common`], by their names, besides `--quiet`.
+pub const FLAGS: &[&str] = &["seed", "adapter", "out", "quick", "tensorboard"];
 
 /// Variables that choose an adapter.
 const CHOSEN: [&str; 2] = ["WGPU_BACKEND", "WGPU_ADAPTER_NAME"];
@@ -51,6 +57,11 @@ pub enum Preset {
 }
 
 impl Common {
+    /// Returns true if a flag is given, even with the value of its default.
+    pub fn is_given(&self, flag: &str) -> bool {
+        self.given.iter().any(|given| given == flag)
+    }
+
     /// Opens the adapter that was asked for.
     ///
     /// # Errors

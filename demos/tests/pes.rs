@@ -222,3 +222,13 @@ fn control_compares_the_estimators_for_each_task() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("swimmer-short"));
 }
+
+#[test]
+fn flags_that_are_not_given_suit_those_that_are() {
+    let scratch = Scratch::new("pes-suits");
+    let few = "--iterations 2 --pixels 2";
+    // The paper's 20 staggered chunks are for perturbed particles in antithetic pairs.
+    for given in ["--estimator uoro", "--estimator pes-a", "--particles 14"] {
+        succeeds(&scratch, &format!("lorenz {given} {few}"));
+    }
+}

@@ -21,6 +21,7 @@ pub struct Arguments {
 
 impl Plain for Arguments {
     const NAME: &'static str = "adapters";
+    const COMMON: &'static [&'static str] = &["adapter"];
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
         run(common, self)

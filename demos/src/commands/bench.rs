@@ -45,6 +45,7 @@ pub struct Arguments {
 
 impl Plain for Arguments {
     const NAME: &'static str = "bench";
+    const COMMON: &'static [&'static str] = &["seed", "adapter", "out", "quick"];
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
         run(common, self)

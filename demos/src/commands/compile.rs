@@ -60,6 +60,7 @@ pub struct Arguments {
 
 impl Plain for Arguments {
     const NAME: &'static str = "compile";
+    const COMMON: &'static [&'static str] = &[];
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
         match (&self.worker, self.from) {

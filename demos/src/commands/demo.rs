@@ -24,7 +24,7 @@ use crate::experiments::neuron::network::trained;
 use crate::experiments::neuron::strip::strip;
 use crate::experiments::sam;
 use crate::failure::Failure;
-use crate::options::{Common, Preset, Seeds};
+use crate::options::{Common, FLAGS, Preset, Seeds};
 use crate::picture::bitmap::Bitmap;
 use crate::player::NeuronPlayer;
 use crate::run::Run;
@@ -38,6 +38,7 @@ pub struct Arguments {}
 
 impl Plain for Arguments {
     const NAME: &'static str = "demo";
+    const COMMON: &'static [&'static str] = FLAGS;
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
         run(common)

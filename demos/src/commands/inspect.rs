@@ -31,6 +31,7 @@ pub struct Arguments {
 
 impl Plain for Arguments {
     const NAME: &'static str = "data inspect";
+    const COMMON: &'static [&'static str] = &[];
 
     fn run(&self, _: &Common) -> Result<(), Failure> {
         let (trajectories, format) = Trajectories::load_with_format(&self.path)?;

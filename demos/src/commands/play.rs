@@ -69,6 +69,7 @@ impl Format {
 
 impl Plain for Arguments {
     const NAME: &'static str = "play";
+    const COMMON: &'static [&'static str] = &["seed", "adapter", "out", "quick"];
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
         if self.list {

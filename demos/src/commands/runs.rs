@@ -28,6 +28,7 @@ pub struct Arguments {
 
 impl Plain for Arguments {
     const NAME: &'static str = "runs";
+    const COMMON: &'static [&'static str] = &[];
 
     fn run(&self, _: &Common) -> Result<(), Failure> {
         let mut runs = Vec::new();

@@ -31,7 +31,7 @@ use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::run::folder::{CONFIGURATION, RunFolder};
-use crate::run::{Run, stop};
+use crate::run::{Run, refuse_change, refuse_out, stop};
 
 pub use builtins::Arguments as Builtins;
 pub use difference::Arguments as Difference;
@@ -94,6 +94,7 @@ pub struct Arguments {
 
 impl Plain for Arguments {
     const NAME: &'static str = "verify";
+    const COMMON: &'static [&'static str] = &["seed", "adapter", "out", "quick"];
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
         run(common, self)
@@ -120,6 +121,9 @@ const ROWS: &str = "cases.jsonl";
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     if let Some(order) = &arguments.worker {
         return worker::run(common, &serde_json::from_str(order).map_err(Failure::input)?);
+    }
+    if (arguments.sanitize || arguments.faults.is_some()) && common.is_given("out") {
+        return Err(Failure::input("--out: this writes no run, only what it prints; leave it out"));
     }
     if arguments.sanitize {
         let chosen = choose(kernels(), arguments.kernel.as_deref())?;
@@ -216,16 +220,31 @@ fn begun(common: &Common, arguments: &Arguments) -> Result<(Common, Gpu, RunFold
 
 /// Opens the folder of a run that was interrupted, with the rows that are there.
 fn resumed(common: &Common, path: &Path) -> Result<(Common, Gpu, RunFolder, Settings, Vec<Row>), Failure> {
+    refuse_out(common)?;
     let mut folder = RunFolder::open(path)?;
-    folder.lock()?;
     let none = |error: &dyn std::fmt::Display| {
         Failure::input(format!("{}: expected a run of `fourfold verify`, got {error}", path.display()))
     };
     let configuration: Value =
         serde_json::from_slice(&file::read(&path.join(CONFIGURATION))?).map_err(|error| none(&error))?;
+    if let Some(command) = configuration["command"].as_str().filter(|command| *command != Arguments::NAME) {
+        return Err(none(&format!("one of `fourfold {command}`")));
+    }
     let settings: Settings = serde_json::from_value(configuration["settings"].clone()).map_err(|error| none(&error))?;
     let seed = configuration["seed"].as_u64().ok_or_else(|| none(&"no seed"))?;
-    let common = Common { seed, adapter: settings.adapter.clone(), ..common.clone() };
+    let (adapter, quick) = (settings.adapter.clone(), configuration["quick"].as_bool().unwrap_or_default());
+    let named = |adapter: &Option<String>| adapter.clone().unwrap_or_else(|| "the best".to_owned());
+    for (flag, has, got) in [
+        ("seed", seed.to_string(), common.seed.to_string()),
+        ("adapter", named(&adapter), named(&common.adapter)),
+        ("quick", quick.to_string(), common.quick.to_string()),
+    ] {
+        if common.is_given(flag) && has != got {
+            return Err(refuse_change(path, flag, &has, &got));
+        }
+    }
+    folder.lock()?;
+    let common = Common { seed, adapter, ..common.clone() };
     let gpu = common.open(settings.checked)?;
     let rows = if path.join(ROWS).exists() { difference::rows(path)? } else { Vec::new() };
     // The line that was being written when the run was interrupted is written again.

@@ -12,7 +12,7 @@ const MARGIN: f64 = 16.0;
 /// The height of a row of names.
 pub(crate) const ROW: f64 = 19.0;
 /// The length of the piece of a line beside its name.
-const SAMPLE: f64 = 22.0;
+pub(crate) const SAMPLE: f64 = 22.0;
 
 pub(crate) const GRID: Colour = Colour(226, 226, 226);
 pub(crate) const GREY: Colour = Colour(110, 110, 110);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, FINE, Frame, picture, text_width};
-use super::chart::{Around, Chart, LETTERS, marks};
+use super::chart::{Around, Chart, LETTERS, ROW, SAMPLE, marks};
 use super::colour::{BLACK, COLOURS, Colour, WHITE};
 use super::plot::Line;
 use crate::failure::Failure;
@@ -25,8 +25,8 @@ pub struct HeatMap {
     /// The name of the values, with their scale: from the one end of its range to the other where it has one, else from the
     /// lowest value to the highest.
     pub colours: Axis,
-    /// Paths over the map, four at most: a small disc where one begins, a larger one with its name where it ends. Points
-    /// outside the map are left out.
+    /// Paths over the map, four at most: a small disc where one begins, a larger one where it ends, their names beside
+    /// the map. Points outside the map are left out.
     pub paths: Vec<Line>,
     /// Points that crosses mark.
     pub marks: Vec<(f64, f64)>,
@@ -38,7 +38,7 @@ const PATHS: usize = 4;
 /// Colours of paths: bright ones, which the map has none of, and white and black.
 const PATH_COLOURS: [Colour; PATHS] = [WHITE, Colour(255, 90, 60), Colour(255, 160, 230), BLACK];
 
-/// Room for the scale at the right.
+/// Least room for the scale at the right.
 const RIGHT: f64 = 150.0;
 
 impl HeatMap {
@@ -65,7 +65,7 @@ impl HeatMap {
         let around = Around {
             title: &self.title,
             labels: [&self.x.label, &self.y.label],
-            right: RIGHT.max(text_width(&self.colours.label, LETTERS) + 40.0),
+            right: self.room(),
             ..Around::default()
         };
         let ranges = [0, 1].map(|axis| self.places(axis));
@@ -84,6 +84,12 @@ impl HeatMap {
         chart
     }
 
+    /// Returns the room at the right, for the scale and the names of paths.
+    fn room(&self) -> f64 {
+        let names = self.paths.iter().take(PATHS).map(|path| SAMPLE + 10.0 + text_width(&path.name, LETTERS));
+        names.chain([text_width(&self.colours.label, LETTERS)]).fold(RIGHT, |room, width| room.max(width + 40.0))
+    }
+
     fn draw_paths(&self, chart: &Chart<'_>) {
         let (canvas, map) = (chart.canvas, chart.frame);
         let paths = || self.paths.iter().take(PATHS).zip(PATH_COLOURS);
@@ -94,8 +100,7 @@ impl HeatMap {
                 canvas.line(piece, 2.2, colour);
             }
         }
-        // Ends above all lines, and their names above all ends.
-        let mut names: Vec<(f64, f64)> = Vec::new();
+        // Ends above all lines.
         for (path, colour) in paths() {
             let places = places(path);
             let ends = [places.first(), places.last()].map(|place| place.copied().filter(|&place| holds(map, place)));
@@ -105,20 +110,15 @@ impl HeatMap {
                 canvas.disc(place, radius, colour);
             }
         }
-        for (path, colour) in paths() {
-            let shown = places(path).into_iter().rev().find(|&place| holds(map, place));
-            let Some((x, y)) = shown.filter(|_| !path.name.is_empty()) else { continue };
-            let (width, height) = (text_width(&path.name, LETTERS) + 10.0, 18.0);
-            let left = if x + 10.0 + width > map.right() { x - 10.0 - width } else { x + 10.0 };
-            let mut top = y - height / 2.0;
-            while names.iter().any(|&(at, other)| (at - left).abs() < 160.0 && (other - top).abs() < height + 2.0) {
-                top += height + 2.0;
+        // Names beside the map, the last at its lower edge.
+        let named: Vec<_> = paths().filter(|(path, _)| !path.name.is_empty()).collect();
+        for (row, (path, colour)) in named.iter().rev().enumerate() {
+            let (x, y) = (map.right() + 20.0, map.bottom() - ROW * (row as f64 + 0.5));
+            for (width, colour, radius) in [(4.0, edge(*colour), 6.4), (2.2, *colour, 5.0)] {
+                canvas.line(&[(x, y), (x + SAMPLE, y)], width, colour);
+                canvas.disc((x + SAMPLE, y), radius, colour);
             }
-            names.push((left, top));
-            canvas.rectangle(Frame { left, top, width, height }, edge(colour));
-            // Black or white, which everybody reads; the dot at the end has the colour.
-            let ink = if edge(colour) == WHITE { BLACK } else { WHITE };
-            canvas.text(&path.name, (left + 5.0, top + height / 2.0), LETTERS, Anchor::Left, ink);
+            canvas.text(&path.name, (x + SAMPLE + 10.0, y), LETTERS, Anchor::Left, BLACK);
         }
     }
 
@@ -182,7 +182,7 @@ fn colour(place: f64, scale: &Range<f64>) -> Colour {
     Colour(r, g, b)
 }
 
-/// Returns the colour at the edges of a path and behind its name: dark around bright ones.
+/// Returns the colour at the edges of a path: dark around bright ones.
 fn edge(colour: Colour) -> Colour {
     if colour == BLACK { WHITE } else { COLOURS[7] }
 }

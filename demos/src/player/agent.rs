@@ -35,9 +35,8 @@ impl AgentPlayer {
         let lanes = VectorEnvironment::on_buffers(&self.gpu, environment, &lanes, VectorBuffers::default())?;
         let targets = vec![self.target(); episodes];
         let settings = AgentSettings { targets, ..self.settings.clone() };
-        let mut agent =
-            Agent::in_environment(&lanes, &self.model, self.weights.clone(), &settings).map_err(Failure::input)?;
-        let played = agent.play(&lanes, Some(CHECKS)).map_err(Failure::run)?;
+        let mut agent = Agent::in_environment(&lanes, &self.model, self.weights.clone(), &settings)?;
+        let played = agent.play(&lanes, Some(CHECKS))?;
         let steps = if trace { lanes.trace()?.episodes } else { Vec::new() };
         Ok((played.returns, steps))
     }

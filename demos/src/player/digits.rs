@@ -47,7 +47,7 @@ impl DigitPlayer {
         let classifier = &self.trained.classifier;
         let weights = classifier.parameters().state(&graph, "weights");
         graph.output("probabilities", classifier.forward(weights, x, Noise::NONE).softmax());
-        let plan = Plan::new(&graph, &self.gpu.target()).map_err(Failure::run)?;
+        let plan = Plan::new(&graph, &self.gpu.target())?;
         let values = Values::from([("weights".to_owned(), self.trained.weights.clone())]);
         let mut session = Session::new(&self.gpu, plan, &values)?;
         let moments = self.trained.standardisation.mean.iter().zip(&self.trained.standardisation.deviation);

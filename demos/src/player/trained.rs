@@ -19,7 +19,7 @@ use super::policy::PolicyPlayer;
 use super::world::NAMES;
 use super::{NeuronPlayer, Player, SHIPPED, Scene, World};
 use crate::experiments::dt::shortest_paths::TrainedPaths;
-use crate::experiments::dt::trained::{MODEL, TrainedAgent};
+use crate::experiments::dt::trained::{AGENT, MODEL, TrainedAgent};
 use crate::experiments::neuron::evaluation::OBSERVATIONS;
 use crate::failure::Failure;
 use crate::run::CHECKPOINT;
@@ -61,14 +61,19 @@ impl Trained {
     }
 
     fn in_folder(folder: &Path, world: Option<&str>) -> Result<Self, Failure> {
+        let entries = fs::read_dir(folder).map_err(|error| Failure::Input(format!("{}: {error}", folder.display())))?;
+        let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        files.sort();
+        // It names its world, as HuggingFace's format does not.
+        if let Some(agent) = files.iter().find(|file| file.to_string_lossy().ends_with(AGENT)) {
+            return Self::in_file(agent, world);
+        }
         if folder.join("model.safetensors").exists() || folder.join("pytorch_model.bin").exists() {
             return Self::of_hugging_face(folder, folder, world);
         }
         if folder.join("hugging-face").is_dir() {
             return Self::of_hugging_face(&folder.join("hugging-face"), folder, world);
         }
-        let entries = fs::read_dir(folder).map_err(|error| Failure::Input(format!("{}: {error}", folder.display())))?;
-        let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         files.retain(|file| file.extension().is_some_and(|kind| kind == "safetensors") && !file.ends_with(CHECKPOINT));
         files.sort_by_key(|file| (!FIRST.iter().any(|first| file.ends_with(first)), file.clone()));
         let found = files.iter().find_map(|file| Self::in_file(file, world).ok());

@@ -86,6 +86,23 @@ impl Earlier {
     }
 }
 
+/// Returns the refusal of a flag beside `--resume` that would change the run in a folder.
+pub fn refuse_change(path: &Path, flag: &str, has: &str, got: &str) -> Failure {
+    let hint = "leave it out to resume, or start another run";
+    Failure::Input(format!("{}: --{flag} is `{has}` in this run, got `{got}`: {hint}", path.display()))
+}
+
+/// Refuses `--out` beside `--resume`.
+///
+/// # Errors
+/// It is given.
+pub fn refuse_out(common: &Common) -> Result<(), Failure> {
+    match common.is_given("out") {
+        true => Err(Failure::input("--out: a resumed run stays in its folder; leave it out beside --resume")),
+        false => Ok(()),
+    }
+}
+
 /// The first tensor that holds a NaN.
 fn not_a_number(state: &Checkpoint) -> Option<String> {
     let wrong = |values: &Data| matches!(values, Data::F32(values) if values.iter().any(|value| value.is_nan()));

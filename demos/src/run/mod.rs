@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use earlier::Earlier;
+pub use earlier::{Earlier, refuse_change, refuse_out};
 pub use events::EVENTS;
 
 use crate::adapter::{adapter_json, describe, software_warning};
@@ -27,6 +27,7 @@ use crate::failure::Failure;
 use crate::guide::Guide;
 use crate::options::Common;
 use crate::progress::Progress;
+use crate::table::{broken, width};
 use events::Events;
 use folder::RunFolder;
 use record::{End, FINISHED, STOPPED};
@@ -446,6 +447,7 @@ impl Run {
         self.folder.write_json(RESULTS, &results.into())?;
         let next = Guide::to(&self.configuration.command).map(|guide| format!("\nNext: {}", guide.next));
         let (text, next) = (report.terminal(), next.unwrap_or_default());
+        let adapter = broken(&adapter, width());
         Ok(format!("{text}\n\n{adapter}\nThe run is in {}{next}", self.path().display()))
     }
 

@@ -44,10 +44,13 @@ impl Report {
         self.parts.push(Part::Explanation(text.into()));
     }
 
-    /// Adds a table: the first column is text, the others are numbers. Rows are as long as the header.
+    /// Adds a table: the first column is text, the others are numbers. Rows are as long as the header. A cell of no
+    /// number (NaN) is shown as a dash.
     pub fn table<H: AsRef<str>, R: Into<Vec<String>>>(&mut self, header: &[H], rows: impl IntoIterator<Item = R>) {
         let header = header.iter().map(|cell| cell.as_ref().to_owned()).collect();
-        self.parts.push(Part::Table { header, rows: rows.into_iter().map(R::into).collect() });
+        let shown = |cell: String| if cell.contains("NaN") { "-".to_owned() } else { cell };
+        let rows = rows.into_iter().map(|row| row.into().into_iter().map(shown).collect()).collect();
+        self.parts.push(Part::Table { header, rows });
     }
 
     /// Adds a picture: a file of the run, which markdown shows and the terminal leaves out.

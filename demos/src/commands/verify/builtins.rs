@@ -28,6 +28,7 @@ pub struct Arguments {
 
 impl Plain for Arguments {
     const NAME: &'static str = "verify builtins";
+    const COMMON: &'static [&'static str] = &["adapter"];
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
         let gpu = common.open(false)?;

@@ -27,6 +27,7 @@ pub struct Arguments {
 
 impl Plain for Arguments {
     const NAME: &'static str = "verify diff";
+    const COMMON: &'static [&'static str] = &[];
 
     fn run(&self, _: &Common) -> Result<(), Failure> {
         let (a, b) = (rows(&self.a)?, rows(&self.b)?);

@@ -29,6 +29,7 @@ pub struct Arguments {
 
 impl Plain for Arguments {
     const NAME: &'static str = "verify litmus";
+    const COMMON: &'static [&'static str] = &["seed", "adapter", "quick"];
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
         let gpu = common.open(false)?;

@@ -27,6 +27,7 @@ pub struct Arguments {
 
 impl Plain for Arguments {
     const NAME: &'static str = "verify report";
+    const COMMON: &'static [&'static str] = &[];
 
     fn run(&self, _: &Common) -> Result<(), Failure> {
         let runs: Vec<Run> = self.runs.iter().map(|path| Run::read(path)).collect::<Result<_, _>>()?;

@@ -43,7 +43,7 @@ struct Recorded {
 impl Experiment for Settings {
     const NAME: &'static str = "data collect";
     const SEEDS: Option<&'static str> = Some("1");
-    const QUICK: &'static [(&'static str, &'static str)] = &[("policy_share", "0.25"), ("policy_tries", "1")];
+    const QUICK: &'static [(&'static str, &'static str)] = &[("policy_share", "0.5"), ("policy_tries", "1")];
 
     fn check(&self) -> Result<(), Failure> {
         limits::counts([("--episodes", self.episodes, 1..=100_000)])?;

@@ -84,6 +84,11 @@ const COLLECTION: u32 = 0xDA7A_0000;
 /// The share of the way from random to expert where a policy is medium.
 const MEDIUM: f64 = 1.0 / 3.0;
 
+/// Returns the index of the value that is nearest to another.
+fn nearest(values: &[f64], to: f64) -> Option<usize> {
+    (0..values.len()).min_by(|&a, &b| (values[a] - to).abs().total_cmp(&(values[b] - to).abs()))
+}
+
 /// The mean return of uniform actions: a score of 0.
 ///
 /// # Errors
@@ -118,7 +123,7 @@ impl Collector {
             }
         }
         match best {
-            Some(best) if best.medium > 0 => Ok(best),
+            Some(best) if best.medium < best.expert && best.best() > best.random => Ok(best),
             _ => Err(Failure::Run(format!(
                 "{}: the training got nowhere: no policy is better than random",
                 world.name()
@@ -145,6 +150,8 @@ impl Collector {
         let enough = random + MEDIUM * (returns[expert] - random);
         let reached = |value: &f64| *value >= enough && returns[expert] > random;
         let medium = returns.iter().position(reached).unwrap_or(0);
+        // A training that jumps has none between: the nearest generation before the expert.
+        let medium = if medium < expert { medium } else { nearest(&returns[..expert], enough).unwrap_or(expert) };
         Ok(Self { gpu: gpu.clone(), world, course, seed, training, generations, returns, random, medium, expert })
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fourfold::data::Actions;
+use fourfold::data::{Actions, Trajectories};
 use fourfold::evolution::EvolutionStrategy;
 use fourfold::rollout::Environment;
 use fourfold::rollout::environments::{CartPole, CartPoleSwingUp, Pendulum, Swimmer};
@@ -34,6 +34,14 @@ impl World {
             World::CartPole => "cart-pole",
             World::Swimmer => "swimmer",
         }
+    }
+
+    /// Returns the environment that data of `data collect` are of.
+    pub fn of(data: &Trajectories) -> Option<Self> {
+        let name = data.notes().get("environment")?;
+        let world = Self::ALL.into_iter().find(|world| world.name() == name)?;
+        let fits = world.environment().observations() == data.observations() && world.actions() == data.actions();
+        (fits && data.notes().contains_key("stage")).then_some(world)
     }
 
     /// The name of [`environment`](Self::environment) in a file of weights.

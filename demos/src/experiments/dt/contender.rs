@@ -254,7 +254,7 @@ pub struct Learner {
 }
 
 /// Steps after which to look whether all episodes are over.
-const CHECKS: usize = 50;
+pub const CHECKS: usize = 50;
 
 impl Learner {
     pub fn parameters(&self) -> usize {
@@ -278,13 +278,12 @@ impl Learner {
         let environment = VectorEnvironment::on_buffers(&run.gpu(), environment, &settings, VectorBuffers::default())?;
         let wanted = vec![data.expert as f32; episodes as usize];
         let settings = AgentSettings { targets: wanted, ..self.agent.clone() };
-        let mut agent =
-            Agent::in_environment(&environment, &*self.model, self.weights.clone(), &settings).map_err(Failure::run)?;
+        let mut agent = Agent::in_environment(&environment, &*self.model, self.weights.clone(), &settings)?;
         let mut returns = Vec::with_capacity(targets.len());
         for &target in targets {
             run.say(format!("{}, plays for {target:.0}", data.name()));
             agent.set_targets(&vec![target as f32; episodes as usize]).map_err(Failure::run)?;
-            let played = agent.play(&environment, Some(CHECKS)).map_err(Failure::run)?;
+            let played = agent.play(&environment, Some(CHECKS))?;
             returns.push(played.returns.into_iter().map(f64::from).collect());
             run.advance(PLAYED);
         }
@@ -293,7 +292,7 @@ impl Learner {
 }
 
 /// Starts of evaluations, which no data set has.
-const EVALUATION: u32 = 0xE7A1_0000;
+pub const EVALUATION: u32 = 0xE7A1_0000;
 
 /// The weight of a played batch on the progress bar, in training steps.
 pub const PLAYED: u64 = 50;

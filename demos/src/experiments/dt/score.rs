@@ -47,11 +47,12 @@ impl Reference {
         Some(Self { random, expert, protocol })
     }
 
-    /// The reference for data: the one that Minari states in the metadata, or that of the environment, else of the name.
+    /// The reference for data: the one that its metadata states, or that of the environment, else of the name.
     pub fn for_data(data: &Trajectories, environment: Option<&str>) -> Option<Self> {
         let known = environment.and_then(Self::of).or_else(|| Self::of(data.name()));
-        let stated = |key: &str| data.notes().get(key)?.parse().ok();
-        match (stated("ref_min_score"), stated("ref_max_score")) {
+        let stated = |keys: [&str; 2]| keys.iter().find_map(|key| data.notes().get(*key)?.parse().ok());
+        // Minari's names and those of `data collect`.
+        match (stated(["ref_min_score", "random_return"]), stated(["ref_max_score", "expert_return"])) {
             (Some(random), Some(expert)) if expert > random => {
                 Some(Self { random, expert, protocol: known.and_then(|known| known.protocol) })
             }

@@ -82,6 +82,9 @@ impl Network {
     }
 }
 
+/// The end of the name of a file that `dt train` writes.
+pub const AGENT: &str = "agent.safetensors";
+
 /// The most that a size in a file says: more is a damaged file.
 const LARGEST: usize = 1 << 16;
 

@@ -113,7 +113,7 @@ impl Cloning {
         let model = AttentionNeuronModel::new(&mut parameters, network).map_err(Failure::run)?;
         let graph = Graph::new();
         build(&graph, &parameters, &model, recipe, [trajectories, windows, channels]);
-        let plan = Arc::new(Plan::new(&graph, &gpu.target()).map_err(Failure::run)?);
+        let plan = Arc::new(Plan::new(&graph, &gpu.target())?);
         let values = Values::from([
             ("inputs".into(), Data::F32(data.inputs.clone())),
             ("previous".into(), Data::F32(data.previous.clone())),

@@ -63,6 +63,9 @@ impl Experiment for Settings {
     const SEEDS: Option<&'static str> = None;
     const QUICK: &'static [(&'static str, &'static str)] = &[("every", "20"), ("candidates", "8")];
 
+    const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] =
+        &[("candidates", "episode", &["null"])];
+
     fn inputs(&self) -> Vec<PathBuf> {
         self.file.weights.iter().cloned().collect()
     }

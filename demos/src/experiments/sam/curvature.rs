@@ -57,7 +57,7 @@ impl Curvature {
         graph.output("loss", outcome.loss);
         graph.output("sharpened_loss", outcome.sharpened_loss);
         graph.output("product", gradients(slope.dot(direction), &[flat])[0]);
-        let plan = Plan::new(&graph, &gpu.target()).map_err(Failure::run)?;
+        let plan = Plan::new(&graph, &gpu.target())?;
         let values = Values::from([
             ("images".into(), Data::F32(data.images().to_vec())),
             ("labels".into(), Data::U32(data.labels().to_vec())),

@@ -42,7 +42,7 @@ impl Evaluator {
         let logits = classifier.forward(classifier.parameters().state(&graph, "weights"), x, Noise::NONE);
         graph.output("losses", logits.cross_entropy(y, 0.0));
         graph.output("answers", logits.argmax(1));
-        let plan = Plan::new(&graph, &gpu.target()).map_err(Failure::run)?;
+        let plan = Plan::new(&graph, &gpu.target())?;
         let shared = BTreeMap::from([("weights".to_owned(), weights)]);
         let session = Session::on_buffers(gpu, plan, &Values::new(), &shared)?;
         let chunks = (0..data.len()).step_by(size).map(|start| {

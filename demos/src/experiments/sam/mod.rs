@@ -95,6 +95,12 @@ impl Experiment for Settings {
     const QUICK_IF: &'static [(&'static str, &'static str, &'static str, &'static str)] =
         &[("seeds", "model", "vit", "1"), ("epochs", "model", "vit", "2"), ("lanczos", "model", "vit", "0")];
 
+    const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] = &[
+        ("data_dir", "data", &["mnist", "fashion-mnist"]),
+        ("momentum", "optimiser", &["sgd"]),
+        ("dropout", "model", &["vit"]),
+    ];
+
     fn inputs(&self) -> Vec<PathBuf> {
         self.data.folder(&self.data_dir).into_iter().collect()
     }

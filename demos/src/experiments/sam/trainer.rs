@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fourfold::Gpu;
 use fourfold::data::{Checkpoint, Dataset, permutation};
-use fourfold::graph::{Graph, Plan, Session, SessionError, Tag, Tensor, TensorType, Values};
+use fourfold::graph::{Graph, Plan, Session, Tag, Tensor, TensorType, Values};
 use fourfold::models::Classifier;
 use fourfold::nn::Noise;
 use fourfold::optim::{Optimiser, Sam, Schedule};
@@ -83,7 +83,7 @@ impl Trainer {
         let shard = shard_rows(gpu, data);
         let graph = Graph::new();
         build(&graph, classifier, data, recipe, shard);
-        let plan = Arc::new(Plan::new(&graph, &gpu.target()).map_err(Failure::run)?);
+        let plan = Arc::new(Plan::new(&graph, &gpu.target())?);
         let labels = data.labels().iter().map(|&label| label as f32).collect();
         let mut initial = Values::from([
             ("labels".into(), Data::F32(labels)),
@@ -183,12 +183,6 @@ impl Trainer {
             Failure::Input(format!("the checkpoint's {prefix}epoch is `{epoch}`, expected a whole number"))
         })?;
         Ok(())
-    }
-}
-
-impl From<SessionError> for Failure {
-    fn from(error: SessionError) -> Self {
-        Failure::run(error)
     }
 }
 

@@ -36,14 +36,14 @@ pub fn play(
     let mut going = vec![true; lanes];
     let mut observations = environments.reset(seeds)?;
     let mut rewards = vec![0.0; lanes];
-    agent.restart().map_err(Failure::run)?;
+    agent.restart()?;
     for step in 0..most {
         let left = going.iter().filter(|&&going| going).count();
         if left == 0 {
             break;
         }
         watch(step, left);
-        let actions = agent.act(&observations, &rewards).map_err(Failure::run)?;
+        let actions = agent.act(&observations, &rewards)?;
         let answer = environments.step(&going, &actions)?;
         for lane in (0..lanes).filter(|&lane| going[lane]) {
             played.returns[lane] += answer.rewards[lane];

@@ -92,7 +92,7 @@ pub fn predictions(
     let flat = critic.parameters().state(&graph, "weights");
     let logits = critic.logits(&critic.parameters().of(flat), &window, Noise::NONE);
     graph.output("chances", logits.softmax());
-    let plan = Plan::new(&graph, &gpu.target()).map_err(Failure::run)?;
+    let plan = Plan::new(&graph, &gpu.target())?;
     let values = Values::from([
         ("returns".into(), Data::F32(vec![0.0; BATCH * steps])),
         ("times".into(), Data::U32((0..steps as u32).collect::<Vec<_>>().repeat(BATCH))),

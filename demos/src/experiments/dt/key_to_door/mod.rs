@@ -87,6 +87,9 @@ impl Experiment for Settings {
     const QUICK_IF: &'static [(&'static str, &'static str, &'static str, &'static str)] =
         &[("steps", "full", "true", "4"), ("batch", "full", "true", "4"), ("evaluation", "full", "true", "10")];
 
+    const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] =
+        &[("side", "full", &["false"]), ("room_steps", "full", &["false"]), ("critic_share", "no_critic", &["false"])];
+
     fn check(&self) -> Result<(), Failure> {
         let counts = [
             ("--side", self.side, 2..=100),

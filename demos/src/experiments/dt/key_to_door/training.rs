@@ -253,12 +253,12 @@ impl Judge {
             seed: seed.wrapping_add(1 << 16),
             ..AgentSettings::trained(trained, settings.evaluation, 1.0)
         };
-        let agent = Agent::in_environment(&environment, model, weights, &asked).map_err(Failure::run)?;
+        let agent = Agent::in_environment(&environment, model, weights, &asked)?;
         Ok(Self { environment, agent })
     }
 
     fn play(&mut self) -> Result<Played, Failure> {
-        let returns = self.agent.play(&self.environment, None).map_err(Failure::run)?.returns;
+        let returns = self.agent.play(&self.environment, None)?.returns;
         let outcomes = Outcome::of_trace(&self.environment.trace()?);
         let count = returns.len() as f64;
         Ok(Played {

@@ -80,7 +80,7 @@ impl Decoder {
     ) -> Result<Self, Failure> {
         let graph = Graph::new();
         build(&graph, model, world, prior);
-        let plan = Plan::new(&graph, &gpu.target()).map_err(Failure::run)?;
+        let plan = Plan::new(&graph, &gpu.target())?;
         let nodes = world.nodes();
         let lanes = nodes;
         let pairs = (0..nodes).flat_map(|node| (0..nodes).map(move |towards| (node, towards)));

@@ -1,4 +1,4 @@
-//! `fourfold dt train`: trajectories that the user has, and MuJoCo through Python's Gymnasium.
+//! `fourfold dt train`: trajectories that the user has, played in our own environments or through Python's Gymnasium.
 
 mod play;
 mod report;
@@ -24,7 +24,8 @@ use crate::statistics::average;
 use play::World;
 use setup::Setup;
 
-/// Train on a file of trajectories (D4RL, Minari, imitation, our own), and play in Gymnasium
+/// Train on a file of trajectories (D4RL, Minari, imitation, our own), and play in Gymnasium, or on the GPU where the
+/// file is of `data collect`
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
     /// File, a folder with one such file, or a data set of Minari
@@ -119,6 +120,13 @@ impl Experiment for Settings {
     ];
     const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[]);
 
+    const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] = &[
+        ("python", "gymnasium", &["true"]),
+        ("workers", "gymnasium", &["true"]),
+        ("heads", "model", &["transformer", "transformer-bc"]),
+        ("warm_up", "model", &["transformer", "transformer-bc"]),
+    ];
+
     fn inputs(&self) -> Vec<PathBuf> {
         vec![self.data.clone()]
     }
@@ -175,7 +183,7 @@ struct Milestone {
     step: usize,
     /// The mean over the steps since the last one.
     loss: f64,
-    /// One for each target; none without Gymnasium.
+    /// One for each target; none without an environment.
     evaluations: Vec<Evaluation>,
 }
 
@@ -196,10 +204,7 @@ const MOST_BURST: usize = 512;
 /// Trains from one seed, plays at each evaluation, and writes the weights.
 fn train(run: &mut Run, settings: &Settings, setup: &Setup, seed: u32, prefix: &str) -> Result<Training, Failure> {
     let mut training = setup.training(&run.gpu(), settings, seed)?;
-    let mut world = match settings.gymnasium {
-        true => Some(World::open(&run.gpu(), settings, setup, &training)?),
-        false => None,
-    };
+    let mut world = World::open(&run.gpu(), settings, setup, &training, seed)?;
     let mut milestones: Vec<Milestone> = Vec::new();
     let mut losses: Vec<f32> = Vec::new();
     if let Some(checkpoint) = run.restored() {

@@ -1,33 +1,91 @@
-//! Episodes in Gymnasium during a training.
+//! Episodes during a training: in Gymnasium, or in our own environment that the data were collected in.
+
+use std::sync::Arc;
 
 use fourfold::Gpu;
 use fourfold::data::Actions;
 use fourfold::models::offline_training::OfflineTraining;
 use fourfold::models::{Agent, AgentSettings};
+use fourfold::rollout::{VectorBuffers, VectorEnvironment, VectorSettings};
 
 use super::setup::Setup;
 use super::{Evaluation, Settings};
+use crate::experiments::data::World as Collected;
+use crate::experiments::dt::contender::{CHECKS, EVALUATION};
 use crate::experiments::dt::gymnasium::{Environments, Played, play};
 use crate::failure::Failure;
 use crate::run::Run;
 
-/// Where the agent plays: all targets' episodes side by side, on the weights of the training.
-pub struct World {
+/// The place where the agent plays, on the weights of the training.
+pub enum World {
+    Gymnasium(Gymnasium),
+    Lanes(Lanes),
+}
+
+/// Environments of Gymnasium: all targets' episodes side by side.
+pub struct Gymnasium {
     environments: Environments,
     agent: Agent,
     /// Steps of the longest episode.
     most: usize,
 }
 
+/// Our own environment: the episodes of a target as the lanes of one batch on the GPU.
+pub struct Lanes {
+    environment: VectorEnvironment,
+    agent: Agent,
+}
+
 /// Where an environment has no time limit of its own, episodes end after the paper's.
 const TIME_LIMIT: usize = 1000;
 
 impl World {
-    /// Starts the environments, and an agent on the weights of a training.
+    /// Opens Gymnasium where it is asked for, else our own environment where the data come from one, else nothing.
     ///
     /// # Errors
     /// Python, a package or the environment is missing, or another environment than that of the data.
-    pub fn open(gpu: &Gpu, settings: &Settings, setup: &Setup, training: &OfflineTraining) -> Result<Self, Failure> {
+    pub fn open(
+        gpu: &Gpu,
+        settings: &Settings,
+        setup: &Setup,
+        training: &OfflineTraining,
+        seed: u32,
+    ) -> Result<Option<Self>, Failure> {
+        match setup.collected {
+            _ if settings.gymnasium => Ok(Some(Self::Gymnasium(Gymnasium::open(gpu, settings, setup, training)?))),
+            Some(world) => Ok(Some(Self::Lanes(Lanes::open(gpu, world, settings, setup, training, seed)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the platform of the environments.
+    pub fn versions(&self) -> String {
+        match self {
+            Self::Gymnasium(gymnasium) => gymnasium.environments.greeting().versions.clone(),
+            Self::Lanes(_) => concat!("fourfold ", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+
+    /// Plays the episodes of all targets; each target's have the same seeds.
+    ///
+    /// # Errors
+    /// A worker or the device failed.
+    pub fn evaluate(
+        &mut self,
+        run: &mut Run,
+        settings: &Settings,
+        setup: &Setup,
+        seed: u32,
+    ) -> Result<Vec<Evaluation>, Failure> {
+        match self {
+            Self::Gymnasium(gymnasium) => gymnasium.evaluate(run, settings, setup, seed),
+            Self::Lanes(lanes) => lanes.evaluate(run, settings, setup),
+        }
+    }
+}
+
+impl Gymnasium {
+    fn open(gpu: &Gpu, settings: &Settings, setup: &Setup, training: &OfflineTraining) -> Result<Self, Failure> {
         let (name, data) = (setup.environment.as_deref().unwrap_or_default(), &setup.data);
         let targets = setup.targets.iter().flat_map(|&target| vec![target; settings.episodes]).collect::<Vec<_>>();
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -50,20 +108,11 @@ impl World {
         }
         let most = greeting.time_limit.unwrap_or(TIME_LIMIT);
         let agent = AgentSettings { targets, ..AgentSettings::trained(training.settings(), 1, 0.0) };
-        let agent = Agent::new(gpu, &*setup.model, training.weights_view()?, &agent).map_err(Failure::input)?;
+        let agent = Agent::new(gpu, &*setup.model, training.weights_view()?, &agent)?;
         Ok(Self { environments, agent, most })
     }
 
-    /// Returns the platform of the environments.
-    pub fn versions(&self) -> String {
-        self.environments.greeting().versions.clone()
-    }
-
-    /// Plays the episodes of all targets; each target's have the same seeds.
-    ///
-    /// # Errors
-    /// A worker or the device failed.
-    pub fn evaluate(
+    fn evaluate(
         &mut self,
         run: &mut Run,
         settings: &Settings,
@@ -88,5 +137,41 @@ impl World {
             Evaluation { target, played }
         };
         Ok(setup.targets.iter().enumerate().map(of).collect())
+    }
+}
+
+impl Lanes {
+    fn open(
+        gpu: &Gpu,
+        world: Collected,
+        settings: &Settings,
+        setup: &Setup,
+        training: &OfflineTraining,
+        seed: u32,
+    ) -> Result<Self, Failure> {
+        let environment = world.environment();
+        let vector = VectorSettings::new(settings.episodes, environment.horizon(), EVALUATION.wrapping_add(seed));
+        let environment =
+            VectorEnvironment::on_buffers(gpu, Arc::clone(&environment), &vector, VectorBuffers::default())?;
+        let agent = AgentSettings::trained(training.settings(), settings.episodes, setup.targets[0]);
+        let agent = Agent::in_environment(&environment, &*setup.model, training.weights_view()?, &agent)?;
+        Ok(Self { environment, agent })
+    }
+
+    fn evaluate(&mut self, run: &mut Run, settings: &Settings, setup: &Setup) -> Result<Vec<Evaluation>, Failure> {
+        let horizon = self.environment.settings().horizon as u32;
+        let mut evaluations = Vec::with_capacity(setup.targets.len());
+        for &target in &setup.targets {
+            run.say(format!("plays for {target}"));
+            self.agent.set_targets(&vec![target; settings.episodes])?;
+            let played = self.agent.play(&self.environment, Some(CHECKS))?;
+            let played = Played {
+                returns: played.returns.into_iter().map(f64::from).collect(),
+                terminated: played.lengths.iter().map(|&length| length < horizon).collect(),
+                lengths: played.lengths.into_iter().map(|length| length as usize).collect(),
+            };
+            evaluations.push(Evaluation { target, played });
+        }
+        Ok(evaluations)
     }
 }

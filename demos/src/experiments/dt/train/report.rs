@@ -57,15 +57,19 @@ pub fn report(settings: &Settings, setup: &Setup, trainings: &[Training]) -> Res
         if settings.delayed { ", paid at the end of an episode" } else { "" },
     ));
     if let (Some(environment), Some(versions)) = (&setup.environment, &trainings[0].versions) {
+        let place = match setup.collected {
+            Some(_) => "on the GPU".to_owned(),
+            None => format!("through Gymnasium's worker processes ({versions})"),
+        };
         let mut text = format!(
-            "Each row: {} episodes of {environment} as one batch through Gymnasium's worker processes ({versions}), played \
-             greedily with dropout off; the deviation is that over the episodes.",
+            "Each row: {} episodes of {environment} as one batch {place}, played greedily with dropout off; the deviation \
+             is that over the episodes.",
             settings.episodes,
         );
         if let Some(reference) = &setup.reference {
             let scored = [mean, best].map(|total| reference.score(total));
             text += &format!(
-                " Scores are D4RL's, 0 for a return of {} and 100 for {}; the data have {:.2} on average and {:.2} at best.",
+                " Scores are 0 for a return of {} and 100 for {}; the data have {:.2} on average and {:.2} at best.",
                 reference.random, reference.expert, scored[0], scored[1],
             );
         }

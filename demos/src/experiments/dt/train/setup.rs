@@ -2,15 +2,17 @@
 
 use fourfold::Gpu;
 use fourfold::data::{Checkpoint, Format, Standardisation, Trajectories, printable};
-use fourfold::models::SequenceModel;
 use fourfold::models::behaviour_cloning::{self, BehaviourCloning};
 use fourfold::models::decision_transformer::{self, DecisionTransformer, HuggingFaceCheckpoint};
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo};
+use fourfold::models::{AgentSettings, SequenceModel};
 use fourfold::optim::Schedule;
 use serde_json::json;
 
 use super::{Learner, MOST_BURST, Settings};
+use crate::experiments::data::World;
 use crate::experiments::dt::score::Reference;
+use crate::experiments::dt::trained::{AGENT, TrainedAgent};
 use crate::failure::Failure;
 use crate::limits;
 use crate::run::Run;
@@ -24,6 +26,8 @@ pub struct Setup {
     pub trained_on: Trajectories,
     pub model: Box<dyn SequenceModel>,
     pub environment: Option<String>,
+    /// Our own environment that the data were collected in.
+    pub collected: Option<World>,
     pub reference: Option<Reference>,
     pub scale: f32,
     pub targets: Vec<f32>,
@@ -44,6 +48,14 @@ impl Setup {
             let data = settings.data.display();
             return Err(Failure::Input(format!("--gymnasium needs --env: {data} does not say where it is from")));
         }
+        let collected = if settings.gymnasium { None } else { World::of(&data) };
+        if !settings.gymnasium && collected.is_none() && settings.targets.is_some() {
+            let data = settings.data.display();
+            return Err(Failure::Input(format!(
+                "--targets has no effect without --gymnasium: {data} is of no environment of ours; leave it out"
+            )));
+        }
+        let environment = environment.or_else(|| collected.map(|world| world.name().to_owned()));
         let returns = data.returns();
         let protocol = reference.as_ref().and_then(|reference| reference.protocol.clone());
         let largest = returns.iter().fold(0.0_f64, |largest, total| largest.max(total.abs()));
@@ -58,7 +70,19 @@ impl Setup {
         let trained_on = if settings.best < 1.0 { data.best(settings.best) } else { data.clone() };
         let trained_on = if settings.delayed { trained_on.delayed() } else { trained_on };
         let (scale, targets) = (settings.scale.unwrap_or(scale), settings.targets.clone().unwrap_or(targets));
-        Ok(Self { data, format, trained_on, model, environment, reference, scale, targets, width, standardisation })
+        Ok(Self {
+            data,
+            format,
+            trained_on,
+            model,
+            environment,
+            collected,
+            reference,
+            scale,
+            targets,
+            width,
+            standardisation,
+        })
     }
 
     /// Creates the training of a seed at its beginning.
@@ -83,12 +107,12 @@ impl Setup {
             losses: MOST_BURST,
             ..paper
         };
-        OfflineTraining::new(gpu, &*self.model, &self.trained_on, recipe).map_err(Failure::input)
+        Ok(OfflineTraining::new(gpu, &*self.model, &self.trained_on, recipe)?)
     }
 
     /// Writes the weights: `training.safetensors` and, where HuggingFace's network can be as ours, the folder
     /// `hugging-face`, which `transformers` loads, with `preparation.json`, which holds what a checkpoint of HuggingFace
-    /// lacks.
+    /// lacks; a transformer of one of our own environments in `agent.safetensors`, which `fourfold play` plays.
     ///
     /// # Errors
     /// The folder cannot be written, or the loss of the device.
@@ -110,6 +134,13 @@ impl Setup {
             "context": settings.context,
         });
         run.write_json("preparation.json", &preparation)?;
+        if let (Some(world), true) = (self.collected, settings.model != Learner::Bc) {
+            let asked = AgentSettings::trained(training.settings(), 1, self.targets[0]);
+            let network = network(settings, self.width, &self.data);
+            if let Some(agent) = TrainedAgent::new(world.played(), &network, &training.weights()?, &asked) {
+                run.write_checkpoint(&format!("{prefix}{AGENT}"), &agent.to_checkpoint()?)?;
+            }
+        }
         if settings.model == Learner::Transformer {
             let model = DecisionTransformer::new(network(settings, self.width, &self.data)).map_err(Failure::input)?;
             // Only networks as HuggingFace's can be are written.

@@ -122,6 +122,9 @@ impl Experiment for Settings {
     const QUICK: &'static [(&'static str, &'static str)] =
         &[("teacher_generations", "20"), ("trajectories", "64"), ("steps", "50"), ("passes", "3"), ("episodes", "100")];
 
+    const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] =
+        &[("teacher_generations", "teacher", &["null"])];
+
     fn inputs(&self) -> Vec<PathBuf> {
         self.teacher.iter().cloned().collect()
     }

@@ -66,7 +66,7 @@ impl Experiment for Settings {
     const NAME: &'static str = "neuron train";
     const SEEDS: Option<&'static str> = Some("4");
     const QUICK: &'static [(&'static str, &'static str)] =
-        &[("seeds", "2"), ("steps", "3e6"), ("trial", "1e6"), ("test_episodes", "100")];
+        &[("seeds", "2"), ("steps", "1e7"), ("trial", "1.5e6"), ("test_episodes", "100")];
     const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[
         ("strategy", "cma-es"),
         ("members", "256"),
@@ -74,6 +74,9 @@ impl Experiment for Settings {
         ("deviation", "0.1"),
         ("steps", "5.7e10"),
     ]);
+
+    const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] =
+        &[("trial", "weights", &["null"]), ("alone", "weights", &["null"])];
 
     fn inputs(&self) -> Vec<PathBuf> {
         self.weights.iter().cloned().collect()

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::search::{Finished, NEURON, PERCEPTRON};
 use crate::experiments::neuron::evaluation::{Order, Protocol, Scores};
 use crate::experiments::neuron::recipe;
-use crate::experiments::neuron::training::Record;
+use crate::experiments::neuron::training::{Point, Record};
 use crate::failure::Failure;
 use crate::picture::axis::Axis;
 use crate::picture::plot::{Line, LinePlot};
@@ -98,20 +98,23 @@ pub(super) fn report(episodes: usize, rows: &[Row], trainings: &str) -> Report {
 
 /// Draws the learning curves.
 pub(super) fn learning(finished: &[Finished]) -> LinePlot {
-    LinePlot::new(
-        "Score of the centre while it learns (500 validation episodes)",
-        "environment steps",
-        Axis::within("mean score", 0.0..600.0),
-        finished.iter().flat_map(curves),
-    )
+    let records = || finished.iter().flat_map(|finished| &finished.records);
+    let validations = |record: &Record| record.curve.iter().filter(|point| point.validation.is_some()).count();
+    // A short training is validated at its end alone.
+    let (title, value): (_, fn(&Point) -> Option<f64>) = match records().any(|record| validations(record) > 1) {
+        true => ("Score of the centre while it learns (500 validation episodes)", |point| point.validation),
+        false => ("Mean score of the population while it learns", |point| Some(point.population)),
+    };
+    let lines = finished.iter().flat_map(|finished| curves(finished, value));
+    LinePlot::new(title, "environment steps", Axis::within("mean score", 0.0..600.0), lines)
 }
 
 /// Returns a line for each try of a training.
-fn curves(finished: &Finished) -> Vec<Line> {
+fn curves(finished: &Finished, value: fn(&Point) -> Option<f64>) -> Vec<Line> {
     let line = |(number, record): (usize, &Record)| {
         Line::new(
             format!("{}, try {}", finished.name, number + 1),
-            record.curve.iter().filter_map(|point| Some((point.steps as f64, point.validation?))),
+            record.curve.iter().filter_map(|point| Some((point.steps as f64, value(point)?))),
         )
     };
     finished.records.iter().enumerate().map(line).collect()

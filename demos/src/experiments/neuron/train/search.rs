@@ -42,12 +42,15 @@ impl Finished {
         let all = records.iter().map(steps).sum::<u64>() as f64;
         format!(
             "* {name}: {} weights; {} searches, {all:.3e} environment steps in all, {:.3e} of them by the one that went on, in \
-             {seconds:.0} s ({:.2e} steps a second); its best centre reached {:.0} on the validation episodes.",
+             {seconds:.0} s ({:.2e} steps a second); its best centre {}.",
             weights.len(),
             records.len(),
             steps(&records[*chosen]) as f64,
             all / seconds,
-            records[*chosen].best.unwrap_or(f64::NAN)
+            match records[*chosen].best {
+                Some(best) => format!("reached {best:.0} on the validation episodes"),
+                None => "was not validated in so few steps".to_owned(),
+            }
         )
     }
 }

@@ -38,7 +38,7 @@ pub struct Settings {
 impl Experiment for Settings {
     const NAME: &'static str = "pes compare";
     const SEEDS: Option<&'static str> = Some("5");
-    const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "2"), ("iterations", "300"), ("pixels", "100")];
+    const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "2"), ("iterations", "1000"), ("pixels", "100")];
     const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[]);
 
     fn inputs(&self) -> Vec<PathBuf> {
@@ -72,7 +72,7 @@ impl Settings {
         for Entry { recipe, .. } in &mut entries {
             recipe.iterations = self.iterations.unwrap_or(recipe.iterations);
             if let Some(particles) = self.particles.filter(|_| recipe.estimator.is_perturbed()) {
-                recipe.particles = particles;
+                *recipe = recipe.with_particles(particles);
             }
         }
         entries

@@ -88,6 +88,9 @@ impl Experiment for Settings {
         ("long", "60"),
     ];
 
+    const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] =
+        &[("data_dir", "digits", &["false"])];
+
     fn inputs(&self) -> Vec<PathBuf> {
         let images =
             [DataName::FashionMnist, DataName::Mnist].map(|data| data.folder(&self.data_dir)).into_iter().flatten();

@@ -94,7 +94,18 @@ impl Recipe {
             Estimator::Dodge(_) => (self.particles / 2).max(1),
             _ => self.particles,
         };
-        Self { estimator, truncation, particles, ..self.clone() }
+        // All particles of PES + Analytic are at one inner time; unperturbed estimators have no particles to cut up.
+        let is_cut = estimator.is_perturbed() && estimator != Estimator::PES_ANALYTIC;
+        let (chunks, staggered) = if is_cut { (self.chunks, self.staggered) } else { (1, false) };
+        Self { estimator, truncation, chunks, staggered, ..self.clone() }.with_particles(particles)
+    }
+
+    /// Changes the number of particles, and the chunks to the most that divide its antithetic pairs.
+    pub fn with_particles(&self, particles: usize) -> Self {
+        let pairs = particles / 2;
+        let divides = |chunks: &usize| pairs.is_multiple_of(*chunks);
+        let chunks = (1..=self.chunks).rev().find(divides).unwrap_or(1);
+        Self { particles, chunks, ..self.clone() }
     }
 
     /// Checks the settings.
@@ -122,8 +133,9 @@ impl Recipe {
             ));
         }
         if !name.is_perturbed() && (self.chunks != 1 || self.staggered) {
+            let flag = if self.chunks == 1 { "--staggered" } else { "--chunks" };
             return refuse(format!(
-                "--chunks and --staggered are for estimators of perturbed particles, not for {name}"
+                "{flag} has no effect with --estimator {name}, which perturbs nothing: leave it out"
             ));
         }
         if name == Estimator::PES_ANALYTIC && self.chunks != 1 {

@@ -81,6 +81,9 @@ impl Experiment for Settings {
     const SHARED_QUICK: &'static [(&'static str, &'static str)] = QUICK;
     const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[("paper", "true")]);
 
+    const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] =
+        &[("data_dir", "data", &["mnist", "fashion-mnist"])];
+
     fn inputs(&self) -> Vec<PathBuf> {
         self.images.files()
     }

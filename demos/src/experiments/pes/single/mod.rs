@@ -71,7 +71,7 @@ pub struct Settings {
 impl Experiment for Settings {
     const NAME: &'static str = "pes";
     const SEEDS: Option<&'static str> = Some("1");
-    const QUICK: &'static [(&'static str, &'static str)] = &[("iterations", "300"), ("pixels", "100")];
+    const QUICK: &'static [(&'static str, &'static str)] = &[("iterations", "2000"), ("pixels", "100")];
     const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[]);
 
     fn inputs(&self) -> Vec<PathBuf> {
@@ -114,11 +114,12 @@ impl Settings {
     fn entry(&self, task: &Task) -> Entry {
         let ByName(estimator) = self.estimator;
         let paper = task.recipe(estimator);
+        let paper = self.particles.map_or(paper.clone(), |particles| paper.with_particles(particles));
         let recipe = Recipe {
             estimator,
             objective: self.objective.unwrap_or(paper.objective),
             truncation: self.truncation.unwrap_or(paper.truncation),
-            particles: self.particles.unwrap_or(paper.particles),
+            particles: paper.particles,
             sigma: self.sigma.unwrap_or(paper.sigma),
             chunks: self.chunks.unwrap_or(paper.chunks),
             staggered: self.staggered || (paper.staggered && self.chunks != Some(1)),
