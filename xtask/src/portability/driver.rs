@@ -157,7 +157,8 @@ mod tests {
         fs::write(libraries.join(MANIFEST), "").unwrap();
         let brought = Layer::find(&folder);
         fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(found, [Driver { name: "mesa".into(), manifest: Some((manifest, libraries.clone())) }]);
+        let manifest = Some((manifest, libraries.clone()));
+        assert_eq!(found, [Driver { name: "mesa".into(), manifest, backend: Some("vulkan") }]);
         assert_eq!(brought, Some(Layer { folder: Some(libraries) }));
         assert!(layer.is_none_or(|layer| layer.folder.is_none()));
     }
