@@ -10,6 +10,7 @@ use fourfold::wgpu::AdapterInfo;
 use serde_json::Value;
 
 use crate::adapter::is_software;
+use crate::options::Common;
 use crate::progress::duration;
 
 /// The time of an experiment.
@@ -28,7 +29,7 @@ const fn cost(folder: &'static str, seconds: [f64; 2], flags: &'static [&'static
 }
 
 const COSTS: &[Cost] = &[
-    cost("data collect", [60.0, 8.0], &["seeds", "policy_share"]),
+    cost("data collect", [60.0, 4.0], &["seeds", "policy_share"]),
     cost("dt control", [1140.0, 12.0], &["seeds", "data"]),
     cost("dt key-to-door", [700.0, 20.0], &["seeds", "steps", "batch"]),
     cost("dt shortest-paths", [500.0, 5.0], &["seeds", "training_steps", "batch"]),
@@ -36,17 +37,26 @@ const COSTS: &[Cost] = &[
     cost("dt train", [120_000.0, 4.0], &["seeds", "training_steps", "batch"]),
     cost("neuron clone", [440.0, 25.0], &["seeds", "passes", "trajectories"]),
     cost("neuron reshuffle", [40.0, 5.0], &["episodes"]),
-    cost("neuron train", [3000.0, 20.0], &["steps"]),
+    cost("neuron train", [3000.0, 30.0], &["steps"]),
     cost("neuron watch", [20.0, 10.0], &[]),
-    cost("pes toy", [40.0, 3.0], &["seeds"]),
-    cost("pes compare toy", [420.0, 12.0], &["seeds"]),
+    cost("pes influence", [3.0, 2.0], &["seeds"]),
+    cost("pes lorenz", [10.0, 2.0], &["seeds"]),
+    cost("pes ridge", [8.0, 2.0], &["seeds"]),
+    cost("pes toy", [5.0, 2.0], &["seeds"]),
+    cost("pes compare influence", [40.0, 4.0], &["seeds"]),
+    cost("pes compare lorenz", [40.0, 4.0], &["seeds"]),
+    cost("pes compare ridge", [100.0, 4.0], &["seeds"]),
+    cost("pes compare toy", [220.0, 8.0], &["seeds"]),
     cost("pes control", [540.0, 20.0], &["budget"]),
     cost("pes hyperparameters", [1100.0, 12.0], &["seeds", "iterations"]),
     cost("pes learned-optimiser", [1350.0, 30.0], &["iterations"]),
     cost("pes schedule", [400.0, 5.0], &["iterations"]),
-    cost("pes variance", [700.0, 20.0], &["repeats"]),
+    cost("pes variance", [700.0, 15.0], &["repeats"]),
     cost("sam", [60.0, 8.0], &["seeds", "epochs"]),
 ];
+
+/// Seconds of the commands other than experiments, and with `--quick`.
+const COMMANDS: [(&str, [f64; 2]); 3] = [("bench", [150.0, 40.0]), ("demo", [180.0, 60.0]), ("verify", [900.0, 240.0])];
 
 /// Returns the sentence that says how long a run with these settings takes on an adapter, or when that is told. `flags` has
 /// the defaults, those of `--quick` where it is given.
@@ -68,9 +78,7 @@ pub fn sentence(
         }
     });
     let known = COSTS.iter().find(|cost| cost.folder == folder).filter(|_| is_software(adapter) && !is_other);
-    let Some(cost) = known else {
-        return "The time that this takes is told once a few steps are measured on this adapter.".into();
-    };
+    let Some(cost) = known else { return UNKNOWN.into() };
     let ratio = |flag: &&str| {
         let default = flags.get_arguments().find(|arg| arg.get_id() == flag)?;
         let (usual, value) = (default.get_default_values(), &settings[*flag]);
@@ -85,8 +93,22 @@ pub fn sentence(
         }
     };
     let scale: f64 = cost.flags.iter().filter_map(ratio).product();
-    let seconds = (cost.seconds[usize::from(quick)] * scale).clamp(1.0, 1e9);
-    let whole = duration(Duration::from_secs_f64(seconds));
+    told(cost.seconds[usize::from(quick)] * scale)
+}
+
+/// Says how long a command other than an experiment takes, or the share of it that is asked for, unless it is quiet.
+pub fn tell(adapter: &AdapterInfo, command: &str, share: f64, common: &Common) {
+    let known = COMMANDS.iter().find(|(name, _)| *name == command).filter(|_| is_software(adapter));
+    if !common.quiet {
+        let sentence = known.map(|(_, seconds)| told(seconds[usize::from(common.quick)] * share));
+        crate::tell!("{}", sentence.as_deref().unwrap_or(UNKNOWN));
+    }
+}
+
+const UNKNOWN: &str = "The time that this takes is told once a few steps are measured on this adapter.";
+
+fn told(seconds: f64) -> String {
+    let whole = duration(Duration::from_secs_f64(seconds.clamp(1.0, 1e9)));
     format!("This takes about {whole} on this adapter, by measurements on two CPU cores.")
 }
 

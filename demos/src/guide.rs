@@ -1,5 +1,7 @@
 //! Guides a reader of `--help`, or of a finished run, to the paper, an example and another command.
 
+use std::path::Path;
+
 use clap::Command;
 
 /// The guide to a command.
@@ -90,6 +92,13 @@ impl Guide {
         let paper = if self.paper.is_empty() { String::new() } else { format!("Paper: {}\n", self.paper) };
         format!("{paper}Example: {}", self.example)
     }
+}
+
+/// Returns the last lines of a command: where its run is, and the command to try after it.
+pub fn ending(command: &str, run: Option<&Path>, next: Option<&str>) -> String {
+    let place = run.map(|run| format!("The run is in {}\n", run.display())).unwrap_or_default();
+    let next = next.or_else(|| Some(Guide::to(command)?.next)).unwrap_or("fourfold --help");
+    format!("{place}Next: {next}")
 }
 
 /// Shows the defaults of lists as they are typed, and adds a paper and an example to the help of a command.

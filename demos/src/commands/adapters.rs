@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::adapter::{adapter_json, is_software};
 use crate::entry::Plain;
 use crate::failure::Failure;
+use crate::guide::ending;
 use crate::options::Common;
 use crate::table::table;
 
@@ -56,6 +57,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         for report in chosen {
             crate::show!("{}", text(report));
         }
+        crate::show!("{}", ending(Arguments::NAME, None, None));
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::adapter::adapter_json;
 use crate::entry::Plain;
+use crate::estimate;
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::picture::bar_plot::BarPlot;
@@ -115,6 +116,8 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             "--kernel: expected the beginning of a kernel's name, such as matmul or softmax, got `{asked}`"
         )));
     }
+    let all = self::problems(&gpu.target(), common.quick, None).len();
+    estimate::tell(gpu.info(), Arguments::NAME, problems.len() as f64 / all as f64, common);
     let clock =
         if gpu.features().contains(Features::TIMESTAMP_QUERY) { "the GPU's timestamps" } else { "the CPU's clock" };
     let mut run = Run::of_command(common, "bench", &gpu, json!({ "problems": problems.len(), "clock": clock }))?;
@@ -147,17 +150,17 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         let header = ["operation", "size", "median", "spread", "GFLOP/s", "of its rate", "GB/s", "of its copy"];
         crate::show!("{}", table(header, rows.iter().map(Row::cells)));
         crate::show!(
-            "{} ({}): copies {:.1} GB/s, multiply-adds {:.1} GFLOP/s; by {clock}; {}",
+            "{} ({}): copies {:.1} GB/s, multiply-adds {:.1} GFLOP/s; by {clock}.",
             gpu.info().name,
             gpu.info().backend,
             ceiling.bytes / 1e9,
             ceiling.flops / 1e9,
-            run.path().display(),
         );
         crate::show!(
             "Bytes are those of the operands, read and written once: what a cache saves counts as bandwidth, so that \
              small problems can pass 100 %."
         );
+        crate::show!("{}", run.ending());
     }
     let failed = problems.len() - rows.len();
     if failed == 0 { Ok(()) } else { Err(Failure::run(format!("{failed} of {} problems did not run", problems.len()))) }

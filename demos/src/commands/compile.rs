@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::commands::verify::choose;
 use crate::entry::Plain;
 use crate::failure::Failure;
+use crate::guide::ending;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::translation::Resolved;
@@ -95,6 +96,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         crate::show!("{:#}", json!({ "devices": devices, "rows": rows }));
     } else {
         crate::show!("{}", page::summary(&rows, &exceptions));
+        crate::show!("{}", ending(Arguments::NAME, None, None));
     }
     let unexpected = rows.iter().filter(|row| !exceptions.unexpected(row).is_empty()).count();
     let mended = exceptions.mended(&rows);

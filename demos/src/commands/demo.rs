@@ -17,6 +17,7 @@ use crate::adapter::describe;
 use crate::animation::{Animation, animated_gif};
 use crate::commands::verify;
 use crate::entry::Plain;
+use crate::estimate;
 use crate::experiment;
 use crate::experiments::dt::key_to_door::{self, Method};
 use crate::experiments::neuron::evaluation::{Order, Protocol};
@@ -58,6 +59,7 @@ const EPISODES: usize = 200;
 /// If a step fails, with its own sentence.
 pub fn run(common: &Common) -> Result<(), Failure> {
     let gpu = common.open(false)?;
+    estimate::tell(gpu.info(), Arguments::NAME, 1.0, common);
     let mut run = Run::of_command(common, Arguments::NAME, &gpu, json!({}))?;
     let folder = run.path().to_owned();
     let preset = if common.quick { Preset::Quick } else { Preset::Default };

@@ -8,6 +8,7 @@ use fourfold::data::{Actions, Format, Trajectories, printable};
 
 use crate::entry::Plain;
 use crate::failure::Failure;
+use crate::guide::ending;
 use crate::options::Common;
 use crate::statistics::quantile;
 use crate::table::table;
@@ -36,6 +37,8 @@ impl Plain for Arguments {
     fn run(&self, _: &Common) -> Result<(), Failure> {
         let (trajectories, format) = Trajectories::load_with_format(&self.path)?;
         crate::output::write(format_args!("{}", description(&trajectories, format, self.all)));
+        let next = format!("fourfold dt train {} --quick", self.path.display());
+        crate::show!("{}", ending(Self::NAME, None, Some(&next)));
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::entry::Plain;
 use crate::failure::Failure;
+use crate::guide::ending;
 use crate::options::Common;
 use crate::progress::duration;
 use crate::run::folder::CONFIGURATION;
@@ -41,6 +42,7 @@ impl Plain for Arguments {
         }
         let named = self.folders.len() > 1 && runs.len() == self.folders.len();
         crate::show!("{}", if named { compared(&runs) } else { list(&mut runs) });
+        crate::show!("{}", ending(Self::NAME, None, None));
         Ok(())
     }
 }

@@ -27,7 +27,9 @@ use serde_json::{Value, json};
 
 use crate::adapter::adapter_json;
 use crate::entry::Plain;
+use crate::estimate;
 use crate::failure::Failure;
+use crate::guide::ending;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::run::folder::{CONFIGURATION, RunFolder};
@@ -111,6 +113,10 @@ struct Settings {
     repro: bool,
 }
 
+/// Cases of each kernel, and with `--quick`.
+const CASES: u32 = 100;
+const QUICK_CASES: u32 = 20;
+
 /// The rows of a run, as they come.
 const ROWS: &str = "cases.jsonl";
 
@@ -140,6 +146,10 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let expectations = Expectations::load(arguments.expectations.as_deref(), gpu.info())?;
     let jobs = jobs(&settings, &rows);
     let total = settings.kernels.len() as u64 * u64::from(settings.cases.1 - settings.cases.0);
+    // The share of the cases of all kernels that is left.
+    let each = if common.quick { QUICK_CASES } else { CASES };
+    let left: u64 = jobs.iter().map(|job| u64::from(job.until - job.from)).sum();
+    estimate::tell(gpu.info(), Arguments::NAME, left as f64 / f64::from(each) / kernels().len() as f64, &common);
     let mut progress = Progress::new("verify", total, common.quiet);
     progress.skip(rows.len() as u64);
     let repro = settings.repro.then(|| folder.path().join("repro"));
@@ -193,7 +203,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             ids.trim(),
             common.seed
         );
-        crate::show!("The run is in {}", folder.path().display());
+        crate::show!("{}", ending(Arguments::NAME, Some(folder.path()), None));
     }
     conclude(&judged, summaries.len())
 }
@@ -205,7 +215,7 @@ fn begun(common: &Common, arguments: &Arguments) -> Result<(Common, Gpu, RunFold
     let cases = match (arguments.case, arguments.cases) {
         (Some(case), _) => (case, case + 1),
         (None, Some(cases)) => (0, cases),
-        (None, None) => (0, if common.quick { 20 } else { 100 }),
+        (None, None) => (0, if common.quick { QUICK_CASES } else { CASES }),
     };
     let settings = Settings {
         kernels: chosen.iter().map(|kernel| kernel.name.to_string()).collect(),

@@ -24,7 +24,7 @@ pub use events::EVENTS;
 
 use crate::adapter::{adapter_json, describe, software_warning};
 use crate::failure::Failure;
-use crate::guide::Guide;
+use crate::guide;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::table::{broken, width};
@@ -445,10 +445,13 @@ impl Run {
         self.end(FINISHED, report.headline())?;
         // The last file: a run that has it is finished.
         self.folder.write_json(RESULTS, &results.into())?;
-        let next = Guide::to(&self.configuration.command).map(|guide| format!("\nNext: {}", guide.next));
-        let (text, next) = (report.terminal(), next.unwrap_or_default());
-        let adapter = broken(&adapter, width());
-        Ok(format!("{text}\n\n{adapter}\nThe run is in {}{next}", self.path().display()))
+        let ending = guide::ending(&self.configuration.command, Some(self.path()), report.next_command());
+        Ok(format!("{}\n\n{}\n{ending}", report.terminal(), broken(&adapter, width())))
+    }
+
+    /// Returns the last lines of a command that writes no report: where the run is, and the command to try next.
+    pub fn ending(&self) -> String {
+        guide::ending(&self.configuration.command, Some(self.path()), None)
     }
 
     /// Ends a run that failed: one that was refused for its input leaves nothing, one that was stopped a report of what

@@ -11,6 +11,7 @@ pub struct Report {
     title: String,
     parts: Vec<Part>,
     results: Map<String, Value>,
+    next: Option<String>,
     failure: Option<Failure>,
 }
 
@@ -61,6 +62,16 @@ impl Report {
     /// Adds an entry of `results.json`.
     pub fn result(&mut self, key: &str, value: Value) {
         self.results.insert(key.to_owned(), value);
+    }
+
+    /// Names the command to try next, instead of the usual one.
+    pub fn next(&mut self, command: impl Into<String>) {
+        self.next = Some(command.into());
+    }
+
+    /// Returns the command to try next, if it is not the usual one.
+    pub fn next_command(&self) -> Option<&str> {
+        self.next.as_deref()
     }
 
     /// Ends the command with this failure after the report is written: the run did not reach its aim.

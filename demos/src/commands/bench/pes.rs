@@ -102,6 +102,6 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
         gpu.info().name,
         gpu.info().backend,
     );
-    crate::show!("The run is in {}", run.path().display());
+    crate::show!("{}", run.ending());
     Ok(())
 }

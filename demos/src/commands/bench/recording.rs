@@ -92,7 +92,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
         gpu.info().backend
     );
     crate::show!("To ask whether the device is lost, as every submission does, takes {:.1} us.", question * 1e6);
-    crate::show!("The run is in {}", run.path().display());
+    crate::show!("{}", run.ending());
     Ok(())
 }
 

@@ -113,7 +113,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
         crate::show!("{result:#}");
     } else {
         crate::show!("{}", work.report(&gpu, bench.rollout.plan(), &samples));
-        crate::show!("The run is in {}", run.path().display());
+        crate::show!("{}", run.ending());
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::row::{Kind, Number};
 use crate::adapter::adapter_json;
 use crate::entry::Plain;
 use crate::failure::Failure;
+use crate::guide::ending;
 use crate::options::Common;
 use crate::run::report::Report;
 
@@ -40,6 +41,9 @@ impl Plain for Arguments {
         } else {
             let report = report(&measurements, &format!("{}, {} {}", info.name, info.driver, info.driver_info));
             crate::show!("{}", if self.markdown { report.markdown() } else { report.terminal() });
+            if !self.markdown {
+                crate::show!("{}", ending(Self::NAME, None, None));
+            }
         }
         conclude(&measurements, &Expectations::load(None, info)?)
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::adapter::adapter_json;
 use crate::entry::Plain;
 use crate::failure::Failure;
+use crate::guide::ending;
 use crate::options::Common;
 use crate::run::report::Report;
 
@@ -44,6 +45,9 @@ impl Plain for Arguments {
             let adapter = format!("{}, {} {}", info.name, info.driver, info.driver_info);
             let report = report(&tests, &adapter);
             crate::show!("{}", if self.markdown { report.markdown() } else { report.terminal() });
+            if !self.markdown {
+                crate::show!("{}", ending(Self::NAME, None, None));
+            }
         }
         let failed: Vec<&str> = tests.iter().filter(|test| !test.passed()).map(|test| test.name).collect();
         match failed[..] {

@@ -17,6 +17,7 @@ use super::worker::{Job, NO_PLACE, Order};
 use super::{Arguments, sanitize, supervisor};
 use crate::adapter::adapter_json;
 use crate::failure::Failure;
+use crate::guide::ending;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::table::table;
@@ -77,6 +78,7 @@ pub fn run(common: &Common, arguments: &Arguments, folder: &Path) -> Result<(), 
     } else {
         crate::show!("{}", table(["fault", "kernel", "caught by"], planted.iter().map(Planted::cells)));
         crate::show!("{caught} of {of} faults are caught");
+        crate::show!("{}", ending("verify", None, None));
     }
     let refused: Vec<&str> = planted.iter().filter(|one| one.is_refused()).map(|one| &*one.fault.name).collect();
     if !refused.is_empty() {

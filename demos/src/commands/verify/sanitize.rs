@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Arguments;
 use crate::failure::Failure;
+use crate::guide::ending;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::table::table;
@@ -80,6 +81,7 @@ pub fn run(common: &Common, arguments: &Arguments, chosen: &[KernelRef]) -> Resu
             [report.kernel.clone(), report.cases.to_string(), report.instructions.to_string(), verdict.to_owned()]
         };
         crate::show!("{}", table(["kernel", "cases", "instructions", "verdict"], reports.iter().map(cells)));
+        crate::show!("{}", ending("verify", None, None));
     }
     let found: Vec<&str> =
         reports.iter().filter(|report| !report.findings.is_empty()).map(|report| &*report.kernel).collect();

@@ -86,6 +86,9 @@ impl Experiment for Settings {
                 collector.returns[medium],
                 collector.best(),
             ));
+            if let Some(last) = files.last() {
+                report.next(format!("fourfold dt train {} --quick", run.path().join(&last.file).display()));
+            }
             report.picture(format!("learning{suffix}.png"), "learning", learning(&collector).png(900, 480)?);
             policies.push(json!({
                 "seed": seed,

@@ -123,6 +123,7 @@ impl Experiment for Settings {
         run.write("learning.jsonl", lines.as_bytes())?;
         let trainings: Vec<String> = finished.iter().map(search::Finished::line).collect();
         let mut report = report::report(self.test_episodes, &rows, &trainings.join("\n"));
+        report.next(format!("fourfold play {}", run.path().display()));
         report.picture("learning.png", "score while learning", report::learning(&finished).png(900, 520)?);
         Ok(report)
     }
