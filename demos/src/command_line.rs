@@ -71,6 +71,7 @@ fn command(preset: Preset) -> Command {
         .arg_required_else_help(false);
     root =
         Common::augment_args(root).about("GPU compute kernels with CPU twins, and learning methods that run on them");
+    root = root.mut_args(|arg| if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg });
     for (name, about) in FAMILIES {
         root =
             root.subcommand(Command::new(*name).about(*about).subcommand_required(true).arg_required_else_help(true));

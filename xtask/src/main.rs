@@ -2,6 +2,7 @@
 
 mod data;
 mod driver;
+mod interruptions;
 mod portability;
 mod vulkan;
 
@@ -17,9 +18,10 @@ cargo xtask COMMAND [ARGUMENTS]
   data [NAMES]       download the data sets `mnist` and `fashion-mnist` (both, or those named) into data/
   mutants [FLAGS]    plant the faults of shaders/src/*/faults.txt in the kernels, one at a time: `fourfold verify` must catch
                      95 %; --only TEXT and --json go to it; writes docs/reports/mutants/report.md
+  interruptions      interrupt and resume every long command at random moments: it must end with the same bits
   portability        verify every kernel on every Vulkan driver at hand; `cargo xtask portability --help` lists its flags
 
-On Linux without any Vulkan device, `demo`, `test` and `mutants` first install Mesa's software driver.";
+On Linux without any Vulkan device, `demo`, `test`, `mutants` and `interruptions` first install Mesa's software driver.";
 
 /// The reason why a command failed, with its exit code.
 #[derive(Debug)]
@@ -75,6 +77,15 @@ fn run(mut arguments: Vec<OsString>) -> Result {
             let flags = ["--faults", "shaders/src", "--report", "docs/reports/mutants/report.md", "--time-limit", "60"];
             cargo(&[&fixed[..], &flags[..]].concat(), &arguments)
         }
+        Some("interruptions") if arguments.iter().any(|argument| argument == "--help") => {
+            println!("{}", interruptions::USAGE);
+            Ok(())
+        }
+        Some("interruptions") => {
+            driver::ensure()?;
+            let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            interruptions::run(&words)
+        }
         Some("data") => data::fetch(&root().join("data"), &arguments),
         Some("portability") if arguments.iter().any(|argument| argument == "--help") => {
             println!("{}", portability::USAGE);
@@ -89,7 +100,7 @@ fn run(mut arguments: Vec<OsString>) -> Result {
             Ok(())
         }
         _ => Err(Failure::usage(format!(
-            "demo, test, data, mutants or portability is expected, got `{}`\n\n{USAGE}",
+            "demo, test, data, mutants, interruptions or portability is expected, got `{}`\n\n{USAGE}",
             command.display()
         ))),
     }

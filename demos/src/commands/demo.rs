@@ -33,7 +33,7 @@ use crate::run::report::Report;
 use crate::table::{broken, width};
 
 /// Take a tour: kernels against twins, SGD against SAM, a policy whose inputs are shuffled, truncated unrolls, a
-/// grid task learnt from random play; some three minutes on a software driver
+/// grid task learnt from random play; about a minute on a software driver
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {}
 

@@ -152,7 +152,7 @@ impl Experiment for Settings {
         ])?;
         let targets = self.targets.iter().flatten();
         limits::numbers(targets.map(|&target| ("--targets", target.into(), Span::within(-1e9, 1e9))))?;
-        Ok(())
+        Setup::new(self).map(drop)
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {

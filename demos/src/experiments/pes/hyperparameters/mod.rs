@@ -72,9 +72,9 @@ impl Experiment for Settings {
 
     fn check(&self) -> Result<(), Failure> {
         let images = &self.images;
+        limits::counts([("--layers", images.layers, 1..=limits::LAYERS)])?;
         images.check()?;
         self.training.check()?;
-        limits::counts([("--layers", images.layers, 1..=limits::LAYERS)])?;
         check_measurement(self.side_by_side, self.episodes, images.horizon)?;
         self.problem().map(|_| ())
     }

@@ -86,6 +86,7 @@ pub fn check(settings: &Settings) -> Result<(), Failure> {
     if let Some(truncation) = truncations.iter().find(|&&k| k == 0 || !steps.is_multiple_of(k)) {
         return refuse(format!("expected a divisor of --steps {steps}, got unrolls of {truncation} steps"));
     }
+    limits::pairs("--particles", settings.particles)?;
     let (scenarios, mut distinct) = (settings.scenarios(), truncations.clone());
     distinct.sort_unstable();
     distinct.dedup();
