@@ -19,10 +19,21 @@ const MODULE: Module = Module::new::<Uniform>(
     passes,
 );
 
-/// Four keys at a time, each with two loops over the head.
+/// Four keys at a time, each with two loops over a part of the head and one over the lanes.
 fn passes(call: &Call) -> u64 {
     let Uniform { length_k, vectors, .. } = call.uniform();
-    u64::from(length_k.div_ceil(4)) * (1 + 2 * (u64::from(vectors) + 1)) + 1 + 2 * (u64::from(vectors) + 1)
+    let lanes = lanes_of(call);
+    let part = u64::from(vectors) / lanes + 1;
+    u64::from(length_k.div_ceil(4)) * (1 + 2 * part + over_lanes(lanes)) + 1 + 2 * part
+}
+
+/// Passes of the loop over the lanes of a row.
+pub(crate) fn over_lanes(lanes: u64) -> u64 {
+    if lanes == 1 { 0 } else { lanes }
+}
+
+pub(crate) fn lanes_of(call: &Call) -> u64 {
+    call.constant("LANES").map_or(1, |lanes| lanes as u64)
 }
 
 /// The kernels of this file.
@@ -86,8 +97,20 @@ pub struct Problem {
     pub keys: bool,
 }
 
-/// The invocations of a workgroup, each with a row of its own.
+/// The invocations of a workgroup where each has a row of its own, or where as many as divide it share one.
 pub(crate) const WORKGROUP: usize = 64;
+
+/// The most vectors of four that an invocation has of each of its rows: of two to four rows in registers.
+const MOST_VECTORS: usize = 8;
+
+/// The invocations that share a row of a head of so many vectors, and those of a workgroup.
+fn lanes_and_workgroup(vectors: usize) -> (usize, usize) {
+    let lanes = (1..=vectors).find(|lanes| vectors.is_multiple_of(*lanes) && vectors / lanes <= MOST_VECTORS);
+    let lanes = lanes.expect("one vector for each lane at the most");
+    // Where the lanes do not divide 64, two waves of them are nearly full.
+    let workgroup = if WORKGROUP.is_multiple_of(lanes) { WORKGROUP } else { 2 * WORKGROUP / lanes * lanes };
+    (lanes, workgroup)
+}
 
 impl Problem {
     /// Checks that the fused kernels take these sizes.
@@ -141,13 +164,19 @@ impl Problem {
         Uniform { rows, heads, length_q, length_k, vectors, factor }
     }
 
-    /// The call of a kernel whose invocations own a row each.
+    /// The call of a kernel whose invocations own a row each, or a part of one.
     pub(crate) fn launch(&self, kernel: &'static Kernel, rows: usize, lengths: &[usize], target: &Target) -> Call {
-        // Loops over the head are unrolled on a GPU, whose registers have no index.
-        let vectors = if target.software { 0 } else { (self.head_size / 4) as u32 };
-        Call::new(kernel, &self.uniform(), rows.div_ceil(WORKGROUP), lengths)
+        let head = self.head_size / 4;
+        // Loops over the head are unrolled on a GPU, whose registers have no index, and not many.
+        let (vectors, (lanes, workgroup)) = match target.software {
+            true => (0, (1, WORKGROUP)),
+            false => (head / lanes_and_workgroup(head).0, lanes_and_workgroup(head)),
+        };
+        Call::new(kernel, &self.uniform(), rows.div_ceil(workgroup / lanes), lengths)
             .with_constant("CAUSAL", u8::from(self.causal))
-            .with_constant("VECTORS", vectors)
+            .with_constant("VECTORS", vectors as u32)
+            .with_constant("LANES", lanes as u32)
+            .with_constant("WORKGROUP", workgroup as u32)
     }
 
     /// The softmax of the scores as a kernel by itself, for the path by batched products.

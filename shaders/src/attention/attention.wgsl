@@ -8,12 +8,12 @@
 // A query without any allowed key gets out = 0 and lse = 0; one of whose scores any is a NaN or infinity, or all minus
 // infinity, gets NaN.
 //
-// An invocation owns a query and folds four keys at a time into the running maximum, sum and output ("online
-// softmax"). No barrier, no workgroup memory: all invocations of a workgroup read the same keys at the same time, which
-// a GPU's cache broadcasts.
+// LANES invocations own a query and fold four keys at a time into the running maximum, sum and output ("online softmax"):
+// each has its part of the head, and the scores are summed through workgroup memory. All rows of a workgroup read the same
+// keys at the same time, which a GPU's cache broadcasts. With LANES = 1 no barrier is met.
 //
-// Takes `params`, WORKGROUP, CAUSAL, VECTORS, `vectors` and `limit_of` from heads.wgsl, and what a NaN is from
-// library/not_a_number.wgsl.
+// Takes `params`, WORKGROUP, CAUSAL, LANES, VECTORS, `vectors`, `over_lanes`, `limit_of` and `limit_of_workgroup` from
+// heads.wgsl, and what a NaN is from library/not_a_number.wgsl.
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;           // (batch, heads, length_q, head size / 4)
 @group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;           // (batch, heads, length_k, head size / 4)
@@ -27,38 +27,40 @@ const LOWEST: f32 = -3.4028234e38;
 
 var<private> query: array<vec4<f32>, 32>;    // times the factor
 var<private> output: array<vec4<f32>, 32>;
-var<private> start: u32;                     // of the query's row
+var<private> lane: u32;                      // among those of the row
+var<private> start: u32;                     // of the invocation's part of the row
 var<private> largest: f32;
 var<private> total: f32;
 var<private> none: bool;                     // no key was allowed so far
 
 fn get_query(d: u32) -> vec4<f32> {
     if VECTORS == 0u {
-        return params.factor * q[start + d];
+        return params.factor * q[start + d * LANES];
     }
     return query[d];
 }
 
 fn get_output(d: u32) -> vec4<f32> {
     if VECTORS == 0u {
-        return out[start + d];
+        return out[start + d * LANES];
     }
     return output[d];
 }
 
 fn put_output(d: u32, value: vec4<f32>) {
     if VECTORS == 0u {
-        out[start + d] = value;
+        out[start + d * LANES] = value;
     } else {
         output[d] = value;
     }
 }
 
-fn begin(row: u32) {
-    start = row * vectors();
+fn begin(row: u32, local: u32) {
+    lane = local % LANES;
+    start = row * params.vectors + lane;
     for (var d = 0u; d < vectors(); d++) {
         if VECTORS > 0u {
-            query[d] = params.factor * q[start + d];
+            query[d] = params.factor * q[start + d * LANES];
         }
         put_output(d, vec4(0.0));
     }
@@ -67,16 +69,27 @@ fn begin(row: u32) {
     none = true;
 }
 
-// Folds the keys first .. first + 3 of a head in.
-fn fold(head: u32, first: u32, allowed: vec4<bool>) {
+// Folds the keys first .. first + 3 of a head in, if one of them is within the limit of the row.
+fn fold(head: u32, first: u32, allowed: vec4<bool>, within: bool, local: u32) {
     // Keys past the last repeat it; they are not allowed.
-    let at = (vec4(head * params.length_k) + min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.length_k - 1u))) * vectors();
+    let each = min(vec4(first) + vec4(0u, 1u, 2u, 3u), vec4(params.length_k - 1u));
+    let at = (vec4(head * params.length_k) + each) * params.vectors + lane;
     var scores = vec4(0.0);
-    for (var d = 0u; d < vectors(); d++) {
-        let part = get_query(d);
-        scores += vec4(dot(part, k[at.x + d]), dot(part, k[at.y + d]), dot(part, k[at.z + d]), dot(part, k[at.w + d]));
+    if within {
+        for (var d = 0u; d < vectors(); d++) {
+            let part = get_query(d);
+            let i = at + d * LANES;
+            scores += vec4(dot(part, k[i.x]), dot(part, k[i.y]), dot(part, k[i.z]), dot(part, k[i.w]));
+        }
     }
-    scores = select(vec4(LOWEST), scores, allowed);
+    scores = over_lanes(scores, local);
+    if within {
+        fold_scores(scores, at, allowed);
+    }
+}
+
+fn fold_scores(sums: vec4<f32>, at: vec4<u32>, allowed: vec4<bool>) {
+    let scores = select(vec4(LOWEST), sums, allowed);
     let peak = max(max(largest, max(scores.x, scores.y)), max(scores.z, scores.w));
     let weights = select(select(exp(scores - peak), nan_of(scores), are_above_all(scores)), vec4(0.0), !allowed);
     none = none && !any(allowed);
@@ -85,7 +98,8 @@ fn fold(head: u32, first: u32, allowed: vec4<bool>) {
     largest = peak;
     total = total * ratio + dot(weights, vec4(1.0));
     for (var d = 0u; d < vectors(); d++) {
-        let added = weights.x * v[at.x + d] + weights.y * v[at.y + d] + weights.z * v[at.z + d] + weights.w * v[at.w + d];
+        let i = at + d * LANES;
+        let added = weights.x * v[i.x] + weights.y * v[i.y] + weights.z * v[i.z] + weights.w * v[i.w];
         put_output(d, get_output(d) * ratio + added);
     }
 }
@@ -95,9 +109,11 @@ fn end(row: u32) {
     let without = is_nan(total) || total == 0.0;
     let factor = select(1.0 / max(total, 1.0), nan_from(total), without);
     for (var d = 0u; d < vectors(); d++) {
-        out[start + d] = select(get_output(d) * factor, vec4(0.0), none);
+        out[start + d * LANES] = select(get_output(d) * factor, vec4(0.0), none);
     }
-    lse[row] = select(select(largest + log(max(total, 1.0)), nan_from(total), without), 0.0, none);
+    if lane == 0u {
+        lse[row] = select(select(largest + log(max(total, 1.0)), nan_from(total), without), 0.0, none);
+    }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -106,16 +122,22 @@ fn attention(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if row >= params.rows {
-        return;
+    // Rows past the last repeat it, so that every invocation meets every barrier; they store nothing.
+    let first_row = (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES);
+    let asked = first_row + local / LANES;
+    let row = min(asked, params.rows - 1u);
+    let limit = select(0u, limit_of(row), asked < params.rows);
+    let longest = limit_of_workgroup(first_row);
+    if asked < params.rows {
+        begin(row, local);
     }
-    let limit = limit_of(row);
-    begin(row);
-    for (var first = 0u; first < limit; first += 4u) {
-        fold(row / params.length_q, first, vec4(first) + vec4(0u, 1u, 2u, 3u) < vec4(limit));
+    for (var first = 0u; first < longest; first += 4u) {
+        let each = vec4(first) + vec4(0u, 1u, 2u, 3u);
+        fold(row / params.length_q, first, each < vec4(limit), first < limit, local);
     }
-    end(row);
+    if asked < params.rows {
+        end(row);
+    }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -124,19 +146,23 @@ fn attention_keys(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let row = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
-    if row >= params.rows {
-        return;
-    }
-    let limit = limit_of(row);
+    let first_row = (workgroup.x + workgroup.y * workgroups.x) * (WORKGROUP / LANES);
+    let asked = first_row + local / LANES;
+    let row = min(asked, params.rows - 1u);
+    let limit = select(0u, limit_of(row), asked < params.rows);
+    let longest = limit_of_workgroup(first_row);
     let head = row / params.length_q;
     let mask = head / params.heads * params.length_k;
-    begin(row);
-    for (var first = 0u; first < limit; first += 4u) {
+    if asked < params.rows {
+        begin(row, local);
+    }
+    for (var first = 0u; first < longest; first += 4u) {
         let each = vec4(first) + vec4(0u, 1u, 2u, 3u);
         let at = vec4(mask) + min(each, vec4(params.length_k - 1u));
         let kept = vec4(keys[at.x], keys[at.y], keys[at.z], keys[at.w]) != vec4(0.0);
-        fold(head, first, (each < vec4(limit)) & kept);
+        fold(head, first, (each < vec4(limit)) & kept, first < limit, local);
     }
-    end(row);
+    if asked < params.rows {
+        end(row);
+    }
 }

@@ -4,7 +4,9 @@
 //! `dq[i] = factor * sum_j ds[i, j] * k[j]`, `dk[j] = factor * sum_i ds[i, j] * q[i]`,
 //! `dv[j] = sum_i p[i, j] * dout[i]`.
 
-use crate::attention::{self, Drawn, Layout, Problem, Uniform, WORKGROUP, attended, largest_norm, score_error};
+use crate::attention::{
+    self, Drawn, Layout, Problem, Uniform, WORKGROUP, attended, lanes_of, largest_norm, over_lanes, score_error,
+};
 use crate::description::row_layout::sum_units;
 use crate::elementwise::smaller;
 use crate::{
@@ -20,16 +22,17 @@ const MODULE: Module = Module::new::<Uniform>(
     passes,
 );
 
-/// Four keys, or four queries, at a time, each with two loops over the head.
+/// Four keys, or four queries, at a time, each with two loops over a part of the head and two over the lanes.
 fn passes(call: &Call) -> u64 {
     let Uniform { length_q, length_k, vectors, .. } = call.uniform();
-    let head = u64::from(vectors) + 1;
+    let lanes = lanes_of(call);
+    let part = u64::from(vectors) / lanes + 1;
     let length = match call.kernel.entry_point {
-        "attention_terms" => return head,
+        "attention_terms" => return part,
         "attention_dkv" | "attention_dkv_keys" => length_q,
         _ => length_k,
     };
-    u64::from(length.div_ceil(4)) * (1 + 2 * head) + 1 + 2 * head
+    u64::from(length.div_ceil(4)) * (1 + 2 * part + 2 * over_lanes(lanes)) + 1 + 2 * part
 }
 
 /// The kernels of this file.
@@ -272,7 +275,7 @@ impl Errors {
         // the last place, and p * |t| stays below 1/e.
         let units = (16.0 + sum_units(terms)) * Tolerance::EPSILON;
         let relative = score_error(layout, q, k).exp_m1() + units;
-        let weight = (heaviest * relative + terms as f64 * 4.0 * Tolerance::EPSILON).min(terms as f64);
+        let weight = (heaviest * relative + terms as f64 * 4.0 * Tolerance::EPSILON).min(terms as f64 * (1.0 + units));
         let product = largest_norm(inputs.dout, size) * largest_norm(inputs.v, size);
         let delta = inputs.terms.chunks(2).map(|terms| f64::from(terms[1]).abs()).fold(0.0, f64::max);
         let rounded = (4.0 + sum_units(size)) * Tolerance::EPSILON * (product + delta);
