@@ -36,6 +36,8 @@ fn a_quick_collection_leaves_files_that_say_where_they_come_from_and_the_same_se
     assert!(fs::read(folder.join("learning.png")).unwrap().starts_with(b"\x89PNG"));
     let results: Value = serde_json::from_slice(&fs::read(folder.join("results.json")).unwrap()).unwrap();
     assert_eq!(results["policies"][0]["files"].as_array().map(Vec::len), Some(3));
+    let generation = |stage: &str| results["policies"][0][format!("{stage}_generation")].as_u64().unwrap();
+    assert!(generation("medium") < generation("expert"));
 
     collect(&scratch, &format!("{line} --out second"));
     for stage in ["random", "medium-replay", "expert"] {

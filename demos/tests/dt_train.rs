@@ -87,3 +87,28 @@ fn a_worker_that_dies_is_shown_with_its_standard_error() {
         "{errors}"
     );
 }
+
+#[test]
+fn data_of_our_own_are_played_on_the_gpu_and_leave_an_agent_that_can_be_played() {
+    let scratch = Scratch::new("dt-own");
+    let succeeds = |line: &str| {
+        let output = scratch.fourfold().args(line.split(' ')).args(["--quick", "--quiet"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    succeeds("data collect cart-pole --episodes 20 --stage expert --out data");
+    let table = succeeds("dt train data/cart-pole-expert.safetensors --targets 100,50 --out run");
+    assert!(table.contains("return") && table.contains("score"), "{table}");
+    let results = fs::read(scratch.0.join("run/results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_slice(&results).unwrap();
+    let evaluations = results["trainings"][0]["milestones"][1]["evaluations"].as_array().unwrap();
+    assert_eq!(evaluations.len(), 2);
+    for evaluation in evaluations {
+        let (returns, lengths) = (&evaluation["returns"], &evaluation["lengths"]);
+        assert_eq!(returns.as_array().map(Vec::len), Some(4));
+        // A step of the cart-pole earns 1.
+        assert_eq!(returns[0].as_f64(), lengths[0].as_f64());
+    }
+    succeeds("play run --out film");
+    assert!(fs::read(scratch.0.join("film/film.gif")).unwrap().starts_with(b"GIF89a"));
+}

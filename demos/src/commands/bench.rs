@@ -23,7 +23,7 @@ use crate::failure::Failure;
 use crate::options::Common;
 use crate::picture::bar_plot::BarPlot;
 use crate::progress::{self, Progress};
-use crate::run::Run;
+use crate::run::{Run, stop};
 use crate::statistics::{median, quantile};
 use crate::table::table;
 
@@ -128,7 +128,8 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     progress.advance(1);
     let budget = Duration::from_millis(if common.quick { 50 } else { 400 });
     let mut rows = Vec::new();
-    for problem in &problems {
+    stop::listen()?;
+    for problem in problems.iter().take_while(|_| !stop::asked()) {
         progress.say(format!("{} {}", problem.operation, problem.size));
         match run_problem(&gpu, problem, budget) {
             Ok(times) => rows.push(Row::new(problem, &times, ceiling)),
@@ -161,6 +162,10 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
              small problems can pass 100 %."
         );
         crate::show!("{}", run.ending());
+    }
+    if stop::asked() {
+        crate::tell!("Stopped after {} of {} problems, whose rows are written.", rows.len(), problems.len());
+        return Err(Failure::Stopped);
     }
     let failed = problems.len() - rows.len();
     if failed == 0 { Ok(()) } else { Err(Failure::run(format!("{failed} of {} problems did not run", problems.len()))) }

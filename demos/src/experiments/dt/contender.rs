@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clap::Args;
-use fourfold::data::Actions;
+use fourfold::data::{Actions, Checkpoint};
 use fourfold::models::behaviour_cloning::{self, BehaviourCloning};
 use fourfold::models::decision_transformer::{self, DecisionTransformer};
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo};
@@ -232,13 +232,22 @@ impl Contender {
             standardisation: Some(standardisation),
             ..AgentSettings::new(1, data.target() as f32)
         };
-        if let Contender::Transformer { short, .. } = self {
-            let network = Self::network(short, sizes, data);
-            if let Some(trained) = TrainedAgent::new(data.world.played(), &network, &weights, &agent) {
-                let name = self.name().replace([',', '='], "").split_whitespace().collect::<Vec<_>>().join("-");
-                run.write_checkpoint(&format!("{}-{name}-{seed}.safetensors", data.name()), &trained.to_checkpoint()?)?;
+        let network = match self {
+            Contender::Transformer { short, .. } => Some(Self::network(short, sizes, data)),
+            Contender::Cloning { .. } => None,
+        };
+        let played = data.world.played();
+        let file = match network.and_then(|network| TrainedAgent::new(played, &network, &weights, &agent)) {
+            Some(trained) => trained.to_checkpoint()?,
+            // A perceptron has no file that `fourfold play` reads: its weights and what they were trained for.
+            None => {
+                let mut file = Checkpoint::new();
+                training.save(&mut file, "")?;
+                file
             }
-        }
+        };
+        let name = self.name().replace([',', '=', '%'], "").split_whitespace().collect::<Vec<_>>().join("-");
+        run.write_checkpoint(&format!("{}-{name}-{seed}.safetensors", data.name()), &file)?;
         Ok(Learner { model, weights, agent, loss })
     }
 }

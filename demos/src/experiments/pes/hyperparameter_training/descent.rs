@@ -3,9 +3,11 @@
 use std::time::Instant;
 
 use clap::{Arg, Args};
+use fourfold::data::Checkpoint;
 use fourfold::evolution::{
     Descent, Estimator, GraphProblem, OuterLoop, OuterSettings, OuterTensors, UnrollSettings, UnrolledGradient,
 };
+use fourfold::shaders::Data;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -113,6 +115,12 @@ impl Training {
             let outer_settings = OuterSettings { descent, rate: self.rate, clip: None, ring: RING };
             let outer = OuterLoop::new(&gpu, outer, Box::new(source), outer_settings)?;
             let thetas = self.descend(run, outer, (name, seed), theta)?;
+            if let Some((_, last)) = thetas.last() {
+                let mut file = Checkpoint::new();
+                file.insert("theta", &[last.len()], Data::F32(last.clone()));
+                let slug = name.to_lowercase().replace(' ', "-");
+                run.write_checkpoint(&format!("theta-{slug}-{seed}.safetensors"), &file)?;
+            }
             Ok(Path { estimator: name.to_owned(), seed: seed.into(), inner_steps, thetas, objectives: Vec::new() })
         })
     }

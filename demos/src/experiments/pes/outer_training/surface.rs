@@ -28,9 +28,10 @@ pub fn picture(gpu: &Gpu, task: &Task, traces: &[Trace], seed: u64, pixels: usiz
     let values = task.judge(gpu, POINTS.min(pixels * pixels))?.judge(&points)?;
     let of_seed = || traces.iter().filter(|trace| trace.seed == seed);
     // Those whose ends differ: the estimators that the picture is about come first.
-    let shown = SHOWN.iter().flat_map(|name| of_seed().filter(move |trace| trace.entry.starts_with(name)));
-    let others = of_seed().filter(|trace| SHOWN.iter().all(|name| !trace.entry.starts_with(name)));
-    let paths = shown.chain(others).map(|trace| {
+    let shown: Vec<&Trace> =
+        SHOWN.iter().filter_map(|name| of_seed().find(|trace| trace.entry.starts_with(name))).collect();
+    let others = of_seed().filter(|trace| shown.iter().all(|shown| shown.entry != trace.entry));
+    let paths = shown.iter().copied().chain(others).map(|trace| {
         Line::new(trace.entry.clone(), trace.points.iter().map(|point| (point.theta[0].into(), point.theta[1].into())))
     });
     let heat_map = HeatMap {
