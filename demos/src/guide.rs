@@ -97,8 +97,8 @@ impl Guide {
 /// Returns the last lines of a command: where its run is, and the command to try after it.
 pub fn ending(command: &str, run: Option<&Path>, next: Option<&str>) -> String {
     let place = run.map(|run| format!("The run is in {}\n", run.display())).unwrap_or_default();
-    // `bench pes` and its kin have the guide of `bench`.
-    let guide = Guide::to(command).or_else(|| Guide::to(command.split(' ').next()?));
+    // `bench-pes` and its kin have the guide of `bench`.
+    let guide = Guide::to(command).or_else(|| Guide::to(command.split([' ', '-']).next()?));
     let next = next.or_else(|| Some(guide?.next)).unwrap_or("fourfold --help");
     format!("{place}Next: {next}")
 }

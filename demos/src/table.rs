@@ -3,6 +3,12 @@
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use console::{Term, measure_text_width};
 
+/// Writes a paragraph to the standard output, in lines that fit the terminal.
+#[macro_export]
+macro_rules! show_paragraph {
+    ($($text:tt)*) => { $crate::show!("{}", $crate::table::broken(&format!($($text)*), $crate::table::width())) };
+}
+
 /// A line under the header, and no other.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 

@@ -150,14 +150,14 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     } else {
         let header = ["operation", "size", "median", "spread", "GFLOP/s", "of its rate", "GB/s", "of its copy"];
         crate::show!("{}", table(header, rows.iter().map(Row::cells)));
-        crate::show!(
+        crate::show_paragraph!(
             "{} ({}): copies {:.1} GB/s, multiply-adds {:.1} GFLOP/s; by {clock}.",
             gpu.info().name,
             gpu.info().backend,
             ceiling.bytes / 1e9,
             ceiling.flops / 1e9,
         );
-        crate::show!(
+        crate::show_paragraph!(
             "Bytes are those of the operands, read and written once: what a cache saves counts as bandwidth, so that \
              small problems can pass 100 %."
         );

@@ -14,6 +14,7 @@ use crate::options::Common;
 use crate::player::{SHIPPED, Scene, Trained};
 use crate::run::Run;
 use crate::run::report::Report;
+use crate::table::{broken, width};
 
 /// Play a trained policy as a film in the terminal (keys: s shuffles its inputs, n adds noise inputs, r begins another
 /// episode, q quits) and as a GIF or animated PNG
@@ -74,7 +75,7 @@ impl Plain for Arguments {
     fn run(&self, common: &Common) -> Result<(), Failure> {
         if self.list {
             for shipped in SHIPPED {
-                crate::show!("{:<18} {}", shipped.name, shipped.about);
+                crate::show!("{}\n  {}", shipped.name, broken(shipped.about, width() - 2).replace('\n', "\n  "));
             }
             return Ok(());
         }

@@ -172,14 +172,14 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
     if torch.is_some() {
         let ratio = |a: &[f64], b: &[f64]| format!("{:.2}", least(a) / least(b));
         let (wall, cpu) = (ratio(&theirs.wall, &ours.wall), ratio(&theirs.cpu, &ours.cpu));
-        crate::show!(
+        crate::show_paragraph!(
             "PyTorch takes {wall} times as long as Fourfold, {cpu} times the CPU time: best runs, turn and turn about."
         );
     }
     if !kernels.is_empty() {
         crate::show!("{}", table(["kernel", "dispatches", "time in a step", "share"], rows_of(&kernels)));
     }
-    crate::show!(
+    crate::show_paragraph!(
         "{} windows of {} steps, {} dispatches, {steps} steps a submission; {} ({}).",
         arguments.batch,
         arguments.context,

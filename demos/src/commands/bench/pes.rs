@@ -96,7 +96,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
         rows.push(row("CPU time, median", median(&cpus)));
     }
     crate::show!("{}", table(["", "an iteration", "10^6 inner steps / s"], rows));
-    crate::show!(
+    crate::show_paragraph!(
         "PES on the 2-D toy regression, {} particles, truncation {TRUNCATION}, {iterations} iterations a submission; {} ({}).",
         arguments.particles,
         gpu.info().name,

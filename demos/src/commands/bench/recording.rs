@@ -86,12 +86,15 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
     let more = [ours[0] - bare[0], ours[1] - bare[1]];
     let rows = [row("fourfold", ours), row("bare wgpu", bare), row("more", more)];
     crate::show!("{}", table(["a dispatch", "best", "median"], rows));
-    crate::show!(
+    crate::show_paragraph!(
         "{dispatches} dispatches in a pass, until the encoder is finished; {} ({}).",
         gpu.info().name,
         gpu.info().backend
     );
-    crate::show!("To ask whether the device is lost, as every submission does, takes {:.1} us.", question * 1e6);
+    crate::show_paragraph!(
+        "To ask whether the device is lost, as every submission does, takes {:.1} us.",
+        question * 1e6
+    );
     crate::show!("{}", run.ending());
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::options::Common;
 use crate::progress::{Progress, duration};
 use crate::run::Run;
 use crate::statistics::median;
-use crate::table::table;
+use crate::table::{broken, table, width};
 
 /// Measure rollouts: a population of perturbed members plays the cart-pole swing-up, as in a generation of PGPE without
 /// its update
@@ -269,11 +269,10 @@ impl Work {
         let live: u64 = samples.iter().map(|sample| sample.live).sum();
         let share = live as f64 / (lane_steps * samples.len() as f64);
         let shortest = samples.iter().map(|sample| sample.wall).fold(f64::INFINITY, f64::min);
-        format!(
-            "{}\n{} ({} parameters) on the cart-pole swing-up, {} starts: {} members x {} episodes x {} steps \
+        let text = format!(
+            "{} ({} parameters) on the cart-pole swing-up, {} starts: {} members x {} episodes x {} steps \
              (dispatches: {}, of {} steps), best run {}; {} ({}).\nAll lane steps count every episode as if it had lasted to the \
              end; live steps are those played, {:.1} % of them here.",
-            table(["", "best run", "median run"], rows),
             self.policy_name(),
             plan.composition.parameters(),
             if self.alive { "easy" } else { "hard" },
@@ -286,7 +285,8 @@ impl Work {
             gpu.info().name,
             gpu.info().backend,
             100.0 * share,
-        )
+        );
+        format!("{}\n{}", table(["", "best run", "median run"], rows), broken(&text, width()))
     }
 }
 
