@@ -147,7 +147,9 @@ impl RolloutGradientPlan {
 #[derive(Debug)]
 pub struct RolloutGradient {
     plan: RolloutGradientPlan,
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "only pacing reads it, which blocks"))]
     outer: OuterTensors,
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "only pacing reads it, which blocks"))]
     deviation: BufferView,
     rollout: Rollout,
     program: Program,

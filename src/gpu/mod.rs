@@ -101,6 +101,7 @@ impl Gpu {
         Self::from_device(device, queue, true)
     }
 
+    #[cfg_attr(target_arch = "wasm32", expect(clippy::arc_with_non_send_sync, reason = "a page has one thread"))]
     fn from_device(device: wgpu::Device, queue: wgpu::Queue, checked: bool) -> Self {
         let (info, features, limits) = (device.adapter_info(), device.features(), device.limits());
         let inner = Inner {

@@ -68,8 +68,10 @@ pub struct Plan {
     pub storage: WeightStorage,
     pub(super) program: ProgramPlan,
     pub(super) ids: Ids,
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "only pacing reads it, which blocks"))]
     workgroup: usize,
     /// Longer dispatches are cut, see [`Composition::most_steps`].
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "only pacing reads it, which blocks"))]
     most_steps: usize,
 }
 
@@ -116,6 +118,7 @@ impl Plan {
     }
 
     /// The same rollout cut into dispatches of other lengths, which changes no bit of its results.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn with_steps(&self, steps: usize) -> Self {
         let settings = Settings { steps: steps.min(self.most_steps), ..self.settings };
         let (program, ids) = program(&self.composition, &settings, self.groups, self.storage, self.workgroup);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fourfold_shaders::rollout::unroll::{COUNTERS, Fault, WeightSource};
 
 use super::plan::Ids;
-use super::{Error, Plan, Settings, Trace};
+use super::{Error, Plan, Trace};
 use crate::gpu::program::Program;
 use crate::gpu::{BufferView, Gpu};
 
@@ -151,7 +151,7 @@ impl Rollout {
     pub fn pace(&mut self, time: Duration) -> Result<(), Error> {
         const TRIAL: usize = 16;
         const MOST: usize = 20_000;
-        let Settings { episodes, horizon, .. } = self.plan.settings;
+        let super::Settings { episodes, horizon, .. } = self.plan.settings;
         let whole = episodes / self.plan.groups * horizon;
         self.set_steps(TRIAL.min(whole))?;
         let gpu = self.program.gpu().clone();

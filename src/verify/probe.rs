@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use fourfold_shaders::{Binding, Cases, Data, Element, Kernel, Tolerance};
+use fourfold_shaders::{Binding, Cases, Kernel, Tolerance};
+#[cfg(not(target_arch = "wasm32"))]
+use fourfold_shaders::{Data, Element};
 
+#[cfg(not(target_arch = "wasm32"))]
 use crate::gpu::{BufferView, Error, Gpu, Recording};
 
 /// Describes a kernel without a uniform block whose loops make fewer passes than any driver cuts off.

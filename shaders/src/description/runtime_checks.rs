@@ -24,12 +24,12 @@ impl RuntimeChecks {
     /// included. Otherwise the behaviour is undefined: on a software driver it reads and writes the memory of this
     /// process.
     #[expect(unsafe_code, reason = "the caller promises that the WGSL needs no checks")]
-    pub const unsafe fn off<T: ?Sized + 'static>() -> Self {
+    pub unsafe fn off<T: ?Sized + 'static>() -> Self {
         Self::own::<T>()
     }
 
     /// The WGSL of `T` is this crate's own, which the tests run checked.
-    pub(crate) const fn own<T: ?Sized + 'static>() -> Self {
+    pub(crate) fn own<T: ?Sized + 'static>() -> Self {
         Self { off: Some(TypeId::of::<T>()) }
     }
 

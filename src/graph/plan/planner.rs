@@ -204,10 +204,10 @@ impl<'a> Planner<'a> {
                 let elements = self.graph.type_of(owner).elements();
                 let request = *requested.entry(owner).or_insert_with(|| {
                     let constant = self.graph.constant(owner);
-                    let sharing = match &self.graph.node(owner.node).op {
-                        _ if let Some(value) = constant => Sharing::Constant(value),
+                    let sharing = match (constant, &self.graph.node(owner.node).op) {
+                        (Some(value), _) => Sharing::Constant(value),
                         _ if named.contains(&owner) => Sharing::Alone(Tag::Activations),
-                        Op::Pack { offsets } => {
+                        (None, Op::Pack { offsets }) => {
                             let lengths = self.graph.node(owner.node).inputs.iter();
                             let lengths = lengths.map(|part| self.graph.type_of(*part).elements());
                             Sharing::Packed(offsets.iter().copied().zip(lengths).collect())

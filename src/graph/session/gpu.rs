@@ -1,7 +1,6 @@
 //! A session on the GPU.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]
 use std::time::Duration;
@@ -110,7 +109,8 @@ impl Session {
     }
 
     /// Submits the dispatches of a range, and waits for nothing.
-    pub(super) fn submit_range(&mut self, range: Range<usize>) -> Result<(), SessionError> {
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn submit_range(&mut self, range: std::ops::Range<usize>) -> Result<(), SessionError> {
         self.submit_pass(|recording, pass| recording.record_range(pass, range))
     }
 
@@ -190,6 +190,7 @@ impl Session {
     }
 
     /// Overwrites every buffer.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn restore(&self, buffers: &[Vec<u32>]) -> Result<(), SessionError> {
         let mut each = self.buffers.iter().zip(buffers);
         Ok(each.try_for_each(|(view, words)| self.gpu.write("every buffer", view, words))?)
