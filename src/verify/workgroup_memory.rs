@@ -35,11 +35,12 @@ fn kernel() -> Arc<Kernel> {
     KERNEL.get_or_init(|| probe::kernel("workgroup_memory.fill", WGSL, "fill", BINDINGS)).clone()
 }
 
-/// Prepares the dispatch that fills all workgroup memory with NaN; nothing if `kernel` uses none.
+/// Prepares the dispatch that fills all workgroup memory with NaN; nothing if `kernel` uses none, or on OpenGL.
 ///
 /// Drivers need not keep it until the next dispatch: some clear it, which this cannot see.
 pub(super) fn fill(gpu: &Gpu, kernel: &Kernel) -> Result<Recording, Error> {
-    if !kernel.source.contains("var<workgroup>") {
+    // Mesa's OpenGL spends minutes on compiling an array of all workgroup memory.
+    if !kernel.source.contains("var<workgroup>") || gpu.info().backend == wgpu::Backend::Gl {
         return Ok(Recording::default());
     }
     let target = gpu.target();
