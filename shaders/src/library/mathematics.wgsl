@@ -17,14 +17,16 @@ fn cosine_and_sine_of(angle: f32) -> vec2<f32> {
 }
 
 // Hyperbolic tangent of four numbers: a ratio of polynomials in x^2 on |x| < 7.9, beyond which it is 1 in f32. It errs by
-// 8 units of 2^-24 at most, and by 12 such parts of itself. What is not a number stays so.
+// 8 units of 2^-24 at most, and by 12 such parts of itself. What is not a number stays so: its bits say it, since a compiler
+// may turn the choices below into minima and maxima, which lose it.
 fn hyperbolic_tangents(numbers: vec4<f32>) -> vec4<f32> {
+    let odd = (bitcast<vec4<u32>>(numbers) & vec4<u32>(0x7FFFFFFFu)) > vec4<u32>(0x7F800000u);
     let above = select(numbers, vec4<f32>(7.9), numbers > vec4<f32>(7.9));
     let x = select(above, vec4<f32>(-7.9), above < vec4<f32>(-7.9));
     let s = x * x;
     let p = (((46.453236 * s + 11999.278) * s + 525902.3) * s + 4069603.0) * x;
     let q = (((s + 970.17523) * s + 96870.9) * s + 1882428.8) * s + 4069605.2;
-    return p / q;
+    return select(p / q, numbers, odd);
 }
 
 fn hyperbolic_tangent(number: f32) -> f32 {
