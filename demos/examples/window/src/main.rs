@@ -20,7 +20,7 @@ const SHADER: &str = "
     let cell = vec2(f32(lane % 8u), f32(lane / 8u)) / 4.0 - 0.875;
     let foot = cell + vec2(0.04 * state[lane], 0.0);
     let up = vec2(-sin(state[128u + lane]), cos(state[128u + lane]));
-    let corner = vec2(f32(vertex & 1u) - 0.5, f32(vertex == 2u || vertex == 3u || vertex == 5u));
+    let corner = vec2(f32(vertex & 1u) - 0.5, f32(vertex == 2u || vertex == 4u || vertex == 5u));
     return vec4(foot + 0.1 * corner.y * up + 0.015 * corner.x * vec2(up.y, -up.x), 0.0, 1.0);
 }
 
