@@ -33,7 +33,8 @@ fn a_host_records_our_kernel_between_its_own_and_nothing_else_happens() {
             recording.record(&mut pass);
             host.record(&mut pass, &y);
         }
-        assert_eq!(threads(), running, "the library started a thread");
+        // Drivers of other tests end theirs.
+        assert!(threads() <= running, "the library started a thread");
         assert_eq!(objects(&host), existing, "the library made a device, a queue, an encoder or a command buffer");
     });
     assert!(!together.polled, "the library polled the device");

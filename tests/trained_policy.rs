@@ -63,7 +63,8 @@ fn a_policy_from_a_file_acts_in_the_frames_of_a_host_and_lanes_begin_anew() {
                 policy.encode_restart(encoder, 1..2).unwrap();
             }
             policy.record(&mut encoder.begin_compute_pass(&Default::default()));
-            assert_eq!(threads(), running, "the library started a thread");
+            // Drivers of other tests end theirs.
+            assert!(threads() <= running, "the library started a thread");
             assert_eq!(objects(&host), existing, "the library made a device, a queue, an encoder or a command buffer");
         });
         assert_eq!(together, alone, "the library submitted or polled in step {step}");

@@ -64,7 +64,7 @@ fn settings_that_make_no_sense_are_refused_in_one_sentence() {
     let scratch = Scratch::new("variance-refused");
     for (arguments, word) in [
         ("--truncations 4", "expected a divisor of --steps 6, got unrolls of 4 steps"),
-        ("--particles 7", "antithetic particles come in twos"),
+        ("--particles 7", "--particles: expected an even number (antithetic pairs), got 7"),
         ("--repeats 1", "--repeats: expected 2 to 1000000, got 1"),
         ("--base-particles 30", "a multiple of 20"),
         ("--sigma -1", "--sigma: expected a number above 0 and up to 1000000, got -1"),

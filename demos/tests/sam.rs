@@ -172,8 +172,8 @@ fn what_cannot_be_resumed_is_refused_and_left_alone() {
     refused(&scratch, "--resume empty", &["empty", "checkpoint.safetensors"]);
 
     succeeds(&scratch, "--model mlp:8 --seeds 1 --epochs 1 --lanczos 0 --out run");
-    refused(&scratch, "--resume run --model vit", &["checkpoint.safetensors", "`vit`", "`mlp:8`"]);
-    refused(&scratch, "--resume run --data mnist", &["checkpoint.safetensors", "mnist", "digits"]);
+    refused(&scratch, "--resume run --model vit", &["run: --model", "`vit`", "`mlp:8`"]);
+    refused(&scratch, "--resume run --data mnist", &["run: --data", "mnist", "digits"]);
 
     let path = scratch.0.join("run/checkpoint.safetensors");
     let whole = fs::read(&path).unwrap();

@@ -10,8 +10,8 @@
 //!   (an [`InnerProblem`]) or as a graph (a [`GraphProblem`]).
 //! * [`RolloutGradient`] is the source over whole rollouts of a policy: OpenAI-ES or PGPE.
 //! * [`Evaluator`] gives the outer objective of an [`Inner`] problem at any points.
-//! * [`CmaEs`] runs on the CPU in `f64`: sampling and adapting a covariance matrix cost little beside the rollouts of
-//!   small networks, and nothing else learns as much from each of them (feature `cma-es`, on by default).
+//! * `CmaEs` runs on the CPU in `f64`: sampling and adapting a covariance matrix cost little beside the rollouts of
+//!   small networks, and nothing else learns as much from each of them (feature `cma-es`).
 //!
 //! # An inner problem of one's own
 //!

@@ -107,8 +107,9 @@ const MOST_VECTORS: usize = 8;
 fn lanes_and_workgroup(vectors: usize) -> (usize, usize) {
     let lanes = (1..=vectors).find(|lanes| vectors.is_multiple_of(*lanes) && vectors / lanes <= MOST_VECTORS);
     let lanes = lanes.expect("one vector for each lane at the most");
-    // Where the lanes do not divide 64, two waves of them are nearly full.
-    let workgroup = if WORKGROUP.is_multiple_of(lanes) { WORKGROUP } else { 2 * WORKGROUP / lanes * lanes };
+    // Where the lanes do not divide 64, vectors of eight are full, and two waves nearly.
+    let full = lanes * 8 >> lanes.trailing_zeros().min(3);
+    let workgroup = if WORKGROUP.is_multiple_of(lanes) { WORKGROUP } else { full * (2 * WORKGROUP / full).max(1) };
     (lanes, workgroup)
 }
 
@@ -319,9 +320,9 @@ pub(crate) fn draw(generator: &mut Generator, keys: bool, huge: [usize; 2]) -> D
     let head_size = match target.software || generator.on_gpu() {
         _ if far => 4,
         true => generator.pick(&[8, 12, 16, 32, 32, 64, 64, 100, 128]),
-        // A software driver would spend seconds on compiling a long unrolled loop, and a loop of two or three turns
-        // shows the same.
-        false => generator.pick(&[8, 12]),
+        // A software driver would spend seconds on compiling a long unrolled loop, and a loop of a few turns shows the
+        // same: by one lane, by two, three and thirteen.
+        false => generator.pick(&[8, 12, 40, 36, 52]),
     };
     let factor = 1.0 / (head_size as f32).sqrt();
     let problem = Problem { batch, heads, length_q, length_k, head_size, factor, causal: generator.chance(0.5), keys };

@@ -95,7 +95,9 @@ impl Estimate {
     pub fn binary(self, operation: Binary, other: Self) -> Self {
         let (a, b) = (self.value, other.value);
         let value = operation.evaluate(a, b);
-        if value.is_nan() && (self.is_given_nan() || other.is_given_nan()) {
+        // Any number to the power of 0 is 1, and a subnormal exponent may be flushed to it.
+        let passed_on = operation != Binary::Pow || other.error == 0.0;
+        if value.is_nan() && passed_on && (self.is_given_nan() || other.is_given_nan()) {
             return Self::exact(value);
         }
         if self.error + other.error == f64::INFINITY {
