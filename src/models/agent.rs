@@ -42,6 +42,7 @@
 mod blocking;
 mod error;
 mod policy;
+mod settings;
 
 use std::collections::BTreeMap;
 
@@ -49,77 +50,15 @@ use fourfold_shaders::Data;
 
 pub use error::AgentError;
 use error::{check_finite, check_returns};
+use settings::check;
+pub use settings::{AgentSettings, Sampling};
 
 use super::SequenceModel;
-use super::offline_training::{OfflineSettings, ReturnsToGo};
-use crate::data::{Actions, Standardisation};
+use crate::data::Standardisation;
 use crate::gpu::{BufferView, Gpu};
 use crate::graph::session::Traffic;
 use crate::graph::{Plan, Session, Values};
 use crate::rollout::{Episodes, VectorEnvironment};
-
-/// The choice of discrete actions.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Sampling {
-    /// The most likely one; continuous actions are always what the model says.
-    Greedy,
-    /// One in proportion to `exp(logit / temperature)`.
-    Sampled {
-        /// Divides the logits; above 0.
-        temperature: f32,
-    },
-}
-
-/// The settings of an agent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AgentSettings {
-    /// (episodes): the target return of each episode, in the environment's units.
-    pub targets: Vec<f32>,
-    /// The scale that returns were divided by in training.
-    pub return_scale: f32,
-    /// Rewards are paid at the end of an episode: targets are held instead of reduced by what was earned.
-    pub delayed: bool,
-    /// The standardisation of observations in training.
-    pub standardisation: Option<Standardisation>,
-    /// Times count from a window's first step, and not from its episode's, as in training.
-    pub restart_times: bool,
-    /// The choice of discrete actions.
-    pub sampling: Sampling,
-    /// The key of what is sampled; another one than the environment's.
-    pub seed: u32,
-}
-
-impl AgentSettings {
-    /// `episodes` episodes with one target, returns and observations as they are, greedy.
-    pub fn new(episodes: usize, target: f32) -> Self {
-        Self {
-            targets: vec![target; episodes],
-            return_scale: 1.0,
-            delayed: false,
-            standardisation: None,
-            restart_times: false,
-            sampling: Sampling::Greedy,
-            seed: 0,
-        }
-    }
-
-    /// `episodes` episodes with one target for a model that was trained in this way: with its scale of returns, its
-    /// standardisation, its times, and targets held where it was told of whole returns alone.
-    pub fn trained(training: &OfflineSettings, episodes: usize, target: f32) -> Self {
-        Self {
-            return_scale: training.return_scale,
-            delayed: training.returns == ReturnsToGo::Delayed,
-            standardisation: training.standardisation.clone(),
-            restart_times: training.restart_times,
-            ..Self::new(episodes, target)
-        }
-    }
-
-    /// Episodes that are played side by side.
-    pub fn episodes(&self) -> usize {
-        self.targets.len()
-    }
-}
 
 /// The weights of an agent.
 #[derive(Debug, Clone)]
@@ -149,7 +88,7 @@ pub struct AgentBuffers {
     pub observations: Option<BufferView>,
     /// (episodes): what the last action earned.
     pub rewards: Option<BufferView>,
-    /// (episodes, [`Actions::width`]): written by each step.
+    /// (episodes, [`Actions::width`](crate::data::Actions::width)): written by each step.
     pub actions: Option<BufferView>,
     /// `u32` (episodes): not 0 where an episode has begun since the last step, see [`VectorEnvironment::ends`].
     pub begins: Option<BufferView>,
@@ -302,12 +241,12 @@ impl Agent {
         self.view(REWARD)
     }
 
-    /// (episodes, [`Actions::width`]): the numbers of an action, or the number of a choice.
+    /// (episodes, [`Actions::width`](crate::data::Actions::width)): the numbers of an action, or the number of a choice.
     pub fn actions(&self) -> BufferView {
         self.view(ACTION)
     }
 
-    /// (episodes, [`Actions::outputs`]): what the model said in the last step, actions or logits.
+    /// (episodes, [`Actions::outputs`](crate::data::Actions::outputs)): what the model said in the last step, actions or logits.
     pub fn output(&self) -> BufferView {
         self.view(OUTPUT)
     }
@@ -392,8 +331,9 @@ impl Agent {
 }
 
 impl Agent {
-    /// Returns actions, (episodes, [`Actions::width`]), as [`Trajectories`](crate::data::Trajectories) store them, for raw
-    /// `observations` (episodes, observations) and the `rewards` (episodes) of the last actions, ignored at a first step.
+    /// Returns actions, (episodes, [`Actions::width`](crate::data::Actions::width)), as
+    /// [`Trajectories`](crate::data::Trajectories) store them, for raw `observations` (episodes,
+    /// observations) and the `rewards` (episodes) of the last actions, ignored at a first step.
     ///
     /// # Errors
     /// Numbers of another length, an observation or an action that is not finite, or the loss of the device.
@@ -411,7 +351,8 @@ impl Agent {
         Ok(actions.f32().to_vec())
     }
 
-    /// Waits for what the model said in the last step, (episodes, [`Actions::outputs`]): actions, or logits.
+    /// Waits for what the model said in the last step, (episodes, [`Actions::outputs`](crate::data::Actions::outputs)):
+    /// actions, or logits.
     ///
     /// # Errors
     /// The loss of the device.
@@ -473,31 +414,5 @@ impl Agent {
         self.traffic.submissions += 1;
         self.traffic.readbacks += 1;
         Ok(environment.episodes_async().await?)
-    }
-}
-
-fn check(model: &dyn SequenceModel, settings: &AgentSettings) -> Result<(), AgentError> {
-    let refuse = |message: String| Err(AgentError::Settings { message });
-    if settings.episodes() == 0 {
-        return refuse("expected at least one episode, got no target".into());
-    }
-    check_returns(&settings.targets, settings.episodes())?;
-    if !(settings.return_scale.is_finite() && settings.return_scale > 0.0) {
-        return refuse(format!("expected a return scale above 0, got {}", settings.return_scale));
-    }
-    if let Some(Standardisation { mean, deviation }) = &settings.standardisation
-        && [mean.len(), deviation.len()] != [model.observations(); 2]
-    {
-        let (expected, got) = (model.observations(), mean.len());
-        return refuse(format!("expected the standardisation of {expected} observations, got one of {got}"));
-    }
-    match (settings.sampling, model.actions()) {
-        (Sampling::Sampled { temperature }, _) if !(temperature.is_finite() && temperature > 0.0) => {
-            refuse(format!("expected a temperature above 0, got {temperature}"))
-        }
-        (Sampling::Sampled { .. }, Actions::Continuous(_)) => {
-            refuse("continuous actions are not sampled: the model says one".into())
-        }
-        _ => Ok(()),
     }
 }

@@ -2,9 +2,8 @@
 
 use fourfold_shaders::Element;
 
-use super::{
-    ACTION, AgentSettings, BEGINS, FRESH, OBSERVATION, OUTPUT, REMAINING, REWARD, SEED, Sampling, TARGETS, WEIGHTS,
-};
+use super::settings::{AgentSettings, Sampling};
+use super::{ACTION, BEGINS, FRESH, OBSERVATION, OUTPUT, REMAINING, REWARD, SEED, TARGETS, WEIGHTS};
 use crate::data::Actions;
 use crate::graph::{Graph, Tag, Tensor, TensorType};
 use crate::models::{SequenceModel, Window};
