@@ -5,8 +5,6 @@ use std::fmt;
 use fourfold::data::printable;
 use fourfold::graph::SessionError;
 
-use crate::limits;
-
 /// A message for the user, with its exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -62,10 +60,19 @@ impl From<fourfold::data::Error> for Failure {
     }
 }
 
+/// Describes a buffer that the adapter does not allow, to somebody who chose the sizes of a run.
+fn too_large(bytes: u64, limit: u64) -> Failure {
+    let [bytes, limit] = [bytes, limit].map(|bytes| bytes as f64 / f64::from(1 << 30));
+    Failure::Input(format!(
+        "the sizes of this run: expected buffers of up to {limit:.2} GiB, which this adapter allows, got one of {bytes:.2} GiB: \
+         take a smaller batch, context or width, or fewer particles"
+    ))
+}
+
 impl From<fourfold::Error> for Failure {
     fn from(error: fourfold::Error) -> Self {
         match error {
-            fourfold::Error::BufferTooLarge { bytes, limit, .. } => limits::too_large(bytes, limit),
+            fourfold::Error::BufferTooLarge { bytes, limit, .. } => too_large(bytes, limit),
             error => Failure::run(error),
         }
     }

@@ -143,15 +143,6 @@ pub fn parameters(flags: &str, parameters: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Describes a buffer that the adapter does not allow, to somebody who chose the sizes of a run.
-pub fn too_large(bytes: u64, limit: u64) -> Failure {
-    let [bytes, limit] = [bytes, limit].map(|bytes| bytes as f64 / f64::from(1 << 30));
-    Failure::Input(format!(
-        "the sizes of this run: expected buffers of up to {limit:.2} GiB, which this adapter allows, got one of {bytes:.2} GiB: \
-         take a smaller batch, context or width, or fewer particles"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

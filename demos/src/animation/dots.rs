@@ -2,10 +2,7 @@
 
 use console::style;
 
-use super::drawing::{Drawing, Shape};
-
-/// The colour of what matters little, of the 256 that terminals have.
-pub const DIM: u8 = 245;
+use super::drawing::{DIM, Drawing, Shape};
 
 /// A picture of dots.
 #[derive(Debug)]

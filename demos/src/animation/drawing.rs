@@ -3,6 +3,9 @@
 use crate::picture::canvas::{Anchor, Canvas, Frame};
 use crate::picture::colour::{BLACK, COLOURS, Colour};
 
+/// The colour of what matters little, of the 256 that terminals have.
+pub const DIM: u8 = 245;
+
 /// The role of a shape, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ink {
@@ -35,7 +38,7 @@ impl Ink {
     /// Returns the colour of the 256 that terminals have.
     pub(super) fn terminal(self) -> u8 {
         match self {
-            Ink::Ground => super::dots::DIM,
+            Ink::Ground => DIM,
             Ink::Body => 25,
             Ink::Limb => 196,
             Ink::Goal => 29,

@@ -3,8 +3,8 @@
 use console::style;
 
 use super::Animation;
-use super::dots::{DIM, Dots, level, painted};
-use super::drawing::Drawing;
+use super::dots::{Dots, level, painted};
+use super::drawing::{DIM, Drawing};
 use crate::picture::bitmap::Bitmap;
 use crate::picture::canvas::{Anchor, Frame, picture};
 use crate::picture::colour::{COLOURS, Colour, WHITE};

@@ -108,7 +108,7 @@ fn lanes_and_workgroup(vectors: usize) -> (usize, usize) {
     let lanes = (1..=vectors).find(|lanes| vectors.is_multiple_of(*lanes) && vectors / lanes <= MOST_VECTORS);
     let lanes = lanes.expect("one vector for each lane at the most");
     // Where the lanes do not divide 64, vectors of eight are full, and two waves nearly.
-    let full = lanes * 8 >> lanes.trailing_zeros().min(3);
+    let full = (lanes * 8) >> lanes.trailing_zeros().min(3);
     let workgroup = if WORKGROUP.is_multiple_of(lanes) { WORKGROUP } else { full * (2 * WORKGROUP / full).max(1) };
     (lanes, workgroup)
 }

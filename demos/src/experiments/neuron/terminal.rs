@@ -7,7 +7,8 @@ use console::style;
 use super::scene::{Film, Scene};
 use super::stage::frame;
 use crate::animation::Animation;
-use crate::animation::dots::{DIM, Dots, level, painted};
+use crate::animation::dots::{Dots, level, painted};
+use crate::animation::drawing::DIM;
 use crate::picture::bitmap::Bitmap;
 use crate::table::{fitted, width};
 
