@@ -51,14 +51,13 @@ impl Plain for Arguments {
 
 /// Fails if a builtin is beyond its bound and not known to be, or within it and known not to be.
 fn conclude(measurements: &[Measurement], known: &Expectations) -> Result<(), Failure> {
-    let names = |passed: bool, is_known: bool| -> Vec<&str> {
-        let reason = |name: &str| known.reason(&format!("builtins({name})"), Kind::Wrong);
-        let chosen = measurements
-            .iter()
-            .filter(|measurement| measurement.passed() == passed && reason(measurement.name).is_some() == is_known);
-        chosen.map(|measurement| measurement.name).collect()
+    let of = |measurement: &Measurement| known.find(&format!("builtins({})", measurement.name), Kind::Wrong);
+    let named = |chosen: &dyn Fn(&Measurement) -> bool| -> Vec<&str> {
+        measurements.iter().filter(|measurement| chosen(measurement)).map(|measurement| measurement.name).collect()
     };
-    match (&names(false, false)[..], &names(true, true)[..]) {
+    let beyond = named(&|measurement| !measurement.passed() && of(measurement).is_none());
+    let mended = named(&|measurement| measurement.passed() && of(measurement).is_some_and(|known| known.always));
+    match (&beyond[..], &mended[..]) {
         ([], []) => Ok(()),
         ([], mended) => Err(Failure::Coded(4, format!("known to fail, and right: {}", mended.join(", ")))),
         (beyond, _) => Err(Failure::run(format!("beyond WGSL's bounds: {}", beyond.join(", ")))),
