@@ -9,7 +9,7 @@ use fourfold::rollout::{Interface, PolicyBuffers, VectorEnvironment, VectorSetti
 use fourfold::shaders::Element;
 use fourfold::{BufferView, Gpu};
 use host::Host;
-use host::witness::{frame, objects, threads};
+use host::witness::{alone, frame, objects, threads};
 
 const LANES: usize = 3;
 const CHANNELS: usize = 5;
@@ -43,6 +43,7 @@ fn expected(lane: usize, steps: usize) -> Vec<f64> {
 
 #[test]
 fn a_policy_from_a_file_acts_in_the_frames_of_a_host_and_lanes_begin_anew() {
+    let _alone = alone();
     let host = Host::new();
     let path = std::env::temp_dir().join(format!("fourfold-trained-policy-{}.safetensors", std::process::id()));
     neuron().to_checkpoint().save(&path).unwrap();
@@ -63,8 +64,7 @@ fn a_policy_from_a_file_acts_in_the_frames_of_a_host_and_lanes_begin_anew() {
                 policy.encode_restart(encoder, 1..2).unwrap();
             }
             policy.record(&mut encoder.begin_compute_pass(&Default::default()));
-            // Drivers of other tests end theirs.
-            assert!(threads() <= running, "the library started a thread");
+            assert_eq!(threads(), running, "the library started a thread");
             assert_eq!(objects(&host), existing, "the library made a device, a queue, an encoder or a command buffer");
         });
         assert_eq!(together, alone, "the library submitted or polled in step {step}");
@@ -86,6 +86,7 @@ fn a_policy_from_a_file_acts_in_the_frames_of_a_host_and_lanes_begin_anew() {
 
 #[test]
 fn buffers_that_do_not_fit_are_named() {
+    let _alone = alone();
     let gpu = Gpu::open().unwrap();
     let zeros = |length: usize| gpu.zeros("host", length).unwrap();
     let refused = |trained: &TrainedPolicy, buffers: PolicyBuffers| {
@@ -110,6 +111,7 @@ fn buffers_that_do_not_fit_are_named() {
 
 #[test]
 fn the_memory_of_a_lane_ends_with_its_episode_without_a_readback() {
+    let _alone = alone();
     const SEEN: usize = 4;
     let gpu = Gpu::open().unwrap();
     let settings = VectorSettings { automatic: true, ..VectorSettings::new(SEEN, 2, 5) };
@@ -147,6 +149,7 @@ fn the_memory_of_a_lane_ends_with_its_episode_without_a_readback() {
 /// The weights that the command has built in swing a pole up.
 #[test]
 fn the_built_in_policy_scores_in_a_vector_environment() {
+    let _alone = alone();
     const STEPS: usize = 300;
     let gpu = Gpu::open().unwrap();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/demos/weights/attention_neuron.safetensors");

@@ -1,9 +1,9 @@
 //! Everything that a host can see of a library: the registry of its wgpu instance, the numbers of its submissions, a
-//! callback that any poll of the device would run, and the threads of its process (so whoever counts them needs a
-//! process, and so a test file, to itself).
+//! callback that any poll of the device would run, and the threads of its process (so whoever counts them holds
+//! [`alone`], as do all tests of its file).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fourfold::wgpu;
@@ -16,6 +16,12 @@ pub fn objects(host: &Host) -> [usize; 5] {
     let hub = report.hub_report();
     let kinds = [&hub.devices, &hub.queues, &hub.adapters, &hub.command_encoders, &hub.command_buffers];
     kinds.map(|kind| kind.num_allocated)
+}
+
+/// Keeps the tests of a file apart, held from their first line: the threads of drivers come and go with their devices.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Threads of this process, where the system lists them.

@@ -169,10 +169,8 @@ impl Problem {
     pub(crate) fn launch(&self, kernel: &'static Kernel, rows: usize, lengths: &[usize], target: &Target) -> Call {
         let head = self.head_size / 4;
         // Loops over the head are unrolled on a GPU, whose registers have no index, and not many.
-        let (vectors, (lanes, workgroup)) = match target.software {
-            true => (0, (1, WORKGROUP)),
-            false => (head / lanes_and_workgroup(head).0, lanes_and_workgroup(head)),
-        };
+        let (lanes, workgroup) = if target.software { (1, WORKGROUP) } else { lanes_and_workgroup(head) };
+        let vectors = if target.software { 0 } else { head / lanes };
         Call::new(kernel, &self.uniform(), rows.div_ceil(workgroup / lanes), lengths)
             .with_constant("CAUSAL", u8::from(self.causal))
             .with_constant("VECTORS", vectors as u32)
