@@ -142,6 +142,40 @@ fn gradients_of_a_vocabulary() {
     }
 }
 
+/// In the form of this adapter and in that of GPUs.
+#[test]
+fn sums_of_many_rows_by_the_indices_of_a_large_table() {
+    let gpu = Gpu::open().expect("an adapter");
+    const COUNT: usize = 100_000;
+    for (rows, columns, favoured) in [(100_000, 1, false), (100_000, 1, true), (100_001, 3, false), (1, 1, false)] {
+        let graph = Graph::new();
+        let indices = graph.input("indices", TensorType::u32([COUNT]));
+        let x = graph.input("x", TensorType::f32([COUNT, columns]));
+        graph.output("y", x.scatter_add(indices, rows));
+        let scattered = |i: usize| (i * 7_919 + 13) % rows;
+        let row = |i: usize| if favoured && !i.is_multiple_of(10) { rows - 1 } else { scattered(i) };
+        let x = noise(COUNT * columns);
+        let mut expected = vec![0.0; rows * columns];
+        for (i, &value) in x.iter().enumerate() {
+            expected[row(i / columns) * columns + i % columns] += f64::from(value);
+        }
+        let indices = Data::U32((0..COUNT).map(|i| row(i) as u32).collect());
+        let values: Values = [("x".into(), Data::F32(x)), ("indices".into(), indices)].into();
+        // A GPU's lanes go through all indices for a table of one row, further than a software driver can.
+        let gpus = (rows > 1).then(Target::default);
+        for target in [gpu.target()].into_iter().chain(gpus) {
+            let plan = Plan::new(&graph, &target).unwrap_or_else(|error| panic!("{error}"));
+            let results = [(); 2].map(|()| {
+                let mut session = Session::new(&gpu, plan.clone(), &values).unwrap_or_else(|error| panic!("{error}"));
+                session.submit(1).unwrap_or_else(|error| panic!("{error}"));
+                session.read("y").unwrap_or_else(|error| panic!("{error}"))
+            });
+            assert_close(&results[0], &expected, 1e-3);
+            assert!(results[0] == results[1], "the same bits");
+        }
+    }
+}
+
 #[test]
 fn products_of_long_sums() {
     let gpu = Gpu::open().expect("an adapter");

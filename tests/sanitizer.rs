@@ -97,7 +97,7 @@ fn faults_planted_in_kernels_are_found() {
         ("layer_norm.layer_norm", "let lane = local % LANES;", "let lane = local % LANES + 1u;"),
         ("reduce.rows", "a < last; a += LANES", "a <= last; a += LANES"),
         ("matmul_direct", "term < part.last_term", "term <= part.last_term"),
-        ("scatter_add.order", "if i < params.count {", "if i <= params.count {"),
+        ("scatter_order.order", "if i < params.count {", "if i <= params.count {"),
         ("gather.gather", "if flat >= params.count", "if flat > params.count"),
         // A store that leaves elements out, or that others make too.
         ("softmax.softmax", "if row < params.rows", "if row + 1u < params.rows"),

@@ -4,12 +4,11 @@ use fourfold::shaders::{Generator, Shapes, kernels};
 
 /// Kernels that have no grid to fold: one workgroup for any shape; ranks, whose cost is the square of the
 /// members.
-const UNFOLDED: [&str; 8] = [
+const UNFOLDED: [&str; 7] = [
     "centred_ranks",
     "centred_ranks.ragged",
     "fitness.summary",
     "pgpe_gradient.direction_weights",
-    "scatter_add.order",
     "advance_step",
     "advance_step.both",
     "global_norm.norm",

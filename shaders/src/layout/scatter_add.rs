@@ -2,14 +2,15 @@
 //! `dtable[r, c] = sum over i with indices[i] = r of dy[i, c]`, added in the order of `i` without float atomics, so that
 //! the same adapter gives the same bits. Indices past the table are left out.
 //!
-//! Cost: on a GPU every index is read once for each row of the table, `rows * count` loads in all, coalesced; on a
-//! software driver an invocation for every 4,096 rows first sorts the positions, in about `rows + 2 count` steps.
+//! Cost: on a GPU every index is read once for each row of the table, `rows * count` loads in all, coalesced; where those
+//! are many, and on software drivers, [`scatter_order`](super::scatter_order) first sorts the positions.
 
 use bytemuck::{Pod, Zeroable};
 
+use super::scatter_order;
 use crate::{
-    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Slot, Target,
-    Tolerance,
+    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Sequence, Sizes, Slot, Target, Tolerance,
+    product,
 };
 
 const MODULE: Module = Module::new::<Uniform>(
@@ -23,9 +24,8 @@ const MODULE_VEC4: Module = Module::new::<Uniform>(
 
 /// The data decide how the positions are shared out: all may belong to one row.
 fn passes(call: &Call) -> u64 {
-    let Uniform { rows, count, .. } = call.uniform();
+    let Uniform { count, .. } = call.uniform();
     match call.kernel.entry_point {
-        "order" => 2 * u64::from(rows.min(ROWS_OF_ONE) + 1) + 3 * (u64::from(count.div_ceil(8)) + 1),
         "sum" => u64::from(count).div_ceil(call.constant("TERMS").map_or(1, |terms| terms as u64)) + 1,
         _ => {
             let workgroup = call.constant("WORKGROUP").map_or(64, |workgroup| workgroup as u64);
@@ -35,36 +35,21 @@ fn passes(call: &Call) -> u64 {
     }
 }
 
-/// Rows that one invocation of `order` sorts the positions of.
-const ROWS_OF_ONE: u32 = 4096;
+/// The most loads of indices by which a GPU finds the positions of each row by itself: 64 MiB, a sixth of a millisecond
+/// where caches give 400 GB/s. More are sorted before.
+const MOST_SCANNED: usize = 1 << 24;
 
 /// A sum of more terms adds eight in a pass.
 const MOST_TERMS: usize = 32_768;
 
 /// The kernels of this file.
-pub const KERNELS: &[&Kernel] = &[&SCAN, &SCAN_VEC4, &ORDER, &SUM, &SUM_VEC4];
+pub const KERNELS: &[&Kernel] = &[&SCAN, &SCAN_VEC4, &SUM, &SUM_VEC4];
 
 /// A workgroup for each row of the table, which reads all indices.
 pub static SCAN: Kernel = scan_kernel(&MODULE, "scatter_add.scan", |generator| scan_case(generator, 1));
 
 /// The same for a multiple of four columns.
 pub static SCAN_VEC4: Kernel = scan_kernel(&MODULE_VEC4, "scatter_add.scan_vec4", |generator| scan_case(generator, 4));
-
-/// A counting sort of the positions, some rows by each invocation.
-pub static ORDER: Kernel = MODULE.kernel(
-    "scatter_add.order",
-    &[
-        Binding::read("indices", "(count)").u32(),
-        Binding::write("positions", "(count)").u32(),
-        Binding::write("ends", "(rows)").u32(),
-    ],
-    |_, operands: &mut [Operand<'_>]| {
-        let [indices, positions, ends] = operands else { unreachable!("order has three operands") };
-        order(indices.u32(), positions.u32(), ends.u32());
-    },
-    |_, _, _| Tolerance::Exact,
-    order_case,
-);
 
 /// The sums over sorted positions.
 pub static SUM: Kernel = sum_kernel(&MODULE, "scatter_add.sum", |generator| sum_case(generator, 1));
@@ -151,13 +136,13 @@ impl Problem {
             .tensor(&[("rows", self.rows), ("columns", self.columns)])?
             .tensor(&[("count", self.count), ("columns", self.columns)])?;
         let [dy, indices, dtable] = Slot::arguments();
-        if !target.software {
+        if !target.software && product(&[self.rows, self.count]) <= MOST_SCANNED {
             return sizes.sequence(Sequence::of(self.scan(), [indices, dy, dtable]));
         }
         let mut sequence = Sequence::default();
         let positions = sequence.scratch(Element::U32, self.count);
         let ends = sequence.scratch(Element::U32, self.rows);
-        sequence.step(self.order(), [indices, positions, ends]);
+        sequence.step(self.order().call(target), [indices, positions, ends]);
         sequence.step(self.sum(), [positions, ends, dy, dtable]);
         sizes.sequence(sequence)
     }
@@ -180,9 +165,8 @@ impl Problem {
             .with_constant("WORKGROUP", workgroup as u32)
     }
 
-    fn order(&self) -> Call {
-        let workgroups = self.rows.div_ceil(ROWS_OF_ONE as usize);
-        Call::new(&ORDER, &self.uniform(), workgroups, [self.count, self.count, self.rows])
+    fn order(&self) -> scatter_order::Problem {
+        scatter_order::Problem { rows: self.rows, count: self.count }
     }
 
     fn sum(&self) -> Call {
@@ -204,19 +188,6 @@ pub fn scatter_add(indices: &[u32], dy: &[f32], dtable: &mut [f32], columns: usi
         }
     }
     dtable.iter_mut().zip(totals).for_each(|(sum, total)| *sum = total as f32);
-}
-
-/// The twin of the sort: the positions by index, equal ones in order, those past the table left out, and for each row
-/// one past its last.
-pub fn order(indices: &[u32], positions: &mut [u32], ends: &mut [u32]) {
-    let mut sorted: Vec<(u32, u32)> = indices.iter().copied().zip(0..).collect();
-    sorted.retain(|&(row, _)| (row as usize) < ends.len());
-    sorted.sort();
-    positions.fill(0);
-    positions.iter_mut().zip(&sorted).for_each(|(place, &(_, position))| *place = position);
-    for (row, end) in (0..).zip(ends) {
-        *end = sorted.partition_point(|&(other, _)| other <= row) as u32;
-    }
 }
 
 /// The indices that were sorted: for each position its row, or one past the table.
@@ -259,15 +230,6 @@ fn scan_case(generator: &mut Generator, width: usize) -> Case {
     Case::new(problem, problem.scan(), [indices, dy])
 }
 
-fn order_case(generator: &mut Generator) -> Case {
-    // At times as many rows as some invocations sort, or one more or less.
-    let whole =
-        generator.chance(0.1).then(|| ROWS_OF_ONE as usize * generator.pick(&[1, 2, 3]) + generator.pick(&[0, 1]));
-    let rows = whole.unwrap_or_else(|| table(generator));
-    let (problem, indices) = draw(generator, 1, rows);
-    Case::new(problem, problem.order(), [indices])
-}
-
 fn sum_case(generator: &mut Generator, width: usize) -> Case {
     let rows = table(generator);
     let (mut problem, mut indices) = draw(generator, width, rows);
@@ -277,7 +239,7 @@ fn sum_case(generator: &mut Generator, width: usize) -> Case {
         let any = generator.indices(problem.count, problem.rows as u32);
         indices = Data::U32(any.u32().iter().enumerate().map(|(i, &row)| if i % 2 == 0 { row } else { 0 }).collect());
     }
-    let mut sorted = Case::new((), problem.order(), [indices]).expected();
+    let mut sorted = Case::new((), problem.order().call(&Target::default()), [indices]).expected();
     let dy = generator.values_with_specials(problem.count * problem.columns, 1e30);
     let (ends, positions) = (sorted.remove(2), sorted.remove(1));
     Case::new(problem, problem.sum(), [positions, ends, dy])
