@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use fourfold::gpu::Error;
-use fourfold::shaders::rollout::environments::CartPole;
-use fourfold::shaders::rollout::policies::Linear;
+use fourfold::rollout::{self, Rollout};
+use fourfold::shaders::rollout::environments::{CartPole, CartPoleSwingUp};
+use fourfold::shaders::rollout::policies::{AttentionNeuron, Linear};
 use fourfold::shaders::rollout::step;
 use fourfold::shaders::rollout::unroll::{Composition, Environment, EpisodeRandom, Outcome, Problem};
 use fourfold::shaders::{
@@ -155,6 +156,80 @@ fn a_rollout_runs_without_checks_if_all_its_parts_are_this_crate_s_own() {
     };
     assert!(!stepped(Arc::new(CartPole)));
     assert!(stepped(Arc::new(Disguised)));
+}
+
+/// The swing-up as a user's own world, of some text.
+#[derive(Debug)]
+struct SwingUp(String);
+
+impl Environment for SwingUp {
+    fn file(&self) -> &str {
+        "swing_up.wgsl"
+    }
+
+    fn source(&self) -> &str {
+        &self.0
+    }
+
+    fn states(&self) -> usize {
+        4
+    }
+
+    fn observations(&self) -> usize {
+        5
+    }
+
+    fn actions(&self) -> usize {
+        1
+    }
+
+    fn horizon(&self) -> usize {
+        1_000
+    }
+
+    fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {
+        CartPoleSwingUp::default().reset(random, state);
+    }
+
+    fn observe(&self, state: &[f64], observation: &mut [f64]) {
+        CartPoleSwingUp::default().observe(state, observation);
+    }
+
+    fn step(&self, state: &mut [f64], action: &[f64], random: &mut EpisodeRandom) -> Outcome {
+        CartPoleSwingUp::default().step(state, action, random)
+    }
+}
+
+#[test]
+fn a_user_s_world_of_straight_line_code_is_rolled_out_as_our_own() {
+    let gpu = gpu();
+    let (own, neuron) = (CartPoleSwingUp::default(), AttentionNeuron::cart_pole());
+    let theirs = Composition::new(SwingUp(own.source().into()), neuron);
+    let [own, theirs] = [Composition::new(own, neuron), theirs].map(|composition| {
+        let settings = rollout::Settings::new(2, 3, 50);
+        let plan = rollout::Plan::new(&composition, &settings, &gpu.target()).expect("valid settings");
+        let (storage, weights) = (plan.storage, vec![0.1; 2 * composition.parameters()]);
+        let operands = rollout::Operands {
+            seed: gpu.upload("seed", &Data::U32(vec![7, 0])).expect("8 bytes"),
+            weights: rollout::Weights::Given(gpu.upload("weights", &Data::F32(weights)).expect("memory")),
+            wiring: None,
+        };
+        let rollout = Rollout::new(&gpu, plan, operands).unwrap_or_else(|error| panic!("{error}"));
+        (storage, rollout.run().unwrap_or_else(|error| panic!("{error}")).returns)
+    });
+    assert_eq!(own, theirs);
+}
+
+#[test]
+fn a_constant_index_out_of_bounds_is_an_error_without_checks_too() {
+    let text = CartPoleSwingUp::default().source().replace("(*state)[3] =", "(*state)[4] =");
+    let composition = Composition::new(SwingUp(text), Linear).without_needless_checks();
+    let call = unrolled(&composition);
+    assert!(!call.has_runtime_checks());
+    let gpu = gpu();
+    let views: Vec<_> = call.lengths.iter().map(|&length| gpu.zeros("operand", length).expect("memory")).collect();
+    let error = gpu.prepare(&[Launch::new(&call, &views)]).expect_err("a constant index is out of bounds");
+    assert!(matches!(error, Error::Pipeline { .. }), "{error}");
 }
 
 #[test]

@@ -82,6 +82,7 @@ impl Plan {
     /// A WGSL file that lacks a function or has it with the wrong sizes, or settings out of range.
     pub fn new(composition: &Composition, settings: &Settings, target: &Target) -> Result<Self, Error> {
         super::check::check(composition)?;
+        let composition = &composition.without_needless_checks();
         let Settings { members, episodes, horizon, steps, .. } = *settings;
         let refuse = |message: String| Err(Error::Settings { message });
         for (name, value) in [("members", members), ("episodes", episodes), ("horizon", horizon), ("steps", steps)] {

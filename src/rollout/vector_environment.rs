@@ -147,7 +147,7 @@ impl VectorEnvironment {
                 "a trace holds one episode of each lane: expected `automatic: false` beside `trace: true`".into();
             return Err(Error::Settings { message });
         }
-        let composition = Composition { environment, trace };
+        let composition = Composition { environment, trace }.without_needless_checks();
         let environment = &*composition.environment;
         let (mut plan, mut given) = (ProgramPlan::default(), Vec::new());
         let mut buffer = |allocation: Allocation, view: Option<BufferView>| {

@@ -12,6 +12,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::rollout::unroll::composition::{LIBRARY, STEPPING};
 use crate::rollout::unroll::environment::check_environment;
+use crate::rollout::unroll::straight_line::without_needless_checks;
 use crate::rollout::unroll::{Environment, sizes, traced};
 use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product};
 
@@ -35,6 +36,13 @@ pub struct Composition {
 }
 
 impl Composition {
+    /// The same composition, whose environment runs without the shader's runtime checks if its WGSL is seen to need none, as
+    /// in an [unroll](crate::rollout::unroll::Composition::without_needless_checks).
+    pub fn without_needless_checks(&self) -> Self {
+        let with = |environment| Self { environment, trace: self.trace }.wgsl();
+        Self { environment: without_needless_checks(&self.environment, with), trace: self.trace }
+    }
+
     /// Numbers that a lane saves between dispatches: state, return so far.
     pub fn saved(&self) -> usize {
         self.environment.states().saturating_add(1)

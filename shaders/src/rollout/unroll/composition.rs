@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
+use super::straight_line::without_needless_checks;
 use super::{COUNTERS, Environment, Interface, Policy, Sensors, environment, policy, twin};
 use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product, sum};
 
@@ -31,6 +32,10 @@ pub enum WeightStorage {
     Registers,
     /// Nowhere: they are fetched or drawn at each use.
     Streamed,
+}
+
+impl WeightStorage {
+    const ALL: [Self; 4] = [Self::Private, Self::Shared, Self::Registers, Self::Streamed];
 }
 
 /// The functions and structures that environments and policies may use.
@@ -71,6 +76,17 @@ impl Composition {
     pub fn interface(&self) -> Interface {
         let inputs = self.sensors.inputs(self.environment.observations());
         Interface { inputs, actions: self.environment.actions() }
+    }
+
+    /// The same composition, whose environment runs without the shader's runtime checks if its WGSL is seen to need none:
+    /// if it has no loop, no index but constants, and nothing but numbers and functions of its own. Only beside a policy that
+    /// runs without them too does this change anything.
+    pub fn without_needless_checks(&self) -> Self {
+        let with = |environment: Arc<dyn Environment>| {
+            let composition = Self { environment, ..self.clone() };
+            WeightStorage::ALL.map(|storage| composition.wgsl(storage)).concat()
+        };
+        Self { environment: without_needless_checks(&self.environment, with), ..self.clone() }
     }
 
     /// True if environment and policy run without the shader's runtime checks.
@@ -283,9 +299,8 @@ impl Composition {
 /// The steps, and what comes before and behind them, of a kernel that keeps its weights as its text says.
 fn passes(call: &Call) -> u64 {
     let Some(composition) = call.context_of::<Composition>() else { return 0 };
-    let all = [WeightStorage::Private, WeightStorage::Shared, WeightStorage::Registers, WeightStorage::Streamed];
     let kept = |storage: &WeightStorage| call.kernel.source.contains(composition.weights_text(*storage));
-    let storage = all.into_iter().find(kept).unwrap_or(WeightStorage::Private);
+    let storage = WeightStorage::ALL.into_iter().find(kept).unwrap_or(WeightStorage::Private);
     let (once, step) = composition.passes(storage);
     let Uniform { steps, .. } = call.uniform();
     u64::from(steps).saturating_mul(step as u64).saturating_add(once as u64)

@@ -60,7 +60,7 @@ pub trait Environment: Any + Debug + Send + Sync {
     }
 
     /// The shader's runtime checks of the WGSL file: on, unless the author promises what it takes
-    /// ([`RuntimeChecks::off`]).
+    /// ([`RuntimeChecks::off`]), or it is [seen](super::Composition::without_needless_checks) to need none.
     fn runtime_checks(&self) -> RuntimeChecks {
         RuntimeChecks::ON
     }

@@ -10,6 +10,7 @@ pub(crate) mod composition;
 pub(crate) mod environment;
 pub(crate) mod policy;
 mod sensors;
+pub(crate) mod straight_line;
 pub(crate) mod twin;
 
 pub(crate) use composition::Uniform;
