@@ -11,6 +11,7 @@ use fourfold::rollout::{
     Sensors, Settings, WeightSource, Weights, Wiring, shuffled,
 };
 use fourfold::shaders::random::threefry::Random;
+use fourfold::shaders::rollout::unroll::WeightStorage;
 use fourfold::shaders::{Data, Target};
 
 fn gpu() -> Gpu {
@@ -24,7 +25,18 @@ fn weights(count: usize, scale: f32) -> Vec<f32> {
 
 /// A rollout with given weights, and a wiring where the sensors want one.
 fn rollout(gpu: &Gpu, composition: &Composition, settings: &Settings, weights: &[f32]) -> Result<Rollout, Error> {
-    let plan = Plan::new(composition, settings, &gpu.target())?;
+    planned(gpu, &gpu.target(), composition, settings, weights)
+}
+
+/// The same in the form of a target.
+fn planned(
+    gpu: &Gpu,
+    target: &Target,
+    composition: &Composition,
+    settings: &Settings,
+    weights: &[f32],
+) -> Result<Rollout, Error> {
+    let plan = Plan::new(composition, settings, target)?;
     let inputs = composition.interface().inputs;
     let wiring = composition.sensors.wiring.map(|wiring| shuffled(1, settings.episodes, wiring.phases, inputs, false));
     let operands = Operands {
@@ -69,6 +81,40 @@ fn long_dispatches_of_a_network_with_memory_give_the_bits_of_short_ones() {
         assert!(long.lengths.contains(&1_000), "some episodes last: {:?}", long.lengths);
         assert_eq!(play(&composition, &Settings { steps: 90, ..settings }, &weights).unwrap(), long, "{copies} copies");
     }
+}
+
+/// The form of GPUs on any adapter: the bits of a run depend on nothing but the seed, and whole episodes end as those of
+/// single invocations do.
+#[test]
+fn teams_of_invocations_play_the_episodes_that_single_ones_play() {
+    fn judge(policy: impl Policy + 'static, scale: f32) {
+        let wiring = Some(Wiring { interval: 7, phases: 3, forget: true });
+        let sensors = Sensors { copies: 2, noise_channels: 1, noise: 0.1, wiring };
+        let composition = Composition { sensors, ..Composition::new(CartPoleSwingUp { easy: true }, policy) };
+        let (gpu, weights) = (gpu(), weights(6 * composition.parameters(), scale));
+        for episodes in [1, 5, 16] {
+            let settings = Settings::new(6, episodes, 40);
+            let play = |target: &Target, steps| {
+                let settings = Settings { steps, ..settings };
+                let rollout = planned(&gpu, target, &composition, &settings, &weights).unwrap();
+                assert_eq!(rollout.plan().storage == WeightStorage::Team, !target.software);
+                rollout.run().unwrap()
+            };
+            // Few steps in a dispatch, for the sake of software drivers.
+            let team = play(&Target::default(), 20);
+            for steps in [20, 1, 13] {
+                assert_eq!(play(&Target::default(), steps), team, "cut after {steps}");
+            }
+            let alone = play(&Target { software: true, ..Target::default() }, 1_000);
+            assert_eq!(team.lengths, alone.lengths);
+            for (team, alone) in team.returns.iter().zip(&alone.returns) {
+                assert!((team - alone).abs() < 2e-3, "{team} and {alone} with {episodes} episodes");
+            }
+        }
+    }
+    judge(AttentionNeuron::cart_pole(), 0.1);
+    judge(AttentionNeuron::evojax(), 0.1);
+    judge(Perceptron::new(&[9, 40]), 0.3);
 }
 
 #[test]

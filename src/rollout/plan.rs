@@ -1,7 +1,7 @@
 //! The buffers and dispatches of a rollout, as pure data.
 
 use fourfold_shaders::Target;
-use fourfold_shaders::rollout::unroll::{COUNTERS, Composition, Problem, WeightSource, WeightStorage};
+use fourfold_shaders::rollout::unroll::{COUNTERS, Composition, LEAST_TEAM, Problem, WeightSource, WeightStorage};
 
 use super::Error;
 use crate::gpu::program::{Allocation, BufferId, ProgramPlan, RecordingId};
@@ -199,8 +199,12 @@ fn program(
 /// other frees its lane when one ends early. A member that has a workgroup to itself fills its lanes.
 fn groups(members: usize, episodes: usize, storage: WeightStorage, target: &Target) -> usize {
     let (lanes, workgroup): (usize, usize) = if target.software { (64, 8) } else { (1 << 15, 64) };
-    let own = if storage == WeightStorage::Shared { workgroup } else { 1 };
-    let wanted = lanes.div_ceil(members).max(own).min(episodes);
+    let (each, own) = match storage {
+        WeightStorage::Shared => (1, workgroup),
+        WeightStorage::Team => (LEAST_TEAM, workgroup / LEAST_TEAM),
+        _ => (1, 1),
+    };
+    let wanted = lanes.div_ceil(members * each).max(own).min(episodes);
     let divisors = (1..=episodes.isqrt()).filter(|&divisor| episodes.is_multiple_of(divisor));
     let divisors = divisors.flat_map(|divisor| [divisor, episodes / divisor]);
     divisors.filter(|&groups| groups >= wanted).min().unwrap_or(episodes)

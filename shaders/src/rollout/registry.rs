@@ -42,10 +42,12 @@ fn swing_up(generator: &mut Generator) -> Arc<dyn Environment> {
 }
 
 fn perceptron(generator: &mut Generator) -> Arc<dyn Policy> {
-    if generator.chance(0.5) {
-        return Arc::new(Perceptron::new(&[16]));
-    }
-    Arc::new(Perceptron::new(&[3, 6, 5]).linear_output())
+    // The last is wider than a lane of a GPU has registers for.
+    Arc::new(match generator.pick(&[0, 0, 1, 1, 2]) {
+        0 => Perceptron::new(&[16]),
+        1 => Perceptron::new(&[3, 6, 5]).linear_output(),
+        _ => Perceptron::new(&[7, 40]),
+    })
 }
 
 /// All switches, and no size a multiple of four.

@@ -44,14 +44,15 @@ impl Composition {
     /// The sizes that the policy's file names, as WGSL constants.
     pub fn sizes(&self) -> String {
         let actions = self.interface.actions;
-        format!("const ACTIONS: u32 = {actions}u;\n") + &sizes(&*self.policy, self.interface, true)
+        format!("const ACTIONS: u32 = {actions}u;\n")
+            + &sizes(&*self.policy, self.interface, self.policy.tables(self.interface), true)
     }
 
     /// The whole kernel as WGSL, for a target.
     pub fn wgsl(&self, target: &Target) -> String {
         let title = format!("// Steps of {}: put together from plain files.\n\n", self.policy.file());
         let mut text = title + &self.sizes() + "\n" + &Binding::declare(&self.bindings());
-        text.push_str(without_tables(&*self.policy, self.interface));
+        text.push_str(without_tables(self.policy.tables(self.interface)));
         let kept: &[&str] = match self.shares(target) {
             true => &[include_str!("../unroll/weights_given.wgsl"), SHARED],
             false => &[

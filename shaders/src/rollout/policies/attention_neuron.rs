@@ -15,9 +15,8 @@
 //! `p_m` is row `m` of a fixed sinusoidal table. What stands in brackets, and the number of hidden layers behind the
 //! message, are switches: the published cart-pole and ant networks differ in them.
 
-use crate::description::own_wgsl;
-use crate::rollout::unroll::{Interface, Policy};
-use crate::{Error, MAX_ELEMENTS, Sizes, product, sum};
+use crate::rollout::unroll::{Interface, Policy, Team};
+use crate::{Error, MAX_ELEMENTS, RuntimeChecks, Sizes, product, sum};
 
 /// The sizes and switches of an attention neuron. The number of channels is none of them: it may change at any time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -309,7 +308,17 @@ impl AttentionNeuron {
 /// As a policy, the network remembers `h` and `c` of every channel, `(N, 2, hidden)`, and then the action before, which
 /// belongs to no channel.
 impl Policy for AttentionNeuron {
-    own_wgsl!("attention_neuron.wgsl");
+    fn file(&self) -> &str {
+        "attention_neuron.wgsl"
+    }
+
+    fn source(&self) -> &str {
+        concat!(include_str!("attention_neuron_weights.wgsl"), include_str!("attention_neuron.wgsl"))
+    }
+
+    fn runtime_checks(&self) -> RuntimeChecks {
+        RuntimeChecks::own::<Self>()
+    }
 
     fn check(&self, interface: Interface) -> Result<(), Error> {
         let (expected, got) = (self.actions, interface.actions);
@@ -353,6 +362,21 @@ impl Policy for AttentionNeuron {
         let products = product(&[products, sum(&[1, self.hidden])]);
         let rows = product(&[self.rows.div_ceil(4), sum(&[self.position_dimension, self.actions])]);
         sum(&[gates, products, rows, self.actions.div_ceil(4)])
+    }
+
+    fn team(&self, interface: Interface) -> Option<Team> {
+        let bias = usize::from(self.key_bias);
+        let gates = product(&[self.hidden, sum(&[2, self.actions, self.hidden])]);
+        let scores = product(&[self.rows, sum(&[self.hidden, bias]).div_ceil(4)]);
+        let positions = sum(&[self.position_dimension, bias]);
+        let layers = if self.layers > 0 { product(&[2, self.rows]) } else { 0 };
+        Some(Team {
+            source: concat!(include_str!("attention_neuron_weights.wgsl"), include_str!("attention_neuron_team.wgsl"))
+                .into(),
+            tables: sum(&[gates, scores]),
+            table_passes: product(&[positions, sum(&[self.key_dimension, self.position_dimension, 2])]),
+            numbers: sum(&[product(&[interface.inputs, self.hidden]), layers, 1]),
+        })
     }
 
     fn reads_only_tables(&self) -> bool {

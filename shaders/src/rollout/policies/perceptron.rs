@@ -1,7 +1,7 @@
 //! A multi-layer perceptron with tanh: the ordinary policy that others are compared with.
 
-use crate::RuntimeChecks;
-use crate::rollout::unroll::{Interface, Policy};
+use crate::rollout::unroll::{Interface, Policy, Team};
+use crate::{RuntimeChecks, product};
 
 /// `x_l = tanh(W_l x_(l-1) + b_l)` for each hidden layer, `x_0` the inputs, and the same for the action, whose tanh is
 /// a choice. Weights, layer by layer: `W_l (outputs, inputs)`, row-major, then `b_l (outputs)`.
@@ -20,13 +20,7 @@ impl Perceptron {
     /// Without a hidden layer, which is [`Linear`](super::Linear), and if one has no width.
     pub fn new(hidden: &[usize]) -> Self {
         assert!(!hidden.is_empty() && !hidden.contains(&0), "a perceptron has hidden layers of at least one unit");
-        let widths: String = hidden.iter().map(|width| format!("{width}u, ")).collect();
-        let source = format!(
-            "const WIDTHS = array<u32, {}>({});\n\n{}",
-            hidden.len(),
-            widths.trim_end_matches(", "),
-            include_str!("perceptron.wgsl"),
-        );
+        let source = with_widths(hidden, include_str!("perceptron.wgsl"));
         Self { hidden: hidden.to_vec(), squashed: true, source }
     }
 
@@ -45,6 +39,15 @@ impl Perceptron {
         self.squashed
     }
 }
+
+/// The WGSL with the widths of the hidden layers before it.
+fn with_widths(hidden: &[usize], wgsl: &str) -> String {
+    let widths: Vec<String> = hidden.iter().map(|width| format!("{width}u")).collect();
+    format!("const WIDTHS = array<u32, {}>({});\n\n{wgsl}", hidden.len(), widths.join(", "))
+}
+
+/// The widest layer that an invocation of a GPU has registers for: longer loops over arrays are not unrolled.
+const WIDEST_IN_REGISTERS: usize = 32;
 
 impl Policy for Perceptron {
     fn file(&self) -> &str {
@@ -73,6 +76,16 @@ impl Policy for Perceptron {
         let widths = [&[interface.inputs], &self.hidden[..], &[interface.actions]].concat();
         let layers = widths.windows(2).map(|pair| pair[0].saturating_add(1).saturating_mul(pair[1]));
         layers.fold(0, usize::saturating_add)
+    }
+
+    fn team(&self, _: Interface) -> Option<Team> {
+        let widest = self.hidden.iter().copied().max().unwrap_or(1);
+        (widest > WIDEST_IN_REGISTERS).then(|| Team {
+            source: with_widths(&self.hidden, include_str!("perceptron_team.wgsl")).into(),
+            tables: 0,
+            table_passes: 0,
+            numbers: product(&[2, widest]),
+        })
     }
 
     /// A sum over a layer errs by its length in units of its terms; the tanh of the layers passes errors on, at most

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Composition, Environment, EpisodeRandom, Policy, Problem, Sensors, WeightSource, WeightStorage, Wiring};
-use crate::{Case, Data, Generator};
+use crate::{Case, Data, Generator, Target};
 
 /// The ways in which the parts are put together: few, since each is a pipeline to build, and between them all files.
 fn variants() -> [(WeightSource, WeightStorage, Sensors); 4] {
@@ -22,8 +22,12 @@ fn variants() -> [(WeightSource, WeightStorage, Sensors); 4] {
 pub(crate) fn case_of(generator: &mut Generator, environment: Arc<dyn Environment>, policy: Arc<dyn Policy>) -> Case {
     let (weights, storage, sensors) = generator.pick(&variants());
     let composition = Composition { environment, policy, sensors, weights };
+    let target = generator.gpu_or(Target { software: true, ..Target::default() });
+    let team = matches!(storage, WeightStorage::Shared | WeightStorage::Private) && generator.chance(0.5);
     // A private array of many weights, and tables that are computed at each use, take software drivers minutes to compile.
     let storage = match storage {
+        _ if !target.software => composition.weight_storage(false, &target),
+        _ if team && composition.teams(1, 64) > 0 => WeightStorage::Team,
         WeightStorage::Shared => WeightStorage::Shared,
         _ if composition.fits_in_registers() => WeightStorage::Registers,
         _ if composition.is_small() => storage,
@@ -36,8 +40,14 @@ impl Composition {
     /// A random case of this composition, for `verify`: one or two steps from states that its episodes reach, under
     /// random weights.
     pub fn case(&self, generator: &mut Generator) -> Case {
-        let storage = if self.is_small() { WeightStorage::Private } else { WeightStorage::Shared };
-        self.case_kept(generator, if self.fits_in_registers() { WeightStorage::Registers } else { storage })
+        let target = generator.gpu_or(Target { software: true, ..Target::default() });
+        let storage = match self.is_small() {
+            _ if !target.software => self.weight_storage(false, &target),
+            _ if self.fits_in_registers() => WeightStorage::Registers,
+            true => WeightStorage::Private,
+            false => WeightStorage::Shared,
+        };
+        self.case_kept(generator, storage)
     }
 
     fn case_kept(&self, generator: &mut Generator, storage: WeightStorage) -> Case {
@@ -53,6 +63,7 @@ impl Composition {
         };
         let workgroup = match storage {
             WeightStorage::Shared => 32,
+            WeightStorage::Team => 64,
             _ if generator.on_gpu() => 64,
             _ => 8,
         };

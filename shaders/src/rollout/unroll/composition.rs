@@ -28,6 +28,8 @@ pub enum WeightStorage {
     Private,
     /// In workgroup memory, a workgroup for each member.
     Shared,
+    /// The same, and a [`Team`](super::Team) of invocations plays each slot.
+    Team,
     /// In registers, as tables: for software drivers and policies that are [reads_only_tables](Policy::reads_only_tables).
     Registers,
     /// Nowhere: they are fetched or drawn at each use.
@@ -35,8 +37,14 @@ pub enum WeightStorage {
 }
 
 impl WeightStorage {
-    const ALL: [Self; 4] = [Self::Private, Self::Shared, Self::Registers, Self::Streamed];
+    const ALL: [Self; 5] = [Self::Private, Self::Shared, Self::Team, Self::Registers, Self::Streamed];
 }
+
+/// Invocations of a workgroup that GPUs get.
+const WORKGROUP: usize = 64;
+
+/// The least invocations of a team.
+pub const LEAST_TEAM: usize = 8;
 
 /// The functions and structures that environments and policies may use.
 pub const LIBRARY: [&str; 3] = [
@@ -116,15 +124,42 @@ impl Composition {
     }
 
     /// Numbers that are kept of one member: weights and tables.
-    fn numbers(&self) -> usize {
-        let tables = self.policy.tables(self.interface()).max(1).saturating_mul(4);
-        product(&[2, self.parameters().div_ceil(2)]).saturating_add(tables)
+    fn numbers(&self, storage: WeightStorage) -> usize {
+        sum(&[product(&[2, self.parameters().div_ceil(2)]), product(&[4, self.tables(storage).max(1)])])
+    }
+
+    /// Tables of four numbers.
+    fn tables(&self, storage: WeightStorage) -> usize {
+        let interface = self.interface();
+        match (storage, self.policy.team(interface)) {
+            (WeightStorage::Team, Some(team)) => team.tables,
+            _ => self.policy.tables(interface),
+        }
+    }
+
+    /// Slots of one workgroup of `workgroup` invocations, each of which a team plays: a power of two, such that a team has
+    /// eight invocations or more, and members with `groups` slots fill it. 0 if a team has no room in the workgroup memory
+    /// that every device has.
+    pub(super) fn teams(&self, groups: usize, workgroup: usize) -> usize {
+        const BYTES: usize = 16 << 10;
+        let interface = self.interface();
+        let Some(team) = self.policy.team(interface) else { return 0 };
+        let Interface { inputs, actions } = interface;
+        // With the flags, and what the alignment of arrays takes.
+        let once = sum(&[self.numbers(WeightStorage::Team), product(&[workgroup, actions]), 64]);
+        let each = sum(&[self.environment.observations(), inputs, self.memory(), actions, team.numbers, 1]);
+        let fits = |teams: &usize| product(&[4, sum(&[once, product(&[*teams, each])])]) <= BYTES;
+        let most = (workgroup / LEAST_TEAM).min(groups.next_power_of_two());
+        std::iter::successors(Some(most), |teams| Some(teams / 2))
+            .take_while(|teams| *teams > 0)
+            .find(fits)
+            .unwrap_or(0)
     }
 
     /// True if a software driver compiles private arrays of that length in good time. WGSL fills them with zeros, and
     /// one driver spends 0.7 s on 100 of these stores, but 20 s on 1,000.
     pub(super) fn is_small(&self) -> bool {
-        self.numbers() <= 256
+        self.numbers(WeightStorage::Private) <= 256
     }
 
     /// The most steps that a dispatch on this target may take.
@@ -144,6 +179,11 @@ impl Composition {
         // Weights in twos, tables, and the state and memory that are loaded and stored.
         let weights = match storage {
             WeightStorage::Streamed => 0,
+            WeightStorage::Team => {
+                let table = self.policy.team(interface).map_or(0, |team| team.table_passes);
+                let each = |count: usize| count.div_ceil(LEAST_TEAM);
+                sum(&[each(self.parameters()), product(&[table, each(self.tables(storage))])])
+            }
             _ => sum(&[self.parameters().div_ceil(2), product(&[TABLE, self.policy.tables(interface)])]),
         };
         let once = sum(&[weights, self.saved(), self.saved()]);
@@ -177,14 +217,16 @@ impl Composition {
     pub fn weight_storage(&self, allow_slow_compile: bool, target: &Target) -> WeightStorage {
         const FEW: usize = 64;
         const LONGEST: usize = 4_096;
-        let shared = product(&[self.numbers(), size_of::<f32>()]) < target.workgroup_memory as usize;
-        match self.numbers() {
+        let numbers = self.numbers(WeightStorage::Private);
+        let shared = product(&[numbers, size_of::<f32>()]) < target.workgroup_memory as usize;
+        match numbers {
             ..=FEW => WeightStorage::Private,
             // Bounds checks hide that an index is constant, which makes ladders of branches of what is meant for registers.
             _ if target.software && self.fits_in_registers() && self.is_unchecked() => WeightStorage::Registers,
-            _ if target.software && (self.is_small() || (allow_slow_compile && self.numbers() <= LONGEST)) => {
+            _ if target.software && (self.is_small() || (allow_slow_compile && numbers <= LONGEST)) => {
                 WeightStorage::Private
             }
+            _ if !target.software && self.teams(1, WORKGROUP) > 0 => WeightStorage::Team,
             _ if shared => WeightStorage::Shared,
             _ => WeightStorage::Streamed,
         }
@@ -193,12 +235,12 @@ impl Composition {
     /// The whole kernel as WGSL.
     pub fn wgsl(&self, storage: WeightStorage) -> String {
         let mut text = self.header(storage);
-        text.push_str(&self.globals());
+        text.push_str(&self.globals(storage));
         const ROW: &str = include_str!("slots_in_a_row.wgsl");
         const DRAWN: &str = include_str!("weight_drawn.wgsl");
         let kept: &[&str] = match storage {
             WeightStorage::Private => &[ROW],
-            WeightStorage::Shared => &[],
+            WeightStorage::Shared | WeightStorage::Team => &[],
             WeightStorage::Registers | WeightStorage::Streamed => &[ROW, DRAWN],
         };
         let source = match self.weights {
@@ -213,15 +255,15 @@ impl Composition {
             WeightSource::Given { trace: true } => include_str!("trace_on.wgsl"),
             _ => include_str!("trace_off.wgsl"),
         };
-        let parts = [self.environment.source(), STEPPING, self.policy.source(), include_str!("unroll.wgsl"), source];
-        let sensing = [include_str!("sources.wgsl"), sensors, trace];
-        for part in LIBRARY
-            .into_iter()
-            .chain(parts)
-            .chain(kept.iter().copied())
-            .chain([self.weights_text(storage)])
-            .chain(sensing)
-        {
+        let team = if storage == WeightStorage::Team { self.policy.team(self.interface()) } else { None };
+        let (policy, advance) = match &team {
+            Some(team) => (&*team.source, include_str!("advance_team.wgsl")),
+            None => (self.policy.source(), include_str!("advance.wgsl")),
+        };
+        // naga wants every override before the first array whose length it multiplies.
+        let first = [self.environment.source(), STEPPING, include_str!("unroll.wgsl"), source];
+        let last = [self.weights_text(storage), policy, advance, include_str!("noise.wgsl"), sensors, trace];
+        for part in LIBRARY.into_iter().chain(first).chain(kept.iter().copied()).chain(last) {
             text.push('\n');
             text.push_str(part);
         }
@@ -232,7 +274,7 @@ impl Composition {
     fn weights_text(&self, storage: WeightStorage) -> &'static str {
         match storage {
             WeightStorage::Private => include_str!("weights_private.wgsl"),
-            WeightStorage::Shared => include_str!("weights_shared.wgsl"),
+            WeightStorage::Shared | WeightStorage::Team => include_str!("weights_shared.wgsl"),
             WeightStorage::Registers => include_str!("weights_registers.wgsl"),
             WeightStorage::Streamed => include_str!("weights_streamed.wgsl"),
         }
@@ -240,11 +282,15 @@ impl Composition {
 
     fn header(&self, storage: WeightStorage) -> String {
         let sizes = self.sizes(storage);
-        let storage = format!("{storage:?}").to_lowercase();
+        let storage = match storage {
+            WeightStorage::Private => "private",
+            WeightStorage::Shared => "shared",
+            WeightStorage::Team => "shared, slots played by teams",
+            WeightStorage::Registers => "registers",
+            WeightStorage::Streamed => "streamed",
+        };
         let (policy, environment) = (self.policy.file(), self.environment.file());
-        format!(
-            "// {policy} acting in {environment}: put together from plain files, weights kept {storage}.\n\n{sizes}"
-        )
+        format!("// {policy} acting in {environment}: put together from plain files, weights {storage}.\n\n{sizes}")
     }
 
     /// The sizes that the files name, as WGSL constants.
@@ -252,15 +298,16 @@ impl Composition {
         let Sensors { copies, noise_channels, .. } = self.sensors;
         let environment = environment::sizes(&*self.environment);
         let sensors = format!("const COPIES: u32 = {copies}u;\nconst NOISE_CHANNELS: u32 = {noise_channels}u;\n");
-        environment + &sensors + &policy::sizes(&*self.policy, self.interface(), storage != WeightStorage::Registers)
+        let loops = storage != WeightStorage::Registers;
+        environment + &sensors + &policy::sizes(&*self.policy, self.interface(), self.tables(storage), loops)
     }
 
     /// The WGSL that is neither a size nor in a file: a switch, the bindings, and the tables of a policy that has none.
-    fn globals(&self) -> String {
+    fn globals(&self, storage: WeightStorage) -> String {
         let forgets = self.sensors.wiring.is_some_and(|wiring| wiring.forget);
         let mut text = format!("const FORGETS: bool = {forgets};\n\n");
         text.push_str(&Binding::declare(&self.bindings()));
-        text.push_str(policy::without_tables(&*self.policy, self.interface()));
+        text.push_str(policy::without_tables(self.tables(storage)));
         text
     }
 
@@ -300,7 +347,10 @@ impl Composition {
 fn passes(call: &Call) -> u64 {
     let Some(composition) = call.context_of::<Composition>() else { return 0 };
     let kept = |storage: &WeightStorage| call.kernel.source.contains(composition.weights_text(*storage));
-    let storage = WeightStorage::ALL.into_iter().find(kept).unwrap_or(WeightStorage::Private);
+    let storage = match call.constant("SLOTS") {
+        Some(_) => WeightStorage::Team,
+        None => WeightStorage::ALL.into_iter().find(kept).unwrap_or(WeightStorage::Private),
+    };
     let (once, step) = composition.passes(storage);
     let Uniform { steps, .. } = call.uniform();
     u64::from(steps).saturating_mul(step as u64).saturating_add(once as u64)
@@ -357,7 +407,8 @@ impl Problem {
     /// A size or a factor out of range.
     pub fn sequence(&self, composition: &Composition, target: &Target) -> Result<Sequence, Error> {
         let storage = composition.weight_storage(false, target);
-        self.sequence_with(composition, composition.kernel(storage), storage, if target.software { 8 } else { 64 })
+        let workgroup = if target.software { 8 } else { WORKGROUP };
+        self.sequence_with(composition, composition.kernel(storage), storage, workgroup)
     }
 
     /// As [`sequence`](Self::sequence), of a kernel that was made before by [`Composition::kernel`], for workgroups of
@@ -426,8 +477,10 @@ impl Problem {
         if composition.weights == (WeightSource::Given { trace: true }) {
             lengths.push(product(&[self.steps, composition.traced(), slots]));
         }
+        let teams = composition.teams(self.groups, workgroup).max(1);
         let workgroups = match storage {
             WeightStorage::Shared => self.members * self.groups.div_ceil(workgroup),
+            WeightStorage::Team => self.members * self.groups.div_ceil(teams),
             _ => slots.div_ceil(workgroup),
         };
         let unchecked = composition.is_unchecked() && kernel.source == composition.wgsl(storage);
@@ -435,6 +488,9 @@ impl Problem {
             .checked_unless(unchecked)
             .with_constant("WORKGROUP", workgroup as u32)
             .with_context(Arc::new(composition.clone()));
+        if storage == WeightStorage::Team {
+            call = call.with_constant("SLOTS", teams as u32);
+        }
         for (name, value) in composition.environment.constants().into_iter().chain(composition.policy.constants()) {
             call = call.with_constant(name, value);
         }

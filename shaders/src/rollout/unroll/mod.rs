@@ -14,9 +14,9 @@ pub(crate) mod straight_line;
 pub(crate) mod twin;
 
 pub(crate) use composition::Uniform;
-pub use composition::{Composition, LIBRARY, Problem, WeightSource, WeightStorage};
+pub use composition::{Composition, LEAST_TEAM, LIBRARY, Problem, WeightSource, WeightStorage};
 pub use environment::{Environment, EpisodeRandom, Outcome, sizes, traced};
-pub use policy::{Interface, Policy};
+pub use policy::{Interface, Policy, Team};
 pub use sensors::{Sensors, Wiring};
 
 /// Places of random numbers that an unroll takes, from its `stream` on: perturbations (the standard normal deviates of

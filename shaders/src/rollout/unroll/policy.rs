@@ -1,6 +1,7 @@
 //! A policy: a WGSL file of one function, and the same function on the CPU.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 use crate::{Error, RuntimeChecks, Sizes};
@@ -85,6 +86,12 @@ pub trait Policy: Any + Debug + Send + Sync {
         false
     }
 
+    /// Returns the form for GPUs in which a team of invocations acts together, for networks that are larger than the
+    /// registers of one.
+    fn team(&self, _: Interface) -> Option<Team> {
+        None
+    }
+
     /// Units of 2^-24, relative to the larger of 1 and the value, by which an action or a number of the memory may
     /// err in f32.
     fn rounding(&self) -> f64 {
@@ -99,6 +106,23 @@ pub trait Policy: Any + Debug + Send + Sync {
 
     /// The action, and what the policy remembers after it.
     fn act(&self, weights: &[f64], memory: &mut [f64], inputs: &[f64], action: &mut [f64]);
+}
+
+/// The form of a policy in which the invocations of a team act together: a WGSL file that is checked with this crate, for
+/// its own policies.
+///
+/// The file defines `fn policy_act(team: u32, lane: u32)`, by which `team_actions` and `team_memory` follow from
+/// `team_inputs`, all in workgroup memory, and `policy_table` if it has tables. `lane` counts the invocations of a team; one
+/// past all items has no share in the work. Every invocation of the workgroup comes to every barrier.
+#[derive(Debug, Clone)]
+pub struct Team {
+    pub(crate) source: Cow<'static, str>,
+    /// Tables of four numbers: `TABLES` in the WGSL.
+    pub(crate) tables: usize,
+    /// Passes through loops of a table, at most.
+    pub(crate) table_passes: usize,
+    /// Numbers that each team keeps in workgroup memory beside inputs, memory and actions.
+    pub(crate) numbers: usize,
 }
 
 impl dyn Policy {
@@ -130,11 +154,11 @@ pub(crate) fn check_policy(policy: &dyn Policy, interface: Interface) -> Result<
 }
 
 /// The sizes that the file of a policy names, as WGSL constants; `loops` is true where loops over arrays are to stay loops.
-pub(crate) fn sizes(policy: &dyn Policy, interface: Interface, loops: bool) -> String {
+pub(crate) fn sizes(policy: &dyn Policy, interface: Interface, tables: usize, loops: bool) -> String {
     let sizes = [
         ("INPUTS", interface.inputs),
         ("WEIGHTS", policy.weights(interface)),
-        ("TABLES", policy.tables(interface).max(1)),
+        ("TABLES", tables.max(1)),
         ("MEMORY", policy.memory(interface).max(1)),
         ("CHANNEL_MEMORY", policy.channel_memory(interface)),
         ("SPARE", usize::from(loops)),
@@ -144,8 +168,8 @@ pub(crate) fn sizes(policy: &dyn Policy, interface: Interface, loops: bool) -> S
 }
 
 /// Stands in for the tables of a policy that has none, in WGSL.
-pub(crate) fn without_tables(policy: &dyn Policy, interface: Interface) -> &'static str {
-    match policy.tables(interface) {
+pub(crate) fn without_tables(tables: usize) -> &'static str {
+    match tables {
         0 => "\n// The policy has no tables.\nfn policy_table(i: u32) -> vec4<f32> {\n    return vec4<f32>();\n}\n",
         _ => "",
     }

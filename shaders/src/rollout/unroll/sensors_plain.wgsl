@@ -1,7 +1,9 @@
-// The inputs of the policy: the observation `COPIES` times over, then noise channels, drawn anew at each step.
+// The inputs of the policy are its sources, in their order.
 
-fn sense(
-    observation: array<f32, OBSERVATIONS>, number: u32, time: u32, random: Random, memory: ptr<function, array<f32, MEMORY>>,
-) -> array<f32, INPUTS> {
-    return sources(observation, time, random);
+fn forgets(time: u32) -> bool {
+    return false;
+}
+
+fn wired(i: u32, number: u32, time: u32) -> u32 {
+    return i;
 }

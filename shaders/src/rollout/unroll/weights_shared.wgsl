@@ -1,12 +1,16 @@
 // A workgroup plays groups of one member and shares its weights.
 
+// Slots of a workgroup, and invocations of a slot: one, or a team.
+override SLOTS: u32 = WORKGROUP;
+override LANES: u32 = WORKGROUP / SLOTS;
+
 var<workgroup> kept: array<f32, 2u * ((WEIGHTS + 1u) / 2u)>;
 var<workgroup> tables: array<vec4<f32>, TABLES>;
 
 // Each member has as many workgroups as its groups fill, the last perhaps in part.
-fn slot_of(workgroup: u32, local: u32) -> u32 {
-    let width = (unroll.groups + WORKGROUP - 1u) / WORKGROUP;
-    let group = (workgroup % width) * WORKGROUP + local;
+fn slot_of(workgroup: u32, place: u32) -> u32 {
+    let width = (unroll.groups + SLOTS - 1u) / SLOTS;
+    let group = (workgroup % width) * SLOTS + place;
     let slot = (workgroup / width) * unroll.groups + group;
     return select(0xFFFFFFFFu, slot, group < unroll.groups && workgroup / width < unroll.members);
 }
