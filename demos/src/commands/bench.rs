@@ -32,6 +32,8 @@ use measure::{Times, measure};
 use problems::{Problem, problems};
 
 /// Measure every kernel against the adapter's limits, or rollouts, or training steps
+///
+/// It takes minutes and is not resumed: when it is interrupted it shows what it has measured, and the next run measures anew.
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     #[command(subcommand)]

@@ -11,13 +11,16 @@ use crate::failure::Failure;
 use crate::guide::ending;
 use crate::options::Common;
 use crate::statistics::quantile;
-use crate::table::table;
+use crate::table::{broken, table, width};
 
 /// Statistics of so many numbers of an observation or action are shown if not all are asked for.
 const SHOWN: usize = 40;
 
 /// The longest note that is shown whole; specifications of environments are longer.
 const LONGEST_NOTE: usize = 300;
+
+/// Columns of the names of what is said of a file.
+const KEYS: usize = 14;
 
 /// Show the content of a file of trajectories: D4RL or Minari (HDF5), imitation (npz), or our own (safetensors)
 #[derive(Debug, Clone, Args)]
@@ -52,7 +55,10 @@ fn description(trajectories: &Trajectories, format: Format, all: bool) -> String
         Actions::Discrete(choices) => format!("one of {choices} choices"),
     };
     let mut text = String::new();
-    let mut line = |key: &str, value: String| writeln!(text, "{key:<13} {value}").expect("strings take every text");
+    let mut line = |key: &str, value: String| {
+        let value = folded(&value, width() - KEYS).replace('\n', &format!("\n{:KEYS$}", ""));
+        writeln!(text, "{key:<0$} {value}", KEYS - 1).expect("strings take every text");
+    };
     line("name", trajectories.name().to_owned());
     line("format", format.to_string());
     line("episodes", format!("{episodes} ({terminated} terminated, {} truncated)", episodes - terminated));
@@ -140,6 +146,15 @@ fn shortened(note: &str, all: bool) -> String {
     }
 }
 
+/// Breaks a text into lines of so many letters: at blanks, or within a word that is longer.
+fn folded(text: &str, width: usize) -> String {
+    let cut = |line: &str| {
+        let letters: Vec<char> = line.chars().collect();
+        letters.chunks(width).map(|chunk| chunk.iter().collect::<String>()).collect::<Vec<_>>()
+    };
+    broken(text, width).lines().flat_map(cut).collect::<Vec<_>>().join("\n")
+}
+
 /// Five digits or so, as powers of ten where they would be lost otherwise.
 fn number(value: f64) -> String {
     let size = value.abs();
@@ -193,6 +208,15 @@ mod tests {
         set.set_note("a\u{1b}[31m", "b\nc\u{9b}");
         let text = description(&set, Format::Minari, true);
         assert!(text.contains(r"a\u{1b}[31m: b\nc\u{9b}"), "{text}");
+    }
+
+    #[test]
+    fn long_notes_fit_the_terminal() {
+        let mut set = trajectories(Actions::Discrete(2));
+        set.set_note("specification", &format!("{} {}", "some words ".repeat(20), "é".repeat(200)));
+        let text = description(&set, Format::Minari, true);
+        assert!(text.lines().all(|line| line.chars().count() <= width()), "{text}");
+        assert_eq!(text.matches('é').count(), 200);
     }
 
     #[test]

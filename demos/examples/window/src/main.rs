@@ -1,11 +1,14 @@
 //! 64 cart-poles in an egui window: a trained policy drives them, recorded into egui's own encoder, and a pipeline of the
 //! application's own draws them into egui's own pass. Nothing is read back. `--frames COUNT` closes the window by itself.
+//!
+//! At any moment about half of the poles stand: they start anywhere, and this policy scores 425 of 1,000.
 
 use eframe::egui;
-use eframe::egui_wgpu::{Callback, CallbackResources, CallbackTrait, ScreenDescriptor};
+use eframe::egui_wgpu::{Callback, CallbackResources, CallbackTrait, RenderState, ScreenDescriptor};
 use fourfold::models::TrainedPolicy;
-use fourfold::rollout::environments::CartPoleSwingUp;
-use fourfold::rollout::{PolicyBuffers, VectorEnvironment, VectorPolicy, VectorSettings};
+use fourfold::rollout::{
+    PolicyBuffers, VectorEnvironment, VectorPolicy, VectorSettings, environments::CartPoleSwingUp,
+};
 use fourfold::{Gpu, wgpu};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -24,9 +27,7 @@ const SHADER: &str = "
     return vec4(foot + 0.1 * corner.y * up + 0.015 * corner.x * vec2(up.y, -up.x), 0.0, 1.0);
 }
 
-@fragment fn ink() -> @location(0) vec4<f32> {
-    return vec4(0.9, 0.55, 0.2, 1.0);
-}";
+@fragment fn ink() -> @location(0) vec4<f32> { return vec4(0.9, 0.55, 0.2, 1.0); }";
 
 /// The application's state on the device, kept where egui's callbacks find it.
 struct Poles {
@@ -37,51 +38,39 @@ struct Poles {
 }
 
 impl Poles {
-    fn new(device: &wgpu::Device, queue: &wgpu::Queue, format: wgpu::TextureFormat) -> Result<Self, Failure> {
+    fn new(RenderState { device, queue, target_format, .. }: &RenderState) -> Result<Self, Failure> {
         let gpu = Gpu::adopt(device.clone(), queue.clone());
-        let settings = VectorSettings { automatic: true, ..VectorSettings::new(64, 1_000, 7) };
-        let world = VectorEnvironment::new(&gpu, CartPoleSwingUp::default(), &settings)?;
+        // A pole plays until its cart leaves the track.
+        let settings = VectorSettings { automatic: true, ..VectorSettings::new(64, 1 << 29, 7) };
+        let mut world = VectorEnvironment::new(&gpu, CartPoleSwingUp::default(), &settings)?;
         let trained = TrainedPolicy::from_bytes("attention_neuron.safetensors", WEIGHTS)?;
         let policy = trained.on_buffers(&gpu, PolicyBuffers::of(&world))?;
+        world.reset(0)?;
 
-        let source = wgpu::ShaderSource::Wgsl(SHADER.into());
-        let module = &device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
+        let (label, source) = (Some("poles"), wgpu::ShaderSource::Wgsl(SHADER.into()));
+        let module = &device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
+        let (entry_point, buffers, targets) = (None, &[][..], &[Some((*target_format).into())]);
+        let [vertex_options, fragment_options] = Default::default();
         let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
-            label: Some("poles"),
+            label,
             layout: None,
-            vertex: wgpu::VertexState {
-                module,
-                entry_point: None,
-                compilation_options: Default::default(),
-                buffers: &[],
-            },
+            vertex: wgpu::VertexState { module, entry_point, compilation_options: vertex_options, buffers },
             primitive: Default::default(),
             depth_stencil: None,
             multisample: Default::default(),
-            fragment: Some(wgpu::FragmentState {
-                module,
-                entry_point: None,
-                compilation_options: Default::default(),
-                targets: &[Some(format.into())],
-            }),
+            fragment: Some(wgpu::FragmentState { module, entry_point, compilation_options: fragment_options, targets }),
             multiview_mask: None,
             cache: None,
         });
         let resource = world.state().buffer.as_entire_binding();
-        let state = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &pipeline.get_bind_group_layout(0),
-            entries: &[wgpu::BindGroupEntry { binding: 0, resource }],
-        });
+        let (layout, entries) = (&pipeline.get_bind_group_layout(0), &[wgpu::BindGroupEntry { binding: 0, resource }]);
+        let state = device.create_bind_group(&wgpu::BindGroupDescriptor { label, layout, entries });
         Ok(Self { world, policy, pipeline, state })
     }
 }
 
-/// One frame of the window: some steps of all poles, then their picture.
-struct Frame {
-    steps: usize,
-    restart: bool,
-}
+/// One frame of the window: so many steps of all poles, then their picture.
+struct Frame(usize);
 
 impl CallbackTrait for Frame {
     fn prepare(
@@ -93,14 +82,8 @@ impl CallbackTrait for Frame {
         resources: &mut CallbackResources,
     ) -> Vec<wgpu::CommandBuffer> {
         let Some(Poles { world, policy, .. }) = resources.get() else { return Vec::new() };
-        if self.restart {
-            let _all_lanes_are_there = policy.encode_restart(encoder, 0..policy.lanes());
-        }
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        if self.restart {
-            world.record_reset(&mut pass);
-        }
-        for _ in 0..self.steps {
+        for _ in 0..self.0 {
             policy.record(&mut pass);
             world.record(&mut pass);
         }
@@ -115,43 +98,28 @@ impl CallbackTrait for Frame {
     }
 }
 
-/// The user interface.
-struct Application {
-    steps: usize,
-    restart: bool,
-    frames: Option<u64>,
-}
+/// The user interface: the steps a frame, and after which frame the window closes.
+struct Application(usize, Option<u64>);
 
 impl eframe::App for Application {
     fn ui(&mut self, ui: &mut egui::Ui, _: &mut eframe::Frame) {
-        ui.horizontal(|ui| {
-            self.restart |= ui.button("Restart").clicked();
-            ui.add(egui::Slider::new(&mut self.steps, 0..=10).text("steps a frame"));
-        });
+        ui.add(egui::Slider::new(&mut self.0, 0..=10).text("steps a frame"));
         let (rect, _) = ui.allocate_exact_size(egui::Vec2::splat(ui.available_size().min_elem()), egui::Sense::hover());
-        let frame = Frame { steps: self.steps, restart: std::mem::take(&mut self.restart) };
-        ui.painter().add(Callback::new_paint_callback(rect, frame));
+        ui.painter().add(Callback::new_paint_callback(rect, Frame(self.0)));
         ui.ctx().request_repaint();
-        if self.frames.is_some_and(|frames| ui.ctx().cumulative_frame_nr() >= frames) {
+        if self.1.is_some_and(|frames| ui.ctx().cumulative_frame_nr() >= frames) {
             ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
         }
     }
 }
 
 fn main() -> Result<(), Failure> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let frames = match &arguments[..] {
-        [] => None,
-        [flag, count] if flag == "--frames" => {
-            Some(count.parse().map_err(|_| format!("--frames: expected a number, got `{count}`"))?)
-        }
-        other => return Err(format!("expected nothing or `--frames COUNT`, got {other:?}").into()),
-    };
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--frames").skip(1);
+    let frames = arguments.next().map(|count| count.parse()).transpose()?;
     let open = move |context: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, Failure> {
         let render = context.wgpu_render_state.as_ref().ok_or("eframe runs without wgpu")?;
-        let poles = Poles::new(&render.device, &render.queue, render.target_format)?;
-        render.renderer.write().callback_resources.insert(poles);
-        Ok(Box::new(Application { steps: 2, restart: true, frames }))
+        render.renderer.write().callback_resources.insert(Poles::new(render)?);
+        Ok(Box::new(Application(2, frames)))
     };
     let options = eframe::NativeOptions { renderer: eframe::Renderer::Wgpu, ..Default::default() };
     eframe::run_native("Fourfold: 64 cart-poles", options, Box::new(open)).map_err(|error| error.to_string().into())

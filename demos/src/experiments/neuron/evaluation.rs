@@ -8,6 +8,7 @@ use fourfold::rollout::{
     Composition, Operands, Plan, Policy, Rollout, Sensors, Settings, Trace, WeightSource, Weights, Wiring, shuffled,
 };
 use fourfold::shaders::Data;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::statistics::{average, spread};
@@ -110,7 +111,7 @@ impl Protocol {
 }
 
 /// The episodes of one protocol.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     pub returns: Vec<f64>,
     pub lengths: Vec<u32>,

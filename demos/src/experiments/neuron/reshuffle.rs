@@ -58,16 +58,14 @@ impl Experiment for Settings {
         let gpu = run.gpu();
         run.progress("reshuffle", 2 * self.intervals.len() as u64 + 1);
         let protocol = Protocol::plain(self.episodes, run.seed() as u32);
-        let mut score = |order| {
-            let scores = Protocol { order, ..protocol }.scores(&gpu, Arc::new(network), &weights);
-            run.advance(1);
-            scores
+        let mut score = |name: String, order| {
+            run.stage(&name, 1, |_| Protocol { order, ..protocol }.scores(&gpu, Arc::new(network), &weights))
         };
-        let never = score(Order::Plain)?;
+        let never = score("never".into(), Order::Plain)?;
         let mut rows: Vec<(usize, [Scores; 2])> = Vec::new();
-        for &interval in &self.intervals {
-            let kept = score(Order::Reshuffled { interval, forget: false })?;
-            let cleared = score(Order::Reshuffled { interval, forget: true })?;
+        for (row, &interval) in self.intervals.iter().enumerate() {
+            let kept = score(format!("{row} kept"), Order::Reshuffled { interval, forget: false })?;
+            let cleared = score(format!("{row} cleared"), Order::Reshuffled { interval, forget: true })?;
             rows.push((interval, [kept, cleared]));
         }
 
