@@ -2,6 +2,7 @@
 
 /// A text as numbers: one for each character, its place in the alphabet.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Characters {
     /// The characters that occur, in the order of Unicode.
     pub alphabet: Vec<char>,

@@ -14,6 +14,7 @@ use super::{Error, gzip};
 
 /// An array of unsigned bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Idx {
     /// The extent of each dimension, slowest first.
     pub dimensions: Vec<usize>,

@@ -78,6 +78,7 @@ pub struct Population {
 
 /// The plans of a population: a function of the problem, its size and the target.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PopulationPlan {
     /// Members.
     pub size: usize,

@@ -55,6 +55,7 @@ pub struct Value {
 
 /// An operation with its inputs, the types of its outputs, and the line that asked for it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Node {
     /// The operation.
     pub op: Op,

@@ -35,6 +35,7 @@ pub struct NeuronMemory<'g> {
 
 /// The results of some steps of a batch of episodes.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct NeuronSteps<'g> {
     /// `(steps, batch, actions)`, between -1 and 1.
     pub actions: Tensor<'g>,

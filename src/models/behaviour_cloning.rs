@@ -37,6 +37,7 @@ impl Settings {
 
 /// Sizes that describe no network.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SettingsError {
     /// The setting that is wrong.
     pub setting: &'static str,

@@ -80,6 +80,7 @@ pub struct OptimiserInput<'g> {
 
 /// The results of an update, each in the shape of its input.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct OptimiserStep<'g> {
     /// The new weights.
     pub weights: Tensor<'g>,

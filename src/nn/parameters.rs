@@ -10,6 +10,7 @@ use crate::graph::{Graph, Op, Shape, Tag, Tensor, TensorType};
 
 /// The description of one parameter.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Parameter {
     /// Its name, unique in the model.
     pub name: String,

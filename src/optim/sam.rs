@@ -55,6 +55,7 @@ impl Default for Sam {
 
 /// The result of one sharpness-aware step, averaged over the chunks where there are several.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SamStep<'g> {
     /// The gradient for the base optimiser; flat as the weights.
     pub gradient: Tensor<'g>,

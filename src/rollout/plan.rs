@@ -57,6 +57,7 @@ pub(super) struct Ids {
 
 /// A rollout as pure data: a function of composition, settings and target.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Plan {
     /// The environment and the policy in it.
     pub composition: Composition,

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A place in a kernel's source and the invocation that was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Site {
     /// Line of the WGSL source, from 1.
     pub line: u32,
@@ -108,6 +109,7 @@ pub enum Fault {
 
 /// One fault, with its kernel and place.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Finding {
     /// The kernel's name.
     pub kernel: String,

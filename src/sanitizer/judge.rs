@@ -37,6 +37,7 @@ pub const DRAWS: [Draw; 12] = [
 
 /// Passes through loops of one case, counted and as [`Kernel::passes`] states them.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct JudgedPasses {
     /// Passes of a workgroup in lockstep.
     pub counted: u64,
@@ -48,6 +49,7 @@ pub struct JudgedPasses {
 
 /// The verdict on one kernel.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Judged {
     /// The kernel.
     pub kernel: KernelRef,

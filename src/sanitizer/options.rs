@@ -41,6 +41,7 @@ impl Default for Options {
 
 /// The result of a run.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Report {
     /// The faults, each pair of lines once, in the order in which they were found.
     pub findings: Vec<Finding>,

@@ -6,6 +6,7 @@ use fourfold_shaders::{Data, Tolerance};
 
 /// The elements of one binding that are beyond their bounds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WrongElements {
     /// Their number.
     pub count: usize,

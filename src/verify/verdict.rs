@@ -7,6 +7,7 @@ use super::WrongElements;
 /// The judgement of one case.
 #[must_use]
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Verdict {
     /// The kernel's name.
     pub kernel: String,
@@ -43,6 +44,7 @@ pub struct Stray {
 
 /// An element with other bits in a second run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unstable {
     /// The binding that holds it.
     pub binding: &'static str,

@@ -24,9 +24,9 @@ pub enum Ink {
 }
 
 impl Ink {
-    fn colour(self) -> Colour {
+    pub(crate) fn colour(self) -> Colour {
         match self {
-            Ink::Ground => Colour(150, 150, 150),
+            Ink::Ground => Colour(194, 194, 194),
             Ink::Body => COLOURS[0],
             Ink::Limb => COLOURS[1],
             Ink::Goal => COLOURS[2],

@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn long_notes_fit_the_terminal() {
         let mut set = trajectories(Actions::Discrete(2));
-        set.set_note("specification", &format!("{} {}", "some words ".repeat(20), "é".repeat(200)));
+        set.set_note("specification", format!("{} {}", "some words ".repeat(20), "é".repeat(200)));
         let text = description(&set, Format::Minari, true);
         assert!(text.lines().all(|line| line.chars().count() <= width()), "{text}");
         assert_eq!(text.matches('é').count(), 200);

@@ -105,6 +105,9 @@ pub(crate) fn tint(colour: Colour, share: f64) -> Colour {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::animation::drawing::Ink;
+    use crate::experiments::neuron::stage;
+    use crate::picture::heat_map::{PATH_COLOURS, edge};
 
     type Matrix = [[f64; 3]; 3];
 
@@ -149,20 +152,39 @@ mod tests {
         )
     }
 
-    fn nearest(matrix: Matrix) -> f64 {
-        let seen = COLOURS.map(|colour| seen(matrix, colour));
+    fn nearest(matrix: Matrix, colours: &[Colour]) -> f64 {
+        let seen: Vec<_> = colours.iter().map(|&colour| seen(matrix, colour)).collect();
         let pairs = (0..seen.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
         let distance = |a: [f64; 3], b: [f64; 3]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
         pairs.map(|(a, b)| distance(seen[a], seen[b])).fold(f64::INFINITY, f64::min)
     }
 
     #[test]
-    fn everybody_tells_any_two_colours_apart() {
-        for (vision, matrix) in
-            [("normal", NORMAL), ("protanopia", PROTANOPIA), ("deuteranopia", DEUTERANOPIA), ("tritanopia", TRITANOPIA)]
-        {
-            let distance = nearest(matrix);
-            assert!(distance > 0.15, "{vision}: {distance}");
+    fn everybody_tells_any_two_colours_of_a_picture_apart() {
+        let plot = [&COLOURS[..], &[BLACK, WHITE]].concat();
+        let inputs: Vec<Colour> = (0..6).map(stage::colour).chain([WHITE]).collect();
+        let film = [Ink::Ground, Ink::Body, Ink::Limb, Ink::Goal, Ink::Action].map(|ink| ink.colour());
+        let graph = [COLOURS[1], COLOURS[2], tint(COLOURS[0], 0.35), BLACK, WHITE];
+        let pictures = [
+            ("plot", &plot[..]),
+            ("paths on a map", &PATH_COLOURS),
+            ("inputs", &inputs),
+            ("cart", &[COLOURS[0], COLOURS[1], stage::INK, WHITE]),
+            ("film", &film),
+            ("graph", &graph),
+        ];
+        let edges = PATH_COLOURS.map(|colour| ("path and its edge", [colour, edge(colour)]));
+        let pictures = pictures.into_iter().chain(edges.iter().map(|(name, pair)| (*name, &pair[..])));
+        for (name, colours) in pictures {
+            for (vision, matrix) in [
+                ("normal", NORMAL),
+                ("protanopia", PROTANOPIA),
+                ("deuteranopia", DEUTERANOPIA),
+                ("tritanopia", TRITANOPIA),
+            ] {
+                let distance = nearest(matrix, colours);
+                assert!(distance > 0.15, "{name}, {vision}: {distance}");
+            }
         }
     }
 

@@ -36,7 +36,7 @@ pub struct HeatMap {
 const PATHS: usize = 4;
 
 /// Colours of paths: bright ones, which the map has none of, and white and black.
-const PATH_COLOURS: [Colour; PATHS] = [WHITE, Colour(255, 90, 60), Colour(255, 160, 230), BLACK];
+pub(super) const PATH_COLOURS: [Colour; PATHS] = [WHITE, Colour(255, 90, 60), Colour(255, 160, 230), BLACK];
 
 /// Least room for the scale at the right.
 const RIGHT: f64 = 150.0;
@@ -183,7 +183,7 @@ fn colour(place: f64, scale: &Range<f64>) -> Colour {
 }
 
 /// Returns the colour at the edges of a path: dark around bright ones.
-fn edge(colour: Colour) -> Colour {
+pub(super) fn edge(colour: Colour) -> Colour {
     if colour == BLACK { WHITE } else { COLOURS[7] }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, FINE, picture, text_width};
 use super::chart::{self, Around, Chart, Entry, GREY, LETTERS, ROW, room};
-use super::colour::{Style, styles};
+use super::colour::{BLACK, Style, styles};
 use crate::failure::Failure;
 use crate::statistics::{average, extremes, mean, median};
 
@@ -32,7 +32,7 @@ pub struct Line {
     pub dots: Vec<(f64, f64)>,
 }
 
-/// A value that a grey dashed line marks.
+/// A value that a black dashed line marks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Level {
     pub name: String,
@@ -174,7 +174,7 @@ impl LinePlot {
         let [x, y] = self.ranges();
         let styles = styles(self.lines.iter().map(|line| line.name.as_str()));
         // The lines that have a name, with their last point; then the levels.
-        let grey = Style { colour: GREY, variant: 1 };
+        let dashed = Style { colour: BLACK, variant: 1 };
         let named =
             self.lines.iter().zip(&styles).filter(|(line, _)| !line.name.is_empty()).filter_map(|(line, style)| {
                 let last = line.points.iter().rev().map(|point| (self.x.place(point.0), self.y.place(point.1)));
@@ -183,7 +183,7 @@ impl LinePlot {
             });
         let across = self.levels.iter().filter(|level| !level.upright && !level.name.is_empty());
         let across = across.map(|level| {
-            (Entry { name: level.name.clone(), style: grey, filled: false }, (x.end, self.y.place(level.value)))
+            (Entry { name: level.name.clone(), style: dashed, filled: false }, (x.end, self.y.place(level.value)))
         });
         let names: Vec<(Entry, (f64, f64))> = named.chain(across).collect();
         let beside = room(names.iter().map(|name| &name.0));
@@ -218,12 +218,12 @@ impl LinePlot {
         let frame = chart.frame;
         for level in self.levels.iter().filter(|level| !level.upright) {
             let y = chart.place((0.0, self.y.place(level.value))).1;
-            chart.canvas.dashed(&[(frame.left, y), (frame.right(), y)], 1.2, GREY, &dashes);
+            chart.canvas.dashed(&[(frame.left, y), (frame.right(), y)], 1.2, BLACK, &dashes);
         }
         for (row, level) in self.levels.iter().filter(|level| level.upright).enumerate() {
             let x = chart.place((self.x.place(level.value), 0.0)).0;
             let top = frame.top - ROW * row as f64 - 2.0;
-            chart.canvas.dashed(&[(x, top), (x, frame.bottom())], 1.2, GREY, &dashes);
+            chart.canvas.dashed(&[(x, top), (x, frame.bottom())], 1.2, BLACK, &dashes);
             let half = text_width(&level.name, LETTERS) / 2.0;
             let middle = x.min(frame.right() - half).max(frame.left + half);
             chart.canvas.text(&level.name, (middle, top - 9.0), LETTERS, Anchor::Middle, GREY);

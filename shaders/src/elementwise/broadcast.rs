@@ -121,6 +121,7 @@ pub(super) fn address(mode: Mode, output: &[usize], input: &[usize]) -> Option<V
 
 /// Two shapes that do not broadcast together.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BroadcastError {
     /// The shape of the first operand.
     pub left: Vec<usize>,

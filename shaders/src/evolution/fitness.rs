@@ -107,6 +107,7 @@ impl Problem {
 /// The row of `fitness.summary`, which sums up a generation. Members whose fitness is a NaN count only in `failed`;
 /// where all are, the fitnesses here are 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// The mean fitness.
     pub mean: f32,

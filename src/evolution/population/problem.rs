@@ -78,6 +78,7 @@ pub struct SharedTensor<'a> {
 
 /// The graph that a step is built in, and all that it may read besides the states.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct StepContext<'g> {
     /// The graph that the step is built in.
     pub graph: &'g Graph,

@@ -158,6 +158,7 @@ fn normalised<'g>(x: Tensor<'g>, offset: Tensor<'g>, reciprocal: Tensor<'g>) -> 
 
 /// The outputs of [`Tensor::layer_norm_with_statistics`].
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct NormalOutputs<'g> {
     /// The normalised rows, scaled and shifted.
     pub y: Tensor<'g>,

@@ -16,6 +16,7 @@ use super::{Op, Shape, Tag};
 
 /// One step of a graph: the dispatches in order and the buffers that they use.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Plan {
     /// The buffers that a session allocates.
     pub buffers: Vec<PlannedBuffer>,
@@ -31,6 +32,7 @@ pub struct Plan {
 
 /// A buffer of a plan.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct PlannedBuffer {
     /// Length in words of four bytes.
     pub words: usize,
@@ -43,6 +45,7 @@ pub struct PlannedBuffer {
 
 /// A stretch of a buffer, in words of four bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Region {
     /// The index in [`Plan::buffers`].
     pub buffer: usize,
@@ -54,6 +57,7 @@ pub struct Region {
 
 /// A named region with its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Binding {
     /// The words of a buffer that it takes.
     pub region: Region,
@@ -65,6 +69,7 @@ pub struct Binding {
 
 /// One dispatch of a plan.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Dispatch {
     /// The kernel with its constants, grid and uniform block.
     pub call: Call,

@@ -13,6 +13,7 @@ use crate::nn::{
 
 /// The predictions of the heads for each step of a window.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Outputs<'g> {
     /// (B, K, [`Actions::outputs`]): actions, or the logits of choices.
     pub actions: Tensor<'g>,

@@ -6,6 +6,7 @@ use super::ulp::{LEAST_NORMAL, ulp};
 
 /// The largest error of some kind, and its place.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Worst {
     /// The error; infinite if the result is not finite where the exact one is.
     pub error: f64,
@@ -27,6 +28,7 @@ impl Worst {
 
 /// The measurement of one builtin.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Measurement {
     /// The name of the builtin, or its expression.
     pub name: &'static str,

@@ -39,6 +39,7 @@ pub struct Observed {
 
 /// The count of one test's results.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// The name of the test in the literature, as `message passing`.
     pub name: &'static str,

@@ -4,12 +4,12 @@
 use super::scene::{Film, Scene};
 use crate::picture::bitmap::Bitmap;
 use crate::picture::canvas::{Anchor, Canvas, Frame, picture};
-use crate::picture::colour::{COLOURS, Colour, tint};
+use crate::picture::colour::{BLACK, COLOURS, Colour, tint};
 
 pub(crate) const INK: Colour = Colour(40, 40, 40);
 pub(crate) const GREY: Colour = Colour(120, 120, 120);
 pub(crate) const PALE: Colour = Colour(242, 242, 242);
-const NOISE: Colour = Colour(140, 140, 140);
+pub(crate) const NOISE: Colour = BLACK;
 const ALARM: Colour = Colour(190, 40, 40);
 pub(crate) const SHUFFLE: Colour = Colour(30, 30, 30);
 
@@ -19,7 +19,7 @@ pub(crate) const DASHES: [f64; 2] = [5.0, 3.0];
 /// Steps for which a shuffle is pointed out.
 const NEWS: usize = 60;
 
-/// The colour of what an input is wired to: noise is grey.
+/// The colour of what an input is wired to: noise is black.
 pub(crate) fn colour(source: usize) -> Colour {
     if source < 5 { COLOURS[source] } else { NOISE }
 }
@@ -32,15 +32,15 @@ pub(crate) fn cart(canvas: &Canvas, film: &Film, index: usize, frame: Frame, tra
     let place = |metres: f64| middle + metre * metres;
     let (thickness, wheel) = ((0.03 * metre).max(1.0), 0.055 * metre);
     let track = [(place(-film.track), ground + 0.2 * metre), (place(film.track), ground + 0.2 * metre)];
-    canvas.line(&track, thickness / 2.0, GREY);
+    canvas.line(&track, thickness / 2.0, INK);
     for mark in -2..=2 {
         let height = if mark == 0 { 0.07 } else { 0.04 } * metre;
         let left = place(f64::from(mark)) - thickness / 4.0;
-        canvas.rectangle(Frame { left, top: track[0].1, width: thickness / 2.0, height }, GREY);
+        canvas.rectangle(Frame { left, top: track[0].1, width: thickness / 2.0, height }, INK);
     }
     for (x, y) in track {
         let post = Frame { left: x - thickness, top: y - 0.16 * metre, width: 2.0 * thickness, height: 0.2 * metre };
-        canvas.rectangle(post, GREY);
+        canvas.rectangle(post, INK);
     }
 
     let pole = |scene: &Scene, share: f64| {

@@ -30,7 +30,7 @@ pub fn png(graph: &DirectedGraph, path: &Walk, title: &str) -> Result<Vec<u8>, F
             let (fill, text) = match node {
                 node if node == graph.goal() => (COLOURS[2], WHITE),
                 node if path.nodes[..=length].contains(&node) => (COLOURS[1], WHITE),
-                _ => (tint(COLOURS[0], 0.25), BLACK),
+                _ => (tint(COLOURS[0], 0.35), BLACK),
             };
             canvas.disc(place, RADIUS, fill);
             canvas.text(&node.to_string(), place, 16.0, Anchor::Middle, text);
