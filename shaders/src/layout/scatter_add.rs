@@ -3,7 +3,7 @@
 //! the same adapter gives the same bits. Indices past the table are left out.
 //!
 //! Cost: on a GPU every index is read once for each row of the table, `rows * count` loads in all, coalesced; where those
-//! are many, and on software drivers, [`scatter_order`](super::scatter_order) first sorts the positions.
+//! are many, and on software drivers, [`scatter_order`] first sorts the positions.
 
 use bytemuck::{Pod, Zeroable};
 
