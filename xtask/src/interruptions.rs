@@ -29,7 +29,7 @@ const RUNS: [(&str, &str); 18] = [
     ("data collect", "pendulum --quick"),
     ("neuron clone", "--quick"),
     ("neuron train", "--quick --steps 2e6 --trial 5e5"),
-    ("neuron reshuffle", "--quick"),
+    ("neuron reshuffle", "--quick --episodes 600"),
     ("pes", "toy --quick --iterations 6000"),
     ("pes compare", "toy --quick"),
     ("pes hyperparameters", "--quick --data digits"),

@@ -12,7 +12,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::rollout::unroll::composition::{LIBRARY, STEPPING};
 use crate::rollout::unroll::environment::check_environment;
-use crate::rollout::unroll::straight_line::without_needless_checks;
+use crate::rollout::unroll::straight_line::{is_unchecked, without_needless_checks};
 use crate::rollout::unroll::{Environment, sizes, traced};
 use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product};
 
@@ -39,8 +39,12 @@ impl Composition {
     /// The same composition, whose environment runs without the shader's runtime checks if its WGSL is seen to need none, as
     /// in an [unroll](crate::rollout::unroll::Composition::without_needless_checks).
     pub fn without_needless_checks(&self) -> Self {
-        let with = |environment| Self { environment, trace: self.trace }.wgsl();
-        Self { environment: without_needless_checks(&self.environment, with), trace: self.trace }
+        let environment = without_needless_checks(&self.environment, |environment| self.wgsl_with(environment));
+        Self { environment, trace: self.trace }
+    }
+
+    fn wgsl_with(&self, environment: Arc<dyn Environment>) -> String {
+        Self { environment, trace: self.trace }.wgsl()
     }
 
     /// Numbers that a lane saves between dispatches: state, return so far.
@@ -161,7 +165,8 @@ impl Problem {
         if composition.trace {
             lengths.push(product(&[horizon, traced(environment), lanes]));
         }
-        let own = environment.runtime_checks().are_off(environment) && kernel.source == composition.wgsl();
+        let own = is_unchecked(environment, |environment| composition.wgsl_with(environment))
+            && kernel.source == composition.wgsl();
         Call::checked(KernelRef::from(kernel), &uniform, lanes.div_ceil(workgroup), lengths)
             .checked_unless(own)
             .with_constant("WORKGROUP", workgroup as u32)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::straight_line::without_needless_checks;
+use super::straight_line::{is_unchecked, without_needless_checks};
 use super::{COUNTERS, Environment, Interface, Policy, Sensors, environment, policy, twin};
 use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product, sum};
 
@@ -86,21 +86,22 @@ impl Composition {
         Interface { inputs, actions: self.environment.actions() }
     }
 
-    /// The same composition, whose environment runs without the shader's runtime checks if its WGSL is seen to need none:
-    /// if it has no loop, no index but constants, and nothing but numbers and functions of its own. Only beside a policy that
-    /// runs without them too does this change anything.
+    /// The same composition, whose environment runs without the shader's runtime checks if its WGSL is seen to need none: if
+    /// it has no loop, no index but constants, and nothing but numbers and functions of its own.
     pub fn without_needless_checks(&self) -> Self {
-        let with = |environment: Arc<dyn Environment>| {
-            let composition = Self { environment, ..self.clone() };
-            WeightStorage::ALL.map(|storage| composition.wgsl(storage)).concat()
-        };
-        Self { environment: without_needless_checks(&self.environment, with), ..self.clone() }
+        let environment = without_needless_checks(&self.environment, |environment| self.all_wgsl(environment));
+        Self { environment, ..self.clone() }
+    }
+
+    fn all_wgsl(&self, environment: Arc<dyn Environment>) -> String {
+        let with = Self { environment, ..self.clone() };
+        WeightStorage::ALL.map(|storage| with.wgsl(storage)).concat()
     }
 
     /// True if environment and policy run without the shader's runtime checks.
     pub(crate) fn is_unchecked(&self) -> bool {
         let (environment, policy) = (&*self.environment, &*self.policy);
-        environment.runtime_checks().are_off(environment) && policy.runtime_checks().are_off(policy)
+        policy.runtime_checks().are_off(policy) && is_unchecked(environment, |environment| self.all_wgsl(environment))
     }
 
     /// Weights of one member.

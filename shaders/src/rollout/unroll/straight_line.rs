@@ -12,20 +12,23 @@
 //!   scope, except the sizes and [`LIBRARY`](super::LIBRARY), which have neither loops, indices nor variables: it reaches
 //!   no buffer, no workgroup memory, and none of our functions that do;
 //! * it declares nothing at module scope that the rest of the kernel names (not `min`, say), except the three functions
-//!   asked of it: our text means what it meant when it was tested;
-//! * its braces and comments end where it ends, and it has no attributes, block comments or signs unknown to this reader.
+//!   asked of it, and sets no constants but its own: our text means what it meant when it was tested;
+//! * its braces and comments end where it ends, and it has no attributes, block comments or signs unknown to this reader;
+//!   the name of its file, which stands in a comment, has no end of a line.
 //!
-//! All that it can do is then to hand numbers, a `bool` and a `Random` to our part. Those of ours that read buffers are
-//! correct for every content of theirs, and their own checks, the tests and the guard words included, are about that: no
-//! number of a user's is stranger than what a buffer can hold.
+//! All that it can do is then to hand numbers, a `bool` and a `Random` to our part. Our environments and policies have to be
+//! right for all of these anyway, since kernels that step or act read states, observations and actions from buffers of
+//! any content.
 //!
-//! Sizes and text are read once and kept ([`StraightLine`]), so that what was checked is what is compiled and measured.
+//! Sizes and text are read once and kept ([`StraightLine`]), so that what was checked is what is compiled and measured. It
+//! counts in the kernel with which it was checked, and in no other.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Environment, EpisodeRandom, LIBRARY, Outcome, sizes};
-use crate::{Error, RuntimeChecks};
+use crate::Error;
 
 /// The functions that the kernel calls by name.
 const ASKED: [&str; 3] = ["environment_reset", "environment_observe", "environment_step"];
@@ -41,18 +44,42 @@ struct StraightLine {
     actions: usize,
     horizon: usize,
     constants: Vec<(&'static str, f64)>,
+    /// The rest of the kernel.
+    rest: String,
 }
 
-/// The environment itself or, if its WGSL needs no runtime checks beside the rest of the kernel, one that says so. `kernel`
-/// returns the kernel's WGSL with an environment.
+impl StraightLine {
+    /// The rest of a kernel: its WGSL with an environment of these sizes and no text.
+    fn rest_of(&self, kernel: impl Fn(Arc<dyn Environment>) -> String) -> String {
+        kernel(Arc::new(Self { source: String::new(), rest: String::new(), ..self.clone() }))
+    }
+
+    fn needs_no_checks(&self) -> bool {
+        let library = LIBRARY.concat() + &sizes(self);
+        let mut name = self.file.chars();
+        let named_plainly = name.all(|letter| letter.is_ascii_graphic() || letter == ' ');
+        named_plainly && is_straight_line(&self.source, &library, &self.rest, &self.constants)
+    }
+}
+
+/// True if an environment runs without the shader's runtime checks in a kernel: if it is this crate's own, its author
+/// promised what that takes, or it was seen in this very kernel. `kernel` returns the kernel's WGSL with an environment.
+pub(crate) fn is_unchecked(environment: &dyn Environment, kernel: impl Fn(Arc<dyn Environment>) -> String) -> bool {
+    let any: &dyn Any = environment;
+    let was_seen = |world: &StraightLine| world.rest_of(kernel) == world.rest;
+    environment.runtime_checks().are_off(environment) || any.downcast_ref().is_some_and(was_seen)
+}
+
+/// The environment itself or, if its WGSL needs no runtime checks beside the rest of the kernel, one that
+/// [`is_unchecked`] there. `kernel` returns the kernel's WGSL with an environment.
 pub(crate) fn without_needless_checks(
     environment: &Arc<dyn Environment>,
     kernel: impl Fn(Arc<dyn Environment>) -> String,
 ) -> Arc<dyn Environment> {
-    if environment.runtime_checks().are_off(&**environment) {
+    if is_unchecked(&**environment, &kernel) {
         return environment.clone();
     }
-    let snapshot = StraightLine {
+    let mut snapshot = StraightLine {
         environment: environment.clone(),
         file: environment.file().into(),
         source: environment.source().into(),
@@ -61,13 +88,10 @@ pub(crate) fn without_needless_checks(
         actions: environment.actions(),
         horizon: environment.horizon(),
         constants: environment.constants(),
+        rest: String::new(),
     };
-    let library = LIBRARY.concat() + &sizes(&snapshot);
-    let rest = kernel(Arc::new(StraightLine { source: String::new(), ..snapshot.clone() }));
-    match is_straight_line(&snapshot.source, &library, &rest) {
-        true => Arc::new(snapshot),
-        false => environment.clone(),
-    }
+    snapshot.rest = snapshot.rest_of(kernel);
+    if snapshot.needs_no_checks() { Arc::new(snapshot) } else { environment.clone() }
 }
 
 impl Environment for StraightLine {
@@ -107,10 +131,6 @@ impl Environment for StraightLine {
         self.environment.rounding()
     }
 
-    fn runtime_checks(&self) -> RuntimeChecks {
-        RuntimeChecks::own::<Self>()
-    }
-
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {
         self.environment.reset(random, state);
     }
@@ -125,8 +145,8 @@ impl Environment for StraightLine {
 }
 
 /// True if `part` needs no runtime checks in the kernel that it makes with `rest`, of whose declarations it may use those
-/// of `library`.
-fn is_straight_line(part: &str, library: &str, rest: &str) -> bool {
+/// of `library`, for these values of overridable constants.
+fn is_straight_line(part: &str, library: &str, rest: &str, constants: &[(&str, f64)]) -> bool {
     let [Some(part), Some(library), Some(rest)] = [part, library, rest].map(words) else { return false };
     let forbidden = ["loop", "for", "while", "@"];
     if part.iter().any(|word| forbidden.contains(word)) || !is_balanced(&part) {
@@ -137,7 +157,8 @@ fn is_straight_line(part: &str, library: &str, rest: &str) -> bool {
     let reaches = part.iter().any(|word| ours.contains(word) && !open.contains(word));
     let shadows = theirs.iter().any(|name| named.contains(name) && !ASKED.contains(name));
     let has_variables = part.windows(2).any(|pair| pair == ["var", "<"]) || variables_at_module_scope(&part);
-    !reaches && !shadows && !has_variables && indices_are_constant(&part)
+    let sets_ours = constants.iter().any(|(name, _)| !theirs.contains(name));
+    !reaches && !shadows && !has_variables && !sets_ours && indices_are_constant(&part)
 }
 
 /// The words and signs of WGSL without its comments; `None` for a text that others may take apart in another way.
@@ -232,13 +253,13 @@ mod tests {
     use crate::rollout::policies::{AttentionNeuron, Linear};
     use crate::rollout::unroll::{Composition, WeightStorage};
 
-    /// A user's world of any text, on two numbers.
+    /// A user's world of any text, on two numbers; the name of its file, and the constant that it sets.
     #[derive(Debug)]
-    struct World(String);
+    struct World(String, &'static str, &'static str);
 
     impl Environment for World {
         fn file(&self) -> &str {
-            "world.wgsl"
+            self.1
         }
         fn source(&self) -> &str {
             &self.0
@@ -254,6 +275,9 @@ mod tests {
         }
         fn horizon(&self) -> usize {
             10
+        }
+        fn constants(&self) -> Vec<(&'static str, f64)> {
+            vec![(self.2, 2.0)]
         }
         fn reset(&self, _: &mut EpisodeRandom, _: &mut [f64]) {}
         fn observe(&self, _: &[f64], _: &mut [f64]) {}
@@ -286,19 +310,25 @@ fn environment_step(
 }
 ";
 
-    /// True if the text is compiled without checks in an unroll with the attention neuron.
-    fn is_unchecked(text: String) -> bool {
-        let composition = Composition::new(World(text), AttentionNeuron::cart_pole());
+    /// The spring's file and constant beside another text.
+    fn world(text: impl Into<String>) -> World {
+        World(text.into(), "world.wgsl", "STIFFNESS")
+    }
+
+    /// True if a world is compiled without checks in an unroll with the attention neuron.
+    fn is_seen(world: World) -> bool {
+        let composition = Composition::new(world, AttentionNeuron::cart_pole());
         assert!(!composition.is_unchecked());
         composition.without_needless_checks().is_unchecked()
     }
 
     #[test]
     fn arithmetic_on_numbers_of_its_own_is_compiled_without_checks() {
-        assert!(is_unchecked(SPRING.into()));
-        assert!(is_unchecked(SPRING.replace('\n', "\r\n")));
+        assert!(is_seen(world(SPRING)));
+        assert!(is_seen(world(SPRING.replace('\n', "\r\n"))));
         for source in [CartPole.source(), CartPoleSwingUp::default().source(), Pendulum.source(), Acrobot.source()] {
-            assert_eq!(is_unchecked(source.into()), !source.contains("for ("), "{source}");
+            let text = format!("{source}\noverride STIFFNESS: f32 = 1.0;\n");
+            assert_eq!(is_seen(world(text)), !source.contains("for ("), "{source}");
         }
     }
 
@@ -324,7 +354,7 @@ fn environment_step(
             "let g = unroll.groups;",
         ];
         for code in harmful {
-            assert!(!is_unchecked(SPRING.replace(line, &format!("{line}{code}\n"))), "{code}");
+            assert!(!is_seen(world(SPRING.replace(line, &format!("{line}{code}\n")))), "{code}");
         }
         let declarations = [
             // Words of the kernel that would mean something else.
@@ -348,8 +378,20 @@ fn environment_step(
             "fn other(SPEED: u32) -> f32 { return vec2(1.0)[SPEED]; }",
         ];
         for code in declarations {
-            assert!(!is_unchecked(format!("{SPRING}{code}\n")), "{code}");
+            assert!(!is_seen(world(format!("{SPRING}{code}\n"))), "{code}");
         }
+        // The file's name stands in a comment; a constant may be the kernel's.
+        assert!(!is_seen(World(SPRING.into(), "world.wgsl\nfn min(a: u32, b: u32) -> u32 { return a; }", "STIFFNESS")));
+        assert!(!is_seen(World(SPRING.into(), "world.wgsl", "WORKGROUP")));
+    }
+
+    #[test]
+    fn a_world_that_was_seen_in_one_kernel_is_checked_in_others() {
+        let seen = Composition::new(world(SPRING), AttentionNeuron::cart_pole()).without_needless_checks();
+        assert!(seen.is_unchecked());
+        let other = Composition { policy: Arc::new(Linear), ..seen };
+        assert!(!other.is_unchecked());
+        assert!(other.without_needless_checks().is_unchecked());
     }
 
     #[test]
@@ -363,7 +405,7 @@ fn environment_step(
 
     #[test]
     fn only_worlds_of_a_user_s_are_replaced_and_their_kernel_stays_the_same() {
-        let composition = Composition::new(World(SPRING.into()), Linear);
+        let composition = Composition::new(world(SPRING), Linear);
         let unchecked = composition.without_needless_checks();
         assert!(format!("{:?}", unchecked.environment).starts_with("StraightLine"));
         assert_eq!(unchecked.wgsl(WeightStorage::Private), composition.wgsl(WeightStorage::Private));
