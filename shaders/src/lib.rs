@@ -24,6 +24,7 @@
 mod description;
 
 pub mod attention;
+pub mod convolution;
 pub mod elementwise;
 pub mod evolution;
 pub mod inner_problem;
@@ -51,6 +52,7 @@ pub use elementwise::Activation;
 pub fn kernels() -> Vec<KernelRef> {
     let listed = [
         attention::kernels(),
+        convolution::KERNELS.to_vec(),
         evolution::kernels(),
         layout::kernels(),
         library::KERNELS.to_vec(),

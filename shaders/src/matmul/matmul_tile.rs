@@ -8,6 +8,7 @@ const MODULE: Module = Module::new::<Uniform>(
         include_str!("product.wgsl"),
         include_str!("../library/not_a_number.wgsl"),
         include_str!("../library/activation.wgsl"),
+        include_str!("register_block.wgsl"),
         include_str!("matmul_tile.wgsl")
     ),
     passes,
@@ -60,16 +61,19 @@ impl Tile {
     pub fn invocations(&self) -> u32 {
         (self.rows / self.block * (self.columns / self.block)) as u32
     }
+
+    /// The call with the constants of this cut.
+    pub(crate) fn constants(&self, call: Call) -> Call {
+        call.with_constant("TILE_ROWS", self.rows as u32)
+            .with_constant("TILE_COLUMNS", self.columns as u32)
+            .with_constant("TILE_TERMS", self.terms as u32)
+            .with_constant("BLOCK", self.block as u32)
+    }
 }
 
 /// The call with the operands of `layout`.
 pub fn call(layout: &Layout, tile: Tile) -> Call {
-    layout
-        .call(&MATMUL_TILE, layout.tiles(tile.rows, tile.columns))
-        .with_constant("TILE_ROWS", tile.rows as u32)
-        .with_constant("TILE_COLUMNS", tile.columns as u32)
-        .with_constant("TILE_TERMS", tile.terms as u32)
-        .with_constant("BLOCK", tile.block as u32)
+    tile.constants(layout.call(&MATMUL_TILE, layout.tiles(tile.rows, tile.columns)))
 }
 
 #[cfg(test)]
