@@ -34,6 +34,7 @@ pub mod loss;
 pub mod matmul;
 pub mod normalisation;
 pub mod optimiser;
+pub mod pooling;
 pub mod random;
 pub mod reduction;
 pub mod rollout;
@@ -60,6 +61,7 @@ pub fn kernels() -> Vec<KernelRef> {
         matmul::KERNELS.to_vec(),
         normalisation::kernels(),
         optimiser::kernels(),
+        pooling::kernels(),
         random::kernels(),
         reduction::kernels(),
         trajectories::kernels(),

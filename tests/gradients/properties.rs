@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::finite_differences::{assert_close, spread};
 
 /// Checks `apply`, linear in its argument of `shape`, with its adjoint.
-fn assert_adjoint(shape: &[usize], apply: impl for<'g> Fn(&'g Graph, Tensor<'g>) -> Tensor<'g>) {
+pub fn assert_adjoint(shape: &[usize], apply: impl for<'g> Fn(&'g Graph, Tensor<'g>) -> Tensor<'g>) {
     let graph = Graph::new();
     let x = graph.input("x", TensorType::f32(shape));
     let image = apply(&graph, x);
@@ -110,7 +110,7 @@ proptest! {
 }
 
 /// A tensor whose elements are their own numbers, 0, 1, and so on.
-fn ramp<'g>(graph: &'g Graph, shape: &[usize]) -> Tensor<'g> {
+pub fn ramp<'g>(graph: &'g Graph, shape: &[usize]) -> Tensor<'g> {
     let parts: Vec<_> = (0..shape.iter().product()).map(|index: usize| graph.full([1], index as f32)).collect();
     graph.concatenate(&parts, 0).reshape(shape)
 }

@@ -7,9 +7,10 @@ use fourfold::graph::{Adaptive, AttentionMask, Graph, Op, Tensor, TensorType, gr
 use fourfold::shaders::elementwise::{Binary, Unary};
 
 use super::finite_differences::{Case, bend, compare};
+use super::images::images;
 
 /// A smooth function of a leaf whose slope is nowhere constant.
-fn bent(x: Tensor<'_>) -> Tensor<'_> {
+pub fn bent(x: Tensor<'_>) -> Tensor<'_> {
     x + x.unary(Unary::Sin) * 0.3
 }
 
@@ -214,7 +215,7 @@ fn attention() -> Vec<Case> {
 
 /// The cases of all operations.
 pub fn all() -> Vec<Case> {
-    [elementwise(), layout(), reductions(), products(), rows(), attention()].into_iter().flatten().collect()
+    [elementwise(), layout(), reductions(), products(), rows(), attention(), images()].into_iter().flatten().collect()
 }
 
 fn check(cases: Vec<Case>, orders: usize) {
@@ -256,6 +257,11 @@ fn attention_has_three_orders_of_derivatives() {
     check(attention(), 3);
 }
 
+#[test]
+fn operations_on_images_have_three_orders_of_derivatives() {
+    check(images(), 3);
+}
+
 /// The name of an operation whose rule must be tested above; `None` for one without a derivative. Whoever adds an
 /// operation decides here.
 fn rule(op: &Op) -> Option<String> {
@@ -294,10 +300,13 @@ fn the_rule_of_every_operation_is_compared_with_differences() {
     ];
     let rows = ["softmax", "log_softmax", "masked_softmax", "cross_entropy", "layer_norm", "attention"];
     let fused = ["softmax_gradient", "log_softmax_gradient", "attention_gradient"];
-    let norms = ["layer_norm_input_gradient", "layer_norm_parameter_gradient"];
+    let norms = ["layer_norm_input_gradient", "layer_norm_parameter_gradient", "batch_norm", "batch_norm_gradient"];
+    let convolutions = ["convolution", "convolution_input_gradient", "convolution_weight_gradient"];
+    let pools = ["max_pool", "max_pool_gradient", "max_pool_pick", "average_pool", "average_pool_gradient"];
     let unary = Unary::ALL.into_iter().filter_map(|function| rule(&Op::Unary(function)));
     let binary = Binary::ALL.into_iter().filter_map(|function| rule(&Op::Binary(function)));
-    let named = [&layout[..], &others, &rows, &fused, &norms].concat().into_iter().map(String::from);
+    let named =
+        [&layout[..], &others, &rows, &fused, &norms, &convolutions, &pools].concat().into_iter().map(String::from);
     let expected: BTreeSet<String> = named.chain(unary).chain(binary).collect();
 
     // Those in the graph of a first gradient are differentiated again by the check.

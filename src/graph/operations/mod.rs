@@ -5,12 +5,18 @@
 
 mod ascent;
 mod attention;
+mod batch_norm;
+mod convolution;
 mod cross_entropy;
 mod layer_norm;
 mod masked_softmax;
+mod pooling;
 mod rows;
 mod softmax;
 
 pub use ascent::Adaptive;
+pub use batch_norm::BatchNormOutputs;
+pub use convolution::ConvolutionOptions;
 pub use layer_norm::NormalOutputs;
 pub use masked_softmax::AttentionMask;
+pub use pooling::PoolOptions;

@@ -1,0 +1,84 @@
+// Max pooling of images, with the rules of PyTorch:
+//
+//     y[n, oy, ox, c] = max over the window of x[n, iy, ix, c],    index[n, oy, ox, c] = iy * columns + ix of it
+//
+// Padding is never chosen. Of equal elements the first in row-major order is, of several NaN the last, and a window of nothing
+// but minus infinity gives its first element. max_pool_gradient hands dy to the chosen elements, which gather it from the
+// windows over them in a fixed order, and max_pool_pick reads the chosen elements of a tensor like x: each is the adjoint of
+// the other.
+//
+// Takes all of windows.wgsl, `Place` and `index_of` from library/place.wgsl `is_nan` and
+// `order_of` from library/not_a_number.wgsl.
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;               // (images, rows, columns, channels)
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;         // (images, out rows, out columns, channels)
+@group(0) @binding(2) var<storage, read_write> index: array<u32>;     // (images, out rows, out columns, channels)
+
+@group(0) @binding(0) var<storage, read> dy: array<f32>;              // (images, out rows, out columns, channels)
+@group(0) @binding(1) var<storage, read> chosen: array<u32>;          // (images, out rows, out columns, channels): index
+@group(0) @binding(2) var<storage, read_write> dx: array<f32>;        // (images, rows, columns, channels)
+
+@group(0) @binding(2) var<storage, read_write> picked: array<f32>;    // (images, out rows, out columns, channels)
+
+override WORKGROUP: u32 = 64u;
+
+@compute @workgroup_size(WORKGROUP)
+fn max_pool(at: Place) {
+    let own = index_of(at);
+    if own >= params.images * params.out_rows * params.out_columns * params.channels {
+        return;
+    }
+    let element = element_of(own, params.out_rows, params.out_columns);
+    let rows = under(element.row, params.step_y, params.kernel_rows, params.top, params.rows);
+    let columns = under(element.column, params.step_x, params.kernel_columns, params.left, params.columns);
+    let image = element.image * params.rows * params.columns;
+    var best_at = rows.first * params.columns + columns.first;
+    var best = x[(image + best_at) * params.channels + element.channel];
+    for (var row = rows.first; row < rows.end; row++) {
+        for (var column = columns.first; column < columns.end; column++) {
+            let pixel = row * params.columns + column;
+            let value = x[(image + pixel) * params.channels + element.channel];
+            if order_of(value) > order_of(best) || is_nan(value) {
+                best = value;
+                best_at = pixel;
+            }
+        }
+    }
+    y[own] = best;
+    index[own] = best_at;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn max_pool_gradient(at: Place) {
+    let own = index_of(at);
+    if own >= params.images * params.rows * params.columns * params.channels {
+        return;
+    }
+    let element = element_of(own, params.rows, params.columns);
+    let rows = over(element.row, params.step_y, params.kernel_rows, params.top, params.out_rows);
+    let columns = over(element.column, params.step_x, params.kernel_columns, params.left, params.out_columns);
+    let pixel = element.row * params.columns + element.column;
+    let image = element.image * params.out_rows * params.out_columns;
+    var sum = 0.0;
+    for (var row = rows.first; row < rows.end; row++) {
+        for (var column = columns.first; column < columns.end; column++) {
+            let window = (image + row * params.out_columns + column) * params.channels + element.channel;
+            // Not a product with a mask: dy may be infinite.
+            sum += select(0.0, dy[window], chosen[window] == pixel);
+        }
+    }
+    dx[own] = sum;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn max_pool_pick(at: Place) {
+    let own = index_of(at);
+    if own >= params.images * params.out_rows * params.out_columns * params.channels {
+        return;
+    }
+    let element = element_of(own, params.out_rows, params.out_columns);
+    let image = element.image * params.rows * params.columns;
+    // An index that no max pooling gives reads the last pixel instead.
+    let pixel = min(chosen[own], params.rows * params.columns - 1u);
+    picked[own] = x[(image + pixel) * params.channels + element.channel];
+}
