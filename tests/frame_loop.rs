@@ -85,7 +85,8 @@ fn nearest_mean(digits: &Dataset) -> TrainedClassifier {
         tensors.into_iter().map(|(name, shape, values)| (name.to_owned(), (shape, values))).collect();
     let classifier = Classifier::new(&"mlp:128".parse().unwrap(), [8, 8], CLASSES, 0.0).unwrap();
     let weights = classifier.parameters().pack(&tensors).unwrap();
-    TrainedClassifier { classifier, weights, standardisation }
+    let statistics = classifier.statistics().initial(0);
+    TrainedClassifier { classifier, weights, statistics, standardisation }
 }
 
 /// The network from one image to its logits.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use draw::Draw;
 use fourfold_shaders::attention::{self, attention_backward, masked_softmax};
+use fourfold_shaders::convolution::{self, Geometry, Map};
 use fourfold_shaders::elementwise::{self, Binary, Compare, Mode, Unary};
 use fourfold_shaders::inner_problem::problems::ToyRegression;
 use fourfold_shaders::inner_problem::{
@@ -17,10 +18,11 @@ use fourfold_shaders::layout::{concatenate, copy, gather, pad, scatter_add};
 use fourfold_shaders::loss::{cross_entropy, mean_squared_error};
 use fourfold_shaders::matmul::{self, Batch};
 use fourfold_shaders::normalisation::{
-    layer_norm, layer_norm_backward, layer_norm_parameters, softmax, softmax_backward,
+    batch_norm, batch_norm_backward, layer_norm, layer_norm_backward, layer_norm_parameters, softmax, softmax_backward,
 };
 use fourfold_shaders::optimiser::sam_ascent::{self, Norm};
 use fourfold_shaders::optimiser::{adamw, advance_step, clip, ring, sgd};
+use fourfold_shaders::pooling::{average_pool, max_pool};
 use fourfold_shaders::random::dropout;
 use fourfold_shaders::random::threefry::{self, Distribution, Random};
 use fourfold_shaders::reduction::reduce::{self, Reduction};
@@ -173,6 +175,10 @@ fn rows() {
         tally.judge(softmax_backward::Problem { rows, columns, log, factor }.sequence(target), &[all; 3]);
         let norm = layer_norm::Problem { rows, columns, epsilon: factor }.sequence(target);
         tally.judge(norm, &[all, c, c, all, r, r]);
+        let batch = batch_norm::Problem { rows, columns, epsilon: factor }.sequence(target);
+        tally.judge(batch, &[all, c, c, all, c, c, c]);
+        let backward = batch_norm_backward::Problem { rows, columns }.sequence(target);
+        tally.judge(backward, &[all, c, c, c, all, all, c, c]);
         tally.judge(layer_norm_backward::Problem { rows, columns }.sequence(target), &[all, c, r, r, all, all]);
         tally.judge(layer_norm_parameters::Problem { rows, columns }.sequence(target), &[all, r, r, all, c, c]);
         let entropy = cross_entropy::Problem { rows, classes: columns, smoothing: factor };
@@ -193,6 +199,35 @@ fn rows() {
         let tensors: Vec<usize> = (0..draw.0.below(5)).map(|_| draw.size()).collect();
         let lengths: Vec<u128> = tensors.iter().map(|&length| length as u128).chain([1]).collect();
         tally.judge(global_norm::Problem { lengths: tensors }.sequence(target), &lengths);
+    });
+}
+
+#[test]
+fn images() {
+    try_arguments(12, |draw, tally, target| {
+        let groups = if draw.flag(2) { 1 } else { draw.small() };
+        let mut pair = || [(); 2].map(|()| draw.small());
+        let [input, output, kernel, strides, before] = [(); 5].map(|()| pair());
+        let [images, channels, outputs] = [(); 3].map(|()| draw.small());
+        let [channels, outputs] = [channels, outputs].map(|of_group| of_group.saturating_mul(groups));
+        let geometry = Geometry { images, input, channels, output, outputs, kernel, strides, before, groups };
+        let [x, y] = [(input, channels), (output, outputs)].map(|([rows, columns], c)| of(&[images, rows, columns, c]));
+        let w = of(&[kernel[0], kernel[1], channels / groups.max(1), outputs]);
+        let bias = draw.flag(2);
+        let with_bias = Map::Output { bias, activation: Activation::Relu };
+        let given = if bias { vec![x, w, outputs as u128, y] } else { vec![x, w, y] };
+        tally.judge(convolution::Problem::new(geometry, with_bias).sequence(target), &given);
+        tally.judge(convolution::Problem::new(geometry, Map::InputGradient).sequence(target), &[y, w, x]);
+        tally.judge(convolution::Problem::new(geometry, Map::WeightGradient).sequence(target), &[x, y, w]);
+        let geometry = Geometry { groups: channels, outputs: channels, ..geometry };
+        let y = of(&[images, output[0], output[1], channels]);
+        let max = |map| max_pool::Problem { geometry, map }.sequence(target);
+        tally.judge(max(max_pool::Map::Output), &[x, y, y]);
+        tally.judge(max(max_pool::Map::InputGradient), &[y, y, x]);
+        tally.judge(max(max_pool::Map::Pick), &[x, y, y]);
+        let average = |map| average_pool::Problem { geometry, map }.sequence(target);
+        tally.judge(average(average_pool::Map::Output), &[x, y]);
+        tally.judge(average(average_pool::Map::InputGradient), &[y, x]);
     });
 }
 

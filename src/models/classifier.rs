@@ -3,11 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::convolutional::{Declarations, Pass, ResNet, Shortcut, SmallConvNet, WideResNet, WideShortcut};
 use super::{Mlp, VisionTransformer, VisionTransformerOptions};
-use crate::graph::Tensor;
-use crate::nn::{Noise, Parameters};
+use crate::graph::{Graph, Tag, Tensor, TensorType};
+use crate::nn::{Mode, Noise, Parameters};
 
-/// The network of a classifier, written `mlp:128` (hidden widths, `mlp:256,128` for two) or `vit`.
+/// The network of a classifier, written `mlp:128` (hidden widths, `mlp:256,128` for two), `vit`, `cnn`, `resnet:20` (layers;
+/// `resnet:8,8` with a width other than 16) or `wrn:16,4` (layers and widening).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Architecture {
     /// A multi-layer perceptron.
@@ -17,6 +19,22 @@ pub enum Architecture {
     },
     /// A small vision transformer.
     VisionTransformer,
+    /// Three convolutions with batch norm.
+    SmallConvNet,
+    /// A residual network of He et al. with shortcuts without parameters.
+    ResNet {
+        /// Layers, 6 n + 2.
+        depth: usize,
+        /// Channels of the first group, 16 in the paper.
+        width: usize,
+    },
+    /// A wide residual network in the form of the SAM paper's code.
+    WideResNet {
+        /// Layers, 6 n + 4.
+        depth: usize,
+        /// The factor of the widths.
+        widening: usize,
+    },
 }
 
 /// A text that names no architecture.
@@ -27,7 +45,7 @@ impl fmt::Display for ArchitectureError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "expected `vit`, or `mlp:` and hidden widths up to {} as in `mlp:256,128`, got `{}`",
+            "expected `vit`, `cnn`, `resnet:` and layers (8, 14, 20, ..) as in `resnet:20`, `wrn:` and layers (10, 16, 22, ..) and widening as in `wrn:16,4`, or `mlp:` and hidden widths up to {} as in `mlp:256,128`, got `{}`",
             Architecture::WIDEST,
             self.0
         )
@@ -39,6 +57,10 @@ impl std::error::Error for ArchitectureError {}
 impl Architecture {
     /// The most that one hidden layer holds: more is a slip of the keyboard, and would be a matrix of gigabytes.
     pub const WIDEST: usize = 16_384;
+    /// The most layers of a residual network: each makes the plan longer.
+    pub const DEEPEST: usize = 1_024;
+    /// The most that the widths of a residual network are multiplied by.
+    pub const MOST_WIDENING: usize = 64;
 }
 
 impl FromStr for Architecture {
@@ -48,13 +70,28 @@ impl FromStr for Architecture {
         let wrong = || ArchitectureError(text.into());
         match text {
             "vit" => Ok(Architecture::VisionTransformer),
+            "cnn" => Ok(Architecture::SmallConvNet),
             "mlp" => Ok(Architecture::Mlp { hidden: vec![128] }),
             _ => {
-                let widths = text.strip_prefix("mlp:").ok_or_else(wrong)?;
-                let width = |width: &str| {
-                    width.parse().ok().filter(|width| (1..=Self::WIDEST).contains(width)).ok_or_else(wrong)
+                let (name, numbers) = text.split_once(':').ok_or_else(wrong)?;
+                let number = |number: &str| number.parse().ok().filter(|number| *number > 0).ok_or_else(wrong);
+                let numbers: Vec<usize> = numbers.split(',').map(number).collect::<Result<_, _>>()?;
+                let layers = |depth: usize, beside: usize| {
+                    (6 + beside..=Self::DEEPEST).contains(&depth) && (depth - beside).is_multiple_of(6)
                 };
-                Ok(Architecture::Mlp { hidden: widths.split(',').map(width).collect::<Result<_, _>>()? })
+                match (name, &numbers[..]) {
+                    ("mlp", hidden) if hidden.iter().all(|width| *width <= Self::WIDEST) => {
+                        Ok(Architecture::Mlp { hidden: numbers })
+                    }
+                    ("resnet", &[depth]) if layers(depth, 2) => Ok(Architecture::ResNet { depth, width: 16 }),
+                    ("resnet", &[depth, width]) if layers(depth, 2) && width <= 16 * Self::MOST_WIDENING => {
+                        Ok(Architecture::ResNet { depth, width })
+                    }
+                    ("wrn", &[depth, widening]) if layers(depth, 4) && widening <= Self::MOST_WIDENING => {
+                        Ok(Architecture::WideResNet { depth, widening })
+                    }
+                    _ => Err(wrong()),
+                }
             }
         }
     }
@@ -68,6 +105,10 @@ impl fmt::Display for Architecture {
                 write!(formatter, "mlp:{}", widths.join(","))
             }
             Architecture::VisionTransformer => formatter.write_str("vit"),
+            Architecture::SmallConvNet => formatter.write_str("cnn"),
+            Architecture::ResNet { depth, width: 16 } => write!(formatter, "resnet:{depth}"),
+            Architecture::ResNet { depth, width } => write!(formatter, "resnet:{depth},{width}"),
+            Architecture::WideResNet { depth, widening } => write!(formatter, "wrn:{depth},{widening}"),
         }
     }
 }
@@ -76,6 +117,7 @@ impl fmt::Display for Architecture {
 #[derive(Debug, Clone)]
 pub struct Classifier {
     parameters: Parameters,
+    statistics: Parameters,
     network: Network,
     architecture: Architecture,
     image: [usize; 2],
@@ -86,6 +128,9 @@ pub struct Classifier {
 enum Network {
     Mlp(Mlp),
     VisionTransformer(VisionTransformer),
+    SmallConvNet(SmallConvNet),
+    ResNet(ResNet),
+    WideResNet(WideResNet),
 }
 
 impl Classifier {
@@ -94,29 +139,69 @@ impl Classifier {
     /// # Errors
     /// A size of 0, or an image that cannot be cut into patches.
     pub fn new(architecture: &Architecture, image: [usize; 2], classes: usize, dropout: f32) -> Result<Self, String> {
-        let mut parameters = Parameters::new();
+        let (mut parameters, mut statistics) = (Parameters::new(), Parameters::new());
+        let mut declare = Declarations { parameters: &mut parameters, statistics: &mut statistics };
+        if image.contains(&0) || classes == 0 {
+            return Err(format!("expected images of some pixels and a class, got {image:?} and {classes}"));
+        }
+        // Grey images: one channel.
+        let sides = [1, classes];
         let network = match architecture {
             Architecture::Mlp { hidden } => {
                 let widths = [&[image[0].saturating_mul(image[1])], &hidden[..], &[classes]].concat();
                 if widths.contains(&0) {
                     return Err(format!("expected pixels, classes and units of every layer, got {widths:?}"));
                 }
-                Network::Mlp(Mlp::new(&mut parameters, &widths))
+                Network::Mlp(Mlp::new(declare.parameters, &widths))
             }
             Architecture::VisionTransformer => {
                 // 16 tokens of an 8 x 8 image, 49 of a 28 x 28 one.
                 let patch = if image[0] <= 8 { 2 } else { 4 };
                 let options =
                     VisionTransformerOptions { image, patch, dimension: 32, depth: 2, heads: 4, classes, dropout };
-                Network::VisionTransformer(VisionTransformer::new(&mut parameters, options)?)
+                Network::VisionTransformer(VisionTransformer::new(declare.parameters, options)?)
+            }
+            Architecture::SmallConvNet => {
+                if image[0].min(image[1]) < 4 {
+                    return Err(format!("`cnn` halves an image twice: expected 4 x 4 pixels or more, got {image:?}"));
+                }
+                Network::SmallConvNet(SmallConvNet::new(&mut declare, 1, classes))
+            }
+            &Architecture::ResNet { depth, width } => {
+                Network::ResNet(ResNet::new(&mut declare, depth, width, Shortcut::Zeros, sides)?)
+            }
+            &Architecture::WideResNet { depth, widening } => {
+                if image.iter().any(|side| !side.is_multiple_of(4)) {
+                    return Err(format!("`wrn` halves an image twice: expected sides that 4 divides, got {image:?}"));
+                }
+                Network::WideResNet(WideResNet::new(&mut declare, depth, widening, WideShortcut::Zeros, sides)?)
             }
         };
-        Ok(Self { parameters, network, architecture: architecture.clone(), image, classes })
+        Ok(Self { parameters, statistics, network, architecture: architecture.clone(), image, classes })
     }
 
     /// Returns the parameters, in the order of their declaration.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// Returns the running statistics of batch norm, which evaluation reads and no optimiser touches: none in networks
+    /// without batch norm.
+    pub fn statistics(&self) -> &Parameters {
+        &self.statistics
+    }
+
+    /// The running statistics as the state `name` of a graph, which starts as [`Parameters::initial`] or from a checkpoint;
+    /// `None` for a network without batch norm.
+    #[track_caller]
+    pub fn running<'g>(&self, graph: &'g Graph, name: &str) -> Option<Tensor<'g>> {
+        let length = self.statistics.length();
+        (length > 0).then(|| graph.state(name, Tag::Bookkeeping, TensorType::f32([length])))
+    }
+
+    /// Evaluation, with the running statistics that [`running`](Self::running) gives.
+    pub fn evaluation<'a, 'g>(running: Option<Tensor<'g>>) -> Mode<'a, 'g> {
+        running.map_or(Mode::from(Noise::NONE), Mode::evaluation)
     }
 
     /// Returns the architecture.
@@ -134,13 +219,27 @@ impl Classifier {
         self.classes
     }
 
-    /// Images `(batch, height * width)` to logits `(batch, classes)`, at the flat `weights`.
+    /// Images `(batch, height * width)` to logits `(batch, classes)`, at the flat `weights`. The mode is a
+    /// [`Noise`], or says what batch norm normalises by as well.
     #[track_caller]
-    pub fn forward<'g>(&self, weights: Tensor<'g>, images: Tensor<'g>, noise: Noise<'g>) -> Tensor<'g> {
-        let weights = self.parameters.of(weights);
+    pub fn forward<'a, 'g: 'a>(
+        &'a self,
+        weights: Tensor<'g>,
+        images: Tensor<'g>,
+        mode: impl Into<Mode<'a, 'g>>,
+    ) -> Tensor<'g> {
+        let (weights, mode) = (self.parameters.of(weights), mode.into());
+        let pass = Pass { weights, statistics: &self.statistics, mode };
+        let pixels = || {
+            let batch = images.shape().first().copied().unwrap_or(0);
+            images.reshape([batch, self.image[0], self.image[1], 1])
+        };
         match &self.network {
             Network::Mlp(mlp) => mlp.forward(&weights, images),
-            Network::VisionTransformer(transformer) => transformer.forward(&weights, images, noise),
+            Network::VisionTransformer(transformer) => transformer.forward(&weights, images, mode.noise),
+            Network::SmallConvNet(network) => network.forward(pass, pixels()),
+            Network::ResNet(network) => network.forward(pass, pixels()),
+            Network::WideResNet(network) => network.forward(pass, pixels()),
         }
     }
 }
@@ -151,14 +250,17 @@ mod tests {
 
     #[test]
     fn architectures_are_written_as_they_are_read() {
-        for text in ["mlp:128", "mlp:256,128", "vit"] {
+        for text in ["mlp:128", "mlp:256,128", "vit", "cnn", "resnet:20", "resnet:8,8", "wrn:16,4"] {
             assert_eq!(text.parse::<Architecture>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn a_wrong_architecture_is_named() {
-        for text in ["mlp:", "mlp:0", "cnn", "mlp:12,x", "mlp:16385", "mlp:99999999999999999999"] {
+        let wrong = ["mlp:", "mlp:0", "cmn", "mlp:12,x", "mlp:16385", "mlp:99999999999999999999"];
+        for text in
+            wrong.into_iter().chain(["resnet:9", "resnet:1026", "resnet:20,0", "wrn:16", "wrn:4,1", "wrn:16,65"])
+        {
             let error = text.parse::<Architecture>().unwrap_err().to_string();
             assert!(error.ends_with(&format!("got `{text}`")), "{error}");
         }

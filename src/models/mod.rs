@@ -4,6 +4,7 @@ pub mod agent;
 mod attention_neuron;
 pub mod behaviour_cloning;
 mod classifier;
+pub mod convolutional;
 pub mod decision_transformer;
 pub mod learned_optimiser;
 mod mlp;

@@ -21,13 +21,15 @@ const STANDARDISATION: &str = "standardisation.";
 /// | metadata `height`, `width` | pixels of an image |
 /// | metadata `classes` | numbers in an answer |
 /// | tensors `standardisation.mean`, `standardisation.deviation` | `(height * width)`: the input is `(pixel - mean) / deviation`, pixels from 0 to 1 |
-/// | all other tensors | the parameters under their names, shaped as in PyTorch |
+/// | all other tensors | the parameters, and the running statistics of batch norm, under their names, shaped as in PyTorch: weights of convolutions `(outputs, channels, rows, columns)` |
 #[derive(Debug, Clone)]
 pub struct TrainedClassifier {
     /// The network.
     pub classifier: Classifier,
     /// The flat tensor of its [`Parameters`](crate::nn::Parameters).
     pub weights: Data,
+    /// The flat tensor of its running statistics, empty in a network without batch norm.
+    pub statistics: Data,
     /// The standardisation of its inputs.
     pub standardisation: Standardisation,
 }
@@ -48,7 +50,12 @@ impl TrainedClassifier {
         for (name, values) in [("mean", mean), ("deviation", deviation)] {
             checkpoint.insert(&format!("{STANDARDISATION}{name}"), &[values.len()], Data::F32(values.clone()));
         }
-        for (name, (shape, values)) in self.classifier.parameters().unpack(self.weights.f32()) {
+        let parameters = self.classifier.parameters().unpack(self.weights.f32());
+        for (name, (shape, values)) in parameters {
+            let (shape, values) = to_file(&shape, values);
+            checkpoint.insert(&name, &shape, Data::F32(values));
+        }
+        for (name, (shape, values)) in self.classifier.statistics().unpack(self.statistics.f32()) {
             checkpoint.insert(&name, &shape, Data::F32(values));
         }
         checkpoint
@@ -62,9 +69,9 @@ impl TrainedClassifier {
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, Error> {
         let wrong = |expected: String, got: String| Error::content(checkpoint.file(), expected, got);
         let model = checkpoint.get("model")?;
-        let architecture: Architecture = model
-            .parse()
-            .map_err(|_| wrong("`vit` or `mlp:` with widths as the model".into(), format!("`{model}`")))?;
+        let architecture: Architecture = model.parse().map_err(|_| {
+            wrong("`vit`, `cnn`, `resnet:`, `wrn:` or `mlp:` with numbers as the model".into(), format!("`{model}`"))
+        })?;
         let count = |key: &str| {
             let text = checkpoint.get(key)?;
             let counts = 1..=Architecture::WIDEST;
@@ -84,17 +91,23 @@ impl TrainedClassifier {
         // Each tensor is compared with its parameter before the flat tensor is made.
         let mut tensors = BTreeMap::new();
         for parameter in classifier.parameters().iter() {
-            let values = checkpoint.f32(&parameter.name, &parameter.shape)?;
-            tensors.insert(parameter.name.clone(), (parameter.shape.clone(), values.to_vec()));
+            let values = checkpoint.f32(&parameter.name, &shape_in_file(&parameter.shape))?;
+            tensors.insert(parameter.name.clone(), (parameter.shape.clone(), from_file(&parameter.shape, values)));
+        }
+        let mut statistics = BTreeMap::new();
+        for parameter in classifier.statistics().iter() {
+            let values = checkpoint.f32(&parameter.name, &parameter.shape)?.to_vec();
+            statistics.insert(parameter.name.clone(), (parameter.shape.clone(), values));
         }
         for (name, shape, _) in checkpoint.tensors().filter(|(name, ..)| !name.starts_with(STANDARDISATION)) {
-            if !tensors.contains_key(name) {
+            if !tensors.contains_key(name) && !statistics.contains_key(name) {
                 let got = format!("`{name}` {}", Shape::from(shape));
                 return Err(wrong(format!("the parameters of `{model}` and no other tensor"), got));
             }
         }
         let weights = classifier.parameters().pack(&tensors).expect("each tensor was compared with its parameter");
-        Ok(Self { classifier, weights, standardisation })
+        let statistics = classifier.statistics().pack(&statistics).expect("each tensor was compared with its own");
+        Ok(Self { classifier, weights, statistics, standardisation })
     }
 
     /// Reads a checkpoint file.
@@ -107,14 +120,72 @@ impl TrainedClassifier {
     }
 }
 
+/// The shape of a parameter in a file: that of PyTorch, whose convolutions have their outputs and channels first.
+fn shape_in_file(shape: &Shape) -> Shape {
+    match **shape {
+        [rows, columns, channels, outputs] => Shape::from([outputs, channels, rows, columns]),
+        _ => shape.clone(),
+    }
+}
+
+/// A parameter as it is in a file.
+fn to_file(shape: &Shape, values: Vec<f32>) -> (Shape, Vec<f32>) {
+    let in_file = shape_in_file(shape);
+    let ordered = places_in_file(shape).map_or(values.clone(), |places| places.iter().map(|&at| values[at]).collect());
+    (in_file, ordered)
+}
+
+/// A parameter from what a file has.
+fn from_file(shape: &Shape, values: &[f32]) -> Vec<f32> {
+    let mut ours = values.to_vec();
+    for (value, at) in values.iter().zip(places_in_file(shape).into_iter().flatten()) {
+        ours[at] = *value;
+    }
+    ours
+}
+
+/// The place in our order of each element of a file's; `None` where they are the same.
+fn places_in_file(shape: &Shape) -> Option<Vec<usize>> {
+    let &[rows, columns, channels, outputs] = &**shape else { return None };
+    let mut places = Vec::with_capacity(shape.elements());
+    for (output, channel) in (0..outputs).flat_map(|output| (0..channels).map(move |channel| (output, channel))) {
+        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+            places.push(((row * columns + column) * channels + channel) * outputs + output);
+        }
+    }
+    Some(places)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_convolutional_classifier_comes_back_with_its_statistics_and_is_stored_as_in_pytorch() {
+        let classifier = Classifier::new(&Architecture::SmallConvNet, [8, 8], 3, 0.0).unwrap();
+        let running: Vec<f32> = (0..classifier.statistics().count()).map(|i| i as f32).collect();
+        let trained = TrainedClassifier {
+            weights: classifier.parameters().initial(3),
+            statistics: classifier.statistics().from_dense(&running).unwrap(),
+            classifier,
+            standardisation: Standardisation { mean: vec![0.5; 64], deviation: vec![0.25; 64] },
+        };
+        let checkpoint = trained.to_checkpoint();
+        let weight = checkpoint.f32("conv2.weight", &[32, 16, 3, 3]).unwrap();
+        // Output 5, channel 7, row 2, column 1.
+        let (tensors, at) =
+            (trained.classifier.parameters().unpack(trained.weights.f32()), ((2 * 3 + 1) * 16 + 7) * 32 + 5);
+        assert_eq!(weight[((5 * 16 + 7) * 3 + 2) * 3 + 1], tensors["conv2.weight"].1[at]);
+        assert!(checkpoint.f32("bn3.running_var", &[64]).is_ok());
+        let loaded = TrainedClassifier::from_checkpoint(&checkpoint).unwrap();
+        assert_eq!((loaded.weights, loaded.statistics), (trained.weights, trained.statistics));
+    }
 
     fn trained() -> TrainedClassifier {
         let classifier = Classifier::new(&"mlp:5".parse().unwrap(), [2, 3], 4, 0.0).unwrap();
         TrainedClassifier {
             weights: classifier.parameters().initial(7),
+            statistics: classifier.statistics().initial(0),
             classifier,
             standardisation: Standardisation { mean: vec![0.5; 6], deviation: vec![0.25; 6] },
         }
@@ -147,8 +218,8 @@ mod tests {
             "checkpoint: expected the parameters of `mlp:5` and no other tensor, got `fc9.bias` [1]"
         );
         assert_eq!(
-            error(|checkpoint| checkpoint.set("model", "cnn")),
-            "checkpoint: expected `vit` or `mlp:` with widths as the model, got `cnn`"
+            error(|checkpoint| checkpoint.set("model", "cmn")),
+            "checkpoint: expected `vit`, `cnn`, `resnet:`, `wrn:` or `mlp:` with numbers as the model, got `cmn`"
         );
     }
 

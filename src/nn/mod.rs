@@ -1,6 +1,8 @@
 //! Layers over a flat tensor of parameters, and their initialisation.
 
 mod activation;
+mod batch_norm;
+mod convolution;
 mod dropout;
 mod initialise;
 mod layer_norm;
@@ -9,6 +11,8 @@ mod parameters;
 mod transformer;
 
 pub use activation::Activation;
+pub use batch_norm::{BatchNorm2d, Mode, SeenStatistics, Statistics};
+pub use convolution::Conv2d;
 pub use dropout::{Dropout, Noise};
 pub use initialise::Initialise;
 pub use layer_norm::LayerNorm;

@@ -73,6 +73,11 @@ impl Parameters {
         self.parameters.iter()
     }
 
+    /// The offset of a parameter in the flat tensor, in elements.
+    pub(super) fn offset(&self, id: ParameterId) -> usize {
+        self.parameters[id.0].offset
+    }
+
     /// Elements of the flat tensor, gaps included.
     pub fn length(&self) -> usize {
         self.length

@@ -5,8 +5,7 @@ use std::rc::Rc;
 use fourfold::Gpu;
 use fourfold::data::{Dataset, digits};
 use fourfold::graph::{Graph, Plan, Session, TensorType, Values};
-use fourfold::models::TrainedClassifier;
-use fourfold::nn::Noise;
+use fourfold::models::{Classifier, TrainedClassifier};
 use fourfold::shaders::Data;
 
 use super::Player;
@@ -46,9 +45,11 @@ impl DigitPlayer {
         let x = graph.input("images", TensorType::f32([count, test.features()]));
         let classifier = &self.trained.classifier;
         let weights = classifier.parameters().state(&graph, "weights");
-        graph.output("probabilities", classifier.forward(weights, x, Noise::NONE).softmax());
+        let running = classifier.running(&graph, "statistics");
+        graph.output("probabilities", classifier.forward(weights, x, Classifier::evaluation(running)).softmax());
         let plan = Plan::new(&graph, &self.gpu.target())?;
-        let values = Values::from([("weights".to_owned(), self.trained.weights.clone())]);
+        let mut values = Values::from([("weights".to_owned(), self.trained.weights.clone())]);
+        values.extend(running.map(|_| ("statistics".to_owned(), self.trained.statistics.clone())));
         let mut session = Session::new(&self.gpu, plan, &values)?;
         let moments = self.trained.standardisation.mean.iter().zip(&self.trained.standardisation.deviation);
         let images =

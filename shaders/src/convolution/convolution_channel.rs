@@ -1,7 +1,7 @@
 //! Convolutions of groups of few channels, and of whatever has no better kernel.
 
 use crate::convolution::convolution_layout::{self, Layout, Uniform};
-use crate::{Call, Kernel, Module, Target};
+use crate::{Call, Kernel, Module, Target, product};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -46,7 +46,7 @@ pub(crate) fn workgroup(target: &Target) -> usize {
 /// The call with the operands of `layout`, in workgroups of so many invocations.
 pub(crate) fn call(layout: &Layout, workgroup: usize) -> Call {
     let Uniform { outputs, .. } = layout.uniform;
-    let invocations = layout.most_pixels().0.div_ceil(4) * outputs as usize * layout.phases();
+    let invocations = product(&[layout.most_pixels().0.div_ceil(4), outputs as usize, layout.phases()]);
     let call = layout.call(&CONVOLUTION_CHANNEL, invocations.div_ceil(workgroup));
     call.with_constant("WORKGROUP", workgroup as u32)
 }

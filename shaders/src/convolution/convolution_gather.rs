@@ -1,7 +1,7 @@
 //! Convolutions for software drivers with subgroups: weights are loaded once and passed by shuffles.
 
 use crate::convolution::convolution_layout::{self, Layout, Uniform};
-use crate::{Call, Kernel, Module};
+use crate::{Call, Kernel, Module, product};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -41,6 +41,7 @@ const PIXELS: usize = 32;
 
 /// The call with the operands of `layout`.
 pub(crate) fn call(layout: &Layout) -> Call {
-    let tiles = layout.most_pixels().0.div_ceil(PIXELS) * (layout.uniform.outputs as usize).div_ceil(OUTPUTS);
-    layout.call(&CONVOLUTION_GATHER, tiles * layout.phases())
+    let pixels = layout.most_pixels().0.div_ceil(PIXELS);
+    let outputs = (layout.uniform.outputs as usize).div_ceil(OUTPUTS);
+    layout.call(&CONVOLUTION_GATHER, product(&[pixels, outputs, layout.phases()]))
 }

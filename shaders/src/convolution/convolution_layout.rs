@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::convolution::Geometry;
 use crate::matmul::matmul_layout::{bound, largest, smooth};
-use crate::{Activation, Binding, Call, Case, Data, Generator, Kernel, Operand, Tolerance};
+use crate::{Activation, Binding, Call, Case, Data, Generator, Kernel, Operand, Tolerance, product};
 
 /// The operands of the kernels.
 pub(crate) const BINDINGS: &[Binding] = &[
@@ -180,7 +180,7 @@ impl Layout {
     /// Phases of all groups.
     pub fn phases(&self) -> usize {
         let Uniform { phases_y, phases_x, groups, .. } = self.uniform;
-        phases_y as usize * phases_x as usize * groups as usize
+        product(&[phases_y, phases_x, groups].map(|size| size as usize))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Convolutions for software drivers with subgroups where the windows of neighbouring pixels overlap.
 
 use crate::convolution::convolution_layout::{self, Layout, Uniform};
-use crate::{Call, Kernel, Module};
+use crate::{Call, Kernel, Module, product};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -54,6 +54,7 @@ pub(crate) fn is_wide(layout: &Layout) -> bool {
 pub(crate) fn call(layout: &Layout, wide: bool) -> Call {
     let (pixels, columns) = layout.most_pixels();
     let strips = pixels / columns * columns.div_ceil(if wide { 8 } else { 4 });
-    let tiles = strips.div_ceil(LANES as usize) * (layout.uniform.outputs as usize).div_ceil(OUTPUTS);
-    layout.call(&CONVOLUTION_ROW, tiles * layout.phases()).with_constant("WIDE", u32::from(wide))
+    let outputs = (layout.uniform.outputs as usize).div_ceil(OUTPUTS);
+    let tiles = product(&[strips.div_ceil(LANES as usize), outputs, layout.phases()]);
+    layout.call(&CONVOLUTION_ROW, tiles).with_constant("WIDE", u32::from(wide))
 }

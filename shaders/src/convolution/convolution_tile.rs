@@ -2,7 +2,7 @@
 
 use crate::convolution::convolution_layout::{self, Layout, Uniform};
 use crate::matmul::matmul_tile::Tile;
-use crate::{Call, Kernel, Module};
+use crate::{Call, Kernel, Module, product};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -46,7 +46,7 @@ pub static CONVOLUTION_TILE: Kernel = MODULE
 /// Tiles of one cut over all phases and groups.
 pub(crate) fn tiles(layout: &Layout, tile: &Tile) -> usize {
     let outputs = layout.uniform.outputs as usize;
-    layout.most_pixels().0.div_ceil(tile.rows) * outputs.div_ceil(tile.columns) * layout.phases()
+    product(&[layout.most_pixels().0.div_ceil(tile.rows), outputs.div_ceil(tile.columns), layout.phases()])
 }
 
 /// The call with the operands of `layout`.

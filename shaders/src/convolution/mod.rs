@@ -34,7 +34,7 @@ pub use geometry::Geometry;
 use crate::convolution::convolution_gather::CONVOLUTION_GATHER;
 use crate::matmul::matmul_tile::Tile;
 use crate::matmul::{self, matmul_reduce};
-use crate::{Activation, Call, Element, Error, Kernel, Sequence, Sizes, Slot, Target};
+use crate::{Activation, Call, Element, Error, Kernel, Sequence, Sizes, Slot, Target, product};
 
 /// The kernels of this folder.
 pub(crate) const KERNELS: &[&Kernel] = &[
@@ -113,7 +113,7 @@ impl Problem {
     /// The map as a matrix product, where it is one.
     fn product(&self) -> Option<matmul::Problem> {
         let Geometry { images, input, channels, outputs, .. } = self.geometry;
-        let pixels = images * input[0] * input[1];
+        let pixels = product(&[images, input[0], input[1]]);
         let is_product = self.geometry.is_product() && self.order == Order::ChannelsLast;
         is_product.then(|| match self.map {
             Map::Output { bias, activation } => {
@@ -169,7 +169,7 @@ fn variant(layout: &Layout, target: &Target) -> Call {
     if terms < 4 {
         return convolution_channel::call(layout, convolution_channel::workgroup(target));
     }
-    let covered = |tile: &Tile| convolution_tile::tiles(layout, tile) * tile.rows * tile.columns;
+    let covered = |tile: &Tile| product(&[convolution_tile::tiles(layout, tile), tile.rows, tile.columns]);
     convolution_tile::call(layout, largest_tile(target, |tile| convolution_tile::tiles(layout, tile), covered))
 }
 
@@ -177,7 +177,7 @@ fn variant(layout: &Layout, target: &Target) -> Call {
 fn largest_tile(target: &Target, tiles: impl Fn(&Tile) -> usize, covered: impl Fn(&Tile) -> usize) -> Tile {
     let tile = Tile::LARGEST_FIRST.into_iter().find(|tile| {
         let fits = tile.invocations() <= target.workgroup_invocations;
-        fits && tiles(tile) >= tile.worthwhile_from && 4 * covered(tile) <= 5 * covered(&Tile::SMALL)
+        fits && tiles(tile) >= tile.worthwhile_from && covered(tile) / 5 <= covered(&Tile::SMALL) / 4
     });
     tile.unwrap_or(Tile::SMALL)
 }
@@ -208,7 +208,7 @@ impl WeightVariant {
         }
         let tiles = |tile: &Tile| layout.tiles(tile.rows, tile.columns);
         // The sum is split until there are enough tiles, so that size is no question.
-        let covered = |tile: &Tile| tiles(tile) * tile.rows * tile.columns;
+        let covered = |tile: &Tile| product(&[tiles(tile), tile.rows, tile.columns]);
         Self::Tile(largest_tile(target, |_| usize::MAX, covered))
     }
 
@@ -227,10 +227,10 @@ impl WeightVariant {
         const LEAST_PIXELS: usize = 256;
         const MOST: usize = 64;
         let weight_gradient_layout::Uniform { images, y_rows, y_columns, .. } = layout.uniform;
-        let workgroups = self.call(layout, target).grid.iter().product::<u32>() as usize;
+        let workgroups = product(&self.call(layout, target).grid.map(|side| side as usize));
         let fill = if target.software { 8 } else { 128 } / workgroups;
         let [rows, columns] = [images * y_rows, y_columns].map(|size| size as usize);
-        let slices = fill.min(rows * columns / LEAST_PIXELS).clamp(1, MOST);
+        let slices = fill.min(product(&[rows, columns]) / LEAST_PIXELS).clamp(1, MOST);
         let passes_of_row = match self {
             Self::Gather => weight_gradient_gather::passes_of_row(y_columns) as usize,
             _ => columns + 2,

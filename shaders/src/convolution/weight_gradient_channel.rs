@@ -1,7 +1,7 @@
 //! Gradients of convolution weights for groups of few channels, and for whatever has no better kernel.
 
 use crate::convolution::weight_gradient_layout::{self, Layout, Uniform};
-use crate::{Call, Kernel, Module};
+use crate::{Call, Kernel, Module, product};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -45,6 +45,6 @@ pub(crate) fn call(layout: &Layout, workgroup: usize) -> Call {
 /// Invocations over all slices.
 pub(crate) fn invocations(layout: &Layout) -> usize {
     let Uniform { kernel_rows, kernel_columns, channels, outputs, groups, slices, .. } = layout.uniform;
-    let quads = kernel_rows * kernel_columns.div_ceil(4);
-    [quads, channels, outputs, groups, slices].map(|size| size as usize).iter().product()
+    let columns = kernel_columns.div_ceil(4);
+    product(&[kernel_rows, columns, channels, outputs, groups, slices].map(|size| size as usize))
 }

@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::convolution::convolution_layout::{self, Order};
 use crate::convolution::{Geometry, Layout as Forward};
 use crate::matmul::matmul_layout::{bound, largest};
-use crate::{Activation, Binding, Call, Case, Data, Generator, Kernel, Operand, Tolerance};
+use crate::{Activation, Binding, Call, Case, Data, Generator, Kernel, Operand, Tolerance, product};
 
 /// The operands of the kernels.
 pub(crate) const BINDINGS: &[Binding] = &[
@@ -99,7 +99,7 @@ impl Layout {
         let slices = rows.div_ceil(slice_rows);
         let [x, y, partials] = self.lengths;
         let uniform = Uniform { slices, slice_rows, ..self.uniform };
-        Self { uniform, lengths: [x, y, partials / old as usize * slices as usize] }
+        Self { uniform, lengths: [x, y, product(&[partials / old as usize, slices as usize])] }
     }
 
     /// A call of a variant.
@@ -116,7 +116,8 @@ impl Layout {
     /// Tiles of `rows` weights by `columns` outputs over all groups and slices.
     pub fn tiles(&self, rows: usize, columns: usize) -> usize {
         let Uniform { outputs, groups, slices, .. } = self.uniform;
-        self.weights().div_ceil(rows) * (outputs as usize).div_ceil(columns) * groups as usize * slices as usize
+        let tiles = [self.weights().div_ceil(rows), (outputs as usize).div_ceil(columns)];
+        product(&[tiles[0], tiles[1], groups as usize, slices as usize])
     }
 }
 

@@ -1,7 +1,7 @@
 //! Gradients of the weights of small kernels for software drivers with subgroups: the window slides along a row.
 
 use crate::convolution::weight_gradient_layout::{self, Layout, Uniform};
-use crate::{Call, Kernel, Module};
+use crate::{Call, Kernel, Module, product};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(include_str!("weight_windows.wgsl"), include_str!("weight_gradient_sliding.wgsl")),
@@ -42,6 +42,6 @@ pub(crate) fn suits(uniform: &Uniform) -> bool {
 /// The call with the operands of `layout`.
 pub(crate) fn call(layout: &Layout) -> Call {
     let Uniform { channels, outputs, groups, slices, .. } = layout.uniform;
-    let tiles = (channels as usize).div_ceil(CHANNELS) * (outputs as usize).div_ceil(OUTPUTS);
-    layout.call(&WEIGHT_GRADIENT_SLIDING, tiles * groups as usize * slices as usize)
+    let tiles = [(channels as usize).div_ceil(CHANNELS), (outputs as usize).div_ceil(OUTPUTS)];
+    layout.call(&WEIGHT_GRADIENT_SLIDING, product(&[tiles[0], tiles[1], groups as usize, slices as usize]))
 }

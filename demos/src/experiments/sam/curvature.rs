@@ -7,7 +7,6 @@ use fourfold::data::Dataset;
 use fourfold::gpu::BufferView;
 use fourfold::graph::{Graph, Plan, Session, TensorType, Values, gradients};
 use fourfold::models::Classifier;
-use fourfold::nn::Noise;
 use fourfold::optim::Sam;
 use fourfold::shaders::Data;
 use fourfold::shaders::random::threefry::Random;
@@ -24,8 +23,8 @@ pub struct Spectrum {
     pub residuals: Vec<f64>,
 }
 
-/// The mean cross-entropy over a fixed set, without label smoothing, weight decay and dropout, at weights that lie in
-/// another session's buffer: its value, its value after an ascent step, and its Hessian times a vector.
+/// The mean cross-entropy over a fixed set, without label smoothing, weight decay and dropout, of a network that lies in
+/// another session's buffers: its value, its value after an ascent step, and its Hessian times a vector.
 #[derive(Debug)]
 pub struct Curvature {
     session: Session,
@@ -41,7 +40,7 @@ impl Curvature {
         classifier: &Classifier,
         data: &Dataset,
         rho: f32,
-        weights: BufferView,
+        shared: &BTreeMap<String, BufferView>,
     ) -> Result<Self, Failure> {
         let (rows, features) = (data.len(), data.features());
         let length = classifier.parameters().length();
@@ -50,8 +49,10 @@ impl Curvature {
         let y = graph.input("labels", TensorType::u32([rows]));
         let direction = graph.input("direction", TensorType::f32([length]));
         let flat = classifier.parameters().state(&graph, "weights");
+        // With the running statistics: the network as it is used. Those of the batch give eigenvalues 20 times smaller.
+        let mode = Classifier::evaluation(classifier.running(&graph, "statistics"));
         let outcome = Sam::default().gradient(flat, graph.constant(rho), |w, _| {
-            classifier.forward(w, x, Noise::NONE).cross_entropy(y, 0.0).mean_all()
+            classifier.forward(w, x, mode).cross_entropy(y, 0.0).mean_all()
         });
         let slope = gradients(outcome.loss, &[flat])[0];
         graph.output("loss", outcome.loss);
@@ -62,7 +63,7 @@ impl Curvature {
             ("images".into(), Data::F32(data.images().to_vec())),
             ("labels".into(), Data::U32(data.labels().to_vec())),
         ]);
-        let session = Session::on_buffers(gpu, plan, &values, &BTreeMap::from([("weights".to_owned(), weights)]))?;
+        let session = Session::on_buffers(gpu, plan, &values, shared)?;
         let mut parameters = vec![false; length];
         for parameter in classifier.parameters().iter() {
             parameters[parameter.offset..][..parameter.shape.elements()].fill(true);

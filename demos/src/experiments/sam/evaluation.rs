@@ -7,7 +7,6 @@ use fourfold::data::Dataset;
 use fourfold::gpu::BufferView;
 use fourfold::graph::{Graph, Plan, Session, TensorType, Values};
 use fourfold::models::Classifier;
-use fourfold::nn::Noise;
 use fourfold::shaders::Data;
 
 use crate::failure::Failure;
@@ -33,18 +32,23 @@ pub struct Evaluator {
 const CHUNK: usize = 500;
 
 impl Evaluator {
-    /// An evaluator of the weights in `weights` on `data`.
-    pub fn new(gpu: &Gpu, classifier: &Classifier, data: &Dataset, weights: BufferView) -> Result<Self, Failure> {
+    /// An evaluator on `data` of the network in the buffers `shared`, see [`Trainer::network`](super::trainer::Trainer).
+    pub fn new(
+        gpu: &Gpu,
+        classifier: &Classifier,
+        data: &Dataset,
+        shared: &BTreeMap<String, BufferView>,
+    ) -> Result<Self, Failure> {
         let (features, size) = (data.features(), data.len().min(CHUNK));
         let graph = Graph::new();
         let x = graph.input("images", TensorType::f32([size, features]));
         let y = graph.input("labels", TensorType::u32([size]));
-        let logits = classifier.forward(classifier.parameters().state(&graph, "weights"), x, Noise::NONE);
+        let mode = Classifier::evaluation(classifier.running(&graph, "statistics"));
+        let logits = classifier.forward(classifier.parameters().state(&graph, "weights"), x, mode);
         graph.output("losses", logits.cross_entropy(y, 0.0));
         graph.output("answers", logits.argmax(1));
         let plan = Plan::new(&graph, &gpu.target())?;
-        let shared = BTreeMap::from([("weights".to_owned(), weights)]);
-        let session = Session::on_buffers(gpu, plan, &Values::new(), &shared)?;
+        let session = Session::on_buffers(gpu, plan, &Values::new(), shared)?;
         let chunks = (0..data.len()).step_by(size).map(|start| {
             // The last chunk is filled up with its last row.
             let rows: Vec<u32> = (start..start + size).map(|row| row.min(data.len() - 1) as u32).collect();

@@ -28,6 +28,9 @@ impl Settings {
                 (split, standardisation)
             }
         };
+        if let Some(images) = self.images {
+            split.training = split.training.truncated(images);
+        }
         standardisation.apply(&mut split.training);
         standardisation.apply(&mut split.test);
         split.training.flip_labels(self.label_noise, seed);
@@ -71,6 +74,7 @@ impl Settings {
             batch: self.batch,
             smoothing: self.smoothing,
             clip: self.clip,
+            running_from: self.running_from,
         }
     }
 

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use fourfold::models::Architecture;
 use serde::{Deserialize, Serialize};
+use trainer::RunningFrom;
 
 use crate::data_name::DataName;
 use crate::experiment::Experiment;
@@ -29,7 +30,10 @@ pub struct Settings {
     /// Folder with the subfolders `mnist` and `fashion-mnist`
     #[arg(long, value_name = "FOLDER", default_value = "data")]
     pub data_dir: PathBuf,
-    /// Network: `vit`, or `mlp:` and hidden widths as in `mlp:256,128`
+    /// Train on the first images of the training set alone
+    #[arg(long, value_name = "COUNT")]
+    pub images: Option<usize>,
+    /// Network: `mlp:256,128` (hidden widths), `vit`, `cnn`, `resnet:20` (layers) or `wrn:16,4` (layers, widening)
     #[arg(long, value_name = "NAME", default_value = "mlp:128", value_parser = architecture)]
     pub model: String,
     /// Share of wrong training labels
@@ -83,6 +87,10 @@ pub struct Settings {
     /// Keep the second-order term that the paper drops
     #[arg(long)]
     pub second_order: bool,
+    /// Passes that move the running statistics of batch norm
+    #[arg(long, value_enum, value_name = "PASSES", default_value_t = RunningFrom::First)]
+    #[serde(default = "first_pass")]
+    pub running_from: RunningFrom,
     /// Lanczos steps for the largest Hessian eigenvalues; 0 for none
     #[arg(long, value_name = "COUNT", default_value_t = 40)]
     pub lanczos: usize,
@@ -165,6 +173,11 @@ pub enum Ball {
     L2,
     /// eps = rho sign(g)
     Linf,
+}
+
+/// The setting of runs that were made before there was batch norm.
+fn first_pass() -> RunningFrom {
+    RunningFrom::First
 }
 
 /// Checks the name of a network and returns its usual form.

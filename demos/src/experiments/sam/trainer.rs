@@ -1,15 +1,20 @@
 //! A classifier in training.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fourfold::Gpu;
 use fourfold::data::{Checkpoint, Dataset, permutation};
+use fourfold::gpu::BufferView;
 use fourfold::graph::{Graph, Plan, Session, Tag, Tensor, TensorType, Values};
 use fourfold::models::Classifier;
-use fourfold::nn::Noise;
+use fourfold::nn::{BatchNorm2d, Mode, Noise, SeenStatistics, Statistics};
 use fourfold::optim::{Optimiser, Sam, Schedule};
 use fourfold::shaders::elementwise::Compare;
 use fourfold::shaders::{Data, Element};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
@@ -33,6 +38,18 @@ pub struct Recipe {
     pub smoothing: f32,
     /// The gradient is clipped to this norm.
     pub clip: Option<f32>,
+    /// The passes whose statistics move the running ones of batch norm.
+    pub running_from: RunningFrom,
+}
+
+/// The passes of a sharpness-aware step whose statistics move the running ones of batch norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunningFrom {
+    /// The pass at w, as in the authors' code
+    First,
+    /// The pass at w, then the one at w + eps
+    Both,
 }
 
 /// The mean losses of an epoch's batches, before each step.
@@ -90,16 +107,15 @@ impl Trainer {
             ("weights".into(), classifier.parameters().initial(seed as u32)),
             ("seed".into(), Data::U32(vec![seed as u32, 0])),
         ]);
+        if classifier.statistics().length() > 0 {
+            initial.insert("statistics".into(), classifier.statistics().initial(0));
+        }
         for (index, images) in data.images().chunks(shard * data.features()).enumerate() {
             initial.insert(shard_name(index), Data::F32(images.to_vec()));
         }
         let session = Session::new(gpu, plan, &initial)?;
         let sharpened = matches!(recipe.method, Method::SharpnessAware { .. });
         Ok(Self { session, rows, batch, seed, epoch: 0, sharpened })
-    }
-
-    pub fn session(&self) -> &Session {
-        &self.session
     }
 
     /// Epochs that are done.
@@ -153,9 +169,19 @@ impl Trainer {
         Ok(self.session.gpu().wait()?)
     }
 
-    /// The flat tensor of parameters as it is now.
-    pub fn weights(&mut self) -> Result<Data, Failure> {
-        Ok(self.session.read("weights")?)
+    /// The buffers of the network: `weights`, and `statistics` where it has batch norm.
+    pub fn network(&self) -> Result<BTreeMap<String, BufferView>, Failure> {
+        let names = ["weights", "statistics"].into_iter().filter(|name| self.session.plan().states.contains_key(*name));
+        names.map(|name| Ok((name.to_owned(), self.session.buffer(name)?))).collect()
+    }
+
+    /// The flat tensors of parameters and of running statistics as they are now.
+    pub fn weights_and_statistics(&mut self) -> Result<[Data; 2], Failure> {
+        let statistics = match self.session.plan().states.contains_key("statistics") {
+            true => self.session.read("statistics")?,
+            false => Data::F32(Vec::new()),
+        };
+        Ok([self.session.read("weights")?, statistics])
     }
 
     /// Adds weights, optimiser state, counters and seeds to a checkpoint, under `prefix`.
@@ -226,9 +252,17 @@ fn build<'g>(graph: &'g Graph, classifier: &Classifier, data: &Dataset, recipe: 
     let picked = order.gather(position.cast(Element::U32).reshape([1])).reshape([batch]);
     let x = gather_images(graph, data, shard, picked);
     let y = labels.gather(picked.cast(Element::U32)).reshape([batch]).cast(Element::U32);
-    let loss = |weights: Tensor<'g>, start: usize, count: usize| {
+    // Batch norm is the batch's own in both passes of a sharpness-aware step; what is kept of it is another matter.
+    let (seen, seen_moved) = (SeenStatistics::new(), SeenStatistics::new());
+    let loss = |w: Tensor<'g>, start: usize, count: usize| {
         let (x, y) = (x.narrow(0, start, count), y.narrow(0, start, count));
-        classifier.forward(weights, x, Noise::of(seed)).cross_entropy(y, recipe.smoothing).mean_all()
+        let statistics = match recipe.running_from {
+            _ if w.value() == weights.value() => Statistics::Kept(&seen),
+            RunningFrom::Both => Statistics::Kept(&seen_moved),
+            RunningFrom::First => Statistics::Batch,
+        };
+        let mode = Mode { noise: Noise::of(seed), statistics };
+        classifier.forward(w, x, mode).cross_entropy(y, recipe.smoothing).mean_all()
     };
     let ring = |name| graph.state(name, Tag::Bookkeeping, TensorType::f32([steps, 1]));
     let gradient = match recipe.method {
@@ -248,6 +282,9 @@ fn build<'g>(graph: &'g Graph, classifier: &Classifier, data: &Dataset, recipe: 
     let gradient = recipe.clip.map_or(gradient, |norm| fourfold::optim::clip_by_global_norm(gradient, norm));
     let rate = recipe.schedule.rate(graph, recipe.rate, step);
     recipe.optimiser.step(weights, gradient, rate, step);
+    if let Some(running) = classifier.running(graph, "statistics") {
+        SeenStatistics::update(&[&seen, &seen_moved], classifier.statistics(), running, BatchNorm2d::MOMENTUM);
+    }
     graph.assign(position, position + 1.0);
     graph.advance(seed);
 }

@@ -73,8 +73,7 @@ pub fn train(
         trainer.restore(&checkpoint, "training.")?;
         run.skip(trainer.epoch() as u64);
     }
-    let weights = trainer.session().buffer("weights")?;
-    let mut evaluator = Evaluator::new(&run.gpu(), &classifier, &split.test, weights)?;
+    let mut evaluator = Evaluator::new(&run.gpu(), &classifier, &split.test, &trainer.network()?)?;
     while trainer.epoch() < settings.epochs {
         let losses = trainer.run_epoch(BURST)?;
         let score = evaluator.score()?;
@@ -106,8 +105,7 @@ fn judge(
     trainer: &mut Trainer,
 ) -> Result<Finished, Failure> {
     let subset = split.training.truncated(CURVATURE_ROWS);
-    let weights = trainer.session().buffer("weights")?;
-    let mut curvature = Curvature::new(&run.gpu(), classifier, &subset, settings.rho, weights)?;
+    let mut curvature = Curvature::new(&run.gpu(), classifier, &subset, settings.rho, &trainer.network()?)?;
     run.say(format!("{name} seed {seed}: curvature of the loss"));
     let (loss, sharpened_loss) = curvature.losses()?;
     let (mut eigenvalues, mut residuals) = (Vec::new(), Vec::new());
@@ -139,7 +137,8 @@ fn save_model(
     standardisation: Standardisation,
     trainer: &mut Trainer,
 ) -> Result<(), Failure> {
-    let trained = TrainedClassifier { classifier, weights: trainer.weights()?, standardisation };
+    let [weights, statistics] = trainer.weights_and_statistics()?;
+    let trained = TrainedClassifier { classifier, weights, statistics, standardisation };
     let method = name.to_lowercase().replace(" + ", "-");
     let mut file = trained.to_checkpoint();
     // Decides the images that were held back.

@@ -1,0 +1,148 @@
+//! The batch norm layer, and the running statistics of its channels.
+
+use std::cell::RefCell;
+
+use super::{Initialise, Noise, ParameterId, Parameters, Weights};
+use crate::graph::Tensor;
+
+/// The purpose of a pass through a network: what dropout draws and what batch norm normalises by.
+#[derive(Debug, Clone, Copy)]
+pub struct Mode<'a, 'g> {
+    /// The random numbers of dropout.
+    pub noise: Noise<'g>,
+    /// The statistics of batch norm.
+    pub statistics: Statistics<'a, 'g>,
+}
+
+/// The statistics that batch norm normalises by.
+#[derive(Debug, Clone, Copy)]
+pub enum Statistics<'a, 'g> {
+    /// Those of the batch, which are forgotten: the passes of sharpness-aware minimisation at moved weights.
+    Batch,
+    /// Those of the batch, which are kept for the running ones.
+    Kept(&'a SeenStatistics<'g>),
+    /// The running ones, a flat tensor: evaluation.
+    Running(Tensor<'g>),
+}
+
+impl<'g> From<Noise<'g>> for Mode<'_, 'g> {
+    /// A pass whose batch statistics are forgotten.
+    fn from(noise: Noise<'g>) -> Self {
+        Self { noise, statistics: Statistics::Batch }
+    }
+}
+
+impl<'g> Mode<'_, 'g> {
+    /// Evaluation: no dropout, and the running statistics.
+    pub fn evaluation(running: Tensor<'g>) -> Self {
+        Self { noise: Noise::NONE, statistics: Statistics::Running(running) }
+    }
+}
+
+/// The statistics of the batches that went through a network.
+#[derive(Debug, Default)]
+pub struct SeenStatistics<'g> {
+    /// A mean or an unbiased variance, and whose it is.
+    seen: RefCell<Vec<(ParameterId, Tensor<'g>)>>,
+}
+
+impl<'g> SeenStatistics<'g> {
+    /// Starts with none.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the running statistics, the state `running`, towards those that each of `passes` saw, one after the other:
+    /// `running <- (1 - momentum) running + momentum seen`. Those of several chunks of a batch are averaged.
+    #[track_caller]
+    pub fn update(passes: &[&Self], statistics: &Parameters, running: Tensor<'g>, momentum: f32) {
+        let mut moved = running;
+        for seen in passes.iter().filter_map(|pass| pass.flat(statistics, running)) {
+            moved = moved * (1.0 - momentum) + seen * momentum;
+        }
+        if moved.value() != running.value() {
+            running.graph().assign(running, moved);
+        }
+    }
+
+    /// The statistics as one flat tensor, `None` where none were seen.
+    #[track_caller]
+    fn flat(&self, statistics: &Parameters, running: Tensor<'g>) -> Option<Tensor<'g>> {
+        let seen = self.seen.borrow();
+        let mut ids: Vec<ParameterId> = Vec::new();
+        for (id, _) in seen.iter() {
+            if !ids.contains(id) {
+                ids.push(*id);
+            }
+        }
+        let parts: Vec<_> = ids
+            .iter()
+            .filter_map(|id| {
+                let of_chunks: Vec<_> = seen.iter().filter(|(own, _)| own == id).map(|(_, tensor)| *tensor).collect();
+                let count = of_chunks.len() as f32;
+                let sum = of_chunks.into_iter().reduce(|a, b| a + b)?;
+                Some((statistics.offset(*id), sum * (1.0 / count)))
+            })
+            .collect();
+        (!parts.is_empty()).then(|| running.graph().pack(&parts, statistics.length()))
+    }
+}
+
+/// Batch norm of each channel, the last axis (Ioffe & Szegedy 2015), as PyTorch's `BatchNorm2d`.
+///
+/// The running statistics are parameters of a kind of their own: in another flat tensor than the weights, which no optimiser,
+/// decay, clipping or ascent touches.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchNorm2d {
+    scale: ParameterId,
+    shift: ParameterId,
+    mean: ParameterId,
+    variance: ParameterId,
+}
+
+impl BatchNorm2d {
+    /// Added to the variance, as in PyTorch.
+    pub const EPSILON: f32 = 1e-5;
+    /// The share of a batch in the running statistics, as in PyTorch.
+    pub const MOMENTUM: f32 = 0.1;
+
+    /// Declares `name.weight` (ones) and `name.bias` (zeros) among the parameters, and `name.running_mean` (zeros) and
+    /// `name.running_var` (ones) among the statistics.
+    pub fn new(parameters: &mut Parameters, statistics: &mut Parameters, name: &str, channels: usize) -> Self {
+        Self {
+            scale: parameters.add(format!("{name}.weight"), [channels], Initialise::Constant(1.0)),
+            shift: parameters.add(format!("{name}.bias"), [channels], Initialise::Constant(0.0)),
+            mean: statistics.add(format!("{name}.running_mean"), [channels], Initialise::Constant(0.0)),
+            variance: statistics.add(format!("{name}.running_var"), [channels], Initialise::Constant(1.0)),
+        }
+    }
+
+    /// `x: (.., channels)`. `running` reads a flat tensor of statistics.
+    #[track_caller]
+    pub fn forward<'g>(
+        &self,
+        weights: &Weights<'_, 'g>,
+        statistics: &Parameters,
+        x: Tensor<'g>,
+        mode: Mode<'_, 'g>,
+    ) -> Tensor<'g> {
+        let (scale, shift) = (weights.get(self.scale), weights.get(self.shift));
+        if let Statistics::Running(running) = mode.statistics {
+            let running = statistics.of(running);
+            let variance = running.get(self.variance) + Self::EPSILON;
+            let factor = scale * variance.unary(fourfold_shaders::elementwise::Unary::Rsqrt);
+            return x * factor + (shift - running.get(self.mean) * factor);
+        }
+        let norm = x.batch_norm(scale, shift, Self::EPSILON);
+        if let Statistics::Kept(seen) = mode.statistics
+            && !norm.y.is_poisoned()
+        {
+            // The running variance is the unbiased one, as in PyTorch.
+            let rows = (x.elements() / scale.elements().max(1)) as f32;
+            let mut seen = seen.seen.borrow_mut();
+            seen.push((self.mean, norm.mean.stop_gradient()));
+            seen.push((self.variance, norm.variance.stop_gradient() * (rows / (rows - 1.0))));
+        }
+        norm.y
+    }
+}
