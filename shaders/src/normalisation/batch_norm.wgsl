@@ -105,10 +105,13 @@ fn batch_norm_apply(at: Place) {
         return;
     }
     let first = x[column];
+    let mean = offset[column];
     let factor = reciprocal[column];
+    let own_scale = scale[column];
+    let own_shift = shift[column];
     for (var row = first_row; row < min(first_row + ROWS, params.rows); row++) {
         let at_element = row * params.columns + column;
-        let normal = (x[at_element] - first - offset[column]) * factor;
-        y[at_element] = normal * scale[column] + shift[column];
+        let normal = (x[at_element] - first - mean) * factor;
+        y[at_element] = normal * own_scale + own_shift;
     }
 }

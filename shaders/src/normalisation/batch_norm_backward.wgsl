@@ -61,9 +61,10 @@ fn batch_norm_backward(at: Place) {
     let rows = f32(params.rows);
     let mean_dy = dshift[column] / rows;
     let mean_product = dscale[column] / rows;
+    let outer = scale[column] * factor;
     for (var row = first_row; row < min(first_row + ROWS, params.rows); row++) {
         let at_element = row * params.columns + column;
         let normal = (x[at_element] - first - mean) * factor;
-        dx[at_element] = scale[column] * factor * (dy[at_element] - mean_dy - normal * mean_product);
+        dx[at_element] = outer * (dy[at_element] - mean_dy - normal * mean_product);
     }
 }

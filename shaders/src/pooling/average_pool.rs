@@ -12,12 +12,10 @@ const MODULE: Module = Module::new::<Uniform>(
 
 /// The elements of a window, or the windows over an element.
 fn passes(call: &Call) -> u64 {
-    let uniform: Uniform = call.uniform();
-    let [rows, columns] = match call.kernel.entry_point {
-        "average_pool" => [uniform.kernel_rows, uniform.kernel_columns],
-        _ => uniform.most_windows(),
-    };
-    1 + u64::from(rows) * (2 + u64::from(columns))
+    match call.kernel.entry_point {
+        "average_pool" => pooling::passes_of_window(&call.uniform()),
+        _ => pooling::passes_of_gradient(&call.uniform()),
+    }
 }
 
 /// The kernels of this file.
@@ -83,7 +81,9 @@ impl Problem {
         let [x, _, y] = self.geometry.lengths();
         match self.map {
             Map::Output => pooling::call(&AVERAGE_POOL, &uniform, y, [x, y]),
-            Map::InputGradient => pooling::call(&AVERAGE_POOL_GRADIENT, &uniform, x, [y, x]),
+            Map::InputGradient => {
+                pooling::call(&AVERAGE_POOL_GRADIENT, &uniform, pooling::strips(&self.geometry), [y, x])
+            }
         }
     }
 }

@@ -17,13 +17,11 @@ const MODULE: Module = Module::new::<Uniform>(
 
 /// The elements of a window, or the windows over an element.
 fn passes(call: &Call) -> u64 {
-    let uniform: Uniform = call.uniform();
-    let [rows, columns] = match call.kernel.entry_point {
-        "max_pool" => [uniform.kernel_rows, uniform.kernel_columns],
-        "max_pool_gradient" => uniform.most_windows(),
-        _ => return 0,
-    };
-    1 + u64::from(rows) * (2 + u64::from(columns))
+    match call.kernel.entry_point {
+        "max_pool" => pooling::passes_of_window(&call.uniform()),
+        "max_pool_gradient" => pooling::passes_of_gradient(&call.uniform()),
+        _ => 0,
+    }
 }
 
 /// The kernels of this file.
@@ -111,7 +109,9 @@ impl Problem {
         let [x, _, y] = self.geometry.lengths();
         match self.map {
             Map::Output => pooling::call(&MAX_POOL, &uniform, y, [x, y, y]),
-            Map::InputGradient => pooling::call(&MAX_POOL_GRADIENT, &uniform, x, [y, y, x]),
+            Map::InputGradient => {
+                pooling::call(&MAX_POOL_GRADIENT, &uniform, pooling::strips(&self.geometry), [y, y, x])
+            }
             Map::Pick => pooling::call(&MAX_POOL_PICK, &uniform, y, [x, y, y]),
         }
     }

@@ -50,24 +50,29 @@ fn max_pool(at: Place) {
 
 @compute @workgroup_size(WORKGROUP)
 fn max_pool_gradient(at: Place) {
-    let own = index_of(at);
-    if own >= params.images * params.rows * params.columns * params.channels {
+    let strip = strip_of(index_of(at));
+    if strip.image >= params.images {
         return;
     }
-    let element = element_of(own, params.rows, params.columns);
-    let rows = over(element.row, params.step_y, params.kernel_rows, params.top, params.out_rows);
-    let columns = over(element.column, params.step_x, params.kernel_columns, params.left, params.out_columns);
-    let pixel = element.row * params.columns + element.column;
-    let image = element.image * params.out_rows * params.out_columns;
-    var sum = 0.0;
-    for (var row = rows.first; row < rows.end; row++) {
-        for (var column = columns.first; column < columns.end; column++) {
-            let window = (image + row * params.out_columns + column) * params.channels + element.channel;
-            // Not a product with a mask: dy may be infinite.
-            sum += select(0.0, dy[window], chosen[window] == pixel);
+    let rows = windows_over(strip.row);
+    let image = strip.image * params.out_rows;
+    var first = first_window(strip.first_column + params.left, params.kernel_columns, params.step_x);
+    for (var own = strip.first_column; own < min(strip.first_column + COLUMNS, params.columns); own++) {
+        let last = own + params.left;
+        if first * params.step_x + params.kernel_columns <= last {
+            first += 1u;
         }
+        var sum = 0.0;
+        for (var row = rows.first; row < rows.end; row++) {
+            for (var column = first; column < params.out_columns && column * params.step_x <= last; column++) {
+                let window = ((image + row) * params.out_columns + column) * params.channels + strip.channel;
+                // Not a product with a mask: dy may be infinite.
+                sum += select(0.0, dy[window], chosen[window] == strip.row * params.columns + own);
+            }
+        }
+        let pixel = (strip.image * params.rows + strip.row) * params.columns + own;
+        dx[pixel * params.channels + strip.channel] = sum;
     }
-    dx[own] = sum;
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -6,7 +6,7 @@ pub mod max_pool;
 use bytemuck::{Pod, Zeroable};
 
 use crate::convolution::Geometry;
-use crate::{Call, Error, Generator, Kernel, Sizes};
+use crate::{Call, Error, Generator, Kernel, Sizes, product};
 
 /// The kernels of this folder.
 pub(crate) fn kernels() -> Vec<&'static Kernel> {
@@ -102,6 +102,26 @@ impl Window {
 
 const WORKGROUP: usize = 64;
 
+/// Columns of which one invocation computes the gradient.
+const COLUMNS: usize = 8;
+
+/// The passes of a gradient: the windows over each column of a strip.
+fn passes_of_gradient(uniform: &Uniform) -> u64 {
+    let [rows, columns] = uniform.most_windows().map(u64::from);
+    1 + COLUMNS as u64 * (2 + rows * (2 + columns))
+}
+
+/// The passes through the elements of a window.
+fn passes_of_window(uniform: &Uniform) -> u64 {
+    1 + u64::from(uniform.kernel_rows) * (2 + u64::from(uniform.kernel_columns))
+}
+
+/// Invocations of a gradient.
+fn strips(geometry: &Geometry) -> usize {
+    let Geometry { images, input: [rows, columns], channels, .. } = *geometry;
+    product(&[images, rows, columns.div_ceil(COLUMNS), channels])
+}
+
 /// A call with one invocation for each of `elements`.
 fn call(kernel: &'static Kernel, uniform: &Uniform, elements: usize, lengths: impl Into<Vec<usize>>) -> Call {
     Call::new(kernel, uniform, elements.div_ceil(WORKGROUP), lengths)
@@ -122,11 +142,11 @@ fn check(sizes: Sizes, geometry: &Geometry) -> Result<(Sizes, usize, usize), Err
 /// A random pooling whose windows all hold a pixel: ragged sizes, uneven kernels, strides and padding, rows without windows.
 fn draw(generator: &mut Generator) -> Geometry {
     let huge = generator.huge();
-    let axes: [_; 2] = std::array::from_fn(|_| {
+    let axes: [_; 2] = std::array::from_fn(|axis| {
         let kernel = generator.length(4);
         let stride = if huge { 1 } else { generator.length(4) };
         let before = generator.length(kernel / 2 + 1) - 1;
-        let length = if huge { 1030 } else { generator.length(19) };
+        let length = if huge { [1_048_600, 1][axis] } else { generator.length(19) };
         // The last window begins in the image.
         let most = (length + before).div_ceil(stride);
         let output = if huge { most } else { most - (generator.length(2).min(most) - 1) };

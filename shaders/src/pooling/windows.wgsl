@@ -42,9 +42,35 @@ fn under(window: u32, step: u32, kernel: u32, before: u32, length: u32) -> Span 
     return Span(max(start, before) - before, min(max(start + kernel, before) - before, length));
 }
 
-// The windows over a row or column of x.
-fn over(at: u32, step: u32, kernel: u32, before: u32, windows: u32) -> Span {
-    let last = at + before;
-    let first = (max(last + 1u, kernel) - kernel + step - 1u) / step;
-    return Span(first, min(last / step + 1u, windows));
+// The windows over a row of x.
+fn windows_over(row: u32) -> Span {
+    let last = row + params.top;
+    return Span(first_window(last, params.kernel_rows, params.step_y), min(last / params.step_y + 1u, params.out_rows));
+}
+
+// The first window that reaches beyond `last`, counted from the padding on.
+fn first_window(last: u32, kernel: u32, step: u32) -> u32 {
+    return (max(last + 1u, kernel) - kernel + step - 1u) / step;
+}
+
+const COLUMNS = 8u;
+
+// Neighbouring columns of a row of x in one channel, of which an invocation computes the gradient: divisions are dear, and
+// serve them all.
+struct Strip {
+    image: u32,
+    row: u32,
+    first_column: u32,
+    channel: u32,
+}
+
+fn strip_of(index: u32) -> Strip {
+    let strips = (params.columns + COLUMNS - 1u) / COLUMNS;
+    let of_channel = index / params.channels;
+    return Strip(
+        of_channel / strips / params.rows,
+        of_channel / strips % params.rows,
+        of_channel % strips * COLUMNS,
+        index % params.channels,
+    );
 }
