@@ -129,6 +129,7 @@ fn of_practice(target: &Target, quick: bool) -> Vec<Problem> {
     problems.extend(tables.iter().flat_map(|&(rows, columns)| over_rows(target, rows, columns)));
     problems.extend(lengths.iter().flat_map(|&length| attention(target, length)));
     problems.extend(counts.iter().flat_map(|&count| over_elements(target, count)));
+    problems.extend(images(target, if quick { 4 } else { 32 }));
     problems.extend(evolution(target, 256, 913));
     if !quick {
         // A hundredth of a second on a GPU is several seconds on a software driver.
@@ -267,6 +268,47 @@ fn over_elements(target: &Target, count: usize) -> Vec<Problem> {
         one("sam ascent, p = 2", ascent(Norm::L2)),
         one("sam ascent, p = infinity", ascent(Norm::LInfinity)),
     ]
+}
+
+/// Layers of convolutional networks on a batch of images.
+fn images(target: &Target, images: usize) -> Vec<Problem> {
+    use shaders::convolution::{self, Geometry, Map};
+    use shaders::normalisation::{batch_norm, batch_norm_backward};
+    use shaders::pooling::{average_pool, max_pool};
+
+    let mut problems = Vec::new();
+    let layers = [
+        ("3 x 3", 28, [32, 32], 3, 1, 1),
+        ("3 x 3", 8, [128, 128], 3, 1, 1),
+        ("8 x 8, stride 4", 84, [4, 32], 8, 4, 0),
+    ];
+    for (kernel, side, [channels, outputs], taps, stride, padding) in layers {
+        let geometry = Geometry::square([images, side, side, channels], outputs, taps, stride, padding);
+        let size = format!("{images} x {side} x {side} x {channels} to {outputs}, {kernel}");
+        let plain = Map::Output { bias: false, activation: Activation::None };
+        for (name, map) in [
+            ("convolution", plain),
+            ("convolution, input gradient", Map::InputGradient),
+            ("convolution, weight gradient", Map::WeightGradient),
+        ] {
+            problems.push(Problem::new(name, &*size, convolution::Problem::new(geometry, map).sequence(target), 1));
+        }
+    }
+    let (rows, columns) = (images * 28 * 28, 32);
+    let size = format!("{rows} x {columns}");
+    let norm = batch_norm::Problem { rows, columns, epsilon: 1e-5 };
+    problems.push(Problem::new("batch norm", &*size, norm.sequence(target), 1));
+    let gradient = batch_norm_backward::Problem { rows, columns };
+    problems.push(Problem::new("batch norm, gradient", size, gradient.sequence(target), 1));
+    let geometry = Geometry::square([images, 28, 28, 32], 32, 2, 2, 0).grouped(32);
+    let size = format!("{images} x 28 x 28 x 32, 2 x 2");
+    let max = |map| max_pool::Problem { geometry, map }.sequence(target);
+    problems.push(Problem::new("max pool", &*size, max(max_pool::Map::Output), 1));
+    problems.push(Problem::new("max pool, gradient", &*size, max(max_pool::Map::InputGradient), 784));
+    let average = |map| average_pool::Problem { geometry, map }.sequence(target);
+    problems.push(Problem::new("average pool", &*size, average(average_pool::Map::Output), 1));
+    problems.push(Problem::new("average pool, gradient", size, average(average_pool::Map::InputGradient), 1));
+    problems
 }
 
 /// The kernels of a generation of evolution strategies beside its episodes.
