@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     /// Parameters of a network, counted by PyTorch 2.15.0 on modules of the same layers.
-    fn count(declare: impl FnOnce(&mut Declarations<'_>)) -> usize {
+    fn count<T>(declare: impl FnOnce(&mut Declarations<'_>) -> T) -> usize {
         let (mut parameters, mut statistics) = (Parameters::new(), Parameters::new());
         declare(&mut Declarations { parameters: &mut parameters, statistics: &mut statistics });
         parameters.count()
@@ -97,9 +97,9 @@ mod tests {
     #[test]
     fn networks_have_as_many_parameters_as_in_pytorch() {
         let resnet = |depth, width, shortcut, channels| {
-            count(|declare| drop(ResNet::new(declare, depth, width, shortcut, [channels, 10]).unwrap()))
+            count(|declare| ResNet::new(declare, depth, width, shortcut, [channels, 10]).unwrap())
         };
-        assert_eq!(count(|declare| drop(SmallConvNet::new(declare, 1, 10))), 24_058);
+        assert_eq!(count(|declare| SmallConvNet::new(declare, 1, 10)), 24_058);
         assert_eq!([20, 32, 56].map(|depth| resnet(depth, 16, Shortcut::Zeros, 3)), [269_722, 464_154, 853_018]);
         assert_eq!([20, 32].map(|depth| resnet(depth, 16, Shortcut::Projection, 3)), [272_474, 466_906]);
         assert_eq!([8, 20].map(|depth| resnet(depth, 16, Shortcut::Zeros, 1)), [75_002, 269_434]);
@@ -110,7 +110,7 @@ mod tests {
     fn wide_networks_have_as_many_parameters_as_in_pytorch() {
         use WideShortcut::{Projection, Zeros};
         let wide = |depth, widening, shortcut, sides| {
-            count(|declare| drop(WideResNet::new(declare, depth, widening, shortcut, sides).unwrap()))
+            count(|declare| WideResNet::new(declare, depth, widening, shortcut, sides).unwrap())
         };
         assert_eq!(wide(28, 10, Zeros, [3, 10]), 36_220_634);
         assert_eq!(wide(28, 10, Zeros, [3, 100]), 36_278_324);
