@@ -11,7 +11,6 @@ use fourfold::rollout::{
     Sensors, Settings, WeightSource, Weights, Wiring, shuffled,
 };
 use fourfold::shaders::random::threefry::Random;
-use fourfold::shaders::rollout::unroll::WeightStorage;
 use fourfold::shaders::{Data, Target};
 
 fn gpu() -> Gpu {
@@ -97,7 +96,7 @@ fn teams_of_invocations_play_the_episodes_that_single_ones_play() {
             let play = |target: &Target, steps| {
                 let settings = Settings { steps, ..settings };
                 let rollout = planned(&gpu, target, &composition, &settings, &weights).unwrap();
-                assert_eq!(rollout.plan().storage == WeightStorage::Team, !target.software);
+                assert_eq!(rollout.plan().storage.has_teams(), !target.software);
                 rollout.run().unwrap()
             };
             // Few steps in a dispatch, for the sake of software drivers.
@@ -115,6 +114,8 @@ fn teams_of_invocations_play_the_episodes_that_single_ones_play() {
     judge(AttentionNeuron::cart_pole(), 0.1);
     judge(AttentionNeuron::evojax(), 0.1);
     judge(Perceptron::new(&[9, 40]), 0.3);
+    // More weights than workgroup memory holds.
+    judge(Perceptron::new(&[64, 64]), 0.3);
 }
 
 #[test]

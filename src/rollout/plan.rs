@@ -203,6 +203,7 @@ fn groups(members: usize, episodes: usize, storage: WeightStorage, target: &Targ
     let (each, own) = match storage {
         WeightStorage::Shared => (1, workgroup),
         WeightStorage::Team => (LEAST_TEAM, workgroup / LEAST_TEAM),
+        WeightStorage::TeamStreamed => (LEAST_TEAM, 1),
         _ => (1, 1),
     };
     let wanted = lanes.div_ceil(members * each).max(own).min(episodes);

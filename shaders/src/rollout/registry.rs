@@ -33,7 +33,13 @@ pub const POLICIES: &[Listed<dyn Policy>] = &[
     Listed { name: "perceptron", draw: perceptron },
     Listed {
         name: "attention_neuron",
-        draw: |generator| Arc::new(generator.pick(&[AttentionNeuron::cart_pole(), odd_attention_neuron()])),
+        draw: |generator| {
+            let drawn =
+                generator.pick(&[AttentionNeuron::cart_pole(), odd_attention_neuron(), AttentionNeuron::evojax()]);
+            // Its message of 64 numbers takes software drivers long to compile.
+            let large = drawn == AttentionNeuron::evojax() && !generator.on_gpu();
+            Arc::new(if large { AttentionNeuron::cart_pole() } else { drawn })
+        },
     },
 ];
 
@@ -42,10 +48,11 @@ fn swing_up(generator: &mut Generator) -> Arc<dyn Environment> {
 }
 
 fn perceptron(generator: &mut Generator) -> Arc<dyn Policy> {
-    // The last is wider than a lane of a GPU has registers for.
     Arc::new(match generator.pick(&[0, 0, 1, 1, 2]) {
         0 => Perceptron::new(&[16]),
         1 => Perceptron::new(&[3, 6, 5]).linear_output(),
+        // Wider than a lane of a GPU has registers for, and more weights than a workgroup has memory for.
+        _ if generator.on_gpu() && generator.chance(0.5) => Perceptron::new(&[64, 64]),
         _ => Perceptron::new(&[7, 40]),
     })
 }

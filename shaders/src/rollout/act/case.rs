@@ -20,7 +20,9 @@ impl Composition {
         let Self { policy, interface } = self;
         let lanes =
             if generator.huge() && policy.memory(*interface) == 0 { 8 * 65_535 + 3 } else { generator.length(300) };
-        let call = Problem { lanes }.call_with(self, &Target::default(), generator.lanes_of_a_workgroup());
+        let target = Target { software: generator.chance(0.5) && !generator.on_gpu(), ..Target::default() };
+        let alone = generator.lanes_of_a_workgroup();
+        let call = Problem { lanes }.call_with(self, &target, if self.team(&target).is_some() { 64 } else { alone });
         let mut normals =
             |count: usize, scale: f32| Data::F32((0..count).map(|_| scale * generator.normal()).collect());
         let weights = normals(policy.weights(*interface), 0.5);

@@ -12,8 +12,11 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::rollout::unroll::composition::LIBRARY;
 use crate::rollout::unroll::policy::{check_policy, sizes, without_tables};
-use crate::rollout::unroll::{Interface, Policy};
+use crate::rollout::unroll::{Interface, Policy, Team};
 use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product, sum};
+
+/// Invocations of a workgroup that GPUs get.
+const WORKGROUP: usize = 64;
 
 /// The WGSL by which a workgroup shares weights and tables.
 const SHARED: &str = include_str!("../unroll/weights_shared.wgsl");
@@ -43,17 +46,39 @@ impl Composition {
 
     /// The sizes that the policy's file names, as WGSL constants.
     pub fn sizes(&self) -> String {
+        self.sizes_with(None)
+    }
+
+    fn sizes_with(&self, team: Option<&Team>) -> String {
         let actions = self.interface.actions;
-        format!("const ACTIONS: u32 = {actions}u;\n")
-            + &sizes(&*self.policy, self.interface, self.policy.tables(self.interface), true)
+        format!("const ACTIONS: u32 = {actions}u;\n") + &sizes(&*self.policy, self.interface, team, true)
+    }
+
+    /// The form of the policy on a target if a team acts in each lane: on GPUs, where it has one with room for it.
+    fn team(&self, target: &Target) -> Option<Team> {
+        let team = self.policy.team(self.interface).filter(|_| !target.software)?;
+        (self.teams(&team, WORKGROUP) > 0).then_some(team)
+    }
+
+    /// Lanes of a workgroup in each of which a team acts, 0 if one has no room.
+    fn teams(&self, team: &Team, workgroup: usize) -> usize {
+        let weights = product(&[2, self.policy.weights(self.interface).div_ceil(2)]);
+        let kept = sum(&[weights, product(&[4, team.tables.max(1)])]);
+        team.slots(&*self.policy, self.interface, [kept, 0], usize::MAX >> 1, workgroup)
     }
 
     /// The whole kernel as WGSL, for a target.
     pub fn wgsl(&self, target: &Target) -> String {
         let title = format!("// Steps of {}: put together from plain files.\n\n", self.policy.file());
-        let mut text = title + &self.sizes() + "\n" + &Binding::declare(&self.bindings());
-        text.push_str(without_tables(self.policy.tables(self.interface)));
-        let kept: &[&str] = match self.shares(target) {
+        let team = self.team(target);
+        let mut text = title + &self.sizes_with(team.as_ref()) + "\n" + &Binding::declare(&self.bindings());
+        text.push_str(without_tables(team.as_ref().map_or(self.policy.tables(self.interface), |team| team.tables)));
+        const TEAM: &str = concat!(include_str!("../unroll/team.wgsl"), "\n", include_str!("act_team.wgsl"));
+        let (policy, act) = match &team {
+            Some(team) => (&*team.source, TEAM),
+            None => (self.policy.source(), include_str!("act.wgsl")),
+        };
+        let kept: &[&str] = match team.is_some() || self.shares(target) {
             true => &[include_str!("../unroll/weights_given.wgsl"), SHARED],
             false => &[
                 include_str!("../unroll/slots_in_a_row.wgsl"),
@@ -61,8 +86,8 @@ impl Composition {
                 include_str!("../unroll/weights_streamed.wgsl"),
             ],
         };
-        let parts = [self.policy.source(), include_str!("act.wgsl")];
-        for part in LIBRARY.into_iter().chain(parts).chain(kept.iter().copied()) {
+        let parts = LIBRARY.into_iter().chain([include_str!("lanes.wgsl")]).chain(kept.iter().copied());
+        for part in parts.chain([policy, act]) {
             text.push('\n');
             text.push_str(part);
         }
@@ -146,7 +171,7 @@ impl Problem {
         let workgroup = match (target.software, composition.shares(target)) {
             (true, true) => self.lanes.next_multiple_of(8).min(32),
             (true, false) => 8,
-            (false, _) => 64,
+            (false, _) => WORKGROUP,
         };
         self.call_with(composition, target, workgroup)
     }
@@ -159,8 +184,13 @@ impl Problem {
             [interface.inputs, 1, composition.memory(), interface.actions].map(|width| product(&[width, lanes]));
         let lengths: Vec<usize> = [policy.weights(*interface)].into_iter().chain(widths).collect();
         let uniform = Uniform { members: 1, groups: lanes as u32 };
-        Call::checked(KernelRef::from(composition.kernel(target)), &uniform, lanes.div_ceil(workgroup), lengths)
-            .checked_unless(policy.runtime_checks().are_off(&**policy))
+        let teams = composition.team(target).map(|team| composition.teams(&team, workgroup).max(1));
+        let kernel = KernelRef::from(composition.kernel(target));
+        let mut call = Call::checked(kernel, &uniform, lanes.div_ceil(teams.unwrap_or(workgroup)), lengths);
+        if let Some(teams) = teams {
+            call = call.with_constant("SLOTS", teams as u32);
+        }
+        call.checked_unless(policy.runtime_checks().are_off(&**policy))
             .with_constant("WORKGROUP", workgroup as u32)
             .with_context(Arc::new(composition.clone()))
             .with_constants(policy.constants())

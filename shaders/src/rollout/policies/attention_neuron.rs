@@ -367,14 +367,16 @@ impl Policy for AttentionNeuron {
     fn team(&self, interface: Interface) -> Option<Team> {
         let bias = usize::from(self.key_bias);
         let gates = product(&[self.hidden, sum(&[2, self.actions, self.hidden])]);
-        let scores = product(&[self.rows, sum(&[self.hidden, bias]).div_ceil(4)]);
+        let blocks = sum(&[self.hidden, bias]).div_ceil(4);
         let positions = sum(&[self.position_dimension, bias]);
+        let (products, scores) = (product(&[positions, blocks]), product(&[self.rows, blocks]));
         let layers = if self.layers > 0 { product(&[2, self.rows]) } else { 0 };
         Some(Team {
             source: concat!(include_str!("attention_neuron_weights.wgsl"), include_str!("attention_neuron_team.wgsl"))
                 .into(),
-            tables: sum(&[gates, scores]),
-            table_passes: product(&[positions, sum(&[self.key_dimension, self.position_dimension, 2])]),
+            tables: sum(&[gates, products, scores]),
+            late_tables: scores,
+            table_passes: sum(&[self.key_dimension, product(&[positions, sum(&[self.position_dimension, 2])])]),
             numbers: sum(&[product(&[interface.inputs, self.hidden]), layers, 1]),
         })
     }

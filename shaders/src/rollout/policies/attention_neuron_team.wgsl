@@ -1,13 +1,16 @@
 // The attention neuron of a team of invocations, see attention_neuron_weights.wgsl: they share out the units of all
 // channels, then the rows of the message, then the actions. Memory, inputs and actions lie in workgroup memory.
 //
-// Row m has the scores  SCALE (W_q p_m + b_q)^T [W_k b_k] . [h_i 1].  Tables, in columns of four numbers:
-//   0 ..             each unit, a number for each gate: b_ih + b_hh, the columns of W_ih, the columns of W_hh
-//   SCORE_TABLES ..  each row m: SCALE (W_q p_m + b_q)^T [W_k b_k], four of its numbers at a time
+// Queries and keys meet in a matrix of the weights alone, C = SCALE [W_q b_q]^T [W_k b_k], and row m has the scores
+// [p_m 1] C . [h_i 1].  Tables, in columns of four numbers:
+//   0 ..               each unit, a number for each gate: b_ih + b_hh, the columns of W_ih, the columns of W_hh
+//   PRODUCT_TABLES ..  each row of C, four of its numbers at a time
+//   SCORE_TABLES ..    each [p_m 1] C in the same way, LATE_TABLES in all
 
 const GATE_COLUMNS = 2u + ACTIONS + HIDDEN;
-const SCORE_TABLES = HIDDEN * GATE_COLUMNS;
 const SCORE_BLOCKS = (HIDDEN + KEY_BIAS + 3u) / 4u;
+const PRODUCT_TABLES = HIDDEN * GATE_COLUMNS;
+const SCORE_TABLES = PRODUCT_TABLES + (POSITIONS + KEY_BIAS) * SCORE_BLOCKS;
 
 // h of every channel after this step.
 var<workgroup> new_states: array<f32, SLOTS * INPUTS * HIDDEN>;
@@ -52,7 +55,7 @@ fn position_number(m: u32, j: u32) -> f32 {
 }
 
 fn policy_table(i: u32) -> vec4<f32> {
-    if i < SCORE_TABLES {
+    if i < PRODUCT_TABLES {
         let unit = i / GATE_COLUMNS;
         let column = i % GATE_COLUMNS;
         return vec4<f32>(
@@ -60,18 +63,22 @@ fn policy_table(i: u32) -> vec4<f32> {
             gate_weight(3u, unit, column),
         );
     }
-    let m = (i - SCORE_TABLES) / SCORE_BLOCKS;
-    let k = 4u * ((i - SCORE_TABLES) % SCORE_BLOCKS);
     var sums = vec4<f32>();
-    for (var j = 0u; j < POSITIONS + KEY_BIAS; j++) {
-        var products = vec4<f32>();
+    if i < SCORE_TABLES {
+        let row = (i - PRODUCT_TABLES) / SCORE_BLOCKS;
+        let k = 4u * ((i - PRODUCT_TABLES) % SCORE_BLOCKS);
         for (var d = 0u; d < KEYS; d++) {
-            let query = weight(select(WEIGHTS_QUERY + d * POSITIONS + j, BIAS_QUERY + d, j == POSITIONS));
-            products += query * vec4<f32>(key_number(d, k), key_number(d, k + 1u), key_number(d, k + 2u), key_number(d, k + 3u));
+            let query = weight(select(WEIGHTS_QUERY + d * POSITIONS + row, BIAS_QUERY + d, row == POSITIONS));
+            sums += query * vec4<f32>(key_number(d, k), key_number(d, k + 1u), key_number(d, k + 2u), key_number(d, k + 3u));
         }
-        sums += position_number(m, j) * products;
+        return SCALE * sums;
     }
-    return SCALE * sums;
+    let m = (i - SCORE_TABLES) / SCORE_BLOCKS;
+    let block = (i - SCORE_TABLES) % SCORE_BLOCKS;
+    for (var j = 0u; j < POSITIONS + KEY_BIAS; j++) {
+        sums += position_number(m, j) * table(PRODUCT_TABLES + j * SCORE_BLOCKS + block);
+    }
+    return sums;
 }
 
 // Number k of [h_i 1], for the scores.

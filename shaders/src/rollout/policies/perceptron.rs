@@ -83,6 +83,7 @@ impl Policy for Perceptron {
         (widest > WIDEST_IN_REGISTERS).then(|| Team {
             source: with_widths(&self.hidden, include_str!("perceptron_team.wgsl")).into(),
             tables: 0,
+            late_tables: 0,
             table_passes: 0,
             numbers: product(&[2, widest]),
         })

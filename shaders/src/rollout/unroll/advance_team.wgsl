@@ -3,16 +3,8 @@
 // memory, and its invocations share out the work on them. The teams of a workgroup play slots of one member.
 
 var<workgroup> team_observations: array<f32, SLOTS * OBSERVATIONS>;
-var<workgroup> team_inputs: array<f32, SLOTS * INPUTS>;
-var<workgroup> team_memory: array<f32, SLOTS * MEMORY>;
-var<workgroup> team_actions: array<f32, SLOTS * ACTIONS>;
-// The part that each invocation has in a sum for each action.
-var<workgroup> team_parts: array<f32, WORKGROUP * ACTIONS>;
 var<workgroup> playing: array<u32, SLOTS>;
 var<workgroup> any_playing: u32;
-
-// The place of an invocation in a team that does nothing: past all items that it could have a share in.
-const IDLE = 0x40000000u;
 
 // Steps between two tests whether any slot of the workgroup still plays.
 const PATIENCE = 16u;
@@ -24,24 +16,6 @@ fn sensed(team: u32, i: u32, number: u32, time: u32, random: Random) -> f32 {
         return team_observations[team * OBSERVATIONS + source % OBSERVATIONS];
     }
     return noise(source - COPIES * OBSERVATIONS, time, random);
-}
-
-// Hands in what this invocation has of the sum for each action.
-fn hand_in(team: u32, lane: u32, sums: array<f32, ACTIONS>) {
-    if lane < LANES {
-        for (var a = 0u; a < ACTIONS; a++) {
-            team_parts[(team * LANES + lane) * ACTIONS + a] = sums[a];
-        }
-    }
-}
-
-// The sum for an action of what all invocations of a team have handed in.
-fn sum_of_parts(team: u32, a: u32) -> f32 {
-    var sum = 0.0;
-    for (var lane = 0u; lane < LANES; lane++) {
-        sum += team_parts[(team * LANES + lane) * ACTIONS + a];
-    }
-    return sum;
 }
 
 @compute @workgroup_size(WORKGROUP)

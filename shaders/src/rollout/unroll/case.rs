@@ -23,11 +23,16 @@ pub(crate) fn case_of(generator: &mut Generator, environment: Arc<dyn Environmen
     let (weights, storage, sensors) = generator.pick(&variants());
     let composition = Composition { environment, policy, sensors, weights };
     let target = generator.gpu_or(Target { software: true, ..Target::default() });
-    let team = matches!(storage, WeightStorage::Shared | WeightStorage::Private) && generator.chance(0.5);
+    let team = generator.chance(0.5).then_some(match storage {
+        WeightStorage::Streamed if composition.policy.tables(composition.interface()) == 0 => {
+            WeightStorage::TeamStreamed
+        }
+        _ => WeightStorage::Team,
+    });
     // A private array of many weights, and tables that are computed at each use, take software drivers minutes to compile.
     let storage = match storage {
         _ if !target.software => composition.weight_storage(false, &target),
-        _ if team && composition.teams(1, 64) > 0 => WeightStorage::Team,
+        _ if team.is_some_and(|team| composition.teams(team, 1, 64) > 0) => team.unwrap_or(storage),
         WeightStorage::Shared => WeightStorage::Shared,
         _ if composition.fits_in_registers() => WeightStorage::Registers,
         _ if composition.is_small() => storage,
@@ -61,10 +66,10 @@ impl Composition {
             common_random_numbers: generator.chance(0.5),
             stream: generator.pick(&[0, 5, 1 << 20]),
         };
+        let gpu = generator.on_gpu();
         let workgroup = match storage {
+            _ if gpu || storage.has_teams() => 64,
             WeightStorage::Shared => 32,
-            WeightStorage::Team => 64,
-            _ if generator.on_gpu() => 64,
             _ => 8,
         };
         let call = problem.call_with(self, self.kernel(storage), storage, workgroup);

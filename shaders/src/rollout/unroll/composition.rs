@@ -30,6 +30,8 @@ pub enum WeightStorage {
     Shared,
     /// The same, and a [`Team`](super::Team) of invocations plays each slot.
     Team,
+    /// Nowhere, as [`Streamed`](Self::Streamed), and a team of invocations plays each slot.
+    TeamStreamed,
     /// In registers, as tables: for software drivers and policies that are [reads_only_tables](Policy::reads_only_tables).
     Registers,
     /// Nowhere: they are fetched or drawn at each use.
@@ -37,14 +39,17 @@ pub enum WeightStorage {
 }
 
 impl WeightStorage {
-    const ALL: [Self; 5] = [Self::Private, Self::Shared, Self::Team, Self::Registers, Self::Streamed];
+    const ALL: [Self; 6] =
+        [Self::Private, Self::Shared, Self::Team, Self::TeamStreamed, Self::Registers, Self::Streamed];
+
+    /// True if a team of invocations plays each slot.
+    pub fn has_teams(self) -> bool {
+        matches!(self, Self::Team | Self::TeamStreamed)
+    }
 }
 
 /// Invocations of a workgroup that GPUs get.
-const WORKGROUP: usize = 64;
-
-/// The least invocations of a team.
-pub const LEAST_TEAM: usize = 8;
+pub(super) const WORKGROUP: usize = 64;
 
 /// The functions and structures that environments and policies may use.
 pub const LIBRARY: [&str; 3] = [
@@ -124,113 +129,10 @@ impl Composition {
         environment::traced(&*self.environment)
     }
 
-    /// Numbers that are kept of one member: weights and tables.
-    fn numbers(&self, storage: WeightStorage) -> usize {
-        sum(&[product(&[2, self.parameters().div_ceil(2)]), product(&[4, self.tables(storage).max(1)])])
-    }
-
-    /// Tables of four numbers.
-    fn tables(&self, storage: WeightStorage) -> usize {
-        let interface = self.interface();
-        match (storage, self.policy.team(interface)) {
-            (WeightStorage::Team, Some(team)) => team.tables,
-            _ => self.policy.tables(interface),
-        }
-    }
-
-    /// Slots of one workgroup of `workgroup` invocations, each of which a team plays: a power of two, such that a team has
-    /// eight invocations or more, and members with `groups` slots fill it. 0 if a team has no room in the workgroup memory
-    /// that every device has.
-    pub(super) fn teams(&self, groups: usize, workgroup: usize) -> usize {
-        const BYTES: usize = 16 << 10;
-        let interface = self.interface();
-        let Some(team) = self.policy.team(interface) else { return 0 };
-        let Interface { inputs, actions } = interface;
-        // With the flags, and what the alignment of arrays takes.
-        let once = sum(&[self.numbers(WeightStorage::Team), product(&[workgroup, actions]), 64]);
-        let each = sum(&[self.environment.observations(), inputs, self.memory(), actions, team.numbers, 1]);
-        let fits = |teams: &usize| product(&[4, sum(&[once, product(&[*teams, each])])]) <= BYTES;
-        let most = (workgroup / LEAST_TEAM).min(groups.next_power_of_two());
-        std::iter::successors(Some(most), |teams| Some(teams / 2))
-            .take_while(|teams| *teams > 0)
-            .find(fits)
-            .unwrap_or(0)
-    }
-
-    /// True if a software driver compiles private arrays of that length in good time. WGSL fills them with zeros, and
-    /// one driver spends 0.7 s on 100 of these stores, but 20 s on 1,000.
-    pub(super) fn is_small(&self) -> bool {
-        self.numbers(WeightStorage::Private) <= 256
-    }
-
-    /// The most steps that a dispatch on this target may take.
-    ///
-    /// Mesa's llvmpipe leaves every loop of an invocation, without an error, once their passes come to 65,535 in all.
-    /// A policy that needs more in a single step cannot run there: the answer is then 0.
-    pub fn most_steps(&self, storage: WeightStorage, target: &Target) -> usize {
-        let Some(limit) = target.loop_passes() else { return u32::MAX as usize / 4 };
-        let (once, step) = self.passes(storage);
-        (limit as usize).saturating_sub(once) / step
-    }
-
-    /// Passes through loops of an invocation: before and behind all steps, and in each.
-    fn passes(&self, storage: WeightStorage) -> (usize, usize) {
-        const TABLE: usize = 64;
-        let interface = self.interface();
-        // Weights in twos, tables, and the state and memory that are loaded and stored.
-        let weights = match storage {
-            WeightStorage::Streamed => 0,
-            WeightStorage::Team => {
-                let table = self.policy.team(interface).map_or(0, |team| team.table_passes);
-                let each = |count: usize| count.div_ceil(LEAST_TEAM);
-                sum(&[each(self.parameters()), product(&[table, each(self.tables(storage))])])
-            }
-            _ => sum(&[self.parameters().div_ceil(2), product(&[TABLE, self.policy.tables(interface)])]),
-        };
-        let once = sum(&[weights, self.saved(), self.saved()]);
-        if storage == WeightStorage::Registers {
-            // What can be unrolled is: a pass for the step, and one or two for each input are left.
-            return (once, sum(&[product(&[4, interface.inputs]), 16]));
-        }
-        let Interface { inputs, actions } = interface;
-        let generic = sum(&[self.saved(), inputs, inputs, actions, self.environment.observations(), 8]);
-        // Each loop has a pass that finds its condition false besides.
-        let step = sum(&[generic, self.policy.iterations(interface)]);
-        (sum(&[once, once / 4, 32]), sum(&[step, step / 4, 8]))
-    }
-
     /// Checks the sizes of environment and policy.
     fn check(&self) -> Result<(), Error> {
         environment::check_environment(&*self.environment)?;
         policy::check_policy(&*self.policy, self.interface())
-    }
-
-    /// True if all that the policy reads while it acts fits where a software driver keeps it at hand: 32 bytes for each
-    /// number of eight lanes, in the first 48 KiB of a cache.
-    pub(super) fn fits_in_registers(&self) -> bool {
-        let tables = self.policy.tables(self.interface());
-        self.policy.reads_only_tables() && tables > 0 && tables <= 320
-    }
-
-    /// Returns the memory in which a target best keeps the weights. Software drivers run several times faster where each
-    /// invocation has them to itself, but compile long private arrays for up to a minute: `allow_slow_compile`
-    /// says that the rollouts are worth it.
-    pub fn weight_storage(&self, allow_slow_compile: bool, target: &Target) -> WeightStorage {
-        const FEW: usize = 64;
-        const LONGEST: usize = 4_096;
-        let numbers = self.numbers(WeightStorage::Private);
-        let shared = product(&[numbers, size_of::<f32>()]) < target.workgroup_memory as usize;
-        match numbers {
-            ..=FEW => WeightStorage::Private,
-            // Bounds checks hide that an index is constant, which makes ladders of branches of what is meant for registers.
-            _ if target.software && self.fits_in_registers() && self.is_unchecked() => WeightStorage::Registers,
-            _ if target.software && (self.is_small() || (allow_slow_compile && numbers <= LONGEST)) => {
-                WeightStorage::Private
-            }
-            _ if !target.software && self.teams(1, WORKGROUP) > 0 => WeightStorage::Team,
-            _ if shared => WeightStorage::Shared,
-            _ => WeightStorage::Streamed,
-        }
     }
 
     /// The whole kernel as WGSL.
@@ -242,7 +144,7 @@ impl Composition {
         let kept: &[&str] = match storage {
             WeightStorage::Private => &[ROW],
             WeightStorage::Shared | WeightStorage::Team => &[],
-            WeightStorage::Registers | WeightStorage::Streamed => &[ROW, DRAWN],
+            WeightStorage::Registers | WeightStorage::Streamed | WeightStorage::TeamStreamed => &[ROW, DRAWN],
         };
         let source = match self.weights {
             WeightSource::Given { .. } => include_str!("weights_given.wgsl"),
@@ -256,9 +158,9 @@ impl Composition {
             WeightSource::Given { trace: true } => include_str!("trace_on.wgsl"),
             _ => include_str!("trace_off.wgsl"),
         };
-        let team = if storage == WeightStorage::Team { self.policy.team(self.interface()) } else { None };
+        let team = self.team(storage);
         let (policy, advance) = match &team {
-            Some(team) => (&*team.source, include_str!("advance_team.wgsl")),
+            Some(team) => (&*team.source, concat!(include_str!("team.wgsl"), "\n", include_str!("advance_team.wgsl"))),
             None => (self.policy.source(), include_str!("advance.wgsl")),
         };
         // naga wants every override before the first array whose length it multiplies.
@@ -277,7 +179,7 @@ impl Composition {
             WeightStorage::Private => include_str!("weights_private.wgsl"),
             WeightStorage::Shared | WeightStorage::Team => include_str!("weights_shared.wgsl"),
             WeightStorage::Registers => include_str!("weights_registers.wgsl"),
-            WeightStorage::Streamed => include_str!("weights_streamed.wgsl"),
+            WeightStorage::Streamed | WeightStorage::TeamStreamed => include_str!("weights_streamed.wgsl"),
         }
     }
 
@@ -289,6 +191,7 @@ impl Composition {
             WeightStorage::Team => "shared, slots played by teams",
             WeightStorage::Registers => "registers",
             WeightStorage::Streamed => "streamed",
+            WeightStorage::TeamStreamed => "streamed, slots played by teams",
         };
         let (policy, environment) = (self.policy.file(), self.environment.file());
         format!("// {policy} acting in {environment}: put together from plain files, weights {storage}.\n\n{sizes}")
@@ -300,7 +203,7 @@ impl Composition {
         let environment = environment::sizes(&*self.environment);
         let sensors = format!("const COPIES: u32 = {copies}u;\nconst NOISE_CHANNELS: u32 = {noise_channels}u;\n");
         let loops = storage != WeightStorage::Registers;
-        environment + &sensors + &policy::sizes(&*self.policy, self.interface(), self.tables(storage), loops)
+        environment + &sensors + &policy::sizes(&*self.policy, self.interface(), self.team(storage).as_ref(), loops)
     }
 
     /// The WGSL that is neither a size nor in a file: a switch, the bindings, and the tables of a policy that has none.
@@ -348,10 +251,9 @@ impl Composition {
 fn passes(call: &Call) -> u64 {
     let Some(composition) = call.context_of::<Composition>() else { return 0 };
     let kept = |storage: &WeightStorage| call.kernel.source.contains(composition.weights_text(*storage));
-    let storage = match call.constant("SLOTS") {
-        Some(_) => WeightStorage::Team,
-        None => WeightStorage::ALL.into_iter().find(kept).unwrap_or(WeightStorage::Private),
-    };
+    let found =
+        |teams: bool| WeightStorage::ALL.into_iter().filter(move |storage| storage.has_teams() == teams).find(kept);
+    let storage = found(call.constant("SLOTS").is_some()).unwrap_or(WeightStorage::Private);
     let (once, step) = composition.passes(storage);
     let Uniform { steps, .. } = call.uniform();
     u64::from(steps).saturating_mul(step as u64).saturating_add(once as u64)
@@ -478,10 +380,11 @@ impl Problem {
         if composition.weights == (WeightSource::Given { trace: true }) {
             lengths.push(product(&[self.steps, composition.traced(), slots]));
         }
-        let teams = composition.teams(self.groups, workgroup).max(1);
+        let teams = composition.teams(storage, self.groups, workgroup).max(1);
         let workgroups = match storage {
             WeightStorage::Shared => self.members * self.groups.div_ceil(workgroup),
             WeightStorage::Team => self.members * self.groups.div_ceil(teams),
+            WeightStorage::TeamStreamed => slots.div_ceil(teams),
             _ => slots.div_ceil(workgroup),
         };
         let unchecked = composition.is_unchecked() && kernel.source == composition.wgsl(storage);
@@ -489,7 +392,7 @@ impl Problem {
             .checked_unless(unchecked)
             .with_constant("WORKGROUP", workgroup as u32)
             .with_context(Arc::new(composition.clone()));
-        if storage == WeightStorage::Team {
+        if storage.has_teams() {
             call = call.with_constant("SLOTS", teams as u32);
         }
         for (name, value) in composition.environment.constants().into_iter().chain(composition.policy.constants()) {

@@ -10,13 +10,14 @@ pub(crate) mod composition;
 pub(crate) mod environment;
 pub(crate) mod policy;
 mod sensors;
+mod storage;
 pub(crate) mod straight_line;
 pub(crate) mod twin;
 
 pub(crate) use composition::Uniform;
-pub use composition::{Composition, LEAST_TEAM, LIBRARY, Problem, WeightSource, WeightStorage};
+pub use composition::{Composition, LIBRARY, Problem, WeightSource, WeightStorage};
 pub use environment::{Environment, EpisodeRandom, Outcome, sizes, traced};
-pub use policy::{Interface, Policy, Team};
+pub use policy::{Interface, LEAST_TEAM, Policy, Team};
 pub use sensors::{Sensors, Wiring};
 
 /// Places of random numbers that an unroll takes, from its `stream` on: perturbations (the standard normal deviates of

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use crate::{Error, RuntimeChecks, Sizes};
+use crate::{Error, RuntimeChecks, Sizes, product, sum};
 
 /// The sizes of the inputs and outputs of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,6 +108,9 @@ pub trait Policy: Any + Debug + Send + Sync {
     fn act(&self, weights: &[f64], memory: &mut [f64], inputs: &[f64], action: &mut [f64]);
 }
 
+/// The least invocations of a team.
+pub const LEAST_TEAM: usize = 8;
+
 /// The form of a policy in which the invocations of a team act together: a WGSL file that is checked with this crate, for
 /// its own policies.
 ///
@@ -119,10 +122,37 @@ pub struct Team {
     pub(crate) source: Cow<'static, str>,
     /// Tables of four numbers: `TABLES` in the WGSL.
     pub(crate) tables: usize,
+    /// Those of them that are made of the ones before: `LATE_TABLES` in the WGSL.
+    pub(crate) late_tables: usize,
     /// Passes through loops of a table, at most.
     pub(crate) table_passes: usize,
     /// Numbers that each team keeps in workgroup memory beside inputs, memory and actions.
     pub(crate) numbers: usize,
+}
+
+impl Team {
+    /// Slots of one workgroup of `workgroup` invocations, each of which a team plays: a power of two, such that a team has
+    /// eight invocations or more, and `groups` slots that share their weights fill it. 0 if a team has no room in the
+    /// workgroup memory that every device has, where `kept` numbers lie for all and `each` for each beside what a team takes
+    /// while it acts.
+    pub(crate) fn slots(
+        &self,
+        policy: &dyn Policy,
+        interface: Interface,
+        [kept, each]: [usize; 2],
+        groups: usize,
+        workgroup: usize,
+    ) -> usize {
+        const BYTES: usize = 16 << 10;
+        let Interface { inputs, actions } = interface;
+        // With what the alignment of arrays takes.
+        let once = sum(&[kept, product(&[workgroup, actions]), 64]);
+        let each = sum(&[each, inputs, policy.memory(interface).max(1), actions, self.numbers]);
+        let fits = |slots: &usize| product(&[4, sum(&[once, product(&[*slots, each])])]) <= BYTES;
+        let most = (workgroup / LEAST_TEAM).min(groups.next_power_of_two());
+        let mut fewer = std::iter::successors(Some(most), |slots| Some(slots / 2)).take_while(|slots| *slots > 0);
+        fewer.find(fits).unwrap_or(0)
+    }
 }
 
 impl dyn Policy {
@@ -153,12 +183,14 @@ pub(crate) fn check_policy(policy: &dyn Policy, interface: Interface) -> Result<
     Ok(())
 }
 
-/// The sizes that the file of a policy names, as WGSL constants; `loops` is true where loops over arrays are to stay loops.
-pub(crate) fn sizes(policy: &dyn Policy, interface: Interface, tables: usize, loops: bool) -> String {
+/// The sizes that the file of a policy names, or that of its `team`, as WGSL constants; `loops` is true where loops over arrays are to stay loops.
+pub(crate) fn sizes(policy: &dyn Policy, interface: Interface, team: Option<&Team>, loops: bool) -> String {
+    let tables = team.map_or(policy.tables(interface), |team| team.tables);
     let sizes = [
         ("INPUTS", interface.inputs),
         ("WEIGHTS", policy.weights(interface)),
         ("TABLES", tables.max(1)),
+        ("LATE_TABLES", team.map_or(0, |team| team.late_tables)),
         ("MEMORY", policy.memory(interface).max(1)),
         ("CHANNEL_MEMORY", policy.channel_memory(interface)),
         ("SPARE", usize::from(loops)),

@@ -27,7 +27,12 @@ fn prepare(needed: bool, local: u32) {
         kept[2u * pair + 1u] = two.y;
     }
     workgroupBarrier();
-    for (var i = local; i < TABLES; i += WORKGROUP) {
+    for (var i = local; i < TABLES - LATE_TABLES; i += WORKGROUP) {
+        tables[i] = policy_table(i);
+    }
+    workgroupBarrier();
+    // These are made of those before them.
+    for (var i = TABLES - LATE_TABLES + local; i < TABLES; i += WORKGROUP) {
         tables[i] = policy_table(i);
     }
     workgroupBarrier();
