@@ -1,4 +1,5 @@
-//! This crate's own kernels run without runtime checks; all WGSL that a user brings runs with them.
+//! This crate's own kernels run without runtime checks; WGSL that a user brings runs with them, but for
+//! environments that are seen to need none.
 
 #![forbid(unsafe_code)]
 

@@ -155,7 +155,8 @@ impl Gpu {
         }
         // SAFETY: a call without runtime checks is of a kernel of `fourfold-shaders`, made from parts of that crate alone,
         // which index within the lengths that `prepare` has checked and whose loops end (the tests run every one of them
-        // both checked and between guard regions); or its author promised the same through an `unsafe fn`.
+        // both checked and between guard regions); or its author promised the same through an `unsafe fn`; or what is not of
+        // that crate is an environment's straight-line code, which `straight_line.rs` there tells apart, and says why it may.
         unsafe { self.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     }
 

@@ -43,8 +43,9 @@ pub struct CallParts {
 /// A call that a `Problem` of this crate makes runs without the shader's runtime checks: the tests run these kernels
 /// checked and between guard words. Every other call runs with them: one of a kernel of your own
 /// ([`Call::checked`]), one that was changed ([`Call::changed`]), and a rollout of an environment, policy or inner
-/// problem of your own. Indices are then clamped, loops bounded and workgroup memory zeroed.
-/// [`Call::without_runtime_checks`] is the only other way to be rid of them, and it is `unsafe`.
+/// problem of your own, unless the environment is
+/// [seen to need none](crate::rollout::unroll::Composition::without_needless_checks). They clamp indices, bound loops and
+/// zero workgroup memory. [`Call::without_runtime_checks`] is the only other way to be rid of them, and it is `unsafe`.
 #[derive(Debug, Clone)]
 pub struct Call {
     parts: CallParts,
