@@ -1,8 +1,8 @@
 //! A convolutional network with batch norm, a max pooling and a shortcut in training, against PyTorch 2.15.0 in f64: loss,
 //! gradients, running statistics, ten steps of SGD and of SAM, and products with the Hessian.
 //!
-//! Parameters and images are formulas of the flat index in PyTorch's order of axes, so that no file is needed; the numbers
-//! were made by `tests/goldens/convolutional.py`.
+//! Parameters and images are formulas of the flat index in PyTorch's order of axes, so that no file is needed: whoever writes the
+//! same network in PyTorch finds the same numbers.
 
 use fourfold::Gpu;
 use fourfold::graph::{

@@ -1,7 +1,7 @@
 //! Convolutions, batch norm and pooling on the GPU and on the twins against PyTorch 2.15.0 in f64.
 //!
-//! Inputs are formulas of the flat index in PyTorch's order (images, channels, rows, columns): no files. The tables were made
-//! by `tests/goldens/images.py`.
+//! Inputs are formulas of the flat index in PyTorch's order (images, channels, rows, columns), so that the tables need no files:
+//! x is sin(0.37 j + 0.11 (j mod 13)), weights are 0.5 sin(1.7 k), cotangents cos(0.9 k).
 
 use std::collections::BTreeMap;
 
@@ -216,6 +216,31 @@ fn batch_norm_and_its_gradients_are_those_of_pytorch() {
         close("dshift[0]", first("dshift"), -0.23696867, 1e-6);
         close("running mean[0]", first("mean"), 0.01542506, 1e-6);
         close("running variance[0]", first("variance"), 0.95088149, 1e-6);
+    }
+}
+
+#[test]
+fn group_norm_and_its_gradients_are_those_of_pytorch() {
+    let shape = [3, 4, 2, 3];
+    let parameter = |one: f64| (0..4).map(|k| (one + 0.5 * (1.7 * f64::from(k)).sin()) as f32).collect();
+    let values = Values::from([
+        ("x".into(), Data::F32(channels_last(shape, image))),
+        ("scale".into(), Data::F32(parameter(1.0))),
+        ("shift".into(), Data::F32(parameter(0.0))),
+        ("dy".into(), Data::F32(channels_last(shape, |k| (0.9 * k as f64).cos()))),
+    ]);
+    fn build(graph: &Graph) -> Named<'_> {
+        let x = graph.input("x", TensorType::f32([3, 2, 3, 4]));
+        let [scale, shift] = ["scale", "shift"].map(|name| graph.input(name, TensorType::f32([4])));
+        let y = x.group_norm(2, scale, shift, 1e-5);
+        let slopes = gradients(y.dot(graph.input("dy", x.kind())), &[x, scale]);
+        vec![("y", y), ("dx", slopes[0]), ("dscale", slopes[1])]
+    }
+    for got in both(build, &values) {
+        close("the norm of y", norm(&got["y"]), 9.39515947, 1e-6);
+        close("y[0]", got["y"][0].into(), -0.06031858, 1e-6);
+        close("the norm of dx", norm(&got["dx"]), 9.61210962, 1e-6);
+        close("dscale[0]", got["dscale"][0].into(), -4.48047105, 1e-6);
     }
 }
 

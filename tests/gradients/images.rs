@@ -34,6 +34,9 @@ pub fn images() -> Vec<Case> {
             let norm = bent(x[0]).batch_norm(bent(x[1]), bent(x[2]), 1e-2);
             norm.y * norm.mean + norm.variance
         }),
+        Case::new("group norm", &[&[2, 2, 2, 4], &[4], &[4]], |_, x| {
+            bent(x[0]).group_norm(2, bent(x[1]), bent(x[2]), 1e-2)
+        }),
         Case::new("max pool", &[&[2, 4, 5, 2]], |_, x| {
             bent(x[0]).max_pool(PoolOptions { kernel: [3, 2], strides: [2, 1], padding: [1, 1] })
         }),

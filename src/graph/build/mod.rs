@@ -2,6 +2,7 @@
 
 mod effects;
 mod elementwise;
+mod group_norm;
 mod layout;
 mod product;
 mod random;

@@ -100,8 +100,12 @@ impl Experiment for Settings {
     const NAME: &'static str = "sam";
     const SEEDS: Option<&'static str> = Some("5");
     const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "2"), ("epochs", "10")];
-    const QUICK_IF: &'static [(&'static str, &'static str, &'static str, &'static str)] =
-        &[("seeds", "model", "vit", "1"), ("epochs", "model", "vit", "2"), ("lanczos", "model", "vit", "0")];
+    const QUICK_IF: &'static [(&'static str, &'static str, &'static str, &'static str)] = &[
+        ("seeds", "model", "vit", "1"),
+        ("epochs", "model", "vit", "2"),
+        ("lanczos", "model", "vit", "0"),
+        ("lanczos", "model", "cnn", "0"),
+    ];
 
     const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] = &[
         ("data_dir", "data", &["mnist", "fashion-mnist"]),
@@ -126,6 +130,7 @@ impl Experiment for Settings {
         ])?;
         limits::counts([
             ("--epochs", self.epochs, 1..=1_000_000),
+            ("--images", self.images.unwrap_or(1), 1..=1_000_000_000),
             ("--ascent-steps", self.ascent_steps, 1..=limits::LAYERS),
             ("--lanczos", self.lanczos, 0..=1_000),
         ])?;
