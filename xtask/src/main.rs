@@ -2,6 +2,7 @@
 
 mod data;
 mod driver;
+mod gpu_report;
 mod interruptions;
 mod portability;
 mod vulkan;
@@ -19,6 +20,7 @@ cargo xtask COMMAND [ARGUMENTS]
   mutants [FLAGS]    plant the faults of shaders/src/*/faults.txt in the kernels, one at a time: `fourfold verify` must catch
                      95 %; --only TEXT and --json go to it; writes docs/reports/mutants/report.md
   interruptions      interrupt and resume every long command at random moments: it must end with the same bits
+  gpu-report         measure the GPU of this machine and write one page; `cargo xtask gpu-report --help` lists its flags
   portability        verify every kernel on every Vulkan driver at hand; `cargo xtask portability --help` lists its flags
 
 On Linux without any Vulkan device, `demo`, `test`, `mutants` and `interruptions` first install Mesa's software driver.";
@@ -87,6 +89,11 @@ fn run(mut arguments: Vec<OsString>) -> Result {
             interruptions::run(&words)
         }
         Some("data") => data::fetch(&root().join("data"), &arguments),
+        Some("gpu-report") if arguments.iter().any(|argument| argument == "--help") => {
+            println!("{}", gpu_report::USAGE);
+            Ok(())
+        }
+        Some("gpu-report") => gpu_report::run(&arguments),
         Some("portability") if arguments.iter().any(|argument| argument == "--help") => {
             println!("{}", portability::USAGE);
             Ok(())
@@ -100,7 +107,7 @@ fn run(mut arguments: Vec<OsString>) -> Result {
             Ok(())
         }
         _ => Err(Failure::usage(format!(
-            "demo, test, data, mutants, interruptions or portability is expected, got `{}`\n\n{USAGE}",
+            "demo, test, data, mutants, interruptions, gpu-report or portability is expected, got `{}`\n\n{USAGE}",
             command.display()
         ))),
     }

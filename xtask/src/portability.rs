@@ -10,6 +10,7 @@ use std::process::Command;
 
 use crate::{Failure, Result, cargo, root, runtime_folder};
 use driver::{Driver, Layer};
+pub use fetch::write;
 
 pub const USAGE: &str = "\
 cargo xtask portability [FLAGS]
@@ -94,16 +95,7 @@ pub fn run(arguments: &[OsString]) -> Result {
     for (name, manifest) in &settings.drivers {
         drivers.push(Driver::named(name, manifest)?);
     }
-    let program = match settings.program {
-        Some(program) => fs::canonicalize(&program)
-            .map_err(|error| Failure::usage(format!("--program: cannot find {}: {error}", program.display())))?,
-        None => {
-            let build =
-                ["build", "--release", "--package", "fourfold-demos", "--bin", "fourfold", "--features", "gles"];
-            cargo(&build, &[])?;
-            root().join("target/release").join(format!("fourfold{}", std::env::consts::EXE_SUFFIX))
-        }
-    };
+    let program = program(settings.program.as_deref(), &["--features", "gles"])?;
     match Driver::opengl(&program) {
         Some(driver) => drivers.push(driver),
         None => eprintln!("NOT CHECKED: no OpenGL that {} can use", program.display()),
@@ -165,7 +157,7 @@ pub fn run(arguments: &[OsString]) -> Result {
             text += &said(&mut command, &mut failed)?.replace("\n## ", "\n### ").replacen("# ", "\n## ", 1);
         }
     }
-    fetch::write(&page, text.as_bytes())?;
+    write(&page, text.as_bytes())?;
     eprintln!("The page is {}; the logs and rows are in {}", page.display(), out.display());
     match failed[..] {
         [] => Ok(()),
@@ -173,15 +165,27 @@ pub fn run(arguments: &[OsString]) -> Result {
     }
 }
 
+/// Returns the `fourfold` that was named, or builds one with these flags of cargo.
+pub fn program(named: Option<&Path>, flags: &[&str]) -> Result<PathBuf> {
+    if let Some(path) = named {
+        return fs::canonicalize(path)
+            .map_err(|error| Failure::usage(format!("--program: cannot find {}: {error}", path.display())));
+    }
+    let build = ["build", "--release", "--package", "fourfold-demos", "--bin", "fourfold"];
+    cargo(&[&build[..], flags].concat(), &[])?;
+    Ok(root().join("target/release").join(format!("fourfold{}", std::env::consts::EXE_SUFFIX)))
+}
+
 /// Has a command run in the root of the repository.
-fn at_home(command: &mut Command) -> &mut Command {
+pub fn at_home(command: &mut Command) -> &mut Command {
     if let Some(folder) = runtime_folder() {
         command.env("XDG_RUNTIME_DIR", folder);
     }
     command.current_dir(root())
 }
 
-fn cannot_run(command: &Command, error: &std::io::Error) -> Failure {
+/// Returns the failure of a command that cannot be started.
+pub fn cannot_run(command: &Command, error: &std::io::Error) -> Failure {
     Failure::new(format!("cannot run {}: {error}", Path::new(command.get_program()).display()))
 }
 

@@ -82,7 +82,7 @@ fn unpack(folder: &Path, packages: &[&str], options: &[&str]) -> Result {
 }
 
 /// Writes a file whole or not at all.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result {
+pub fn write(path: &Path, bytes: &[u8]) -> Result {
     let part = path.with_added_extension("part");
     let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, path));
     written.map_err(|error| Failure::new(format!("{}: {error}", path.display())))
