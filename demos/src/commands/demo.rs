@@ -82,8 +82,22 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     let seeds = Seeds::Count(if common.quick { 1 } else { 3 });
     experiment::start(&within("sam"), &settings, seeds.list(common.seed)?)?;
 
+    say(
+        "\n4. The same digits by a convolutional network with batch norm, whose running statistics are those of the first of \
+         SAM's two passes alone:",
+    );
+    let settings = sam::Settings {
+        model: "cnn".into(),
+        label_noise: 0.4,
+        rho: 0.1,
+        epochs: if common.quick { 2 } else { 8 },
+        lanczos: 0,
+        ..experiment::defaults(preset)?
+    };
+    experiment::start(&within("sam-cnn"), &settings, Seeds::Count(1).list(common.seed)?)?;
+
     say(&format!(
-        "\n4. An attention neuron (Tang & Ha 2021), trained before, swings a pole up and balances it, {EPISODES} times at \
+        "\n5. An attention neuron (Tang & Ha 2021), trained before, swings a pole up and balances it, {EPISODES} times at \
          once on the GPU. Then its five inputs come in another order in every episode:"
     ));
     let network = AttentionNeuron::cart_pole();
@@ -96,7 +110,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     let film = NeuronPlayer::new(gpu.clone(), network, weights, vec![400], 0).episode(common.seed)?;
 
     say(
-        "5. A schedule of learning rates is learned from unrolls of 10 of its 100 steps (Vicol et al. 2021): by evolution \
+        "6. A schedule of learning rates is learned from unrolls of 10 of its 100 steps (Vicol et al. 2021): by evolution \
          strategies on the truncated unrolls alone, and by persistent ones, which remember what came before:",
     );
     let problem = Arc::new(ToyRegression::default());
@@ -110,7 +124,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     }
 
     say(
-        "6. Whoever takes the key in the first of three rooms can open the door in the last. Networks learn it from the \
+        "7. Whoever takes the key in the first of three rooms can open the door in the last. Networks learn it from the \
          episodes of somebody who walked at random: by cloning what was done, and as a decision transformer (Chen, Lu et \
          al. 2021), which is asked for a return of 1 and then plays 200 episodes at once:",
     );
@@ -127,7 +141,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
 
     let mut report = Report::new("\nAll of it on one sheet, sheet.png, and the cart as a film, cart.gif.");
     let pictures =
-        ["sam/accuracy.png", "key-to-door/success.png", "sam/loss.png"].map(|name| picture(&folder.join(name)));
+        ["sam/accuracy.png", "key-to-door/success.png", "sam-cnn/accuracy.png"].map(|name| picture(&folder.join(name)));
     let pictures: Vec<Bitmap> = pictures.into_iter().collect::<Result<_, _>>()?;
     let sheet = Bitmap::sheet(&[&pictures[..], &[strip(&film)]].concat(), 2, 900);
     report.picture("sheet.png", "what the demo measured", sheet.png()?);
