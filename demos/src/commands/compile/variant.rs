@@ -29,7 +29,15 @@ const GPUS: [(Option<(u32, u32)>, u64); 4] =
     [(None, 24), (Some((32, 32)), 6), (Some((64, 64)), 6), (Some((32, 64)), 6)];
 
 /// Kernels that a plan chooses for software drivers alone.
-const FOR_SOFTWARE: [&str; 3] = ["matmul_direct", "matmul_subgroup", "scatter_order.order_alone"];
+const FOR_SOFTWARE: [&str; 7] = [
+    "matmul_direct",
+    "matmul_subgroup",
+    "scatter_order.order_alone",
+    "convolution_row",
+    "convolution_gather",
+    "weight_gradient_sliding",
+    "weight_gradient_gather",
+];
 
 /// Hands over a call of each variant that GPUs get of a kernel, each once, with its constants.
 pub fn each(kernel: &KernelRef, mut take: impl FnMut(&Call, String)) {
