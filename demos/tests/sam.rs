@@ -112,7 +112,7 @@ fn wrong_flags_and_values_are_refused_by_name() {
     let scratch = Scratch::new("flags");
     for (arguments, words) in [
         ("--frobnicate", &["--frobnicate"][..]),
-        ("--model cnn", &["--model", "`vit`", "`cnn`"]),
+        ("--model cmn", &["--model", "`vit`", "`cmn`"]),
         ("--model mlp:99999999999", &["--model", "16384", "`mlp:99999999999`"]),
         ("--data cifar", &["--data", "digits", "cifar"]),
         ("--label-noise 1.5", &["--label-noise", "less than 1", "1.5"]),

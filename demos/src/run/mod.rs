@@ -358,6 +358,14 @@ impl Run {
         if stopped { Err(Failure::Stopped) } else { Ok(()) }
     }
 
+    /// Stops the run if it was asked to: between two steps of something long whose state was saved before.
+    ///
+    /// # Errors
+    /// [`Failure::Stopped`] after Ctrl-C.
+    pub fn stop_if_asked(&self) -> Result<(), Failure> {
+        if stop::asked() { Err(Failure::Stopped) } else { Ok(()) }
+    }
+
     fn write_state(&mut self, mut state: Checkpoint) -> Result<Checkpoint, Failure> {
         self.touch()?;
         self.record.lines = self.lines.len();

@@ -332,7 +332,7 @@ pub(crate) fn shape(generator: &mut Generator) -> (usize, usize) {
     if generator.of_models() {
         return generator.pick(&[(100_352, 16), (6_272, 64), (98, 640)]);
     }
-    if generator.huge() { (3, 4_200_000) } else { (1 + generator.length(300), generator.length(300)) }
+    if generator.huge() { (2, 4_200_000) } else { (1 + generator.length(300), generator.length(300)) }
 }
 
 fn statistics_case(generator: &mut Generator) -> Case {

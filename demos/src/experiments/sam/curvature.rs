@@ -87,13 +87,20 @@ impl Curvature {
     }
 
     /// The `count` largest eigenvalues by `steps` Lanczos steps with full re-orthogonalisation, from a seeded normal
-    /// start (Ghorbani et al. 2019); products are f32, all else f64.
-    pub fn spectrum(&mut self, count: usize, steps: usize, seed: u32) -> Result<Spectrum, Failure> {
+    /// start (Ghorbani et al. 2019); products are f32, all else f64. `go_on` is asked before each step.
+    pub fn spectrum(
+        &mut self,
+        count: usize,
+        steps: usize,
+        seed: u32,
+        go_on: impl Fn() -> Result<(), Failure>,
+    ) -> Result<Spectrum, Failure> {
         let mut random = Random::new(seed, 0x004c_616e);
         let start = self.parameters.iter().map(|&own| if own { f64::from(random.normal()) } else { 0.0 });
         let mut basis = vec![unit(start.collect())];
         let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
         for step in 0..steps.clamp(1, self.length) {
+            go_on()?;
             let current = &basis[step];
             let mut next = self.product(current)?;
             diagonal.push(dot(current, &next));

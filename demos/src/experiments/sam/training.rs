@@ -89,6 +89,7 @@ pub fn train(
             test_accuracy: score.accuracy,
         })?;
         run.save(|checkpoint| trainer.save(checkpoint, "training."))?;
+        run.stop_if_asked()?;
     }
     let finished = judge(run, settings, name, seed, &split, &classifier, &mut trainer)?;
     save_model(run, name, seed, classifier, standardisation, &mut trainer)?;
@@ -110,7 +111,7 @@ fn judge(
     let (loss, sharpened_loss) = curvature.losses()?;
     let (mut eigenvalues, mut residuals) = (Vec::new(), Vec::new());
     if settings.lanczos > 0 {
-        let spectrum = curvature.spectrum(5, settings.lanczos, seed as u32)?;
+        let spectrum = curvature.spectrum(5, settings.lanczos, seed as u32, || run.stop_if_asked())?;
         (eigenvalues, residuals) = (spectrum.eigenvalues, spectrum.residuals);
     }
     let rows: Vec<EpochRow> = run.rows()?;
