@@ -15,7 +15,7 @@ use crate::nn::{BatchNorm2d, Conv2d, Mode, Parameters, Weights};
 /// The places where a network declares what it has.
 #[derive(Debug)]
 pub struct Declarations<'a> {
-    /// What is trained.
+    /// The parameters, which are trained.
     pub parameters: &'a mut Parameters,
     /// The running statistics of batch norm.
     pub statistics: &'a mut Parameters,
@@ -37,7 +37,7 @@ impl Declarations<'_> {
     }
 }
 
-/// What a pass through a network reads besides its input.
+/// The weights, statistics and mode of a pass through a network.
 #[derive(Debug, Clone, Copy)]
 pub struct Pass<'a, 'g> {
     /// The parameters.
