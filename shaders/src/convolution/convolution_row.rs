@@ -22,7 +22,7 @@ fn passes(call: &Call) -> u64 {
 }
 
 /// A convolution or its input gradient in tiles of 8 strips of neighbouring pixels by 16 outputs, one workgroup of 8
-/// invocations each, for what [`suits`].
+/// invocations each, where neighbouring pixels have windows one column apart.
 pub static CONVOLUTION_ROW: Kernel = MODULE
     .kernel(
         "convolution_row",

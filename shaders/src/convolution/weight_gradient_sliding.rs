@@ -15,7 +15,7 @@ fn passes(call: &Call) -> u64 {
 }
 
 /// The gradient of the weights in tiles of 8 channels by 16 outputs, all taps of each, one workgroup of 8 invocations each, for
-/// what [`suits`].
+/// kernels of at most 3 by 3 and strides of 1.
 pub static WEIGHT_GRADIENT_SLIDING: Kernel = MODULE
     .kernel(
         "weight_gradient_sliding",
