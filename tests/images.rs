@@ -180,16 +180,21 @@ fn convolutions_and_their_gradients_are_those_of_pytorch() {
     }
 }
 
-#[test]
-fn batch_norm_and_its_gradients_are_those_of_pytorch() {
+/// Three images of four channels, a scale and a shift for each, and a cotangent.
+fn norm_values() -> Values {
     let shape = [3, 4, 2, 3];
     let parameter = |one: f64| (0..4).map(|k| (one + 0.5 * (1.7 * f64::from(k)).sin()) as f32).collect();
-    let values = Values::from([
+    Values::from([
         ("x".into(), Data::F32(channels_last(shape, image))),
         ("scale".into(), Data::F32(parameter(1.0))),
         ("shift".into(), Data::F32(parameter(0.0))),
         ("dy".into(), Data::F32(channels_last(shape, |k| (0.9 * k as f64).cos()))),
-    ]);
+    ])
+}
+
+#[test]
+fn batch_norm_and_its_gradients_are_those_of_pytorch() {
+    let values = norm_values();
     fn build(graph: &Graph) -> Named<'_> {
         let x = graph.input("x", TensorType::f32([3, 2, 3, 4]));
         let [scale, shift] = ["scale", "shift"].map(|name| graph.input(name, TensorType::f32([4])));
@@ -221,14 +226,7 @@ fn batch_norm_and_its_gradients_are_those_of_pytorch() {
 
 #[test]
 fn group_norm_and_its_gradients_are_those_of_pytorch() {
-    let shape = [3, 4, 2, 3];
-    let parameter = |one: f64| (0..4).map(|k| (one + 0.5 * (1.7 * f64::from(k)).sin()) as f32).collect();
-    let values = Values::from([
-        ("x".into(), Data::F32(channels_last(shape, image))),
-        ("scale".into(), Data::F32(parameter(1.0))),
-        ("shift".into(), Data::F32(parameter(0.0))),
-        ("dy".into(), Data::F32(channels_last(shape, |k| (0.9 * k as f64).cos()))),
-    ]);
+    let values = norm_values();
     fn build(graph: &Graph) -> Named<'_> {
         let x = graph.input("x", TensorType::f32([3, 2, 3, 4]));
         let [scale, shift] = ["scale", "shift"].map(|name| graph.input(name, TensorType::f32([4])));

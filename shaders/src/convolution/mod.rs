@@ -169,17 +169,7 @@ fn variant(layout: &Layout, target: &Target) -> Call {
     if terms < 4 {
         return convolution_channel::call(layout, convolution_channel::workgroup(target));
     }
-    let covered = |tile: &Tile| product(&[convolution_tile::tiles(layout, tile), tile.rows, tile.columns]);
-    convolution_tile::call(layout, largest_tile(target, |tile| convolution_tile::tiles(layout, tile), covered))
-}
-
-/// The largest tile that fits the device, fills it and covers little that is not there.
-fn largest_tile(target: &Target, tiles: impl Fn(&Tile) -> usize, covered: impl Fn(&Tile) -> usize) -> Tile {
-    let tile = Tile::LARGEST_FIRST.into_iter().find(|tile| {
-        let fits = tile.invocations() <= target.workgroup_invocations;
-        fits && tiles(tile) >= tile.worthwhile_from && covered(tile) / 5 <= covered(&Tile::SMALL) / 4
-    });
-    tile.unwrap_or(Tile::SMALL)
+    convolution_tile::call(layout, Tile::largest(target, false, |tile| convolution_tile::tiles(layout, tile)))
 }
 
 /// True on a software driver without subgroups of 8 lanes.
@@ -206,10 +196,7 @@ impl WeightVariant {
             let slides = weight_gradient_sliding::suits(&layout.uniform);
             return if slides { Self::Sliding } else { Self::Gather };
         }
-        let tiles = |tile: &Tile| layout.tiles(tile.rows, tile.columns);
-        // The sum is split until there are enough tiles, so that size is no question.
-        let covered = |tile: &Tile| product(&[tiles(tile), tile.rows, tile.columns]);
-        Self::Tile(largest_tile(target, |_| usize::MAX, covered))
+        Self::Tile(Tile::largest(target, true, |tile| layout.tiles(tile.rows, tile.columns)))
     }
 
     fn call(self, layout: &weight_gradient_layout::Layout, target: &Target) -> Call {

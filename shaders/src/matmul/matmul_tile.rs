@@ -1,7 +1,7 @@
 //! Matrix products for GPUs: tiles in workgroup memory and blocks in registers.
 
 use crate::matmul::matmul_layout::{self, Layout, Uniform};
-use crate::{Call, Kernel, Module};
+use crate::{Call, Kernel, Module, Target, product};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -60,6 +60,19 @@ impl Tile {
     /// Invocations of a workgroup.
     pub fn invocations(&self) -> u32 {
         (self.rows / self.block * (self.columns / self.block)) as u32
+    }
+
+    /// The largest tile that fits the device, is worthwhile for as many as `tiles` says there are of a cut, or for any number if
+    /// the sum is split `until_full`, and covers little past the edges of the output.
+    pub(crate) fn largest(target: &Target, until_full: bool, tiles: impl Fn(&Tile) -> usize) -> Tile {
+        // Elements that the tiles of one cut cover, those past the edges of the output included.
+        let covered = |tile: &Tile| product(&[tiles(tile), tile.rows, tile.columns]);
+        let tile = Tile::LARGEST_FIRST.into_iter().find(|tile| {
+            let fits = tile.invocations() <= target.workgroup_invocations;
+            let fills = until_full || tiles(tile) >= tile.worthwhile_from;
+            fits && fills && covered(tile).saturating_mul(4) <= covered(&Tile::SMALL).saturating_mul(5)
+        });
+        tile.unwrap_or(Tile::SMALL)
     }
 
     /// The call with the constants of this cut.

@@ -224,14 +224,8 @@ impl Problem {
         if self.n == 1 {
             return (Variant::Vector, layout.swapped());
         }
-        // Elements that the tiles of one cut cover, those past the edges of the output included.
-        let covered = |tile: &Tile| layout.tiles(tile.rows, tile.columns) * tile.rows * tile.columns;
-        let tile = Tile::LARGEST_FIRST.into_iter().find(|tile| {
-            let fits = tile.invocations() <= target.workgroup_invocations;
-            let fills = layout.tiles(tile.rows, tile.columns) >= tile.worthwhile_from;
-            fits && fills && 4 * covered(tile) <= 5 * covered(&Tile::SMALL)
-        });
-        (Variant::Tile(tile.unwrap_or(Tile::SMALL)), layout)
+        let tile = Tile::largest(target, false, |tile| layout.tiles(tile.rows, tile.columns));
+        (Variant::Tile(tile), layout)
     }
 }
 
