@@ -5,7 +5,7 @@ residuals, causal attention with padding masked as keys, mean squared error at t
 The batch stays the same and lies in memory: what drawing one costs is left out here, and in.
 
     python torch_dt.py [--batch 64] [--context 20] [--threads N] [--device cpu] [--runs 5] [--steps 10]
-    python torch_dt.py --serve ...    a line `N` on the input runs N steps and prints seconds of a step
+    python torch_dt.py --serve ...    a line `AdamW N` on the input runs N steps and prints seconds of a step
 """
 
 import argparse
@@ -118,7 +118,7 @@ def main():
     print(json.dumps(about), flush=True)
     if arguments.serve:
         for line in sys.stdin:
-            print(json.dumps(training.seconds(int(line))), flush=True)
+            print(json.dumps(training.seconds(int(line.split()[-1]))), flush=True)
         return
     for _ in range(arguments.runs):
         print(json.dumps(training.seconds(arguments.steps)), flush=True)

@@ -15,7 +15,8 @@ fn every_run_gives_seconds_of_a_step_and_the_profile_names_the_kernels() {
     let scratch = Scratch::new("bench-dt");
     let output = scratch.fourfold().args(SMALL.split(' ')).args(["--json", "--profile"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let printed = &result["trainings"][0];
     for list in ["wall_s", "cpu_s"] {
         let numbers = printed[list].as_array().unwrap();
         assert!(numbers.len() == 2 && numbers.iter().all(|seconds| seconds.as_f64().unwrap() > 0.0), "{printed}");
@@ -47,7 +48,9 @@ fn pytorch_is_timed_turn_and_turn_about() {
     let python = stand_in(&scratch, script);
     let output = scratch.fourfold().args(SMALL.split(' ')).arg("--json").arg("--torch").arg(python).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["torch"]["torch"], "9.9");
+    let printed = &result["trainings"][0];
     assert_eq!(printed["torch"]["wall_s"], serde_json::json!([2.5, 2.5]));
     let ours = printed["wall_s"].as_array().unwrap().iter().map(|s| s.as_f64().unwrap()).fold(f64::INFINITY, f64::min);
     assert!((printed["torch_over_fourfold"].as_f64().unwrap() * ours - 2.5).abs() < 1e-9, "{printed}");

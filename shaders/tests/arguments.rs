@@ -175,10 +175,10 @@ fn rows() {
         tally.judge(softmax_backward::Problem { rows, columns, log, factor }.sequence(target), &[all; 3]);
         let norm = layer_norm::Problem { rows, columns, epsilon: factor }.sequence(target);
         tally.judge(norm, &[all, c, c, all, r, r]);
-        let batch = batch_norm::Problem { rows, columns, epsilon: factor }.sequence(target);
+        let batch = batch_norm::Problem { rows, columns, epsilon: factor, rectified: true }.sequence(target);
         tally.judge(batch, &[all, c, c, all, c, c, c]);
-        let backward = batch_norm_backward::Problem { rows, columns }.sequence(target);
-        tally.judge(backward, &[all, c, c, c, all, all, c, c]);
+        let backward = batch_norm_backward::Problem { rows, columns, rectified: false }.sequence(target);
+        tally.judge(backward, &[all, c, c, c, c, all, all, c, c]);
         tally.judge(layer_norm_backward::Problem { rows, columns }.sequence(target), &[all, c, r, r, all, all]);
         tally.judge(layer_norm_parameters::Problem { rows, columns }.sequence(target), &[all, r, r, all, c, c]);
         let entropy = cross_entropy::Problem { rows, classes: columns, smoothing: factor };

@@ -52,7 +52,7 @@ impl<'g> Pass<'_, 'g> {
     /// Batch norm and ReLU.
     #[track_caller]
     fn norm_relu(&self, norm: &BatchNorm2d, x: Tensor<'g>) -> Tensor<'g> {
-        self.norm(norm, x).relu()
+        norm.forward_relu(&self.weights, self.statistics, x, self.mode)
     }
 
     #[track_caller]

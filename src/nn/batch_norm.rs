@@ -117,7 +117,7 @@ impl BatchNorm2d {
         }
     }
 
-    /// `x: (.., channels)`. `running` reads a flat tensor of statistics.
+    /// `x: (.., channels)`, by the statistics that `mode` names.
     #[track_caller]
     pub fn forward<'g>(
         &self,
@@ -126,14 +126,42 @@ impl BatchNorm2d {
         x: Tensor<'g>,
         mode: Mode<'_, 'g>,
     ) -> Tensor<'g> {
+        self.normalise(weights, statistics, x, mode, false)
+    }
+
+    /// [`forward`](Self::forward), then ReLU, in one pass over the images.
+    #[track_caller]
+    pub fn forward_relu<'g>(
+        &self,
+        weights: &Weights<'_, 'g>,
+        statistics: &Parameters,
+        x: Tensor<'g>,
+        mode: Mode<'_, 'g>,
+    ) -> Tensor<'g> {
+        self.normalise(weights, statistics, x, mode, true)
+    }
+
+    #[track_caller]
+    fn normalise<'g>(
+        &self,
+        weights: &Weights<'_, 'g>,
+        statistics: &Parameters,
+        x: Tensor<'g>,
+        mode: Mode<'_, 'g>,
+        rectified: bool,
+    ) -> Tensor<'g> {
         let (scale, shift) = (weights.get(self.scale), weights.get(self.shift));
         if let Statistics::Running(running) = mode.statistics {
             let running = statistics.of(running);
             let variance = running.get(self.variance) + Self::EPSILON;
             let factor = scale * variance.unary(fourfold_shaders::elementwise::Unary::Rsqrt);
-            return x * factor + (shift - running.get(self.mean) * factor);
+            let y = x * factor + (shift - running.get(self.mean) * factor);
+            return if rectified { y.relu() } else { y };
         }
-        let norm = x.batch_norm(scale, shift, Self::EPSILON);
+        let norm = match rectified {
+            true => x.batch_norm_relu(scale, shift, Self::EPSILON),
+            false => x.batch_norm(scale, shift, Self::EPSILON),
+        };
         if let Statistics::Kept(seen) = mode.statistics
             && !norm.y.is_poisoned()
         {

@@ -1,5 +1,5 @@
 //! `fourfold bench`: every kernel on this adapter, beside the adapter's limits; rollouts; outer iterations of
-//! persistent evolution strategies; training steps of the decision transformer; and recording.
+//! persistent evolution strategies; training steps of the decision transformer and of classifiers; and recording.
 
 mod ceiling;
 mod dt;
@@ -8,6 +8,9 @@ mod pes;
 mod problems;
 mod recording;
 mod rollout;
+mod sam;
+mod torch;
+mod training_step;
 
 use std::time::Duration;
 
@@ -66,6 +69,21 @@ enum Instead {
     Recording(recording::Arguments),
     /// Measure rollouts: environment steps per second of a population
     Rollout(rollout::Arguments),
+    /// Measure training steps of a classifier with SGD and SAM, beside PyTorch's where they are asked for
+    Sam(sam::Arguments),
+}
+
+impl Instead {
+    /// Returns the name on the command line.
+    fn name(&self) -> &'static str {
+        match self {
+            Instead::Dt(_) => "dt",
+            Instead::Pes(_) => "pes",
+            Instead::Recording(_) => "recording",
+            Instead::Rollout(_) => "rollout",
+            Instead::Sam(_) => "sam",
+        }
+    }
 }
 
 /// The measurements of one problem.
@@ -88,24 +106,17 @@ struct Row {
 /// # Errors
 /// If the arguments exclude each other, name no kernel, or the device fails.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
-    match &arguments.instead {
-        Some(Instead::Rollout(_)) if arguments.kernel.is_some() => {
-            Err(Failure::input("--kernel: `bench rollout` measures no single kernel; leave it out"))
-        }
-        Some(Instead::Pes(_)) if arguments.kernel.is_some() => {
-            Err(Failure::input("--kernel: `bench pes` measures no single kernel; leave it out"))
-        }
-        Some(Instead::Dt(_)) if arguments.kernel.is_some() => {
-            Err(Failure::input("--kernel: `bench dt` measures no single kernel; leave it out"))
-        }
-        Some(Instead::Recording(_)) if arguments.kernel.is_some() => {
-            Err(Failure::input("--kernel: `bench recording` measures no single kernel; leave it out"))
-        }
-        Some(Instead::Recording(recording)) => recording::run(common, recording, arguments.json),
-        Some(Instead::Dt(dt)) => dt::run(common, dt, arguments.json),
-        Some(Instead::Pes(pes)) => pes::run(common, pes, arguments.json),
-        Some(Instead::Rollout(rollout)) => rollout::run(common, rollout, arguments.json),
-        None => kernels(common, arguments),
+    let Some(instead) = &arguments.instead else { return kernels(common, arguments) };
+    if arguments.kernel.is_some() {
+        let name = instead.name();
+        return Err(Failure::Input(format!("--kernel: `bench {name}` measures no single kernel; leave it out")));
+    }
+    match instead {
+        Instead::Dt(dt) => dt::run(common, dt, arguments.json),
+        Instead::Pes(pes) => pes::run(common, pes, arguments.json),
+        Instead::Recording(recording) => recording::run(common, recording, arguments.json),
+        Instead::Rollout(rollout) => rollout::run(common, rollout, arguments.json),
+        Instead::Sam(sam) => sam::run(common, sam, arguments.json),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Batch normalisation of the columns of a matrix: `y = (x - mean) * reciprocal * scale + shift`, with the mean and the
-//! biased variance of each column, `reciprocal = 1 / sqrt(variance + epsilon)`.
+//! biased variance of each column, `reciprocal = 1 / sqrt(variance + epsilon)`, and ReLU where it is asked for.
 //!
 //! Images `(images, rows, columns, channels)` are such a matrix as they lie in memory, one channel a column.
 
@@ -18,7 +18,7 @@ const MODULE: Module =
 fn passes(call: &Call) -> u64 {
     let Uniform { rows, slabs, .. } = call.uniform();
     match call.kernel.entry_point {
-        "batch_norm_apply" => 1 + ROWS as u64,
+        "batch_norm_apply" => 1 + rows_of_call(call) as u64,
         "batch_norm_combine" => 2 * (1 + u64::from(slabs)),
         _ => 2 * (1 + u64::from(rows.div_ceil(slabs))),
     }
@@ -90,11 +90,26 @@ pub struct Problem {
     pub columns: usize,
     /// Added to the variance: a positive number, customarily 1e-5.
     pub epsilon: f32,
+    /// ReLU is applied to `y`.
+    pub rectified: bool,
 }
 
-/// Rows that one invocation normalises.
-pub(crate) const ROWS: usize = 4;
 pub(crate) const WORKGROUP: usize = 64;
+
+/// Rows that one invocation normalises: many where few lanes wait for each other, so that a column's numbers are read once.
+pub(crate) fn rows_of_invocation(target: &Target) -> usize {
+    if target.software { 32 } else { 4 }
+}
+
+/// The rows that one invocation of a call normalises.
+pub(crate) fn rows_of_call(call: &Call) -> usize {
+    call.constant("ROWS").map_or(4, |rows| rows as usize)
+}
+
+/// True if a call rectifies.
+pub(crate) fn is_rectified(call: &Call) -> bool {
+    call.constant("RECTIFIED") == Some(1.0)
+}
 
 impl Problem {
     /// The dispatches, with arguments `x`, `scale`, `shift`, `y`, `offset` (the mean less the first element), `reciprocal`
@@ -113,8 +128,18 @@ impl Problem {
         let [x, scale, shift, y, offset, reciprocal, variance] = Slot::arguments();
         sequence.step(statistics_call(&uniform), [x, partials]);
         sequence.step(combine_call(&uniform), [partials, offset, reciprocal, variance]);
-        sequence.step(apply_call(&uniform), [x, offset, reciprocal, scale, shift, y]);
+        sequence.step(self.apply_call(target), [x, offset, reciprocal, scale, shift, y]);
         sizes.sequence(sequence)
+    }
+
+    fn apply_call(&self, target: &Target) -> Call {
+        let Self { rows, columns, .. } = *self;
+        let lengths = [rows * columns, columns, columns, columns, columns, rows * columns];
+        let of_invocation = rows_of_invocation(target);
+        let workgroups = (rows.div_ceil(of_invocation) * columns).div_ceil(WORKGROUP);
+        Call::new(&BATCH_NORM_APPLY, &self.uniform(target), workgroups, lengths)
+            .with_constant("ROWS", of_invocation as u32)
+            .with_constant("RECTIFIED", u32::from(self.rectified))
     }
 
     fn uniform(&self, target: &Target) -> Uniform {
@@ -141,12 +166,6 @@ fn combine_call(uniform: &Uniform) -> Call {
     let [columns, slabs] = [uniform.columns, uniform.slabs].map(|size| size as usize);
     let lengths = [2 * slabs * columns, columns, columns, columns];
     Call::new(&BATCH_NORM_COMBINE, uniform, columns.div_ceil(WORKGROUP), lengths)
-}
-
-fn apply_call(uniform: &Uniform) -> Call {
-    let [rows, columns] = [uniform.rows, uniform.columns].map(|size| size as usize);
-    let lengths = [rows * columns, columns, columns, columns, columns, rows * columns];
-    Call::new(&BATCH_NORM_APPLY, uniform, (rows.div_ceil(ROWS) * columns).div_ceil(WORKGROUP), lengths)
 }
 
 /// The rows of a slab.
@@ -210,11 +229,8 @@ pub(crate) fn batch_norm_combine(
 /// The twin of the third stage.
 pub(crate) fn batch_norm_apply(
     uniform: &Uniform,
-    x: &[f32],
-    offset: &[f32],
-    reciprocal: &[f32],
-    scale: &[f32],
-    shift: &[f32],
+    is_rectified: bool,
+    [x, offset, reciprocal, scale, shift]: [&[f32]; 5],
     y: &mut [f32],
 ) {
     let columns = uniform.columns as usize;
@@ -222,7 +238,8 @@ pub(crate) fn batch_norm_apply(
         let column = index % columns;
         let deviation = f64::from(x[index]) - f64::from(x[column]) - f64::from(offset[column]);
         let normal = deviation * f64::from(reciprocal[column]);
-        *y = (normal * f64::from(scale[column]) + f64::from(shift[column])) as f32;
+        let value = (normal * f64::from(scale[column]) + f64::from(shift[column])) as f32;
+        *y = if is_rectified && value <= 0.0 { 0.0 } else { value };
     }
 }
 
@@ -238,7 +255,8 @@ fn combine_twin(call: &Call, operands: &mut [Operand<'_>]) {
 
 fn apply_twin(call: &Call, operands: &mut [Operand<'_>]) {
     let [x, offset, reciprocal, scale, shift, y] = operands else { unreachable!("the last stage has six operands") };
-    batch_norm_apply(&call.uniform(), x.f32(), offset.f32(), reciprocal.f32(), scale.f32(), shift.f32(), y.f32());
+    let inputs = [x.f32(), offset.f32(), reciprocal.f32(), scale.f32(), shift.f32()].map(|input| &*input);
+    batch_norm_apply(&call.uniform(), is_rectified(call), inputs, y.f32());
 }
 
 /// One unit in the last place, which WGSL lets a sum, a difference or a product err by.
@@ -337,7 +355,7 @@ pub(crate) fn shape(generator: &mut Generator) -> (usize, usize) {
 
 fn statistics_case(generator: &mut Generator) -> Case {
     let (rows, columns) = shape(generator);
-    let problem = Problem { rows, columns, epsilon: 1e-5 };
+    let problem = Problem { rows, columns, epsilon: 1e-5, rectified: false };
     let x = generator.values(rows * columns, 1e15);
     Case::new(problem, statistics_call(&problem.uniform(&generator.target())), [x])
 }
@@ -356,10 +374,10 @@ fn combine_case(generator: &mut Generator) -> Case {
 
 fn apply_case(generator: &mut Generator) -> Case {
     let (rows, columns) = shape(generator);
-    let problem = Problem { rows, columns, epsilon: 1e-5 };
+    let problem = Problem { rows, columns, epsilon: 1e-5, rectified: generator.chance(0.5) };
     let (x, offset, reciprocal) = normalised(generator, rows, columns);
     let [scale, shift] = [(); 2].map(|()| generator.values(columns, 100.0));
-    Case::new(problem, apply_call(&problem.uniform(&generator.target())), [x, offset, reciprocal, scale, shift])
+    Case::new(problem, problem.apply_call(&generator.target()), [x, offset, reciprocal, scale, shift])
 }
 
 /// Random rows with the offsets and reciprocal deviations of their columns.
@@ -389,13 +407,14 @@ mod tests {
         batch_norm_combine(&uniform, &partials, &mut offset, &mut reciprocal, &mut variance);
         assert_eq!((offset, variance), ([1.5], [1.25]));
         let mut y = [f32::NAN; 4];
-        batch_norm_apply(&uniform, &x, &offset, &reciprocal, &[2.0], &[1.0], &mut y);
+        batch_norm_apply(&uniform, false, [&x, &offset, &reciprocal, &[2.0], &[1.0]], &mut y);
         assert!((y.iter().sum::<f32>() - 4.0).abs() < 1e-5 && (y[3] - y[0] - 12.0 / 5f32.sqrt()).abs() < 1e-4);
     }
 
     #[test]
     fn one_row_has_no_variance_and_is_refused() {
-        let refused = Problem { rows: 1, columns: 4, epsilon: 1e-5 }.sequence(&Target::default()).unwrap_err();
+        let refused =
+            Problem { rows: 1, columns: 4, epsilon: 1e-5, rectified: false }.sequence(&Target::default()).unwrap_err();
         assert!(refused.to_string().starts_with("batch_norm: rows must be at least 2"));
     }
 }

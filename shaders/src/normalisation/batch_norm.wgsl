@@ -1,6 +1,6 @@
 // Batch normalisation of the columns of a matrix, one column a channel (Ioffe & Szegedy 2015):
 //
-//     y[r, c] = (x[r, c] - mean[c]) * reciprocal[c] * scale[c] + shift[c]
+//     y[r, c] = (x[r, c] - mean[c]) * reciprocal[c] * scale[c] + shift[c],   or 0 where that is less and RECTIFIED is set
 //     reciprocal[c] = 1 / sqrt(variance[c] + epsilon),   variance[c] = mean_r (x[r, c] - mean[c])^2
 //
 // Three kernels: batch_norm_statistics takes the moments of each slab of neighbouring rows, batch_norm_combine merges those of
@@ -94,7 +94,8 @@ fn batch_norm_combine(at: Place) {
     variance[column] = mean_square;
 }
 
-const ROWS = 4u;  // of one invocation
+override ROWS: u32 = 4u;  // of one invocation
+override RECTIFIED: bool = false;
 
 @compute @workgroup_size(WORKGROUP)
 fn batch_norm_apply(at: Place) {
@@ -112,6 +113,8 @@ fn batch_norm_apply(at: Place) {
     for (var row = first_row; row < min(first_row + ROWS, params.rows); row++) {
         let at_element = row * params.columns + column;
         let normal = (x[at_element] - first - mean) * factor;
-        y[at_element] = normal * own_scale + own_shift;
+        let value = normal * own_scale + own_shift;
+        // By the bits from -0 to minus infinity: a comparison might lose a NaN.
+        y[at_element] = select(value, 0.0, RECTIFIED && bitcast<u32>(value) - 0x80000000u <= 0x7F800000u);
     }
 }

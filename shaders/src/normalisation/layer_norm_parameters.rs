@@ -108,8 +108,7 @@ fn slabs_call(uniform: &Uniform) -> Call {
     Call::new(&LAYER_NORM_SLABS, uniform, (slabs * columns).div_ceil(WORKGROUP), lengths)
 }
 
-/// The call of the second stage, which adds the sums of any slabs of pairs.
-pub(crate) fn sum_call(uniform: &Uniform) -> Call {
+fn sum_call(uniform: &Uniform) -> Call {
     let [columns, slabs] = [uniform.columns, uniform.slabs].map(|size| size as usize);
     Call::new(&LAYER_NORM_SUM, uniform, columns.div_ceil(WORKGROUP), [2 * slabs * columns, columns, columns])
 }

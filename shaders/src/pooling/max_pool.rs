@@ -3,7 +3,9 @@
 
 use crate::convolution::Geometry;
 use crate::pooling::{self, Uniform};
-use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
+use crate::{
+    Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance, product,
+};
 
 const MODULE: Module = Module::new::<Uniform>(
     concat!(
@@ -19,6 +21,10 @@ const MODULE: Module = Module::new::<Uniform>(
 fn passes(call: &Call) -> u64 {
     match call.kernel.entry_point {
         "max_pool" => pooling::passes_of_window(&call.uniform()),
+        "max_pool_gradient" if call.constant("SEPARATE") == Some(1.0) => {
+            let Uniform { step_y, step_x, .. } = call.uniform();
+            1 + u64::from(step_y) * (2 + u64::from(step_x))
+        }
         "max_pool_gradient" => pooling::passes_of_gradient(&call.uniform()),
         _ => 0,
     }
@@ -110,7 +116,15 @@ impl Problem {
         match self.map {
             Map::Output => pooling::call(&MAX_POOL, &uniform, y, [x, y, y]),
             Map::InputGradient => {
-                pooling::call(&MAX_POOL_GRADIENT, &uniform, pooling::strips(&self.geometry), [y, y, x])
+                let is_separate = uniform.most_windows() == [1, 1];
+                let Geometry { images, input, channels, strides, before, .. } = self.geometry;
+                let blocks = |axis: usize| (input[axis] + before[axis]).div_ceil(strides[axis]);
+                let invocations = match is_separate {
+                    true => product(&[images, blocks(0), blocks(1), channels]),
+                    false => pooling::strips(&self.geometry),
+                };
+                pooling::call(&MAX_POOL_GRADIENT, &uniform, invocations, [y, y, x])
+                    .with_constant("SEPARATE", u32::from(is_separate))
             }
             Map::Pick => pooling::call(&MAX_POOL_PICK, &uniform, y, [x, y, y]),
         }

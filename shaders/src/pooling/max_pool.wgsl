@@ -3,9 +3,9 @@
 //     y[n, oy, ox, c] = max over the window of x[n, iy, ix, c],    index[n, oy, ox, c] = iy * columns + ix of it
 //
 // Padding is never chosen. Of equal elements the first in row-major order is, of several NaN the last, and a window of nothing
-// but minus infinity gives its first element. max_pool_gradient hands dy to the chosen elements, which gather it from the
-// windows over them in a fixed order, and max_pool_pick reads the chosen elements of a tensor like x: each is the adjoint of
-// the other.
+// but minus infinity gives its first element. max_pool_gradient hands dy to the chosen elements: each gathers it from the
+// windows over it in a fixed order, unless windows lie apart, where a window deals it out. max_pool_pick reads the chosen
+// elements of a tensor like x: each is the adjoint of the other.
 //
 // Takes all of windows.wgsl, `Place` and `index_of` from library/place.wgsl `is_nan` and
 // `order_of` from library/not_a_number.wgsl.
@@ -21,6 +21,9 @@
 @group(0) @binding(2) var<storage, read_write> picked: array<f32>;    // (images, out rows, out columns, channels)
 
 override WORKGROUP: u32 = 64u;
+
+// No two windows share a pixel: none is longer than its step.
+override SEPARATE: bool = false;
 
 @compute @workgroup_size(WORKGROUP)
 fn max_pool(at: Place) {
@@ -50,7 +53,41 @@ fn max_pool(at: Place) {
 
 @compute @workgroup_size(WORKGROUP)
 fn max_pool_gradient(at: Place) {
-    let strip = strip_of(index_of(at));
+    if SEPARATE {
+        gradient_of_block(index_of(at));
+    } else {
+        gradient_of_strip(index_of(at));
+    }
+}
+
+// The pixels of one step of rows and columns, all of them under the same window or under none.
+fn gradient_of_block(own: u32) {
+    let blocks_y = (params.rows + params.top + params.step_y - 1u) / params.step_y;
+    let blocks_x = (params.columns + params.left + params.step_x - 1u) / params.step_x;
+    if own >= params.images * blocks_y * blocks_x * params.channels {
+        return;
+    }
+    let block = element_of(own, blocks_y, blocks_x);
+    let has_window = block.row < params.out_rows && block.column < params.out_columns;
+    // A block without a window reads another one's.
+    let window = min(vec2<u32>(block.row, block.column), vec2<u32>(params.out_rows, params.out_columns) - 1u);
+    let of_window = (block.image * params.out_rows + window.x) * params.out_columns + window.y;
+    let of_channel = of_window * params.channels + block.channel;
+    let gradient = select(0.0, dy[of_channel], has_window);
+    let pixel = chosen[of_channel];
+    let rows = under(block.row, params.step_y, params.step_y, params.top, params.rows);
+    let columns = under(block.column, params.step_x, params.step_x, params.left, params.columns);
+    let image = block.image * params.rows * params.columns;
+    for (var row = rows.first; row < rows.end; row++) {
+        for (var column = columns.first; column < columns.end; column++) {
+            let element = row * params.columns + column;
+            dx[(image + element) * params.channels + block.channel] = select(0.0, gradient, pixel == element);
+        }
+    }
+}
+
+fn gradient_of_strip(index_of_strip: u32) {
+    let strip = strip_of(index_of_strip);
     if strip.image >= params.images {
         return;
     }

@@ -13,11 +13,15 @@ use crate::graph::{Graph, Tensor, TensorType};
 #[derive(Debug)]
 struct BatchNorm {
     epsilon: f32,
+    /// ReLU is applied to y.
+    rectified: bool,
 }
 
-/// (x, scale, mean less first element, reciprocal deviation, dy) to (dx, dscale, dshift).
+/// (x, scale, shift, mean less first element, reciprocal deviation, dy) to (dx, dscale, dshift).
 #[derive(Debug)]
-struct BatchNormGradient;
+struct BatchNormGradient {
+    rectified: bool,
+}
 
 /// The type of a column of each, if it is an f32 matrix.
 fn columns(x: Option<&TensorType>) -> Option<TensorType> {
@@ -41,7 +45,8 @@ impl Operation for BatchNorm {
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
         let (rows, columns) = inputs[0].rows().unwrap_or_default();
-        Ok(batch_norm::Problem { rows, columns, epsilon: self.epsilon }.sequence(target)?)
+        let Self { epsilon, rectified } = *self;
+        Ok(batch_norm::Problem { rows, columns, epsilon, rectified }.sequence(target)?)
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
@@ -50,19 +55,21 @@ impl Operation for BatchNorm {
         let centred = from_first(x) - offset;
         let variance = centred.square().mean(0);
         let reciprocal = (variance + self.epsilon).unary(Unary::Rsqrt);
-        Some(vec![centred * reciprocal * scale + shift, offset, reciprocal, variance])
+        let y = centred * reciprocal * scale + shift;
+        Some(vec![if self.rectified { y.relu() } else { y }, offset, reciprocal, variance])
     }
 
     /// The fused gradients of `y`, and what the statistics add where they have gradients: they have them in second
     /// derivatives, whose first derivatives read them.
     fn gradient<'g>(&self, node: &OutputGradients<'g>) -> Option<Vec<(usize, Tensor<'g>)>> {
-        let (x, scale) = (node.inputs[0], node.inputs[1]);
+        let [x, scale, shift] = [node.inputs[0], node.inputs[1], node.inputs[2]];
         let (offset, reciprocal) = (node.outputs[1], node.outputs[2]);
         let shape = x.shape();
         let rows = shape[0] as f32;
         let mut terms = Vec::new();
         if let Some(dy) = node.gradients[0] {
-            let dx = node.graph.fused(BatchNormGradient, &[x, scale, offset, reciprocal, dy]);
+            let gradient = BatchNormGradient { rectified: self.rectified };
+            let dx = node.graph.fused(gradient, &[x, scale, shift, offset, reciprocal, dy]);
             terms.extend([(0, dx), (1, dx.sibling(1)), (2, dx.sibling(2))]);
         }
         if let Some(doffset) = node.gradients[1] {
@@ -90,13 +97,13 @@ impl Operation for BatchNormGradient {
 
     fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         match (columns(inputs.first()), inputs) {
-            (Some(columns), [x, scale, offset, reciprocal, dy])
-                if *scale == columns && *offset == columns && *reciprocal == columns && dy == x =>
+            (Some(columns), [x, sides @ .., dy])
+                if sides.len() == 4 && sides.iter().all(|side| *side == columns) && dy == x =>
             {
                 Ok(vec![x.clone(), columns.clone(), columns])
             }
             _ => Err(
-                "takes F32 x (rows, columns), scale (columns), mean (columns), reciprocal deviation (columns) and dy"
+                "takes F32 x (rows, columns), scale, shift, mean and reciprocal deviation (columns) and dy (rows, columns)"
                     .into(),
             ),
         }
@@ -104,13 +111,14 @@ impl Operation for BatchNormGradient {
 
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String> {
         let (rows, columns) = inputs[0].rows().unwrap_or_default();
-        Ok(batch_norm_backward::Problem { rows, columns }.sequence(target)?)
+        Ok(batch_norm_backward::Problem { rows, columns, rectified: self.rectified }.sequence(target)?)
     }
 
     fn definition<'g>(&self, _: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
-        let &[x, scale, offset, reciprocal, dy] = inputs else { return None };
+        let &[x, scale, shift, offset, reciprocal, dy] = inputs else { return None };
         let rows = x.shape()[0] as f32;
         let normal = (from_first(x) - offset) * reciprocal;
+        let dy = if self.rectified { dy * (normal * scale + shift).unary(Unary::Step) } else { dy };
         let (dscale, dshift) = ((dy * normal).sum(0), dy.sum(0));
         let dx = (dy - dshift / rows - normal * (dscale / rows)) * (scale * reciprocal);
         Some(vec![dx, dscale, dshift])
@@ -138,11 +146,23 @@ impl<'g> Tensor<'g> {
     /// `scale * (x - mean) / sqrt(variance + epsilon) + shift`. Needs at least two elements of a channel.
     #[track_caller]
     pub fn batch_norm(self, scale: Tensor<'g>, shift: Tensor<'g>, epsilon: f32) -> BatchNormOutputs<'g> {
+        self.normalised_batch(scale, shift, BatchNorm { epsilon, rectified: false })
+    }
+
+    /// [`batch_norm`](Self::batch_norm) with ReLU applied to `y`, in one pass over the images.
+    #[track_caller]
+    pub fn batch_norm_relu(self, scale: Tensor<'g>, shift: Tensor<'g>, epsilon: f32) -> BatchNormOutputs<'g> {
+        self.normalised_batch(scale, shift, BatchNorm { epsilon, rectified: true })
+    }
+
+    #[track_caller]
+    fn normalised_batch(self, scale: Tensor<'g>, shift: Tensor<'g>, operation: BatchNorm) -> BatchNormOutputs<'g> {
         let graph = self.graph();
         let everywhere = |tensor: Tensor<'g>| BatchNormOutputs { y: tensor, mean: tensor, variance: tensor };
         if let Some(&poison) = [self, scale, shift].iter().find(|tensor| tensor.is_poisoned()) {
             return everywhere(poison);
         }
+        let epsilon = operation.epsilon;
         let rows = self.kind().rows().filter(|(rows, _)| *rows > 1 && epsilon > 0.0);
         let fits = |columns: usize| [scale, shift].iter().all(|side| side.kind() == TensorType::f32([columns]));
         let Some((rows, columns)) = rows.filter(|(_, columns)| fits(*columns)) else {
@@ -152,7 +172,7 @@ impl<'g> Tensor<'g> {
             return everywhere(graph.fail("batch_norm", message));
         };
         let matrix = self.reshape([rows, columns]);
-        let y = graph.fused(BatchNorm { epsilon }, &[matrix, scale, shift]);
+        let y = graph.fused(operation, &[matrix, scale, shift]);
         let first = matrix.narrow(0, 0, 1).reshape([columns]);
         BatchNormOutputs { y: y.reshape(self.shape()), mean: first + y.sibling(1), variance: y.sibling(3) }
     }

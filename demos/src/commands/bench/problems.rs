@@ -296,9 +296,9 @@ fn images(target: &Target, images: usize) -> Vec<Problem> {
     }
     let (rows, columns) = (images * 28 * 28, 32);
     let size = format!("{rows} x {columns}");
-    let norm = batch_norm::Problem { rows, columns, epsilon: 1e-5 };
+    let norm = batch_norm::Problem { rows, columns, epsilon: 1e-5, rectified: true };
     problems.push(Problem::new("batch norm", &*size, norm.sequence(target), 1));
-    let gradient = batch_norm_backward::Problem { rows, columns };
+    let gradient = batch_norm_backward::Problem { rows, columns, rectified: true };
     problems.push(Problem::new("batch norm, gradient", size, gradient.sequence(target), 1));
     let geometry = Geometry::square([images, 28, 28, 32], 32, 2, 2, 0).grouped(32);
     let size = format!("{images} x 28 x 28 x 32, 2 x 2");

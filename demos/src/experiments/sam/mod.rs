@@ -4,7 +4,7 @@ mod curvature;
 mod evaluation;
 mod methods;
 mod report;
-mod trainer;
+pub mod trainer;
 mod training;
 
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fourfold::Gpu;
 use fourfold::data::{Checkpoint, Dataset, permutation};
@@ -147,26 +148,53 @@ impl Trainer {
             left -= steps;
         }
         self.epoch += 1;
-        let mean = |values: Data| {
-            let values = values.f32();
-            values.iter().map(|&loss| f64::from(loss)).sum::<f64>() / values.len() as f64
-        };
-        let loss = mean(self.session.read("losses")?);
-        let sharpened = if self.sharpened { Some(mean(self.session.read("sharpened_losses")?)) } else { None };
+        let losses = self.losses()?;
+        let loss = losses.loss;
         if !loss.is_finite() {
             return Err(Failure::Run(format!(
                 "the loss became {loss} in epoch {}: try a smaller --rate or --rho",
                 self.epoch
             )));
         }
+        Ok(losses)
+    }
+
+    /// Reads the losses of the epoch's steps; those that have not run count with their last values.
+    pub fn losses(&mut self) -> Result<EpochLosses, Failure> {
+        let mean = |values: Data| {
+            let values = values.f32();
+            values.iter().map(|&loss| f64::from(loss)).sum::<f64>() / values.len() as f64
+        };
+        let loss = mean(self.session.read("losses")?);
+        let sharpened = if self.sharpened { Some(mean(self.session.read("sharpened_losses")?)) } else { None };
         Ok(EpochLosses { loss, sharpened })
+    }
+
+    /// Returns to the first batch of the epoch's order, for steps that are timed and not counted.
+    pub fn rewind(&mut self) -> Result<(), Failure> {
+        Ok(self.session.write("position", &Data::F32(vec![0.0]))?)
+    }
+
+    /// Queues steps of the epoch's order in one submission.
+    pub fn submit(&mut self, steps: usize) -> Result<(), Failure> {
+        Ok(self.session.submit(steps)?)
     }
 
     /// Runs steps without counting them, to time them.
     pub fn run_steps(&mut self, steps: usize) -> Result<(), Failure> {
-        self.session.write("position", &Data::F32(vec![0.0]))?;
-        self.session.submit(steps)?;
+        self.rewind()?;
+        self.submit(steps)?;
         Ok(self.session.gpu().wait()?)
+    }
+
+    /// Runs a step and returns how long each dispatch took, see [`Session::profile`].
+    pub fn profile(&mut self) -> Result<Option<Vec<Duration>>, Failure> {
+        Ok(self.session.profile()?)
+    }
+
+    /// Returns the plan of a step.
+    pub fn plan(&self) -> &Plan {
+        self.session.plan()
     }
 
     /// The buffers of the network: `weights`, and `statistics` where it has batch norm.

@@ -1,15 +1,12 @@
-//! PyTorch's training step, in a process that answers each line with the seconds of some steps.
+//! PyTorch's training steps, in a process that answers each line with the seconds of some steps.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
-use super::Arguments;
+use super::training_step::Options;
 use crate::failure::Failure;
-
-/// The network and its training in PyTorch, and the loop that answers.
-const SCRIPT: &str = include_str!("../../../../../benches/peers/torch_dt.py");
 
 /// A running PyTorch.
 pub struct Torch {
@@ -21,12 +18,11 @@ pub struct Torch {
 }
 
 impl Torch {
-    /// Starts `python` and waits until its first steps are done.
-    pub fn start(python: &str, arguments: &Arguments) -> Result<Self, Failure> {
+    /// Starts `python` with a script of `benches/peers` and its own `arguments`, and waits until its first steps are done.
+    pub fn start(python: &str, script: &str, arguments: &[String], options: &Options) -> Result<Self, Failure> {
         let mut command = Command::new(python);
-        command.args(["-c", SCRIPT, "--serve", "--device", &arguments.torch_device]);
-        command.args(["--batch", &arguments.batch.to_string(), "--context", &arguments.context.to_string()]);
-        if let Some(threads) = arguments.torch_threads {
+        command.args(["-c", script, "--serve", "--device", &options.torch_device]).args(arguments);
+        if let Some(threads) = options.torch_threads {
             command.args(["--threads", &threads.to_string()]);
         }
         let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
@@ -53,11 +49,11 @@ impl Torch {
         }
     }
 
-    /// Seconds of a step over `steps` steps: of wall-clock time, and of CPU time.
-    pub fn run(&mut self, steps: usize) -> Result<[f64; 2], Failure> {
+    /// Seconds of a step of `training` over `steps` steps: of wall-clock time, and of CPU time.
+    pub fn run(&mut self, training: &str, steps: usize) -> Result<[f64; 2], Failure> {
         let early = || Failure::run("PyTorch's process ended early");
         let questions = self.questions.as_mut().ok_or_else(early)?;
-        writeln!(questions, "{steps}").and_then(|()| questions.flush()).map_err(|_| early())?;
+        writeln!(questions, "{training} {steps}").and_then(|()| questions.flush()).map_err(|_| early())?;
         let answer = self.answer().ok_or_else(early)?;
         match [&answer["wall_s"], &answer["cpu_s"]].map(Value::as_f64) {
             [Some(wall), Some(cpu)] => Ok([wall, cpu]),
