@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fourfold::data::{Checkpoint, Error, Split, Standardisation, digits, idx, mnist};
+use fourfold::data::cifar::Cifar;
+use fourfold::data::{Checkpoint, Error, Split, Standardisation, cifar, digits, idx, mnist, svhn};
 use fourfold_shaders::{Data, Element};
 
 /// A folder that disappears with its value.
@@ -59,7 +60,7 @@ mod the_digits {
     fn are_1797_images_with_the_known_class_counts() {
         let digits = digits();
         assert_eq!(digits.len(), 1797);
-        assert_eq!(digits.image_shape(), [8, 8]);
+        assert_eq!(digits.image_shape(), [8, 8].into());
         assert_eq!(digits.class_counts(), [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
     }
 
@@ -149,7 +150,10 @@ mod mnist_folders {
     fn of_the_fixture_hold_the_first_images_of_fashion_mnist() {
         let Split { training, test } = mnist::load(&fixture(), "fashion-mnist").unwrap();
         assert_eq!((training.len(), test.len()), (200, 100));
-        assert_eq!((training.name(), training.image_shape(), training.classes()), ("fashion-mnist", [28, 28], 10));
+        assert_eq!(
+            (training.name(), training.image_shape(), training.classes()),
+            ("fashion-mnist", [28, 28].into(), 10)
+        );
         assert_eq!(training.labels()[..10], [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]);
         assert_eq!(test.class_counts(), [8, 13, 14, 9, 10, 9, 8, 11, 12, 6]);
         let sum: f64 = training.images().iter().map(|&pixel| f64::from(pixel) * 255.0).sum();
@@ -221,7 +225,7 @@ mod mnist_folders {
     #[test]
     fn are_standardised_by_their_training_set() {
         let Split { training, mut test } = mnist::load(&fixture(), "fashion-mnist").unwrap();
-        let standardisation = Standardisation::overall(&training);
+        let standardisation = Standardisation::per_channel(&training);
         // 11,409,065 is the sum of the bytes of the 200 training images.
         let mean = 11_409_065.0 / 255.0 / (200.0 * 784.0);
         assert!((f64::from(standardisation.mean[0]) - mean).abs() < 1e-6);
@@ -371,5 +375,43 @@ mod checkpoints {
         bytes[position..position + 3].copy_from_slice(b"I32");
         let error = message(Checkpoint::from_bytes("ints", &bytes));
         assert_eq!(error, "ints: tensor `random`: expected F32, U32 or F64 elements, got I32");
+    }
+}
+
+mod coloured_images {
+    use super::*;
+
+    #[test]
+    fn of_cifar_100_are_read_from_the_files_of_its_archive() {
+        let folder = Folder::new("cifar-100");
+        let image = |coarse: u8, fine: u8| [vec![coarse, fine], vec![51; 3072]].concat();
+        fs::write(folder.join("train.bin"), [image(3, 40), image(19, 99)].concat()).unwrap();
+        assert!(message(cifar::load(&folder.0, Cifar::Hundred)).contains("test.bin"));
+        fs::write(folder.join("test.bin"), image(0, 1)).unwrap();
+        let Split { training, test } = cifar::load(&folder.0, Cifar::Hundred).unwrap();
+        assert_eq!((training.labels(), test.labels(), training.classes()), (&[40, 99][..], &[1][..], 100));
+        assert_eq!((training.name(), training.image(0)), ("cifar-100", &[0.2; 3072][..]));
+        assert_eq!(cifar::load(&folder.0, Cifar::HundredCoarse).unwrap().training.labels(), [3, 19]);
+        let missing = message(cifar::load(&folder.join("nowhere"), Cifar::Ten));
+        assert!(missing.starts_with("cannot read ") && missing.contains("nowhere"), "{missing}");
+    }
+
+    /// Written by scipy, as the script beside them says.
+    #[test]
+    fn of_svhn_are_read_from_files_of_scipy() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/svhn");
+        let Split { training, test } = svhn::load(&folder, svhn::Images::Training).unwrap();
+        assert_eq!((training.labels(), test.labels()), (&[1, 9, 0][..], &[2, 0][..]));
+        assert_eq!((training.image_shape(), training.name()), ([32, 32, 3].into(), "svhn"));
+        // The pixel at (row, column) of channel c of image n is (7 row + 3 column + 50 c + 11 n) mod 256.
+        for (set, images) in [(&training, 3), (&test, 2)] {
+            for (index, &got) in set.images().iter().enumerate() {
+                let (channel, column, row) = (index % 3, index / 3 % 32, index / 96 % 32);
+                let expected = (7 * row + 3 * column + 50 * channel + 11 * (index / 3072)) % 256;
+                assert_eq!(got, expected as f32 / 255.0, "number {index} of {images} images");
+            }
+        }
+        let both = svhn::load(&folder, svhn::Images::WithExtra);
+        assert!(message(both).contains("extra_32x32.mat"));
     }
 }

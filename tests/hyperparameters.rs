@@ -101,7 +101,7 @@ fn accuracy_is_a_count_of_right_answers() {
     }
     // The same network on the CPU, over all validation images: the minibatches of the last steps agree with it.
     let (mut training, mut validation) = sets();
-    let standardisation = fourfold::data::Standardisation::overall(&training);
+    let standardisation = fourfold::data::Standardisation::per_channel(&training);
     standardisation.apply(&mut training);
     standardisation.apply(&mut validation);
     let state = |name: &str, count| read(&gpu, population.state(name).unwrap(), count);

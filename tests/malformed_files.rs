@@ -9,7 +9,8 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use fourfold::data::{Checkpoint, Error, Regression, Trajectories, flat_vector, idx};
+use fourfold::data::cifar::Cifar;
+use fourfold::data::{Checkpoint, Error, Regression, Trajectories, cifar, flat_vector, idx, svhn};
 use fourfold_shaders::Data;
 
 thread_local! {
@@ -99,6 +100,8 @@ fn cases() -> Vec<Case> {
     let read_vector = |name: &str, bytes: &[u8]| flat_vector(name, bytes, Some("params"), 3).map(drop);
     let read_checkpoint = |name: &str, bytes: &[u8]| Checkpoint::from_bytes(name, bytes).map(drop);
     let read_trajectories = |name: &str, bytes: &[u8]| Trajectories::from_bytes(name, bytes.to_vec(), None).map(drop);
+    let read_cifar = |name: &str, bytes: &[u8]| cifar::parse(name, bytes, Cifar::Hundred).map(drop);
+    let read_svhn = |name: &str, bytes: &[u8]| svhn::parse(name, bytes).map(drop);
     let mut cases = vec![
         Case { name: "plain IDX", bytes: plain.clone(), read: read_idx },
         Case { name: "compressed IDX", bytes: gzip(&plain), read: read_idx },
@@ -109,6 +112,8 @@ fn cases() -> Vec<Case> {
         Case { name: "npy", bytes: fixture("numpy/bare.npy"), read: read_vector },
         Case { name: "checkpoint", bytes: checkpoint.to_bytes(), read: read_checkpoint },
         Case { name: "stored trajectories", bytes: stored.checkpoint().to_bytes(), read: read_trajectories },
+        Case { name: "CIFAR-100", bytes: vec![7; 2 * 3074], read: read_cifar },
+        Case { name: "SVHN", bytes: fixture("svhn/train_32x32.mat"), read: read_svhn },
         Case { name: "imitation", bytes: fixture("trajectories/imitation.npz"), read: read_trajectories },
     ];
     if cfg!(feature = "hdf5") {

@@ -99,7 +99,7 @@ fn a_run_leaves_its_configuration_metrics_results_networks_and_pictures() {
 
     // The network is there to be used: it takes the digits and knows how they were standardised.
     let trained = TrainedClassifier::load(&run.join("sam-3.safetensors")).unwrap();
-    assert_eq!((trained.classifier.image_shape(), trained.classifier.classes()), ([8, 8], 10));
+    assert_eq!((trained.classifier.image_shape(), trained.classifier.classes()), ([8, 8].into(), 10));
     let mean: f32 = trained.standardisation.mean.iter().sum::<f32>() / 64.0;
     let all = digits();
     let overall = all.images().iter().sum::<f32>() / all.images().len() as f32;
@@ -153,6 +153,40 @@ fn wrong_files_are_refused_by_name() {
     bytes.extend([10; 50]);
     fs::write(&labels, bytes).unwrap();
     refused(&scratch, "--data fashion-mnist", &["train-labels-idx1-ubyte", "labels below 10", "10 at index 150"]);
+}
+
+/// Writes CIFAR-10 in its binary version, `images` in each file, whose labels are the brightness.
+fn write_cifar(folder: &Path, images: usize) {
+    fs::create_dir_all(folder).unwrap();
+    let names = (1..=5).map(|index| format!("data_batch_{index}.bin")).chain(["test_batch.bin".to_owned()]);
+    for (file, name) in names.enumerate() {
+        let image = |index: usize| {
+            let label = ((file + index) % 10) as u8;
+            std::iter::once(label).chain((0..3072).map(move |place| 20 * label + (place % 7) as u8))
+        };
+        fs::write(folder.join(name), (0..images).flat_map(image).collect::<Vec<u8>>()).unwrap();
+    }
+}
+
+#[test]
+fn coloured_images_of_cifar_are_learnt_and_the_network_says_that_they_are_coloured() {
+    let scratch = Scratch::new("cifar");
+    let folder = scratch.0.join("data/cifar-10-batches-bin");
+    refused(&scratch, "--data cifar-10", &["cifar-10-batches-bin", "tar xzf cifar-10-binary.tar.gz", "--data digits"]);
+    write_cifar(&folder, 4);
+    let small = "--data cifar-10 --model resnet:8,2 --seeds 1 --epochs 1 --batch 10 --lanczos 0";
+    succeeds(&scratch, &format!("{small} --out run"));
+    let trained = TrainedClassifier::load(&scratch.0.join("run/sam-0.safetensors")).unwrap();
+    assert_eq!((trained.classifier.image_shape(), trained.classifier.classes()), ([32, 32, 3].into(), 10));
+
+    let batch = folder.join("data_batch_3.bin");
+    let whole = fs::read(&batch).unwrap();
+    fs::write(&batch, &whole[..whole.len() / 2]).unwrap();
+    refused(&scratch, small, &["data_batch_3.bin", "expected 4 images, as in", "data_batch_1.bin", "got 2"]);
+    fs::write(&batch, &whole[1..]).unwrap();
+    refused(&scratch, small, &["data_batch_3.bin", "3073 bytes", "12291"]);
+    fs::remove_file(&batch).unwrap();
+    refused(&scratch, small, &["data_batch_3.bin"]);
 }
 
 #[test]

@@ -28,7 +28,10 @@ const WITHOUT_A_GPU: &[(&str, &str)] = &[
     ("sam --epochs", "a value is required for '--epochs <COUNT>'"),
     ("sam --optimiser frob", "[possible values: sgd, adamw]"),
     ("sam --model frob", "invalid value 'frob' for '--model <NAME>'"),
-    ("pes schedule --data frob", "[possible values: digits, mnist, fashion-mnist]"),
+    (
+        "pes schedule --data frob",
+        "[possible values: digits, mnist, fashion-mnist, cifar-10, cifar-100, svhn, svhn-extra]",
+    ),
     ("data collect frob", "invalid value 'frob' for '[ENV]'"),
     ("pes toy --estimator frob", "--estimator <NAME>"),
     ("pes frob", "PROBLEM takes toy, influence, lorenz, ridge or ridge:FILE, got `frob`"),

@@ -1,15 +1,16 @@
 //! Labelled images.
 
-use super::Error;
 use super::random::{LABEL_NOISE, SPLIT, stream};
+use super::{Error, ImageShape};
 
 /// Images with one label each, in memory.
 ///
-/// Images are `(rows, features)`, row-major, with features = height * width; labels are `(rows,)`, below `classes`.
+/// Images are `(rows, features)`, row-major, with features = height * width * channels, the channel fastest; labels are
+/// `(rows,)`, below `classes`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     name: String,
-    image_shape: [usize; 2],
+    image_shape: ImageShape,
     classes: usize,
     images: Vec<f32>,
     labels: Vec<u32>,
@@ -28,19 +29,20 @@ pub struct Split {
 const MOST_CLASSES: usize = 1 << 16;
 
 impl Dataset {
-    /// A set of `labels.len()` images of `[height, width]` pixels in `classes` classes.
+    /// A set of `labels.len()` images of `[height, width]` pixels, or of `[height, width, channels]`, in `classes` classes.
     ///
     /// # Errors
     /// If there are no rows or past 65,536 classes, if images and labels do not match in number, or if a label is out of range; `name` stands
     /// for the file in the sentence.
     pub fn new(
         name: &str,
-        image_shape: [usize; 2],
+        image_shape: impl Into<ImageShape>,
         classes: usize,
         images: Vec<f32>,
         labels: Vec<u32>,
     ) -> Result<Self, Error> {
-        let features = image_shape[0].saturating_mul(image_shape[1]);
+        let image_shape = image_shape.into();
+        let features = image_shape.features();
         if labels.is_empty() || features == 0 {
             let got = format!("{} rows of {features} features", labels.len());
             return Err(Error::content(name, "at least one row and one feature", got));
@@ -67,14 +69,14 @@ impl Dataset {
         Self { name: name.to_owned(), ..self }
     }
 
-    /// Height and width of an image.
-    pub fn image_shape(&self) -> [usize; 2] {
+    /// Returns height, width and channels of an image.
+    pub fn image_shape(&self) -> ImageShape {
         self.image_shape
     }
 
-    /// Numbers in an image.
+    /// Returns the count of numbers in an image.
     pub fn features(&self) -> usize {
-        self.image_shape[0] * self.image_shape[1]
+        self.image_shape.features()
     }
 
     /// Returns the number of classes.
@@ -129,6 +131,20 @@ impl Dataset {
         (images, labels)
     }
 
+    /// Adds the rows of another set after the last.
+    ///
+    /// # Errors
+    /// If its images have another shape, or it has another number of classes.
+    pub fn append(&mut self, other: Dataset) -> Result<(), Error> {
+        let described = |set: &Self| format!("images of {} in {} classes", set.image_shape, set.classes);
+        if (self.image_shape, self.classes) != (other.image_shape, other.classes) {
+            return Err(Error::content(&other.name, described(self), described(&other)));
+        }
+        self.images.extend(other.images);
+        self.labels.extend(other.labels);
+        Ok(())
+    }
+
     /// The set of the first `rows` rows, or of all where there are fewer; never empty.
     pub fn truncated(&self, rows: usize) -> Dataset {
         let rows = rows.clamp(1, self.len());
@@ -160,19 +176,22 @@ impl Dataset {
     /// # Errors
     /// Images whose height or width is not a multiple of `side`.
     pub fn pooled(&self, side: usize) -> Result<Dataset, Error> {
-        let [height, width] = self.image_shape;
+        let ImageShape { height, width, channels } = self.image_shape;
         if side == 0 || !height.is_multiple_of(side) || !width.is_multiple_of(side) {
             let expected = format!("images whose height and width are multiples of {side}");
             return Err(Error::content(&self.name, expected, format!("{height} x {width}")));
         }
-        let shape = [height / side, width / side];
-        let mut images = Vec::with_capacity(self.len() * shape[0] * shape[1]);
+        let shape = ImageShape { height: height / side, width: width / side, channels };
+        let mut images = Vec::with_capacity(self.len() * shape.features());
         for row in 0..self.len() {
             let image = self.image(row);
-            for (y, x) in (0..shape[0]).flat_map(|y| (0..shape[1]).map(move |x| (y, x))) {
-                let lines = (side * y..side * (y + 1)).map(|line| &image[line * width + side * x..][..side]);
-                let sum: f32 = lines.flatten().sum();
-                images.push(sum / (side * side) as f32);
+            for (y, x) in (0..shape.height).flat_map(|y| (0..shape.width).map(move |x| (y, x))) {
+                let lines = (side * y..side * (y + 1)).map(|line| (line * width + side * x) * channels);
+                for channel in 0..channels {
+                    let pixels = |line: usize| image[line..][..side * channels].iter().skip(channel).step_by(channels);
+                    let sum: f32 = lines.clone().flat_map(pixels).sum();
+                    images.push(sum / (side * side) as f32);
+                }
             }
         }
         Dataset::new(&self.name, shape, self.classes, images, self.labels.clone())
@@ -266,8 +285,16 @@ mod tests {
         let image = (0..16).map(|pixel| pixel as f32).collect();
         let set = Dataset::new("one", [2, 8], 2, image, vec![1]).unwrap();
         let pooled = set.pooled(2).unwrap();
-        assert_eq!((pooled.image_shape(), pooled.images()), ([1, 4], &[4.5, 6.5, 8.5, 10.5][..]));
+        assert_eq!((pooled.image_shape(), pooled.images()), ([1, 4].into(), &[4.5, 6.5, 8.5, 10.5][..]));
         assert!(set.pooled(3).is_err());
+    }
+
+    #[test]
+    fn channels_are_pooled_each_by_itself() {
+        let image = vec![0.0, 10.0, 1.0, 20.0, 2.0, 30.0, 3.0, 60.0];
+        let set = Dataset::new("one", [2, 2, 2], 2, image, vec![1]).unwrap();
+        let pooled = set.pooled(2).unwrap();
+        assert_eq!((pooled.image_shape(), pooled.images()), ([1, 1, 2].into(), &[1.5, 30.0][..]));
     }
 
     #[test]
@@ -276,6 +303,16 @@ mod tests {
         assert_eq!((rows.images(), rows.labels()), (&[3.0, 4.0, 5.0][..], &[3, 0, 1][..]));
         assert!(set(10).rows(3..11).is_err());
         assert!(set(10).rows(3..3).is_err());
+    }
+
+    #[test]
+    fn a_set_is_appended_only_to_one_of_the_same_images() {
+        let mut both = set(4);
+        both.append(set(6).rows(4..6).unwrap()).unwrap();
+        assert_eq!(both, set(6));
+        let error = both.append(Dataset::new("other", [1, 2], 4, vec![0.0; 2], vec![0]).unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "other: expected images of 1 x 1 in 4 classes, got images of 1 x 2 in 4 classes");
+        assert_eq!(both.len(), 6);
     }
 
     #[test]

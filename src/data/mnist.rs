@@ -63,9 +63,8 @@ mod files {
         let (_, training) = set("train")?;
         let (test_file, test) = set("t10k")?;
         if training.image_shape() != test.image_shape() {
-            let shape = |[height, width]: [usize; 2]| format!("images of {height} x {width}");
-            let expected = format!("{}, as for training", shape(training.image_shape()));
-            return Err(Error::content(&test_file, expected, shape(test.image_shape())));
+            let expected = format!("images of {}, as for training", training.image_shape());
+            return Err(Error::content(&test_file, expected, format!("images of {}", test.image_shape())));
         }
         Ok(Split { training, test })
     }

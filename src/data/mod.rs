@@ -1,7 +1,7 @@
 //! Data sets of labelled images, tables, texts and trajectories, checkpoint files, and flat vectors of weights.
 //!
 //! [`digits`], [`diabetes`] and [`genesis`] are in the library; [`mnist`] reads MNIST, Fashion-MNIST and whatever else
-//! comes in the same four IDX files. Parsing works on bytes; what touches files stands behind the feature `files`, which
+//! comes in the same four IDX files, [`cifar`] and [`svhn`] read coloured images. Parsing works on bytes; what touches files stands behind the feature `files`, which
 //! is on by default.
 
 mod characters;
@@ -10,6 +10,8 @@ mod digits;
 mod error;
 mod flat_vector;
 mod gzip;
+mod image_shape;
+mod matlab;
 mod numpy;
 mod printable;
 mod random;
@@ -20,10 +22,12 @@ pub(crate) mod text;
 mod trajectories;
 
 pub mod checkpoint;
+pub mod cifar;
 #[cfg(feature = "files")]
 pub mod file;
 pub mod idx;
 pub mod mnist;
+pub mod svhn;
 
 pub use characters::{Characters, genesis};
 pub use checkpoint::Checkpoint;
@@ -33,6 +37,7 @@ pub use error::Error;
 pub use flat_vector::flat_vector;
 #[cfg(feature = "files")]
 pub use flat_vector::load_flat_vector;
+pub use image_shape::ImageShape;
 pub use printable::printable;
 pub use random::permutation;
 pub use regression::{Regression, diabetes};

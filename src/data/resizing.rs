@@ -1,6 +1,6 @@
 //! Smaller images.
 
-use super::{Dataset, Error};
+use super::{Dataset, Error, ImageShape};
 
 impl Dataset {
     /// Images of `height` x `width` pixels, each the mean of the area of the image that it covers: an image of 28 pixels
@@ -9,26 +9,27 @@ impl Dataset {
     /// # Errors
     /// No pixels, or more of them than there are.
     pub fn resized(&self, [height, width]: [usize; 2]) -> Result<Dataset, Error> {
-        let [lines, columns] = self.image_shape();
+        let ImageShape { height: lines, width: columns, channels } = self.image_shape();
         if !(1..=lines).contains(&height) || !(1..=columns).contains(&width) {
             let expected = format!("images of at least {height} x {width} pixels, and of at least one");
             return Err(Error::content(self.name(), expected, format!("{lines} x {columns}")));
         }
         let (down, across) = (shares(lines, height), shares(columns, width));
-        let mut images = Vec::with_capacity(self.len() * height * width);
+        let shape = ImageShape { height, width, channels };
+        let mut images = Vec::with_capacity(self.len() * shape.features());
         for row in 0..self.len() {
             let image = self.image(row);
-            for vertical in &down {
-                for horizontal in &across {
+            for (vertical, horizontal) in down.iter().flat_map(|down| across.iter().map(move |across| (down, across))) {
+                for channel in 0..channels {
                     let weighted = vertical.iter().flat_map(|&(line, share)| {
-                        let line = &image[line * columns..];
-                        horizontal.iter().map(move |&(column, part)| share * part * f64::from(line[column]))
+                        let value = move |column: usize| image[(line * columns + column) * channels + channel];
+                        horizontal.iter().map(move |&(column, part)| share * part * f64::from(value(column)))
                     });
                     images.push(weighted.sum::<f64>() as f32);
                 }
             }
         }
-        Dataset::new(self.name(), [height, width], self.classes(), images, self.labels().to_vec())
+        Dataset::new(self.name(), shape, self.classes(), images, self.labels().to_vec())
     }
 }
 
@@ -57,7 +58,7 @@ mod tests {
         for (pixel, expected) in resized.images().iter().zip([(2.0 + 1.75) / 1.5, (1.75 + 6.5) / 1.5]) {
             assert!((pixel - expected).abs() < 1e-6, "{pixel} where {expected} was expected");
         }
-        assert_eq!((resized.image_shape(), resized.labels()), ([1, 2], &[1][..]));
+        assert_eq!((resized.image_shape(), resized.labels()), ([1, 2].into(), &[1][..]));
         assert_eq!(set.resized([2, 3]).unwrap(), set);
     }
 

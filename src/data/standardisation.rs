@@ -12,11 +12,14 @@ pub struct Standardisation {
 }
 
 impl Standardisation {
-    /// One mean and deviation over all features of all rows: the custom for natural images, which keeps the contrast
-    /// between pixels.
-    pub fn overall(training: &Dataset) -> Self {
-        let (mean, deviation) = moments(training.images().iter().copied());
-        Self { mean: vec![mean; training.features()], deviation: vec![deviation; training.features()] }
+    /// A mean and deviation for each channel, over all pixels of all rows: the custom for natural images, which keeps
+    /// the contrast between pixels.
+    pub fn per_channel(training: &Dataset) -> Self {
+        let channels = training.image_shape().channels;
+        let of_channel = |channel| moments(training.images().iter().skip(channel).step_by(channels).copied());
+        let (mean, deviation): (Vec<f32>, Vec<f32>) = (0..channels).map(of_channel).unzip();
+        let pixels = training.features() / channels;
+        Self { mean: mean.repeat(pixels), deviation: deviation.repeat(pixels) }
     }
 
     /// A mean and deviation for each feature. A feature that never changes is left at 0.
@@ -70,11 +73,19 @@ mod tests {
     }
 
     #[test]
-    fn over_all_features_the_mean_is_0_and_the_deviation_1() {
+    fn over_all_pixels_of_a_channel_the_mean_is_0_and_the_deviation_1() {
         let mut set = set();
-        Standardisation::overall(&set).apply(&mut set);
+        Standardisation::per_channel(&set).apply(&mut set);
         let (mean, deviation) = moments(set.images().iter().copied());
         assert!(mean.abs() < 1e-6 && (deviation - 1.0).abs() < 1e-6);
+
+        let images = vec![1.0, 100.0, 3.0, 300.0, 1.0, 300.0, 3.0, 100.0];
+        let mut colour = Dataset::new("two", [1, 2, 2], 2, images, vec![0, 1]).unwrap();
+        let standardisation = Standardisation::per_channel(&colour);
+        assert_eq!(standardisation.mean, [2.0, 200.0, 2.0, 200.0]);
+        assert_eq!(standardisation.deviation, [1.0, 100.0, 1.0, 100.0]);
+        standardisation.apply(&mut colour);
+        assert_eq!(colour.images(), [-1.0, -1.0, 1.0, 1.0, -1.0, 1.0, 1.0, -1.0]);
     }
 
     #[test]

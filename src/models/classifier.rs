@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::convolutional::{Declarations, Pass, ResNet, Shortcut, SmallConvNet, WideResNet, WideShortcut};
 use super::{Mlp, VisionTransformer, VisionTransformerOptions};
+use crate::data::ImageShape;
 use crate::graph::{Graph, Tag, Tensor, TensorType};
 use crate::nn::{Mode, Noise, Parameters};
 
@@ -120,7 +121,7 @@ pub struct Classifier {
     statistics: Parameters,
     network: Network,
     architecture: Architecture,
-    image: [usize; 2],
+    image: ImageShape,
     classes: usize,
 }
 
@@ -134,21 +135,28 @@ enum Network {
 }
 
 impl Classifier {
-    /// A classifier of images of `image` = (height, width) pixels; `dropout` concerns the transformer alone.
+    /// A classifier of images of `[height, width]` pixels, or of `[height, width, channels]`; `dropout` concerns the
+    /// transformer alone.
     ///
     /// # Errors
     /// A size of 0, or an image that cannot be cut into patches.
-    pub fn new(architecture: &Architecture, image: [usize; 2], classes: usize, dropout: f32) -> Result<Self, String> {
+    pub fn new(
+        architecture: &Architecture,
+        image: impl Into<ImageShape>,
+        classes: usize,
+        dropout: f32,
+    ) -> Result<Self, String> {
+        let image = image.into();
         let (mut parameters, mut statistics) = (Parameters::new(), Parameters::new());
         let mut declare = Declarations { parameters: &mut parameters, statistics: &mut statistics };
-        if image.contains(&0) || classes == 0 {
-            return Err(format!("expected images of some pixels and a class, got {image:?} and {classes}"));
+        if image.features() == 0 || classes == 0 {
+            return Err(format!("expected images of some pixels and a class, got {image} and {classes}"));
         }
-        // Grey images: one channel.
-        let sides = [1, classes];
+        let smallest = image.height.min(image.width);
+        let sides = [image.channels, classes];
         let network = match architecture {
             Architecture::Mlp { hidden } => {
-                let widths = [&[image[0].saturating_mul(image[1])], &hidden[..], &[classes]].concat();
+                let widths = [&[image.features()], &hidden[..], &[classes]].concat();
                 if widths.contains(&0) {
                     return Err(format!("expected pixels, classes and units of every layer, got {widths:?}"));
                 }
@@ -156,23 +164,23 @@ impl Classifier {
             }
             Architecture::VisionTransformer => {
                 // 16 tokens of an 8 x 8 image, 49 of a 28 x 28 one.
-                let patch = if image[0] <= 8 { 2 } else { 4 };
+                let patch = if image.height <= 8 { 2 } else { 4 };
                 let options =
                     VisionTransformerOptions { image, patch, dimension: 32, depth: 2, heads: 4, classes, dropout };
                 Network::VisionTransformer(VisionTransformer::new(declare.parameters, options)?)
             }
             Architecture::SmallConvNet => {
-                if image[0].min(image[1]) < 4 {
-                    return Err(format!("`cnn` halves an image twice: expected 4 x 4 pixels or more, got {image:?}"));
+                if smallest < 4 {
+                    return Err(format!("`cnn` halves an image twice: expected 4 x 4 pixels or more, got {image}"));
                 }
-                Network::SmallConvNet(SmallConvNet::new(&mut declare, 1, classes))
+                Network::SmallConvNet(SmallConvNet::new(&mut declare, image.channels, classes))
             }
             &Architecture::ResNet { depth, width } => {
                 Network::ResNet(ResNet::new(&mut declare, depth, width, Shortcut::Zeros, sides)?)
             }
             &Architecture::WideResNet { depth, widening } => {
-                if image.iter().any(|side| !side.is_multiple_of(4)) {
-                    return Err(format!("`wrn` halves an image twice: expected sides that 4 divides, got {image:?}"));
+                if [image.height, image.width].iter().any(|side| !side.is_multiple_of(4)) {
+                    return Err(format!("`wrn` halves an image twice: expected sides that 4 divides, got {image}"));
                 }
                 Network::WideResNet(WideResNet::new(&mut declare, depth, widening, WideShortcut::Zeros, sides)?)
             }
@@ -209,8 +217,8 @@ impl Classifier {
         &self.architecture
     }
 
-    /// Height and width of an image.
-    pub fn image_shape(&self) -> [usize; 2] {
+    /// Returns height, width and channels of an image.
+    pub fn image_shape(&self) -> ImageShape {
         self.image
     }
 
@@ -219,7 +227,7 @@ impl Classifier {
         self.classes
     }
 
-    /// Images `(batch, height * width)` to logits `(batch, classes)`, at the flat `weights`. The mode is a
+    /// Images `(batch, height * width * channels)` to logits `(batch, classes)`, at the flat `weights`. The mode is a
     /// [`Noise`], or says what batch norm normalises by as well.
     #[track_caller]
     pub fn forward<'a, 'g: 'a>(
@@ -232,7 +240,7 @@ impl Classifier {
         let pass = Pass { weights, statistics: &self.statistics, mode };
         let pixels = || {
             let batch = images.shape().first().copied().unwrap_or(0);
-            images.reshape([batch, self.image[0], self.image[1], 1])
+            images.reshape([batch, self.image.height, self.image.width, self.image.channels])
         };
         match &self.network {
             Network::Mlp(mlp) => mlp.forward(&weights, images),

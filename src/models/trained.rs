@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fourfold_shaders::Data;
 
 use super::{Architecture, Classifier};
-use crate::data::{Checkpoint, Error, Standardisation};
+use crate::data::{Checkpoint, Error, ImageShape, Standardisation};
 use crate::graph::Shape;
 
 /// The prefix of the tensors that are not parameters.
@@ -19,8 +19,9 @@ const STANDARDISATION: &str = "standardisation.";
 /// |---|---|
 /// | metadata `model` | the [`Architecture`] in words, e.g. `mlp:128` |
 /// | metadata `height`, `width` | pixels of an image |
+/// | metadata `channels` | numbers of a pixel; 1 where it is missing |
 /// | metadata `classes` | numbers in an answer |
-/// | tensors `standardisation.mean`, `standardisation.deviation` | `(height * width)`: the input is `(pixel - mean) / deviation`, pixels from 0 to 1 |
+/// | tensors `standardisation.mean`, `standardisation.deviation` | `(height * width * channels)`, the channel fastest: the input is `(pixel - mean) / deviation`, pixels from 0 to 1 |
 /// | all other tensors | the parameters, and the running statistics of batch norm, under their names, shaped as in PyTorch: weights of convolutions `(outputs, channels, rows, columns)` |
 #[derive(Debug, Clone)]
 pub struct TrainedClassifier {
@@ -41,10 +42,11 @@ impl TrainedClassifier {
     /// If the weights are not as long as the classifier's flat tensor of parameters.
     pub fn to_checkpoint(&self) -> Checkpoint {
         let mut checkpoint = Checkpoint::new();
-        let [height, width] = self.classifier.image_shape();
+        let ImageShape { height, width, channels } = self.classifier.image_shape();
         checkpoint.set("model", self.classifier.architecture().to_string());
         checkpoint.set("height", height.to_string());
         checkpoint.set("width", width.to_string());
+        checkpoint.set("channels", channels.to_string());
         checkpoint.set("classes", self.classifier.classes().to_string());
         let Standardisation { mean, deviation } = &self.standardisation;
         for (name, values) in [("mean", mean), ("deviation", deviation)] {
@@ -78,10 +80,13 @@ impl TrainedClassifier {
             let count = text.parse().ok().filter(|count| counts.contains(count));
             count.ok_or_else(|| wrong(format!("{key} from 1 to {}", Architecture::WIDEST), format!("`{text}`")))
         };
-        let (image, classes) = ([count("height")?, count("width")?], count("classes")?);
-        let pixels = image[0] * image[1];
+        let grey = checkpoint.texts().all(|(key, _)| key != "channels");
+        let channels = if grey { 1 } else { count("channels")? };
+        let image = ImageShape { height: count("height")?, width: count("width")?, channels };
+        let (features, classes) = (image.features(), count("classes")?);
         // Also bounds the first layer by what the file holds, before anything of its size is made.
-        let moments = |name: &str| checkpoint.f32(&format!("{STANDARDISATION}{name}"), &[pixels]).map(<[f32]>::to_vec);
+        let moments =
+            |name: &str| checkpoint.f32(&format!("{STANDARDISATION}{name}"), &[features]).map(<[f32]>::to_vec);
         let standardisation = Standardisation { mean: moments("mean")?, deviation: moments("deviation")? };
         if let Some(got) = standardisation.deviation.iter().find(|deviation| **deviation <= 0.0 || deviation.is_nan()) {
             return Err(wrong("deviations above 0".into(), got.to_string()));
@@ -181,6 +186,26 @@ mod tests {
         assert_eq!((loaded.weights, loaded.statistics), (trained.weights, trained.statistics));
     }
 
+    #[test]
+    fn a_classifier_of_coloured_images_comes_back_and_one_without_channels_in_its_file_is_grey() {
+        let classifier = Classifier::new(&"resnet:8,4".parse().unwrap(), [4, 5, 3], 2, 0.0).unwrap();
+        let coloured = TrainedClassifier {
+            weights: classifier.parameters().initial(1),
+            statistics: classifier.statistics().initial(0),
+            classifier,
+            standardisation: Standardisation { mean: vec![0.5; 60], deviation: vec![0.25; 60] },
+        };
+        let loaded = TrainedClassifier::from_checkpoint(&coloured.to_checkpoint()).unwrap();
+        assert_eq!((loaded.classifier.image_shape(), loaded.weights), ([4, 5, 3].into(), coloured.weights));
+
+        let mut old = Checkpoint::new();
+        let new = trained().to_checkpoint();
+        new.texts().filter(|(key, _)| *key != "channels").for_each(|(key, text)| old.set(key, text));
+        new.tensors().for_each(|(name, shape, values)| old.insert(name, shape, values.clone()));
+        let loaded = TrainedClassifier::from_checkpoint(&old).unwrap();
+        assert_eq!(loaded.classifier.image_shape(), [2, 3].into());
+    }
+
     fn trained() -> TrainedClassifier {
         let classifier = Classifier::new(&"mlp:5".parse().unwrap(), [2, 3], 4, 0.0).unwrap();
         TrainedClassifier {
@@ -203,7 +228,7 @@ mod tests {
         let loaded = TrainedClassifier::from_checkpoint(&checkpoint).unwrap();
         assert_eq!(loaded.weights, trained().weights);
         assert_eq!(loaded.standardisation, trained().standardisation);
-        assert_eq!((loaded.classifier.image_shape(), loaded.classifier.classes()), ([2, 3], 4));
+        assert_eq!((loaded.classifier.image_shape(), loaded.classifier.classes()), ([2, 3].into(), 4));
         assert_eq!(loaded.classifier.architecture().to_string(), "mlp:5");
     }
 
@@ -225,8 +250,13 @@ mod tests {
 
     #[test]
     fn sizes_that_no_file_could_hold_are_refused_before_memory_is_taken() {
-        for (key, text) in [("height", "0"), ("width", "99999999999"), ("classes", "-3"), ("model", "mlp:99999999999")]
-        {
+        for (key, text) in [
+            ("height", "0"),
+            ("width", "99999999999"),
+            ("channels", "x"),
+            ("classes", "-3"),
+            ("model", "mlp:99999999999"),
+        ] {
             let error = error(|checkpoint| checkpoint.set(key, text));
             assert!(error.starts_with("checkpoint: expected ") && error.ends_with(&format!("got `{text}`")), "{error}");
         }

@@ -1,5 +1,6 @@
 //! A small vision transformer (Dosovitskiy et al. 2021).
 
+use crate::data::ImageShape;
 use crate::graph::{AttentionMask, Graph, Tensor};
 use crate::nn::{
     Initialise, LayerNorm, Linear, Noise, ParameterId, Parameters, TransformerBlock, TransformerOptions, Weights,
@@ -8,8 +9,8 @@ use crate::nn::{
 /// The sizes of a vision transformer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VisionTransformerOptions {
-    /// Height and width of an image in pixels.
-    pub image: [usize; 2],
+    /// Height, width and channels of an image.
+    pub image: ImageShape,
     /// The side of a square patch, which divides both.
     pub patch: usize,
     /// The length of a token.
@@ -45,12 +46,16 @@ impl VisionTransformer {
     /// A patch that does not divide the image, heads that do not divide the length of a token, a size of 0, or more than
     /// 1,024 blocks.
     pub fn new(parameters: &mut Parameters, options: VisionTransformerOptions) -> Result<Self, String> {
-        let VisionTransformerOptions { image: [height, width], patch, dimension, heads, classes, depth, .. } = options;
+        let VisionTransformerOptions { image, patch, dimension, heads, classes, depth, .. } = options;
+        let ImageShape { height, width, channels } = image;
         if patch == 0 || height == 0 || width == 0 || !height.is_multiple_of(patch) || !width.is_multiple_of(patch) {
             return Err(format!("images of {height} x {width} pixels cannot be cut into patches of {patch} x {patch}"));
         }
         if heads == 0 || dimension == 0 || !dimension.is_multiple_of(heads) {
             return Err(format!("expected heads that divide tokens of {dimension} numbers, got {heads}"));
+        }
+        if channels == 0 {
+            return Err("expected images of at least one channel, got none".into());
         }
         if depth > MOST_BLOCKS || classes == 0 {
             return Err(format!("expected at most {MOST_BLOCKS} blocks and a class, got {depth} and {classes}"));
@@ -59,7 +64,12 @@ impl VisionTransformer {
         let block = TransformerOptions { dropout: options.dropout, ..TransformerOptions::new(dimension, heads) };
         Ok(Self {
             options,
-            embedding: Linear::new(parameters, "embedding", patch.saturating_mul(patch), dimension),
+            embedding: Linear::new(
+                parameters,
+                "embedding",
+                patch.saturating_mul(patch).saturating_mul(channels),
+                dimension,
+            ),
             positions: parameters.add("positions", [tokens, dimension], Initialise::Normal(0.02)),
             blocks: (0..options.depth)
                 .map(|index| TransformerBlock::new(parameters, &format!("block{index}"), block, 2 * index as u32))
@@ -69,7 +79,7 @@ impl VisionTransformer {
         })
     }
 
-    /// Images `(batch, height * width)` to logits `(batch, classes)`.
+    /// Images `(batch, height * width * channels)` to logits `(batch, classes)`.
     #[track_caller]
     pub fn forward<'g>(&self, weights: &Weights<'_, 'g>, images: Tensor<'g>, noise: Noise<'g>) -> Tensor<'g> {
         let mut x = self.embedding.forward(weights, self.patches(images)) + weights.get(self.positions);
@@ -79,16 +89,16 @@ impl VisionTransformer {
         self.head.forward(weights, self.norm.forward(weights, x).mean(1))
     }
 
-    /// `(batch, height * width)` to `(batch, patches, pixels of a patch)`.
+    /// `(batch, height * width * channels)` to `(batch, patches, numbers of a patch)`.
     #[track_caller]
     fn patches<'g>(&self, images: Tensor<'g>) -> Tensor<'g> {
-        let VisionTransformerOptions { image: [height, width], patch, .. } = self.options;
+        let VisionTransformerOptions { image: ImageShape { height, width, channels }, patch, .. } = self.options;
         let Some(&batch) = images.shape().first() else {
             let graph: &Graph = images.graph();
-            return graph.fail("patches", format!("takes images (batch, height * width), got {images:?}"));
+            return graph.fail("patches", format!("takes images (batch, height * width * channels), got {images:?}"));
         };
         let (rows, columns) = (height / patch, width / patch);
-        let split = images.reshape([batch, rows, patch, columns, patch]);
-        split.permute(&[0, 1, 3, 2, 4]).reshape([batch, rows * columns, patch * patch])
+        let split = images.reshape([batch, rows, patch, columns, patch * channels]);
+        split.permute(&[0, 1, 3, 2, 4]).reshape([batch, rows * columns, patch * patch * channels])
     }
 }

@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use draw::Draw;
-use fourfold::data::{Actions, Dataset, Steps, Trajectories};
+use fourfold::data::{Actions, Dataset, ImageShape, Steps, Trajectories};
 use fourfold::evolution::problems::{Control, InfluenceBalancing, ToyRegression};
 use fourfold::evolution::{
     Descent, Estimator, Evaluator, EvaluatorSettings, EvolutionStrategy, GraphProblem, InnerProblem, InnerStep,
@@ -277,7 +277,8 @@ fn models() {
 
         let mut parameters = Parameters::new();
         let [patch, dimension, heads, classes] = [(); 4].map(|()| draw.small());
-        let image = [patch.saturating_mul(2), draw.small()];
+        let image =
+            ImageShape::from([patch.saturating_mul(2), draw.small(), if draw.flag(2) { 1 } else { draw.small() }]);
         let (depth, dropout) = (if draw.flag(4) { draw.size() } else { 2 }, draw.factor());
         let options = VisionTransformerOptions { image, patch, dimension, depth, heads, classes, dropout };
         tally.judge(VisionTransformer::new(&mut parameters, options));
@@ -308,9 +309,9 @@ fn models() {
 #[test]
 fn data_sets() {
     try_arguments(5, 10_000, |draw, tally| {
-        let image = [draw.small(), draw.small()];
+        let image = ImageShape::from([draw.small(), draw.small(), if draw.flag(2) { 1 } else { draw.small() }]);
         let rows = draw.0.below(6) as usize;
-        let features = image[0].saturating_mul(image[1]).min(2_000);
+        let features = image.features().min(2_000);
         let images = vec![draw.factor(); rows * features];
         let labels = (0..rows).map(|_| draw.0.below(4)).collect();
         if let Some(mut set) = tally.judge(Dataset::new("set", image, draw.small(), images, labels)) {

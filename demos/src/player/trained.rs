@@ -139,10 +139,10 @@ impl Trained {
         }
         if checkpoint.get("model").is_ok() {
             let trained = TrainedClassifier::from_checkpoint(checkpoint)?;
-            let [height, width] = trained.classifier.image_shape();
-            if [height, width, trained.classifier.classes()] != [8, 8, 10] {
+            let (image, classes) = (trained.classifier.image_shape(), trained.classifier.classes());
+            if (image, classes) != ([8, 8].into(), 10) {
                 let expected = "expected a classifier of the built-in digits, 8 x 8 pixels in 10 classes";
-                let got = format!("{height} x {width} in {}", trained.classifier.classes());
+                let got = format!("{image} in {classes}");
                 return Err(Failure::Input(format!("{}: {expected}, got {got}", checkpoint.file())));
             }
             let split = checkpoint.get("seed").ok().and_then(|seed| seed.parse().ok());

@@ -108,13 +108,10 @@ impl ImageTask {
     /// Sets of other images than each other.
     pub fn new(mut training: Dataset, mut validation: Dataset, settings: TaskSettings) -> Result<Self, Error> {
         if training.image_shape() != validation.image_shape() || training.classes() != validation.classes() {
-            let shape = |set: &Dataset| {
-                let [height, width] = set.image_shape();
-                format!("images of {height} x {width} in {} classes", set.classes())
-            };
+            let shape = |set: &Dataset| format!("images of {} in {} classes", set.image_shape(), set.classes());
             return Err(Error::content(validation.name(), shape(&training), shape(&validation)));
         }
-        let standardisation = Standardisation::overall(&training);
+        let standardisation = Standardisation::per_channel(&training);
         standardisation.apply(&mut training);
         standardisation.apply(&mut validation);
         let inputs = [training.features()].into_iter();

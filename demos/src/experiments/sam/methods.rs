@@ -24,7 +24,7 @@ impl Settings {
             }
             Some(folder) => {
                 let split = self.data.load(&folder, "--data digits")?;
-                let standardisation = Standardisation::overall(&split.training);
+                let standardisation = Standardisation::per_channel(&split.training);
                 (split, standardisation)
             }
         };

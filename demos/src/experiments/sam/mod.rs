@@ -1,4 +1,4 @@
-//! `fourfold sam`: SGD against sharpness-aware minimisation on images of digits or clothes.
+//! `fourfold sam`: SGD against sharpness-aware minimisation on images.
 
 mod curvature;
 mod evaluation;
@@ -27,7 +27,7 @@ pub struct Settings {
     /// Images; digits are built in
     #[arg(long, value_enum, default_value_t = DataName::Digits)]
     pub data: DataName,
-    /// Folder with the subfolders `mnist` and `fashion-mnist`
+    /// Folder with the subfolders `mnist`, `fashion-mnist`, `cifar-10-batches-bin`, `cifar-100-binary` and `svhn`
     #[arg(long, value_name = "FOLDER", default_value = "data")]
     pub data_dir: PathBuf,
     /// Train on the first images of the training set alone
@@ -108,7 +108,7 @@ impl Experiment for Settings {
     ];
 
     const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] = &[
-        ("data_dir", "data", &["mnist", "fashion-mnist"]),
+        ("data_dir", "data", DataName::WITH_FILES),
         ("momentum", "optimiser", &["sgd"]),
         ("dropout", "model", &["vit"]),
     ];

@@ -14,10 +14,10 @@ use crate::limits;
 /// Images, and the sizes of the networks that learn them. The experiment sets the defaults.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Images {
-    /// Images; of MNIST and Fashion-MNIST the first 50,000 of the training set are learned and the last 10,000 judge
+    /// Images; the last sixth of the training set judges, the rest is learned
     #[arg(long, value_enum, value_name = "NAME")]
     pub data: DataName,
-    /// Folder with the subfolders `mnist` and `fashion-mnist`
+    /// Folder with the subfolders `mnist`, `fashion-mnist`, `cifar-10-batches-bin`, `cifar-100-binary` and `svhn`
     #[arg(long, value_name = "FOLDER", default_value = "data")]
     pub data_dir: PathBuf,
     /// Average squares of so many pixels a side

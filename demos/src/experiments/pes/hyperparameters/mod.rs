@@ -13,6 +13,7 @@ use serde_json::json;
 use super::hyperparameter_training::{
     Defaults, Images, MEASURED, PES, Path, QUICK, TRUNCATED_ES, Training, check_measurement, measured, with_default,
 };
+use crate::data_name::DataName;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::limits;
@@ -64,7 +65,7 @@ impl Experiment for Settings {
     const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[("paper", "true")]);
 
     const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] =
-        &[("data_dir", "data", &["mnist", "fashion-mnist"])];
+        &[("data_dir", "data", DataName::WITH_FILES)];
 
     fn inputs(&self) -> Vec<PathBuf> {
         self.images.files()
