@@ -7,6 +7,7 @@ pub mod demo;
 pub mod inspect;
 pub mod play;
 pub mod runs;
+pub mod tune;
 pub mod verify;
 
 use crate::entry::Entry;
@@ -20,6 +21,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<inspect::Arguments>(),
     Entry::of::<play::Arguments>(),
     Entry::of::<runs::Arguments>(),
+    Entry::of::<tune::Arguments>(),
     Entry::of::<verify::Arguments>(),
     Entry::of::<verify::Difference>(),
     Entry::of::<verify::Report>(),

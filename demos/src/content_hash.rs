@@ -68,7 +68,8 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Returns the SHA-256 of bytes in hexadecimal.
+pub fn hexadecimal(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -109,8 +109,9 @@ pub fn start<E: Experiment>(common: &Common, settings: &E, seeds: Vec<u32>) -> R
         quick: common.quick,
         inputs: content_hash::named(settings.inputs())?,
         settings: serde_json::to_value(settings).map_err(Failure::run)?,
+        tuning: None,
     };
-    let gpu = common.open(false)?;
+    let gpu = common.open()?;
     if !common.quiet {
         let preset = if common.quick { Preset::Quick } else { Preset::Default };
         let seeds = configuration.seeds.len();
@@ -222,7 +223,8 @@ fn perform<E: Experiment>(common: &Common, matches: &ArgMatches) -> Result<(), F
         return Ok(());
     }
     settings.check()?;
-    finish(earlier.resume(common, common.open(false)?)?, &settings)
+    let gpu = common.reopen(path, earlier.configuration.tuning.as_deref())?;
+    finish(earlier.resume(common, gpu)?, &settings)
 }
 
 /// Starts a run with the settings of another one, but for the flags that are given.

@@ -28,7 +28,7 @@ const fn guide(path: &'static str, paper: &'static str, example: &'static str, n
 }
 
 /// A guide to every command and experiment.
-pub(crate) const ALL: [Guide; 30] = [
+pub(crate) const ALL: [Guide; 31] = [
     guide("adapters", "", "fourfold adapters", "fourfold verify"),
     guide("bench", "", "fourfold bench --kernel softmax", "fourfold verify"),
     guide("compile", "", "fourfold compile --kernel matmul --chip navi21", "fourfold verify"),
@@ -74,6 +74,7 @@ pub(crate) const ALL: [Guide; 30] = [
     guide("play", NEURON, "fourfold play key-to-door", "fourfold play --list"),
     guide("runs", "", "fourfold runs", "fourfold play"),
     guide("sam", SAM, "fourfold sam --label-noise 0.4 --seeds 1 --quick", "fourfold sam --label-noise 0.4 --seeds 3"),
+    guide("tune", "", "fourfold tune --quick", "fourfold bench"),
     guide("verify", "", "fourfold verify --kernel softmax", "fourfold bench --kernel softmax"),
     guide("verify builtins", "", "fourfold verify builtins --markdown", "fourfold verify litmus --quick"),
     guide("verify litmus", "", "fourfold verify litmus --quick", "fourfold verify builtins"),

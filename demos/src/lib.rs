@@ -28,3 +28,4 @@ pub mod runtime_folder;
 pub mod statistics;
 pub mod table;
 pub mod translation;
+mod tuning;

@@ -1,7 +1,7 @@
 //! The flags of every command, and the seeds of every experiment.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
@@ -10,6 +10,7 @@ use fourfold::gpu::Options;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::tuning;
 
 /// The flags of every command.
 #[derive(Debug, Clone, Default, Args)]
@@ -21,6 +22,9 @@ pub struct Common {
     /// The adapter: part of its name, or its number in `fourfold adapters` [default: the best one]
     #[arg(long, global = true, value_name = "NAME")]
     pub adapter: Option<String>,
+    /// Ignore what `fourfold tune` measured, and choose kernels as on every machine
+    #[arg(long, id = "no-tune", global = true)]
+    pub no_tune: bool,
     /// The folder of the run, new or empty [default: runs/COMMAND-NUMBER]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
@@ -39,7 +43,7 @@ pub struct Common {
 }
 
 /// The flags of [`Common`], by their names, besides `--quiet`.
-pub const FLAGS: &[&str] = &["seed", "adapter", "out", "quick", "tensorboard"];
+pub const FLAGS: &[&str] = &["seed", "adapter", "no-tune", "out", "quick", "tensorboard"];
 
 /// Variables that choose an adapter.
 const CHOSEN: [&str; 2] = ["WGPU_BACKEND", "WGPU_ADAPTER_NAME"];
@@ -62,11 +66,37 @@ impl Common {
         self.given.iter().any(|given| given == flag)
     }
 
-    /// Opens the adapter that was asked for.
+    /// Opens the adapter that was asked for, with the tuning that `fourfold tune` measured on it unless `--no-tune` is given.
+    ///
+    /// # Errors
+    /// As [`open_untuned`](Self::open_untuned).
+    pub fn open(&self) -> Result<Gpu, Failure> {
+        let gpu = self.open_untuned(false)?;
+        Ok(if self.no_tune { gpu } else { tuning::load(gpu) })
+    }
+
+    /// Opens the adapter for a run that began with the tuning of this hash, or with none.
+    ///
+    /// # Errors
+    /// As [`open_untuned`](Self::open_untuned); also if that tuning is not the one that there is now.
+    pub fn reopen(&self, run: &Path, began: Option<&str>) -> Result<Gpu, Failure> {
+        let Some(began) = began else { return self.open_untuned(false) };
+        let gpu = self.open()?;
+        let got = tuning::hash(&gpu);
+        if got.as_deref() == Some(began) {
+            return Ok(gpu);
+        }
+        let got = got.map_or("none".to_owned(), |got| format!("SHA-256 {got}"));
+        let expected = format!("expected the tuning that the run began with, SHA-256 {began}, got {got}");
+        let hint = "start another run to go on with that";
+        Err(Failure::Input(format!("{}: {expected}: {hint}", run.display())))
+    }
+
+    /// Opens the adapter that was asked for; the rules of the kernels choose between variants, as on every machine.
     ///
     /// # Errors
     /// No adapter, or none of that name (which is wrong input).
-    pub fn open(&self, checked: bool) -> Result<Gpu, Failure> {
+    pub fn open_untuned(&self, checked: bool) -> Result<Gpu, Failure> {
         Gpu::open_with(&Options { adapter: self.adapter.clone(), checked }).map_err(|error| match error {
             fourfold::Error::NoAdapter { message } if self.adapter.is_some() => {
                 Failure::Input(format!("--adapter: {message}"))

@@ -41,9 +41,9 @@ pub mod rollout;
 pub mod trajectories;
 
 pub use description::{
-    Access, Binding, Call, CallParts, Case, Cases, Comparison, Data, Element, Error, Generator, Kernel, KernelRef,
-    Listed, MAX_ELEMENTS, MAX_WORKGROUPS, Module, Operand, RuntimeChecks, Scratch, Sequence, Shapes, Slot, Step,
-    Target, Tolerance, grid,
+    Access, Binding, Call, CallParts, Case, Cases, Choice, Choices, Comparison, Data, Element, Error, Family,
+    Generator, Kernel, KernelRef, Listed, MAX_ELEMENTS, MAX_WORKGROUPS, Module, Operand, RuntimeChecks, Scratch,
+    Sequence, Shapes, Slot, Step, Target, Tolerance, grid,
 };
 pub(crate) use description::{Sizes, product, sum};
 pub use elementwise::Activation;

@@ -119,6 +119,11 @@ pub enum Error {
         /// Passes that the driver runs.
         limit: u64,
     },
+    /// A tuning is damaged, or was measured on something else.
+    Tuning {
+        /// What was expected and what came, in one sentence.
+        message: String,
+    },
     /// The uniform block of a call has another size than the kernel's (in bytes).
     Uniform {
         /// The kernel by name.
@@ -312,7 +317,7 @@ impl fmt::Display for Error {
             Error::MissingOperand { kernel, asked, have } => {
                 write!(f, "a step `{kernel}` of the sequence takes {asked} but there are {have}: pass every operand")
             }
-            Error::Readback { message } => f.write_str(message),
+            Error::Readback { message } | Error::Tuning { message } => f.write_str(message),
             Error::Usage { operation, expected, got } => write!(
                 f,
                 "{operation} takes a buffer with the usage {expected:?} but it has {got:?}: add {expected:?} where the \

@@ -35,11 +35,12 @@ mod recording;
 mod scope;
 mod submit;
 mod timestamps;
+mod tuning;
 mod view;
 
 use std::sync::{Arc, Mutex};
 
-use fourfold_shaders::Target;
+use fourfold_shaders::{Choices, Target};
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use adapter::adapters;
@@ -52,6 +53,7 @@ pub use loss::Loss;
 pub use readback::{Ticket, TicketFuture};
 pub use recording::Recording;
 pub use timestamps::{TimestampTicket, Timestamps};
+pub use tuning::Tuning;
 pub use view::BufferView;
 
 pub(crate) use launch::{Extent, check_loops, line_of};
@@ -60,6 +62,7 @@ pub(crate) use launch::{Extent, check_loops, line_of};
 #[derive(Debug, Clone)]
 pub struct Gpu {
     inner: Arc<Inner>,
+    tuning: Option<Arc<Tuning>>,
 }
 
 #[derive(Debug)]
@@ -117,7 +120,7 @@ impl Gpu {
             #[cfg(target_arch = "wasm32")]
             scopes: scope::Scopes::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), tuning: None }
     }
 
     /// Returns the device, on which a caller may make buffers and pipelines of its own.
@@ -150,6 +153,23 @@ impl Gpu {
         self.inner.checked
     }
 
+    /// Returns a handle of the same device that chooses variants of kernels as they were measured on it.
+    ///
+    /// Sessions, rollouts and everything else that is made with it keep to these choices; what is made with another handle
+    /// does not. The same seed, adapter and tuning give the same bits.
+    ///
+    /// # Errors
+    /// [`Error::Tuning`] if it was measured on another adapter, driver or version of this crate.
+    pub fn with_tuning(&self, tuning: Tuning) -> Result<Self, Error> {
+        tuning.check(self.info())?;
+        Ok(Self { tuning: Some(Arc::new(tuning)), ..self.clone() })
+    }
+
+    /// The measured choices that this handle keeps to, if there are any.
+    pub fn tuning(&self) -> Option<&Tuning> {
+        self.tuning.as_deref()
+    }
+
     /// The facts about the device on which the choice of kernel variants depends.
     pub fn target(&self) -> Target {
         let subgroups = self.features().contains(wgpu::Features::SUBGROUP);
@@ -158,6 +178,7 @@ impl Gpu {
             software: self.info().device_type == wgpu::DeviceType::Cpu,
             workgroup_memory: self.limits().max_compute_workgroup_storage_size,
             workgroup_invocations: self.limits().max_compute_invocations_per_workgroup,
+            choices: self.tuning().map_or(Choices::NONE, Tuning::choices),
         }
     }
 }

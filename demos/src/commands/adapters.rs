@@ -48,7 +48,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let chosen: Vec<&AdapterReport> = all.iter().filter(asked).collect();
     if chosen.is_empty() {
         // Opening says what is missing and what to do about it.
-        common.open(false)?;
+        common.open_untuned(false)?;
     }
     if arguments.json {
         let list: Vec<Value> = chosen.iter().map(|report| json(report)).collect();

@@ -3,9 +3,9 @@
 
 mod ceiling;
 mod dt;
-mod measure;
+pub(crate) mod measure;
 mod pes;
-mod problems;
+pub(crate) mod problems;
 mod recording;
 mod rollout;
 mod sam;
@@ -51,7 +51,7 @@ pub struct Arguments {
 
 impl Plain for Arguments {
     const NAME: &'static str = "bench";
-    const COMMON: &'static [&'static str] = &["seed", "adapter", "out", "quick"];
+    const COMMON: &'static [&'static str] = &["seed", "adapter", "no-tune", "out", "quick"];
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
         run(common, self)
@@ -121,7 +121,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
-    let gpu = common.open(false)?;
+    let gpu = common.open()?;
     let problems = problems(&gpu.target(), common.quick, arguments.kernel.as_deref());
     if problems.is_empty() {
         let asked = arguments.kernel.as_deref().unwrap_or_default();

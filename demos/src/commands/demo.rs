@@ -58,7 +58,7 @@ const EPISODES: usize = 200;
 /// # Errors
 /// If a step fails, with its own sentence.
 pub fn run(common: &Common) -> Result<(), Failure> {
-    let gpu = common.open(false)?;
+    let gpu = common.open()?;
     estimate::tell(gpu.info(), Arguments::NAME, 1.0, common);
     let mut run = Run::of_command(common, Arguments::NAME, &gpu, json!({}))?;
     let folder = run.path().to_owned();

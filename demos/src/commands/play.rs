@@ -70,7 +70,7 @@ impl Format {
 
 impl Plain for Arguments {
     const NAME: &'static str = "play";
-    const COMMON: &'static [&'static str] = &["seed", "adapter", "out", "quick"];
+    const COMMON: &'static [&'static str] = &["seed", "adapter", "no-tune", "out", "quick"];
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
         if self.list {
@@ -100,7 +100,7 @@ impl Plain for Arguments {
                 file.display()
             )));
         }
-        let gpu = common.open(false)?;
+        let gpu = common.open()?;
         let settings = json!({
             "policy": self.policy, "world": self.world, "shuffle_at": scene.shuffles,
             "noise_channels": self.noise_channels, "target": self.target,

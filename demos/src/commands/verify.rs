@@ -211,7 +211,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
 /// Begins a run in a folder of its own.
 fn begun(common: &Common, arguments: &Arguments) -> Result<(Common, Gpu, RunFolder, Settings, Vec<Row>), Failure> {
     let chosen = choose(kernels(), arguments.kernel.as_deref())?;
-    let gpu = common.open(arguments.checked)?;
+    let gpu = common.open_untuned(arguments.checked)?;
     let cases = match (arguments.case, arguments.cases) {
         (Some(case), _) => (case, case + 1),
         (None, Some(cases)) => (0, cases),
@@ -255,7 +255,7 @@ fn resumed(common: &Common, path: &Path) -> Result<(Common, Gpu, RunFolder, Sett
     }
     folder.lock()?;
     let common = Common { seed, adapter, ..common.clone() };
-    let gpu = common.open(settings.checked)?;
+    let gpu = common.open_untuned(settings.checked)?;
     let rows = if path.join(ROWS).exists() { difference::rows(path)? } else { Vec::new() };
     // The line that was being written when the run was interrupted is written again.
     let lines: String = rows.iter().filter_map(|row| Some(serde_json::to_string(row).ok()? + "\n")).collect();

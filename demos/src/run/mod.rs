@@ -28,6 +28,7 @@ use crate::guide;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::table::{broken, width};
+use crate::tuning;
 use events::Events;
 use folder::RunFolder;
 use record::{End, FINISHED, STOPPED};
@@ -62,6 +63,9 @@ pub struct Configuration {
     /// SHA-256 of the files and folders that the run reads, by their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, String>,
+    /// SHA-256 of the tuning that chose between variants of kernels, if there was one; [`Run::create`] sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<String>,
     pub settings: Value,
 }
 
@@ -117,6 +121,7 @@ impl Run {
     /// # Errors
     /// The folder cannot be written, or is there already and not empty.
     pub fn create(common: &Common, gpu: Gpu, name: &str, configuration: Configuration) -> Result<Self, Failure> {
+        let configuration = Configuration { tuning: tuning::hash(&gpu), ..configuration };
         let folder = RunFolder::create(common.out.as_deref(), name, &gpu, json!(configuration))?;
         Ok(Self::new(common, gpu, folder, configuration))
     }

@@ -23,6 +23,14 @@ impl Scratch {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fourfold"));
         // Some Vulkan drivers write a line of their own where this is not set.
         command.env("XDG_RUNTIME_DIR", std::env::temp_dir()).current_dir(&self.0);
+        // A tuning of the user's would change what is tested; Mesa keeps the shaders that it has compiled.
+        let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+        if let Some(caches) = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home)
+            && std::env::var_os("MESA_SHADER_CACHE_DIR").is_none()
+        {
+            command.env("MESA_SHADER_CACHE_DIR", caches);
+        }
+        command.env("XDG_CACHE_HOME", self.0.join("cache"));
         command
     }
 }

@@ -34,7 +34,7 @@ pub use geometry::Geometry;
 use crate::convolution::convolution_gather::CONVOLUTION_GATHER;
 use crate::matmul::matmul_tile::Tile;
 use crate::matmul::{self, matmul_reduce};
-use crate::{Activation, Call, Element, Error, Kernel, Sequence, Sizes, Slot, Target, product};
+use crate::{Activation, Call, Choice, Element, Error, Family, Kernel, Sequence, Sizes, Slot, Target, product};
 
 /// The kernels of this folder.
 pub(crate) const KERNELS: &[&Kernel] = &[
@@ -127,17 +127,21 @@ impl Problem {
     /// The gradient of the weights, its sum split where the grid is too small to fill the device.
     fn weight_gradient(&self, target: &Target) -> Result<Sequence, Error> {
         let layout = weight_gradient_layout::Layout::new(&self.geometry, self.order);
-        let variant = WeightVariant::of(&layout, target);
-        let slices = variant.slices(&layout, target);
+        let choice = target.choice(Family::WeightGradient, layout.lengths[2], |variant| {
+            WEIGHT_VARIANTS[variant].suits(&layout, target)
+        });
+        let variant =
+            choice.map_or_else(|| WeightVariant::by_rule(&layout, target), |choice| WEIGHT_VARIANTS[choice.variant]);
+        let call = |layout: &_| variant.call(layout, target).chosen_by(choice);
         let [x, dy, dw] = Slot::arguments();
-        let split = layout.split(slices);
+        let split = layout.split(variant.slices(&layout, target));
         if split.uniform.slices == 1 {
-            return Ok(Sequence::of(variant.call(&layout, target), [x, dy, dw]));
+            return Ok(Sequence::of(call(&layout), [x, dy, dw]));
         }
         let mut sequence = Sequence::default();
         let [_, _, partials] = split.lengths;
         let scratch = sequence.scratch(Element::F32, partials);
-        sequence.step(variant.call(&split, target), [x, dy, scratch]);
+        sequence.step(call(&split), [x, dy, scratch]);
         let reduce = matmul_reduce::Problem {
             slices: split.uniform.slices as usize,
             elements: layout.lengths[2],
@@ -151,25 +155,91 @@ impl Problem {
     }
 }
 
-/// The call of the best variant for a convolution or its input gradient.
+/// A kernel of convolutions and input gradients with what it is to be called with.
+#[derive(Debug, Clone, Copy)]
+enum Variant {
+    Tile(Tile),
+    Row { wide: bool },
+    Gather,
+    Channel,
+}
+
+impl Variant {
+    fn call(self, layout: &Layout, target: &Target) -> Call {
+        match self {
+            Self::Tile(tile) => convolution_tile::call(layout, tile),
+            Self::Row { wide } => convolution_row::call(layout, wide),
+            Self::Gather => convolution_gather::call(layout),
+            Self::Channel => convolution_channel::call(layout, convolution_channel::workgroup(target)),
+        }
+    }
+
+    /// True if it computes a convolution on a device. Some are for software drivers alone.
+    fn suits(self, layout: &Layout, target: &Target) -> bool {
+        let on_subgroups = target.software && !has_no_kernel_of_subgroups(target);
+        let takes = match self {
+            Self::Tile(tile) => tile.suits(target, |tile| convolution_tile::tiles(layout, tile)),
+            Self::Row { .. } => on_subgroups && convolution_row::suits(layout),
+            Self::Gather => on_subgroups,
+            Self::Channel => true,
+        };
+        let convolution_layout::Uniform { terms, outputs, .. } = layout.uniform;
+        takes && terms.min(outputs) >= 4 && target.finishes(&self.call(layout, target))
+    }
+}
+
+/// The variants of [`Family::Convolution`], in its order.
+const VARIANTS: [Variant; 7] = [
+    Variant::Tile(Tile::LARGE),
+    Variant::Tile(Tile::MEDIUM),
+    Variant::Tile(Tile::SMALL),
+    Variant::Row { wide: false },
+    Variant::Row { wide: true },
+    Variant::Gather,
+    Variant::Channel,
+];
+
+/// The variants of [`Family::WeightGradient`], in its order.
+const WEIGHT_VARIANTS: [WeightVariant; 6] = [
+    WeightVariant::Tile(Tile::LARGE),
+    WeightVariant::Tile(Tile::MEDIUM),
+    WeightVariant::Tile(Tile::SMALL),
+    WeightVariant::Sliding,
+    WeightVariant::Gather,
+    WeightVariant::Channel,
+];
+
+const _: () = assert!(VARIANTS.len() == Family::Convolution.variants().len());
+const _: () = assert!(WEIGHT_VARIANTS.len() == Family::WeightGradient.variants().len());
+
+/// The call of the best variant for a convolution or its input gradient: the one that was measured, or that of the rule.
 fn variant(layout: &Layout, target: &Target) -> Call {
+    let [.., elements] = layout.lengths;
+    let choice = target.choice(Family::Convolution, elements, |variant| VARIANTS[variant].suits(layout, target));
+    match choice {
+        Some(Choice { variant, .. }) => VARIANTS[variant].call(layout, target).chosen_by(choice),
+        None => by_rule(layout, target).call(layout, target),
+    }
+}
+
+fn by_rule(layout: &Layout, target: &Target) -> Variant {
     let convolution_layout::Uniform { terms, outputs, .. } = layout.uniform;
     // Tiles of 16 outputs or more would be nearly empty.
     let few = outputs < 4;
     if few || has_no_kernel_of_subgroups(target) {
-        return convolution_channel::call(layout, convolution_channel::workgroup(target));
+        return Variant::Channel;
     }
     if target.software {
         return match convolution_row::suits(layout) {
-            true => convolution_row::call(layout, convolution_row::is_wide(layout)),
-            false => convolution_gather::call(layout),
+            true => Variant::Row { wide: convolution_row::is_wide(layout) },
+            false => Variant::Gather,
         };
     }
     // A block of 8 terms under each tap would be mostly zeros.
     if terms < 4 {
-        return convolution_channel::call(layout, convolution_channel::workgroup(target));
+        return Variant::Channel;
     }
-    convolution_tile::call(layout, Tile::largest(target, false, |tile| convolution_tile::tiles(layout, tile)))
+    Variant::Tile(Tile::largest(target, false, |tile| convolution_tile::tiles(layout, tile)))
 }
 
 /// True on a software driver without subgroups of 8 lanes.
@@ -187,7 +257,7 @@ enum WeightVariant {
 }
 
 impl WeightVariant {
-    fn of(layout: &weight_gradient_layout::Layout, target: &Target) -> Self {
+    fn by_rule(layout: &weight_gradient_layout::Layout, target: &Target) -> Self {
         let few = layout.uniform.outputs < 4;
         if few || has_no_kernel_of_subgroups(target) {
             return Self::Channel;
@@ -206,6 +276,19 @@ impl WeightVariant {
             Self::Gather => weight_gradient_gather::call(layout),
             Self::Channel => weight_gradient_channel::call(layout, convolution_channel::workgroup(target)),
         }
+    }
+
+    /// True if it computes a gradient on a device. Some are for software drivers alone.
+    fn suits(self, layout: &weight_gradient_layout::Layout, target: &Target) -> bool {
+        let on_subgroups = target.software && !has_no_kernel_of_subgroups(target);
+        let takes = match self {
+            Self::Tile(tile) => tile.suits(target, |tile| layout.tiles(tile.rows, tile.columns)),
+            Self::Sliding => on_subgroups && weight_gradient_sliding::suits(&layout.uniform),
+            Self::Gather => on_subgroups,
+            Self::Channel => true,
+        };
+        let split = layout.split(self.slices(layout, target));
+        takes && layout.uniform.outputs >= 4 && target.finishes(&self.call(&split, target))
     }
 
     /// Slices of the sum: as many as fill the device, each of some hundred pixels, and as many as keep an invocation of a

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytemuck::Pod;
 
-use crate::{Access, Data, Element, Kernel, KernelRef, Operand};
+use crate::{Access, Case, Choice, Data, Element, Kernel, KernelRef, Operand};
 
 /// WebGPU's default limit of workgroups in one dimension of a dispatch.
 pub const MAX_WORKGROUPS: u32 = 65_535;
@@ -50,6 +50,7 @@ pub struct CallParts {
 pub struct Call {
     parts: CallParts,
     runtime_checks: bool,
+    choice: Option<Choice>,
 }
 
 impl Deref for Call {
@@ -63,7 +64,7 @@ impl Deref for Call {
 impl From<CallParts> for Call {
     /// A call with runtime checks.
     fn from(parts: CallParts) -> Self {
-        Self { parts, runtime_checks: true }
+        Self { parts, runtime_checks: true, choice: None }
     }
 }
 
@@ -128,6 +129,16 @@ impl Call {
     /// [promised](crate::RuntimeChecks) what it takes.
     pub(crate) fn checked_unless(self, all_own: bool) -> Self {
         Self { runtime_checks: !all_own, ..self }
+    }
+
+    /// Returns the choice that decided for this variant, if it came from [`Target::choices`](crate::Target::choices).
+    pub fn choice(&self) -> Option<Choice> {
+        self.choice
+    }
+
+    /// The same call, decided by a choice if there is one.
+    pub(crate) fn chosen_by(self, choice: Option<Choice>) -> Self {
+        Self { choice, ..self }
     }
 
     /// The same call over a grid of two or three dimensions.
@@ -253,6 +264,26 @@ impl Sequence {
     /// # Panics
     /// If a dispatch names an operand that is not there or is shorter than it says.
     pub fn run_twins(&self, arguments: &mut [Data]) {
+        self.for_each_step(arguments, |_, _| {});
+    }
+
+    /// Returns each dispatch as a case, on what the twins of those before it leave of the caller's operands.
+    ///
+    /// # Panics
+    /// As [`run_twins`](Self::run_twins).
+    pub fn cases(&self, label: &str, mut arguments: Vec<Data>) -> Vec<Case> {
+        let mut cases = Vec::new();
+        self.for_each_step(&mut arguments, |call, operands| {
+            let bound = call.kernel.bindings.iter().zip(operands);
+            let inputs =
+                bound.filter(|(binding, _)| binding.access != Access::Write).map(|(_, operand)| operand.clone());
+            cases.push(Case::new(label, call.clone(), inputs.collect::<Vec<_>>()));
+        });
+        cases
+    }
+
+    /// Runs the twins of the dispatches, and shows each with its operands before it runs.
+    fn for_each_step(&self, arguments: &mut [Data], mut show: impl FnMut(&Call, &[Data])) {
         let mut scratch: Vec<Data> =
             self.scratch.iter().map(|buffer| Data::poison(buffer.element, buffer.length)).collect();
         for step in &self.steps {
@@ -263,6 +294,7 @@ impl Sequence {
                     Slot::Scratch(index) => scratch[index].first(length),
                 })
                 .collect();
+            show(&step.call, &operands);
             step.call.run_twin(&mut operands.iter_mut().map(Data::operand).collect::<Vec<_>>());
             for output in step.call.kernel.outputs() {
                 let written = &operands[output];

@@ -2,6 +2,7 @@
 
 mod call;
 mod case;
+mod choice;
 pub(crate) mod elementwise_layout;
 mod generator;
 mod kernel;
@@ -16,6 +17,7 @@ mod tolerance;
 
 pub use call::{Call, CallParts, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid};
 pub use case::Case;
+pub use choice::{Choice, Choices, Family};
 pub use generator::{Generator, Shapes};
 pub use kernel::{Access, Binding, Cases, Element, Kernel, KernelRef};
 pub use listed::Listed;

@@ -5,29 +5,43 @@
 
 use bytemuck::Pod;
 
-use crate::{Call, Kernel, Target};
+use crate::{Call, Choice, Family, Kernel, Target};
 
 /// The number of invocations that share a row, and of those in a workgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sharing {
     pub lanes: usize,
     pub workgroup: usize,
+    /// The choice that decided for it, if it was not the rule.
+    pub choice: Option<Choice>,
 }
+
+/// Rows from which on a choice of lanes holds: fewer leave a device idle, whatever was measured.
+const MANY: usize = 64;
 
 impl Sharing {
     /// The sharing for `rows` rows, each read by `loads` load instructions (of one or of four elements).
     pub fn choose(rows: usize, loads: usize, target: &Target) -> Self {
+        let rule = Self::by_rule(rows, loads, target);
+        // A row kernel has up to three loops over its row, which share a software driver's limit.
+        let least = target.parts_of_loop(loads, 3);
+        let suits = |lanes: usize| rows >= MANY && (least..=loads).contains(&lanes);
+        let choice = target.choice(Family::Rows, loads, |variant| suits(1 << variant));
+        let lanes = choice.map_or(rule.lanes, |choice| 1 << choice.variant);
+        Self { lanes, workgroup: lanes.max(if choice.is_some() { 64 } else { rule.workgroup }), choice }
+    }
+
+    fn by_rule(rows: usize, loads: usize, target: &Target) -> Self {
         // A software driver pays for each load and each barrier, whoever issues it: an invocation owns its row,
         // unless there are too few rows to fill its vectors of eight.
         if target.software {
             let few = if rows < 8 && loads >= 64 { 8 } else { 1 };
-            // A row kernel has up to three loops over its row, which share the driver's limit.
             let lanes = target.parts_of_loop(loads, 3).next_power_of_two().clamp(few, 128);
-            return Self { lanes, workgroup: lanes.max(if rows < 512 { 16 } else { 64 }) };
+            return Self { lanes, workgroup: lanes.max(if rows < 512 { 16 } else { 64 }), choice: None };
         }
         // On a GPU neighbouring invocations read neighbouring words, about four loads each.
         let lanes = if loads <= 4 { 1 } else { (loads / 4).next_power_of_two().clamp(4, 128) };
-        Self { lanes, workgroup: lanes.max(64) }
+        Self { lanes, workgroup: lanes.max(64), choice: None }
     }
 
     /// The call of a row kernel over `rows` rows.
@@ -41,6 +55,7 @@ impl Sharing {
         Call::new(kernel, uniform, rows.div_ceil(self.workgroup / self.lanes), lengths)
             .with_constant("WORKGROUP", self.workgroup as u32)
             .with_constant("LANES", self.lanes as u32)
+            .chosen_by(self.choice)
     }
 }
 
@@ -89,7 +104,7 @@ mod tests {
             let target = Target { software, ..Target::default() };
             for rows in [1, 7, 8, 600, 100_000] {
                 for loads in 1..3000 {
-                    let Sharing { lanes, workgroup } = Sharing::choose(rows, loads, &target);
+                    let Sharing { lanes, workgroup, .. } = Sharing::choose(rows, loads, &target);
                     assert!(lanes.is_power_of_two() && workgroup % lanes == 0 && workgroup <= 256);
                 }
             }

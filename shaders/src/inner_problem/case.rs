@@ -8,7 +8,7 @@ use super::{
 };
 use crate::inner_problem::problems::samples;
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Case, Data, Generator, KernelRef, Target};
+use crate::{Case, Choices, Data, Generator, KernelRef, Target};
 
 /// One listed kernel for each way of going through an inner problem; the cases draw the problem too.
 pub fn kernels() -> Vec<KernelRef> {
@@ -20,8 +20,13 @@ pub fn kernels() -> Vec<KernelRef> {
     ]
 }
 
-const SOFTWARE: Target =
-    Target { software: true, subgroups: None, workgroup_memory: 16 << 10, workgroup_invocations: 256 };
+const SOFTWARE: Target = Target {
+    software: true,
+    subgroups: None,
+    workgroup_memory: 16 << 10,
+    workgroup_invocations: 256,
+    choices: Choices::NONE,
+};
 
 /// Outer parameters that a case of a product of derivatives holds at most: UORO keeps three arrays of as many.
 const FEW: usize = 64;

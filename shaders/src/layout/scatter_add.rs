@@ -9,8 +9,8 @@ use bytemuck::{Pod, Zeroable};
 
 use super::scatter_order;
 use crate::{
-    Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Sequence, Sizes, Slot, Target, Tolerance,
-    product,
+    Binding, Call, Case, Data, Element, Error, Family, Generator, Kernel, Module, Sequence, Sizes, Slot, Target,
+    Tolerance, product,
 };
 
 const MODULE: Module = Module::new::<Uniform>(
@@ -38,6 +38,9 @@ fn passes(call: &Call) -> u64 {
 /// The most loads of indices by which a GPU finds the positions of each row by itself: 64 MiB, a sixth of a millisecond
 /// where caches give 400 GB/s. More are sorted before.
 const MOST_SCANNED: usize = 1 << 24;
+
+/// The index in [`Family::ScatterAdd`] of the variant that sorts the positions first.
+const SORT: usize = 1;
 
 /// A sum of more terms adds eight in a pass.
 const MOST_TERMS: usize = 32_768;
@@ -136,14 +139,18 @@ impl Problem {
             .tensor(&[("rows", self.rows), ("columns", self.columns)])?
             .tensor(&[("count", self.count), ("columns", self.columns)])?;
         let [dy, indices, dtable] = Slot::arguments();
-        if !target.software && product(&[self.rows, self.count]) <= MOST_SCANNED {
-            return sizes.sequence(Sequence::of(self.scan(), [indices, dy, dtable]));
+        let loads = product(&[self.rows, self.count]);
+        let suits = |variant| variant == SORT || (loads <= 4 * MOST_SCANNED && target.finishes(&self.scan()));
+        let choice = target.choice(Family::ScatterAdd, loads, suits);
+        let scans = choice.map_or(!target.software && loads <= MOST_SCANNED, |choice| choice.variant != SORT);
+        if scans {
+            return sizes.sequence(Sequence::of(self.scan().chosen_by(choice), [indices, dy, dtable]));
         }
         let mut sequence = Sequence::default();
         let positions = sequence.scratch(Element::U32, self.count);
         let ends = sequence.scratch(Element::U32, self.rows);
-        sequence.step(self.order().call(target), [indices, positions, ends]);
-        sequence.step(self.sum(), [positions, ends, dy, dtable]);
+        sequence.step(self.order().call(target).chosen_by(choice), [indices, positions, ends]);
+        sequence.step(self.sum().chosen_by(choice), [positions, ends, dy, dtable]);
         sizes.sequence(sequence)
     }
 

@@ -65,14 +65,16 @@ impl Tile {
     /// The largest tile that fits the device, is worthwhile for as many as `tiles` says there are of a cut, or for any number if
     /// the sum is split `until_full`, and covers little past the edges of the output.
     pub(crate) fn largest(target: &Target, until_full: bool, tiles: impl Fn(&Tile) -> usize) -> Tile {
-        // Elements that the tiles of one cut cover, those past the edges of the output included.
-        let covered = |tile: &Tile| product(&[tiles(tile), tile.rows, tile.columns]);
-        let tile = Tile::LARGEST_FIRST.into_iter().find(|tile| {
-            let fits = tile.invocations() <= target.workgroup_invocations;
-            let fills = until_full || tiles(tile) >= tile.worthwhile_from;
-            fits && fills && covered(tile).saturating_mul(4) <= covered(&Tile::SMALL).saturating_mul(5)
-        });
+        let fills = |tile: &Tile| until_full || tiles(tile) >= tile.worthwhile_from;
+        let tile = Tile::LARGEST_FIRST.into_iter().find(|tile| fills(tile) && tile.suits(target, &tiles));
         tile.unwrap_or(Tile::SMALL)
+    }
+
+    /// True if the tile fits the device and covers little past the edges of the output, of which `tiles` counts the tiles.
+    pub(crate) fn suits(&self, target: &Target, tiles: impl Fn(&Tile) -> usize) -> bool {
+        let covered = |tile: &Tile| product(&[tiles(tile), tile.rows, tile.columns]);
+        let fits = self.invocations() <= target.workgroup_invocations;
+        fits && covered(self).saturating_mul(4) <= covered(&Tile::SMALL).saturating_mul(5)
     }
 
     /// The call with the constants of this cut.

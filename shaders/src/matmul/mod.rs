@@ -20,7 +20,7 @@ pub mod matmul_vector;
 
 use crate::matmul::matmul_layout::Layout;
 use crate::matmul::matmul_tile::Tile;
-use crate::{Activation, Call, Element, Error, Kernel, Sequence, Sizes, Slot, Target, product};
+use crate::{Activation, Call, Choice, Element, Error, Family, Kernel, Sequence, Sizes, Slot, Target, product};
 
 /// The kernels of matrix products.
 pub const KERNELS: &[&Kernel] = &[
@@ -76,17 +76,45 @@ pub struct Problem {
 enum Variant {
     Tile(Tile),
     Vector,
-    Subgroup,
+    Subgroup { wide: bool },
     Direct,
 }
 
+/// The variants of [`Family::MatrixProduct`], in its order.
+const VARIANTS: [Variant; 6] = [
+    Variant::Tile(Tile::LARGE),
+    Variant::Tile(Tile::MEDIUM),
+    Variant::Tile(Tile::SMALL),
+    Variant::Subgroup { wide: false },
+    Variant::Subgroup { wide: true },
+    Variant::Direct,
+];
+
+const _: () = assert!(VARIANTS.len() == Family::MatrixProduct.variants().len());
+
+/// Multiply-adds from which on a software driver gets wide tiles. They save a fifth of the time, 5 ms here, and cost a tenth of
+/// a second of compilation.
+const WIDE_FROM: usize = 1 << 27;
+
 impl Variant {
+    /// True if a device may run it. Those of software drivers leave most lanes of a GPU idle.
+    fn fits(self, target: &Target) -> bool {
+        match self {
+            Variant::Tile(tile) => tile.invocations() <= target.workgroup_invocations,
+            Variant::Vector => !target.software,
+            Variant::Subgroup { .. } => {
+                target.software && matmul_subgroup::MATMUL_SUBGROUP.lacks_subgroups(target.subgroups).is_none()
+            }
+            Variant::Direct => target.software,
+        }
+    }
+
     /// Rows and columns of the output that one workgroup computes.
     fn tile(self, layout: &Layout) -> (usize, usize) {
         match self {
             Variant::Tile(tile) => (tile.rows, tile.columns),
             Variant::Vector => (1, matmul_vector::columns(layout)),
-            Variant::Subgroup => (matmul_subgroup::ROWS, matmul_subgroup::COLUMNS),
+            Variant::Subgroup { wide } => (matmul_subgroup::ROWS, matmul_subgroup::columns(wide)),
             Variant::Direct => (matmul_direct::ROWS, matmul_direct::COLUMNS),
         }
     }
@@ -95,7 +123,7 @@ impl Variant {
         match self {
             Variant::Tile(tile) => matmul_tile::call(layout, tile),
             Variant::Vector => matmul_vector::call(layout),
-            Variant::Subgroup => matmul_subgroup::call(layout),
+            Variant::Subgroup { wide } => matmul_subgroup::call(layout, wide),
             Variant::Direct => matmul_direct::call(layout),
         }
     }
@@ -164,18 +192,21 @@ impl Problem {
     pub fn sequence(&self, target: &Target) -> Result<Sequence, Error> {
         let sizes = self.check()?;
         let problem = self.folded();
-        let (variant, layout) = problem.variant(target);
+        let choice = problem.choice(target);
+        let variant = choice.map_or_else(|| problem.variant(target), |choice| VARIANTS[choice.variant]);
+        let layout = problem.layout(variant);
+        let call = |layout: &Layout| variant.call(layout).chosen_by(choice);
         let [first, second] = if layout.swapped { [1, 0] } else { [0, 1] }.map(Slot::Argument);
         let [bias, out] = if self.bias { [2, 3] } else { [0, 2] }.map(Slot::Argument);
 
         let mut sequence = Sequence::default();
         let slices = slices(target, &layout, variant);
         if slices == 1 {
-            sequence.step(variant.call(&layout), [first, second, bias, out]);
+            sequence.step(call(&layout), [first, second, bias, out]);
         } else {
             let split = layout.split(slices);
             let partials = sequence.scratch(Element::F32, split.lengths[3]);
-            sequence.step(variant.call(&split), [first, second, first, partials]);
+            sequence.step(call(&split), [first, second, first, partials]);
             let reduce = matmul_reduce::Problem {
                 slices: split.uniform.slices as usize,
                 elements: layout.lengths[3],
@@ -206,26 +237,56 @@ impl Problem {
         self
     }
 
-    fn variant(&self, target: &Target) -> (Variant, Layout) {
-        let layout = Layout::new(self);
+    /// The measured choice for this shape, if there is one.
+    fn choice(&self, target: &Target) -> Option<Choice> {
+        let Self { m, n, batch: [outer, inner], .. } = *self;
+        let elements = product(&[m, n, outer.count, inner.count]);
+        let suits = |variant: usize| {
+            let fitting = VARIANTS.into_iter().filter(|variant| variant.fits(target));
+            let least = fitting.map(|variant| self.covered(variant)).min().unwrap_or(usize::MAX);
+            // A choice was measured on tiles that are full.
+            m.min(n) >= 16
+                && VARIANTS[variant].fits(target)
+                && self.covered(VARIANTS[variant]).saturating_mul(4) <= least.saturating_mul(5)
+        };
+        target.choice(Family::MatrixProduct, elements, suits)
+    }
+
+    /// The variant by the rule.
+    fn variant(&self, target: &Target) -> Variant {
         if target.software {
-            let variant = match matmul_subgroup::MATMUL_SUBGROUP.lacks_subgroups(target.subgroups) {
-                None => Variant::Subgroup,
-                _ => Variant::Direct,
-            };
-            let (rows, columns) = variant.tile(&layout);
-            let swapped = layout.swapped();
-            let swap = swapped.tiles(rows, columns) < layout.tiles(rows, columns);
-            return (variant, if swap { swapped } else { layout });
+            let [narrow, wide] = [false, true].map(|wide| Variant::Subgroup { wide });
+            if !narrow.fits(target) {
+                return Variant::Direct;
+            }
+            let Self { m, n, k, batch: [outer, inner], .. } = *self;
+            let pays = product(&[m, n, k, outer.count, inner.count]) >= WIDE_FROM;
+            let full = self.covered(wide).saturating_mul(8) <= self.covered(narrow).saturating_mul(9);
+            return if pays && full { wide } else { narrow };
         }
-        if self.m == 1 {
-            return (Variant::Vector, layout);
+        if self.m == 1 || self.n == 1 {
+            return Variant::Vector;
         }
-        if self.n == 1 {
-            return (Variant::Vector, layout.swapped());
+        let layout = Layout::new(self);
+        Variant::Tile(Tile::largest(target, false, |tile| layout.tiles(tile.rows, tile.columns)))
+    }
+
+    /// The product for a variant: its transpose where fewer tiles cover that.
+    fn layout(&self, variant: Variant) -> Layout {
+        let layout = Layout::new(self);
+        let swapped = layout.swapped();
+        if variant == Variant::Vector {
+            return if self.m == 1 { layout } else { swapped };
         }
-        let tile = Tile::largest(target, false, |tile| layout.tiles(tile.rows, tile.columns));
-        (Variant::Tile(tile), layout)
+        let (rows, columns) = variant.tile(&layout);
+        if swapped.tiles(rows, columns) < layout.tiles(rows, columns) { swapped } else { layout }
+    }
+
+    /// Elements that the tiles of a variant cover, those past the edges of the output included.
+    fn covered(&self, variant: Variant) -> usize {
+        let layout = self.layout(variant);
+        let (rows, columns) = variant.tile(&layout);
+        product(&[layout.tiles(rows, columns), rows, columns])
     }
 }
 
@@ -237,17 +298,22 @@ fn slices(target: &Target, layout: &Layout, variant: Variant) -> usize {
     let (rows, columns) = variant.tile(layout);
     let fill = workgroups / layout.tiles(rows, columns);
     let k = layout.uniform.k as usize;
-    let passes = if variant == Variant::Subgroup { k.div_ceil(8) * 10 } else { k };
+    let passes = if let Variant::Subgroup { .. } = variant { k.div_ceil(8) * 10 } else { k };
     fill.min(k / least_terms).clamp(1, 16).max(target.parts_of_loop(passes, 1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Data, Generator};
+    use crate::{Choices, Data, Generator};
 
-    const SOFTWARE: Target =
-        Target { subgroups: Some((8, 8)), software: true, workgroup_memory: 16 << 10, workgroup_invocations: 256 };
+    const SOFTWARE: Target = Target {
+        subgroups: Some((8, 8)),
+        software: true,
+        workgroup_memory: 16 << 10,
+        workgroup_invocations: 256,
+        choices: Choices::NONE,
+    };
 
     fn kernels(problem: &Problem, target: &Target) -> Vec<String> {
         problem.sequence(target).unwrap().steps.iter().map(|step| step.call.kernel.name.to_string()).collect()
@@ -295,7 +361,11 @@ mod tests {
 
     #[test]
     fn every_way_to_compute_a_product_agrees_with_its_definition() {
-        let targets = [Target::default(), SOFTWARE, Target { subgroups: None, ..SOFTWARE }];
+        let mut targets = vec![Target::default(), SOFTWARE, Target { subgroups: None, ..SOFTWARE }];
+        for variant in 0..VARIANTS.len() {
+            let choices = Choices::NONE.with_all(Family::MatrixProduct, variant);
+            targets.extend([Target { choices, ..Target::default() }, Target { choices, ..SOFTWARE }]);
+        }
         for seed in 0..300 {
             let generator = &mut Generator::new(seed, 100);
             let [m, n] = [generator.length(20), generator.length(20)];
@@ -341,6 +411,31 @@ mod tests {
         assert_eq!(kernels(&problem, &Target::default()), ["matmul_tile", "matmul_reduce"]);
         assert_eq!(kernels(&problem, &SOFTWARE), ["matmul_subgroup", "matmul_reduce"]);
         assert_eq!(kernels(&Problem::new(1024, 1024, 4096), &SOFTWARE), ["matmul_subgroup"]);
+    }
+
+    #[test]
+    fn large_products_take_wide_tiles_on_a_software_driver_and_small_ones_narrow_ones() {
+        let wide = |problem: Problem| problem.sequence(&SOFTWARE).unwrap().steps[0].call.constant("WIDE");
+        assert_eq!(wide(Problem::new(512, 512, 512)), Some(1.0));
+        assert_eq!(wide(Problem::new(256, 256, 256)), Some(0.0));
+        // A quarter more of the wide tiles would be empty.
+        assert_eq!(wide(Problem::new(80, 80, 80).batched(300)), Some(0.0));
+    }
+
+    #[test]
+    fn a_choice_decides_where_its_variant_suits_and_the_rule_elsewhere() {
+        let choices = Choices::NONE.with_all(Family::MatrixProduct, 1);
+        let target = Target { choices, ..Target::default() };
+        let call = |problem: &Problem| problem.sequence(&target).unwrap().steps[0].call.clone();
+        let square = call(&Problem::new(64, 64, 64));
+        assert_eq!(square.constant("TILE_ROWS"), Some(64.0));
+        assert_eq!(square.choice().unwrap().to_string(), "workgroup tile 64 x 64");
+        // Tiles that would be nearly empty, a row, and a variant that software drivers alone get.
+        let software = Target { choices: Choices::NONE.with_all(Family::MatrixProduct, 4), ..Target::default() };
+        for problem in [Problem::new(17, 17, 64), Problem::new(1, 4096, 64)] {
+            assert_eq!(call(&problem).choice(), None, "{problem:?}");
+        }
+        assert_eq!(Problem::new(64, 64, 64).sequence(&software).unwrap().steps[0].call.choice(), None);
     }
 
     #[test]

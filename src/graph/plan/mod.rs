@@ -129,7 +129,7 @@ impl Plan {
 }
 
 impl fmt::Display for Plan {
-    /// A table of the dispatches, then the memory by tag.
+    /// A table of the dispatches, those named whose variant came from a tuning, then the memory by tag.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, dispatch) in self.dispatches.iter().enumerate() {
             let [x, y, z] = dispatch.call.grid;
@@ -138,7 +138,8 @@ impl fmt::Display for Plan {
                 let arrow = if binding.access.writes() { ">" } else { "" };
                 write!(formatter, " {arrow}{}[{}+{}]", region.buffer, region.offset, region.length)?;
             }
-            writeln!(formatter, "  {}", dispatch.label)?;
+            let tuned = dispatch.call.choice().map(|choice| format!("  (tuned: {choice})"));
+            writeln!(formatter, "  {}{}", dispatch.label, tuned.unwrap_or_default())?;
         }
         let (dispatches, moved, mflop) = (self.dispatches.len(), self.bytes_moved(), self.flops() / 1e6);
         writeln!(formatter, "{dispatches} dispatches, {moved} bytes moved, {mflop:.3} MFLOP in a step")?;

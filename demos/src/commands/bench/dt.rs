@@ -41,7 +41,7 @@ const LENGTH: usize = 1_000;
 /// Measures training steps; `json` asks for JSON as the flag does.
 pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let Arguments { batch, context, options } = arguments;
-    let gpu = common.open(false)?;
+    let gpu = common.open()?;
     let training = training(&gpu, arguments, common.seed, options.steps(common))?;
     let subject = Subject {
         command: "bench dt",

@@ -35,8 +35,41 @@ pub fn measure(
     budget: Duration,
     record: impl Fn(&mut wgpu::ComputePass<'_>),
 ) -> Result<Times, fourfold::Error> {
-    let timestamps = Timestamps::new(gpu, 1)?;
-    let round = |repetitions: u32| -> Result<f64, fourfold::Error> {
+    let clock = Clock::new(gpu)?;
+    let repetitions = clock.repetitions(&record)?;
+    let begun = Instant::now();
+    let mut seconds = Vec::new();
+    while seconds.len() < LEAST_ROUNDS || (begun.elapsed() < budget && seconds.len() < MOST_ROUNDS) {
+        seconds.push(clock.round(repetitions, &record)?);
+    }
+    Ok(Times { seconds })
+}
+
+/// The clock of an adapter: its own timestamps, or the CPU's time where it has none.
+pub struct Clock<'a> {
+    gpu: &'a Gpu,
+    timestamps: Option<Timestamps>,
+}
+
+impl<'a> Clock<'a> {
+    pub fn new(gpu: &'a Gpu) -> Result<Self, fourfold::Error> {
+        Ok(Self { gpu, timestamps: Timestamps::new(gpu, 1)? })
+    }
+
+    /// Runs the work once, since drivers compile at the first dispatch, and returns how often a round repeats it.
+    pub fn repetitions(&self, record: impl Fn(&mut wgpu::ComputePass<'_>)) -> Result<u32, fourfold::Error> {
+        self.round(1, &record)?;
+        // The shortest of several: one that another program interrupted would pass for a long one.
+        let mut once = f64::INFINITY;
+        for _ in 0..TRIALS {
+            once = once.min(self.round(1, &record)?);
+        }
+        Ok(((ROUND.as_secs_f64() / once.max(1e-9)).ceil() as u32).clamp(1, MOST_REPETITIONS))
+    }
+
+    /// Returns the seconds of one execution, the mean over a round.
+    pub fn round(&self, repetitions: u32, record: impl Fn(&mut wgpu::ComputePass<'_>)) -> Result<f64, fourfold::Error> {
+        let Self { gpu, timestamps } = self;
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("bench") });
         {
             let timestamp_writes = timestamps.as_ref().and_then(|timestamps| timestamps.writes(0));
@@ -58,19 +91,5 @@ pub fn measure(
             None => elapsed,
         };
         Ok(measured.as_secs_f64() / f64::from(repetitions))
-    };
-
-    round(1)?;
-    // The shortest of several: one that another program interrupted would pass for a long one.
-    let mut once = f64::INFINITY;
-    for _ in 0..TRIALS {
-        once = once.min(round(1)?);
     }
-    let repetitions = ((ROUND.as_secs_f64() / once.max(1e-9)).ceil() as u32).clamp(1, MOST_REPETITIONS);
-    let begun = Instant::now();
-    let mut seconds = Vec::new();
-    while seconds.len() < LEAST_ROUNDS || (begun.elapsed() < budget && seconds.len() < MOST_ROUNDS) {
-        seconds.push(round(repetitions)?);
-    }
-    Ok(Times { seconds })
 }

@@ -43,7 +43,7 @@ const TRUNCATION: usize = 10;
 pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let (iterations, runs) = (arguments.iterations as usize, arguments.runs as usize);
     let (iterations, runs) = if common.quick { (iterations.min(50), runs.min(2)) } else { (iterations, runs) };
-    let gpu = common.open(false)?;
+    let gpu = common.open()?;
     let settings = UnrollSettings::new(Estimator::PES, arguments.particles, TRUNCATION, 0.3);
     let outer = OuterTensors::new(&gpu, &[-4.0, -4.0], common.seed as u32)?;
     let source = UnrolledGradient::new(&gpu, Arc::new(ToyRegression::default()), &settings, &outer)

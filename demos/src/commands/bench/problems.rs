@@ -26,7 +26,7 @@ pub struct Problem {
 
 impl Problem {
     /// Numbers between 0.5 and 1.5, which suit every kernel, and integers below `bound`.
-    fn new(operation: &str, size: impl Into<String>, sequence: Result<Sequence, Error>, bound: u32) -> Self {
+    pub fn new(operation: &str, size: impl Into<String>, sequence: Result<Sequence, Error>, bound: u32) -> Self {
         let sequence = sequence.expect("a kernel takes every size of practice");
         Self { known: true, bound, ..Self::of(operation.to_owned(), size.into(), sequence) }
     }

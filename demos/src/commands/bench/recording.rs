@@ -43,7 +43,7 @@ const QUESTIONS: u32 = 1_000;
 
 /// Measures recording; `json` asks for JSON as the flag does.
 pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Failure> {
-    let gpu = common.open(false)?;
+    let gpu = common.open()?;
     let passes = if common.quick { arguments.passes.min(10) } else { arguments.passes };
     let dispatches = arguments.dispatches / 2 * 2;
     let work = json!({ "dispatches": dispatches, "passes": passes });

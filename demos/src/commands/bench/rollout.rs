@@ -90,7 +90,7 @@ struct Work {
 pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let work = Work::new(common, arguments)?;
     let composition = work.composition();
-    let gpu = common.open(false)?;
+    let gpu = common.open()?;
     let plan = Plan::new(&composition, &work.settings, &gpu.target())?;
     let mut run = Run::of_command(common, "bench-rollout", &gpu, work.json())?;
 

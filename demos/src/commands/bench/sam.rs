@@ -44,7 +44,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
             "--torch: PyTorch's script has the networks `cnn` and `resnet`, got --model {model}; leave it out"
         )));
     }
-    let gpu = common.open(false)?;
+    let gpu = common.open()?;
     let rows = *batch as usize * options.steps(common);
     let mut random = Random::new(common.seed as u32, 0);
     let images = (0..rows * IMAGE[0] * IMAGE[1]).map(|_| random.normal()).collect();

@@ -46,7 +46,8 @@ pub fn each(kernel: &KernelRef, mut take: impl FnMut(&Call, String)) {
     }
     let mut seen = BTreeSet::new();
     for (subgroups, seed) in GPUS.iter().flat_map(|&(gpu, cases)| (0..cases).map(move |seed| (gpu, seed))) {
-        let target = Target { subgroups, software: false, workgroup_memory: 32 << 10, workgroup_invocations: 1_024 };
+        let target =
+            Target { subgroups, workgroup_memory: 32 << 10, workgroup_invocations: 1_024, ..Target::default() };
         // Small shapes and large ones choose different variants; the values do not matter.
         let size = if seed % 6 == 0 { Generator::FULL } else { 20 };
         let call = kernel.case.draw(&mut Generator::new(seed, size).only_for_device(target)).call;

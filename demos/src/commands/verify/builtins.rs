@@ -32,7 +32,7 @@ impl Plain for Arguments {
     const COMMON: &'static [&'static str] = &["adapter"];
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
-        let gpu = common.open(false)?;
+        let gpu = common.open_untuned(false)?;
         let measurements = measure(&gpu)?;
         let info = gpu.info();
         if self.json {

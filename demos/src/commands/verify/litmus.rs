@@ -33,7 +33,7 @@ impl Plain for Arguments {
     const COMMON: &'static [&'static str] = &["seed", "adapter", "quick"];
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
-        let gpu = common.open(false)?;
+        let gpu = common.open_untuned(false)?;
         let rounds = self.rounds.unwrap_or(if common.quick { 10 } else { 100 });
         // Any seed will do: the high bits would only repeat rounds of other seeds.
         let tests = run(&gpu, common.seed as u32, rounds)?;

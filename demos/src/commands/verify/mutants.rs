@@ -58,7 +58,7 @@ pub fn run(common: &Common, arguments: &Arguments, folder: &Path) -> Result<(), 
             return Err(Failure::input(format!("--only: no fault's kernel, kind or name contains `{only}`")));
         }
     }
-    let gpu = common.open(false)?;
+    let gpu = common.open_untuned(false)?;
     let cases = arguments.cases.unwrap_or(if common.quick { 20 } else { 100 });
     let limit = Duration::from_secs(arguments.time_limit);
     let planted = plant_all(common, faults, cases, limit)?;

@@ -57,7 +57,7 @@ pub struct Order {
 /// No device, or a job that is none.
 pub fn run(common: &Common, order: &Order) -> Result<(), Failure> {
     let all = kernels();
-    let mut gpu = common.open(order.checked)?;
+    let mut gpu = common.open_untuned(order.checked)?;
     for line in stdin().lock().lines() {
         let line = line.map_err(Failure::run)?;
         let job: Job = serde_json::from_str(&line).map_err(Failure::input)?;
@@ -72,7 +72,7 @@ pub fn run(common: &Common, order: &Order) -> Result<(), Failure> {
             let outcome = row.outcome;
             answer(&Answer::Row(Box::new(row)))?;
             if outcome == Kind::Lost {
-                gpu = common.open(order.checked)?;
+                gpu = common.open_untuned(order.checked)?;
             }
             if order.fault.is_some() && outcome.failed() {
                 return Ok(());
