@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fourfold::Gpu;
-use fourfold::data::{Actions, Checkpoint, Steps, Trajectories};
+use fourfold::data::{Actions, Checkpoint, FrameShape, Frames, Steps, Trajectories};
 use fourfold::graph::{Graph, Plan, Reference, Session, Shape, Tag, TensorType, TwinSession, Values, gradients};
 use fourfold::models::decision_transformer::{DecisionTransformer, DropoutRates, Positions, Returns, Settings, Tokens};
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, Starts};
@@ -109,13 +109,7 @@ impl Golden {
     fn hopper() -> Self {
         let settings = Settings::gym(11, Actions::Continuous(3), 20);
         let model = DecisionTransformer::new(Settings { dropout: DropoutRates::NONE, ..settings }).unwrap();
-        let mut weights = vec![0.0; model.parameters().length()];
-        for (number, parameter) in model.parameters().iter().enumerate() {
-            let norm = parameter.name.contains("norm") || parameter.name.contains("ln");
-            let one = if norm && parameter.name.ends_with("weight") { 1.0 } else { 0.0 };
-            let values = &mut weights[parameter.offset..][..parameter.shape.elements()];
-            values.iter_mut().enumerate().for_each(|(index, value)| *value = one + hashed(number, index) / 8.0);
-        }
+        let weights = hashed_weights(&model);
         let file = load("hopper");
         let lengths = file.u32("lengths", &[8]).expect("lengths of the windows");
         let steps: Vec<_> = lengths.iter().enumerate().flat_map(|(i, &n)| (0..20).map(move |k| (i, n, k))).collect();
@@ -131,7 +125,7 @@ impl Golden {
             ("actions", masked(103, 3, 1.0)),
             ("times", Data::U32(times.collect())),
             ("mask", Data::F32(mask.clone())),
-            ("weights", Data::F32(weights)),
+            ("weights", weights),
         ];
         let start = start.into_iter().map(|(name, data)| (name.to_owned(), data)).collect();
         Self { file, model, training: PAPER, start }
@@ -169,6 +163,23 @@ impl Golden {
                 self.stored(&format!("gradient.{}", parameter.name)),
                 tolerance,
             );
+        }
+    }
+
+    /// Checks the largest magnitude, the norm and some elements of each parameter's gradient.
+    fn check_summaries(&self, gradient: &[f64]) {
+        for parameter in self.model.parameters().iter() {
+            let name = &parameter.name;
+            let got = &gradient[parameter.offset..][..parameter.shape.elements()];
+            let largest = got.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+            let norm = got.iter().map(|value| value * value).sum::<f64>().sqrt();
+            check(&format!("largest.{name}"), &[largest], self.stored(&format!("largest.{name}")), SINGLE);
+            check(&format!("norm.{name}"), &[norm], self.stored(&format!("norm.{name}")), SINGLE);
+            let sample = self.stored(&format!("sample.{name}"));
+            let times = name == "embed_timestep.weight";
+            let kept: Vec<f64> = got.iter().copied().filter(|&value| !times || value != 0.0).collect();
+            let spread = kept.iter().copied().step_by((kept.len() / 16).max(1)).take(16);
+            check_scaled(&format!("sample.{name}"), &spread.collect::<Vec<_>>(), sample, SINGLE * largest);
         }
     }
 
@@ -259,6 +270,18 @@ impl Golden {
     }
 }
 
+/// The starting point of a network by the rule of the generator.
+fn hashed_weights(model: &DecisionTransformer) -> Data {
+    let mut weights = vec![0.0; model.parameters().length()];
+    for (number, parameter) in model.parameters().iter().enumerate() {
+        let norm = parameter.name.contains("norm") || parameter.name.contains("ln");
+        let one = if norm && parameter.name.ends_with("weight") { 1.0 } else { 0.0 };
+        let values = &mut weights[parameter.offset..][..parameter.shape.elements()];
+        values.iter_mut().enumerate().for_each(|(index, value)| *value = one + hashed(number, index) / 8.0);
+    }
+    Data::F32(weights)
+}
+
 /// Multiples of 2^-15 from -1 below 1, as the generator makes them: the finaliser of MurmurHash3.
 fn hashed(number: usize, index: usize) -> f32 {
     let mut h = index as u32 + ((number as u32) << 24);
@@ -344,21 +367,7 @@ fn the_twins_have_the_twenty_losses_of_pytorch() {
 #[test]
 fn twenty_losses_of_the_published_network_are_those_of_pytorch() {
     let golden = Golden::hopper();
-    golden.check_on_the_gpu(|gradient| {
-        for parameter in golden.model.parameters().iter() {
-            let name = &parameter.name;
-            let got = &gradient[parameter.offset..][..parameter.shape.elements()];
-            let largest = got.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-            let norm = got.iter().map(|value| value * value).sum::<f64>().sqrt();
-            check(&format!("largest.{name}"), &[largest], golden.stored(&format!("largest.{name}")), SINGLE);
-            check(&format!("norm.{name}"), &[norm], golden.stored(&format!("norm.{name}")), SINGLE);
-            let sample = golden.stored(&format!("sample.{name}"));
-            let times = name == "embed_timestep.weight";
-            let kept: Vec<f64> = got.iter().copied().filter(|&value| !times || value != 0.0).collect();
-            let spread = kept.iter().copied().step_by((kept.len() / 16).max(1)).take(16);
-            check_scaled(&format!("sample.{name}"), &spread.collect::<Vec<_>>(), sample, SINGLE * largest);
-        }
-    });
+    golden.check_on_the_gpu(|gradient| golden.check_summaries(gradient));
 }
 
 /// Standardisation, sums of rewards, padding, masks and times come before the network here.
@@ -400,4 +409,81 @@ fn twenty_losses_from_recorded_episodes_are_those_of_pytorch() {
         check(&format!("losses[{step}]"), &[got.into()], &[*expected], SINGLE);
     }
     assert_eq!(losses.len(), STEPS);
+}
+
+/// The network for Atari with its convolutions, on pictures of 44 x 44, and the recorded steps by the rule of the generator.
+fn seen() -> (Golden, Trajectories) {
+    let shape = FrameShape { rows: 44, columns: 44, stack: 4 };
+    let settings = Settings::atari_frames(shape, 4, 5, 9).sized(16, 2, 2);
+    let model = DecisionTransformer::new(Settings { dropout: DropoutRates::NONE, ..settings }).unwrap();
+    let numbers = |number: usize, count: usize| (0..count).map(move |index| hashed(number, index));
+    let steps = Steps {
+        observations: Vec::new(),
+        actions: numbers(103, 11).map(|number| ((number + 1.0) * 2.0).floor()).collect(),
+        rewards: numbers(102, 11).map(|number| 2.0 * number).collect(),
+        ends: vec![3, 9, 11],
+        terminated: vec![true; 3],
+    };
+    let pixels = numbers(101, 11 * shape.pixels()).map(|number| ((number + 1.0) * 128.0).floor() as u8).collect();
+    let data = Trajectories::of_frames("seen", Frames { shape, pixels }, Actions::Discrete(4), steps).unwrap();
+    let start = Values::from([("weights".to_owned(), hashed_weights(&model))]);
+    (Golden { file: load("frames"), model, training: FAST, start }, data)
+}
+
+/// Bytes, stacks that begin before their episode, and decay of matrices alone come before and behind the network here.
+#[test]
+fn twenty_losses_from_recorded_pictures_are_those_of_pytorch() {
+    let (golden, data) = seen();
+    let Training { rate, warm_up, clip, optimiser } = golden.training;
+    let settings = OfflineSettings {
+        batch: 2,
+        optimiser,
+        rate,
+        schedule: Schedule::WarmUp { steps: warm_up },
+        clip: Some(clip),
+        starts: Starts::Given(vec![4]),
+        ..OfflineSettings::atari(&data, 5)
+    };
+    let gpu = Gpu::open().expect("an adapter");
+    let mut training = OfflineTraining::new(&gpu, &golden.model, &data, settings).expect("a training");
+    training.set_weights(&golden.start["weights"]).expect("as many weights");
+    training.submit(STEPS).expect("steps");
+    for (step, (&got, expected)) in training.losses().unwrap().iter().zip(golden.stored("losses")).enumerate() {
+        check(&format!("losses[{step}]"), &[got.into()], &[*expected], SINGLE);
+    }
+}
+
+#[test]
+fn gradients_of_the_network_that_sees_are_those_of_pytorch() {
+    let (mut golden, data) = seen();
+    let (shape, range) = (data.frames().unwrap().shape, data.range(1));
+    let pixel = |step: usize, place: usize| {
+        let (pixel, k) = (place / shape.stack, place % shape.stack);
+        let frame = (step + k + 1).checked_sub(shape.stack).filter(|frame| range.contains(frame));
+        frame.map_or(0.0, |frame| f32::from(data.frames().unwrap().pixels[frame * shape.pixels() + pixel]) / 255.0)
+    };
+    let steps = || 4..range.end;
+    let columns = data.columns();
+    let to_go = steps().map(|step| columns.rewards[step..range.end].iter().sum());
+    golden.start.extend([
+        ("returns".to_owned(), Data::F32(to_go.collect())),
+        (
+            "observations".to_owned(),
+            Data::F32(
+                steps()
+                    .flat_map(|step| (0..shape.numbers()).map(move |place| (step, place)))
+                    .map(|(step, place)| pixel(step, place))
+                    .collect(),
+            ),
+        ),
+        ("actions".to_owned(), Data::F32(columns.actions[steps()].to_vec())),
+        ("times".to_owned(), Data::U32(steps().map(|step| (step - range.start) as u32).collect())),
+        ("mask".to_owned(), Data::F32(vec![1.0; 5])),
+    ]);
+    let gpu = Gpu::open().expect("an adapter");
+    let plan = Plan::new(&golden.training_step(), &gpu.target()).expect("a graph without mistakes");
+    let mut session = Session::new(&gpu, plan, &golden.start).expect("a session");
+    session.submit(1).expect("a step");
+    check("loss", &wide(&session.read("loss").unwrap()), golden.stored("loss"), SINGLE);
+    golden.check_summaries(&wide(&session.read("gradient").unwrap()));
 }

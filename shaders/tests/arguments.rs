@@ -31,7 +31,7 @@ use fourfold_shaders::rollout::environments::CartPole;
 use fourfold_shaders::rollout::policies::Linear;
 use fourfold_shaders::rollout::unroll::{self, Composition, Environment, Interface, Sensors, WeightSource, Wiring};
 use fourfold_shaders::rollout::{act, step};
-use fourfold_shaders::trajectories::{returns_to_go, windows};
+use fourfold_shaders::trajectories::{frames, returns_to_go, windows};
 use fourfold_shaders::{Activation, Element, Error, MAX_ELEMENTS, MAX_WORKGROUPS, Sequence, Slot, Target, grid};
 
 /// Random arguments of each kind of problem.
@@ -372,6 +372,9 @@ fn populations() {
         tally.judge(windows.sequence(target), &[2, count as u128, s, e, all, all, all]);
         let returns = returns_to_go::Problem { episodes, steps, longest: longest.min(1 << 24), delayed: draw.flag(2) };
         tally.judge(returns.sequence(target), &[e, s, s]);
+        let stacks = frames::Problem { rows: steps, words: context, count, stack: batch, lead: episodes };
+        let [table, wanted] = [of(&[steps, context]), count as u128];
+        tally.judge(stacks.sequence(target), &[table, wanted, wanted, of(&[count, 4, context, batch])]);
         assert!(windows::tables(&[count, usize::MAX]).is_err());
         grid(draw.size());
     });

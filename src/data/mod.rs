@@ -42,4 +42,6 @@ pub use printable::printable;
 pub use random::permutation;
 pub use regression::{Regression, diabetes};
 pub use standardisation::Standardisation;
-pub use trajectories::{Actions, Format, Steps, Trajectories};
+#[cfg(feature = "files")]
+pub use trajectories::dqn_replay;
+pub use trajectories::{Actions, Format, FrameShape, Frames, Steps, Trajectories};

@@ -3,7 +3,10 @@
 mod column;
 #[cfg(feature = "hdf5")]
 mod d4rl;
+#[cfg(feature = "files")]
+pub mod dqn_replay;
 mod format;
+mod frames;
 #[cfg(feature = "hdf5")]
 mod hdf5;
 mod imitation;
@@ -19,6 +22,7 @@ use std::ops::Range;
 use super::{Error, Standardisation, printable};
 
 pub use format::Format;
+pub use frames::{FrameShape, Frames};
 
 /// More choices than any environment has: a file that speaks of more is damaged.
 const MOST_CHOICES: usize = 1 << 16;
@@ -71,6 +75,7 @@ pub struct Trajectories {
     observations: usize,
     actions: Actions,
     steps: Steps,
+    frames: Option<Frames>,
     notes: BTreeMap<String, String>,
 }
 
@@ -81,6 +86,24 @@ impl Trajectories {
     /// No episode, an episode without steps, lengths that disagree, a number that is not finite, or an invalid
     /// discrete action; `name` stands for the file in the sentence, which also names the key and the row.
     pub fn new(name: &str, observations: usize, actions: Actions, steps: Steps) -> Result<Self, Error> {
+        Self::checked(name, observations, actions, steps, None)
+    }
+
+    /// Episodes whose steps observed pictures, and no numbers.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and if there is not a picture of a multiple of 4 pixels for each step.
+    pub fn of_frames(name: &str, frames: Frames, actions: Actions, steps: Steps) -> Result<Self, Error> {
+        Self::checked(name, frames.shape.numbers(), actions, steps, Some(frames))
+    }
+
+    fn checked(
+        name: &str,
+        observations: usize,
+        actions: Actions,
+        steps: Steps,
+        frames: Option<Frames>,
+    ) -> Result<Self, Error> {
         let wrong = |key: &str, expected: String, got: String| Error::tensor(name, key, expected, got);
         let Steps { ends, terminated, .. } = &steps;
         let Some(&count) = ends.last() else {
@@ -98,7 +121,7 @@ impl Trajectories {
             return Err(wrong("ends", "episodes of at least one step".into(), format!("none in episode {empty}")));
         }
         let columns = [
-            ("observations", &steps.observations, observations),
+            ("observations", &steps.observations, if frames.is_some() { 0 } else { observations }),
             ("actions", &steps.actions, actions.width()),
             ("rewards", &steps.rewards, 1),
         ];
@@ -122,7 +145,10 @@ impl Trajectories {
                 return Err(wrong("actions", format!("whole numbers below {choices}"), got));
             }
         }
-        Ok(Self { name: printable(name), observations, actions, steps, notes: BTreeMap::new() })
+        if let Some(frames) = &frames {
+            frames.check(name, count)?;
+        }
+        Ok(Self { name: printable(name), observations, actions, steps, frames, notes: BTreeMap::new() })
     }
 
     /// Returns the name of the data set.
@@ -174,12 +200,20 @@ impl Trajectories {
         &self.steps
     }
 
-    /// Returns the observation that the action of a step saw.
+    /// Returns the pictures of the steps, where they observed pictures.
+    pub fn frames(&self) -> Option<&Frames> {
+        self.frames.as_ref()
+    }
+
+    /// Returns the observation that the action of a step saw; nothing where it saw [`frames`](Self::frames).
     ///
     /// # Panics
     /// If there are not as many steps.
     pub fn observation(&self, step: usize) -> &[f32] {
-        &self.steps.observations[step * self.observations..][..self.observations]
+        match self.frames {
+            Some(_) => &[],
+            None => &self.steps.observations[step * self.observations..][..self.observations],
+        }
     }
 
     /// Returns the action of a step, [`Actions::width`] numbers.
@@ -210,8 +244,12 @@ impl Trajectories {
         Self { name: printable(name), ..self }
     }
 
-    /// Mean and population deviation (plus 1e-6) of each observed number over all steps (Decision Transformer's code).
+    /// Mean and population deviation (plus 1e-6) of each observed number over all steps (Decision Transformer's code). Of
+    /// [`frames`](Self::frames), which training leaves as they are, it is empty.
     pub fn standardisation(&self) -> Standardisation {
+        if self.frames.is_some() {
+            return Standardisation { mean: Vec::new(), deviation: Vec::new() };
+        }
         let count = self.steps() as f64;
         let column = |index: usize| self.steps.observations.iter().skip(index).step_by(self.observations);
         let moments = |index| {
@@ -232,16 +270,19 @@ impl Trajectories {
     /// If an episode is out of range.
     pub fn select(&self, episodes: &[usize]) -> Result<Self, Error> {
         let mut steps = Steps::default();
+        let mut pixels = Vec::new();
         for &episode in episodes {
             let range = self.range(episode);
             steps.observations.extend(range.clone().flat_map(|step| self.observation(step)));
             steps.actions.extend(range.clone().flat_map(|step| self.action(step)));
+            pixels.extend(self.frames.iter().flat_map(|frames| range.clone().flat_map(|step| frames.of(step))));
             steps.rewards.extend(&self.steps.rewards[range]);
             steps.ends.push(steps.rewards.len());
             steps.terminated.push(self.steps.terminated[episode]);
         }
         let notes = self.notes.clone();
-        Ok(Self { notes, ..Self::new(&self.name, self.observations, self.actions, steps)? })
+        let frames = self.frames.as_ref().map(|frames| Frames { shape: frames.shape, pixels });
+        Ok(Self { notes, ..Self::checked(&self.name, self.observations, self.actions, steps, frames)? })
     }
 
     /// The best episodes for percentile behaviour cloning: the one of the highest return always, then the next best as

@@ -1,10 +1,12 @@
-//! Convolutional classifiers: the small network, He's residual networks and wide residual networks, over images
-//! `(images, rows, columns, channels)`.
+//! Convolutional networks over images `(images, rows, columns, channels)`: classifiers (the small network, He's residual networks
+//! and wide residual networks), and the encoder of games.
 
+mod nature;
 mod resnet;
 mod small;
 mod wide_resnet;
 
+pub use nature::NatureEncoder;
 pub use resnet::{ResNet, Shortcut};
 pub use small::SmallConvNet;
 pub use wide_resnet::{WideResNet, WideShortcut};

@@ -1,5 +1,6 @@
 //! Kernels over recorded episodes.
 
+pub mod frames;
 pub mod returns_to_go;
 pub mod windows;
 
@@ -7,5 +8,5 @@ use crate::Kernel;
 
 /// The kernels of this folder.
 pub(crate) fn kernels() -> Vec<&'static Kernel> {
-    [returns_to_go::KERNELS, windows::KERNELS].concat()
+    [frames::KERNELS, returns_to_go::KERNELS, windows::KERNELS].concat()
 }

@@ -20,6 +20,8 @@ pub enum Format {
     Minari,
     /// The `.npz` files of the `imitation` library.
     Imitation,
+    /// The files of a DQN's replay buffer, see [`dqn_replay`](crate::data::dqn_replay).
+    DqnReplay,
 }
 
 impl fmt::Display for Format {
@@ -29,6 +31,7 @@ impl fmt::Display for Format {
             Format::D4rl => "D4RL (HDF5)",
             Format::Minari => "Minari (HDF5)",
             Format::Imitation => "imitation (npz)",
+            Format::DqnReplay => "DQN replay (gzip)",
         })
     }
 }

@@ -1,13 +1,14 @@
 //! Our own format: a checkpoint (safetensors) of the columns, with name, actions and notes in its metadata.
 //!
 //! Tensors `observations` (steps, observations), `actions` (steps, width) and `rewards` (steps) in `f32`; `ends` and
-//! `terminated` (episodes) in `u32`. Metadata: `format`, `name`, `choices` if actions are discrete, and each note behind
-//! the prefix `note.`.
+//! `terminated` (episodes) in `u32`. Where steps observed pictures, `frames` (steps, words) in `u32`, four pixels a word, stands in
+//! the place of `observations`. Metadata: `format`, `name`, `choices` if actions are discrete, `picture` (rows, columns and pictures
+//! of an observation) if there are pictures, and each note behind the prefix `note.`.
 
 use fourfold_shaders::{Data, Element};
 
 use super::super::{Checkpoint, Error};
-use super::{Actions, Steps, Trajectories};
+use super::{Actions, FrameShape, Frames, Steps, Trajectories};
 
 const FORMAT: &str = "fourfold trajectories";
 const NOTE: &str = "note.";
@@ -26,7 +27,15 @@ impl Trajectories {
         }
         let Steps { observations, actions, rewards, ends, terminated } = self.columns();
         let (count, width) = (self.steps(), self.actions().width());
-        checkpoint.insert("observations", &[count, self.observations()], Data::F32(observations.clone()));
+        match self.frames() {
+            None => checkpoint.insert("observations", &[count, self.observations()], Data::F32(observations.clone())),
+            Some(frames) => {
+                let FrameShape { rows, columns, stack } = frames.shape;
+                checkpoint.set("picture", format!("{rows} {columns} {stack}"));
+                let words = frames.words(0..count);
+                checkpoint.insert("frames", &[count, words.len() / count], Data::U32(words));
+            }
+        }
         checkpoint.insert("actions", &[count, width], Data::F32(actions.clone()));
         checkpoint.insert("rewards", &[count], Data::F32(rewards.clone()));
         let ends = ends.iter().map(|&end| end as u32).collect();
@@ -52,7 +61,17 @@ impl Trajectories {
                 _ => Err(Error::tensor(file, name, "one or two axes", format!("shape {shape:?}"))),
             }
         };
-        let (count, observations) = extents("observations")?;
+        let picture = match checkpoint.texts().find(|&(key, _)| key == "picture") {
+            None => None,
+            Some((_, text)) => match text.split(' ').map(str::parse).collect::<Result<Vec<usize>, _>>().as_deref() {
+                Ok(&[rows, columns, stack]) => Some(FrameShape { rows, columns, stack }),
+                _ => {
+                    let expected = "rows, columns and pictures of an observation in the metadata `picture`";
+                    return Err(Error::content(file, expected, format!("`{text}`")));
+                }
+            },
+        };
+        let (count, observations) = extents(if picture.is_some() { "frames" } else { "observations" })?;
         let (_, width) = extents("actions")?;
         let (episodes, _) = extents("ends")?;
         let choices = checkpoint.texts().find(|&(key, _)| key == "choices");
@@ -65,14 +84,25 @@ impl Trajectories {
         };
         let f32 = |name, shape: &[usize]| checkpoint.f32(name, shape).map(<[f32]>::to_vec);
         let u32 = |name| checkpoint.tensor(name, Element::U32, &[episodes]).map(Data::u32);
+        let frames = match picture {
+            None => None,
+            Some(shape) => {
+                let words = checkpoint.tensor("frames", Element::U32, &[count, shape.pixels() / 4])?.u32();
+                Some(Frames { shape, pixels: words.iter().flat_map(|word| word.to_le_bytes()).collect() })
+            }
+        };
         let steps = Steps {
-            observations: f32("observations", &[count, observations])?,
+            observations: if picture.is_some() { Vec::new() } else { f32("observations", &[count, observations])? },
             actions: f32("actions", &[count, actions.width()])?,
             rewards: f32("rewards", &[count])?,
             ends: u32("ends")?.iter().map(|&end| end as usize).collect(),
             terminated: u32("terminated")?.iter().map(|&terminated| terminated != 0).collect(),
         };
-        let mut trajectories = Self::new(file, observations, actions, steps)?.named(checkpoint.get("name")?);
+        let trajectories = match frames {
+            None => Self::new(file, observations, actions, steps)?,
+            Some(frames) => Self::of_frames(file, frames, actions, steps)?,
+        };
+        let mut trajectories = trajectories.named(checkpoint.get("name")?);
         for (key, text) in checkpoint.texts() {
             if let Some(key) = key.strip_prefix(NOTE) {
                 trajectories.set_note(key, text);
@@ -88,5 +118,29 @@ impl Trajectories {
     #[cfg(feature = "files")]
     pub fn save(&self, path: &std::path::Path) -> Result<(), Error> {
         self.checkpoint().save(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_come_back_byte_by_byte() {
+        let steps = Steps {
+            actions: vec![1.0, 0.0],
+            rewards: vec![0.5; 2],
+            ends: vec![2],
+            terminated: vec![true],
+            ..Steps::default()
+        };
+        let shape = FrameShape { rows: 2, columns: 4, stack: 3 };
+        let frames = Frames { shape, pixels: (0..16).map(|pixel| 17 * pixel).collect() };
+        let data = Trajectories::of_frames("seen", frames, Actions::Discrete(2), steps).unwrap();
+        assert_eq!(Trajectories::from_checkpoint(&data.checkpoint()).unwrap(), data);
+        let mut checkpoint = data.checkpoint();
+        checkpoint.set("picture", "2 4");
+        let error = Trajectories::from_checkpoint(&checkpoint).unwrap_err().to_string();
+        assert!(error.ends_with("in the metadata `picture`, got `2 4`"), "{error}");
     }
 }

@@ -8,6 +8,7 @@ mod attention;
 mod batch_norm;
 mod convolution;
 mod cross_entropy;
+mod frames;
 mod layer_norm;
 mod masked_softmax;
 mod pooling;

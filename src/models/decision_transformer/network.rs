@@ -5,6 +5,7 @@ use fourfold_shaders::Element;
 use super::settings::{EmbeddingNorm, Initialisation, Positions, Returns, Settings, SettingsError, Tokens};
 use crate::data::Actions;
 use crate::graph::{AttentionMask, Tensor};
+use crate::models::convolutional::NatureEncoder;
 use crate::models::{SequenceModel, Window};
 use crate::nn::{
     Dropout, Initialise, LayerNorm, Linear, Noise, NormPlacement, ParameterId, Parameters, Strided, TransformerBlock,
@@ -39,7 +40,7 @@ pub struct DecisionTransformer {
     /// (context * tokens of a step, width)
     positions: Option<ParameterId>,
     embed_return: Option<Embedding>,
-    embed_observation: Linear,
+    embed_observation: ObservationEmbedding,
     embed_action: Embedding,
     embedding_norm: Option<LayerNorm>,
     shift: Option<ParameterId>,
@@ -55,6 +56,13 @@ pub struct DecisionTransformer {
 enum Embedding {
     Numbers(Linear),
     Table(ParameterId),
+}
+
+/// An observation to a token.
+#[derive(Debug, Clone)]
+enum ObservationEmbedding {
+    Affine(Linear),
+    Pictures(NatureEncoder),
 }
 
 /// The layers from a token to actions.
@@ -113,7 +121,13 @@ impl DecisionTransformer {
             Returns::Number => Embedding::Numbers(linear(parameters, "embed_return", 1, width)),
             Returns::Classes(classes) => table(parameters, "embed_return", classes),
         });
-        let embed_observation = linear(parameters, "embed_state", observations, width);
+        let embed_observation = match settings.frames {
+            None => ObservationEmbedding::Affine(linear(parameters, "embed_state", observations, width)),
+            Some(frames) => {
+                let encoder = NatureEncoder::new(parameters, "embed_state", frames, width).map_err(SettingsError)?;
+                ObservationEmbedding::Pictures(encoder)
+            }
+        };
         let embed_action = match actions {
             Actions::Continuous(numbers) => Embedding::Numbers(linear(parameters, "embed_action", numbers, width)),
             Actions::Discrete(choices) => table(parameters, "embed_action", choices),
@@ -254,7 +268,10 @@ impl DecisionTransformer {
         };
         let returns =
             self.embed_return.map(|map| embed(map, self.classed(window.returns).reshape([batch, context, 1])));
-        let observation = self.embed_observation.forward(weights, window.observations);
+        let observation = match &self.embed_observation {
+            ObservationEmbedding::Affine(map) => map.forward(weights, window.observations),
+            ObservationEmbedding::Pictures(encoder) => encoder.forward(weights, window.observations),
+        };
         let action = embed(self.embed_action, window.actions);
         let tokens: Vec<_> = match self.settings.tokens {
             Tokens::ReturnObservationAction => returns.into_iter().chain([observation, action]).collect(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::data::Actions;
+use crate::data::{Actions, FrameShape};
 use crate::nn::{Activation, AttentionDropout, NormPlacement};
 
 /// The tokens of one step, in order.
@@ -93,6 +93,8 @@ impl DropoutRates {
 pub struct Settings {
     /// Numbers in an observation.
     pub observations: usize,
+    /// The pictures that an observation is made of, which convolutions see; `None` for an affine map of its numbers.
+    pub frames: Option<FrameShape>,
     /// The kind of action.
     pub actions: Actions,
     /// Steps of a window, K.
@@ -142,6 +144,7 @@ impl Settings {
     pub fn gym(observations: usize, actions: Actions, context: usize) -> Self {
         Self {
             observations,
+            frames: None,
             actions,
             context,
             times: Some(1000),
@@ -179,6 +182,12 @@ impl Settings {
         }
     }
 
+    /// The paper's network for Atari with its convolutions: [`atari`](Self::atari) behind a
+    /// [`NatureEncoder`](crate::models::convolutional::NatureEncoder).
+    pub fn atari_frames(frames: FrameShape, choices: usize, context: usize, times: usize) -> Self {
+        Self { frames: Some(frames), ..Self::atari(frames.numbers(), choices, context, times) }
+    }
+
     /// The same with blocks of another width, hidden layers four times as wide.
     pub fn sized(self, width: usize, layers: usize, heads: usize) -> Self {
         Self { width, layers, heads, hidden: width.saturating_mul(4), ..self }
@@ -207,6 +216,10 @@ impl Settings {
         if let Some((name, got)) = sizes.iter().find(|(_, size)| !(1..1 << 31).contains(size)) {
             let range = if *got == 0 { "at least 1" } else { "less than 2^31" };
             return Err(SettingsError(format!("expected {range} for {name}, got {got}")));
+        }
+        if let Some(frames) = self.frames.filter(|frames| frames.numbers() != self.observations) {
+            let got = format!("{} numbers for {frames:?}", self.observations);
+            return Err(SettingsError(format!("expected an observation of all pixels of its pictures, got {got}")));
         }
         if self.layers > 1_024 {
             return Err(SettingsError(format!("expected at most 1024 layers, got {}", self.layers)));

@@ -19,6 +19,18 @@ pub enum Starts {
     Given(Vec<u32>),
 }
 
+impl Starts {
+    /// One start for each step of `data`: the step, or an earlier one of its episode where fewer than `context` steps follow.
+    /// A window is shorter only where its episode is.
+    pub fn whole_windows(data: &Trajectories, context: usize) -> Self {
+        let starts = data.ranges().flat_map(|range| {
+            let last = range.end.saturating_sub(context).max(range.start);
+            range.map(move |step| step.min(last) as u32)
+        });
+        Self::Given(starts.collect())
+    }
+}
+
 /// The returns-to-go that the model is conditioned on.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum ReturnsToGo {
@@ -51,7 +63,7 @@ pub struct OfflineSettings {
     pub returns: ReturnsToGo,
     /// The scale that returns are divided by.
     pub return_scale: f32,
-    /// The standardisation of observations; `None` leaves them as they are. For percentile behaviour cloning it is that of
+    /// The standardisation of observations; `None` leaves them as they are, and pictures stay so in any case. For percentile behaviour cloning it is that of
     /// all trajectories, taken before the best are [selected](Trajectories::best).
     pub standardisation: Option<Standardisation>,
     /// The first steps of windows.
@@ -94,10 +106,36 @@ impl OfflineSettings {
         Self { schedule: Schedule::Constant, clip: None, ..Self::gym(data) }
     }
 
-    /// Returns true for the matrix of an affine layer: neither a bias or norm nor an embedding table.
+    /// The paper's training for Atari (table 8 and its code) in windows of `context` steps: 128 windows a step, AdamW with a rate
+    /// of 6e-4, betas 0.9 and 0.95 and decay 0.1 of matrices, warm-up and half a cosine, clipping at 1, returns as they are.
+    /// Windows that would pass the end of their episode begin earlier, as far as the episode goes back.
+    pub fn atari(data: &Trajectories, context: usize) -> Self {
+        let batch = 128;
+        // The code counts a token a step: 10,240 of warm-up, and 6 for each step of the data.
+        let windows = data.steps().saturating_sub(3 * context).max(1);
+        let schedule = Schedule::WarmUpCosine {
+            warm_up: 10_240usize.div_ceil(batch * context.max(1)),
+            steps: windows.saturating_mul(6).div_ceil(batch),
+            least: 0.1,
+        };
+        Self {
+            batch,
+            optimiser: AdamW { beta2: 0.95, weight_decay: 0.1, ..AdamW::default() },
+            decays: Self::matrices,
+            rate: 6e-4,
+            schedule,
+            clip: Some(1.0),
+            standardisation: None,
+            starts: Starts::whole_windows(data, context),
+            ..Self::gym(data)
+        }
+    }
+
+    /// Returns true for the matrix of an affine layer and the kernel of a convolution: neither a bias or norm nor an
+    /// embedding table.
     pub fn matrices(parameter: &Parameter) -> bool {
         let table = parameter.name.ends_with(".table") || parameter.name.contains("embed_timestep");
-        parameter.shape.rank() == 2 && !table
+        parameter.shape.rank() >= 2 && !table
     }
 
     pub(super) fn check(&self, model: &dyn SequenceModel, data: &Trajectories) -> Result<(), OfflineTrainingError> {
@@ -149,7 +187,9 @@ impl OfflineSettings {
                 return Err(wrong("returns", "finite numbers", format!("{} in row {row}", returns[row])));
             }
         }
-        if let Some(Standardisation { mean, deviation }) = &self.standardisation {
+        if let Some(Standardisation { mean, deviation }) = &self.standardisation
+            && data.frames().is_none()
+        {
             let columns = data.observations();
             if mean.len() != columns || deviation.len() != columns {
                 let got = format!("{} means and {} deviations", mean.len(), deviation.len());
@@ -160,5 +200,24 @@ impl OfflineSettings {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Actions, Steps};
+
+    #[test]
+    fn windows_begin_earlier_where_their_episode_ends_too_soon() {
+        let steps = Steps {
+            observations: vec![0.0; 7],
+            actions: vec![0.0; 7],
+            rewards: vec![0.0; 7],
+            ends: vec![5, 7],
+            terminated: vec![true; 2],
+        };
+        let data = Trajectories::new("seven", 1, Actions::Continuous(1), steps).unwrap();
+        assert_eq!(Starts::whole_windows(&data, 3), Starts::Given(vec![0, 1, 2, 2, 2, 5, 5]));
     }
 }

@@ -18,24 +18,26 @@ pub(super) struct Tables {
     steps: usize,
     episodes: usize,
     starts: usize,
+    /// Numbers of an observation, or words of its newest frame.
     observations: usize,
+    /// Frames of an observation, where it is pictures.
+    stack: Option<usize>,
     actions: usize,
     /// Rows of one binding, a power of two; a longer column is cut.
     rows: usize,
 }
 
-/// A column of the trajectories with the numbers of a step.
-const COLUMNS: [&str; 3] = ["observations", "actions", "returns"];
-
 impl Tables {
     /// `binding` is the most bytes that one binding may have.
     pub fn new(data: &Trajectories, starts: usize, binding: u64) -> Self {
-        let (observations, actions) = (data.observations(), data.actions().width());
+        let stack = data.frames().map(|frames| frames.shape.stack);
+        let observations = data.frames().map_or(data.observations(), |frames| frames.shape.pixels() / Element::BYTES);
+        let actions = data.actions().width();
         let widest = observations.max(actions) * Element::BYTES;
-        let most = (binding / widest as u64).max(1);
+        let most = (binding / widest as u64).saturating_sub(stack.map_or(0, |stack| stack as u64 - 1)).max(1);
         // A power of two is exact as an f32, which constants of a graph are.
         let rows = 1usize << most.ilog2().min(31);
-        Self { steps: data.steps(), episodes: data.episodes(), starts, observations, actions, rows }
+        Self { steps: data.steps(), episodes: data.episodes(), starts, observations, stack, actions, rows }
     }
 
     fn width(&self, column: &str) -> usize {
@@ -65,6 +67,28 @@ impl Tables {
         parts.reduce(|a, b| a + b).expect("there is a step")
     }
 
+    /// Frames of the part before that the part which begins at `first` has too.
+    fn lead(&self, first: usize, stack: usize) -> usize {
+        first.min(stack - 1)
+    }
+
+    /// The observations of these rows, `(B, K, numbers)`: zeros in padding.
+    fn observations<'g>(&self, graph: &'g Graph, rows: Tensor<'g>, times: Tensor<'g>) -> Tensor<'g> {
+        let Some(stack) = self.stack else { return self.gather(graph, "observations", rows) };
+        let shape = rows.shape();
+        let [rows, times] = [rows, times].map(|tensor| tensor.reshape([tensor.elements()]));
+        let parts = self.parts("observations").into_iter().enumerate().map(|(part, (name, count))| {
+            let first = part * self.rows;
+            let lead = self.lead(first, stack);
+            let table = graph.input(&name, TensorType::u32([lead + count, self.observations]));
+            let number = |number: usize| graph.constant(number as f32).cast(Element::U32);
+            // Rows of the parts before wrap to numbers past the table, or lie among those that lead to it.
+            table.frames(if part == 0 { rows } else { rows - number(first) + number(lead) }, times, stack, lead)
+        });
+        let pixels = parts.reduce(|a, b| a + b).expect("there is a step");
+        pixels.reshape([&shape[..], &[self.observations * Element::BYTES * stack]].concat())
+    }
+
     /// Windows drawn by `seed`.
     pub fn window<'g>(&self, graph: &'g Graph, seed: Tensor<'g>, options: WindowOptions) -> Window<'g> {
         let list = |name: &str, length: usize| graph.input(name, TensorType::u32([length]));
@@ -74,7 +98,8 @@ impl Tables {
             firsts: list("firsts", self.episodes + 1),
         };
         let drawn = seed.windows(STREAM, tables, options);
-        let [observations, actions, returns] = COLUMNS.map(|column| self.gather(graph, column, drawn.rows));
+        let observations = self.observations(graph, drawn.rows, drawn.times);
+        let [actions, returns] = ["actions", "returns"].map(|column| self.gather(graph, column, drawn.rows));
         let returns = returns.reshape([options.batch, options.context]);
         Window { returns, observations, actions, times: drawn.times, mask: drawn.mask }
     }
@@ -101,7 +126,9 @@ impl Tables {
         };
         let columns = data.columns();
         let mut observations = columns.observations.clone();
-        if let Some(standardisation) = &settings.standardisation {
+        if let Some(standardisation) = &settings.standardisation
+            && data.frames().is_none()
+        {
             standardise(&mut observations, standardisation);
         }
         let scaled = |numbers: &[f32]| Data::F32(numbers.iter().map(|number| number / settings.return_scale).collect());
@@ -115,7 +142,17 @@ impl Tables {
             }
         };
         let mut tables = Vec::new();
-        for (column, values) in [("observations", &observations), ("actions", &columns.actions)] {
+        if let Some(frames) = data.frames() {
+            let stack = frames.shape.stack;
+            for (part, (name, count)) in self.parts("observations").into_iter().enumerate() {
+                let first = part * self.rows;
+                let words = frames.words(first - self.lead(first, stack)..first + count);
+                let view = gpu.upload(&format!("fourfold {name}"), &Data::U32(words))?;
+                tables.push((name, view));
+            }
+        }
+        let numbers = [("observations", &observations), ("actions", &columns.actions)];
+        for (column, values) in numbers.into_iter().skip(usize::from(self.stack.is_some())) {
             let stretch = self.rows * self.width(column);
             for ((name, _), part) in self.parts(column).into_iter().zip(values.chunks(stretch)) {
                 let view = gpu.upload(&format!("fourfold {name}"), &Data::F32(part.to_vec()))?;
@@ -159,7 +196,7 @@ fn summed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Actions, Steps};
+    use crate::data::{Actions, FrameShape, Frames, Steps};
     use crate::graph::Reference;
 
     /// Episodes of 6 and 5 steps, which observe their number and its negative.
@@ -216,5 +253,40 @@ mod tests {
             }
         }
         assert_eq!(parts, [true; 3]);
+    }
+
+    #[test]
+    fn pictures_longer_than_a_binding_are_cut_and_stacks_do_not_notice() {
+        let shape = FrameShape { rows: 2, columns: 2, stack: 3 };
+        let Steps { actions, rewards, ends, terminated, .. } = eleven().columns().clone();
+        let steps = Steps { observations: Vec::new(), actions, rewards, ends, terminated };
+        let pixels = (0..11).flat_map(|step| [20 * step; 4]).collect();
+        let data = Trajectories::of_frames("seen", Frames { shape, pixels }, Actions::Continuous(1), steps).unwrap();
+        // 27 bytes hold six frames of a word, two of them for the stacks of the first: four of its own.
+        let tables = Tables::new(&data, 11, 27);
+        let parts = tables.parts("observations");
+        assert_eq!(parts.iter().map(|part| part.1).collect::<Vec<_>>(), [4, 4, 3]);
+        let graph = Graph::new();
+        let [rows, times] = ["rows", "times"].map(|name| graph.input(name, TensorType::u32([1, 12])));
+        let seen = tables.observations(&graph, rows, times);
+        // Every step, and padding.
+        let within = |step: usize| if step < 6 { step } else { step - 6 };
+        let mut values = Reference::new([
+            ("rows", (0..12).map(f64::from).collect()),
+            ("times", (0..12).map(|step| within(step) as f64).collect()),
+        ]);
+        for (part, (name, count)) in parts.into_iter().enumerate() {
+            let first = part * 4;
+            let words = data.frames().unwrap().words(first - tables.lead(first, 3)..first + count);
+            values.set(&name, words.into_iter().map(f64::from).collect());
+        }
+        let got = values.evaluate(seen).unwrap();
+        for (step, stack) in got.chunks(12).enumerate() {
+            for (place, &value) in stack.iter().enumerate() {
+                let before = 2 - place % 3;
+                let shade = if step < 11 && before <= within(step) { 20.0 * (step - before) as f64 } else { 0.0 };
+                assert!((value * 255.0 - shade).abs() < 1e-4, "step {step}, element {place}: {value}");
+            }
+        }
     }
 }

@@ -42,6 +42,7 @@ class Network:
     post_norm: bool = False
     return_classes: int = 0
     atari: bool = False
+    frames: tuple = ()  # rows, columns and pictures of an observation, where convolutions see it
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Training:
     weight_decay: float
     betas: tuple = (0.9, 0.999)
     clip: float = 0.25
+    matrices_only: bool = False  # decay spares biases, norms and tables
 
 
 def initial(generator, net):
@@ -63,7 +65,10 @@ def initial(generator, net):
         p |= {"embed_return.table": table(net.return_classes)}
     else:
         p |= linear(generator, "embed_return", 1, net.width)
-    p |= linear(generator, "embed_state", net.observations, net.width)
+    if net.frames:
+        p |= encoder(generator, net)
+    else:
+        p |= linear(generator, "embed_state", net.observations, net.width)
     if net.discrete:
         p |= {"embed_action.table": table(net.actions)}
     else:
@@ -85,6 +90,30 @@ def initial(generator, net):
     if net.return_classes:
         p |= linear(generator, "predict_return", net.width, net.return_classes)
     return p
+
+
+# Channels, side and stride of each convolution.
+CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
+
+
+def encoder(generator, net):
+    """Kernels are stored as (rows, columns, channels, outputs), and the affine layer takes (rows, columns, channels)."""
+    rows, columns, channels = net.frames
+    p = {}
+    for i, (outputs, side, stride) in enumerate(CONVOLUTIONS, 1):
+        p[f"embed_state.conv{i}.weight"] = normal(generator, side, side, channels, outputs, deviation=0.05)
+        p[f"embed_state.conv{i}.bias"] = normal(generator, outputs)
+        rows, columns, channels = (rows - side) // stride + 1, (columns - side) // stride + 1, outputs
+    return p | linear(generator, "embed_state.fc", rows * columns * channels, net.width)
+
+
+def encode(p, frames):
+    """Stacks of frames (steps, rows, columns, stack) of numbers from 0 to 1."""
+    x = frames.permute(0, 3, 1, 2)
+    for i, (_, _, stride) in enumerate(CONVOLUTIONS, 1):
+        weight = p[f"embed_state.conv{i}.weight"].permute(3, 2, 0, 1)
+        x = F.relu(F.conv2d(x, weight, p[f"embed_state.conv{i}.bias"], stride))
+    return F.linear(x.permute(0, 2, 3, 1).flatten(1), p["embed_state.fc.weight"], p["embed_state.fc.bias"])
 
 
 def forward(net, p, w):
@@ -148,7 +177,7 @@ def atari_forward(net, p, w, acting=False):
         part = {name: tensor[i, net.context - length :] for name, tensor in w.items()}
         tokens = {
             "R": affine("embed_return", part["returns"][:, None]),
-            "s": affine("embed_state", part["observations"]),
+            "s": encode(p, part["observations"]) if net.frames else affine("embed_state", part["observations"]),
             "a": F.embedding(part["actions"][:, 0].long(), p["embed_action.table"]),
         }
         x = torch.stack([tokens[kind].tanh() for kind in net.tokens], dim=1).reshape(-1, net.width)
@@ -183,8 +212,12 @@ def loss_of(net, p, w):
 def train(net, training, parameters, window, coupled=False):
     """The losses before each of twenty steps on the one batch, and the norm of the first gradient."""
     p = {name: value.clone().requires_grad_() for name, value in parameters.items()}
+    decays = lambda name: p[name].dim() > 1 and not name.endswith(".table") and name != "embed_timestep.weight"
+    spared = [p[name] for name in p if training.matrices_only and not decays(name)]
+    others = [p[name] for name in p if not training.matrices_only or decays(name)]
+    groups = [{"params": others}] + [{"params": spared, "weight_decay": 0.0}] * bool(spared)
     optimizer = (torch.optim.Adam if coupled else torch.optim.AdamW)(
-        p.values(), lr=training.rate, betas=training.betas, eps=1e-8, weight_decay=training.weight_decay
+        groups, lr=training.rate, betas=training.betas, eps=1e-8, weight_decay=training.weight_decay
     )
     factor = lambda step: min((step + 1) / training.warm_up, 1)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
@@ -326,14 +359,64 @@ def hashed(number, *shape):
     return ((h >> 16).double() / 2**15 - 1).reshape(shape)
 
 
-def write_hopper(folder):
-    """The published network for Hopper: 726,019 parameters, windows of 20 steps."""
-    net = Network(11, 3, discrete=False, context=20, times=1000, width=128, layers=3, heads=1)
-    training = Training(rate=1e-4, warm_up=10, weight_decay=1e-4)
+def hashed_parameters(net):
+    """Starting points of a network by the rule, in the order of their declaration."""
     parameters = {}
     for number, (name, value) in enumerate(initial(torch.Generator(), net).items()):
         one = float("norm" in name or "ln" in name) if name.endswith("weight") else 0.0
         parameters[name] = one + hashed(number, *value.shape) / 8
+    return parameters
+
+
+def summaries(gradients):
+    """Of each gradient the largest magnitude, the norm and elements at equal distances."""
+    values = {}
+    for name, gradient in gradients.items():
+        flat = gradient.flatten()
+        values[f"largest.{name}"] = flat.abs().max().reshape(1)
+        values[f"norm.{name}"] = flat.norm().reshape(1)
+        # Rows of times without a step have none: the samples are of those that have.
+        kept = flat[flat != 0] if name == "embed_timestep.weight" else flat
+        values[f"sample.{name}"] = kept[:: max(1, len(kept) // 16)][:16]
+    return values
+
+
+def write_frames(folder, net, training):
+    """Training on one window of recorded pictures: the last five steps of the second episode, whose first ones see frames
+    from before it, zeros. Returns-to-go are as they are."""
+    rows, columns, stack = net.frames
+    parameters = hashed_parameters(net)
+    lengths, begin, first, end = [3, 6, 2], 3, 4, 9
+    steps = sum(lengths)
+    pixels = ((hashed(101, steps, rows, columns) + 1) * 128).floor()
+    rewards = 2 * hashed(102, steps)
+    actions = ((hashed(103, steps) + 1) * 2).floor()
+    nothing = torch.zeros(rows, columns, dtype=torch.float64)
+    seen = lambda step: nothing if step < begin else pixels[step] / 255
+    stacked = lambda step: torch.stack([seen(step - stack + 1 + k) for k in range(stack)], dim=2)
+    window = {
+        "returns": torch.stack([rewards[step:end].sum() for step in range(first, end)])[None],
+        "observations": torch.stack([stacked(step) for step in range(first, end)])[None],
+        "actions": actions[first:end, None][None],
+        "times": torch.arange(first - begin, end - begin)[None],
+        "mask": torch.ones(1, end - first, dtype=torch.float64),
+    }
+
+    def compute(dtype):
+        single, batch = cast(parameters, dtype), cast(window, dtype)
+        _, loss, gradients = values_of(net, single, batch)
+        return {"loss": loss, "losses": train(net, training, single, batch)[0]} | summaries(gradients)
+
+    start = {"recorded.lengths": torch.tensor(lengths)}
+    write(folder / "frames.safetensors", start, compute, describe(net, training))
+    report_mistakes(net, training, parameters, window)
+
+
+def write_hopper(folder):
+    """The published network for Hopper: 726,019 parameters, windows of 20 steps."""
+    net = Network(11, 3, discrete=False, context=20, times=1000, width=128, layers=3, heads=1)
+    training = Training(rate=1e-4, warm_up=10, weight_decay=1e-4)
+    parameters = hashed_parameters(net)
     lengths = [20, 20, 20, 7, 20, 1, 13, 20]
     batch, context = len(lengths), net.context
     mask = (torch.arange(context) >= context - torch.tensor(lengths)[:, None]).double()
@@ -352,14 +435,7 @@ def write_hopper(folder):
         (actions, _), loss, gradients = values_of(net, single, batch)
         values = {"loss": loss, "losses": train(net, training, single, batch)[0]}
         values["predictions.actions"] = actions * batch["mask"][..., None]
-        for name, gradient in gradients.items():
-            flat = gradient.flatten()
-            values[f"largest.{name}"] = flat.abs().max().reshape(1)
-            values[f"norm.{name}"] = flat.norm().reshape(1)
-            # Rows of times without a step have none: the samples are of those that have.
-            kept = flat[flat != 0] if name == "embed_timestep.weight" else flat
-            values[f"sample.{name}"] = kept[:: max(1, len(kept) // 16)][:16]
-        return values
+        return values | summaries(gradients)
 
     start = {"lengths": torch.tensor(lengths)}
     write(folder / "hopper.safetensors", start, compute, describe(net, training))
@@ -382,6 +458,7 @@ def main():
     atari = replace(gym, actions=4, discrete=True, activation="gelu_erf", atari=True)
     write_small(folder, "atari", 4, atari, fast, lengths)
     write_episodes(folder, gym, fast)
+    write_frames(folder, replace(atari, frames=(44, 44, 4)), replace(fast, matrices_only=True))
     write_hopper(folder)
 
 

@@ -46,6 +46,9 @@ impl Config {
         let Actions::Continuous(act_dim) = settings.actions else {
             return refuse("continuous actions", format!("{:?}", settings.actions));
         };
+        if let Some(frames) = settings.frames {
+            return refuse("observations of numbers", format!("{frames:?}"));
+        }
         if settings.tokens != Tokens::ReturnObservationAction || settings.returns != Returns::Number {
             let got = format!("{:?} and {:?}", settings.tokens, settings.returns);
             return refuse("tokens in the paper's order with returns as numbers", got);

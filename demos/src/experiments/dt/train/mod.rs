@@ -24,13 +24,25 @@ use crate::statistics::average;
 use play::World;
 use setup::Setup;
 
-/// Train on a file of trajectories (D4RL, Minari, imitation, our own), and play in Gymnasium, or on the GPU where the
-/// file is of `data collect`
+/// Train on a file of trajectories (D4RL, Minari, imitation, our own) or on Atari's DQN replay, and play in Gymnasium, or on the GPU
+/// where the file is of `data collect`
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
     /// File, a folder with one such file, or a data set of Minari
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
+    /// Read this checkpoint of a folder of the DQN replay data set, `$store$_observation_ckpt.N.gz` and its like
+    #[arg(long, value_name = "N")]
+    #[serde(default)]
+    pub replay: Option<usize>,
+    /// First step of the replay's checkpoint
+    #[arg(long, value_name = "STEP", requires = "replay", default_value_t = 0)]
+    #[serde(default)]
+    pub replay_first: usize,
+    /// Steps of the replay's checkpoint
+    #[arg(long, value_name = "COUNT", requires = "replay", default_value_t = 100_000)]
+    #[serde(default)]
+    pub replay_steps: usize,
     /// Play in the environment through Python's Gymnasium after each evaluation's share of the training
     #[arg(long)]
     pub gymnasium: bool,
@@ -141,6 +153,9 @@ impl Experiment for Settings {
             ("--layers", self.layers, 1..=limits::LAYERS),
             ("--width", self.width.unwrap_or(1), 1..=8_192),
             ("--heads", self.heads, 1..=self.width.unwrap_or(128)),
+            ("--replay", self.replay.unwrap_or(0), 0..=1_000_000),
+            ("--replay-first", self.replay_first, 0..=100_000_000),
+            ("--replay-steps", self.replay_steps.max(usize::from(self.replay.is_none())), 1..=100_000_000),
             ("--workers", self.workers.unwrap_or(1), 1..=1_024),
             ("--warm-up", self.warm_up, 0..=limits::STEPS),
         ])?;

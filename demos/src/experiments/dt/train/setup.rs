@@ -1,7 +1,7 @@
 //! The data, the network and the recipe, from the settings and the file.
 
 use fourfold::Gpu;
-use fourfold::data::{Checkpoint, Format, Standardisation, Trajectories, printable};
+use fourfold::data::{Actions, Checkpoint, Format, Standardisation, Trajectories, dqn_replay, printable};
 use fourfold::models::behaviour_cloning::{self, BehaviourCloning};
 use fourfold::models::decision_transformer::{self, DecisionTransformer, HuggingFaceCheckpoint};
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo};
@@ -41,7 +41,17 @@ impl Setup {
     /// # Errors
     /// A file that cannot be read, or settings that do not fit it.
     pub fn new(settings: &Settings) -> Result<Self, Failure> {
-        let (data, format) = Trajectories::load_with_format(&settings.data)?;
+        let (data, format) = match settings.replay {
+            None => Trajectories::load_with_format(&settings.data)?,
+            Some(checkpoint) => {
+                let Settings { replay_first: first, replay_steps: steps, .. } = *settings;
+                let selection = dqn_replay::Selection { checkpoint, first, steps };
+                (dqn_replay::load(&settings.data, selection)?, Format::DqnReplay)
+            }
+        };
+        if data.frames().is_some() && settings.model == Learner::Bc {
+            return Err(Failure::input("--model: expected transformer or transformer-bc for pictures, got bc"));
+        }
         let environment = settings.env.clone().or_else(|| environment_of(&data));
         let reference = Reference::for_data(&data, environment.as_deref());
         if settings.gymnasium && environment.is_none() {
@@ -62,6 +72,8 @@ impl Setup {
         let best = returns.iter().fold(f64::MIN, |best, &total| best.max(total));
         let (scale, targets) =
             protocol.unwrap_or_else(|| (if largest > 0.0 { largest as f32 } else { 1.0 }, vec![best as f32]));
+        // Scores of Atari are left as they are (the paper's code).
+        let scale = if data.frames().is_some() { 1.0 } else { scale };
         let width = settings.width.unwrap_or(if settings.model == Learner::Bc { 256 } else { 128 });
         let model = model(settings, width, &data)?;
         limits::parameters("--width and --layers", model.parameters().length())?;
@@ -92,6 +104,14 @@ impl Setup {
     pub fn training(&self, gpu: &Gpu, settings: &Settings, seed: u32) -> Result<OfflineTraining, Failure> {
         let paper = match settings.model {
             Learner::Bc => OfflineSettings::behaviour_cloning(&self.trained_on),
+            _ if self.trained_on.frames().is_some() => OfflineSettings {
+                schedule: Schedule::WarmUpCosine {
+                    warm_up: settings.warm_up.max(1),
+                    steps: settings.training_steps,
+                    least: 0.1,
+                },
+                ..OfflineSettings::atari(&self.trained_on, settings.context)
+            },
             _ => OfflineSettings {
                 schedule: Schedule::WarmUp { steps: settings.warm_up.max(1) },
                 ..OfflineSettings::gym(&self.trained_on)
@@ -164,13 +184,20 @@ fn is_bounded(data: &Trajectories) -> bool {
 }
 
 fn network(settings: &Settings, width: usize, data: &Trajectories) -> decision_transformer::Settings {
-    let network = decision_transformer::Settings {
-        // The paper's environments end after 1,000 steps.
-        times: Some(data.longest().max(1000)),
-        dropout: decision_transformer::DropoutRates::all(settings.dropout),
-        bounded: is_bounded(data),
-        ..decision_transformer::Settings::gym(data.observations(), data.actions(), settings.context)
+    let network = match (data.frames(), data.actions()) {
+        (Some(frames), Actions::Discrete(choices)) => {
+            let times = data.longest();
+            decision_transformer::Settings::atari_frames(frames.shape, choices, settings.context, times)
+        }
+        _ => decision_transformer::Settings {
+            // The paper's environments end after 1,000 steps.
+            times: Some(data.longest().max(1000)),
+            bounded: is_bounded(data),
+            ..decision_transformer::Settings::gym(data.observations(), data.actions(), settings.context)
+        },
     };
+    let dropout = decision_transformer::DropoutRates::all(settings.dropout);
+    let network = decision_transformer::Settings { dropout, ..network };
     let network = network.sized(width, settings.layers, settings.heads);
     if settings.model == Learner::TransformerBc { network.without_returns() } else { network }
 }
