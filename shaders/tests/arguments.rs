@@ -23,8 +23,8 @@ use fourfold_shaders::normalisation::{
 use fourfold_shaders::optimiser::sam_ascent::{self, Norm};
 use fourfold_shaders::optimiser::{adamw, advance_step, clip, ring, sgd};
 use fourfold_shaders::pooling::{average_pool, max_pool};
-use fourfold_shaders::random::dropout;
 use fourfold_shaders::random::threefry::{self, Distribution, Random};
+use fourfold_shaders::random::{augment, dropout};
 use fourfold_shaders::reduction::reduce::{self, Reduction};
 use fourfold_shaders::reduction::{argmax, global_norm};
 use fourfold_shaders::rollout::environments::CartPole;
@@ -228,6 +228,13 @@ fn images() {
         let average = |map| average_pool::Problem { geometry, map }.sequence(target);
         tally.judge(average(average_pool::Map::Output), &[x, y]);
         tally.judge(average(average_pool::Map::InputGradient), &[y, x]);
+        let [crop, hole] = [draw.small(), draw.small()];
+        let options = augment::Options { crop, mirror: bias, hole, hole_of_batch: bias };
+        let ([rows, columns], stream) = (input, 1);
+        let moved =
+            |border| augment::Problem { images, rows, columns, channels, border, options, stream }.sequence(target);
+        tally.judge(moved(augment::Border::Reflected), &[x, 2, x]);
+        tally.judge(moved(augment::Border::Black), &[x, 2, of(&[rows, columns, channels]), x]);
     });
 }
 

@@ -28,7 +28,9 @@ pub use error::GraphError;
 pub use gradients::{gradients, vector_jacobian};
 pub use op::{Op, Tag};
 pub use operation::{Operation, OutputGradients};
-pub use operations::{Adaptive, AttentionMask, BatchNormOutputs, ConvolutionOptions, NormalOutputs, PoolOptions};
+pub use operations::{
+    Adaptive, AttentionMask, AugmentOptions, BatchNormOutputs, ConvolutionOptions, NormalOutputs, PoolOptions,
+};
 pub use plan::Plan;
 pub use reference::{Reference, ReferenceError};
 pub use session::{Session, SessionError, TwinSession, Values};

@@ -1,6 +1,6 @@
 //! Convolutions, batch norm and pooling in the middle of a graph, and the adjoints of those that are linear.
 
-use fourfold::graph::{ConvolutionOptions, PoolOptions, TensorType, vector_jacobian};
+use fourfold::graph::{AugmentOptions, ConvolutionOptions, PoolOptions, TensorType, vector_jacobian};
 use proptest::prelude::*;
 
 use super::finite_differences::{Case, spread};
@@ -48,6 +48,15 @@ pub fn images() -> Vec<Case> {
             vector_jacobian(&[gradient], &[bent(x[0])], &[dy])[0].expect("elements")
         })
         .with(TensorType::f32([1, 3, 4, 2]), spread(24, 3)),
+        // Augmented images count as constants.
+        Case::new("augmented images", &[&[2, 3, 4, 2]], |_, x| {
+            let options = AugmentOptions { crop: 2, mirror: true, hole: 2, hole_of_batch: false };
+            let reflected = x[1].augment(x[3], 5, options, None);
+            bent(x[0]) * (reflected + x[1].augment(x[3], 6, options, Some(x[2])))
+        })
+        .with(TensorType::f32([2, 3, 4, 2]), spread(48, 3))
+        .with(TensorType::f32([3, 4, 2]), spread(24, 5))
+        .with(TensorType::u32([2]), vec![8.0, 3.0]),
         Case::new("average pool", &[&[2, 4, 5, 2]], |_, x| {
             bent(x[0]).average_pool(PoolOptions { kernel: [3, 2], strides: [2, 1], padding: [1, 1] })
         }),

@@ -287,6 +287,7 @@ fn rule(op: &Op) -> Option<String> {
 fn the_rule_of_every_operation_is_compared_with_differences() {
     let layout = ["select", "reshape", "broadcast", "permute", "slice", "pad", "concatenate", "view", "pack"];
     let others = [
+        "augment",
         "sum",
         "maximum along an axis",
         "norm",

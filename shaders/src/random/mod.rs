@@ -1,5 +1,6 @@
-//! Counter-based random numbers, and dropout, which draws from them.
+//! Counter-based random numbers, and dropout and the augmentation of images, which draw from them.
 
+pub mod augment;
 pub mod dropout;
 pub mod threefry;
 
@@ -7,5 +8,5 @@ use crate::Kernel;
 
 /// The kernels of this folder.
 pub(crate) fn kernels() -> Vec<&'static Kernel> {
-    [dropout::KERNELS, threefry::KERNELS].concat()
+    [augment::KERNELS, dropout::KERNELS, threefry::KERNELS].concat()
 }

@@ -5,6 +5,7 @@
 
 mod ascent;
 mod attention;
+mod augment;
 mod batch_norm;
 mod convolution;
 mod cross_entropy;
@@ -16,6 +17,7 @@ mod rows;
 mod softmax;
 
 pub use ascent::Adaptive;
+pub use augment::AugmentOptions;
 pub use batch_norm::BatchNormOutputs;
 pub use convolution::ConvolutionOptions;
 pub use layer_norm::NormalOutputs;

@@ -275,6 +275,7 @@ fn images(target: &Target, images: usize) -> Vec<Problem> {
     use shaders::convolution::{self, Geometry, Map};
     use shaders::normalisation::{batch_norm, batch_norm_backward};
     use shaders::pooling::{average_pool, max_pool};
+    use shaders::random::augment;
 
     let mut problems = Vec::new();
     let layers = [
@@ -308,6 +309,13 @@ fn images(target: &Target, images: usize) -> Vec<Problem> {
     let average = |map| average_pool::Problem { geometry, map }.sequence(target);
     problems.push(Problem::new("average pool", &*size, average(average_pool::Map::Output), 1));
     problems.push(Problem::new("average pool, gradient", size, average(average_pool::Map::InputGradient), 1));
+    let options = augment::Options { crop: 4, mirror: true, hole: 16, hole_of_batch: true };
+    for (name, border) in [("reflected", augment::Border::Reflected), ("black", augment::Border::Black)] {
+        let (rows, columns, channels, stream) = (32, 32, 3, 0);
+        let problem = augment::Problem { images, rows, columns, channels, border, options, stream };
+        let size = format!("{images} x 32 x 32 x 3, border {name}");
+        problems.push(Problem::new("augmentation", size, problem.sequence(target), 1));
+    }
     problems
 }
 
