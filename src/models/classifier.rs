@@ -3,14 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::convolutional::{Declarations, Pass, ResNet, Shortcut, SmallConvNet, WideResNet, WideShortcut};
+use super::convolutional::{Declarations, Pass, PyramidNet, ResNet, Shortcut, SmallConvNet, WideResNet, WideShortcut};
 use super::{Mlp, VisionTransformer, VisionTransformerOptions};
 use crate::data::ImageShape;
 use crate::graph::{Graph, Tag, Tensor, TensorType};
 use crate::nn::{Mode, Noise, Parameters};
 
 /// The network of a classifier, written `mlp:128` (hidden widths, `mlp:256,128` for two), `vit`, `cnn`, `resnet:20` (layers;
-/// `resnet:8,8` with a width other than 16) or `wrn:16,4` (layers and widening).
+/// `resnet:8,8` with a width other than 16), `wrn:16,4` (layers and widening; `wrn-conv:16,4` with convolutions around its blocks,
+/// as Zagoruyko's, and `wrn-same:16,4` with the SAM paper's padding and head) or `pyramidnet:272,200` (layers and alpha).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Architecture {
     /// A multi-layer perceptron.
@@ -29,12 +30,21 @@ pub enum Architecture {
         /// Channels of the first group, 16 in the paper.
         width: usize,
     },
-    /// A wide residual network in the form of the SAM paper's code.
+    /// A wide residual network.
     WideResNet {
         /// Layers, 6 n + 4.
         depth: usize,
         /// The factor of the widths.
         widening: usize,
+        /// The way around a block whose shape changes, and padding and head.
+        shortcut: WideShortcut,
+    },
+    /// A pyramidal network in the form of the SAM paper's code.
+    PyramidNet {
+        /// Layers, 9 n + 2.
+        depth: usize,
+        /// The channels that the last block has more than the first convolution.
+        alpha: usize,
     },
 }
 
@@ -46,7 +56,7 @@ impl fmt::Display for ArchitectureError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "expected `vit`, `cnn`, `resnet:` and layers (8, 14, 20, ..) as in `resnet:20`, `wrn:` and layers (10, 16, 22, ..) and widening as in `wrn:16,4`, or `mlp:` and hidden widths up to {} as in `mlp:256,128`, got `{}`",
+            "expected `vit`, `cnn`, `resnet:` and layers (8, 14, 20, ..) as in `resnet:20`, `wrn:` (`wrn-conv:`, `wrn-same:`) and layers (10, 16, 22, ..) and widening as in `wrn:16,4`, `pyramidnet:` and layers (11, 20, 29, ..) and alpha as in `pyramidnet:272,200`, or `mlp:` and hidden widths up to {} as in `mlp:256,128`, got `{}`",
             Architecture::WIDEST,
             self.0
         )
@@ -77,8 +87,14 @@ impl FromStr for Architecture {
                 let (name, numbers) = text.split_once(':').ok_or_else(wrong)?;
                 let number = |number: &str| number.parse().ok().filter(|number| *number > 0).ok_or_else(wrong);
                 let numbers: Vec<usize> = numbers.split(',').map(number).collect::<Result<_, _>>()?;
-                let layers = |depth: usize, beside: usize| {
-                    (6 + beside..=Self::DEEPEST).contains(&depth) && (depth - beside).is_multiple_of(6)
+                let blocks = |depth: usize, beside: usize, of_block: usize| {
+                    (of_block + beside..=Self::DEEPEST).contains(&depth) && (depth - beside).is_multiple_of(of_block)
+                };
+                let layers = |depth: usize, beside: usize| blocks(depth, beside, 6);
+                let shortcut = match name {
+                    "wrn-conv" => WideShortcut::Projection,
+                    "wrn-same" => WideShortcut::PaperCode,
+                    _ => WideShortcut::Zeros,
                 };
                 match (name, &numbers[..]) {
                     ("mlp", hidden) if hidden.iter().all(|width| *width <= Self::WIDEST) => {
@@ -88,8 +104,13 @@ impl FromStr for Architecture {
                     ("resnet", &[depth, width]) if layers(depth, 2) && width <= 16 * Self::MOST_WIDENING => {
                         Ok(Architecture::ResNet { depth, width })
                     }
-                    ("wrn", &[depth, widening]) if layers(depth, 4) && widening <= Self::MOST_WIDENING => {
-                        Ok(Architecture::WideResNet { depth, widening })
+                    ("wrn" | "wrn-conv" | "wrn-same", &[depth, widening])
+                        if layers(depth, 4) && widening <= Self::MOST_WIDENING =>
+                    {
+                        Ok(Architecture::WideResNet { depth, widening, shortcut })
+                    }
+                    ("pyramidnet", &[depth, alpha]) if blocks(depth, 2, 9) && alpha <= 16 * Self::MOST_WIDENING => {
+                        Ok(Architecture::PyramidNet { depth, alpha })
                     }
                     _ => Err(wrong()),
                 }
@@ -109,7 +130,15 @@ impl fmt::Display for Architecture {
             Architecture::SmallConvNet => formatter.write_str("cnn"),
             Architecture::ResNet { depth, width: 16 } => write!(formatter, "resnet:{depth}"),
             Architecture::ResNet { depth, width } => write!(formatter, "resnet:{depth},{width}"),
-            Architecture::WideResNet { depth, widening } => write!(formatter, "wrn:{depth},{widening}"),
+            Architecture::WideResNet { depth, widening, shortcut } => {
+                let name = match shortcut {
+                    WideShortcut::Zeros => "wrn",
+                    WideShortcut::Projection => "wrn-conv",
+                    WideShortcut::PaperCode => "wrn-same",
+                };
+                write!(formatter, "{name}:{depth},{widening}")
+            }
+            Architecture::PyramidNet { depth, alpha } => write!(formatter, "pyramidnet:{depth},{alpha}"),
         }
     }
 }
@@ -132,6 +161,7 @@ enum Network {
     SmallConvNet(SmallConvNet),
     ResNet(ResNet),
     WideResNet(WideResNet),
+    PyramidNet(PyramidNet),
 }
 
 impl Classifier {
@@ -153,6 +183,10 @@ impl Classifier {
             return Err(format!("expected images of some pixels and a class, got {image} and {classes}"));
         }
         let smallest = image.height.min(image.width);
+        let quarters = |name: &str| match [image.height, image.width].iter().all(|side| side.is_multiple_of(4)) {
+            true => Ok(()),
+            false => Err(format!("`{name}` halves an image twice: expected sides that 4 divides, got {image}")),
+        };
         let sides = [image.channels, classes];
         let network = match architecture {
             Architecture::Mlp { hidden } => {
@@ -178,11 +212,13 @@ impl Classifier {
             &Architecture::ResNet { depth, width } => {
                 Network::ResNet(ResNet::new(&mut declare, depth, width, Shortcut::Zeros, sides)?)
             }
-            &Architecture::WideResNet { depth, widening } => {
-                if [image.height, image.width].iter().any(|side| !side.is_multiple_of(4)) {
-                    return Err(format!("`wrn` halves an image twice: expected sides that 4 divides, got {image}"));
-                }
-                Network::WideResNet(WideResNet::new(&mut declare, depth, widening, WideShortcut::Zeros, sides)?)
+            &Architecture::WideResNet { depth, widening, shortcut } => {
+                quarters("wrn")?;
+                Network::WideResNet(WideResNet::new(&mut declare, depth, widening, shortcut, sides)?)
+            }
+            &Architecture::PyramidNet { depth, alpha } => {
+                quarters("pyramidnet")?;
+                Network::PyramidNet(PyramidNet::new(&mut declare, depth, alpha, sides)?)
             }
         };
         Ok(Self { parameters, statistics, network, architecture: architecture.clone(), image, classes })
@@ -248,6 +284,7 @@ impl Classifier {
             Network::SmallConvNet(network) => network.forward(pass, pixels()),
             Network::ResNet(network) => network.forward(pass, pixels()),
             Network::WideResNet(network) => network.forward(pass, pixels()),
+            Network::PyramidNet(network) => network.forward(pass, pixels()),
         }
     }
 }
@@ -258,7 +295,8 @@ mod tests {
 
     #[test]
     fn architectures_are_written_as_they_are_read() {
-        for text in ["mlp:128", "mlp:256,128", "vit", "cnn", "resnet:20", "resnet:8,8", "wrn:16,4"] {
+        let wide = ["wrn:16,4", "wrn-conv:16,4", "wrn-same:28,10", "pyramidnet:272,200"];
+        for text in ["mlp:128", "mlp:256,128", "vit", "cnn", "resnet:20", "resnet:8,8"].into_iter().chain(wide) {
             assert_eq!(text.parse::<Architecture>().unwrap().to_string(), text);
         }
     }
@@ -266,9 +304,8 @@ mod tests {
     #[test]
     fn a_wrong_architecture_is_named() {
         let wrong = ["mlp:", "mlp:0", "cmn", "mlp:12,x", "mlp:16385", "mlp:99999999999999999999"];
-        for text in
-            wrong.into_iter().chain(["resnet:9", "resnet:1026", "resnet:20,0", "wrn:16", "wrn:4,1", "wrn:16,65"])
-        {
+        let of_layers = ["resnet:9", "resnet:1026", "resnet:20,0", "wrn:16", "wrn:4,1", "wrn:16,65", "pyramidnet:272"];
+        for text in wrong.into_iter().chain(of_layers).chain(["pyramidnet:270,200", "wrn-x:16,4"]) {
             let error = text.parse::<Architecture>().unwrap_err().to_string();
             assert!(error.ends_with(&format!("got `{text}`")), "{error}");
         }

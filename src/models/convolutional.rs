@@ -1,18 +1,20 @@
-//! Convolutional networks over images `(images, rows, columns, channels)`: classifiers (the small network, He's residual networks
-//! and wide residual networks), and the encoder of games.
+//! Convolutional networks over images `(images, rows, columns, channels)`: classifiers (the small network, He's residual networks,
+//! wide residual networks and pyramidal ones), and the encoder of games.
 
 mod nature;
+mod pyramid_net;
 mod resnet;
 mod small;
 mod wide_resnet;
 
 pub use nature::NatureEncoder;
+pub use pyramid_net::PyramidNet;
 pub use resnet::{ResNet, Shortcut};
 pub use small::SmallConvNet;
 pub use wide_resnet::{WideResNet, WideShortcut};
 
 use crate::graph::{ConvolutionOptions, PoolOptions, Tensor};
-use crate::nn::{BatchNorm2d, Conv2d, Mode, Parameters, Weights};
+use crate::nn::{BatchNorm2d, Conv2d, Initialise, Linear, Mode, Parameters, Weights};
 
 /// The places where a network declares what it has.
 #[derive(Debug)]
@@ -27,6 +29,14 @@ impl Declarations<'_> {
     /// A convolution of 3 x 3 without bias, with a padding of 1.
     fn convolution(&mut self, name: &str, [channels, outputs]: [usize; 2], stride: usize) -> Conv2d {
         Conv2d::new(self.parameters, name, [3, 3, channels, outputs], ConvolutionOptions::new(stride, 1))
+    }
+
+    /// The same with TensorFlow's padding of images whose sides the stride divides: at a stride of 2 none before the image and
+    /// 1 after it.
+    fn padded_after(&mut self, name: &str, [channels, outputs]: [usize; 2], stride: usize) -> Conv2d {
+        // With 6 pixels a side a stride of 2 meets every even length's padding.
+        let options = ConvolutionOptions::same(stride, [6; 2], [3; 2]);
+        Conv2d::new(self.parameters, name, [3, 3, channels, outputs], options)
     }
 
     /// A convolution of one tap without bias.
@@ -61,6 +71,12 @@ impl<'g> Pass<'_, 'g> {
     fn norm(&self, norm: &BatchNorm2d, x: Tensor<'g>) -> Tensor<'g> {
         norm.forward(&self.weights, self.statistics, x, self.mode)
     }
+}
+
+/// Declares the linear head `fc` of the SAM paper's code: weights uniform within 1 / sqrt(classes), and biases of 0.
+fn paper_head(declare: &mut Declarations<'_>, inputs: usize, classes: usize) -> Linear {
+    let initialise = [Initialise::linear(classes), Initialise::Constant(0.0)];
+    Linear::initialised(declare.parameters, "fc", [inputs, classes], initialise)
 }
 
 /// The mean of each channel over all pixels: `(images, rows, columns, channels)` to `(images, channels)`.
@@ -110,7 +126,7 @@ mod tests {
 
     #[test]
     fn wide_networks_have_as_many_parameters_as_in_pytorch() {
-        use WideShortcut::{Projection, Zeros};
+        use WideShortcut::{PaperCode, Projection, Zeros};
         let wide = |depth, widening, shortcut, sides| {
             count(|declare| WideResNet::new(declare, depth, widening, shortcut, sides).unwrap())
         };
@@ -119,11 +135,34 @@ mod tests {
         assert_eq!(wide(28, 10, Projection, [3, 10]), 36_479_194);
         assert_eq!(wide(28, 10, Zeros, [1, 10]), 36_220_346);
         assert_eq!([Zeros, Projection].map(|shortcut| wide(16, 4, shortcut, [3, 10])), [2_706_906, 2_748_890]);
-        assert_eq!(wide(16, 4, Zeros, [1, 10]), 2_706_618);
+        assert_eq!([Zeros, PaperCode].map(|form| wide(16, 4, form, [1, 10])), [2_706_618; 2]);
         assert_eq!(wide(16, 8, Projection, [3, 10]), 10_961_370);
         assert_eq!([2, 10].map(|widening| wide(40, widening, Zeros, [3, 10])), [2_232_794, 55_583_194]);
         assert_eq!([Zeros, Projection].map(|shortcut| wide(10, 2, shortcut, [1, 10])), [292_666, 303_418]);
         assert_eq!(wide(10, 1, Projection, [1, 10]), 77_562);
+    }
+
+    #[test]
+    fn pyramidal_networks_have_as_many_parameters_as_in_pytorch() {
+        let (mut parameters, mut statistics) = (Parameters::new(), Parameters::new());
+        let mut declare = Declarations { parameters: &mut parameters, statistics: &mut statistics };
+        PyramidNet::new(&mut declare, 272, 200, [3, 10]).unwrap();
+        assert_eq!(parameters.count(), 26_210_842);
+        let vectors = parameters.iter().filter(|parameter| parameter.shape.rank() == 1);
+        // Scales and shifts of batch norm, and ten biases of the head.
+        assert_eq!(vectors.map(|parameter| parameter.shape.elements()).sum::<usize>(), 210_864 + 10);
+    }
+
+    #[test]
+    fn padding_after_the_image_alone_is_that_of_strides_of_two() {
+        let (mut parameters, mut statistics) = (Parameters::new(), Parameters::new());
+        let mut declare = Declarations { parameters: &mut parameters, statistics: &mut statistics };
+        let [one, two] = [1, 2].map(|stride| declare.padded_after(&format!("conv{stride}"), [1, 1], stride).options());
+        assert_eq!((one.rows, one.columns), ([1, 1], [1, 1]));
+        assert_eq!((two.rows, two.columns), ([0, 1], [0, 1]));
+        for side in [32, 28, 16, 14, 8] {
+            assert_eq!(ConvolutionOptions::same(2, [side; 2], [3; 2]), two);
+        }
     }
 
     #[test]
@@ -134,5 +173,7 @@ mod tests {
         assert!(error.ends_with("got 9 layers and a width of 16"), "{error}");
         let error = WideResNet::new(&mut declare, 28, 0, WideShortcut::Zeros, [1, 10]).unwrap_err();
         assert!(error.ends_with("got 28 layers and 0"), "{error}");
+        let error = PyramidNet::new(&mut declare, 270, 200, [1, 10]).unwrap_err();
+        assert!(error.ends_with("got 270 layers and 200"), "{error}");
     }
 }

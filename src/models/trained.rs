@@ -72,7 +72,10 @@ impl TrainedClassifier {
         let wrong = |expected: String, got: String| Error::content(checkpoint.file(), expected, got);
         let model = checkpoint.get("model")?;
         let architecture: Architecture = model.parse().map_err(|_| {
-            wrong("`vit`, `cnn`, `resnet:`, `wrn:` or `mlp:` with numbers as the model".into(), format!("`{model}`"))
+            wrong(
+                "`vit`, `cnn`, `resnet:`, `wrn:`, `pyramidnet:` or `mlp:` with numbers as the model".into(),
+                format!("`{model}`"),
+            )
         })?;
         let count = |key: &str| {
             let text = checkpoint.get(key)?;
@@ -244,7 +247,7 @@ mod tests {
         );
         assert_eq!(
             error(|checkpoint| checkpoint.set("model", "cmn")),
-            "checkpoint: expected `vit`, `cnn`, `resnet:`, `wrn:` or `mlp:` with numbers as the model, got `cmn`"
+            "checkpoint: expected `vit`, `cnn`, `resnet:`, `wrn:`, `pyramidnet:` or `mlp:` with numbers as the model, got `cmn`"
         );
     }
 

@@ -35,6 +35,11 @@ impl Conv2d {
         }
     }
 
+    /// Returns strides, padding and groups.
+    pub fn options(&self) -> ConvolutionOptions {
+        self.options
+    }
+
     /// `x: (images, rows, columns, channels)` to `(images, rows, columns, outputs)`.
     #[track_caller]
     pub fn forward<'g>(&self, weights: &Weights<'_, 'g>, x: Tensor<'g>) -> Tensor<'g> {

@@ -1,16 +1,20 @@
 //! Wide residual networks (Zagoruyko & Komodakis 2016), in their form and in that of the SAM paper's code.
 
-use super::{Declarations, Pass, averaged, global_average, with_zero_channels};
+use super::{Declarations, Pass, averaged, global_average, paper_head, with_zero_channels};
 use crate::graph::Tensor;
 use crate::nn::{BatchNorm2d, Conv2d, Linear};
 
 /// The way around a block where its shape changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WideShortcut {
-    /// The mean of stride x stride pixels, with channels of zeros after the last: the SAM paper's code.
+    /// The mean of stride x stride pixels, with channels of zeros after the last, as in the SAM paper's code; padding and head
+    /// are PyTorch's.
     Zeros,
     /// A convolution of one tap: Zagoruyko's.
     Projection,
+    /// As [`Zeros`](Self::Zeros), with the rest of the SAM paper's code: where the stride is 2, images are padded after the last
+    /// row and column alone, as TensorFlow does, and the head is drawn uniformly within 1 / sqrt(classes).
+    PaperCode,
 }
 
 /// WRN-depth-widening: a convolution to 16 channels, three groups of (depth - 4) / 6 blocks with batch norm and ReLU before each
@@ -60,7 +64,11 @@ impl WideResNet {
                 let stride = if group > 0 && index == 0 { 2 } else { 1 };
                 let name = format!("block{}.{index}", group + 1);
                 let first = declare.norm(&format!("{name}.bn1"), inputs);
-                let widen = declare.convolution(&format!("{name}.conv1"), [inputs, outputs], stride);
+                let widen = format!("{name}.conv1");
+                let widen = match shortcut {
+                    WideShortcut::PaperCode => declare.padded_after(&widen, [inputs, outputs], stride),
+                    _ => declare.convolution(&widen, [inputs, outputs], stride),
+                };
                 let second = declare.norm(&format!("{name}.bn2"), outputs);
                 let keep = declare.convolution(&format!("{name}.conv2"), [outputs; 2], 1);
                 let changes = stride != 1 || inputs != outputs;
@@ -70,7 +78,7 @@ impl WideResNet {
                 blocks.push(Block {
                     norms: [first, second],
                     convolutions: [widen, keep],
-                    after_norm: projects || (shortcut == WideShortcut::Zeros && blocks.is_empty()),
+                    after_norm: projects || (shortcut != WideShortcut::Projection && blocks.is_empty()),
                     projection,
                     stride,
                     widths: [inputs, outputs],
@@ -79,7 +87,11 @@ impl WideResNet {
             }
         }
         let norm = declare.norm("bn1", inputs);
-        Ok(Self { stem, blocks, norm, head: Linear::new(declare.parameters, "fc", inputs, classes) })
+        let head = match shortcut {
+            WideShortcut::PaperCode => paper_head(declare, inputs, classes),
+            _ => Linear::new(declare.parameters, "fc", inputs, classes),
+        };
+        Ok(Self { stem, blocks, norm, head })
     }
 
     /// Images to logits `(images, classes)`.
