@@ -7,5 +7,5 @@ mod schedule;
 
 pub use clip::clip_by_global_norm;
 pub use optimiser::{AdamW, Optimiser, Sgd};
-pub use sam::{Ascent, Sam, SamStep, WeightDecay};
+pub use sam::{Ascent, AscentVariant, Sam, SamStep, WeightDecay};
 pub use schedule::Schedule;

@@ -53,6 +53,27 @@ impl Default for Sam {
     }
 }
 
+/// The elements that take part in an ascent, and its direction, where they are not SAM's: flat tensors as long as the weights.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AscentVariant<'g> {
+    /// 1 for each element that is perturbed, 0 for the others: the norm is over the former. `None` perturbs all.
+    pub perturbed: Option<Tensor<'g>>,
+    /// 1 for each element whose perturbation is scaled by `|w| + eta` where [`Sam::adaptive`] is given, 0 for the others; takes the
+    /// place of [`Adaptive::count`].
+    pub scaled: Option<Tensor<'g>>,
+    /// Takes the place of the gradient at each ascent step: random numbers for a control, all chunks' alike.
+    pub direction: Option<Tensor<'g>>,
+}
+
+impl<'g> AscentVariant<'g> {
+    /// The direction of a step where the gradient is `slope`.
+    #[track_caller]
+    fn directed(&self, slope: Tensor<'g>) -> Tensor<'g> {
+        let direction = self.direction.unwrap_or(slope);
+        self.perturbed.map_or(direction, |perturbed| direction * perturbed)
+    }
+}
+
 /// The result of one sharpness-aware step, averaged over the chunks where there are several.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -79,8 +100,20 @@ impl Sam {
         rho: Tensor<'g>,
         loss: impl Fn(Tensor<'g>, usize) -> Tensor<'g>,
     ) -> SamStep<'g> {
+        self.variant_gradient(weights, rho, AscentVariant::default(), loss)
+    }
+
+    /// The [gradient](Self::gradient) with an ascent in another direction, or of some elements alone.
+    #[track_caller]
+    pub fn variant_gradient<'g>(
+        &self,
+        weights: Tensor<'g>,
+        rho: Tensor<'g>,
+        variant: AscentVariant<'g>,
+        loss: impl Fn(Tensor<'g>, usize) -> Tensor<'g>,
+    ) -> SamStep<'g> {
         let chunks: Vec<_> =
-            (0..self.chunks.max(1)).map(|chunk| self.chunk(weights, rho, |w| loss(w, chunk))).collect();
+            (0..self.chunks.max(1)).map(|chunk| self.chunk(weights, rho, variant, |w| loss(w, chunk))).collect();
         let average = |part: fn(&Chunk<'g>) -> Tensor<'g>| {
             let sum = chunks.iter().map(part).reduce(|a, b| a + b).expect("there is at least one chunk");
             sum * (1.0 / chunks.len() as f32)
@@ -94,24 +127,31 @@ impl Sam {
     }
 
     #[track_caller]
-    fn chunk<'g>(&self, weights: Tensor<'g>, rho: Tensor<'g>, loss: impl Fn(Tensor<'g>) -> Tensor<'g>) -> Chunk<'g> {
+    fn chunk<'g>(
+        &self,
+        weights: Tensor<'g>,
+        rho: Tensor<'g>,
+        variant: AscentVariant<'g>,
+        loss: impl Fn(Tensor<'g>) -> Tensor<'g>,
+    ) -> Chunk<'g> {
         let objective = |w: Tensor<'g>| match self.weight_decay {
             WeightDecay::Outside => loss(w),
             WeightDecay::Inside(decay) => loss(w) + w.dot(w) * (0.5 * decay),
         };
         let clean = objective(weights);
-        let slope = gradients(clean, &[weights])[0];
+        let slope_at = |loss: Tensor<'g>, w: Tensor<'g>| variant.directed(gradients(loss, &[w])[0]);
+        let slope = slope_at(clean, weights);
         if self.second_order {
-            let ascended = self.differentiable(weights, slope, rho, &objective);
+            let ascended = self.differentiable(weights, slope, rho, variant, |point| slope_at(objective(point), point));
             let sharpened = objective(ascended);
             let gradient = gradients(sharpened, &[weights])[0];
             return Chunk { gradient, loss: clean, sharpened_loss: sharpened, ascended };
         }
-        let mut ascended = self.ascend(weights, slope, rho);
+        let mut ascended = self.ascend(weights, slope, rho, variant);
         for _ in 1..self.steps {
-            let slope = gradients(objective(ascended), &[ascended])[0];
-            let step = self.ascend(weights, slope, rho) - weights;
-            let eps = self.project(ascended - weights + step, self.scale(weights), rho);
+            let slope = slope_at(objective(ascended), ascended);
+            let step = self.ascend(weights, slope, rho, variant) - weights;
+            let eps = self.project(ascended - weights + step, self.scale(weights, variant), rho);
             ascended = (weights + eps).stop_gradient();
         }
         let sharpened = objective(ascended);
@@ -119,14 +159,38 @@ impl Sam {
         Chunk { gradient, loss: clean, sharpened_loss: sharpened, ascended }
     }
 
-    /// `w + eps` by the fused kernels.
+    /// `w + eps`, by the fused kernels where they know the scale.
     #[track_caller]
-    fn ascend<'g>(&self, weights: Tensor<'g>, slope: Tensor<'g>, rho: Tensor<'g>) -> Tensor<'g> {
+    fn ascend<'g>(
+        &self,
+        weights: Tensor<'g>,
+        slope: Tensor<'g>,
+        rho: Tensor<'g>,
+        variant: AscentVariant<'g>,
+    ) -> Tensor<'g> {
         let scaled = self.adaptive.unwrap_or_default();
+        if self.adaptive.is_some() && variant.scaled.is_some() {
+            return (weights + self.step(slope, self.scale(weights, variant), rho)).stop_gradient();
+        }
         match (self.ascent, self.adaptive) {
             (Ascent::L2, None) => weights.ascent(slope, slope.norm(), rho, scaled),
             (Ascent::L2, Some(_)) => weights.ascent(slope, weights.scaled_gradient(slope, scaled).norm(), rho, scaled),
             (Ascent::LInfinity, _) => weights.sign_ascent(slope, rho, scaled),
+        }
+    }
+
+    /// A step of length rho, in operations that are differentiated.
+    #[track_caller]
+    fn step<'g>(&self, slope: Tensor<'g>, scale: Option<Tensor<'g>>, rho: Tensor<'g>) -> Tensor<'g> {
+        match (self.ascent, scale) {
+            // The quotient is at most 1: neither it nor its derivative overflows, however small the norm.
+            (Ascent::L2, None) => slope / positive(slope.norm()) * rho,
+            (Ascent::L2, Some(scale)) => {
+                let scaled = scale * slope;
+                scaled / positive(scaled.norm()) * scale * rho
+            }
+            (Ascent::LInfinity, None) => slope.sign() * rho,
+            (Ascent::LInfinity, Some(scale)) => scale * slope.sign() * rho,
         }
     }
 
@@ -137,33 +201,25 @@ impl Sam {
         weights: Tensor<'g>,
         slope: Tensor<'g>,
         rho: Tensor<'g>,
-        objective: &impl Fn(Tensor<'g>) -> Tensor<'g>,
+        variant: AscentVariant<'g>,
+        slope_at: impl Fn(Tensor<'g>) -> Tensor<'g>,
     ) -> Tensor<'g> {
-        let scale = self.scale(weights);
-        let step = |slope: Tensor<'g>| match (self.ascent, scale) {
-            // The quotient is at most 1: neither it nor its derivative overflows, however small the norm.
-            (Ascent::L2, None) => slope / positive(slope.norm()) * rho,
-            (Ascent::L2, Some(scale)) => {
-                let scaled = scale * slope;
-                scaled / positive(scaled.norm()) * scale * rho
-            }
-            (Ascent::LInfinity, None) => slope.sign() * rho,
-            (Ascent::LInfinity, Some(scale)) => scale * slope.sign() * rho,
-        };
-        let mut eps = step(slope);
+        let scale = self.scale(weights, variant);
+        let mut eps = self.step(slope, scale, rho);
         for _ in 1..self.steps {
-            let point = weights + eps;
-            let slope = gradients(objective(point), &[point])[0];
-            eps = self.project(eps + step(slope), scale, rho);
+            eps = self.project(eps + self.step(slope_at(weights + eps), scale, rho), scale, rho);
         }
         weights + eps
     }
 
     /// T = |w| + eta where the perturbation is adaptive, 1 elsewhere; `None` if it is nowhere.
     #[track_caller]
-    fn scale<'g>(&self, weights: Tensor<'g>) -> Option<Tensor<'g>> {
+    fn scale<'g>(&self, weights: Tensor<'g>, variant: AscentVariant<'g>) -> Option<Tensor<'g>> {
         let Adaptive { count, eta } = self.adaptive?;
         let (graph, length) = (weights.graph(), weights.elements());
+        if let Some(scaled) = variant.scaled {
+            return Some(scaled.select(weights.abs() + eta, graph.constant(1.0)));
+        }
         let scaled = weights.narrow(0, 0, count.min(length)).abs() + eta;
         if count >= length {
             return Some(scaled);
