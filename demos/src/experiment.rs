@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args, Command, value_parser};
+use clap::{Arg, ArgMatches, Args, Command, ValueEnum, value_parser};
 use fourfold::data::file;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,6 +55,9 @@ pub trait Experiment: Args + Clone + Debug + Serialize + DeserializeOwned {
     /// The defaults that `--preset paper` sets, none where the paper's experiment is not the one that is here.
     const PAPER: Option<&'static [(&'static str, &'static str)]> = None;
 
+    /// Presets beside `quick`, `default` and `paper`.
+    const PRESETS: &'static [NamedPreset] = &[];
+
     /// Flags that have an effect only where another has one of some values: flag, other flag, its values.
     const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] = &[];
 
@@ -79,6 +83,17 @@ pub trait Experiment: Args + Clone + Debug + Serialize + DeserializeOwned {
     /// # Errors
     /// Input that only the library can refuse, or the loss of the device.
     fn run(&self, run: &mut Run) -> Result<Report, Failure>;
+}
+
+/// Defaults of an experiment under a name of their own.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedPreset {
+    /// The value of `--preset`.
+    pub name: &'static str,
+    /// Its line in `--help`.
+    pub about: &'static str,
+    /// The defaults, by flag.
+    pub sets: &'static [(&'static str, &'static str)],
 }
 
 /// Registers an experiment.
@@ -146,7 +161,7 @@ fn command<E: Experiment>(preset: Preset) -> Command {
     let config = Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf));
     let config = config.conflicts_with_all(["resume", "preset"]);
     command = command.arg(config.help("Take all flags that are not given from the config.json of a run"));
-    let sizes = Arg::new("preset").long("preset").value_name("SIZES").value_parser(value_parser!(Preset));
+    let sizes = Arg::new("preset").long("preset").value_name("SIZES").value_parser(presets::<E>());
     command = command.arg(sizes.help("Sizes for all flags that are not given; --quick is `--preset quick`"));
     let quick = [E::QUICK, E::SHARED_QUICK].concat();
     let paper = E::PAPER.unwrap_or_default();
@@ -165,10 +180,14 @@ fn command<E: Experiment>(preset: Preset) -> Command {
     if E::PAPER.is_some() {
         sets += &format!("\n\n--preset paper sets: {}", listed(paper));
     }
+    for NamedPreset { name, about, sets: own } in E::PRESETS {
+        sets += &format!("\n\n--preset {name} ({about}) sets: {}", listed(own));
+    }
     let chosen = match preset {
         Preset::Quick => &quick[..],
         Preset::Default => &[],
         Preset::Paper => paper,
+        Preset::Named(name) => E::PRESETS.iter().find(|own| own.name == name).map_or(&[][..], |own| own.sets),
     };
     for &(flag, value) in chosen {
         command = command.mut_arg(flag, |arg| arg.default_value(value));
@@ -177,6 +196,16 @@ fn command<E: Experiment>(preset: Preset) -> Command {
         command = command.mut_arg(flag, |arg| arg.default_value_if(other, has, value));
     }
     command.after_help(sets)
+}
+
+/// Parses the name of a preset.
+fn presets<E: Experiment>() -> impl TypedValueParser<Value = Preset> {
+    let common = Preset::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    let own = E::PRESETS.iter().map(|preset| PossibleValue::new(preset.name).help(preset.about));
+    PossibleValuesParser::new(common.chain(own)).map(|name: String| {
+        let own = E::PRESETS.iter().find(|preset| preset.name == name);
+        own.map_or_else(|| Preset::from_str(&name, false).unwrap_or_default(), |preset| Preset::Named(preset.name))
+    })
 }
 
 fn kebab(id: &str) -> String {

@@ -58,6 +58,9 @@ pub enum Preset {
     Default,
     /// The sizes of the paper, for a GPU and hours
     Paper,
+    /// One of the experiment's own
+    #[value(skip)]
+    Named(&'static str),
 }
 
 impl Common {

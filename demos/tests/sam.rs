@@ -329,3 +329,48 @@ fn every_variant_of_the_method_trains() {
         assert!(sharpened > loss, "{variant}: the ascent went from {loss} to {sharpened}");
     }
 }
+
+#[test]
+fn each_setting_of_a_study_of_sam_is_one_command_line() {
+    let scratch = Scratch::new("study");
+    for (index, variant) in [
+        "--ascent random",
+        "--perturb norms-and-biases --chunks 4",
+        "--adaptive --adaptive-on weights --rho 1 --augment crop-flip --border black",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let small = "--model resnet:8,2 --batch 256 --seeds 1 --epochs 1 --lanczos 0";
+        succeeds(&scratch, &format!("{small} {variant} --out {index}"));
+    }
+    refused(&scratch, "--augment crop-flip-cutout", &["--augment", "at least 17 x 17 pixels", "8 x 8"]);
+    refused(&scratch, "--hole-of image", &["--hole-of has no effect with --augment none"]);
+    refused(&scratch, "--preset wrn-28-10-cifar10", &["cifar-10-batches-bin", "no such folder"]);
+    refused(&scratch, "--preset wrn-28-10-cifar11", &["--preset", "wrn-28-10-cifar10"]);
+}
+
+#[test]
+fn both_passes_of_a_step_see_the_same_augmented_images() {
+    let scratch = Scratch::new("passes");
+    succeeds(&scratch, "--model mlp:8 --augment crop-flip --rho 0 --seeds 1 --epochs 2 --lanczos 0 --out run");
+    let metrics = fs::read_to_string(scratch.0.join("run/metrics.jsonl")).unwrap();
+    let rows: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_sam: Vec<_> = rows.iter().filter(|row| row["method"] == "SAM").collect();
+    assert!(of_sam.len() == 2 && of_sam.iter().all(|row| row["loss"] == row["sharpened_loss"]), "{of_sam:?}");
+    // Without augmentation the losses are others.
+    succeeds(&scratch, "--model mlp:8 --rho 0 --seeds 1 --epochs 2 --lanczos 0 --out plain");
+    assert_ne!(metrics, fs::read_to_string(scratch.0.join("plain/metrics.jsonl")).unwrap());
+}
+
+#[test]
+fn recalculated_statistics_leave_the_weights_as_they_are() {
+    let scratch = Scratch::new("recalculated");
+    let small = "--model resnet:8,2 --batch 256 --seeds 1 --epochs 1 --lanczos 0";
+    succeeds(&scratch, &format!("{small} --out first"));
+    succeeds(&scratch, &format!("{small} --running-from recalculated --out recalculated"));
+    let load = |folder: &str| TrainedClassifier::load(&scratch.0.join(folder).join("sam-0.safetensors")).unwrap();
+    let (first, recalculated) = (load("first"), load("recalculated"));
+    assert_eq!(first.weights, recalculated.weights);
+    assert_ne!(first.statistics, recalculated.statistics);
+}

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::training_step::{self, Options, Subject, Training};
 use crate::experiments::sam::trainer::{Method, Recipe, RunningFrom, Trainer};
+use crate::experiments::sam::variant::Ascent;
 use crate::failure::Failure;
 use crate::options::Common;
 
@@ -61,6 +62,9 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
             smoothing: 0.0,
             clip: None,
             running_from: RunningFrom::First,
+            augmentation: None,
+            chunks: 1,
+            ascent: Ascent::default(),
         };
         Trainer::new(&gpu, &classifier, &data, &recipe, common.seed)
     };

@@ -6,6 +6,7 @@ use fourfold::models::{Architecture, Classifier};
 use fourfold::optim::{AdamW, Ascent, Optimiser, Sam, Schedule, Sgd, WeightDecay};
 
 use super::trainer::{Method, Recipe};
+use super::variant::{self, Augmentation};
 use super::{Ball, OptimiserName, Settings};
 use crate::failure::Failure;
 
@@ -47,12 +48,18 @@ impl Settings {
     }
 
     /// The recipe of SGD (or AdamW) by itself, or of SAM around it, on `rows` training images.
-    pub fn recipe(&self, sharpness_aware: bool, classifier: &Classifier, rows: usize) -> Recipe {
+    pub fn recipe(
+        &self,
+        sharpness_aware: bool,
+        classifier: &Classifier,
+        standardisation: &Standardisation,
+        rows: usize,
+    ) -> Recipe {
         let outside = if sharpness_aware && self.decay_inside { 0.0 } else { self.weight_decay };
         let count = classifier.parameters().length();
         let sam = Sam {
             ascent: match self.ascent {
-                Ball::L2 => Ascent::L2,
+                Ball::L2 | Ball::Random => Ascent::L2,
                 Ball::Linf => Ascent::LInfinity,
             },
             adaptive: self.adaptive.then_some(Adaptive { count, eta: 0.01 }),
@@ -75,6 +82,13 @@ impl Settings {
             smoothing: self.smoothing,
             clip: self.clip,
             running_from: self.running_from,
+            augmentation: Augmentation::new(self.augment, self.border, self.hole_of, standardisation),
+            chunks: self.chunks,
+            ascent: variant::Ascent {
+                random: self.ascent == Ball::Random,
+                perturb: self.perturb,
+                adaptive_on: self.adaptive_on,
+            },
         }
     }
 

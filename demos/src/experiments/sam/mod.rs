@@ -3,9 +3,11 @@
 mod curvature;
 mod evaluation;
 mod methods;
+mod presets;
 mod report;
-pub mod trainer;
+pub(crate) mod trainer;
 mod training;
+pub(crate) mod variant;
 
 use std::path::PathBuf;
 
@@ -13,9 +15,10 @@ use clap::{Args, ValueEnum};
 use fourfold::models::Architecture;
 use serde::{Deserialize, Serialize};
 use trainer::RunningFrom;
+use variant::{AdaptiveOn, Augment, Augmentation, Border, HoleOf, Perturb};
 
 use crate::data_name::DataName;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, NamedPreset};
 use crate::failure::Failure;
 use crate::limits::{self, Span};
 use crate::run::Run;
@@ -33,9 +36,22 @@ pub struct Settings {
     /// Train on the first images of the training set alone
     #[arg(long, value_name = "COUNT")]
     pub images: Option<usize>,
-    /// Network: `mlp:256,128` (hidden widths), `vit`, `cnn`, `resnet:20` (layers) or `wrn:16,4` (layers, widening)
+    /// Network: `mlp:256,128` (hidden widths), `vit`, `cnn`, `resnet:20` (layers), `wrn:16,4` (layers, widening; `wrn-conv:` and `wrn-same:` are other
+    /// forms) or `pyramidnet:272,200` (layers, alpha)
     #[arg(long, value_name = "NAME", default_value = "mlp:128", value_parser = architecture)]
     pub model: String,
+    /// Augmentation of training images, the same in both passes of SAM
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    #[serde(default)]
+    pub augment: Augment,
+    /// What is beyond the border of an image that is moved
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    #[serde(default)]
+    pub border: Border,
+    /// Images that have the hole of cutout at the same place
+    #[arg(long, value_enum, value_name = "IMAGES", default_value_t)]
+    #[serde(default)]
+    pub hole_of: HoleOf,
     /// Share of wrong training labels
     #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.0)]
     pub label_noise: f64,
@@ -78,12 +94,20 @@ pub struct Settings {
     /// Ascent steps, each projected back onto the ball
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     pub ascent_steps: usize,
-    /// m-sharpness: chunks of a batch, each with an ascent of its own
+    /// Parameters that the ascent moves
+    #[arg(long, value_enum, value_name = "PARAMETERS", default_value_t)]
+    #[serde(default)]
+    pub perturb: Perturb,
+    /// m-sharpness: chunks of a batch, each with an ascent and batch norm of its own; SGD's batch norm has the same chunks
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     pub chunks: usize,
     /// Adaptive SAM: scale the perturbation with the weights (try --rho 0.5)
     #[arg(long)]
     pub adaptive: bool,
+    /// Parameters whose perturbation --adaptive scales
+    #[arg(long, value_enum, value_name = "PARAMETERS", default_value_t)]
+    #[serde(default)]
+    pub adaptive_on: AdaptiveOn,
     /// Keep the second-order term that the paper drops
     #[arg(long)]
     pub second_order: bool,
@@ -107,8 +131,13 @@ impl Experiment for Settings {
         ("lanczos", "model", "cnn", "0"),
     ];
 
+    const PRESETS: &'static [NamedPreset] = presets::PRESETS;
+
     const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] = &[
         ("data_dir", "data", DataName::WITH_FILES),
+        ("border", "augment", &["crop-flip", "crop-flip-cutout"]),
+        ("hole_of", "augment", &["crop-flip-cutout"]),
+        ("adaptive_on", "adaptive", &["true"]),
         ("momentum", "optimiser", &["sgd"]),
         ("dropout", "model", &["vit"]),
     ];
@@ -135,6 +164,7 @@ impl Experiment for Settings {
             ("--lanczos", self.lanczos, 0..=1_000),
         ])?;
         let (split, _) = self.split(0)?;
+        Augmentation::check(self.augment, &split.training)?;
         limits::parameters("--model", self.classifier(&split.training)?.parameters().length())?;
         limits::counts([
             ("--batch", self.batch, 1..=split.training.len()),
@@ -178,6 +208,8 @@ pub enum Ball {
     L2,
     /// eps = rho sign(g)
     Linf,
+    /// eps = rho z / ||z|| with normal numbers z: a control
+    Random,
 }
 
 /// The setting of runs that were made before there was batch norm.

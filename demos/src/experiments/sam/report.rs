@@ -60,6 +60,12 @@ pub fn report(
          were trained on. `1 : 5` is the ratio of the largest eigenvalue to the fifth. Steps are timed in turn, in blocks; \
          the ratio is the median of nine, with the least and the most of them.",
     );
+    if settings.chunks > 1 {
+        report.explanation(
+            "Batches fall into chunks, each with an ascent of its own. Where the network has batch norm, both methods normalise \
+             each chunk by itself: a sweep over chunks measures m-sharpness beside the same batch norm.",
+        );
+    }
     report.picture(
         "accuracy.png",
         "test accuracy",

@@ -17,6 +17,7 @@ use fourfold::shaders::{Data, Element};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::variant::{Ascent, Augmentation};
 use crate::failure::Failure;
 
 /// The gradient that the base optimiser is given.
@@ -29,7 +30,7 @@ pub enum Method {
 }
 
 /// Everything that decides a training besides the network, the data and the seed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
     pub method: Method,
     pub optimiser: Optimiser,
@@ -41,6 +42,12 @@ pub struct Recipe {
     pub clip: Option<f32>,
     /// The passes whose statistics move the running ones of batch norm.
     pub running_from: RunningFrom,
+    /// The augmentation of the images.
+    pub augmentation: Option<Augmentation>,
+    /// The chunks of a batch that batch norm normalises each by itself in a plain step; those of a sharpness-aware one are SAM's.
+    pub chunks: usize,
+    /// The ascent where it is not SAM's.
+    pub ascent: Ascent,
 }
 
 /// The passes of a sharpness-aware step whose statistics move the running ones of batch norm.
@@ -51,6 +58,8 @@ pub enum RunningFrom {
     First,
     /// The pass at w, then the one at w + eps
     Both,
+    /// The pass at w, until they are recalculated over the training set after the last epoch
+    Recalculated,
 }
 
 /// The mean losses of an epoch's batches, before each step.
@@ -110,6 +119,12 @@ impl Trainer {
         ]);
         if classifier.statistics().length() > 0 {
             initial.insert("statistics".into(), classifier.statistics().initial(0));
+        }
+        let black = recipe.augmentation.as_ref().and_then(|augmentation| augmentation.black().cloned());
+        initial.extend(black.map(|black| ("black".to_owned(), Data::F32(black))));
+        if let Method::SharpnessAware { .. } = recipe.method {
+            let masks = recipe.ascent.masks(classifier).into_iter();
+            initial.extend(masks.map(|(name, mask)| (name.to_owned(), Data::F32(mask))));
         }
         for (index, images) in data.images().chunks(shard * data.features()).enumerate() {
             initial.insert(shard_name(index), Data::F32(images.to_vec()));
@@ -212,6 +227,17 @@ impl Trainer {
         Ok([self.session.read("weights")?, statistics])
     }
 
+    /// Recalculates the running statistics of batch norm over the whole batches of `data`, at the weights as they are now.
+    pub fn recalculate(&mut self, classifier: &Classifier, data: &Dataset) -> Result<(), Failure> {
+        let weights = self.session.read("weights")?;
+        let statistics = classifier.recalculated_statistics(self.session.gpu(), &weights, data, self.batch);
+        let statistics = statistics.map_err(Failure::run)?;
+        match statistics.f32() {
+            [] => Ok(()),
+            _ => Ok(self.session.write("statistics", &statistics)?),
+        }
+    }
+
     /// Adds weights, optimiser state, counters and seeds to a checkpoint, under `prefix`.
     pub fn save(&mut self, checkpoint: &mut Checkpoint, prefix: &str) -> Result<(), Failure> {
         for (name, values) in self.session.states()? {
@@ -279,6 +305,7 @@ fn build<'g>(graph: &'g Graph, classifier: &Classifier, data: &Dataset, recipe: 
 
     let picked = order.gather(position.cast(Element::U32).reshape([1])).reshape([batch]);
     let x = gather_images(graph, data, shard, picked);
+    let x = recipe.augmentation.as_ref().map_or(x, |augmentation| augmentation.apply(graph, data, x, seed));
     let y = labels.gather(picked.cast(Element::U32)).reshape([batch]).cast(Element::U32);
     // Batch norm is the batch's own in both passes of a sharpness-aware step; what is kept of it is another matter.
     let (seen, seen_moved) = (SeenStatistics::new(), SeenStatistics::new());
@@ -287,7 +314,7 @@ fn build<'g>(graph: &'g Graph, classifier: &Classifier, data: &Dataset, recipe: 
         let statistics = match recipe.running_from {
             _ if w.value() == weights.value() => Statistics::Kept(&seen),
             RunningFrom::Both => Statistics::Kept(&seen_moved),
-            RunningFrom::First => Statistics::Batch,
+            RunningFrom::First | RunningFrom::Recalculated => Statistics::Batch,
         };
         let mode = Mode { noise: Noise::of(seed), statistics };
         classifier.forward(w, x, mode).cross_entropy(y, recipe.smoothing).mean_all()
@@ -295,13 +322,20 @@ fn build<'g>(graph: &'g Graph, classifier: &Classifier, data: &Dataset, recipe: 
     let ring = |name| graph.state(name, Tag::Bookkeeping, TensorType::f32([steps, 1]));
     let gradient = match recipe.method {
         Method::Plain => {
-            let loss = loss(weights, 0, batch);
+            // Without batch norm chunks decide nothing.
+            let chunks = if classifier.statistics().length() > 0 { recipe.chunks } else { 1 };
+            let size = batch / chunks;
+            let losses = (0..chunks).map(|chunk| loss(weights, chunk * size, size));
+            let loss = losses.reduce(|a, b| a + b).expect("there is at least one chunk");
+            let loss = if chunks == 1 { loss } else { loss * (1.0 / chunks as f32) };
             graph.record(ring("losses"), loss.reshape([1]), step);
             fourfold::graph::gradients(loss, &[weights])[0]
         }
         Method::SharpnessAware { sam, rho } => {
             let size = batch / sam.chunks;
-            let outcome = sam.gradient(weights, graph.constant(rho), |w, chunk| loss(w, chunk * size, size));
+            let variant = recipe.ascent.variant(graph, classifier, seed);
+            let outcome =
+                sam.variant_gradient(weights, graph.constant(rho), variant, |w, chunk| loss(w, chunk * size, size));
             graph.record(ring("losses"), outcome.loss.reshape([1]), step);
             graph.record(ring("sharpened_losses"), outcome.sharpened_loss.reshape([1]), step);
             outcome.gradient

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use super::curvature::Curvature;
 use super::evaluation::Evaluator;
-use super::trainer::Trainer;
+use super::trainer::{RunningFrom, Trainer};
 use crate::failure::Failure;
 use crate::run::Run;
 use crate::statistics::{extremes, median};
@@ -67,7 +67,7 @@ pub fn train(
 ) -> Result<Finished, Failure> {
     let (split, standardisation) = settings.split(seed)?;
     let classifier = settings.classifier(&split.training)?;
-    let recipe = settings.recipe(sharpness_aware, &classifier, split.training.len());
+    let recipe = settings.recipe(sharpness_aware, &classifier, &standardisation, split.training.len());
     let mut trainer = Trainer::new(&run.gpu(), &classifier, &split.training, &recipe, seed)?;
     if let Some(checkpoint) = run.restored() {
         trainer.restore(&checkpoint, "training.")?;
@@ -76,6 +76,9 @@ pub fn train(
     let mut evaluator = Evaluator::new(&run.gpu(), &classifier, &split.test, &trainer.network()?)?;
     while trainer.epoch() < settings.epochs {
         let losses = trainer.run_epoch(BURST)?;
+        if trainer.epoch() == settings.epochs && settings.running_from == RunningFrom::Recalculated {
+            trainer.recalculate(&classifier, &split.training)?;
+        }
         let score = evaluator.score()?;
         run.say(format!("{name} seed {seed}: loss {:.3}, test {:.1} %", losses.loss, 100.0 * score.accuracy));
         run.advance(1);
@@ -150,10 +153,10 @@ fn save_model(
 /// Times blocks of steps of both methods in turn, so that both see the same background.
 pub fn step_times(run: &Run, settings: &Settings, seed: u64) -> Result<StepTimes, Failure> {
     const ROUNDS: usize = 9;
-    let (split, _) = settings.split(seed)?;
+    let (split, standardisation) = settings.split(seed)?;
     let classifier = settings.classifier(&split.training)?;
     let trainer = |sharpness_aware| {
-        let recipe = settings.recipe(sharpness_aware, &classifier, split.training.len());
+        let recipe = settings.recipe(sharpness_aware, &classifier, &standardisation, split.training.len());
         let mut trainer = Trainer::new(&run.gpu(), &classifier, &split.training, &recipe, seed)?;
         // The first steps compile.
         trainer.run_steps(1)?;
