@@ -57,6 +57,11 @@ pub fn images() -> Vec<Case> {
         .with(TensorType::f32([2, 3, 4, 2]), spread(48, 3))
         .with(TensorType::f32([3, 4, 2]), spread(24, 5))
         .with(TensorType::u32([2]), vec![8.0, 3.0]),
+        // So do recorded frames, whose bytes are no numbers to differentiate by.
+        Case::new("recorded frames", &[&[2, 4, 2]], |_, x| bent(x[0]) * x[1].frames(x[2], x[3], 2, 0))
+            .with(TensorType::u32([3, 1]), vec![2_151_686_160.0, 16_909_060.0, 4_278_190_335.0])
+            .with(TensorType::u32([2]), vec![1.0, 2.0])
+            .with(TensorType::u32([2]), vec![1.0, 0.0]),
         Case::new("average pool", &[&[2, 4, 5, 2]], |_, x| {
             bent(x[0]).average_pool(PoolOptions { kernel: [3, 2], strides: [2, 1], padding: [1, 1] })
         }),

@@ -288,6 +288,7 @@ fn the_rule_of_every_operation_is_compared_with_differences() {
     let layout = ["select", "reshape", "broadcast", "permute", "slice", "pad", "concatenate", "view", "pack"];
     let others = [
         "augment",
+        "frames",
         "sum",
         "maximum along an axis",
         "norm",
