@@ -11,6 +11,7 @@ mod mlp;
 pub mod offline_training;
 mod recalculation;
 mod sequence_model;
+mod state_dict;
 mod trained;
 mod trained_policy;
 mod vision_transformer;

@@ -1,15 +1,12 @@
 //! A classifier with what it has learnt, as a checkpoint file.
 
-use std::collections::BTreeMap;
-
 use fourfold_shaders::Data;
 
-use super::{Architecture, Classifier};
+use super::{Architecture, Classifier, state_dict};
 use crate::data::{Checkpoint, Error, ImageShape, Standardisation};
-use crate::graph::Shape;
 
 /// The prefix of the tensors that are not parameters.
-const STANDARDISATION: &str = "standardisation.";
+pub(super) const STANDARDISATION: &str = "standardisation.";
 
 /// A classifier, its weights, and how pixels become its input: all that an application needs to run it.
 ///
@@ -54,7 +51,7 @@ impl TrainedClassifier {
         }
         let parameters = self.classifier.parameters().unpack(self.weights.f32());
         for (name, (shape, values)) in parameters {
-            let (shape, values) = to_file(&shape, values);
+            let (shape, values) = state_dict::to_file(&shape, values);
             checkpoint.insert(&name, &shape, Data::F32(values));
         }
         for (name, (shape, values)) in self.classifier.statistics().unpack(self.statistics.f32()) {
@@ -96,25 +93,7 @@ impl TrainedClassifier {
         }
         let classifier = Classifier::new(&architecture, image, classes, 0.0)
             .map_err(|error| wrong(format!("images that `{model}` takes"), error))?;
-        // Each tensor is compared with its parameter before the flat tensor is made.
-        let mut tensors = BTreeMap::new();
-        for parameter in classifier.parameters().iter() {
-            let values = checkpoint.f32(&parameter.name, &shape_in_file(&parameter.shape))?;
-            tensors.insert(parameter.name.clone(), (parameter.shape.clone(), from_file(&parameter.shape, values)));
-        }
-        let mut statistics = BTreeMap::new();
-        for parameter in classifier.statistics().iter() {
-            let values = checkpoint.f32(&parameter.name, &parameter.shape)?.to_vec();
-            statistics.insert(parameter.name.clone(), (parameter.shape.clone(), values));
-        }
-        for (name, shape, _) in checkpoint.tensors().filter(|(name, ..)| !name.starts_with(STANDARDISATION)) {
-            if !tensors.contains_key(name) && !statistics.contains_key(name) {
-                let got = format!("`{name}` {}", Shape::from(shape));
-                return Err(wrong(format!("the parameters of `{model}` and no other tensor"), got));
-            }
-        }
-        let weights = classifier.parameters().pack(&tensors).expect("each tensor was compared with its parameter");
-        let statistics = classifier.statistics().pack(&statistics).expect("each tensor was compared with its own");
+        let [weights, statistics] = classifier.read_state(checkpoint, |name| name.starts_with(STANDARDISATION))?;
         Ok(Self { classifier, weights, statistics, standardisation })
     }
 
@@ -126,42 +105,6 @@ impl TrainedClassifier {
     pub fn load(path: &std::path::Path) -> Result<Self, Error> {
         Self::from_checkpoint(&Checkpoint::load(path)?)
     }
-}
-
-/// The shape of a parameter in a file: that of PyTorch, whose convolutions have their outputs and channels first.
-fn shape_in_file(shape: &Shape) -> Shape {
-    match **shape {
-        [rows, columns, channels, outputs] => Shape::from([outputs, channels, rows, columns]),
-        _ => shape.clone(),
-    }
-}
-
-/// A parameter as it is in a file.
-fn to_file(shape: &Shape, values: Vec<f32>) -> (Shape, Vec<f32>) {
-    let in_file = shape_in_file(shape);
-    let ordered = places_in_file(shape).map_or(values.clone(), |places| places.iter().map(|&at| values[at]).collect());
-    (in_file, ordered)
-}
-
-/// A parameter from what a file has.
-fn from_file(shape: &Shape, values: &[f32]) -> Vec<f32> {
-    let mut ours = values.to_vec();
-    for (value, at) in values.iter().zip(places_in_file(shape).into_iter().flatten()) {
-        ours[at] = *value;
-    }
-    ours
-}
-
-/// The place in our order of each element of a file's; `None` where they are the same.
-fn places_in_file(shape: &Shape) -> Option<Vec<usize>> {
-    let &[rows, columns, channels, outputs] = &**shape else { return None };
-    let mut places = Vec::with_capacity(shape.elements());
-    for (output, channel) in (0..outputs).flat_map(|output| (0..channels).map(move |channel| (output, channel))) {
-        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
-            places.push(((row * columns + column) * channels + channel) * outputs + output);
-        }
-    }
-    Some(places)
 }
 
 #[cfg(test)]

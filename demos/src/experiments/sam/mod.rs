@@ -40,6 +40,10 @@ pub struct Settings {
     /// forms) or `pyramidnet:272,200` (layers, alpha)
     #[arg(long, value_name = "NAME", default_value = "mlp:128", value_parser = architecture)]
     pub model: String,
+    /// Begin with the weights in this file: a classifier trained here, or a state_dict of PyTorch as safetensors
+    #[arg(long, value_name = "FILE")]
+    #[serde(default)]
+    pub start: Option<PathBuf>,
     /// Augmentation of training images, the same in both passes of SAM
     #[arg(long, value_enum, value_name = "NAME", default_value_t)]
     #[serde(default)]
@@ -115,6 +119,10 @@ pub struct Settings {
     #[arg(long, value_enum, value_name = "PASSES", default_value_t = RunningFrom::First)]
     #[serde(default = "first_pass")]
     pub running_from: RunningFrom,
+    /// Test after every so many epochs, and after the last
+    #[arg(long, value_name = "EPOCHS", default_value_t = 1)]
+    #[serde(default = "every_epoch")]
+    pub test_every: usize,
     /// Lanczos steps for the largest Hessian eigenvalues; 0 for none
     #[arg(long, value_name = "COUNT", default_value_t = 40)]
     pub lanczos: usize,
@@ -143,7 +151,7 @@ impl Experiment for Settings {
     ];
 
     fn inputs(&self) -> Vec<PathBuf> {
-        self.data.folder(&self.data_dir).into_iter().collect()
+        self.data.folder(&self.data_dir).into_iter().chain(self.start.clone()).collect()
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -162,10 +170,15 @@ impl Experiment for Settings {
             ("--images", self.images.unwrap_or(1), 1..=1_000_000_000),
             ("--ascent-steps", self.ascent_steps, 1..=limits::LAYERS),
             ("--lanczos", self.lanczos, 0..=1_000),
+            ("--test-every", self.test_every, 1..=1_000_000),
         ])?;
         let (split, _) = self.split(0)?;
         Augmentation::check(self.augment, &split.training)?;
-        limits::parameters("--model", self.classifier(&split.training)?.parameters().length())?;
+        let classifier = self.classifier(&split.training)?;
+        limits::parameters("--model", classifier.parameters().length())?;
+        if let Some(file) = &self.start {
+            classifier.load_state(file)?;
+        }
         limits::counts([
             ("--batch", self.batch, 1..=split.training.len()),
             // Each chunk and each ascent step makes the plan longer.
@@ -213,6 +226,10 @@ pub enum Ball {
 }
 
 /// The setting of runs that were made before there was batch norm.
+fn every_epoch() -> usize {
+    1
+}
+
 fn first_pass() -> RunningFrom {
     RunningFrom::First
 }

@@ -103,7 +103,7 @@ fn accuracy_plot(title: &str, names: [&str; 2], epochs: &[EpochRow], seeds: usiz
         title,
         "epoch",
         format!("test accuracy, %{}", Summary::Interval.in_words(seeds)),
-        lines(names, epochs, |row| Some(100.0 * row.test_accuracy), ""),
+        lines(names, epochs, |row| row.test_accuracy.map(|accuracy| 100.0 * accuracy), ""),
     )
 }
 

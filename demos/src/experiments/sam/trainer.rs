@@ -134,6 +134,15 @@ impl Trainer {
         Ok(Self { session, rows, batch, seed, epoch: 0, sharpened })
     }
 
+    /// Begins with other weights and running statistics, which is empty in a network without batch norm.
+    pub fn begin_with(&mut self, weights: &Data, statistics: &Data) -> Result<(), Failure> {
+        self.session.write("weights", weights)?;
+        if !statistics.is_empty() {
+            self.session.write("statistics", statistics)?;
+        }
+        Ok(())
+    }
+
     /// Epochs that are done.
     pub fn epoch(&self) -> usize {
         self.epoch

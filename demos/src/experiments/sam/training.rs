@@ -28,8 +28,9 @@ pub struct EpochRow {
     pub epoch: usize,
     pub loss: f64,
     pub sharpened_loss: Option<f64>,
-    pub test_loss: f64,
-    pub test_accuracy: f64,
+    /// Where the epoch was tested.
+    pub test_loss: Option<f64>,
+    pub test_accuracy: Option<f64>,
 }
 
 /// A finished training.
@@ -69,6 +70,10 @@ pub fn train(
     let classifier = settings.classifier(&split.training)?;
     let recipe = settings.recipe(sharpness_aware, &classifier, &standardisation, split.training.len());
     let mut trainer = Trainer::new(&run.gpu(), &classifier, &split.training, &recipe, seed)?;
+    if let Some(file) = &settings.start {
+        let [weights, statistics] = classifier.load_state(file)?;
+        trainer.begin_with(&weights, &statistics)?;
+    }
     if let Some(checkpoint) = run.restored() {
         trainer.restore(&checkpoint, "training.")?;
         run.skip(trainer.epoch() as u64);
@@ -79,8 +84,10 @@ pub fn train(
         if trainer.epoch() == settings.epochs && settings.running_from == RunningFrom::Recalculated {
             trainer.recalculate(&classifier, &split.training)?;
         }
-        let score = evaluator.score()?;
-        run.say(format!("{name} seed {seed}: loss {:.3}, test {:.1} %", losses.loss, 100.0 * score.accuracy));
+        let is_tested = trainer.epoch() == settings.epochs || trainer.epoch().is_multiple_of(settings.test_every);
+        let score = if is_tested { Some(evaluator.score()?) } else { None };
+        let test = score.map_or(String::new(), |score| format!(", test {:.1} %", 100.0 * score.accuracy));
+        run.say(format!("{name} seed {seed}: loss {:.3}{test}", losses.loss));
         run.advance(1);
         run.log(&EpochRow {
             method: name.into(),
@@ -88,8 +95,8 @@ pub fn train(
             epoch: trainer.epoch(),
             loss: losses.loss,
             sharpened_loss: losses.sharpened,
-            test_loss: score.loss,
-            test_accuracy: score.accuracy,
+            test_loss: score.map(|score| score.loss),
+            test_accuracy: score.map(|score| score.accuracy),
         })?;
         run.save(|checkpoint| trainer.save(checkpoint, "training."))?;
         run.stop_if_asked()?;
@@ -119,7 +126,7 @@ fn judge(
     }
     let rows: Vec<EpochRow> = run.rows()?;
     let rows = rows.iter().filter(|row| row.method == name && row.seed == seed);
-    let accuracies: Vec<f64> = rows.map(|row| row.test_accuracy).collect();
+    let accuracies: Vec<f64> = rows.filter_map(|row| row.test_accuracy).collect();
     Ok(Finished {
         method: name.into(),
         seed,
