@@ -59,6 +59,15 @@ impl Resolved {
         spv::write_vec(&self.module, &self.info, &options, Some(&entry)).map_err(|error| error.to_string())
     }
 
+    /// Returns the SPIR-V 1.3 of a kernel with runtime checks, as those of a user have them.
+    ///
+    /// # Errors
+    /// naga's message.
+    pub fn checked_spirv(&self) -> Result<Vec<u32>, String> {
+        let options = spv::Options { lang_version: (1, 3), ..spv::Options::default() };
+        spv::write_vec(&self.module, &self.info, &options, None).map_err(|error| error.to_string())
+    }
+
     /// Returns the text in Metal's shading language, version 2.1.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `fourfold compile` with Mesa's driver for AMD, whose devices need no GPU.
 
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 fn compile(arguments: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_fourfold");
@@ -18,15 +19,18 @@ fn no_driver() -> bool {
     !mesa.is_file()
 }
 
+/// Every kernel for NAVI21, if there is a driver for it, and by every other compiler at hand, once for all tests.
+fn everything() -> &'static Output {
+    static OUTPUT: OnceLock<Output> = OnceLock::new();
+    OUTPUT.get_or_init(|| compile(&["--json", "--chip", if no_driver() { "none" } else { "navi21" }]))
+}
+
 #[test]
 fn every_pipeline_that_gpus_get_keeps_the_rules_on_navi21_or_is_known_not_to() {
-    if no_driver() {
-        return;
-    }
-    let output = compile(&["--chip", "navi21"]);
+    let output = everything();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("navi21"), "{text}");
+    assert!(no_driver() || text.contains("\"chip\": \"navi21\""), "{text}");
 }
 
 #[test]
@@ -49,6 +53,34 @@ fn the_large_tiles_of_a_product_multiply_and_add_in_most_instructions() {
         seen += 1;
     }
     assert!(seen >= 4, "the tiles of 64 and 128 on both chips, got {seen} rows");
+}
+
+#[test]
+fn every_compiler_at_hand_accepts_every_variant() {
+    let output = everything();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for judge in json["judges"].as_array().expect("judges") {
+        let name = &judge["judge"];
+        if judge["at_hand"] == false {
+            println!("NOT CHECKED: {name} is not on the PATH");
+            continue;
+        }
+        assert!(judge["variants"].as_u64() > Some(100), "{judge}");
+        assert_eq!(judge["refused"], serde_json::json!([]), "{name} refuses variants");
+    }
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_is_named_as_dxc_is_a_program_or_its_library() {
+    let text = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("libdxcompiler.so");
+    std::fs::write(&text, "no library").unwrap();
+    for path in ["nowhere", text.to_str().unwrap()] {
+        let output = compile(&["--chip", "none", "--kernel", "argmax", "--dxc", path]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains("--dxc: expected the program `dxc` or the library libdxcompiler"), "{text}");
+    }
 }
 
 #[test]

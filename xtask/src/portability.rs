@@ -16,11 +16,12 @@ pub const USAGE: &str = "\
 cargo xtask portability [FLAGS]
 
 Runs `fourfold verify` on the driver of this system, on those in target/drivers, on those named and on OpenGL, then under Vulkan's
-validation layer where there is one, measures builtins and runs litmus tests, and writes a page of it all. Exit code 1 if
-something fails that is not known to.
+validation layer where there is one, measures builtins and runs litmus tests, and writes a page of it all. Then `fourfold compile`
+has every compiler at hand judge every variant, and writes target/portability/compilers.md. Exit code 1 if something fails that is
+not known to.
 
-  --fetch                  first download SwiftShader, Mesa of Debian's backports and the validation layer into
-                           target/drivers; nothing is installed (needs apt-get and dpkg-deb)
+  --fetch                  first download SwiftShader, Mesa of Debian's backports, the validation layer and, where Python has pip,
+                           DXC into target/drivers; nothing is installed (needs apt-get and dpkg-deb)
   --driver NAME=MANIFEST   a driver by its Vulkan manifest, e.g. swiftshader=/usr/lib/chromium/vk_swiftshader_icd.json
   --only NAME              leave out all other drivers; may be given several times
   --cases NUMBER           cases of each kernel [default: 100]
@@ -158,10 +159,13 @@ pub fn run(arguments: &[OsString]) -> Result {
         }
     }
     write(&page, text.as_bytes())?;
+    let mut compilers = Command::new(&program);
+    compilers.args(["compile", "--quiet", "--report"]).arg(out.join("compilers.md"));
+    print!("{}", said(compilers.args(driver::compilers(&folder)), &mut failed)?);
     eprintln!("The page is {}; the logs and rows are in {}", page.display(), out.display());
     match failed[..] {
         [] => Ok(()),
-        _ => Err(Failure::new(format!("`fourfold verify` failed: {}; see the logs", failed.join(", ")))),
+        _ => Err(Failure::new(format!("`fourfold` failed: {}; see the logs", failed.join(", ")))),
     }
 }
 

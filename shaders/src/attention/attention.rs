@@ -100,12 +100,12 @@ pub struct Problem {
 /// The invocations of a workgroup where each has a row of its own, or where as many as divide it share one.
 pub(crate) const WORKGROUP: usize = 64;
 
-/// The most vectors of four that an invocation has of each of its rows: of two to four rows in registers.
-const MOST_VECTORS: usize = 8;
+/// The most vectors of four that an invocation has of each of its rows, of two or three rows in registers.
+pub(crate) const MOST_VECTORS: usize = 8;
 
-/// The invocations that share a row of a head of so many vectors, and those of a workgroup.
-fn lanes_and_workgroup(vectors: usize) -> (usize, usize) {
-    let lanes = (1..=vectors).find(|lanes| vectors.is_multiple_of(*lanes) && vectors / lanes <= MOST_VECTORS);
+/// The invocations that share a row of a head of so many vectors, and those of a workgroup, where one has `most` at most.
+fn lanes_and_workgroup(vectors: usize, most: usize) -> (usize, usize) {
+    let lanes = (1..=vectors).find(|lanes| vectors.is_multiple_of(*lanes) && vectors / lanes <= most);
     let lanes = lanes.expect("one vector for each lane at the most");
     // Where the lanes do not divide 64, vectors of eight are full, and two waves nearly.
     let full = (lanes * 8) >> lanes.trailing_zeros().min(3);
@@ -140,7 +140,7 @@ impl Problem {
         let (queries, values) = (rows * head_size, batch * heads * length_k * head_size);
         let lengths = [queries, values, values, queries, rows, batch * length_k];
         let (kernel, operands) = if keys { (&ATTENTION_KEYS, 6) } else { (&ATTENTION, 5) };
-        self.launch(kernel, rows, &lengths[..operands], target)
+        self.launch(kernel, rows, MOST_VECTORS, &lengths[..operands], target)
     }
 
     /// The forward call as a sequence with arguments `q`, `k`, `v`, `keys` where there is a key-padding mask, `out`,
@@ -165,11 +165,18 @@ impl Problem {
         Uniform { rows, heads, length_q, length_k, vectors, factor }
     }
 
-    /// The call of a kernel whose invocations own a row each, or a part of one.
-    pub(crate) fn launch(&self, kernel: &'static Kernel, rows: usize, lengths: &[usize], target: &Target) -> Call {
+    /// The call of a kernel whose invocations own a row each, or a part of one of `most` vectors at most.
+    pub(crate) fn launch(
+        &self,
+        kernel: &'static Kernel,
+        rows: usize,
+        most: usize,
+        lengths: &[usize],
+        target: &Target,
+    ) -> Call {
         let head = self.head_size / 4;
         // Loops over the head are unrolled on a GPU, whose registers have no index, and not many.
-        let (lanes, workgroup) = if target.software { (1, WORKGROUP) } else { lanes_and_workgroup(head) };
+        let (lanes, workgroup) = if target.software { (1, WORKGROUP) } else { lanes_and_workgroup(head, most) };
         let vectors = if target.software { 0 } else { head / lanes };
         Call::new(kernel, &self.uniform(), rows.div_ceil(workgroup / lanes), lengths)
             .with_constant("CAUSAL", u8::from(self.causal))

@@ -5,7 +5,8 @@
 //! `dv[j] = sum_i p[i, j] * dout[i]`.
 
 use crate::attention::{
-    self, Drawn, Layout, Problem, Uniform, WORKGROUP, attended, lanes_of, largest_norm, over_lanes, score_error,
+    self, Drawn, Layout, MOST_VECTORS, Problem, Uniform, WORKGROUP, attended, lanes_of, largest_norm, over_lanes,
+    score_error,
 };
 use crate::description::row_layout::sum_units;
 use crate::elementwise::smaller;
@@ -152,14 +153,18 @@ fn dq_call(problem: &Problem, target: &Target) -> Call {
     let [queries, values, rows, mask] = elements(problem);
     let lengths = [queries, values, values, queries, 2 * rows, queries, mask];
     let (kernel, operands) = if problem.keys { (&ATTENTION_DQ_KEYS, 7) } else { (&ATTENTION_DQ, 6) };
-    problem.launch(kernel, rows, &lengths[..operands], target)
+    problem.launch(kernel, rows, MOST_VECTORS, &lengths[..operands], target)
 }
+
+/// The most vectors of four that an invocation has of keys and values and of their gradients: four rows in registers. With 8,
+/// AMD's compiler for RDNA3 spills 147 registers.
+const MOST_OF_FOUR_ROWS: usize = 4;
 
 fn dkv_call(problem: &Problem, target: &Target) -> Call {
     let [queries, values, rows, mask] = elements(problem);
     let lengths = [queries, values, values, queries, 2 * rows, values, values, mask];
     let (kernel, operands) = if problem.keys { (&ATTENTION_DKV_KEYS, 8) } else { (&ATTENTION_DKV, 7) };
-    problem.launch(kernel, values / problem.head_size, &lengths[..operands], target)
+    problem.launch(kernel, values / problem.head_size, MOST_OF_FOUR_ROWS, &lengths[..operands], target)
 }
 
 /// The twin of the first dispatch.

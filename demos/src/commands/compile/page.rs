@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::exceptions::Exceptions;
+use super::judges::Verdict;
 use super::row::{Outcome, Row, Rule};
 use super::statistics::Statistics;
 use crate::table::table;
 
-/// The numbers of each chip, and the pipelines that break a rule and are not known to.
-pub fn summary(rows: &[Row], exceptions: &Exceptions) -> String {
+/// The numbers of each chip and of each other compiler, and the pipelines that break a rule and are not known to.
+pub fn summary(rows: &[Row], exceptions: &Exceptions, verdicts: &[Verdict]) -> String {
     let line = |chip: &str| {
         let own: Vec<&Row> = rows.iter().filter(|row| row.chip == chip).collect();
         let seconds: f64 = own.iter().filter_map(|row| Some(compiled(row)?.0)).sum();
@@ -19,18 +20,36 @@ pub fn summary(rows: &[Row], exceptions: &Exceptions) -> String {
         [chip.to_owned(), all, broken, unexpected, format!("{seconds:.0}")]
     };
     let header = ["chip", "pipelines", "break a rule", "not known to", "seconds"];
-    let chips = table(header, chips(rows).into_iter().map(line));
+    let chips = if rows.is_empty() { String::new() } else { table(header, chips(rows).into_iter().map(line)) + "\n" };
+    let others = table(["compiler", "variants", "refused"], verdicts.iter().map(judged));
     let sentences: Vec<String> = rows
         .iter()
         .map(|row| (row, exceptions.unexpected(row)))
         .filter(|(_, broken)| !broken.is_empty())
         .map(|(row, broken)| format!("{}: {}: {}", row.chip, row.variant, broken.join(", ")))
         .collect();
-    format!("{chips}\n{}", sentences.join("\n")).trim_end().to_owned()
+    let refusals = verdicts.iter().flat_map(|verdict| {
+        verdict
+            .refused
+            .iter()
+            .map(|refusal| format!("{} refuses {}: {}", verdict.judge, refusal.variant, refusal.message))
+    });
+    let sentences: Vec<String> = sentences.into_iter().chain(refusals).collect();
+    format!("{chips}{others}\n{}", sentences.join("\n")).trim_end().to_owned()
+}
+
+/// The row of a compiler other than AMD's.
+fn judged(verdict: &Verdict) -> [String; 3] {
+    let refused = verdict.refused.len().to_string();
+    let (variants, refused) = match verdict.at_hand {
+        true => (verdict.variants.to_string(), refused),
+        false => ("not at hand".to_owned(), "not checked".to_owned()),
+    };
+    [verdict.judge.to_owned(), variants, refused]
 }
 
 /// A page with a table of kernels: of each its worst pipeline on each chip.
-pub fn markdown(devices: &[String], pipelines: usize, rows: &[Row]) -> String {
+pub fn markdown(devices: &[String], pipelines: usize, rows: &[Row], verdicts: &[Verdict]) -> String {
     let chips = chips(rows);
     let mut page = format!(
         "# Every kernel through AMD's compiler\n\nMesa's driver for AMD with devices that compile and run nothing: {}. \
@@ -83,6 +102,17 @@ pub fn markdown(devices: &[String], pipelines: usize, rows: &[Row]) -> String {
             let _ = write!(page, " {} | {scratch} | {} | {share} |", number(most(|all| all.registers)), number(waves));
         }
         page.push('\n');
+    }
+    page += "\n## Other compilers\n\nEvery variant, those of software drivers too; for browsers' rules, which know no constants, every source. \
+             DXC compiles naga's HLSL. Metal's text goes through a C++ compiler with a header in the place of Metal's \
+             library: syntax and types, no semantics.\n\n| compiler | variants | refused |\n|---|---|---|\n";
+    for verdict in verdicts {
+        let [judge, variants, refused] = judged(verdict);
+        let _ = writeln!(page, "| {judge} | {variants} | {refused} |");
+    }
+    for (verdict, refusal) in verdicts.iter().flat_map(|verdict| verdict.refused.iter().map(move |one| (verdict, one)))
+    {
+        let _ = writeln!(page, "\n* {} refuses `{}`: {}", verdict.judge, refusal.variant, refusal.message);
     }
     page
 }

@@ -1,4 +1,4 @@
-//! The pipelines that GPUs get: every kernel with the constants that a plan may choose for one.
+//! The pipelines of every kernel with the constants that a plan may choose.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -39,23 +39,29 @@ const FOR_SOFTWARE: [&str; 7] = [
     "weight_gradient_gather",
 ];
 
-/// Hands over a call of each variant that GPUs get of a kernel, each once, with its constants.
-pub fn each(kernel: &KernelRef, mut take: impl FnMut(&Call, String)) {
-    if FOR_SOFTWARE.contains(&&*kernel.name) {
-        return;
-    }
+/// Cases of any target, software drivers among them.
+const OF_ANY: u64 = 60;
+
+/// Hands over a call of each variant of a kernel, each once, with its constants and whether GPUs get it.
+pub fn each(kernel: &KernelRef, mut take: impl FnMut(&Call, String, bool)) {
     let mut seen = BTreeSet::new();
-    for (subgroups, seed) in GPUS.iter().flat_map(|&(gpu, cases)| (0..cases).map(move |seed| (gpu, seed))) {
-        let target =
-            Target { subgroups, workgroup_memory: 32 << 10, workgroup_invocations: 1_024, ..Target::default() };
-        // Small shapes and large ones choose different variants; the values do not matter.
-        let size = if seed % 6 == 0 { Generator::FULL } else { 20 };
-        let call = kernel.case.draw(&mut Generator::new(seed, size).only_for_device(target)).call;
+    let mut once = |call: &Call, for_gpus: bool| {
         let constants: BTreeSet<String> =
             call.constants.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let constants = constants.into_iter().collect::<Vec<_>>().join(" ");
         if seen.insert((call.kernel.source.to_string(), constants.clone())) {
-            take(&call, constants);
+            take(call, constants, for_gpus);
         }
+    };
+    // Small shapes and large ones choose different variants; the values do not matter.
+    let generator = |seed: u64| Generator::new(seed, if seed.is_multiple_of(6) { Generator::FULL } else { 20 });
+    let for_gpus = !FOR_SOFTWARE.contains(&&*kernel.name);
+    for (subgroups, seed) in GPUS.iter().flat_map(|&(gpu, cases)| (0..cases).map(move |seed| (gpu, seed))) {
+        let target =
+            Target { subgroups, workgroup_memory: 32 << 10, workgroup_invocations: 1_024, ..Target::default() };
+        once(&kernel.case.draw(&mut generator(seed).only_for_device(target)).call, for_gpus);
+    }
+    for seed in 0..OF_ANY {
+        once(&kernel.case.draw(&mut generator(seed)).call, false);
     }
 }

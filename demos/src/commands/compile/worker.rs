@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use fourfold::data::file;
 use serde_json::{Value, json};
@@ -114,6 +115,16 @@ fn outcome(
     Ok(Outcome::Compiled { seconds: compiled.seconds, statistics: compiled.statistics, hot_loop })
 }
 
+/// Returns the folder of the libraries of a driver that was unpacked beside the system's, whose manifest names only a file.
+fn libraries(manifest: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(manifest).ok()?;
+    let library = text.split('"').find(|word| word.contains(".so")).filter(|library| !library.contains('/'))?;
+    // From usr/share/vulkan/icd.d/FILE to usr/lib, with or without the name of the architecture.
+    let lib = manifest.ancestors().nth(4)?.join("lib");
+    let below = fs::read_dir(&lib).into_iter().flatten().flatten().map(|entry| entry.path());
+    below.chain([lib.clone()]).find(|folder| folder.join(library).is_file())
+}
+
 /// Has processes compile every pipeline for one chip, another one after each that the driver takes down; adds a row for
 /// each pipeline and returns the driver's name of the chip.
 ///
@@ -138,12 +149,18 @@ pub fn compile_for(
         if let Some(folder) = assembly {
             command.arg("--assembly").arg(folder);
         }
+        if let Some(libraries) = libraries(driver) {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
         command.env("RADV_FORCE_FAMILY", chip).env("VK_DRIVER_FILES", driver).env("VK_ICD_FILENAMES", driver);
         let cannot = |error: std::io::Error| Failure::run(format!("cannot run a process: {error}"));
         let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = pipes.spawn().map_err(cannot)?;
         let output =
             process.stdout.take().map(BufReader::new).ok_or_else(|| Failure::run("a process has no output"))?;
+        // Some drivers say a word for each pipeline: one that nobody reads would stop the process when the pipe is full.
+        let errors = process.stderr.take().map(BufReader::new);
+        let last_words = thread::spawn(move || errors.and_then(|errors| errors.lines().map_while(Result::ok).last()));
         let row = |outcome: Outcome, at: usize| Row {
             chip: chip.to_owned(),
             variant: pipelines.variants[at].clone(),
@@ -168,13 +185,13 @@ pub fn compile_for(
                 compiling = false;
             }
         }
-        let ended = process.wait_with_output().map_err(cannot)?;
+        let ended = process.wait().map_err(cannot)?;
+        let last_words = last_words.join().ok().flatten();
         if compiling {
             let at = rows.len() - begun;
-            rows.push(row(Outcome::Refused(format!("the driver ended its process with {}", ended.status)), at));
+            rows.push(row(Outcome::Refused(format!("the driver ended its process with {ended}")), at));
         } else if rows.len() - begun < pipelines.len() {
-            let said = String::from_utf8_lossy(&ended.stderr);
-            let line = said.lines().last().unwrap_or("its process ended without a word").to_owned();
+            let line = last_words.unwrap_or_else(|| "its process ended without a word".to_owned());
             return Err(Failure::Input(format!("--chip {chip}: {}: {line}", driver.display())));
         }
     }
