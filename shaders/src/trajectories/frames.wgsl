@@ -44,8 +44,8 @@ fn stacked(at: Place) {
         let pixels = select(0u, frames[select(0u, row - before, exists) * params.words + word], exists);
         let first = own * 4u * stack + k;
         y[first] = f32(pixels & 255u) / 255.0;
-        y[first + stack] = f32(pixels >> 8u & 255u) / 255.0;
-        y[first + 2u * stack] = f32(pixels >> 16u & 255u) / 255.0;
+        y[first + stack] = f32((pixels >> 8u) & 255u) / 255.0;
+        y[first + 2u * stack] = f32((pixels >> 16u) & 255u) / 255.0;
         y[first + 3u * stack] = f32(pixels >> 24u) / 255.0;
     }
 }
