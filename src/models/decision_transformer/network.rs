@@ -62,7 +62,7 @@ enum Embedding {
 #[derive(Debug, Clone)]
 enum ObservationEmbedding {
     Affine(Linear),
-    Pictures(NatureEncoder),
+    Pictures(Box<NatureEncoder>),
 }
 
 /// The layers from a token to actions.
@@ -125,7 +125,7 @@ impl DecisionTransformer {
             None => ObservationEmbedding::Affine(linear(parameters, "embed_state", observations, width)),
             Some(frames) => {
                 let encoder = NatureEncoder::new(parameters, "embed_state", frames, width).map_err(SettingsError)?;
-                ObservationEmbedding::Pictures(encoder)
+                ObservationEmbedding::Pictures(Box::new(encoder))
             }
         };
         let embed_action = match actions {
