@@ -44,6 +44,7 @@ impl Torch {
     pub fn name(&self) -> String {
         let text = |key: &str| self.about[key].as_str().unwrap_or_default().to_string();
         match self.about["threads"].as_u64() {
+            Some(1) if text("device") == "cpu" => format!("PyTorch {}, 1 thread", text("torch")),
             Some(threads) if text("device") == "cpu" => format!("PyTorch {}, {threads} threads", text("torch")),
             _ => format!("PyTorch {}, {}", text("torch"), text("device")),
         }
