@@ -121,7 +121,7 @@ pub enum Error {
     },
     /// A tuning is damaged, or was measured on something else.
     Tuning {
-        /// What was expected and what came, in one sentence.
+        /// The expectation and what came, in one sentence.
         message: String,
     },
     /// The uniform block of a call has another size than the kernel's (in bytes).

@@ -65,7 +65,7 @@ pub struct Uniform {
     hole_of_batch: u32,
 }
 
-/// What is beyond the border of an image.
+/// The pixels beyond the border of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Border {
     /// The mirror image without the edge.
@@ -74,7 +74,7 @@ pub enum Border {
     Black,
 }
 
-/// What is done to images.
+/// The changes that are made to images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Options {
     /// The pixels by which an image is moved at most, along both axes and in both directions.
@@ -98,9 +98,9 @@ pub struct Problem {
     pub columns: usize,
     /// Numbers of a pixel.
     pub channels: usize,
-    /// What is beyond the border of an image.
+    /// The pixels beyond the border of an image.
     pub border: Border,
-    /// What is done to the images.
+    /// The changes that are made to the images.
     pub options: Options,
     /// The number of the place that draws.
     pub stream: u32,
@@ -155,7 +155,7 @@ impl Problem {
     }
 }
 
-/// What is drawn for an image.
+/// The numbers that are drawn for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draw {
     /// Rows and columns by which the image is moved up and to the left, from 0 to twice the crop.

@@ -68,7 +68,7 @@ pub trait Training {
     fn loss(&mut self) -> Result<f64, Failure>;
 }
 
-/// What is measured.
+/// The trainings that are measured.
 pub struct Subject<'a> {
     /// The name of the command, such as `bench dt`.
     pub command: &'static str,

@@ -91,7 +91,7 @@ impl Judges {
     /// Finds the compilers; DXC by its library or its program, where one is named.
     ///
     /// # Errors
-    /// What is named as DXC is none.
+    /// The program or library that is named as DXC is none.
     pub fn find(named: Option<&Path>) -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("fourfold-judges-{}", std::process::id()));
         std::fs::create_dir_all(&folder)

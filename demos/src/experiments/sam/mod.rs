@@ -48,7 +48,7 @@ pub struct Settings {
     #[arg(long, value_enum, value_name = "NAME", default_value_t)]
     #[serde(default)]
     pub augment: Augment,
-    /// What is beyond the border of an image that is moved
+    /// The pixels beyond the border of an image that is moved
     #[arg(long, value_enum, value_name = "NAME", default_value_t)]
     #[serde(default)]
     pub border: Border,

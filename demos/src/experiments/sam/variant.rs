@@ -21,7 +21,7 @@ pub enum Augment {
     CropFlipCutout,
 }
 
-/// What is beyond the border of an image that is moved.
+/// The pixels beyond the border of an image that is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Border {
