@@ -40,7 +40,9 @@ const CLASSES: usize = 10;
 pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let Arguments { model, batch, options } = arguments;
     let architecture: Architecture = model.parse().map_err(Failure::input)?;
-    if options.torch.is_some() && !matches!(architecture, Architecture::SmallConvNet | Architecture::ResNet { .. }) {
+    if options.torch.python.is_some()
+        && !matches!(architecture, Architecture::SmallConvNet | Architecture::ResNet { .. })
+    {
         return Err(Failure::Input(format!(
             "--torch: PyTorch's script has the networks `cnn` and `resnet`, got --model {model}; leave it out"
         )));

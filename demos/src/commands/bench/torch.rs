@@ -3,10 +3,24 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use clap::Args;
 use serde_json::Value;
 
-use super::training_step::Options;
 use crate::failure::Failure;
+
+/// The flags of a comparison with PyTorch.
+#[derive(Debug, Clone, Args)]
+pub struct TorchOptions {
+    /// Python interpreter with PyTorch, timed before each run
+    #[arg(id = "torch", long = "torch", value_name = "PYTHON")]
+    pub python: Option<String>,
+    /// Threads of PyTorch [default: its own choice]
+    #[arg(long, value_name = "COUNT", requires = "torch")]
+    torch_threads: Option<u32>,
+    /// Device of PyTorch, e.g. cuda
+    #[arg(long, value_name = "DEVICE", requires = "torch", default_value = "cpu")]
+    torch_device: String,
+}
 
 /// A running PyTorch.
 pub struct Torch {
@@ -18,8 +32,10 @@ pub struct Torch {
 }
 
 impl Torch {
-    /// Starts `python` with a script of `benches/peers` and its own `arguments`, and waits until its first steps are done.
-    pub fn start(python: &str, script: &str, arguments: &[String], options: &Options) -> Result<Self, Failure> {
+    /// Starts the Python of the options with a script of `benches/peers` and its own `arguments`, and waits until its first
+    /// steps are done; `None` where no Python is named.
+    pub fn start(options: &TorchOptions, script: &str, arguments: &[String]) -> Result<Option<Self>, Failure> {
+        let Some(python) = &options.python else { return Ok(None) };
         let mut command = Command::new(python);
         command.args(["-c", script, "--serve", "--device", &options.torch_device]).args(arguments);
         if let Some(threads) = options.torch_threads {
@@ -37,7 +53,7 @@ impl Torch {
         torch.about = torch.answer().ok_or_else(|| {
             Failure::input(format!("--torch: expected a Python with PyTorch, got `{python}`, whose script ended early"))
         })?;
-        Ok(torch)
+        Ok(Some(torch))
     }
 
     /// Returns the name for tables.

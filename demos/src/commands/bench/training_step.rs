@@ -9,7 +9,7 @@ use fourfold::Gpu;
 use fourfold::graph::Plan;
 use serde_json::{Value, json};
 
-use super::torch::Torch;
+use super::torch::{Torch, TorchOptions};
 use crate::adapter::adapter_json;
 use crate::failure::Failure;
 use crate::options::Common;
@@ -27,15 +27,8 @@ pub struct Options {
     /// Timed runs
     #[arg(long, value_name = "COUNT", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     runs: u32,
-    /// Python interpreter with PyTorch, timed before each run
-    #[arg(long, value_name = "PYTHON")]
-    pub torch: Option<String>,
-    /// Threads of PyTorch [default: its own choice]
-    #[arg(long, value_name = "COUNT", requires = "torch")]
-    pub torch_threads: Option<u32>,
-    /// Device of PyTorch, e.g. cuda
-    #[arg(long, value_name = "DEVICE", requires = "torch", default_value = "cpu")]
-    pub torch_device: String,
+    #[command(flatten)]
+    pub torch: TorchOptions,
     /// Show the kernels of a step with their times by the GPU's own clock
     #[arg(long)]
     profile: bool,
@@ -107,10 +100,7 @@ fn least(values: &[f64]) -> f64 {
 pub fn run(common: &Common, options: &Options, gpu: &Gpu, subject: Subject<'_>, json: bool) -> Result<(), Failure> {
     let Subject { command, work, sizes, script, arguments, mut trainings } = subject;
     let (steps, runs) = (options.steps(common), options.runs(common));
-    let mut torch = match &options.torch {
-        Some(python) => Some(Torch::start(python, script, &arguments, options)?),
-        None => None,
-    };
+    let mut torch = Torch::start(&options.torch, script, &arguments)?;
     let mut run = Run::of_command(common, &command.replace(' ', "-"), gpu, work.clone())?;
     let mut progress = Progress::new(command, runs as u64 + 1, common.quiet);
     progress.say("compiling");
