@@ -8,6 +8,9 @@ use super::Classifier;
 use crate::data::{Checkpoint, Error};
 use crate::graph::Shape;
 
+/// The prefix of the tensors of a [`TrainedClassifier`](super::TrainedClassifier) that are not parameters.
+pub(super) const STANDARDISATION: &str = "standardisation.";
+
 /// PyTorch's counters of the batches that batch norm has seen, which nothing here asks for.
 #[cfg(feature = "files")]
 const COUNTER: &str = ".num_batches_tracked";
@@ -24,15 +27,11 @@ impl Classifier {
     pub fn load_state(&self, path: &std::path::Path) -> Result<[Data; 2], Error> {
         let (name, bytes) = (path.display().to_string(), crate::data::file::read(path)?);
         let checkpoint = Checkpoint::from_bytes_where(&name, &bytes, |name| !name.ends_with(COUNTER))?;
-        self.read_state(&checkpoint, |name| name.starts_with(super::trained::STANDARDISATION))
+        self.read_state(&checkpoint)
     }
 
-    /// Reads the same from a checkpoint, which may have tensors that are `ignored`.
-    pub(super) fn read_state(
-        &self,
-        checkpoint: &Checkpoint,
-        ignored: impl Fn(&str) -> bool,
-    ) -> Result<[Data; 2], Error> {
+    /// Reads the same from a checkpoint.
+    pub(super) fn read_state(&self, checkpoint: &Checkpoint) -> Result<[Data; 2], Error> {
         // Each tensor is compared with its parameter before the flat tensor is made.
         let mut tensors = BTreeMap::new();
         for parameter in self.parameters().iter() {
@@ -44,7 +43,7 @@ impl Classifier {
             let values = checkpoint.f32(&parameter.name, &parameter.shape)?.to_vec();
             statistics.insert(parameter.name.clone(), (parameter.shape.clone(), values));
         }
-        for (name, shape, _) in checkpoint.tensors().filter(|(name, ..)| !ignored(name)) {
+        for (name, shape, _) in checkpoint.tensors().filter(|(name, ..)| !name.starts_with(STANDARDISATION)) {
             if !tensors.contains_key(name) && !statistics.contains_key(name) {
                 let expected = format!("the parameters of `{}` and no other tensor", self.architecture());
                 return Err(Error::content(checkpoint.file(), expected, format!("`{name}` {}", Shape::from(shape))));

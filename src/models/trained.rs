@@ -2,11 +2,9 @@
 
 use fourfold_shaders::Data;
 
-use super::{Architecture, Classifier, state_dict};
+use super::state_dict::{self, STANDARDISATION};
+use super::{Architecture, Classifier};
 use crate::data::{Checkpoint, Error, ImageShape, Standardisation};
-
-/// The prefix of the tensors that are not parameters.
-pub(super) const STANDARDISATION: &str = "standardisation.";
 
 /// A classifier, its weights, and how pixels become its input: all that an application needs to run it.
 ///
@@ -93,7 +91,7 @@ impl TrainedClassifier {
         }
         let classifier = Classifier::new(&architecture, image, classes, 0.0)
             .map_err(|error| wrong(format!("images that `{model}` takes"), error))?;
-        let [weights, statistics] = classifier.read_state(checkpoint, |name| name.starts_with(STANDARDISATION))?;
+        let [weights, statistics] = classifier.read_state(checkpoint)?;
         Ok(Self { classifier, weights, statistics, standardisation })
     }
 
