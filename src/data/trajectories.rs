@@ -18,6 +18,7 @@ mod stored;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{Error, Standardisation, printable};
 
@@ -75,7 +76,8 @@ pub struct Trajectories {
     observations: usize,
     actions: Actions,
     steps: Steps,
-    frames: Option<Frames>,
+    /// Shared by copies: a game has gigabytes of them.
+    frames: Option<Arc<Frames>>,
     notes: BTreeMap<String, String>,
 }
 
@@ -148,7 +150,14 @@ impl Trajectories {
         if let Some(frames) = &frames {
             frames.check(name, count)?;
         }
-        Ok(Self { name: printable(name), observations, actions, steps, frames, notes: BTreeMap::new() })
+        Ok(Self {
+            name: printable(name),
+            observations,
+            actions,
+            steps,
+            frames: frames.map(Arc::new),
+            notes: BTreeMap::new(),
+        })
     }
 
     /// Returns the name of the data set.
@@ -202,7 +211,7 @@ impl Trajectories {
 
     /// Returns the pictures of the steps, where they observed pictures.
     pub fn frames(&self) -> Option<&Frames> {
-        self.frames.as_ref()
+        self.frames.as_deref()
     }
 
     /// Returns the observation that the action of a step saw; nothing where it saw [`frames`](Self::frames).

@@ -67,11 +67,6 @@ impl Tables {
         parts.reduce(|a, b| a + b).expect("there is a step")
     }
 
-    /// Frames of the part before that the part which begins at `first` has too.
-    fn lead(&self, first: usize, stack: usize) -> usize {
-        first.min(stack - 1)
-    }
-
     /// The observations of these rows, `(B, K, numbers)`: zeros in padding.
     fn observations<'g>(&self, graph: &'g Graph, rows: Tensor<'g>, times: Tensor<'g>) -> Tensor<'g> {
         let Some(stack) = self.stack else { return self.gather(graph, "observations", rows) };
@@ -79,7 +74,7 @@ impl Tables {
         let [rows, times] = [rows, times].map(|tensor| tensor.reshape([tensor.elements()]));
         let parts = self.parts("observations").into_iter().enumerate().map(|(part, (name, count))| {
             let first = part * self.rows;
-            let lead = self.lead(first, stack);
+            let lead = lead(first, stack);
             let table = graph.input(&name, TensorType::u32([lead + count, self.observations]));
             let number = |number: usize| graph.constant(number as f32).cast(Element::U32);
             // Rows of the parts before wrap to numbers past the table, or lie among those that lead to it.
@@ -146,7 +141,7 @@ impl Tables {
             let stack = frames.shape.stack;
             for (part, (name, count)) in self.parts("observations").into_iter().enumerate() {
                 let first = part * self.rows;
-                let words = frames.words(first - self.lead(first, stack)..first + count);
+                let words = frames.words(first - lead(first, stack)..first + count);
                 let view = gpu.upload(&format!("fourfold {name}"), &Data::U32(words))?;
                 tables.push((name, view));
             }
@@ -167,6 +162,11 @@ impl Tables {
         tables.push(("firsts".into(), firsts));
         Ok(tables)
     }
+}
+
+/// Frames of the part before that the part which begins at `first` has too.
+fn lead(first: usize, stack: usize) -> usize {
+    first.min(stack - 1)
 }
 
 fn standardise(observations: &mut [f32], Standardisation { mean, deviation }: &Standardisation) {
@@ -277,7 +277,7 @@ mod tests {
         ]);
         for (part, (name, count)) in parts.into_iter().enumerate() {
             let first = part * 4;
-            let words = data.frames().unwrap().words(first - tables.lead(first, 3)..first + count);
+            let words = data.frames().unwrap().words(first - lead(first, 3)..first + count);
             values.set(&name, words.into_iter().map(f64::from).collect());
         }
         let got = values.evaluate(seen).unwrap();

@@ -70,13 +70,12 @@ pub fn train(
     let classifier = settings.classifier(&split.training)?;
     let recipe = settings.recipe(sharpness_aware, &classifier, &standardisation, split.training.len());
     let mut trainer = Trainer::new(&run.gpu(), &classifier, &split.training, &recipe, seed)?;
-    if let Some(file) = &settings.start {
-        let [weights, statistics] = classifier.load_state(file)?;
-        trainer.begin_with(&weights, &statistics)?;
-    }
     if let Some(checkpoint) = run.restored() {
         trainer.restore(&checkpoint, "training.")?;
         run.skip(trainer.epoch() as u64);
+    } else if let Some(file) = &settings.start {
+        let [weights, statistics] = classifier.load_state(file)?;
+        trainer.begin_with(&weights, &statistics)?;
     }
     let mut evaluator = Evaluator::new(&run.gpu(), &classifier, &split.test, &trainer.network()?)?;
     while trainer.epoch() < settings.epochs {
