@@ -1,6 +1,7 @@
 //! Worlds whose WGSL and twin lie side by side.
 
 mod acrobot;
+pub mod car_racing;
 mod cart_pole;
 mod cart_pole_swing_up;
 mod key_to_door;
