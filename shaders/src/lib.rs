@@ -39,6 +39,7 @@ pub mod random;
 pub mod reduction;
 pub mod rollout;
 pub mod trajectories;
+pub mod vision;
 
 pub use description::{
     Access, Binding, Call, CallParts, Case, Cases, Choice, Choices, Comparison, Data, Element, Error, Family,

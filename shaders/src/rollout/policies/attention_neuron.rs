@@ -158,13 +158,7 @@ impl AttentionNeuron {
     /// If [`check`](Policy::check) refuses the sizes.
     pub fn positions(&self) -> Vec<f64> {
         self.expect_sizes();
-        let (rows, columns) = (self.rows, self.position_dimension);
-        let cell = |row: usize, column: usize| {
-            let exponent = (2 * (column / 2)) as f64 / columns as f64;
-            let angle = row as f64 / 10_000_f64.powf(exponent);
-            if column.is_multiple_of(2) { angle.sin() } else { angle.cos() }
-        };
-        (0..rows * columns).map(|index| cell(index / columns, index % columns)).collect()
+        position_table(self.rows, self.position_dimension)
     }
 
     /// The scores as a function of the LSTM's state, `(rows, hidden + 1)`: row `m` holds `W_k^T q_m`, then `b_k . q_m`
@@ -422,14 +416,24 @@ struct Tensors<'a> {
     head_bias: &'a [f64],
 }
 
+/// The table of positions, see [`AttentionNeuron::positions`].
+pub(crate) fn position_table(rows: usize, columns: usize) -> Vec<f64> {
+    let cell = |row: usize, column: usize| {
+        let exponent = (2 * (column / 2)) as f64 / columns as f64;
+        let angle = row as f64 / 10_000_f64.powf(exponent);
+        if column.is_multiple_of(2) { angle.sin() } else { angle.cos() }
+    };
+    (0..rows * columns).map(|index| cell(index / columns, index % columns)).collect()
+}
+
 /// `W x + b` for W `(outputs, inputs)`; an empty bias is none.
-fn affine(weight: &[f64], bias: &[f64], x: &[f64]) -> Vec<f64> {
+pub(crate) fn affine(weight: &[f64], bias: &[f64], x: &[f64]) -> Vec<f64> {
     let rows = weight.chunks_exact(x.len()).enumerate();
     let product = |row: &[f64]| row.iter().zip(x).map(|(weight, x)| weight * x).sum::<f64>();
     rows.map(|(index, row)| bias.get(index).unwrap_or(&0.0) + product(row)).collect()
 }
 
-fn sigmoid(x: f64) -> f64 {
+pub(crate) fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
