@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use fourfold::Gpu;
-use fourfold::rollout::environments::{Acrobot, CartPole, CartPoleSwingUp, KeyToDoor, MountainCarContinuous, Pendulum};
+use fourfold::rollout::environments::{
+    Acrobot, CartPole, CartPoleSwingUp, KeyToDoor, MountainCarContinuous, Pendulum, Pong,
+};
 use fourfold::rollout::policies::{AttentionNeuron, Linear, Perceptron};
 use fourfold::rollout::{
     Composition, End, Environment, EpisodeRandom, Episodes, Error, Interface, Operands, Outcome, Plan, Policy, Rollout,
@@ -185,6 +187,11 @@ fn the_rooms_of_key_to_door_follow_their_twin_over_whole_episodes() {
     follows_its_twin(Composition::new(KeyToDoor::full(), Linear));
     follows_its_twin(Composition::new(KeyToDoor::square(4, 5), Linear));
     follows_its_twin(Composition::new(KeyToDoor::square(6, 12), Linear));
+}
+
+#[test]
+fn pong_follows_its_twin_over_whole_episodes() {
+    follows_its_twin(Composition::new(Pong, Linear));
 }
 
 /// The policy's twin, fed what the kernel saw from the start of each episode on, acts as the kernel did: its memory

@@ -95,11 +95,12 @@
 //! A policy of one's own is the same with [`Policy`], and [`evolution`](crate::evolution) trains any policy in any
 //! environment.
 //!
-//! Worlds that are seen as pixels are to come as an environment whose `pixel(state, x, y)` takes the place of the
-//! observation: [`Sensors`] are where it will be read.
+//! A world that is seen has one more function, `environment_pixel`, and its twin [`pixel`](Environment::pixel): a picture is
+//! drawn from an observation, the scene, where it is consumed. [`Pictures`] draws those of lanes.
 
 mod check;
 mod error;
+mod pictures;
 mod plan;
 mod session;
 pub(crate) mod signature;
@@ -112,8 +113,10 @@ pub use error::Error;
 pub use fourfold_shaders::rollout::environments;
 pub use fourfold_shaders::rollout::policies;
 pub use fourfold_shaders::rollout::unroll::{
-    Composition, Environment, EpisodeRandom, Fault, Interface, Outcome, Policy, Sensors, WeightSource, Wiring,
+    Composition, Environment, EpisodeRandom, Fault, Interface, Outcome, PictureSize, Policy, Sensors, WeightSource,
+    Wiring,
 };
+pub use pictures::Pictures;
 pub use plan::{Plan, Settings};
 pub use session::{Episodes, Operands, Rollout, Weights};
 pub use trace::{End, Step, Trace};

@@ -192,6 +192,11 @@ impl VectorEnvironment {
         &*self.composition.environment
     }
 
+    /// The environment, to share.
+    pub(super) fn shared(&self) -> Arc<dyn Environment> {
+        self.composition.environment.clone()
+    }
+
     /// The settings.
     pub fn settings(&self) -> &VectorSettings {
         &self.settings

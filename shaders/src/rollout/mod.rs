@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod environments;
+pub mod picture;
 pub mod policies;
 mod registry;
 pub mod step;

@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
-use super::environments::{Acrobot, CartPole, CartPoleSwingUp, KeyToDoor, MountainCarContinuous, Pendulum, Swimmer};
+use super::environments::{
+    Acrobot, CartPole, CartPoleSwingUp, KeyToDoor, MountainCarContinuous, Pendulum, Pong, Swimmer,
+};
 use super::policies::{AttentionNeuron, Linear, Perceptron};
 use super::unroll::{Environment, Policy};
-use super::{act, step, unroll};
+use super::{act, picture, step, unroll};
 use crate::{Generator, KernelRef, Listed};
 
 /// Every environment of this crate.
@@ -18,6 +20,7 @@ pub const ENVIRONMENTS: &[Listed<dyn Environment>] = &[
     Listed { name: "acrobot", draw: |_| Arc::new(Acrobot) },
     Listed { name: "mountain_car_continuous", draw: |_| Arc::new(MountainCarContinuous) },
     Listed { name: "swimmer", draw: |_| Arc::new(Swimmer) },
+    Listed { name: "pong", draw: |_| Arc::new(Pong) },
     Listed {
         name: "key_to_door",
         draw: |generator| {
@@ -73,7 +76,7 @@ fn odd_attention_neuron() -> AttentionNeuron {
 }
 
 /// The unroll of each environment with a linear policy and of each other policy in the cart-pole swing-up (the perceptron
-/// swims too), the step of each environment, and the act of each policy.
+/// swims too), the step of each environment and the picture of those that have one, and the act of each policy.
 pub(crate) fn kernels() -> Vec<KernelRef> {
     let unrolls = ENVIRONMENTS.iter().map(|environment| {
         KernelRef::listed(format!("unroll({})", environment.name), |generator| {
@@ -96,13 +99,21 @@ pub(crate) fn kernels() -> Vec<KernelRef> {
             step::case::case_of(generator, environment)
         })
     });
+    let is_seen =
+        |environment: &&Listed<dyn Environment>| (environment.draw)(&mut Generator::new(0, 1)).picture().is_some();
+    let pictures = ENVIRONMENTS.iter().filter(is_seen).map(|environment| {
+        KernelRef::listed(format!("picture({})", environment.name), |generator| {
+            let environment = (environment.draw)(generator);
+            picture::case::case_of(generator, environment)
+        })
+    });
     let acts = POLICIES.iter().map(|policy| {
         KernelRef::listed(format!("act({})", policy.name), |generator| {
             let policy = (policy.draw)(generator);
             act::case::case_of(generator, policy)
         })
     });
-    unrolls.chain(policies).chain(steps).chain(acts).collect()
+    unrolls.chain(policies).chain(steps).chain(pictures).chain(acts).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod cart_pole_swing_up;
 mod key_to_door;
 mod mountain_car_continuous;
 mod pendulum;
+mod pong;
 mod swimmer;
 
 pub use acrobot::Acrobot;
@@ -15,4 +16,5 @@ pub use cart_pole_swing_up::CartPoleSwingUp;
 pub use key_to_door::KeyToDoor;
 pub use mountain_car_continuous::MountainCarContinuous;
 pub use pendulum::Pendulum;
+pub use pong::{Machine as PongMachine, Pong};
 pub use swimmer::Swimmer;

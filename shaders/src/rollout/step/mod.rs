@@ -97,7 +97,10 @@ impl Composition {
 fn passes(call: &Call) -> u64 {
     let copied = |composition: &Composition| {
         let environment = &*composition.environment;
-        (traced(environment) as u64).saturating_mul(8).saturating_add(48)
+        (traced(environment) as u64)
+            .saturating_mul(8)
+            .saturating_add(48)
+            .saturating_add(environment.iterations() as u64)
     };
     call.context_of().map_or(0, copied)
 }

@@ -86,6 +86,9 @@ pub(super) const MOST_FAR: usize = 4096;
 /// more than fourfold to what is seen of it; from states far outside, by what a small difference becomes in the twin.
 pub(super) fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
     let unit = composition(call).environment.rounding() * Tolerance::EPSILON;
+    if unit == 0.0 {
+        return Tolerance::Exact;
+    }
     let reached = Tolerance::Within { relative: 4.0 * unit, absolute: 4.0 * unit };
     if call.uniform::<Uniform>().lanes as usize > MOST_FAR || matches!(operands[binding], Data::U32(_)) {
         return reached;

@@ -3,8 +3,9 @@
 use std::any::Any;
 use std::fmt::Debug;
 
+use super::LIBRARY;
 use crate::random::threefry;
-use crate::{Error, RuntimeChecks, Sizes, sum};
+use crate::{Error, RuntimeChecks, Sizes, product, sum};
 
 /// A world that policies act in.
 ///
@@ -20,6 +21,16 @@ use crate::{Error, RuntimeChecks, Sizes, sum};
 /// with `struct Outcome { reward: f32, done: bool }`. It may draw with `random_uniform(random)` (in [0, 1)) and
 /// `random_normal(random)`, use the functions of `mathematics.wgsl`, and names the sizes that this description gives.
 /// The kernel adds what all worlds have in common: time limits, returns, episodes that follow each other.
+///
+/// A world that is seen gives a *scene* as its observation, a few numbers that say all that a picture of it shows. The
+/// picture itself is drawn where it is consumed, pixel by pixel, by one more function of the file:
+///
+/// ```wgsl
+/// fn environment_pixel(scene: array<f32, OBSERVATIONS>, row: u32, column: u32) -> f32
+/// ```
+///
+/// It returns a grey from 0 to 255 of the pixel, counted from the top left. Pictures are stored nowhere unless somebody asks
+/// for [them](crate::rollout::picture).
 ///
 /// The methods are the twin: they compute the same in f64, in the plainest way.
 pub trait Environment: Any + Debug + Send + Sync {
@@ -65,6 +76,28 @@ pub trait Environment: Any + Debug + Send + Sync {
         RuntimeChecks::ON
     }
 
+    /// The size of the picture that the world is seen as; `None` if it is not.
+    fn picture(&self) -> Option<PictureSize> {
+        None
+    }
+
+    /// Passes through loops of the WGSL in a reset and a step together, at most; 0 where it has none. A software driver's
+    /// limit is held against them.
+    fn iterations(&self) -> usize {
+        0
+    }
+
+    /// Passes through loops of the WGSL to draw a pixel, at most.
+    fn pixel_iterations(&self) -> usize {
+        0
+    }
+
+    /// The magnitude that numbers of an observation reach, where that is more than a few units: the sums of a policy that
+    /// reads them round by so much more.
+    fn largest_observation(&self) -> f64 {
+        1.0
+    }
+
     /// The state at the start of an episode.
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]);
 
@@ -73,6 +106,11 @@ pub trait Environment: Any + Debug + Send + Sync {
 
     /// Advances the state by one step.
     fn step(&self, state: &mut [f64], action: &[f64], random: &mut EpisodeRandom) -> Outcome;
+
+    /// The grey of a pixel of a scene, from 0 to 255; asked only of a world that has a [picture](Self::picture).
+    fn pixel(&self, _scene: &[f64], _row: usize, _column: usize) -> f64 {
+        0.0
+    }
 }
 
 impl dyn Environment {
@@ -80,11 +118,36 @@ impl dyn Environment {
     pub fn functions(&self) -> Vec<String> {
         let sizes = [self.states(), self.observations(), self.actions()];
         let [state, observation, action] = sizes.map(|size| format!("array<f32, {size}>"));
-        vec![
+        let mut functions = vec![
             format!("fn environment_reset(ptr<function, Random>) -> {state}"),
             format!("fn environment_observe({state}) -> {observation}"),
             format!("fn environment_step(ptr<function, {state}>, {action}, ptr<function, Random>) -> Outcome"),
-        ]
+        ];
+        if self.picture().is_some() {
+            functions.push(format!("fn environment_pixel({observation}, u32, u32) -> f32"));
+        }
+        functions
+    }
+}
+
+/// The size of a picture in pixels, each a grey from 0 to 255.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PictureSize {
+    /// Pixels from top to bottom: `PICTURE_ROWS` in the WGSL.
+    pub rows: usize,
+    /// Pixels from left to right: `PICTURE_COLUMNS` in the WGSL.
+    pub columns: usize,
+}
+
+impl PictureSize {
+    /// Pixels of a picture.
+    pub fn pixels(self) -> usize {
+        product(&[self.rows, self.columns])
+    }
+
+    /// Words of a picture of bytes, four pixels to a word, row by row; the last one ends in zeros.
+    pub fn words(self) -> usize {
+        self.pixels().div_ceil(4)
     }
 }
 
@@ -99,6 +162,9 @@ pub(crate) fn check_environment(environment: &dyn Environment) -> Result<(), Err
     let sizes = [environment.states(), environment.observations(), environment.actions()];
     let [states, observations, actions] = sizes;
     Sizes("environment").positive(&[("states", states), ("observations", observations), ("actions", actions)])?;
+    if let Some(PictureSize { rows, columns }) = environment.picture() {
+        Sizes("picture").positive(&[("rows", rows), ("columns", columns)])?;
+    }
     Ok(())
 }
 
@@ -110,7 +176,16 @@ pub fn sizes(environment: &dyn Environment) -> String {
         ("ACTIONS", environment.actions()),
         ("TRACE", traced(environment)),
     ];
-    sizes.map(|(name, value)| format!("const {name}: u32 = {value}u;\n")).concat()
+    let picture = environment.picture().map(|size| [("PICTURE_ROWS", size.rows), ("PICTURE_COLUMNS", size.columns)]);
+    let sizes = sizes.into_iter().chain(picture.into_iter().flatten());
+    sizes.map(|(name, value)| format!("const {name}: u32 = {value}u;\n")).collect()
+}
+
+/// The functions of an environment alone, for a kernel of any kind that calls them: its sizes, what its file may use, and
+/// the file. The kernel adds bindings, the uniform block, overrides and the entry point behind.
+pub fn functions_alone(environment: &dyn Environment) -> String {
+    let parts = LIBRARY.into_iter().chain([environment.source()]);
+    parts.fold(sizes(environment), |text, part| text + "\n" + part)
 }
 
 /// The result of a step of an environment.

@@ -16,7 +16,7 @@ pub(crate) mod twin;
 
 pub(crate) use composition::Uniform;
 pub use composition::{Composition, LIBRARY, Problem, WeightSource, WeightStorage};
-pub use environment::{Environment, EpisodeRandom, Outcome, sizes, traced};
+pub use environment::{Environment, EpisodeRandom, Outcome, PictureSize, functions_alone, sizes, traced};
 pub use policy::{Interface, LEAST_TEAM, Policy, Team};
 pub use sensors::{Sensors, Wiring};
 

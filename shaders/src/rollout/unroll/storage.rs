@@ -69,7 +69,7 @@ impl Composition {
         let once = sum(&[weights, self.saved(), self.saved()]);
         if storage == WeightStorage::Registers {
             // What can be unrolled is: a pass for the step, and one or two for each input are left.
-            return (once, sum(&[product(&[4, interface.inputs]), 16]));
+            return (once, sum(&[product(&[4, interface.inputs]), self.environment.iterations(), 16]));
         }
         let Interface { inputs, actions } = interface;
         let generic = sum(&[self.saved(), inputs, inputs, actions, self.environment.observations(), 8]);
@@ -79,7 +79,7 @@ impl Composition {
             // Shared out to eight or more, if not evenly, and a sum over as many as 64.
             (iterations, true) => sum(&[iterations.div_ceil(LEAST_TEAM / 2), 128]),
         };
-        let step = sum(&[generic, iterations]);
+        let step = sum(&[generic, iterations, self.environment.iterations()]);
         (sum(&[once, once / 4, 32]), sum(&[step, step / 4, 8]))
     }
 

@@ -11,7 +11,7 @@
 //! * it declares no variables but those of its functions, and names nothing that the rest of the kernel declares at module
 //!   scope, except the sizes and [`LIBRARY`](super::LIBRARY), which have neither loops, indices nor variables: it reaches
 //!   no buffer, no workgroup memory, and none of our functions that do;
-//! * it declares nothing at module scope that the rest of the kernel names (not `min`, say), except the three functions
+//! * it declares nothing at module scope that the rest of the kernel names (not `min`, say), except the functions
 //!   asked of it, and sets no constants but its own: our text means what it meant when it was tested;
 //! * its braces and comments end where it ends, and it has no attributes, block comments or signs unknown to this reader;
 //!   the name of its file, which stands in a comment, has no end of a line.
@@ -27,11 +27,11 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Environment, EpisodeRandom, LIBRARY, Outcome, sizes};
+use super::{Environment, EpisodeRandom, LIBRARY, Outcome, PictureSize, sizes};
 use crate::Error;
 
 /// The functions that the kernel calls by name.
-const ASKED: [&str; 3] = ["environment_reset", "environment_observe", "environment_step"];
+const ASKED: [&str; 4] = ["environment_reset", "environment_observe", "environment_step", "environment_pixel"];
 
 /// An environment as it was when its text was checked.
 #[derive(Debug, Clone)]
@@ -43,6 +43,7 @@ struct StraightLine {
     observations: usize,
     actions: usize,
     horizon: usize,
+    picture: Option<PictureSize>,
     constants: Vec<(&'static str, f64)>,
     /// The rest of the kernel.
     rest: String,
@@ -87,6 +88,7 @@ pub(crate) fn without_needless_checks(
         observations: environment.observations(),
         actions: environment.actions(),
         horizon: environment.horizon(),
+        picture: environment.picture(),
         constants: environment.constants(),
         rest: String::new(),
     };
@@ -131,6 +133,14 @@ impl Environment for StraightLine {
         self.environment.rounding()
     }
 
+    fn picture(&self) -> Option<PictureSize> {
+        self.picture
+    }
+
+    fn largest_observation(&self) -> f64 {
+        self.environment.largest_observation()
+    }
+
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {
         self.environment.reset(random, state);
     }
@@ -141,6 +151,10 @@ impl Environment for StraightLine {
 
     fn step(&self, state: &mut [f64], action: &[f64], random: &mut EpisodeRandom) -> Outcome {
         self.environment.step(state, action, random)
+    }
+
+    fn pixel(&self, scene: &[f64], row: usize, column: usize) -> f64 {
+        self.environment.pixel(scene, row, column)
     }
 }
 

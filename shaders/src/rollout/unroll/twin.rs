@@ -197,7 +197,8 @@ fn perturbed(uniform: &Uniform, seed: [u32; 2], center: &[f32], deviation: &[f32
 pub(super) fn tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
     let composition = composition(call);
     let uniform: Uniform = call.uniform();
-    let one = composition.environment.rounding() + composition.policy.rounding();
+    let environment = &*composition.environment;
+    let one = environment.rounding() + composition.policy.rounding() * environment.largest_observation();
     let growth = 4.0_f64.powi(uniform.steps.saturating_sub(1) as i32);
     let bound = one * growth * Tolerance::EPSILON;
     Tolerance::Within { relative: bound, absolute: bound }

@@ -1,7 +1,9 @@
 //! Problems of random arguments: either every binding has the size that the arguments say, or an error names what is wrong.
 //! Nothing panics.
 
+#[path = "../draw/mod.rs"]
 mod draw;
+mod rollout;
 
 use std::sync::Arc;
 
@@ -27,10 +29,6 @@ use fourfold_shaders::random::threefry::{self, Distribution, Random};
 use fourfold_shaders::random::{augment, dropout};
 use fourfold_shaders::reduction::reduce::{self, Reduction};
 use fourfold_shaders::reduction::{argmax, global_norm};
-use fourfold_shaders::rollout::environments::CartPole;
-use fourfold_shaders::rollout::policies::Linear;
-use fourfold_shaders::rollout::unroll::{self, Composition, Environment, Interface, Sensors, WeightSource, Wiring};
-use fourfold_shaders::rollout::{act, step};
 use fourfold_shaders::trajectories::{frames, returns_to_go, windows};
 use fourfold_shaders::{Activation, Element, Error, MAX_ELEMENTS, MAX_WORKGROUPS, Sequence, Slot, Target, grid};
 
@@ -384,58 +382,6 @@ fn populations() {
         tally.judge(stacks.sequence(target), &[table, wanted, wanted, of(&[count, 4, context, batch])]);
         assert!(windows::tables(&[count, usize::MAX]).is_err());
         grid(draw.size());
-    });
-}
-
-#[test]
-fn rollouts() {
-    try_arguments(10, |draw, tally, target| {
-        let [members, groups, episodes, horizon, steps] = [(); 5].map(|()| draw.small());
-        let problem = unroll::Problem {
-            members,
-            groups,
-            episodes,
-            horizon,
-            steps,
-            fresh: true,
-            common_random_numbers: false,
-            stream: u32::MAX,
-        };
-        let wiring = Wiring { interval: draw.small(), phases: draw.small(), forget: true };
-        let sensors = Sensors {
-            copies: draw.small(),
-            noise_channels: draw.small(),
-            noise: draw.factor(),
-            wiring: draw.flag(2).then_some(wiring),
-        };
-        let weights = [WeightSource::Given { trace: true }, WeightSource::Perturbed][draw.0.below(2) as usize];
-        let composition = Composition { sensors, weights, ..Composition::new(CartPole, Linear) };
-        let slots = |width| of(&[members, groups, width]);
-        let (results, inputs) = (slots(episodes), composition.interface().inputs);
-        let parameters = composition.parameters();
-        let mut lengths = vec![2, slots(composition.saved()), slots(unroll::COUNTERS), results, results];
-        match weights {
-            WeightSource::Perturbed => lengths.extend([parameters as u128; 2]),
-            WeightSource::Given { .. } => lengths.push(of(&[members, parameters])),
-        }
-        if sensors.wiring.is_some() {
-            lengths.push(of(&[groups, episodes, wiring.phases, inputs]));
-        }
-        if weights != WeightSource::Perturbed {
-            lengths.push(of(&[members, groups, steps, composition.traced()]));
-        }
-        tally.judge(problem.sequence(&composition, target), &lengths);
-        let (lanes, trace) = (draw.size(), draw.flag(2));
-        let composition = step::Composition { environment: Arc::new(CartPole), trace };
-        let problem = step::Problem { lanes, horizon, fresh: false, automatic: true, stream: 0 };
-        let widths = [CartPole.actions(), composition.saved(), step::COUNTERS, CartPole.observations(), 1, 1];
-        let widths = widths.iter().map(|&width| of(&[width, lanes]));
-        let traced = of(&[horizon, unroll::traced(&CartPole), lanes]);
-        let lengths: Vec<u128> = [2].into_iter().chain(widths).chain([traced]).collect();
-        tally.judge(problem.sequence(&composition, target), &lengths);
-        let composition = act::Composition { policy: Arc::new(Linear), interface: Interface { inputs: 3, actions: 2 } };
-        let lengths = [8, of(&[3, lanes]), lanes as u128, lanes as u128, of(&[2, lanes])];
-        tally.judge(act::Problem { lanes }.sequence(&composition, target), &lengths);
     });
 }
 
