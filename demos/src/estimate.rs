@@ -75,6 +75,7 @@ pub fn sentence(
         match &settings[arg.get_id().as_str()] {
             Value::Bool(is_on) => *is_on,
             Value::String(text) => usual.is_some_and(|usual| usual != text),
+            Value::Array(values) => usual.is_none() && !values.is_empty(),
             _ => false,
         }
     });

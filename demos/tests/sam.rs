@@ -351,6 +351,44 @@ fn each_setting_of_a_study_of_sam_is_one_command_line() {
 }
 
 #[test]
+fn a_study_trains_with_each_value_and_chooses_by_held_back_images() {
+    let scratch = Scratch::new("values");
+    let vary = "--vary label-noise=0,0.4 --vary rho=0.05,0.2 --double-sgd --validation 200";
+    let small = "--model mlp:8 --seeds 1 --epochs 2 --lanczos 4 --density 2 --curvature-images 100";
+    let output = succeeds(&scratch, &format!("{small} {vary} --out run"));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let report = fs::read_to_string(scratch.0.join("run/report.md")).unwrap();
+    for row in ["| SGD | 0.4 | - |", "| longer SGD | 0 | - |", "| SAM | 0.4 | 0.2 |"] {
+        assert!(report.contains(row), "no row `{row}`: {report}");
+    }
+    assert!(
+        report.contains("Chosen by the accuracy on the held-back images alone: SAM, label noise 0, rho 0."),
+        "{report}"
+    );
+    assert!(scratch.0.join("run/accuracy.png").is_file());
+    let results: Value = serde_json::from_slice(&fs::read(scratch.0.join("run/results.json")).unwrap()).unwrap();
+    let trainings = results["trainings"].as_array().unwrap();
+    assert_eq!(trainings.len(), 2 * (2 + 2));
+    for training in trainings {
+        let shares = training["density"].as_array().unwrap().iter().map(|node| node[1].as_f64().unwrap());
+        assert!((shares.sum::<f64>() - 1.0).abs() < 1e-6, "{training}");
+        assert!((0.0..=1.0).contains(&training["validation_accuracy"].as_f64().unwrap()), "{training}");
+    }
+    let epochs = fs::read_to_string(scratch.0.join("run/metrics.jsonl")).unwrap().lines().count();
+    assert_eq!(epochs, 2 * (2 + 4 + 2 * 2), "twice the epochs for the longer trainings alone");
+}
+
+#[test]
+fn held_back_images_are_not_trained_on() {
+    let scratch = Scratch::new("held-back");
+    // 1,438 of the digits are for training, the others for the test.
+    refused(&scratch, "--images 1400 --validation 39", &["--validation", "at most 38 images beside --images 1400"]);
+    refused(&scratch, "--validation 1438", &["--validation", "at most 1437"]);
+    refused(&scratch, "--validation 1400", &["--batch: expected 1 to 38, got 64"]);
+}
+
+#[test]
 fn both_passes_of_a_step_see_the_same_augmented_images() {
     let scratch = Scratch::new("passes");
     succeeds(&scratch, "--model mlp:8 --augment crop-flip --rho 0 --seeds 1 --epochs 2 --lanczos 0 --out run");

@@ -19,8 +19,9 @@ ends. Weights, pictures and tables must have the same bits. WORDS choose the com
 ten minutes on a software driver.";
 
 /// Commands, each with the flags of a run of a few seconds.
-const RUNS: [(&str, &str); 18] = [
+const RUNS: [(&str, &str); 19] = [
     ("sam", "--quick"),
+    ("sam", "--quick --vary rho=0.05,0.2 --validation 100"),
     ("dt shortest-paths", "--quick --training-steps 40"),
     ("dt key-to-door", "--quick"),
     ("dt train", "tests/fixtures/trajectories/d4rl.hdf5 --quick --training-steps 200"),

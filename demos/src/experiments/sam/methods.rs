@@ -1,6 +1,6 @@
 //! The data, the network and the recipe of each method, from the settings.
 
-use fourfold::data::{Dataset, Split, Standardisation, digits};
+use fourfold::data::{Dataset, Standardisation, digits};
 use fourfold::graph::Adaptive;
 use fourfold::models::{Architecture, Classifier};
 use fourfold::optim::{AdamW, Ascent, Optimiser, Sam, Schedule, Sgd, WeightDecay};
@@ -10,14 +10,28 @@ use super::variant::{self, Augmentation};
 use super::{Ball, OptimiserName, Settings};
 use crate::failure::Failure;
 
+/// The images of a training, standardised.
+#[derive(Debug, Clone)]
+pub struct Images {
+    /// Those that it sees, some with wrong labels.
+    pub training: Dataset,
+    /// Those by which settings are compared, with as many wrong labels.
+    pub validation: Option<Dataset>,
+    pub test: Dataset,
+    pub standardisation: Standardisation,
+}
+
+/// Apart from the labels that are wrong in training.
+const VALIDATION_SEED: u64 = 0x7661_6c69_6461;
+
 impl Settings {
-    /// The split with standardised images (and how they were standardised) and, in training, noisy labels. `seed`
-    /// decides split and noise, so that each seed of a comparison sees other ones, and both methods the same.
+    /// The images of a training. `seed` decides the split of the built-in digits and the wrong labels, so that each seed of
+    /// a comparison sees other ones, and all methods the same.
     ///
     /// # Errors
-    /// If the files of the data set cannot be read.
-    pub fn split(&self, seed: u64) -> Result<(Split, Standardisation), Failure> {
-        let (mut split, standardisation) = match self.data.folder(&self.data_dir) {
+    /// If the files of the data set cannot be read, or hold fewer images than are asked for.
+    pub fn images(&self, seed: u64) -> Result<Images, Failure> {
+        let (split, standardisation) = match self.data.folder(&self.data_dir) {
             None => {
                 let split = digits().split(0.2, seed)?;
                 let standardisation = Standardisation::per_feature(&split.training);
@@ -29,13 +43,26 @@ impl Settings {
                 (split, standardisation)
             }
         };
-        if let Some(images) = self.images {
-            split.training = split.training.truncated(images);
+        let (all, held) = (split.training, self.validation);
+        if held >= all.len() {
+            let most = all.len() - 1;
+            return Err(Failure::Input(format!("--validation: expected at most {most} images, got {held}")));
         }
-        standardisation.apply(&mut split.training);
-        standardisation.apply(&mut split.test);
-        split.training.flip_labels(self.label_noise, seed);
-        Ok((split, standardisation))
+        let rows = self.images.unwrap_or(all.len() - held).min(all.len());
+        if rows + held > all.len() {
+            let expected = format!("expected at most {} images beside --images {rows}", all.len() - rows);
+            return Err(Failure::Input(format!("--validation: {expected}, got {held}")));
+        }
+        let mut validation = if held > 0 { Some(all.rows(rows..rows + held)?) } else { None };
+        let (mut training, mut test) = (all.truncated(rows), split.test);
+        for set in [&mut training, &mut test].into_iter().chain(&mut validation) {
+            standardisation.apply(set);
+        }
+        training.flip_labels(self.label_noise, seed);
+        if let Some(validation) = &mut validation {
+            validation.flip_labels(self.label_noise, seed ^ VALIDATION_SEED);
+        }
+        Ok(Images { training, validation, test, standardisation })
     }
 
     /// Returns the network that the settings ask for.

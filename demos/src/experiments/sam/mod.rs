@@ -1,21 +1,27 @@
 //! `fourfold sam`: SGD against sharpness-aware minimisation on images.
 
 mod curvature;
+mod density;
 mod evaluation;
 mod methods;
 mod presets;
 mod report;
+mod study;
 pub(crate) mod trainer;
 mod training;
 pub(crate) mod variant;
+mod variation;
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use curvature::CurvatureNorm;
+use fourfold::data::Dataset;
 use fourfold::models::Architecture;
 use serde::{Deserialize, Serialize};
 use trainer::RunningFrom;
 use variant::{AdaptiveOn, Augment, Augmentation, Border, HoleOf, Perturb};
+use variation::Variation;
 
 use crate::data_name::DataName;
 use crate::experiment::{Experiment, NamedPreset};
@@ -36,6 +42,10 @@ pub struct Settings {
     /// Train on the first images of the training set alone
     #[arg(long, value_name = "COUNT")]
     pub images: Option<usize>,
+    /// Hold back so many training images, behind those that are trained on, and choose among settings by them
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    #[serde(default)]
+    pub validation: usize,
     /// Network: `mlp:256,128` (hidden widths), `vit`, `cnn`, `resnet:20` (layers), `wrn:16,4` (layers, widening; `wrn-conv:` and `wrn-same:` are other
     /// forms) or `pyramidnet:272,200` (layers, alpha)
     #[arg(long, value_name = "NAME", default_value = "mlp:128", value_parser = architecture)]
@@ -126,6 +136,26 @@ pub struct Settings {
     /// Lanczos steps for the largest Hessian eigenvalues; 0 for none
     #[arg(long, value_name = "COUNT", default_value_t = 40)]
     pub lanczos: usize,
+    /// Random starts of the spectral density of the Hessian, each with so many Lanczos steps; 0 for none
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    #[serde(default)]
+    pub density: usize,
+    /// Training images on which losses and the Hessian are measured
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    #[serde(default = "thousand")]
+    pub curvature_images: usize,
+    /// Batch norm there
+    #[arg(long, value_enum, value_name = "STATISTICS", default_value_t)]
+    #[serde(default)]
+    pub curvature_norm: CurvatureNorm,
+    /// Train with each value of a flag: `rho=0.05,0.1`; of several flags, with each combination
+    #[arg(long, value_name = "FLAG=VALUES", value_delimiter = ' ')]
+    #[serde(default)]
+    pub vary: Vec<Variation>,
+    /// Also train without SAM for twice the epochs, which cost what SAM costs
+    #[arg(long)]
+    #[serde(default)]
+    pub double_sgd: bool,
 }
 
 impl Experiment for Settings {
@@ -155,6 +185,36 @@ impl Experiment for Settings {
     }
 
     fn check(&self) -> Result<(), Failure> {
+        self.check_numbers()?;
+        let arms = self.arms()?;
+        arms.iter().try_for_each(|arm| arm.settings.check_numbers())?;
+        let images = self.images(0)?;
+        self.check_network(&images.training)?;
+        arms.iter().try_for_each(|arm| arm.settings.check_network(&images.training))
+    }
+
+    fn run(&self, run: &mut Run) -> Result<Report, Failure> {
+        let (seeds, arms) = (run.seeds(), self.arms()?);
+        let mut finished = Vec::new();
+        let epochs: usize = arms.iter().map(|arm| arm.settings.epochs).sum();
+        run.progress("sam", (seeds.len() * epochs) as u64);
+        for &seed in &seeds {
+            for arm in &arms {
+                let stage = format!("{}, seed {seed}", arm.name);
+                let train = |run: &mut Run| training::train(run, arm, seed.into());
+                finished.push(run.stage(&stage, arm.settings.epochs as u64, train)?);
+            }
+        }
+        if self.is_study() {
+            return study::report(self, &arms, &seeds, &run.rows()?, &finished);
+        }
+        let times = training::step_times(run, self, seeds[0].into())?;
+        report::report(self, &seeds, &run.rows()?, &finished, times)
+    }
+}
+
+impl Settings {
+    fn check_numbers(&self) -> Result<(), Failure> {
         limits::numbers([
             ("--label-noise", self.label_noise, Span::below(0.0, 1.0)),
             ("--rho", self.rho.into(), Span::within(0.0, 1e6)),
@@ -170,17 +230,26 @@ impl Experiment for Settings {
             ("--images", self.images.unwrap_or(1), 1..=1_000_000_000),
             ("--ascent-steps", self.ascent_steps, 1..=limits::LAYERS),
             ("--lanczos", self.lanczos, 0..=1_000),
+            ("--density", self.density, 0..=1_000),
+            ("--curvature-images", self.curvature_images, 1..=1_000_000),
             ("--test-every", self.test_every, 1..=1_000_000),
         ])?;
-        let (split, _) = self.split(0)?;
-        Augmentation::check(self.augment, &split.training)?;
-        let classifier = self.classifier(&split.training)?;
+        if self.density > 0 && self.lanczos == 0 {
+            return Err(Failure::input("--density: expected --lanczos of at least 1, the steps of each start, got 0"));
+        }
+        Ok(())
+    }
+
+    /// Checks what depends on the training images.
+    fn check_network(&self, training: &Dataset) -> Result<(), Failure> {
+        Augmentation::check(self.augment, training)?;
+        let classifier = self.classifier(training)?;
         limits::parameters("--model", classifier.parameters().length())?;
         if let Some(file) = &self.start {
             classifier.load_state(file)?;
         }
         limits::counts([
-            ("--batch", self.batch, 1..=split.training.len()),
+            ("--batch", self.batch, 1..=training.len()),
             // Each chunk and each ascent step makes the plan longer.
             ("--chunks", self.chunks, 1..=self.batch.min(4 * limits::LAYERS / self.ascent_steps)),
         ])?;
@@ -189,21 +258,6 @@ impl Experiment for Settings {
             return Err(Failure::Input(format!("--chunks: expected a divisor of the batch of {batch}, got {chunks}")));
         }
         Ok(())
-    }
-
-    fn run(&self, run: &mut Run) -> Result<Report, Failure> {
-        let (seeds, names) = (run.seeds(), self.method_names());
-        let mut finished = Vec::new();
-        run.progress("sam", (seeds.len() * names.len() * self.epochs) as u64);
-        for &seed in &seeds {
-            for (sharpness_aware, name) in [(false, names[0]), (true, names[1])] {
-                finished.push(run.stage(&format!("{name}, seed {seed}"), self.epochs as u64, |run| {
-                    training::train(run, self, name, sharpness_aware, seed.into())
-                })?);
-            }
-        }
-        let times = training::step_times(run, self, seeds[0].into())?;
-        report::report(self, &seeds, &run.rows()?, &finished, times)
     }
 }
 
@@ -228,6 +282,10 @@ pub enum Ball {
 /// The setting of runs that were made before there was batch norm.
 fn every_epoch() -> usize {
     1
+}
+
+fn thousand() -> usize {
+    1000
 }
 
 fn first_pass() -> RunningFrom {

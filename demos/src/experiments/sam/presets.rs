@@ -44,6 +44,7 @@ macro_rules! small {
             ("rho", $rho),
             ("label_noise", $noise),
             ("batch", "128"),
+            ("test_every", "10"),
             ("seeds", "3"),
         ]
     };
@@ -94,6 +95,23 @@ pub const PRESETS: &[NamedPreset] = &[
     preset("small-fashion-mnist", "the shape of Table 5 on two cores", small!("cnn", "40", "0.1", "0")),
     preset("small-fashion-mnist-resnet", "the same with a ResNet of 8 layers", small!("resnet:8,8", "40", "0.1", "0")),
     preset("small-fashion-mnist-noise", "the shape of Table 4 on two cores", small!("cnn", "40", "0.1", "0.4")),
+    preset(
+        "small-fashion-mnist-noise-levels",
+        "the same at five levels of noise, rho chosen on 2,000 held-back images, beside SGD for twice the epochs",
+        &[
+            ("data", "fashion-mnist"),
+            ("images", "2000"),
+            ("validation", "2000"),
+            ("model", "cnn"),
+            ("epochs", "40"),
+            ("batch", "128"),
+            ("test_every", "10"),
+            ("lanczos", "0"),
+            ("seeds", "3"),
+            ("vary", "label-noise=0,0.2,0.4,0.6,0.8 rho=0.05,0.1,0.2"),
+            ("double_sgd", "true"),
+        ],
+    ),
     preset(
         "small-fashion-mnist-noise-80",
         "the same for 80 epochs, which SGD uses to learn the wrong labels",

@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::Settings;
+use super::curvature::CurvatureNorm;
+use super::density;
 use super::training::{EpochRow, Finished, StepTimes};
 use crate::failure::Failure;
 use crate::picture::plot::{Line, LinePlot, Summary};
@@ -54,12 +56,12 @@ pub fn report(
          length rho. A step of {} takes {:.2} times ({:.2} to {:.2}) one of {}.",
         names[1], times.ratio, times.least, times.most, names[0]
     ));
-    report.explanation(
-        "Intervals are Student's. `test %` is the accuracy after the last epoch, `best test %` that of the best one. Losses \
-         and Hessian eigenvalues are those of the mean cross-entropy on up to 1,000 training images with the labels that \
-         were trained on. `1 : 5` is the ratio of the largest eigenvalue to the fifth. Steps are timed in turn, in blocks; \
-         the ratio is the median of nine, with the least and the most of them.",
-    );
+    report.explanation(format!(
+        "Intervals are Student's. `test %` is the accuracy after the last epoch, `best test %` that of the best one. {} `1 : 5` \
+         is the ratio of the largest eigenvalue to the fifth. Steps are timed in turn, in blocks; the ratio is the median of \
+         nine, with the least and the most of them.",
+        curvature_in_words(settings)
+    ));
     if settings.chunks > 1 {
         report.explanation(
             "Batches fall into chunks, each with an ascent of its own. Where the network has batch norm, both methods normalise \
@@ -69,15 +71,48 @@ pub fn report(
     report.picture(
         "accuracy.png",
         "test accuracy",
-        accuracy_plot(&conditions, names, epochs, seeds.len()).png(900, 520)?,
+        accuracy_plot(&conditions, &names, epochs, seeds.len()).png(900, 520)?,
     );
-    report.picture("loss.png", "loss", loss_plot(&conditions, names, epochs).png(900, 520)?);
+    report.picture("loss.png", "loss", loss_plot(&conditions, &names, epochs).png(900, 520)?);
+    add_density(&mut report, &conditions, &names, finished)?;
     report.result("trainings", json!(finished));
     report.result("step_times_ms", json!(times));
     Ok(report)
 }
 
-fn shown(mean: Mean, digits: usize) -> String {
+/// Says on what losses and eigenvalues are measured.
+pub fn curvature_in_words(settings: &Settings) -> String {
+    let norm = match settings.curvature_norm {
+        CurvatureNorm::Running => "at the running statistics of batch norm",
+        CurvatureNorm::Batch => "with batch norm over these images, differentiated through",
+    };
+    let images = settings.curvature_images;
+    format!(
+        "Losses and Hessian eigenvalues are those of the mean cross-entropy on up to {images} training images with the labels \
+         that were trained on, {norm} where there is any."
+    )
+}
+
+/// Adds the picture of the spectra of each method's first seed, where they were measured.
+pub fn add_density(report: &mut Report, title: &str, names: &[&str], finished: &[Finished]) -> Result<(), Failure> {
+    let first = |name: &&str| finished.iter().find(|run| run.method == *name);
+    let of_name = |name: &&'_ str| first(name).map(|run| (run.method.as_str(), run.density.as_slice()));
+    let densities: Vec<_> = names.iter().filter_map(of_name).filter(|(_, nodes)| !nodes.is_empty()).collect();
+    if !densities.is_empty() {
+        report.picture(
+            "spectrum.png",
+            "density of the Hessian's spectrum",
+            density::plot(title, &densities).png(900, 520)?,
+        );
+        report.explanation(
+            "Density: stochastic Lanczos quadrature from random signs, a Gaussian of 0.3 % of each spectrum's range over each Ritz \
+             value; the first seed of each method.",
+        );
+    }
+    Ok(())
+}
+
+pub fn shown(mean: Mean, digits: usize) -> String {
     match (mean.mean.is_nan(), mean.half_width.is_finite()) {
         (true, _) => "-".into(),
         (_, true) => format!("{mean:.digits$}"),
@@ -86,7 +121,7 @@ fn shown(mean: Mean, digits: usize) -> String {
 }
 
 /// Returns a line for each method: the mean over seeds of a column, with its interval, by epoch.
-fn lines(names: [&str; 2], epochs: &[EpochRow], value: impl Fn(&EpochRow) -> Option<f64>, suffix: &str) -> Vec<Line> {
+fn lines(names: &[&str], epochs: &[EpochRow], value: impl Fn(&EpochRow) -> Option<f64>, suffix: &str) -> Vec<Line> {
     let last = epochs.iter().map(|row| row.epoch).max().unwrap_or(0);
     let line = |name: &str| {
         let at = |epoch: usize| {
@@ -95,10 +130,11 @@ fn lines(names: [&str; 2], epochs: &[EpochRow], value: impl Fn(&EpochRow) -> Opt
         };
         Line::of_seeds(format!("{name}{suffix}"), Summary::Interval, (1..=last).map(at))
     };
-    names.map(line).into_iter().filter(|line| !line.points.is_empty()).collect()
+    names.iter().copied().map(line).filter(|line| !line.points.is_empty()).collect()
 }
 
-fn accuracy_plot(title: &str, names: [&str; 2], epochs: &[EpochRow], seeds: usize) -> LinePlot {
+/// Draws the test accuracy of methods by epoch.
+pub fn accuracy_plot(title: &str, names: &[&str], epochs: &[EpochRow], seeds: usize) -> LinePlot {
     LinePlot::new(
         title,
         "epoch",
@@ -107,7 +143,7 @@ fn accuracy_plot(title: &str, names: [&str; 2], epochs: &[EpochRow], seeds: usiz
     )
 }
 
-fn loss_plot(title: &str, names: [&str; 2], epochs: &[EpochRow]) -> LinePlot {
+fn loss_plot(title: &str, names: &[&str], epochs: &[EpochRow]) -> LinePlot {
     let mut all = lines(names, epochs, |row| Some(row.loss), ", training loss at w");
     all.extend(lines(names, epochs, |row| row.sharpened_loss, ", at w + eps"));
     LinePlot::new(title, "epoch", "cross-entropy", all)
