@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use fourfold::Gpu;
-use fourfold::rollout::environments::{CartPole, Pong};
+use fourfold::rollout::environments::{CartPole, Pong, PongMachine, PongTeacher};
 use fourfold::rollout::{
-    Environment, EpisodeRandom, Error, Outcome, PictureSize, Pictures, VectorEnvironment, VectorSettings,
+    Environment, EpisodeRandom, Error, Outcome, PictureSize, Pictures, PongPlayer, VectorEnvironment, VectorSettings,
 };
 
 fn gpu() -> Gpu {
@@ -58,6 +58,30 @@ fn whole_games_of_the_kernel_are_the_twins_to_the_last_bit() {
     }
     assert_eq!(differences, 0);
     assert!(lost == 21.0 * LANES as f64 && won > 0.0, "{won} won and {lost} lost");
+}
+
+#[test]
+fn the_player_that_looks_ahead_wins_every_point_on_the_device_as_its_twin_does() {
+    const LANES: usize = 4;
+    let settings = VectorSettings { trace: true, ..VectorSettings::new(LANES, 2_000, 11) };
+    let mut lanes = VectorEnvironment::new(&gpu(), Pong, &settings).unwrap();
+    let player = PongPlayer::new(&lanes, PongTeacher::LookAhead, None).unwrap();
+    lanes.reset(0).unwrap();
+    for _ in 0..2_000 {
+        let actions = player.decide().unwrap();
+        if lanes.step(&actions).unwrap().ends.iter().all(|&end| end != 0) {
+            break;
+        }
+    }
+    assert_eq!(lanes.episodes().unwrap().returns, [21.0; LANES]);
+    for step in lanes.trace().unwrap().episodes.iter().flatten() {
+        let state: Vec<f64> = step.state.iter().map(|&number| number.into()).collect();
+        assert_eq!(PongTeacher::LookAhead.action(&PongMachine::of(&state)), step.action[0] as i32);
+    }
+
+    let poles = VectorEnvironment::new(&gpu(), CartPole, &VectorSettings::new(3, 400, 2)).unwrap();
+    let refused = PongPlayer::new(&poles, PongTeacher::Greedy, None).unwrap_err().to_string();
+    assert_eq!(refused, "the player's environment must be pong.wgsl, got cart_pole.wgsl");
 }
 
 #[test]

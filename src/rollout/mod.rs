@@ -102,6 +102,7 @@ mod check;
 mod error;
 mod pictures;
 mod plan;
+mod pong_player;
 mod session;
 pub(crate) mod signature;
 mod trace;
@@ -118,6 +119,7 @@ pub use fourfold_shaders::rollout::unroll::{
 };
 pub use pictures::Pictures;
 pub use plan::{Plan, Settings};
+pub use pong_player::PongPlayer;
 pub use session::{Episodes, Operands, Rollout, Weights};
 pub use trace::{End, Step, Trace};
 pub use vector_environment::{VectorBuffers, VectorEnvironment, VectorSettings, VectorStep};

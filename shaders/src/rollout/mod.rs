@@ -4,6 +4,7 @@ pub mod act;
 pub mod environments;
 pub mod picture;
 pub mod policies;
+pub mod pong_teacher;
 mod registry;
 pub mod step;
 pub mod unroll;

@@ -9,7 +9,7 @@ use super::environments::{
 };
 use super::policies::{AttentionNeuron, Linear, Perceptron};
 use super::unroll::{Environment, Policy};
-use super::{act, picture, step, unroll};
+use super::{act, picture, pong_teacher, step, unroll};
 use crate::{Generator, KernelRef, Listed};
 
 /// Every environment of this crate.
@@ -76,7 +76,8 @@ fn odd_attention_neuron() -> AttentionNeuron {
 }
 
 /// The unroll of each environment with a linear policy and of each other policy in the cart-pole swing-up (the perceptron
-/// swims too), the step of each environment and the picture of those that have one, and the act of each policy.
+/// swims too), the step of each environment and the picture of those that have one, the act of each policy, and the
+/// teacher of Pong.
 pub(crate) fn kernels() -> Vec<KernelRef> {
     let unrolls = ENVIRONMENTS.iter().map(|environment| {
         KernelRef::listed(format!("unroll({})", environment.name), |generator| {
@@ -113,7 +114,7 @@ pub(crate) fn kernels() -> Vec<KernelRef> {
             act::case::case_of(generator, policy)
         })
     });
-    unrolls.chain(policies).chain(steps).chain(pictures).chain(acts).collect()
+    unrolls.chain(policies).chain(steps).chain(pictures).chain(acts).chain([pong_teacher::listed()]).collect()
 }
 
 #[cfg(test)]

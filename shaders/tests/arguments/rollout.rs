@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use fourfold_shaders::rollout::environments::{CartPole, Pong};
+use fourfold_shaders::rollout::environments::{CartPole, Pong, PongTeacher};
 use fourfold_shaders::rollout::policies::Linear;
 use fourfold_shaders::rollout::unroll::{self, Composition, Environment, Interface, Sensors, WeightSource, Wiring};
-use fourfold_shaders::rollout::{act, picture, step};
+use fourfold_shaders::rollout::{act, picture, pong_teacher, step};
 
 use crate::{of, try_arguments};
 
@@ -61,5 +61,7 @@ fn rollouts() {
         let composition = picture::Composition { environment: Arc::new(Pong) };
         let lengths = [of(&[8, lanes]), of(&[84 * 84 / 4, lanes])];
         tally.judge(picture::Problem { lanes }.sequence(&composition, target), &lengths);
+        let problem = pong_teacher::Problem { lanes, teacher: PongTeacher::LookAhead };
+        tally.judge(problem.sequence(target), &[of(&[22, lanes]), of(&[3, lanes]), lanes as u128]);
     });
 }

@@ -16,5 +16,5 @@ pub use cart_pole_swing_up::CartPoleSwingUp;
 pub use key_to_door::KeyToDoor;
 pub use mountain_car_continuous::MountainCarContinuous;
 pub use pendulum::Pendulum;
-pub use pong::{Machine as PongMachine, Pong};
+pub use pong::{Machine as PongMachine, POINT, Pong, Teacher as PongTeacher, USEFUL_ACTIONS};
 pub use swimmer::Swimmer;

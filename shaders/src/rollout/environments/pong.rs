@@ -2,8 +2,10 @@
 
 mod machine;
 mod picture;
+mod teacher;
 
 pub use machine::Machine;
+pub use teacher::{POINT, Teacher, USEFUL_ACTIONS};
 
 use crate::description::own_wgsl;
 use crate::rollout::unroll::{Environment, EpisodeRandom, Outcome, PictureSize};
