@@ -32,6 +32,7 @@ const COSTS: &[Cost] = &[
     cost("data collect", [60.0, 4.0], &["seeds", "policy_share"]),
     cost("dt control", [1140.0, 12.0], &["seeds", "data"]),
     cost("dt key-to-door", [700.0, 20.0], &["seeds", "steps", "batch"]),
+    cost("dt pong", [2_400.0, 20.0], &["seeds", "steps", "batch"]),
     cost("dt shortest-paths", [500.0, 5.0], &["seeds", "training_steps", "batch"]),
     cost("dt sweep", [840.0, 5.0], &["seeds", "data"]),
     cost("dt train", [120_000.0, 4.0], &["seeds", "training_steps", "batch"]),

@@ -28,7 +28,7 @@ const fn guide(path: &'static str, paper: &'static str, example: &'static str, n
 }
 
 /// A guide to every command and experiment.
-pub(crate) const ALL: [Guide; 31] = [
+pub(crate) const ALL: [Guide; 32] = [
     guide("adapters", "", "fourfold adapters", "fourfold verify"),
     guide("bench", "", "fourfold bench --kernel softmax", "fourfold verify"),
     guide("compile", "", "fourfold compile --kernel matmul --chip navi21", "fourfold verify"),
@@ -42,6 +42,7 @@ pub(crate) const ALL: [Guide; 31] = [
         "fourfold dt key-to-door --episodes 3000 --seeds 1",
         "fourfold dt shortest-paths --quick",
     ),
+    guide("dt pong", DT, "fourfold dt pong --quick", "fourfold dt sweep --quick"),
     guide("dt shortest-paths", DT, "fourfold dt shortest-paths --quick", "fourfold dt key-to-door --quick"),
     guide("dt sweep", DT, "fourfold dt sweep --quick", "fourfold dt train FILE"),
     guide("dt train", DT, "fourfold dt train FILE --quick", "fourfold data inspect FILE"),

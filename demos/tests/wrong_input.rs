@@ -50,6 +50,8 @@ const WITHOUT_A_GPU: &[(&str, &str)] = &[
     ("dt train DATA --best 0", "--best: expected a number above 0 and up to 1, got 0"),
     ("dt train DATA --targets nan", "--targets"),
     ("dt control --steps 0", "--steps"),
+    ("dt pong --asked 22", "--asked: expected returns from -21 to 21, got 22"),
+    ("dt pong --games 0", "--games: expected 1 to 1000, got 0"),
     ("dt sweep --targets 2", "--targets: expected 3 to 1000, got 2"),
     ("dt key-to-door --side 1", "--side: expected 2 to 100, got 1"),
     ("dt key-to-door --share 0", "--share"),

@@ -19,7 +19,7 @@ ends. Weights, pictures and tables must have the same bits. WORDS choose the com
 ten minutes on a software driver.";
 
 /// Commands, each with the flags of a run of a few seconds.
-const RUNS: [(&str, &str); 19] = [
+const RUNS: [(&str, &str); 20] = [
     ("sam", "--quick"),
     ("sam", "--quick --vary rho=0.05,0.2 --validation 100"),
     ("dt shortest-paths", "--quick --training-steps 40"),
@@ -27,6 +27,7 @@ const RUNS: [(&str, &str); 19] = [
     ("dt train", "tests/fixtures/trajectories/d4rl.hdf5 --quick --training-steps 200"),
     ("dt sweep", "--quick"),
     ("dt control", "--quick"),
+    ("dt pong", "--quick"),
     ("data collect", "pendulum --quick"),
     ("neuron clone", "--quick"),
     ("neuron train", "--quick --steps 2e6 --trial 5e5"),

@@ -14,6 +14,7 @@ pub const ALL: &[Entry] = &[
     entry::<data::collect::Settings>(),
     entry::<dt::control::Settings>(),
     entry::<dt::key_to_door::Settings>(),
+    entry::<dt::pong::Settings>(),
     entry::<dt::shortest_paths::Settings>(),
     entry::<dt::sweep::Settings>(),
     entry::<dt::train::Settings>(),

@@ -7,7 +7,7 @@ use fourfold::data::{Actions, Checkpoint};
 use fourfold::models::behaviour_cloning::{self, BehaviourCloning};
 use fourfold::models::decision_transformer::{self, DecisionTransformer};
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo};
-use fourfold::models::{Agent, AgentSettings, SequenceModel};
+use fourfold::models::{Agent, AgentSettings, Sampling, SequenceModel};
 use fourfold::optim::Schedule;
 use fourfold::rollout::{VectorBuffers, VectorEnvironment, VectorSettings};
 use fourfold::shaders::Data;
@@ -145,7 +145,7 @@ impl Contender {
     fn network(short: bool, sizes: &Sizes, data: &DataSet) -> decision_transformer::Settings {
         let context = if short { 1 } else { sizes.context };
         let settings = decision_transformer::Settings {
-            times: sizes.times.then(|| data.world.environment().horizon()),
+            times: sizes.times.then(|| data.environment.horizon()),
             dropout: decision_transformer::DropoutRates::all(sizes.dropout),
             ..decision_transformer::Settings::gym(data.trajectories.observations(), data.actions(), context)
         };
@@ -236,7 +236,7 @@ impl Contender {
             Contender::Transformer { short, .. } => Some(Self::network(short, sizes, data)),
             Contender::Cloning { .. } => None,
         };
-        let played = data.world.played();
+        let played = data.played;
         let file = match network.and_then(|network| TrainedAgent::new(played, &network, &weights, &agent)) {
             Some(trained) => trained.to_checkpoint()?,
             // A perceptron has no file that `fourfold play` reads: its weights and what they were trained for.
@@ -270,6 +270,11 @@ impl Learner {
         self.model.parameters().length()
     }
 
+    /// The same network, choosing discrete actions in this way; `seed` draws them.
+    pub fn choosing(self, sampling: Sampling, seed: u32) -> Self {
+        Self { agent: AgentSettings { sampling, seed: SAMPLES.wrapping_add(seed), ..self.agent }, ..self }
+    }
+
     /// Plays `episodes` episodes as one batch for each target, all from the same starts, which `seed` draws, and returns
     /// their returns.
     ///
@@ -282,7 +287,7 @@ impl Learner {
         targets: &[f64],
         [episodes, seed]: [u32; 2],
     ) -> Result<Vec<Vec<f64>>, Failure> {
-        let environment = data.world.environment();
+        let environment = data.environment.clone();
         let settings = VectorSettings::new(episodes as usize, environment.horizon(), EVALUATION.wrapping_add(seed));
         let environment = VectorEnvironment::on_buffers(&run.gpu(), environment, &settings, VectorBuffers::default())?;
         let wanted = vec![data.expert as f32; episodes as usize];
@@ -302,6 +307,9 @@ impl Learner {
 
 /// Starts of evaluations, which no data set has.
 pub const EVALUATION: u32 = 0xE7A1_0000;
+
+/// Samples of actions, which no training draws.
+const SAMPLES: u32 = 0x5A3B_0000;
 
 /// The weight of a played batch on the progress bar, in training steps.
 pub const PLAYED: u64 = 50;

@@ -1,7 +1,10 @@
 //! Trajectories with what their returns are measured by.
 
+use std::sync::Arc;
+
 use fourfold::Gpu;
 use fourfold::data::{Actions, Steps, Trajectories};
+use fourfold::rollout::Environment;
 
 use crate::experiments::data::{Collector, Stage, World, random_return};
 use crate::failure::Failure;
@@ -10,7 +13,10 @@ use crate::statistics::{average, extremes};
 /// Trajectories of an environment that can be played here.
 #[derive(Debug, Clone)]
 pub struct DataSet {
-    pub world: World,
+    /// The environment that is played.
+    pub environment: Arc<dyn Environment>,
+    /// Its name in a file of weights.
+    pub played: &'static str,
     pub trajectories: Trajectories,
     /// The mean return of uniform actions: a score of 0.
     pub random: f64,
@@ -26,7 +32,7 @@ impl DataSet {
     pub fn collected(collector: &Collector, stage: Stage, episodes: usize) -> Result<Self, Failure> {
         let trajectories = collector.collect(stage, episodes)?;
         let (world, random, expert) = (collector.world(), collector.random, collector.best());
-        Ok(Self { world, trajectories, random, expert })
+        Ok(Self { environment: world.environment(), played: world.played(), trajectories, random, expert })
     }
 
     /// The expert episodes of the `imitation` library, which are built in: its pendulum's torques in units of ours.
@@ -54,7 +60,8 @@ impl DataSet {
         let actions = steps.actions.iter().map(|action| action / torque).collect();
         let trajectories = Trajectories::new(&name, read.observations(), world.actions(), Steps { actions, ..steps })?;
         let expert = average(&trajectories.returns());
-        Ok(Self { world, trajectories, random: random_return(gpu, world, seed)?, expert })
+        let random = random_return(gpu, world, seed)?;
+        Ok(Self { environment: world.environment(), played: world.played(), trajectories, random, expert })
     }
 
     pub fn name(&self) -> &str {

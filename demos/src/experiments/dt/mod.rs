@@ -5,6 +5,7 @@ pub mod control;
 mod data_set;
 mod gymnasium;
 pub mod key_to_door;
+pub mod pong;
 mod score;
 pub mod shortest_paths;
 mod source;

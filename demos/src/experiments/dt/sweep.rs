@@ -124,7 +124,7 @@ fn means(achieved: &[Vec<f64>]) -> Vec<f64> {
 }
 
 /// Pearson's correlation; 0 where either does not vary.
-fn correlation(pairs: &[(f64, f64)]) -> f64 {
+pub fn correlation(pairs: &[(f64, f64)]) -> f64 {
     let count = pairs.len() as f64;
     let (x, y) = pairs.iter().fold((0.0, 0.0), |sums, pair| (sums.0 + pair.0 / count, sums.1 + pair.1 / count));
     let moment = |f: fn(f64, f64) -> f64| pairs.iter().map(|pair| f(pair.0 - x, pair.1 - y)).sum::<f64>();
