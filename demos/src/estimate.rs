@@ -30,6 +30,7 @@ const fn cost(folder: &'static str, seconds: [f64; 2], flags: &'static [&'static
 
 const COSTS: &[Cost] = &[
     cost("data collect", [60.0, 4.0], &["seeds", "policy_share"]),
+    cost("data compare-ale", [30.0, 5.0], &["frames"]),
     cost("dt control", [1140.0, 12.0], &["seeds", "data"]),
     cost("dt key-to-door", [700.0, 20.0], &["seeds", "steps", "batch"]),
     cost("dt pong", [2_400.0, 20.0], &["seeds", "steps", "batch"]),

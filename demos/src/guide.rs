@@ -28,11 +28,12 @@ const fn guide(path: &'static str, paper: &'static str, example: &'static str, n
 }
 
 /// A guide to every command and experiment.
-pub(crate) const ALL: [Guide; 32] = [
+pub(crate) const ALL: [Guide; 33] = [
     guide("adapters", "", "fourfold adapters", "fourfold verify"),
     guide("bench", "", "fourfold bench --kernel softmax", "fourfold verify"),
     guide("compile", "", "fourfold compile --kernel matmul --chip navi21", "fourfold verify"),
     guide("data collect", "", "fourfold data collect pendulum --quick", "fourfold data inspect FILE"),
+    guide("data compare-ale", "", "fourfold data compare-ale --frames 40000", "fourfold dt pong --quick"),
     guide("data inspect", "", "fourfold data inspect FILE --all", "fourfold dt train FILE"),
     guide("demo", "", "fourfold demo --quick", "fourfold play"),
     guide("dt control", DT, "fourfold dt control --quick", "fourfold dt sweep --quick"),
@@ -42,7 +43,7 @@ pub(crate) const ALL: [Guide; 32] = [
         "fourfold dt key-to-door --episodes 3000 --seeds 1",
         "fourfold dt shortest-paths --quick",
     ),
-    guide("dt pong", DT, "fourfold dt pong --quick", "fourfold dt sweep --quick"),
+    guide("dt pong", DT, "fourfold dt pong --quick", "fourfold data compare-ale"),
     guide("dt shortest-paths", DT, "fourfold dt shortest-paths --quick", "fourfold dt key-to-door --quick"),
     guide("dt sweep", DT, "fourfold dt sweep --quick", "fourfold dt train FILE"),
     guide("dt train", DT, "fourfold dt train FILE --quick", "fourfold data inspect FILE"),

@@ -12,6 +12,7 @@ use crate::experiment::entry;
 /// All commands other than experiments.
 pub const ALL: &[Entry] = &[
     entry::<data::collect::Settings>(),
+    entry::<data::compare_ale::Settings>(),
     entry::<dt::control::Settings>(),
     entry::<dt::key_to_door::Settings>(),
     entry::<dt::pong::Settings>(),

@@ -2,6 +2,7 @@
 
 mod action_repeat;
 pub mod collect;
+pub mod compare_ale;
 mod course;
 mod exploration;
 mod recording;

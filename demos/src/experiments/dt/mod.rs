@@ -3,7 +3,7 @@
 mod contender;
 pub mod control;
 mod data_set;
-mod gymnasium;
+pub(super) mod gymnasium;
 pub mod key_to_door;
 pub mod pong;
 mod score;

@@ -8,3 +8,4 @@ mod process;
 pub use environments::Environments;
 pub use link::End;
 pub use play::{Played, play};
+pub use process::Process;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ const SHOWN: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A worker process.
-pub(super) struct Process {
+pub struct Process {
     child: Child,
     /// Collects what it writes to its standard error.
     errors: Option<JoinHandle<Vec<u8>>>,
@@ -33,14 +33,30 @@ impl Process {
     ///
     /// # Errors
     /// There is no such interpreter.
-    pub fn start(python: &Path, environment: &str, lanes: usize) -> Result<(Self, Link), Failure> {
+    pub(super) fn start(python: &Path, environment: &str, lanes: usize) -> Result<(Self, Link), Failure> {
+        let needs = "Gymnasium needs Python with the packages `gymnasium[mujoco]`";
+        let (process, commands, answers) =
+            Self::start_program(python, PROGRAM, &[environment, &lanes.to_string()], needs)?;
+        Ok((process, Link::new(commands, answers)))
+    }
+
+    /// Starts a program of Python's with arguments; `needs` says what the interpreter must have. Returns the two pipes,
+    /// to its standard input and from its standard output.
+    ///
+    /// # Errors
+    /// There is no such interpreter.
+    pub fn start_program(
+        python: &Path,
+        program: &str,
+        arguments: &[&str],
+        needs: &str,
+    ) -> Result<(Self, ChildStdin, ChildStdout), Failure> {
         let mut command = Command::new(python);
-        command.args(["-c", PROGRAM, environment, &lanes.to_string()]);
+        command.args(["-c", program]).args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| {
             Failure::Input(format!(
-                "cannot run `{}`: {error}; Gymnasium needs Python with the packages `gymnasium[mujoco]`, and --python \
-                 names the interpreter",
+                "cannot run `{}`: {error}; {needs}, and --python names the interpreter",
                 python.display()
             ))
         })?;
@@ -54,7 +70,7 @@ impl Process {
             let _ = errors.read_to_end(&mut text);
             text
         };
-        Ok((Self { child, errors: Some(thread::spawn(collect)) }, Link::new(commands, answers)))
+        Ok((Self { child, errors: Some(thread::spawn(collect)) }, commands, answers))
     }
 
     /// Why the worker of this number is of no more use, after an error on its pipes.
