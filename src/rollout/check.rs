@@ -1,6 +1,7 @@
 //! The WGSL files of an environment and a policy, checked before they are put together: what is wrong is named by file,
 //! line and function.
 
+use fourfold_shaders::Binding;
 use fourfold_shaders::rollout::unroll::{self, LIBRARY, WeightStorage};
 
 use super::signature::{check_file, check_sizes};
@@ -23,6 +24,14 @@ pub(crate) fn check(composition: &Composition) -> Result<(), Error> {
         && (wiring.interval == 0 || wiring.phases == 0)
     {
         let message = format!("a wiring needs an interval and phases of at least 1, not {wiring:?}");
+        return Err(Error::Settings { message });
+    }
+    if !composition.fits_in_bindings() {
+        let file = composition.environment.file();
+        let message = format!(
+            "{file} has a table, which leaves no room for a wiring beside a trace or perturbed weights: expected \
+             `wiring: None`"
+        );
         return Err(Error::Settings { message });
     }
     check_policy(policy, interface, &composition.sizes(WeightStorage::Streamed))
@@ -49,7 +58,9 @@ pub(crate) fn check_environment(environment: &dyn Environment) -> Result<(), Err
         ("observations", environment.observations()),
         ("actions", environment.actions()),
     ];
-    check_sizes(environment.file(), sizes)?;
+    let table = environment.table().map(|table| ("numbers in the table", table.len()));
+    check_sizes(environment.file(), sizes.into_iter().chain(table))?;
     let sizes = unroll::sizes(environment);
-    check_file(environment.file(), environment.source(), &sizes, (&LIBRARY, ""), &environment.functions())
+    let table = Binding::declare(&unroll::table_binding(environment).into_iter().collect::<Vec<_>>());
+    check_file(environment.file(), environment.source(), &sizes, (&LIBRARY, &table), &environment.functions())
 }

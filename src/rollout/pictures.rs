@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fourfold_shaders::Data;
 use fourfold_shaders::rollout::picture::{Composition, Problem};
 
 use super::{Environment, Error, PictureSize, VectorEnvironment, check};
@@ -70,8 +71,11 @@ impl Pictures {
         let scenes = plan.buffer(Allocation::f32("observations", got).given());
         // A size that no buffer has is refused by the sequence.
         let pictures = plan.buffer(Allocation::u32("pictures", lanes.saturating_mul(size.words())));
+        let table = composition.environment.table();
+        let table = table.map(|table| plan.buffer(Allocation::values("table", Data::F32(table.to_vec()))));
+        let operands: Vec<_> = [scenes, pictures].into_iter().chain(table).collect();
         let draw = plan.recording();
-        plan.sequence(draw, Problem { lanes }.sequence(&composition, &gpu.target()), &[scenes, pictures]);
+        plan.sequence(draw, Problem { lanes }.sequence(&composition, &gpu.target()), &operands);
         let program = Program::new(gpu, "pictures", plan, &[(scenes, &observations)])?;
         Ok(Self { size, program, pictures, draw })
     }

@@ -1,7 +1,7 @@
 //! The buffers and dispatches of a rollout, as pure data.
 
-use fourfold_shaders::Target;
 use fourfold_shaders::rollout::unroll::{COUNTERS, Composition, LEAST_TEAM, Problem, WeightSource, WeightStorage};
+use fourfold_shaders::{Data, Target};
 
 use super::Error;
 use crate::gpu::program::{Allocation, BufferId, ProgramPlan, RecordingId};
@@ -180,7 +180,9 @@ fn program(
     let traces = composition.weights == WeightSource::Given { trace: true };
     let trace = traces.then(|| buffer(Allocation::f32("trace", product(&[steps, composition.traced(), slots]))));
     let mut operands = vec![seed, saved, counters, returns, lengths];
-    operands.extend(weights.iter().copied().chain(wiring).chain(trace));
+    let table = composition.environment.table().map(|table| Allocation::values("table", Data::F32(table.to_vec())));
+    let table = table.map(|table| program.buffer(table));
+    operands.extend(weights.iter().copied().chain(wiring).chain(trace).chain(table));
     let recording = program.recording();
     let kernel = composition.kernel(storage);
     let call = |fresh| {

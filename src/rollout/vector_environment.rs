@@ -147,6 +147,11 @@ impl VectorEnvironment {
                 "a trace holds one episode of each lane: expected `automatic: false` beside `trace: true`".into();
             return Err(Error::Settings { message });
         }
+        if trace && environment.table().is_some() {
+            let file = environment.file();
+            let message = format!("{file} has a table, which leaves no room for a trace: expected `trace: false`");
+            return Err(Error::Settings { message });
+        }
         let composition = Composition { environment, trace }.without_needless_checks();
         let environment = &*composition.environment;
         let (mut plan, mut given) = (ProgramPlan::default(), Vec::new());
@@ -166,7 +171,9 @@ impl VectorEnvironment {
         let ends = buffer(Allocation::u32("ends", lanes), buffers.ends);
         let trace = trace.then(|| buffer(f32("trace", traced(environment).saturating_mul(horizon)), None));
         let operands = [seed, actions, saved, counters, observations, rewards, ends];
-        let operands: Vec<_> = operands.into_iter().chain(trace).collect();
+        let table = environment.table().map(|table| Allocation::values("table", Data::F32(table.to_vec())));
+        let table = table.map(|table| buffer(table, None));
+        let operands: Vec<_> = operands.into_iter().chain(trace).chain(table).collect();
         let kernel = composition.kernel();
         let workgroup = if gpu.target().software { 8 } else { 64 };
         let [reset, step] = [true, false].map(|fresh| {

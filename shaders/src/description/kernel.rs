@@ -103,7 +103,7 @@ impl Binding {
     }
 
     /// The variables of group 0 as WGSL declares them, for kernels that are put together.
-    pub(crate) fn declare(bindings: &[Binding]) -> String {
+    pub fn declare(bindings: &[Binding]) -> String {
         let declared = bindings.iter().enumerate().map(|(index, binding)| {
             let access = if binding.access.writes() { "read_write" } else { "read" };
             let element = match binding.element {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::environments::car_racing::{Camera, CarRacing, Picture};
 use super::environments::{
     Acrobot, CartPole, CartPoleSwingUp, KeyToDoor, MountainCarContinuous, Pendulum, Pong, Swimmer,
 };
@@ -21,6 +22,7 @@ pub const ENVIRONMENTS: &[Listed<dyn Environment>] = &[
     Listed { name: "mountain_car_continuous", draw: |_| Arc::new(MountainCarContinuous) },
     Listed { name: "swimmer", draw: |_| Arc::new(Swimmer) },
     Listed { name: "pong", draw: |_| Arc::new(Pong) },
+    Listed { name: "car_racing", draw: car_racing },
     Listed {
         name: "key_to_door",
         draw: |generator| {
@@ -48,6 +50,18 @@ pub const POLICIES: &[Listed<dyn Policy>] = &[
 
 fn swing_up(generator: &mut Generator) -> Arc<dyn Environment> {
     Arc::new(CartPoleSwingUp { easy: generator.chance(0.5) })
+}
+
+/// Races on few tracks, seen in small pictures.
+fn car_racing(generator: &mut Generator) -> Arc<dyn Environment> {
+    // Few ways to put it together, since each is a pipeline to build.
+    let mut race = CarRacing::new(1, 1, 3);
+    race.early_end = generator.chance(0.5);
+    race.picture = match race.early_end {
+        true => Picture { size: 19, camera: Camera::Hull, zoom_in: true, samples: 2 },
+        false => Picture { size: 48, ..Picture::default() },
+    };
+    Arc::new(race)
 }
 
 fn perceptron(generator: &mut Generator) -> Arc<dyn Policy> {

@@ -66,6 +66,14 @@ impl Environment for ActionRepeat {
         self.environment.horizon().div_ceil(self.times)
     }
 
+    fn table(&self) -> Option<&[f32]> {
+        self.environment.table()
+    }
+
+    fn decides(&self) -> bool {
+        self.environment.decides()
+    }
+
     fn constants(&self) -> Vec<(&'static str, f64)> {
         self.environment.constants()
     }

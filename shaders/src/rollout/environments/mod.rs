@@ -11,6 +11,7 @@ mod pong;
 mod swimmer;
 
 pub use acrobot::Acrobot;
+pub use car_racing::CarRacing;
 pub use cart_pole::CartPole;
 pub use cart_pole_swing_up::CartPoleSwingUp;
 pub use key_to_door::KeyToDoor;

@@ -24,7 +24,8 @@ impl Composition {
             environment.observe(&state, &mut scene);
             scenes.extend(scene.iter().map(|&number| number as f32));
         }
+        let table = environment.table().map(|table| Data::F32(table.to_vec()));
         let call = Problem { lanes }.call_with(self, generator.lanes_of_a_workgroup());
-        Case::new((lanes, self), call, [Data::F32(scenes)])
+        Case::new((lanes, self), call, [Data::F32(scenes)].into_iter().chain(table))
     }
 }

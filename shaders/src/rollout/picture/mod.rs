@@ -9,7 +9,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::rollout::unroll::environment::check_environment;
 use crate::rollout::unroll::straight_line::{is_unchecked, without_needless_checks};
-use crate::rollout::unroll::{Environment, PictureSize, functions_alone};
+use crate::rollout::unroll::{Environment, PictureSize, functions_alone, table_binding};
 use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product};
 
 /// An environment whose scenes are drawn.
@@ -41,7 +41,7 @@ impl Composition {
     pub fn wgsl(&self) -> String {
         let environment = &*self.environment;
         let mut text = format!("// Pictures of {}: put together from plain files.\n\n", environment.file());
-        text.push_str(&Binding::declare(&bindings()));
+        text.push_str(&Binding::declare(&self.bindings()));
         let parts = [include_str!("../../library/place.wgsl"), include_str!("picture.wgsl")];
         [&*functions_alone(environment)].into_iter().chain(parts).for_each(|part| {
             text.push('\n');
@@ -54,15 +54,17 @@ impl Composition {
     pub fn kernel(&self) -> Arc<Kernel> {
         let file = self.environment.file();
         let name = format!("picture.{}", file.strip_suffix(".wgsl").unwrap_or(file));
-        Kernel::composed::<Uniform>(name, self.wgsl(), "draw", bindings(), passes, twin::twin, twin::tolerance)
+        Kernel::composed::<Uniform>(name, self.wgsl(), "draw", self.bindings(), passes, twin::twin, twin::tolerance)
     }
-}
 
-fn bindings() -> Vec<Binding> {
-    vec![
-        Binding::read("observations", "(lanes, observations)"),
-        Binding::write("pictures", "(lanes, words): bytes, four pixels to a word").u32(),
-    ]
+    fn bindings(&self) -> Vec<Binding> {
+        let mut bindings = vec![
+            Binding::read("observations", "(lanes, observations)"),
+            Binding::write("pictures", "(lanes, words): bytes, four pixels to a word").u32(),
+        ];
+        bindings.extend(table_binding(&*self.environment));
+        bindings
+    }
 }
 
 /// The copy of a scene, and four pixels.
@@ -89,7 +91,7 @@ pub struct Problem {
 
 impl Problem {
     /// Returns the dispatch with the operands `observations` (lanes, observations) and `pictures` (`u32`; lanes,
-    /// [words](PictureSize::words)).
+    /// [words](PictureSize::words)), and `environment_table` where the environment has one.
     ///
     /// # Errors
     /// A size out of range, or an environment without a picture.
@@ -104,7 +106,8 @@ impl Problem {
     fn call_with(&self, composition: &Composition, workgroup: usize) -> Call {
         let environment = &*composition.environment;
         let words = product(&[self.lanes, environment.picture().map_or(1, PictureSize::words)]);
-        let lengths = [product(&[self.lanes, environment.observations()]), words];
+        let mut lengths = vec![product(&[self.lanes, environment.observations()]), words];
+        lengths.extend(environment.table().map(<[f32]>::len));
         let own = is_unchecked(environment, |environment| Composition { environment }.wgsl());
         let uniform = Uniform { lanes: self.lanes as u32 };
         Call::checked(KernelRef::from(composition.kernel()), &uniform, words.div_ceil(workgroup), lengths)

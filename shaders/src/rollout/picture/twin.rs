@@ -23,7 +23,7 @@ pub(super) fn byte(grey: f64) -> u8 {
 
 pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     let environment = environment(call);
-    let [observations, pictures] = operands else { unreachable!("bindings of a picture") };
+    let [observations, pictures, ..] = operands else { unreachable!("bindings of a picture") };
     let scenes = observations.f32().chunks_exact(environment.observations());
     let words = environment.picture().map_or(1, PictureSize::words);
     for (scene, picture) in scenes.zip(pictures.u32().chunks_exact_mut(words)) {

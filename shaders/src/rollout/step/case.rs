@@ -10,7 +10,9 @@ use crate::{Case, Data, Generator};
 
 /// A random case of an environment, with or without a trace.
 pub(crate) fn case_of(generator: &mut Generator, environment: Arc<dyn Environment>) -> Case {
-    Composition { environment, trace: generator.chance(0.5) }.case(generator)
+    // A table takes the trace's place.
+    let trace = generator.chance(0.5) && environment.table().is_none();
+    Composition { environment, trace }.case(generator)
 }
 
 impl Composition {
@@ -71,6 +73,7 @@ impl Composition {
         if self.trace {
             inputs.push(Data::F32(vec![-1.0; horizon * traced(environment) * lanes]));
         }
+        inputs.extend(environment.table().map(|table| Data::F32(table.to_vec())));
         inputs
     }
 }

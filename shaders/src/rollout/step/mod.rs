@@ -13,7 +13,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::rollout::unroll::composition::{LIBRARY, STEPPING};
 use crate::rollout::unroll::environment::check_environment;
 use crate::rollout::unroll::straight_line::{is_unchecked, without_needless_checks};
-use crate::rollout::unroll::{Environment, sizes, traced};
+use crate::rollout::unroll::{Environment, sizes, table_binding, traced};
 use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product};
 
 /// Rows of the counters of a lane: steps of its episode so far, what went wrong ([`Fault`](crate::rollout::unroll::Fault)),
@@ -82,6 +82,7 @@ impl Composition {
         if self.trace {
             bindings.push(Binding::update("trace", "(horizon, traced, lanes)"));
         }
+        bindings.extend(table_binding(&*self.environment));
         bindings
     }
 
@@ -133,7 +134,7 @@ pub struct Problem {
 
 impl Problem {
     /// Returns the dispatch with the operands `seed` (`u32`, 2), `actions`, `saved`, `counters` (`u32`), `observations`, `rewards`,
-    /// `ends` (`u32`), and `trace` where the composition has one.
+    /// `ends` (`u32`), and `trace` and `environment_table` where the composition has them.
     ///
     /// # Errors
     /// A size out of range.
@@ -153,7 +154,9 @@ impl Problem {
         workgroup: usize,
     ) -> Result<Sequence, Error> {
         check_environment(&*composition.environment)?;
+        let room = !(composition.trace && composition.environment.table().is_some());
         Sizes("step")
+            .expect("storage buffers", room, "at most 8 (beside a table, no trace)", 9)?
             .positive(&[("lanes", self.lanes), ("horizon", self.horizon), ("workgroup", workgroup)])?
             .sequence(self.call_with(composition, kernel, workgroup))
     }
@@ -168,6 +171,7 @@ impl Problem {
         if composition.trace {
             lengths.push(product(&[horizon, traced(environment), lanes]));
         }
+        lengths.extend(environment.table().map(<[f32]>::len));
         let own = is_unchecked(environment, |environment| composition.wgsl_with(environment))
             && kernel.source == composition.wgsl();
         Call::checked(KernelRef::from(kernel), &uniform, lanes.div_ceil(workgroup), lengths)

@@ -2,7 +2,7 @@
 
 use super::{ASKED, BEGAN, Composition, Uniform};
 use crate::rollout::unroll::twin::fault;
-use crate::rollout::unroll::{EpisodeRandom, traced};
+use crate::rollout::unroll::{EpisodeRandom, decisions, traced};
 use crate::{Call, Data, Operand, Tolerance};
 
 fn composition(call: &Call) -> &Composition {
@@ -18,7 +18,7 @@ pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     };
     let (seed, actions, saved, counters) = ([seed.u32()[0], seed.u32()[1]], actions.f32(), saved.f32(), counters.u32());
     let (observations, rewards, ends) = (observations.f32(), rewards.f32(), ends.u32());
-    let mut trace = rest.first_mut().map(|trace| trace.f32());
+    let mut trace = rest.first_mut().filter(|_| composition.trace).map(|trace| trace.f32());
 
     let (lanes, states) = (uniform.lanes as usize, environment.states());
     for lane in 0..lanes {
@@ -88,6 +88,11 @@ pub(super) fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Toler
     let unit = composition(call).environment.rounding() * Tolerance::EPSILON;
     if unit == 0.0 {
         return Tolerance::Exact;
+    }
+    if composition(call).environment.decides() {
+        let lanes = call.uniform::<Uniform>().lanes as usize;
+        let environment = &*composition(call).environment;
+        return decisions::tolerance(call, operands, binding, (SAVED, lanes), environment, 4.0 * unit);
     }
     let reached = Tolerance::Within { relative: 4.0 * unit, absolute: 4.0 * unit };
     if call.uniform::<Uniform>().lanes as usize > MOST_FAR || matches!(operands[binding], Data::U32(_)) {

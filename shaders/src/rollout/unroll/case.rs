@@ -21,7 +21,10 @@ fn variants() -> [(WeightSource, WeightStorage, Sensors); 4] {
 /// A random case of an environment with a policy, put together in any way.
 pub(crate) fn case_of(generator: &mut Generator, environment: Arc<dyn Environment>, policy: Arc<dyn Policy>) -> Case {
     let (weights, storage, sensors) = generator.pick(&variants());
-    let composition = Composition { environment, policy, sensors, weights };
+    let mut composition = Composition { environment, policy, sensors, weights };
+    if !composition.fits_in_bindings() {
+        composition.sensors.wiring = None;
+    }
     let target = generator.gpu_or(Target { software: true, ..Target::default() });
     let team = generator.chance(0.5).then_some(match storage {
         WeightStorage::Streamed if composition.policy.tables(composition.interface()) == 0 => {
@@ -147,6 +150,7 @@ fn inputs(generator: &mut Generator, composition: &Composition, problem: &Proble
     if composition.weights == (WeightSource::Given { trace: true }) {
         inputs.push(Data::F32(vec![-1.0; problem.steps * composition.traced() * slots]));
     }
+    inputs.extend(composition.environment.table().map(|table| Data::F32(table.to_vec())));
     inputs
 }
 

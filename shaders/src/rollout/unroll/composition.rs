@@ -51,6 +51,9 @@ impl WeightStorage {
 /// Invocations of a workgroup that GPUs get.
 pub(super) const WORKGROUP: usize = 64;
 
+/// Storage buffers of a kernel within WebGPU's default limits.
+const BUFFERS: usize = 8;
+
 /// The functions and structures that environments and policies may use.
 pub const LIBRARY: [&str; 3] = [
     include_str!("../../library/random.wgsl"),
@@ -132,6 +135,12 @@ impl Composition {
     /// Checks the sizes of environment and policy.
     fn check(&self) -> Result<(), Error> {
         environment::check_environment(&*self.environment)?;
+        Sizes("unroll").expect(
+            "storage buffers",
+            self.fits_in_bindings(),
+            format_args!("at most {BUFFERS} (beside a table, no wiring with a trace or perturbed weights)"),
+            self.bindings().len(),
+        )?;
         policy::check_policy(&*self.policy, self.interface())
     }
 
@@ -215,6 +224,11 @@ impl Composition {
         text
     }
 
+    /// True if the kernel binds no more storage buffers than WebGPU has.
+    pub fn fits_in_bindings(&self) -> bool {
+        self.bindings().len() <= BUFFERS
+    }
+
     fn bindings(&self) -> Vec<Binding> {
         let mut bindings = vec![
             Binding::read("seed", "(2): key, generation").u32(),
@@ -235,6 +249,7 @@ impl Composition {
         if self.weights == (WeightSource::Given { trace: true }) {
             bindings.push(Binding::update("trace", "(steps, traced, slots)"));
         }
+        bindings.extend(environment::table_binding(&*self.environment));
         bindings
     }
 
@@ -304,7 +319,7 @@ impl Problem {
     }
 
     /// Returns the dispatch with the operands `seed` (`u32`, 2), `saved`, `counters` (`u32`), `returns`, `lengths` (`u32`), then
-    /// `weights`, or `center` and `deviation`, then `wiring` (`u32`) and `trace` where the composition has them.
+    /// `weights`, or `center` and `deviation`, then `wiring` (`u32`), `trace` and `environment_table` where the composition has them.
     ///
     /// # Errors
     /// A size or a factor out of range.
@@ -380,6 +395,7 @@ impl Problem {
         if composition.weights == (WeightSource::Given { trace: true }) {
             lengths.push(product(&[self.steps, composition.traced(), slots]));
         }
+        lengths.extend(composition.environment.table().map(<[f32]>::len));
         let teams = composition.teams(storage, self.groups, workgroup).max(1);
         let workgroups = match storage {
             WeightStorage::Shared => self.members * self.groups.div_ceil(workgroup),

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use super::LIBRARY;
 use crate::random::threefry;
-use crate::{Error, RuntimeChecks, Sizes, product, sum};
+use crate::{Binding, Error, RuntimeChecks, Sizes, product, sum};
 
 /// A world that policies act in.
 ///
@@ -31,6 +31,8 @@ use crate::{Error, RuntimeChecks, Sizes, product, sum};
 ///
 /// It returns a grey from 0 to 255 of the pixel, counted from the top left. Pictures are stored nowhere unless somebody asks
 /// for [them](crate::rollout::picture).
+///
+/// A world with a [table](Self::table), such as the tracks of a race, reads it as `environment_table: array<f32>`.
 ///
 /// The methods are the twin: they compute the same in f64, in the plainest way.
 pub trait Environment: Any + Debug + Send + Sync {
@@ -79,6 +81,21 @@ pub trait Environment: Any + Debug + Send + Sync {
     /// The size of the picture that the world is seen as; `None` if it is not.
     fn picture(&self) -> Option<PictureSize> {
         None
+    }
+
+    /// Numbers that all episodes read and none changes, made on the host. The WGSL file reads them as the storage buffer
+    /// `environment_table: array<f32>`. They must stay the same for the life of the value.
+    ///
+    /// The buffer takes the place of another one: beside it, a step has no trace, and an unroll no wiring with a trace or
+    /// with perturbed weights.
+    fn table(&self) -> Option<&[f32]> {
+        None
+    }
+
+    /// True if a step decides by comparisons of its numbers, such that a last bit may move others by a jump: whether a
+    /// wheel touches a tile, say. A kernel is then not judged where the twin itself jumps for a difference that small.
+    fn decides(&self) -> bool {
+        false
     }
 
     /// Passes through loops of the WGSL in a reset and a step together, at most; 0 where it has none. A software driver's
@@ -162,6 +179,9 @@ pub(crate) fn check_environment(environment: &dyn Environment) -> Result<(), Err
     let sizes = [environment.states(), environment.observations(), environment.actions()];
     let [states, observations, actions] = sizes;
     Sizes("environment").positive(&[("states", states), ("observations", observations), ("actions", actions)])?;
+    if let Some(table) = environment.table() {
+        Sizes("environment").positive(&[("numbers in the table", table.len())])?;
+    }
     if let Some(PictureSize { rows, columns }) = environment.picture() {
         Sizes("picture").positive(&[("rows", rows), ("columns", columns)])?;
     }
@@ -181,8 +201,13 @@ pub fn sizes(environment: &dyn Environment) -> String {
     sizes.map(|(name, value)| format!("const {name}: u32 = {value}u;\n")).collect()
 }
 
+/// The binding of the table of an environment that has one, behind all others of a kernel.
+pub fn table_binding(environment: &dyn Environment) -> Option<Binding> {
+    environment.table().map(|_| Binding::read("environment_table", "(numbers): made by the environment"))
+}
+
 /// The functions of an environment alone, for a kernel of any kind that calls them: its sizes, what its file may use, and
-/// the file. The kernel adds bindings, the uniform block, overrides and the entry point behind.
+/// the file. The kernel adds bindings (that of a [table](table_binding), too), the uniform block, overrides and the entry point behind.
 pub fn functions_alone(environment: &dyn Environment) -> String {
     let parts = LIBRARY.into_iter().chain([environment.source()]);
     parts.fold(sizes(environment), |text, part| text + "\n" + part)
@@ -227,6 +252,11 @@ impl EpisodeRandom {
         let words = threefry::threefry(self.key, [self.drawn, self.episode]);
         self.drawn = self.drawn.wrapping_add(1);
         words
+    }
+
+    /// The number of the episode.
+    pub fn episode(&self) -> u32 {
+        self.episode
     }
 
     /// A deviate in [0, 1).

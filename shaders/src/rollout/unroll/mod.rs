@@ -7,6 +7,7 @@
 
 pub(crate) mod case;
 pub(crate) mod composition;
+pub(crate) mod decisions;
 pub(crate) mod environment;
 pub(crate) mod policy;
 mod sensors;
@@ -16,7 +17,9 @@ pub(crate) mod twin;
 
 pub(crate) use composition::Uniform;
 pub use composition::{Composition, LIBRARY, Problem, WeightSource, WeightStorage};
-pub use environment::{Environment, EpisodeRandom, Outcome, PictureSize, functions_alone, sizes, traced};
+pub use environment::{
+    Environment, EpisodeRandom, Outcome, PictureSize, functions_alone, sizes, table_binding, traced,
+};
 pub use policy::{Interface, LEAST_TEAM, Policy, Team};
 pub use sensors::{Sensors, Wiring};
 

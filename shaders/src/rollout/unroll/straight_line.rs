@@ -141,6 +141,14 @@ impl Environment for StraightLine {
         self.environment.largest_observation()
     }
 
+    fn table(&self) -> Option<&[f32]> {
+        self.environment.table()
+    }
+
+    fn decides(&self) -> bool {
+        self.environment.decides()
+    }
+
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {
         self.environment.reset(random, state);
     }

@@ -1,6 +1,6 @@
 //! The unroll in f64.
 
-use super::{Composition, EpisodeRandom, Uniform, WeightSource};
+use super::{Composition, EpisodeRandom, Uniform, WeightSource, decisions};
 use crate::{Call, Data, Operand, Tolerance, random::threefry};
 
 fn composition(call: &Call) -> &Composition {
@@ -41,7 +41,8 @@ pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
         }
         None => (&[][..], rest),
     };
-    let mut trace = rest.first_mut().map(|trace| trace.f32());
+    let traces = composition.weights == WeightSource::Given { trace: true };
+    let mut trace = rest.first_mut().filter(|_| traces).map(|trace| trace.f32());
     let (saved, counters, returns, lengths) = (saved.f32(), counters.u32(), returns.f32(), lengths.u32());
 
     let slots = (uniform.members * uniform.groups) as usize;
@@ -190,16 +191,23 @@ fn perturbed(uniform: &Uniform, seed: [u32; 2], center: &[f32], deviation: &[f32
     weights
 }
 
+/// Operand of the states.
+const SAVED: usize = 1;
+
 /// One step errs by the rounding of the policy and of the environment. What it leaves is the next one's input, and
 /// no world here magnifies a difference more than fourfold in one step (a cart-pole's spin by the factor
 /// 1 + 0.01 * d(acceleration)/d(spin), which stays below 3; an acrobot's state by 3 in the first twenty steps of an
 /// episode, further than which no case goes).
-pub(super) fn tolerance(call: &Call, _: &[Data], _: usize) -> Tolerance {
+pub(super) fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Tolerance {
     let composition = composition(call);
     let uniform: Uniform = call.uniform();
     let environment = &*composition.environment;
     let one = environment.rounding() + composition.policy.rounding() * environment.largest_observation();
     let growth = 4.0_f64.powi(uniform.steps.saturating_sub(1) as i32);
     let bound = one * growth * Tolerance::EPSILON;
+    if environment.decides() {
+        let slots = (uniform.members * uniform.groups) as usize;
+        return decisions::tolerance(call, operands, binding, (SAVED, slots), environment, bound);
+    }
     Tolerance::Within { relative: bound, absolute: bound }
 }

@@ -79,6 +79,18 @@ impl Track {
         Self { sections: lap.iter().zip(kerbs).map(section).collect(), tries }
     }
 
+    /// The same track in numbers of f32.
+    pub(super) fn rounded(&self) -> Self {
+        let round = |number: f64| f64::from(number as f32);
+        let rounded = |section: &Section| Section {
+            place: section.place.map(round),
+            angle: round(section.angle),
+            across: section.across.map(round),
+            kerb: section.kerb,
+        };
+        Self { sections: self.sections.iter().map(rounded).collect(), tries: self.tries }
+    }
+
     /// The cross-sections, in the order in which the car drives.
     pub fn sections(&self) -> &[Section] {
         &self.sections
@@ -202,7 +214,7 @@ fn kerbs(lap: &[Point]) -> Vec<f64> {
 }
 
 /// -1, 0 or 1.
-fn sign(number: f64) -> f64 {
+pub(super) fn sign(number: f64) -> f64 {
     if number == 0.0 { 0.0 } else { number.signum() }
 }
 

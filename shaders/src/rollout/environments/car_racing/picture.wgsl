@@ -1,0 +1,181 @@
+// The picture: a sample of the world at the middle of each pixel, as seen from above the car. Settings: car_racing/picture.rs.
+
+// 1 where the camera looks along the hull, 0 where it looks along the way that the car moves.
+override ALONG_HULL: u32 = 0u;
+// 1 where it comes from far above in the first second.
+override ZOOM_IN: u32 = 0u;
+// Samples of a pixel along each axis.
+override SAMPLES: u32 = 1u;
+
+const ZOOM = 16.2;
+const FAR = 0.6;
+// From the middle of the road to the end of a kerb.
+const KERB_END = 8.0;
+// From a tile's cross-section to a point, farther than which neither its road nor its kerb reaches; and the tile that
+// closes the track, which may be longer.
+const TILE_REACH = 9.0;
+const LONGEST_REACH = 18.0;
+const SQUARE = 16.666667;
+
+const GRASS = 162.0;
+const GRASS_PATCH = 177.0;
+const ROAD = vec3<f32>(102.0, 105.0, 107.0);
+const KERB = vec2<f32>(255.0, 76.0);
+const HULL_COLOUR = 61.0;
+const TYRE = 0.0;
+const MARK = 76.0;
+
+// A point as seen from a body with these axes: to the right and ahead.
+fn seen_from(axis: vec2<f32>, off: vec2<f32>) -> vec2<f32> {
+    return vec2<f32>(axis.x * off.x + axis.y * off.y, axis.x * off.y - axis.y * off.x);
+}
+
+// True within the hull, which is as wide on the left as on the right.
+fn is_hull(at: vec2<f32>) -> bool {
+    let wide = abs(at.x);
+    let y = at.y;
+    let front = wide <= 1.2 && y >= 2.2 && y <= 2.6;
+    let nose = wide <= 0.3 + 0.05 * (2.4 - y) && y >= 0.4 && y <= 2.4;
+    let body = wide <= min(min(1.0, 0.5 + (0.4 - y) / 1.2), 0.4 + 0.6 * (y + 1.8)) && y >= -1.8 && y <= 0.4;
+    let rear = wide <= 1.0 && y >= -2.4 && y <= -1.8;
+    return front || nose || body || rear;
+}
+
+// The colour of a wheel at a point as it sees it; -1 beside it.
+fn wheel_colour(at: vec2<f32>, turn: f32) -> f32 {
+    if abs(at.x) > 0.28 || abs(at.y) > 0.54 {
+        return -1.0;
+    }
+    let first = cosine_and_sine_of(turn);
+    let second = cosine_and_sine_of(turn + 1.2);
+    // The end of a stripe that is beneath the tyre shows at the tyre's edge.
+    let start = 0.54 * select(first.x, sign(first.x), first.y > 0.0);
+    let end = 0.54 * select(second.x, sign(second.x), second.y > 0.0);
+    let is_above = first.y <= 0.0 || second.y <= 0.0;
+    return select(TYRE, MARK, is_above && at.y >= min(start, end) && at.y <= max(start, end));
+}
+
+fn car_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> f32 {
+    let off = point - vec2<f32>(scene[0], scene[1]);
+    if dot(off, off) > 9.0 {
+        return -1.0;
+    }
+    let at = seen_from(cosine_and_sine_of(scene[2]), off);
+    if is_hull(at) {
+        return HULL_COLOUR;
+    }
+    let steered = cosine_and_sine_of(scene[6]);
+    let front_left = wheel_colour(seen_from(steered, at - vec2<f32>(-1.1, 1.6)), scene[12]);
+    let front_right = wheel_colour(seen_from(steered, at - vec2<f32>(1.1, 1.6)), scene[13]);
+    let rear_left = wheel_colour(at - vec2<f32>(-1.1, -1.64), scene[14]);
+    let rear_right = wheel_colour(at - vec2<f32>(1.1, -1.64), scene[15]);
+    return max(max(front_left, front_right), max(rear_left, rear_right));
+}
+
+// On which side of the line through two points a third one lies: below 0 to the right of the way from `start` to `end`.
+fn side_of(start: vec2<f32>, end: vec2<f32>, point: vec2<f32>) -> f32 {
+    let way = end - start;
+    let off = point - start;
+    return way.x * off.y - way.y * off.x;
+}
+
+// The colour of the road at a point: that of the last tile in the order of driving, a kerb over its own tile's road; -1
+// beside them. Tiles that share a cross-section or an edge share the number that says on which side of it the point lies,
+// so that no point falls between them.
+fn road_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> f32 {
+    let table = track_of(scene[17]) * TRACK_NUMBERS;
+    let count = min(u32(environment_table[table]), 16u * WORDS);
+    // Twice the tile, and one more for its kerb; past all where there is none.
+    var found = 0xFFFFFFFFu;
+    for (var circle = 0u; circle < (count + 15u) / 16u; circle++) {
+        let at = table + CIRCLES + 3u * circle;
+        let reach = environment_table[at + 2u] + KERB_END;
+        let off = vec2<f32>(environment_table[at], environment_table[at + 1u]) - point;
+        if dot(off, off) > reach * reach {
+            continue;
+        }
+        for (var i = 0u; i < min(16u, count - 16u * circle); i++) {
+            let tile = 16u * circle + i;
+            let here = table + SECTIONS + 5u * tile;
+            let middle = vec2<f32>(environment_table[here], environment_table[here + 1u]);
+            let away = point - middle;
+            let tile_reach = select(TILE_REACH, LONGEST_REACH, tile == 0u);
+            if dot(away, away) > tile_reach * tile_reach {
+                continue;
+            }
+            let last = table + SECTIONS + 5u * select(tile - 1u, count - 1u, tile == 0u);
+            let last_middle = vec2<f32>(environment_table[last], environment_table[last + 1u]);
+            let axis = vec2<f32>(environment_table[here + 2u], environment_table[here + 3u]);
+            let last_axis = vec2<f32>(environment_table[last + 2u], environment_table[last + 3u]);
+            let past_last = seen_from(last_axis, point - last_middle).y >= 0.0;
+            let before_here = seen_from(axis, away).y < 0.0;
+            let left = side_of(last_middle - HALF_WIDTH * last_axis, middle - HALF_WIDTH * axis, point);
+            let right = side_of(last_middle + HALF_WIDTH * last_axis, middle + HALF_WIDTH * axis, point);
+            // A tile whose end lies before its start is turned round.
+            let is_road = (past_last && before_here && left < 0.0 && right >= 0.0)
+                || !(past_last || before_here || left < 0.0 || right >= 0.0);
+            found = select(found, 2u * tile, is_road);
+            let kerb = environment_table[here + 4u];
+            if kerb != 0.0 {
+                let edge = kerb * KERB_END;
+                let outer = kerb * side_of(last_middle + edge * last_axis, middle + edge * axis, point) >= 0.0;
+                let inner = select(left >= 0.0, (right < 0.0), kerb > 0.0);
+                let is_kerb = (past_last && before_here && outer && inner)
+                    || !(past_last || before_here || outer || inner);
+                found = select(found, 2u * tile + 1u, is_kerb);
+            }
+        }
+    }
+    if found == 0xFFFFFFFFu {
+        return -1.0;
+    }
+    let tile = found >> 1u;
+    if (found & 1u) == 1u {
+        return KERB[tile & 1u];
+    }
+    let word = bits_of(65536.0 * scene[OBSERVATIONS - WORDS + tile / 16u]);
+    return select(ROAD[tile % 3u], ROAD[0], ((word >> (tile % 16u)) & 1u) == 1u);
+}
+
+fn field_colour(point: vec2<f32>) -> f32 {
+    if any(abs(point) > vec2<f32>(FIELD)) {
+        return 0.0;
+    }
+    let square = vec2<i32>(floor(point / SQUARE));
+    return select(GRASS, GRASS_PATCH, ((square.x | square.y) & 1) == 0);
+}
+
+fn environment_pixel(scene: array<f32, OBSERVATIONS>, row: u32, column: u32) -> f32 {
+    // The lowest eighth, which has the original's instruments, is black.
+    if 8u * row >= 7u * PICTURE_ROWS {
+        return 0.0;
+    }
+    let seconds = scene[16];
+    let zoom = select(ZOOM, FAR * max(1.0 - seconds, 0.0) + ZOOM * min(seconds, 1.0), ZOOM_IN == 1u);
+    let velocity = vec2<f32>(scene[3], scene[4]);
+    let speed = length(velocity);
+    // Cosine and sine of the angle by which the world is turned.
+    let body = cosine_and_sine_of(scene[2]);
+    let moving = velocity.yx / max(speed, 0.5);
+    let turn = select(vec2<f32>(body.x, -body.y), moving, speed > 0.5 && ALONG_HULL == 0u);
+    let samples = f32(PICTURE_ROWS * SAMPLES);
+    var sum = 0.0;
+    for (var i = 0u; i < SAMPLES * SAMPLES; i++) {
+        let y = f32(row * SAMPLES + i / SAMPLES);
+        let x = f32(column * SAMPLES + i % SAMPLES);
+        let right = ((x + 0.5) * 1000.0 / samples - 500.0) / zoom;
+        let ahead = ((samples - 0.5 - y) * 800.0 / samples - 200.0) / zoom;
+        let point = vec2<f32>(
+            scene[0] + turn.x * right + turn.y * ahead, scene[1] - turn.y * right + turn.x * ahead,
+        );
+        var colour = car_colour(scene, point);
+        if colour < 0.0 {
+            colour = road_colour(scene, point);
+        }
+        if colour < 0.0 {
+            colour = field_colour(point);
+        }
+        sum += colour;
+    }
+    return sum / f32(SAMPLES * SAMPLES);
+}
