@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use cpu_time::ProcessTime;
 use fourfold::Gpu;
 use fourfold::rollout::environments::CartPoleSwingUp;
 use fourfold::rollout::policies::{AttentionNeuron, Linear, Perceptron};
-use fourfold::rollout::{Composition, Operands, Plan, Policy, Rollout, Sensors, Settings, WeightSource, Weights};
-use fourfold::shaders::Data;
+use fourfold::rollout::{
+    Composition, Environment, Operands, Plan, Policy, Rollout, Sensors, Settings, WeightSource, Weights,
+};
+use fourfold::shaders::rollout::ENVIRONMENTS;
+use fourfold::shaders::{Data, Generator};
 use serde_json::{Value, json};
 
 use crate::adapter::adapter_json;
@@ -20,10 +24,12 @@ use crate::run::Run;
 use crate::statistics::median;
 use crate::table::{broken, table, width};
 
-/// Measure rollouts: a population of perturbed members plays the cart-pole swing-up, as in a generation of PGPE without
-/// its update
+/// Measure rollouts: a population of perturbed members plays an environment, as in a generation of PGPE without its update
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
+    /// Environment that is played
+    #[arg(long, value_name = "NAME", value_parser = environments(), default_value = SWING_UP)]
+    environment: String,
     /// Policy that plays
     #[arg(long, value_enum, default_value_t = PolicyName::AttentionNeuron)]
     policy: PolicyName,
@@ -48,6 +54,13 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// The environment of the comparison with EvoJAX.
+const SWING_UP: &str = "cart_pole_swing_up";
+
+fn environments() -> PossibleValuesParser {
+    ENVIRONMENTS.iter().map(|listed| listed.name).collect::<Vec<_>>().into()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,6 +92,7 @@ struct Sample {
 
 /// The settings of a run.
 struct Work {
+    environment: String,
     policy: PolicyName,
     hidden: Option<usize>,
     alive: bool,
@@ -168,6 +182,10 @@ impl Bench {
 impl Work {
     fn new(common: &Common, arguments: &Arguments) -> Result<Self, Failure> {
         let Arguments { policy, hidden, members, episodes, steps, alive, runs, .. } = *arguments;
+        let environment = arguments.environment.clone();
+        if alive && environment != SWING_UP {
+            return Err(Failure::input(format!("--alive: expected --environment {SWING_UP}, got {environment}")));
+        }
         let hidden = match (policy, hidden) {
             (PolicyName::Linear, Some(_)) => {
                 return Err(Failure::input("--hidden: the linear policy has no hidden numbers; leave it out"));
@@ -184,7 +202,7 @@ impl Work {
         let (steps, runs) = if common.quick { (steps.min(100), runs.min(2)) } else { (steps, runs) };
         // As in a training, whose rollouts are to be measured.
         let settings = Settings { allow_slow_compile: true, ..Settings::new(members, episodes, steps) };
-        Ok(Self { policy, hidden, alive, settings, runs })
+        Ok(Self { environment, policy, hidden, alive, settings, runs })
     }
 
     fn composition(&self) -> Composition {
@@ -194,7 +212,11 @@ impl Work {
             PolicyName::Perceptron => Arc::new(Perceptron::new(&[width, width])),
             PolicyName::AttentionNeuron => Arc::new(AttentionNeuron { rows: width, ..AttentionNeuron::evojax() }),
         };
-        let environment = Arc::new(CartPoleSwingUp { easy: self.alive });
+        let environment: Arc<dyn Environment> = match ENVIRONMENTS.iter().find(|listed| listed.name == self.environment)
+        {
+            Some(listed) if listed.name != SWING_UP => (listed.draw)(&mut Generator::new(0, Generator::FULL)),
+            _ => Arc::new(CartPoleSwingUp { easy: self.alive }),
+        };
         Composition { environment, policy, sensors: Sensors::default(), weights: WeightSource::Perturbed }
     }
 
@@ -219,7 +241,7 @@ impl Work {
     fn json(&self) -> Value {
         let Settings { members, episodes, horizon, .. } = self.settings;
         json!({
-            "policy": self.policy_name(), "hidden": self.hidden, "members": members, "episodes": episodes,
+            "environment": self.environment, "policy": self.policy_name(), "hidden": self.hidden, "members": members, "episodes": episodes,
             "steps": horizon, "alive": self.alive, "runs": self.runs,
         })
     }
@@ -270,12 +292,13 @@ impl Work {
         let share = live as f64 / (lane_steps * samples.len() as f64);
         let shortest = samples.iter().map(|sample| sample.wall).fold(f64::INFINITY, f64::min);
         let text = format!(
-            "{} ({} parameters) on the cart-pole swing-up, {} starts: {} members x {} episodes x {} steps \
+            "{} ({} parameters) in {}{}: {} members x {} episodes x {} steps \
              (dispatches: {}, of {} steps), best run {}; {} ({}).\nAll lane steps count every episode as if it had lasted to the \
              end; live steps are those played, {:.1} % of them here.",
             self.policy_name(),
             plan.composition.parameters(),
-            if self.alive { "easy" } else { "hard" },
+            self.environment,
+            if self.alive { ", easy starts" } else { "" },
             self.settings.members,
             self.settings.episodes,
             self.settings.horizon,
