@@ -68,5 +68,6 @@ pub fn kernels() -> Vec<KernelRef> {
         trajectories::kernels(),
     ];
     let listed = listed.into_iter().flatten().map(KernelRef::from);
-    listed.chain(elementwise::kernels()).chain(rollout::kernels()).chain(inner_problem::kernels()).collect()
+    let listed = listed.chain(elementwise::kernels()).chain(rollout::kernels()).chain(inner_problem::kernels());
+    listed.chain(vision::case::kernels()).collect()
 }

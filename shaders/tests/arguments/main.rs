@@ -4,6 +4,7 @@
 #[path = "../draw/mod.rs"]
 mod draw;
 mod rollout;
+mod vision;
 
 use std::sync::Arc;
 

@@ -1,0 +1,123 @@
+// The vote of the driving network: every row i of the message shares out one vote among all rows,
+//
+//     importance_j = sum over i of exp(a_i . k_j) / (sum over l of exp(a_i . k_l))
+//
+// and the places of the largest are chosen in descending order, the lowest place first among equals.
+//
+// A workgroup is a lane; each of its 64 invocations owns every 64th column j. For four rows at a time it computes its scores
+// into registers, shares the largest and then the sum of their exponentials, and adds its shares: each exponential is computed
+// once. All invocations add the sums in one order.
+//
+// Takes sizes and `params` from the composition.
+
+@group(0) @binding(0) var<storage, read> listed: array<u32>;            // (lanes, LIST + patches)
+@group(0) @binding(1) var<storage, read> votes: array<vec4<f32>>;       // (lanes, messages, 2): query and key
+@group(0) @binding(2) var<storage, read_write> importance: array<f32>;  // (lanes, messages)
+@group(0) @binding(3) var<storage, read_write> chosen: array<u32>;      // (lanes, TOP)
+
+const OWNERS = 64u;
+const OWN = (MESSAGES + OWNERS - 1u) / OWNERS;
+
+var<workgroup> state: u32;
+var<workgroup> largest: array<vec4<f32>, OWNERS>;
+var<workgroup> totals: array<vec4<f32>, OWNERS>;
+var<workgroup> values: array<f32, OWNERS>;
+var<workgroup> places: array<u32, OWNERS>;
+
+@compute @workgroup_size(OWNERS)
+fn vote(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let lane = workgroup.x + workgroup.y * workgroups.x;
+    if local == 0u {
+        var own = OVER;
+        if lane < params.lanes {
+            own = listed[lane * (LIST + PATCHES)];
+        }
+        state = own;
+    }
+    if workgroupUniformLoad(&state) != OVER {
+        let first = lane * MESSAGES;
+        var keys: array<vec4<f32>, OWN>;
+        var sums: array<f32, OWN>;
+        for (var c = 0u; c < OWN; c++) {
+            keys[c] = votes[2u * (first + min(local + c * OWNERS, MESSAGES - 1u)) + 1u];
+            sums[c] = 0.0;
+        }
+        for (var row = 0u; row < MESSAGES; row += 4u) {
+            let queries = 2u * (first + row);
+            var scores: array<vec4<f32>, OWN>;
+            var most = vec4<f32>(-3.0e38);
+            for (var c = 0u; c < OWN; c++) {
+                scores[c] = vec4<f32>(
+                    dot(votes[queries], keys[c]),
+                    dot(votes[queries + 2u], keys[c]),
+                    dot(votes[queries + 4u], keys[c]),
+                    dot(votes[queries + 6u], keys[c]),
+                );
+                most = max(most, scores[c]);
+            }
+            largest[local] = most;
+            workgroupBarrier();
+            for (var i = 0u; i < OWNERS; i++) {
+                most = max(most, largest[i]);
+            }
+            var part = vec4<f32>(0.0);
+            for (var c = 0u; c < OWN; c++) {
+                scores[c] = exp(scores[c] - most);
+                if local + c * OWNERS < MESSAGES {
+                    part += scores[c];
+                }
+            }
+            totals[local] = part;
+            workgroupBarrier();
+            var total = vec4<f32>(0.0);
+            for (var i = 0u; i < OWNERS; i++) {
+                total += totals[i];
+            }
+            let shares = 1.0 / total;
+            for (var c = 0u; c < OWN; c++) {
+                sums[c] += dot(scores[c], shares);
+            }
+        }
+        for (var c = 0u; c < OWN; c++) {
+            if local + c * OWNERS < MESSAGES {
+                importance[first + local + c * OWNERS] = sums[c];
+            }
+        }
+        // What was chosen counts as -1 from then on, less than any importance; columns that do not exist as -2.
+        for (var pick = 0u; pick < TOP; pick++) {
+            var value = -2.0;
+            var place = 0u;
+            for (var c = 0u; c < OWN; c++) {
+                let column = local + c * OWNERS;
+                if column < MESSAGES && sums[c] > value {
+                    value = sums[c];
+                    place = column;
+                }
+            }
+            values[local] = value;
+            places[local] = place;
+            workgroupBarrier();
+            value = values[0];
+            place = places[0];
+            for (var i = 1u; i < OWNERS; i++) {
+                if values[i] > value || (values[i] == value && places[i] < place) {
+                    value = values[i];
+                    place = places[i];
+                }
+            }
+            for (var c = 0u; c < OWN; c++) {
+                if place == local + c * OWNERS {
+                    sums[c] = -1.0;
+                }
+            }
+            if local == 0u {
+                chosen[lane * TOP + pick] = place;
+            }
+            workgroupBarrier();
+        }
+    }
+}
