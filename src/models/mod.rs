@@ -13,6 +13,7 @@ mod recalculation;
 mod sequence_model;
 mod state_dict;
 mod trained;
+mod trained_driver;
 mod trained_policy;
 mod vision_transformer;
 
@@ -25,5 +26,6 @@ pub use mlp::Mlp;
 pub use recalculation::RecalculationError;
 pub use sequence_model::{SequenceModel, Window};
 pub use trained::TrainedClassifier;
+pub use trained_driver::TrainedDriver;
 pub use trained_policy::{PolicyNetwork, TrainedPolicy};
 pub use vision_transformer::{VisionTransformer, VisionTransformerOptions};

@@ -108,6 +108,7 @@ pub(crate) mod signature;
 mod trace;
 mod vector_environment;
 mod vector_policy;
+mod vision_policy;
 mod wiring;
 
 pub use error::Error;
@@ -124,4 +125,5 @@ pub use session::{Episodes, Operands, Rollout, Weights};
 pub use trace::{End, Step, Trace};
 pub use vector_environment::{VectorBuffers, VectorEnvironment, VectorSettings, VectorStep};
 pub use vector_policy::{PolicyBuffers, PolicyWeights, VectorPolicy};
+pub use vision_policy::{PatchWiring, VisionBuffers, VisionPolicy, VisionRollout};
 pub use wiring::shuffled;

@@ -20,6 +20,7 @@ pub const ALL: &[Entry] = &[
     entry::<dt::sweep::Settings>(),
     entry::<dt::train::Settings>(),
     entry::<neuron::clone::Settings>(),
+    entry::<neuron::drive::Settings>(),
     entry::<neuron::reshuffle::Settings>(),
     entry::<neuron::train::Settings>(),
     entry::<neuron::watch::Settings>(),

@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod clone;
 pub mod cloning;
+pub mod drive;
 pub mod episodes;
 pub mod evaluation;
 pub mod network;

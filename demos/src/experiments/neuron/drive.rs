@@ -1,0 +1,219 @@
+//! `fourfold neuron drive`: the published network that drives, in our world, with its picture shuffled and with parts of it
+//! taken away.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use fourfold::models::TrainedDriver;
+use fourfold::rollout::environments::car_racing::{Camera, CarRacing, Picture};
+use fourfold::rollout::{Environment, PatchWiring, VectorSettings};
+use fourfold::shaders::vision::DrivingNetwork;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::evaluation::Scores;
+use crate::experiment::Experiment;
+use crate::failure::Failure;
+use crate::limits::{self, Span};
+use crate::run::Run;
+use crate::run::report::Report;
+use crate::statistics::{extremes, median};
+
+/// Drive with the attention neuron that sees: car racing with the patches of its picture in order, shuffled, shuffled again and
+/// again within the episode, and with some of them missing
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct Settings {
+    /// Weights of the published network, 7212 numbers in the published order: npz, npy or safetensors
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+    /// Tensor in that file, where it holds several
+    #[arg(long, value_name = "NAME")]
+    pub tensor: Option<String>,
+    /// Episodes of each row, one on each track
+    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    pub episodes: usize,
+    /// Steps of an episode at most
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub horizon: usize,
+    /// Steps between two shuffles within an episode; none with an empty list
+    #[arg(long, value_name = "STEPS", value_delimiter = ',', num_args = 0.., default_values_t = [50, 200])]
+    pub intervals: Vec<usize>,
+    /// Shares of the patches that are missing, in an order of their own; none with an empty list
+    #[arg(long, value_name = "SHARE", value_delimiter = ',', num_args = 0.., allow_negative_numbers = true, default_values_t = [0.3])]
+    pub missing: Vec<f64>,
+    /// Seed of the tracks: 1 are those of the reference
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub tracks: u32,
+    /// Camera along the hull, as in CarRacing-v1 and later, instead of along the car's way
+    #[arg(long)]
+    pub hull_camera: bool,
+}
+
+/// Steps of a submission: a fraction of a second on a software driver.
+const STEPS: usize = 10;
+
+/// Lanes that are played side by side.
+const LANES: usize = 256;
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Order {
+    Plain,
+    Shuffled,
+    Reshuffled(usize),
+    Missing(f64),
+}
+
+impl Order {
+    fn name(self) -> String {
+        match self {
+            Self::Plain => "in order".into(),
+            Self::Shuffled => "shuffled".into(),
+            Self::Reshuffled(interval) => format!("shuffled every {interval} steps"),
+            Self::Missing(share) => format!("shuffled, {:.0} % missing", 100.0 * share),
+        }
+    }
+
+    fn wiring(self, seed: u32, lanes: usize, patches: usize, horizon: usize) -> PatchWiring {
+        let shuffled = |interval| PatchWiring::shuffled(seed, lanes, patches, interval, horizon);
+        match self {
+            Self::Plain => PatchWiring::plain(lanes, patches),
+            Self::Shuffled => shuffled(None),
+            Self::Reshuffled(interval) => shuffled(Some(interval)),
+            Self::Missing(share) => shuffled(None).occluded(seed, share),
+        }
+    }
+
+    /// Mean and deviation of the paper, over 100 episodes of the original.
+    fn paper(self) -> &'static str {
+        match self {
+            Self::Shuffled => "801 ± 147",
+            Self::Reshuffled(25) => "732 ± 161",
+            Self::Reshuffled(50) => "772 ± 163",
+            Self::Reshuffled(100) => "768 ± 167",
+            Self::Reshuffled(200) => "774 ± 182",
+            Self::Reshuffled(500) => "805 ± 158",
+            _ => "",
+        }
+    }
+}
+
+impl Experiment for Settings {
+    const NAME: &'static str = "neuron drive";
+    const SEEDS: Option<&'static str> = None;
+    const QUICK: &'static [(&'static str, &'static str)] = &[("episodes", "2"), ("horizon", "200")];
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        vec![self.weights.clone()]
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        limits::counts([("--episodes", self.episodes, 2..=4_096), ("--horizon", self.horizon, 1..=1_000)])?;
+        for &interval in &self.intervals {
+            limits::counts([("--intervals", interval, 1..=1_000)])?;
+        }
+        for &share in &self.missing {
+            limits::numbers([("--missing", share, Span::within(0.0, 1.0))])?;
+        }
+        let mut names: Vec<String> = self.orders().into_iter().map(Order::name).collect();
+        names.sort();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            let got = format!("`{}` twice", pair[0]);
+            return Err(Failure::Input(format!("--intervals and --missing: expected distinct values, got {got}")));
+        }
+        self.load().map(drop)
+    }
+
+    fn run(&self, run: &mut Run) -> Result<Report, Failure> {
+        let (trained, orders) = (self.load()?, self.orders());
+        let batches = self.episodes.div_ceil(LANES);
+        run.progress("drive", (orders.len() * batches * self.horizon) as u64);
+        let mut rows = Vec::new();
+        for order in orders {
+            let steps = (batches * self.horizon) as u64;
+            let scores = run.stage(&order.name(), steps, |run| self.scores(run, &trained, order))?;
+            rows.push((order, scores));
+        }
+        run.end_progress();
+        Ok(self.report(&rows))
+    }
+}
+
+impl Settings {
+    fn load(&self) -> Result<TrainedDriver, Failure> {
+        Ok(TrainedDriver::load(&self.weights, self.tensor.as_deref(), DrivingNetwork::car_racing())?)
+    }
+
+    fn orders(&self) -> Vec<Order> {
+        let reshuffled = self.intervals.iter().map(|&interval| Order::Reshuffled(interval));
+        let missing = self.missing.iter().map(|&share| Order::Missing(share));
+        [Order::Plain, Order::Shuffled].into_iter().chain(reshuffled).chain(missing).collect()
+    }
+
+    /// The score of each episode, episode `e` on track `e`.
+    fn scores(&self, run: &mut Run, trained: &TrainedDriver, order: Order) -> Result<Scores, Failure> {
+        /// The place of the tracks' random numbers: with seed 1 they are the reference's.
+        const STREAM: u32 = 1;
+        let (gpu, seed) = (run.gpu(), run.seed() as u32);
+        let camera = if self.hull_camera { Camera::Hull } else { Camera::Travel };
+        let mut world = CarRacing::new(self.tracks, STREAM, self.episodes);
+        world.picture = Picture { camera, zoom_in: true, ..Picture::default() };
+        let world: Arc<dyn Environment> = Arc::new(world);
+        let (mut returns, mut lengths) = (Vec::new(), Vec::new());
+        let lanes =
+            (1..=self.episodes.min(LANES)).rev().find(|lanes| self.episodes.is_multiple_of(*lanes)).unwrap_or(1);
+        for batch in 0..self.episodes / lanes {
+            let patches = trained.network().layer.patches();
+            let wiring = order.wiring(seed.wrapping_add(batch as u32), lanes, patches, self.horizon);
+            let settings = VectorSettings::new(lanes, self.horizon, seed);
+            let mut rollout = trained.rollout(&gpu, world.clone(), &settings, wiring)?;
+            let mut before = 0;
+            let episodes = rollout.run(batch as u32, STEPS, |taken| {
+                let share = (taken - before) * lanes * self.episodes.div_ceil(LANES);
+                run.advance((share / self.episodes) as u64);
+                before = taken;
+            })?;
+            returns.extend(episodes.returns.into_iter().map(f64::from));
+            lengths.extend(episodes.lengths);
+        }
+        Ok(Scores { returns, lengths })
+    }
+
+    fn report(&self, rows: &[(Order, Scores)]) -> Report {
+        let cells = rows.iter().map(|(order, scores)| {
+            let (least, most) = extremes(&scores.returns);
+            [
+                order.name(),
+                format!("{:.1} ± {:.1}", scores.mean(), scores.deviation()),
+                format!("{:.1}", median(&scores.returns)),
+                format!("{least:.0} to {most:.0}"),
+                format!("{:.0}", scores.length()),
+                order.paper().to_owned(),
+            ]
+        });
+        let mut report = Report::new("The attention neuron drives");
+        report.table(&["patches", "score", "median", "range", "steps", "the paper's"], cells);
+        report.paragraph(format!(
+            "Mean score and standard deviation over {} episodes of at most {} steps in the car race of equations, the same \
+             tracks in every row. The paper's are of its own network in CarRacing with a physics engine, 100 episodes.",
+            self.episodes, self.horizon
+        ));
+        report.explanation(
+            "The picture is drawn at 96 x 96 with the camera of 2019 and its zoom in the first second, the lowest eighth \
+             black. Patches of 6 x 6 pixels are shuffled before frames are stacked, so that after a shuffle three steps \
+             compare different patches; missing patches are absent, not black.",
+        );
+        let results: Vec<_> = rows
+            .iter()
+            .map(|(order, scores)| {
+                json!({
+                    "patches": order.name(), "mean": scores.mean(), "deviation": scores.deviation(),
+                    "median": median(&scores.returns), "returns": scores.returns, "steps": scores.lengths,
+                })
+            })
+            .collect();
+        report.result("rows", json!(results));
+        report
+    }
+}

@@ -1,0 +1,52 @@
+//! `fourfold neuron drive` as a user runs it: its table, and what it refuses.
+
+mod scratch;
+
+use std::fs;
+use std::process::Output;
+
+use fourfold::models::TrainedDriver;
+use fourfold::shaders::vision::DrivingNetwork;
+use serde_json::Value;
+
+use scratch::Scratch;
+
+fn drive(scratch: &Scratch, arguments: &str) -> Output {
+    let mut command = scratch.fourfold();
+    command.args(["neuron", "drive", "--quiet"]).args(arguments.split_whitespace());
+    command.output().unwrap()
+}
+
+#[test]
+fn a_short_drive_has_a_row_for_each_order_and_shuffling_once_changes_nothing() {
+    let scratch = Scratch::new("drive");
+    let weights = (0..7_212).map(|index| (0.1 * (1.7 * f64::from(index)).sin()) as f32).collect();
+    let trained = TrainedDriver::new(DrivingNetwork::car_racing(), weights).unwrap();
+    fs::write(scratch.0.join("made.safetensors"), trained.to_checkpoint().to_bytes()).unwrap();
+    let line = "--weights made.safetensors --episodes 2 --horizon 4 --intervals 2 --missing 0.5 --out run";
+    let output = drive(&scratch, line);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8(output.stdout).unwrap();
+    for row in ["in order", "shuffled every 2 steps", "50 % missing"] {
+        assert!(table.contains(row), "{table}");
+    }
+    let results: Value = serde_json::from_slice(&fs::read(scratch.0.join("run/results.json")).unwrap()).unwrap();
+    let rows = results["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    assert_eq!(rows[0]["returns"], rows[1]["returns"]);
+    assert_eq!(rows[0]["steps"], serde_json::json!([4, 4]));
+}
+
+#[test]
+fn weights_of_another_network_are_refused_and_leave_nothing() {
+    let scratch = Scratch::new("drive-wrong");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/numpy/stored.npz");
+    let output = drive(&scratch, &format!("--weights {file} --out run"));
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        message.trim_end().ends_with("stored.npz: tensor `params`: expected 7212 values, got shape [3]"),
+        "{message}"
+    );
+    assert!(!scratch.0.join("run").exists());
+}

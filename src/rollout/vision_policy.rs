@@ -1,0 +1,348 @@
+//! A policy that sees, acting in many lanes on pictures as bytes, and whole episodes of it in a world that is seen.
+
+use std::sync::Arc;
+
+use fourfold_shaders::random::threefry::Random;
+use fourfold_shaders::vision::{ABSENT, Problem, VisionNetwork};
+use fourfold_shaders::{Data, Target};
+
+use super::{Environment, Episodes, Error, Pictures, VectorBuffers, VectorEnvironment, VectorSettings, shuffled};
+use crate::gpu::program::{Allocation, BufferId, Program, ProgramPlan, RecordingId};
+use crate::gpu::{BufferView, Gpu};
+
+/// Which patch each slot of a lane's retina sees, as a sensor between world and network: frames are shuffled before they are
+/// stacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatchWiring {
+    patches: usize,
+    phases: usize,
+    interval: usize,
+    /// (lanes, phases, patches), with [`ABSENT`] added where a slot sees nothing.
+    wiring: Vec<u32>,
+}
+
+impl PatchWiring {
+    /// Every slot sees its own patch.
+    pub fn plain(lanes: usize, patches: usize) -> Self {
+        let wiring = (0..patches as u32).collect::<Vec<_>>().repeat(lanes);
+        Self { patches, phases: 1, interval: 1, wiring }
+    }
+
+    /// A permutation for each lane, drawn from `seed`; with an `interval` another one every so many steps, up to `horizon`.
+    ///
+    /// # Panics
+    /// If they are more numbers than a buffer holds: 2^31 or more.
+    pub fn shuffled(seed: u32, lanes: usize, patches: usize, interval: Option<usize>, horizon: usize) -> Self {
+        let interval = interval.unwrap_or(horizon).max(1);
+        let phases = horizon.div_ceil(interval).max(1);
+        let wiring = shuffled(seed, lanes, phases, patches, false).u32().to_vec();
+        Self { patches, phases, interval, wiring }
+    }
+
+    /// The same with this share of the slots of each lane, drawn from `seed` and rounded down, seeing nothing at all in the
+    /// whole episode: their patches are absent, not black.
+    pub fn occluded(mut self, seed: u32, share: f64) -> Self {
+        const STREAM: u32 = 0x0CC1_0DED;
+        let mut random = Random::new(seed, STREAM);
+        let dropped = (self.patches as f64 * share.clamp(0.0, 1.0)) as usize;
+        for lane in self.wiring.chunks_exact_mut(self.phases * self.patches) {
+            let mut slots: Vec<u32> = (0..self.patches as u32).collect();
+            random.shuffle(&mut slots);
+            for phase in lane.chunks_exact_mut(self.patches) {
+                slots[..dropped].iter().for_each(|&slot| phase[slot as usize] |= ABSENT);
+            }
+        }
+        self
+    }
+
+    /// Lanes that it is for.
+    pub fn lanes(&self) -> usize {
+        self.wiring.len() / (self.phases * self.patches).max(1)
+    }
+}
+
+/// The buffers that a policy which sees acts on.
+#[derive(Debug, Clone)]
+pub struct VisionBuffers {
+    /// `u32` (lanes, rows * columns / 4): grey bytes row by row, the first in the lowest bits; [`Pictures::pictures`].
+    pub pictures: BufferView,
+    /// `u32` (lanes): steps since the episode began, 0 where it begins; [`VectorEnvironment::lengths`].
+    pub times: BufferView,
+    /// `u32` (lanes): 1 or 2 where it is over; [`VectorEnvironment::ends`].
+    pub ends: BufferView,
+    /// (lanes, actions): written by each step of a network that drives.
+    pub actions: Option<BufferView>,
+}
+
+/// A network that sees in many lanes, each with a memory of its own: a step is five dispatches, or three up to the messages of
+/// a network that does not drive. Weights are those of one member, or of several that share the lanes out.
+#[derive(Debug)]
+pub struct VisionPolicy {
+    network: VisionNetwork,
+    program: Program,
+    ids: Ids,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ids {
+    weights: BufferId,
+    listed: BufferId,
+    messages: BufferId,
+    memory: Option<BufferId>,
+    importance: Option<BufferId>,
+    tables: RecordingId,
+    act: RecordingId,
+}
+
+impl VisionPolicy {
+    /// Creates buffers and pipelines; neither submits nor polls. Tables have to be [recorded](Self::record_tables) before the
+    /// first step. `pedals` says that all numbers of an action but the first go from 0 to 1, as in CarRacing.
+    ///
+    /// # Errors
+    /// Sizes out of range, weights or buffers of another length, out of memory, or a shader that the driver refuses.
+    pub fn new(
+        gpu: &Gpu,
+        network: VisionNetwork,
+        weights: &[f32],
+        wiring: PatchWiring,
+        pedals: bool,
+        buffers: VisionBuffers,
+    ) -> Result<Self, Error> {
+        network.check().map_err(crate::gpu::Error::from)?;
+        let (parameters, patches) = (network.parameters(), network.layer().patches());
+        let refuse = |message: String| Err(Error::Settings { message });
+        if weights.is_empty() || !weights.len().is_multiple_of(parameters) {
+            return refuse(format!("weights: expected {parameters} numbers for each member, got {}", weights.len()));
+        }
+        let (members, lanes) = (weights.len() / parameters, wiring.lanes());
+        if wiring.patches != patches || lanes == 0 || !lanes.is_multiple_of(members) {
+            return refuse(format!(
+                "wiring: expected {patches} patches for a multiple of {members} lanes, got {} for {lanes}",
+                wiring.patches
+            ));
+        }
+        let PatchWiring { phases, interval, .. } = wiring;
+        let problem = Problem { members, groups: lanes / members, phases, interval, pedals };
+        let (mut plan, mut given) = (ProgramPlan::default(), Vec::new());
+        let mut give = |plan: &mut ProgramPlan, allocation: Allocation, view: BufferView| {
+            let (name, expected, got) = (allocation.name.clone(), allocation.length, view.elements());
+            if got != expected {
+                return Err(Error::Settings { message: format!("{name}: expected {expected} numbers, got {got}") });
+            }
+            let id = plan.buffer(allocation.given());
+            given.push((id, view));
+            Ok(id)
+        };
+        let pictures = give(&mut plan, Allocation::u32("pictures", problem.pictures(&network)), buffers.pictures)?;
+        let times = give(&mut plan, Allocation::u32("times", lanes), buffers.times)?;
+        let ends = give(&mut plan, Allocation::u32("ends", lanes), buffers.ends)?;
+        let actions = match (&network, buffers.actions) {
+            (VisionNetwork::Driving(driving), Some(view)) => {
+                Some(give(&mut plan, Allocation::f32("actions", lanes * driving.actions), view)?)
+            }
+            (VisionNetwork::Driving(driving), None) => {
+                Some(plan.buffer(Allocation::f32("actions", lanes * driving.actions).zeros()))
+            }
+            (VisionNetwork::Pong(_), _) => None,
+        };
+        let weights = plan.buffer(Allocation::values("weights", Data::F32(weights.to_vec())));
+        let wiring = plan.buffer(Allocation::values("wiring", Data::U32(wiring.wiring)));
+        let positions = plan.buffer(Allocation::values("positions", Data::F32(network.position_rows())));
+        let tables = plan.buffer(Allocation::f32("tables", problem.tables(&network)));
+        let history = plan.buffer(Allocation::u32("history", problem.history(&network)).zeros());
+        let sensed = plan.buffer(Allocation::f32("sensed", problem.sensed(&network)).zeros());
+        let listed = plan.buffer(Allocation::u32("listed", problem.listed(&network)).zeros());
+        let messages = plan.buffer(Allocation::f32("messages", problem.messages(&network)).zeros());
+        let target: &Target = &gpu.target();
+        let (prepare, act) = (plan.recording(), plan.recording());
+        plan.sequence(prepare, problem.tables_sequence(&network, target), &[weights, tables]);
+        let retina = [pictures, times, ends, wiring, tables, history, sensed];
+        plan.sequence(act, problem.retina_sequence(&network, target), &retina);
+        plan.sequence(act, problem.gather_sequence(&network, target), &[times, ends, sensed, listed]);
+        let attend = problem.attend_sequence(&network, target);
+        let (mut memory, mut importance) = (None, None);
+        match (&network, actions) {
+            (VisionNetwork::Driving(driving), Some(actions)) => {
+                let remembered = plan.buffer(Allocation::f32("memory", lanes * network.memory()).zeros());
+                let votes = plan.buffer(Allocation::f32("votes", problem.votes(&network)).zeros());
+                let shares = plan.buffer(Allocation::f32("importance", lanes * network.layer().messages).zeros());
+                let chosen = plan.buffer(Allocation::u32("chosen", lanes * driving.top).zeros());
+                plan.sequence(act, attend, &[positions, sensed, listed, weights, remembered, messages, votes]);
+                plan.sequence(act, problem.vote_sequence(&network, target), &[listed, votes, shares, chosen]);
+                let decide = [listed, weights, chosen, remembered, actions];
+                plan.sequence(act, problem.decide_sequence(&network, target), &decide);
+                (memory, importance) = (Some(remembered), Some(shares));
+            }
+            _ => plan.sequence(act, attend, &[positions, sensed, listed, weights, messages]),
+        }
+        let given: Vec<_> = given.iter().map(|(id, view)| (*id, view)).collect();
+        let program = Program::new(gpu, "vision policy", plan, &given)?;
+        let ids = Ids { weights, listed, messages, memory, importance, tables: prepare, act };
+        Ok(Self { network, program, ids })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &VisionNetwork {
+        &self.network
+    }
+
+    /// (members, parameters): whoever changes them records the tables again.
+    pub fn weights(&self) -> &BufferView {
+        self.program.view(self.ids.weights)
+    }
+
+    /// (lanes, messages, dimension): the messages, or their rolling averages where the network drives.
+    pub fn messages(&self) -> &BufferView {
+        self.program.view(self.ids.messages)
+    }
+
+    /// `u32` (lanes, 3 + patches): 0 where the episode is over, 1 where it begins, 2 where it goes on; how many patches moved;
+    /// how many are at rest; and those that moved.
+    pub fn listed(&self) -> &BufferView {
+        self.program.view(self.ids.listed)
+    }
+
+    /// (lanes, numbers): the LSTM's state, the last action from -1 to 1, and the share of the old message in the next average.
+    pub fn memory(&self) -> Option<&BufferView> {
+        self.ids.memory.map(|id| self.program.view(id))
+    }
+
+    /// (lanes, messages): the importance of each row of the message.
+    pub fn importance(&self) -> Option<&BufferView> {
+        self.ids.importance.map(|id| self.program.view(id))
+    }
+
+    /// Records that the tables are made of the weights.
+    pub fn record_tables(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.program.record(self.ids.tables, pass);
+    }
+
+    /// Records one step of every lane whose episode is not over.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.program.record(self.ids.act, pass);
+    }
+
+    /// Bytes of the buffers that it allocated.
+    pub fn bytes(&self) -> u64 {
+        self.program.bytes()
+    }
+}
+
+/// Episodes of a network that drives in a world that is seen: a step of every lane is seven dispatches (picture, retina,
+/// gather, attend, vote, decide, step), and many steps are one submission.
+#[derive(Debug)]
+pub struct VisionRollout {
+    environment: VectorEnvironment,
+    pictures: Pictures,
+    policy: VisionPolicy,
+}
+
+impl VisionRollout {
+    /// Creates buffers and pipelines for the lanes of `settings`; neither submits nor polls.
+    ///
+    /// # Errors
+    /// As [`VectorEnvironment::on_buffers`], [`Pictures::on_buffer`] and [`VisionPolicy::new`], a picture of another size than
+    /// the network's, or a network of other actions than the world's.
+    pub fn new(
+        gpu: &Gpu,
+        environment: Arc<dyn Environment>,
+        settings: &VectorSettings,
+        network: VisionNetwork,
+        weights: &[f32],
+        wiring: PatchWiring,
+    ) -> Result<Self, Error> {
+        let refuse = |message: String| Err(Error::Settings { message });
+        let VisionNetwork::Driving(driving) = &network else {
+            return refuse("network: expected one that drives, got one that plays Pong".into());
+        };
+        let (rows, columns) = (network.layer().rows, network.layer().columns);
+        let size = environment.picture();
+        if size.is_none_or(|size| (size.rows, size.columns) != (rows, columns)) {
+            let got = size.map_or("none".into(), |size| format!("{} x {}", size.rows, size.columns));
+            return refuse(format!("{}: expected a picture of {rows} x {columns}, got {got}", environment.file()));
+        }
+        if environment.actions() != driving.actions {
+            let (expected, got) = (driving.actions, environment.actions());
+            return refuse(format!("{}: expected {expected} numbers in an action, got {got}", environment.file()));
+        }
+        if wiring.lanes() != settings.lanes {
+            return refuse(format!("wiring: expected {} lanes, got {}", settings.lanes, wiring.lanes()));
+        }
+        let environment = VectorEnvironment::on_buffers(gpu, environment, settings, VectorBuffers::default())?;
+        let pictures = Pictures::of(&environment)?;
+        let buffers = VisionBuffers {
+            pictures: pictures.pictures().clone(),
+            times: environment.lengths(),
+            ends: environment.ends().clone(),
+            actions: Some(environment.actions().clone()),
+        };
+        let policy = VisionPolicy::new(gpu, network, weights, wiring, true, buffers)?;
+        Ok(Self { environment, pictures, policy })
+    }
+
+    /// The world.
+    pub fn environment(&self) -> &VectorEnvironment {
+        &self.environment
+    }
+
+    /// Its pictures.
+    pub fn pictures(&self) -> &Pictures {
+        &self.pictures
+    }
+
+    /// The network in it.
+    pub fn policy(&self) -> &VisionPolicy {
+        &self.policy
+    }
+
+    /// Records the start of every episode, and the tables of the weights.
+    pub fn record_reset(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.environment.record_reset(pass);
+        self.policy.record_tables(pass);
+    }
+
+    /// Records a step of every lane: what it sees, what it does, and what comes of it.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.pictures.record(pass);
+        self.policy.record(pass);
+        self.environment.record(pass);
+    }
+
+    /// Plays the episodes of a generation to their ends, `steps` steps to a submission, and waits for the results. After each
+    /// submission `progress` is told how many steps were taken.
+    ///
+    /// # Errors
+    /// A number that was not finite, or the device was lost.
+    pub async fn run_async(
+        &mut self,
+        generation: u32,
+        steps: usize,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Episodes, Error> {
+        self.environment.set_generation(generation)?;
+        let gpu = self.environment.gpu().clone();
+        gpu.submit_pass("vision rollout", |pass| self.record_reset(pass))?;
+        let (horizon, mut taken) = (self.environment.settings().horizon, 0);
+        while taken < horizon {
+            let count = steps.clamp(1, horizon - taken);
+            gpu.submit_pass("vision rollout", |pass| (0..count).for_each(|_| self.record(pass)))?;
+            taken += count;
+            let over = self.environment.is_over_async().await?;
+            progress(taken);
+            if over {
+                break;
+            }
+        }
+        self.environment.episodes_async().await
+    }
+
+    /// Blocks, as [`run_async`](Self::run_async).
+    ///
+    /// # Errors
+    /// As [`run_async`](Self::run_async).
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run(&mut self, generation: u32, steps: usize, progress: impl FnMut(usize)) -> Result<Episodes, Error> {
+        let gpu = self.environment.gpu().clone();
+        gpu.block_on(self.run_async(generation, steps, progress))
+    }
+}

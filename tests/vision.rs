@@ -1,0 +1,141 @@
+//! Networks that see, driving in the car race: the kernels on a device against the plain form, and what shuffled and missing
+//! patches change.
+
+use std::sync::Arc;
+
+use fourfold::rollout::environments::car_racing::{CarRacing, Picture};
+use fourfold::rollout::{Environment, Episodes, PatchWiring, VectorSettings, VisionRollout};
+use fourfold::shaders::vision::{DrivingNetwork, VisionNetwork, VisionNeuron};
+use fourfold::shaders::{Data, Element};
+use fourfold::{Gpu, gpu::BufferView, wgpu};
+
+/// A network for pictures of 24 x 24.
+fn network() -> DrivingNetwork {
+    let layer = VisionNeuron { rows: 24, columns: 24, patch: 3, messages: 36, ..VisionNeuron::car_racing() };
+    DrivingNetwork { layer, top: 4, hidden: 6, ..DrivingNetwork::car_racing() }
+}
+
+fn world() -> Arc<dyn Environment> {
+    let mut world = CarRacing::new(1, 1, 3);
+    world.picture = Picture { size: 24, zoom_in: true, ..Picture::default() };
+    Arc::new(world)
+}
+
+fn waves(count: usize) -> Vec<f32> {
+    (0..count).map(|index| (0.4 * (1.7 * index as f64).sin()) as f32).collect()
+}
+
+const LANES: usize = 3;
+const PATCHES: usize = 64;
+
+fn rollout(gpu: &Gpu, horizon: usize, wiring: PatchWiring) -> VisionRollout {
+    let settings = VectorSettings::new(LANES, horizon, 7);
+    let weights = waves(network().parameters());
+    VisionRollout::new(gpu, world(), &settings, VisionNetwork::Driving(network()), &weights, wiring).unwrap()
+}
+
+fn submit(gpu: &Gpu, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    record(&mut encoder.begin_compute_pass(&Default::default()));
+    gpu.queue().submit([encoder.finish()]);
+}
+
+fn read(gpu: &Gpu, views: &[(BufferView, Element)]) -> Vec<Data> {
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    let ticket = gpu.encode_readback(&mut encoder, views).unwrap();
+    gpu.queue().submit([encoder.finish()]);
+    ticket.wait().unwrap()
+}
+
+/// A message passes through two normalisations in f32, and 12 steps of a rolling average and an LSTM follow each other.
+const CLOSE: f64 = 1e-4;
+
+#[test]
+fn a_rollout_drives_as_the_plain_network_does() {
+    let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
+    let rollout = rollout(&gpu, 100, PatchWiring::plain(LANES, PATCHES));
+    let network = network();
+    let weights: Vec<f64> = waves(network.parameters()).into_iter().map(f64::from).collect();
+    let mut plain: Vec<_> = (0..LANES).map(|_| (network.blank(), Vec::<Vec<u8>>::new())).collect();
+    submit(&gpu, |pass| rollout.record_reset(pass));
+    let mut moved = false;
+    for step in 0..12 {
+        let pictures = rollout.pictures().read().unwrap();
+        submit(&gpu, |pass| rollout.record(pass));
+        let view = (rollout.environment().actions().clone(), Element::F32);
+        let actions = read(&gpu, &[view]).swap_remove(0);
+        for (lane, (memory, frames)) in plain.iter_mut().enumerate() {
+            frames.push(pictures[lane].clone());
+            moved |= frames[0] != pictures[lane];
+            let before = |back: usize| &frames[frames.len().saturating_sub(1 + back)][..];
+            let stack: Vec<&[u8]> = (0..4).rev().map(before).collect();
+            let [steer, gas, brake] = network.act(&weights, &stack, None, memory, None)[..] else {
+                unreachable!("three")
+            };
+            let expected = DrivingNetwork::car_action([steer, gas, brake]);
+            for (got, expected) in actions.f32()[3 * lane..].iter().zip(expected) {
+                let error = (f64::from(*got) - expected).abs();
+                assert!(error < CLOSE, "step {step}, lane {lane}: {got} for {expected}");
+            }
+        }
+    }
+    assert!(moved, "the car stands still");
+}
+
+fn played(gpu: &Gpu, steps: usize, wiring: PatchWiring) -> Episodes {
+    rollout(gpu, 30, wiring).run(0, steps, |_| ()).unwrap()
+}
+
+#[test]
+fn shuffled_patches_drive_alike_to_the_bit() {
+    let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
+    let plain = played(&gpu, 30, PatchWiring::plain(LANES, PATCHES));
+    assert_eq!(plain.lengths, [30; LANES]);
+    let shuffled = || PatchWiring::shuffled(5, LANES, PATCHES, None, 30);
+    assert_eq!(played(&gpu, 30, shuffled()), plain);
+    // Nor does it matter how many steps are one submission.
+    assert_eq!(played(&gpu, 7, shuffled()), plain);
+}
+
+#[test]
+fn patches_that_are_shuffled_again_or_missing_change_what_is_done() {
+    let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
+    let run = |wiring| {
+        let rollout = rollout(&gpu, 30, wiring);
+        submit(&gpu, |pass| {
+            rollout.record_reset(pass);
+            (0..8).for_each(|_| rollout.record(pass));
+        });
+        let views = [rollout.policy().memory().unwrap(), rollout.policy().listed()];
+        let views = [(views[0].clone(), Element::F32), (views[1].clone(), Element::U32)];
+        let read = read(&gpu, &views);
+        (read[0].f32().to_vec(), read[1].u32().to_vec())
+    };
+    let (plain, listed) = run(PatchWiring::plain(LANES, PATCHES));
+    let (again, _) = run(PatchWiring::shuffled(5, LANES, PATCHES, Some(3), 30));
+    assert_ne!(plain, again);
+    let (missing, occluded) = run(PatchWiring::plain(LANES, PATCHES).occluded(3, 0.25));
+    assert_ne!(plain, missing);
+    let patches = |listed: &[u32]| listed.chunks_exact(3 + PATCHES).map(|list| list[1] + list[2]).collect::<Vec<_>>();
+    assert_eq!(patches(&listed), [64; LANES]);
+    assert_eq!(patches(&occluded), [48; LANES]);
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_named() {
+    let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
+    let refused = |network: DrivingNetwork, weights: usize, lanes: usize| {
+        let settings = VectorSettings::new(LANES, 30, 7);
+        let wiring = PatchWiring::plain(lanes, network.layer.patches());
+        let network = VisionNetwork::Driving(network);
+        VisionRollout::new(&gpu, world(), &settings, network, &waves(weights), wiring).unwrap_err().to_string()
+    };
+    let small = network();
+    let published = DrivingNetwork::car_racing();
+    let got = refused(published, published.parameters(), LANES);
+    assert_eq!(got, "car_racing.wgsl: expected a picture of 96 x 96, got 24 x 24");
+    let expected = small.parameters();
+    let got = refused(small, expected - 1, LANES);
+    assert_eq!(got, format!("weights: expected {expected} numbers for each member, got {}", expected - 1));
+    assert_eq!(refused(small, expected, 2), "wiring: expected 3 lanes, got 2");
+}
