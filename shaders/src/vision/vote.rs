@@ -44,7 +44,7 @@ pub(super) fn call(network: &VisionNetwork, drives: &DrivingNetwork, problem: &P
             let network = network_of(call);
             let top = driving(network).map_or(0, |driving| driving.top);
             let (messages, own) = (network.layer().messages, network.layer().messages.div_ceil(64));
-            (messages.div_ceil(4) * (3 * own + 2 * 65 + 5) + top * (2 * own + 70) + 3 * own + 8) as u64
+            (messages.div_ceil(4) * (3 * own + 4 * 9 + 5) + top * (2 * own + 70) + 3 * own + 8) as u64
         },
         twin: |call, operands| {
             let [listed, votes, importance, chosen] = operands else { unreachable!("the vote has four operands") };

@@ -6,7 +6,7 @@
 //
 // A workgroup is a lane; each of its 64 invocations owns every 64th column j. For four rows at a time it computes its scores
 // into registers, shares the largest and then the sum of their exponentials, and adds its shares: each exponential is computed
-// once. All invocations add the sums in one order.
+// once. What is shared is reduced by eight invocations, each of eight others' numbers, and then by all, in one order.
 //
 // Takes sizes and `params` from the composition.
 
@@ -16,11 +16,14 @@
 @group(0) @binding(3) var<storage, read_write> chosen: array<u32>;      // (lanes, TOP)
 
 const OWNERS = 64u;
+const GROUP = 8u;
 const OWN = (MESSAGES + OWNERS - 1u) / OWNERS;
 
 var<workgroup> state: u32;
 var<workgroup> largest: array<vec4<f32>, OWNERS>;
 var<workgroup> totals: array<vec4<f32>, OWNERS>;
+var<workgroup> group_largest: array<vec4<f32>, GROUP>;
+var<workgroup> group_totals: array<vec4<f32>, GROUP>;
 var<workgroup> values: array<f32, OWNERS>;
 var<workgroup> places: array<u32, OWNERS>;
 
@@ -48,21 +51,25 @@ fn vote(
         }
         for (var row = 0u; row < MESSAGES; row += 4u) {
             let queries = 2u * (first + row);
+            let asked = mat4x4<f32>(votes[queries], votes[queries + 2u], votes[queries + 4u], votes[queries + 6u]);
             var scores: array<vec4<f32>, OWN>;
             var most = vec4<f32>(-3.0e38);
             for (var c = 0u; c < OWN; c++) {
-                scores[c] = vec4<f32>(
-                    dot(votes[queries], keys[c]),
-                    dot(votes[queries + 2u], keys[c]),
-                    dot(votes[queries + 4u], keys[c]),
-                    dot(votes[queries + 6u], keys[c]),
-                );
+                // The dot products of four queries with the key.
+                scores[c] = keys[c] * asked;
                 most = max(most, scores[c]);
             }
             largest[local] = most;
             workgroupBarrier();
-            for (var i = 0u; i < OWNERS; i++) {
-                most = max(most, largest[i]);
+            if local < GROUP {
+                for (var i = 0u; i < GROUP; i++) {
+                    most = max(most, largest[local * GROUP + i]);
+                }
+                group_largest[local] = most;
+            }
+            workgroupBarrier();
+            for (var i = 0u; i < GROUP; i++) {
+                most = max(most, group_largest[i]);
             }
             var part = vec4<f32>(0.0);
             for (var c = 0u; c < OWN; c++) {
@@ -73,9 +80,17 @@ fn vote(
             }
             totals[local] = part;
             workgroupBarrier();
+            if local < GROUP {
+                var sum = vec4<f32>(0.0);
+                for (var i = 0u; i < GROUP; i++) {
+                    sum += totals[local * GROUP + i];
+                }
+                group_totals[local] = sum;
+            }
+            workgroupBarrier();
             var total = vec4<f32>(0.0);
-            for (var i = 0u; i < OWNERS; i++) {
-                total += totals[i];
+            for (var i = 0u; i < GROUP; i++) {
+                total += group_totals[i];
             }
             let shares = 1.0 / total;
             for (var c = 0u; c < OWN; c++) {
