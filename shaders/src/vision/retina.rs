@@ -31,8 +31,10 @@ pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize)
         passes: |call| {
             let network = network_of(call);
             let (stack, pixels) = (network.layer().stack, network.layer().pixels());
-            let each = 3 + stack * (network.values() + 2) + (stack - 1) * (network.scores() + 2);
-            (pixels * (each + 1) + 4 * (network.values() + network.scores() + 2)) as u64
+            // A workgroup in step passes through the loops of patches at rest and of those that move.
+            let (values, scores) = (network.values() + 2, network.scores() + 2);
+            let each = 4 + values + stack * values + (stack - 1) * scores;
+            (pixels * each + 4 * (values + scores)) as u64
         },
         twin: |call, operands| {
             let [pictures, times, ends, wiring, tables, history, sensed] = operands else {
