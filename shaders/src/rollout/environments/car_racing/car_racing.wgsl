@@ -29,6 +29,8 @@ const REACH = 11.0;
 // The same from the car to the cross-section and from the car to the circle around the middles of the road.
 const CAR_REACH = 13.2;
 const CIRCLE_REACH = 10.0;
+// From the centre of mass to the farthest end of a wheel, and more.
+const CAR_RADIUS = 3.0;
 // Half of a wheel and of what the physics engine adds.
 const HALF_WHEEL = vec2<f32>(0.29, 0.55);
 const SKIN = 0.01;
@@ -122,8 +124,16 @@ fn touch(state: ptr<function, array<f32, STATE>>) -> vec2<u32> {
             }
             let last = table + SECTIONS + 5u * select(tile - 1u, count - 1u, tile == 0u);
             let last_middle = vec2<f32>(environment_table[last], environment_table[last + 1u]);
-            let half = HALF_WIDTH * vec2<f32>(environment_table[here + 2u], environment_table[here + 3u]);
-            let last_half = HALF_WIDTH * vec2<f32>(environment_table[last + 2u], environment_table[last + 3u]);
+            let axis = vec2<f32>(environment_table[here + 2u], environment_table[here + 3u]);
+            let last_axis = vec2<f32>(environment_table[last + 2u], environment_table[last + 3u]);
+            // The whole car lies ahead of the tile or behind it. (The tile that closes the track may be turned round.)
+            let ahead = dot(away.yx * vec2<f32>(-1.0, 1.0), axis) > CAR_RADIUS;
+            let behind = dot((last_middle - place).yx * vec2<f32>(-1.0, 1.0), last_axis) < -CAR_RADIUS;
+            if tile != 0u && (ahead || behind) {
+                continue;
+            }
+            let half = HALF_WIDTH * axis;
+            let last_half = HALF_WIDTH * last_axis;
             let corners =
                 array<vec2<f32>, 4>(middle - half, middle + half, last_middle + last_half, last_middle - last_half);
             let from_x = middle.x - x;

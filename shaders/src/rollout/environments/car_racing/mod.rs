@@ -275,7 +275,7 @@ impl Environment for CarRacing {
     }
 
     fn pixel_iterations(&self) -> usize {
-        self.picture.samples.saturating_mul(self.picture.samples).saturating_mul(TILE_PASSES)
+        self.picture.samples.saturating_mul(self.picture.samples).saturating_mul(2 * TILE_PASSES)
     }
 
     fn picture(&self) -> Option<PictureSize> {

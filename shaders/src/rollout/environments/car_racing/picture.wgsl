@@ -79,28 +79,66 @@ fn side_of(start: vec2<f32>, end: vec2<f32>, point: vec2<f32>) -> f32 {
     return way.x * off.y - way.y * off.x;
 }
 
-// The colour of the road at a point: that of the last tile in the order of driving, a kerb over its own tile's road; -1
-// beside them. Tiles that share a cross-section or an edge share the number that says on which side of it the point lies,
-// so that no point falls between them.
-fn road_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> f32 {
-    let table = track_of(scene[17]) * TRACK_NUMBERS;
-    let count = min(u32(environment_table[table]), 16u * WORDS);
-    // Twice the tile, and one more for its kerb; past all where there is none.
-    var found = 0xFFFFFFFFu;
+// True if a point so far from a tile's cross-section lies more than `margin` beyond the tile.
+fn is_beyond(away: vec2<f32>, tile: u32, margin: f32) -> bool {
+    let reach = select(TILE_REACH, LONGEST_REACH, tile == 0u) + margin;
+    return dot(away, away) > reach * reach;
+}
+
+// The tiles near a point, which serve for the points around it: neighbours are drawn one after the other. Circles by their
+// bits, and of each of them the tiles.
+var<private> near_point: vec2<f32>;
+var<private> near_track: u32 = 0xFFFFFFFFu;
+var<private> near_circles: u32;
+var<private> near_tiles: array<u32, WORDS>;
+
+// How far from the point they serve.
+const NEAR = 5.0;
+
+fn find_near(track: u32, count: u32, point: vec2<f32>) {
+    let table = track * TRACK_NUMBERS;
+    near_point = point;
+    near_track = track;
+    near_circles = 0u;
     for (var circle = 0u; circle < (count + 15u) / 16u; circle++) {
         let at = table + CIRCLES + 3u * circle;
-        let reach = environment_table[at + 2u] + KERB_END;
+        let reach = environment_table[at + 2u] + KERB_END + NEAR;
         let off = vec2<f32>(environment_table[at], environment_table[at + 1u]) - point;
         if dot(off, off) > reach * reach {
             continue;
         }
+        var tiles = 0u;
         for (var i = 0u; i < min(16u, count - 16u * circle); i++) {
-            let tile = 16u * circle + i;
+            let here = table + SECTIONS + 5u * (16u * circle + i);
+            let away = point - vec2<f32>(environment_table[here], environment_table[here + 1u]);
+            tiles |= select(1u << i, 0u, is_beyond(away, 16u * circle + i, NEAR));
+        }
+        near_tiles[circle] = tiles;
+        near_circles |= 1u << circle;
+    }
+}
+
+// The colour of the road at a point: that of the last tile in the order of driving, a kerb over its own tile's road; -1
+// beside them. Tiles that share a cross-section or an edge share the number that says on which side of it the point lies,
+// so that no point falls between them.
+fn road_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> f32 {
+    let track = track_of(scene[17]);
+    let table = track * TRACK_NUMBERS;
+    let count = min(u32(environment_table[table]), 16u * WORDS);
+    let moved = point - near_point;
+    if track != near_track || dot(moved, moved) > NEAR * NEAR {
+        find_near(track, count, point);
+    }
+    // Twice the tile, and one more for its kerb; past all where there is none.
+    var found = 0xFFFFFFFFu;
+    for (var circles = near_circles; circles != 0u; circles &= circles - 1u) {
+        let circle = firstTrailingBit(circles);
+        for (var tiles = near_tiles[circle]; tiles != 0u; tiles &= tiles - 1u) {
+            let tile = 16u * circle + firstTrailingBit(tiles);
             let here = table + SECTIONS + 5u * tile;
             let middle = vec2<f32>(environment_table[here], environment_table[here + 1u]);
             let away = point - middle;
-            let tile_reach = select(TILE_REACH, LONGEST_REACH, tile == 0u);
-            if dot(away, away) > tile_reach * tile_reach {
+            if is_beyond(away, tile, 0.0) {
                 continue;
             }
             let last = table + SECTIONS + 5u * select(tile - 1u, count - 1u, tile == 0u);
@@ -109,6 +147,9 @@ fn road_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> f32 {
             let last_axis = vec2<f32>(environment_table[last + 2u], environment_table[last + 3u]);
             let past_last = seen_from(last_axis, point - last_middle).y >= 0.0;
             let before_here = seen_from(axis, away).y < 0.0;
+            if tile != 0u && !(past_last && before_here) {
+                continue;
+            }
             let left = side_of(last_middle - HALF_WIDTH * last_axis, middle - HALF_WIDTH * axis, point);
             let right = side_of(last_middle + HALF_WIDTH * last_axis, middle + HALF_WIDTH * axis, point);
             // A tile whose end lies before its start is turned round.
