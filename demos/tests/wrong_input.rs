@@ -51,6 +51,7 @@ const WITHOUT_A_GPU: &[(&str, &str)] = &[
     ("dt train DATA --targets nan", "--targets"),
     ("dt control --steps 0", "--steps"),
     ("dt pong --asked 22", "--asked: expected returns from -21 to 21, got 22"),
+    ("bench rollout --alive --environment pong", "--alive: expected --environment cart_pole_swing_up, got pong"),
     ("dt pong --games 0", "--games: expected 1 to 1000, got 0"),
     ("data compare-ale --frames 0", "--frames: expected 1 to 100000000, got 0"),
     ("dt sweep --targets 2", "--targets: expected 3 to 1000, got 2"),
