@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fourfold_shaders::random::threefry::Random;
-use fourfold_shaders::vision::{ABSENT, Problem, VisionNetwork};
+use fourfold_shaders::vision::{ABSENT, Problem, VisionNetwork, slots_of};
 use fourfold_shaders::{Data, Target};
 
 use super::{Environment, Episodes, Error, Pictures, VectorBuffers, VectorEnvironment, VectorSettings, shuffled};
@@ -146,6 +146,8 @@ impl VisionPolicy {
             (VisionNetwork::Pong(_), _) => None,
         };
         let weights = plan.buffer(Allocation::values("weights", Data::F32(weights.to_vec())));
+        let order = Data::U32(slots_of(&wiring.wiring, patches));
+        let order = plan.buffer(Allocation::values("order", order));
         let wiring = plan.buffer(Allocation::values("wiring", Data::U32(wiring.wiring)));
         let positions = plan.buffer(Allocation::values("positions", Data::F32(network.position_rows())));
         let tables = plan.buffer(Allocation::f32("tables", problem.tables(&network)));
@@ -158,7 +160,7 @@ impl VisionPolicy {
         plan.sequence(prepare, problem.tables_sequence(&network, target), &[weights, tables]);
         let retina = [pictures, times, ends, wiring, tables, history, sensed];
         plan.sequence(act, problem.retina_sequence(&network, target), &retina);
-        plan.sequence(act, problem.gather_sequence(&network, target), &[times, ends, sensed, listed]);
+        plan.sequence(act, problem.gather_sequence(&network, target), &[times, ends, sensed, listed, order]);
         let attend = problem.attend_sequence(&network, target);
         let (mut memory, mut importance) = (None, None);
         match (&network, actions) {

@@ -173,7 +173,12 @@ impl Scene {
         let [times, ends] = self.clocks(generator);
         let sensed = self.sensed(generator, 1.0);
         let listed = generator.indices(self.problem.listed(&self.network), 9);
-        Case::new(self, gather::call(&self.network, &self.problem, self.workgroup), [times, ends, sensed, listed])
+        let order = self.wiring(generator).u32().iter().map(|slot| slot & !ABSENT).collect();
+        Case::new(
+            self,
+            gather::call(&self.network, &self.problem, self.workgroup),
+            [times, ends, sensed, listed, Data::U32(order)],
+        )
     }
 
     /// Lists of lanes that begin, go on and are over, with some patches that moved; at times none are there at all.

@@ -1,4 +1,4 @@
-//! The patches that moved, listed in ascending order, and the sum of the values of those at rest.
+//! The slots of the patches that moved, listed in the order of the picture, and the sum of the values of those at rest.
 
 use super::network::{
     BEGINS, Description, GOES_ON, LIST, OVER, PLACE, Problem, Sum, Uniform, VisionNetwork, is_over, network_of,
@@ -7,7 +7,8 @@ use super::network::{
 use crate::{Binding, Call, Error, Sequence, Target, Tolerance};
 
 impl Problem {
-    /// Returns the dispatch with the operands `times`, `ends` (`u32`), `sensed` and `listed` (`u32`).
+    /// Returns the dispatch with the operands `times`, `ends` (`u32`), `sensed`, `listed` and `order` (`u32`), the slot of each patch: the
+    /// wiring the other way round.
     ///
     /// # Errors
     /// A size out of range.
@@ -25,52 +26,55 @@ pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize)
             Binding::read("ends", "(lanes)").u32(),
             Binding::update("sensed", "(lanes, patches + 1, scores and values)"),
             Binding::update("listed", "(lanes, 3 + patches)").u32(),
+            Binding::read("order", "(lanes, phases, patches)").u32(),
         ],
         passes: |call| network_of(call).layer().patches() as u64 + 1,
         twin: |call, operands| {
-            let [times, ends, sensed, listed] = operands else { unreachable!("gather has four operands") };
+            let [times, ends, sensed, listed, order] = operands else { unreachable!("gather has five operands") };
             let mut sums = Vec::new();
             let store = |place, sum| sums.push((place, sum));
-            gathered(call, times.u32(), ends.u32(), sensed.f32(), listed.u32(), store);
+            gathered(call, [times.u32(), ends.u32(), order.u32()], sensed.f32(), listed.u32(), store);
             sums.iter().for_each(|(place, sum): &(usize, Sum)| sensed.f32()[*place] = sum.value as f32);
         },
         tolerance: |call, operands, output| {
             if output == 3 {
                 return Tolerance::Exact;
             }
-            let (times, ends, sensed) = (operands[0].u32(), operands[1].u32(), operands[2].f32());
+            let (clocks, sensed) = ([0, 1, 4].map(|operand| operands[operand].u32()), operands[2].f32());
             let mut bounds = vec![0.0; sensed.len()];
             let store = |place: usize, sum: Sum| bounds[place] = sum.bound(0.0);
-            gathered(call, times, ends, sensed, &mut operands[3].u32().to_vec(), store);
+            gathered(call, clocks, sensed, &mut operands[3].u32().to_vec(), store);
             Tolerance::PerElement(bounds)
         },
     };
-    let lengths = [problem.lanes(), problem.lanes(), problem.sensed(network), problem.listed(network)];
+    let (lanes, wiring) = (problem.lanes(), problem.wiring(network));
+    let lengths = [lanes, lanes, problem.sensed(network), problem.listed(network), wiring];
     description.call(network, problem, problem.lanes() * network.values(), Some(workgroup), lengths)
 }
 
 /// Writes the lists, and gives each sum of values with its place.
 fn gathered(
     call: &Call,
-    times: &[u32],
-    ends: &[u32],
+    [times, ends, order]: [&[u32]; 3],
     sensed: &[f32],
     listed: &mut [u32],
     mut store: impl FnMut(usize, Sum),
 ) {
-    let (network, Uniform { lanes, .. }) = (network_of(call), call.uniform());
+    let (network, uniform) = (network_of(call), call.uniform::<Uniform>());
     let (layer, row) = (network.layer(), network.sensed_row());
     let patches = layer.patches();
-    for lane in 0..lanes as usize {
+    for lane in 0..uniform.lanes as usize {
         let list = &mut listed[lane * (LIST + patches)..][..LIST + patches];
         if is_over(ends[lane], times[lane]) {
             list[0] = OVER;
             continue;
         }
         let rows = &sensed[lane * (patches + 1) * row..][..patches * row];
+        let slots = (0..patches).map(|patch| uniform.wired(order, lane, patch, times[lane], patches).0);
+        let slots: Vec<usize> = slots.collect();
         let of_kind = |kind: f32| {
-            let kinds = rows.chunks_exact(row).map(|row| row[layer.positions + 1]).enumerate();
-            kinds.filter(move |(_, own)| *own == kind).map(|(patch, _)| patch).collect::<Vec<_>>()
+            let kinds = slots.iter().copied().filter(move |slot| rows[slot * row + layer.positions + 1] == kind);
+            kinds.collect::<Vec<_>>()
         };
         let (resting, moving) = (of_kind(1.0), of_kind(2.0));
         list[0] = if times[lane] == 0 { BEGINS } else { GOES_ON };

@@ -22,5 +22,5 @@ mod vote;
 pub use crate::rollout::policies::attention_neuron::Part;
 pub use driving::{DrivingMemory, DrivingNetwork};
 pub use layer::VisionNeuron;
-pub use network::{ABSENT, Problem, VisionNetwork};
+pub use network::{ABSENT, Problem, VisionNetwork, slots_of};
 pub use pong::{Convolution, PongNetwork};

@@ -188,6 +188,22 @@ impl Uniform {
     }
 }
 
+/// The slot of each patch: every permutation of a wiring, `(.., patches)`, the other way round.
+///
+/// # Panics
+/// If there are no patches.
+pub fn slots_of(wiring: &[u32], patches: usize) -> Vec<u32> {
+    let mut order = vec![0; wiring.len()];
+    for (order, wiring) in order.chunks_exact_mut(patches).zip(wiring.chunks_exact(patches)) {
+        for (slot, source) in wiring.iter().enumerate() {
+            if let Some(own) = order.get_mut((source & !ABSENT) as usize) {
+                *own = slot as u32;
+            }
+        }
+    }
+    order
+}
+
 /// The bit of a wiring that says that a slot's patch is absent.
 pub const ABSENT: u32 = 1 << 31;
 

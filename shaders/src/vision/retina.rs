@@ -116,7 +116,7 @@ fn seen(call: &Call, given: &Given<'_>, history: &mut [u32], mut store: impl FnM
                 frames.iter_mut().zip(&bytes[4 - stack..]).for_each(|(frame, byte)| frame[pixel] = *byte);
             }
             let moves = frames.iter().any(|frame| *frame != frames[stack - 1]);
-            let first = (lane * (patches + 1) + source) * network.sensed_row();
+            let first = (lane * (patches + 1) + slot) * network.sensed_row();
             for j in 0..row_length {
                 let mut sum = Sum::default();
                 if j == layer.positions + 1 {

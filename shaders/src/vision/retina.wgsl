@@ -8,8 +8,7 @@
 //     values = sum over (time, pixel) of value[(time, pixel)] * norm(byte) + bias       of them the kind of the patch
 //
 // norm is layer normalisation over the pixels of a frame, whose sums of bytes are exact integers. A patch that did not change
-// within the stack has scores of exactly 0, all its frames are one, and its values need a quarter of the products. Rows lie at
-// the patch they come from, so that sums over them have one order, however they are wired.
+// within the stack has scores of exactly 0, all its frames are one, and its values need a quarter of the products.
 //
 // Takes sizes and `params` from the composition, `pixel_of` from picture_bytes.wgsl or another file, `Place` and `index_of`
 // from library/place.wgsl.
@@ -94,7 +93,7 @@ fn retina(at: Place) {
         }
     }
     scores[(POSITIONS + 1u) / 4u][(POSITIONS + 1u) % 4u] = kind;
-    let row = (lane * (PATCHES + 1u) + source) * (SCORES + VALUES);
+    let row = (lane * (PATCHES + 1u) + slot) * (SCORES + VALUES);
     for (var k = 0u; k < SCORES; k++) {
         sensed[row + k] = scores[k];
     }

@@ -58,6 +58,7 @@ fn compare(network: super::DrivingNetwork, phases: usize, wire: impl Fn(usize, u
         ("pictures", words(problem.pictures(&kernels))),
         ("times", words(lanes)),
         ("ends", Data::U32(vec![0; lanes])),
+        ("order", Data::U32(super::slots_of(&wiring, patches))),
         ("wiring", Data::U32(wiring.clone())),
         ("history", words(problem.history(&kernels))),
         ("sensed", zeros(problem.sensed(&kernels))),
@@ -79,7 +80,7 @@ fn compare(network: super::DrivingNetwork, phases: usize, wire: impl Fn(usize, u
         *buffers.get("times") = Data::U32(vec![time as u32; lanes]);
         let retina = ["pictures", "times", "ends", "wiring", "tables", "history", "sensed"];
         buffers.run(problem.retina_sequence(&kernels, &target), &retina);
-        buffers.run(problem.gather_sequence(&kernels, &target), &["times", "ends", "sensed", "listed"]);
+        buffers.run(problem.gather_sequence(&kernels, &target), &["times", "ends", "sensed", "listed", "order"]);
         let attend = ["positions", "sensed", "listed", "weights", "memory", "smoothed", "votes"];
         buffers.run(problem.attend_sequence(&kernels, &target), &attend);
         buffers.run(problem.vote_sequence(&kernels, &target), &["listed", "votes", "importance", "chosen"]);

@@ -41,7 +41,7 @@ fn vision() {
         let pictures = each(layer.rows * layer.columns / 4);
         let retina = [pictures, lanes, lanes, wiring, tables, history, sensed];
         tally.judge(problem.retina_sequence(&network, target), &retina);
-        tally.judge(problem.gather_sequence(&network, target), &[lanes, lanes, sensed, listed]);
+        tally.judge(problem.gather_sequence(&network, target), &[lanes, lanes, sensed, listed, wiring]);
         let (messages, votes) = (each(layer.messages * layer.dimension), each(8 * layer.messages));
         let positions = network.position_rows().len() as u128;
         let (memory, chosen) = (each(network.memory()), each(driving.top));
