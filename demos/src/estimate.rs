@@ -78,6 +78,8 @@ pub fn sentence(
             Value::Bool(is_on) => *is_on,
             Value::String(text) => usual.is_some_and(|usual| usual != text),
             Value::Array(values) => usual.is_none() && !values.is_empty(),
+            // What is not asked for by default, as a replay of pictures.
+            Value::Number(_) => usual.is_none(),
             _ => false,
         }
     });

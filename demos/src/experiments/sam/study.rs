@@ -15,6 +15,9 @@ use crate::statistics::{Mean, average, counted, mean};
 /// Methods whose curves are drawn in one picture, at most.
 const CURVES: usize = 6;
 
+/// A value of the flag that is varied, and the accuracy of each seed.
+type Point = (f64, Vec<f64>);
+
 /// Trainings and their results.
 struct Results<'r> {
     arms: &'r [Arm],
@@ -109,7 +112,7 @@ pub fn report(
         }
         row.push(percent(arm, &|run| Some(run.training_accuracy)));
         let lead = if arm.sharpness_aware { results.lead(arm) } else { None };
-        row.push(lead.map_or("-".into(), |lead| signed(lead)));
+        row.push(lead.map_or("-".into(), signed));
         if settings.lanczos > 0 {
             let largest = |run: &Finished| run.eigenvalues.first().copied().unwrap_or(f64::NAN);
             row.push(shown(mean(&results.of(arm, largest)), 1));
@@ -184,14 +187,12 @@ fn add_picture(report: &mut Report, settings: &Settings, results: &Results) -> R
     }
     // A line for each method and each combination of the other flags, over the values of the first.
     let chosen = results.chosen();
-    let line_of = |arm: &Arm| match arm.name.split_once(", ") {
-        None => arm.name.clone(),
-        Some((method, rest)) => {
-            let others = rest.split(", ").filter(|part| first.is_none_or(|flag| !part.starts_with(&flag.words())));
-            [method].into_iter().chain(others).collect::<Vec<_>>().join(", ")
-        }
+    let line_of = |arm: &Arm| {
+        let value = |variation: &Variation| Some((variation.words(), arm.values.get(&variation.flag)?));
+        let others = settings.vary.iter().skip(1).filter_map(value).map(|(words, value)| format!(", {words} {value}"));
+        format!("{}{}", arm.method, others.collect::<String>())
     };
-    let mut lines: Vec<(String, Vec<(f64, Vec<f64>)>)> = Vec::new();
+    let mut lines: Vec<(String, Vec<Point>)> = Vec::new();
     let mut levels = Vec::new();
     let all_chosen = first.is_some_and(Variation::is_of_both) && settings.vary.len() > 1 && !chosen.is_empty();
     for arm in results.arms {

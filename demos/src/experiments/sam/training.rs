@@ -144,9 +144,10 @@ fn judge(
     let rows: Vec<EpochRow> = run.rows()?;
     let rows: Vec<&EpochRow> = rows.iter().filter(|row| row.method == *name && row.seed == seed).collect();
     let accuracies: Vec<f64> = rows.iter().filter_map(|row| row.test_accuracy).collect();
-    let held_back = rows.iter().filter_map(|row| Some((row.validation_accuracy?, row.test_accuracy?)));
+    let held_back: Vec<(f64, f64)> =
+        rows.iter().filter_map(|row| Some((row.validation_accuracy?, row.test_accuracy?))).collect();
     // The first of several that are equally good.
-    let best = held_back.clone().reduce(|best, next| if next.0 > best.0 { next } else { best });
+    let best = held_back.iter().reduce(|best, next| if next.0 > best.0 { next } else { best });
     Ok(Finished {
         method: name.clone(),
         seed,
