@@ -32,6 +32,9 @@ const STATES: usize = BEFORE_WORDS + WORDS;
 /// Passes through loops over all tiles by their circles, each with one that finds its condition false.
 const TILE_PASSES: usize = WORDS * (16 + 2) + 8;
 
+/// Tiles within reach of a point, more than tracks have anywhere.
+const WITHIN_REACH: usize = 40;
+
 /// Steps of negative reward after which a [training episode](CarRacing::early_end) ends with the next one.
 const PATIENCE: f64 = 20.0;
 
@@ -269,13 +272,15 @@ impl Environment for CarRacing {
         Some(&self.table)
     }
 
-    /// All tiles by their circles, the four edges of up to forty within reach, and copies of states and scenes.
+    /// All tiles by their circles, the four edges of those within reach, and copies of states and scenes.
     fn iterations(&self) -> usize {
-        TILE_PASSES + 5 * 40 + 2 * STATES
+        TILE_PASSES + 5 * WITHIN_REACH + 2 * STATES
     }
 
+    /// A search for the tiles near a sample, then those circles and tiles.
     fn pixel_iterations(&self) -> usize {
-        self.picture.samples.saturating_mul(self.picture.samples).saturating_mul(2 * TILE_PASSES)
+        let sample = TILE_PASSES + WORDS + WITHIN_REACH;
+        self.picture.samples.saturating_mul(self.picture.samples).saturating_mul(sample)
     }
 
     fn picture(&self) -> Option<PictureSize> {
