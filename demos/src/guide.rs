@@ -28,7 +28,7 @@ const fn guide(path: &'static str, paper: &'static str, example: &'static str, n
 }
 
 /// A guide to every command and experiment.
-pub(crate) const ALL: [Guide; 33] = [
+pub(crate) const ALL: [Guide; 34] = [
     guide("adapters", "", "fourfold adapters", "fourfold verify"),
     guide("bench", "", "fourfold bench --kernel softmax", "fourfold verify"),
     guide("compile", "", "fourfold compile --kernel matmul --chip navi21", "fourfold verify"),
@@ -48,6 +48,7 @@ pub(crate) const ALL: [Guide; 33] = [
     guide("dt sweep", DT, "fourfold dt sweep --quick", "fourfold dt train FILE"),
     guide("dt train", DT, "fourfold dt train FILE --quick", "fourfold data inspect FILE"),
     guide("neuron clone", NEURON, "fourfold neuron clone --quick", "fourfold play"),
+    guide("neuron drive", NEURON, "fourfold neuron drive --weights FILE --quick", "fourfold neuron reshuffle --quick"),
     guide("neuron reshuffle", NEURON, "fourfold neuron reshuffle --intervals 50,200", "fourfold play"),
     guide("neuron train", NEURON, "fourfold neuron train --quick", "fourfold play"),
     guide("neuron watch", NEURON, "fourfold neuron watch --shuffle-at 200,600", "fourfold neuron reshuffle --quick"),

@@ -73,6 +73,8 @@ template <int C, int R> matrix<R, C> transpose(const matrix<C, R> &m) { matrix<R
 template <int N> float determinant(const matrix<N, N> &m) { return m[0][0]; }
 typedef matrix<2, 2> float2x2; typedef matrix<3, 2> float3x2; typedef matrix<2, 3> float2x3; typedef matrix<3, 3> float3x3; typedef matrix<4, 4> float4x4;
 template <class T, int N> T dot(vec<T, N> a, vec<T, N> b) { T s = 0; for (int i = 0; i < N; i++) s += a[i] * b[i]; return s; }
+template <int N> float length(vec<float, N> a) { return std::sqrt(dot(a, a)); }
+template <int C, int R> vec<float, C> operator*(vec<float, R> v, const matrix<C, R> &m) { vec<float, C> r; for (int i = 0; i < C; i++) r[i] = dot(v, m[i]); return r; }
 template <class T, class U> T select(T a, U b, bool c) requires std::is_arithmetic_v<T> { return c ? T(b) : a; }
 template <class T, int N> vec<T, N> select(vec<T, N> a, vec<T, N> b, vec<bool, N> c) EACH(T, c[i] ? b[i] : a[i])
 template <class T, int N, class S> vec<T, N> select(vec<T, N> a, S b, vec<bool, N> c) requires std::is_arithmetic_v<S> EACH(T, c[i] ? T(b) : a[i])
