@@ -29,7 +29,7 @@ pub struct DrivingNetwork {
     pub actions: usize,
 }
 
-/// What the network remembers between two steps of an episode.
+/// The memory of the network between two steps of an episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DrivingMemory {
     /// x, `(messages, dimension)`.

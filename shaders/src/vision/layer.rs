@@ -41,7 +41,7 @@ pub struct VisionNeuron {
     pub learned_norms: bool,
 }
 
-/// What layer normalisation adds to a variance.
+/// The number that layer normalisation adds to a variance.
 pub(crate) const NORM_EPSILON: f64 = 1e-5;
 
 impl VisionNeuron {

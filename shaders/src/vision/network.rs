@@ -1,4 +1,4 @@
-//! What the kernels of the vision neuron share: the network whose sizes are compiled in, and the sizes of a dispatch.
+//! The part that the kernels of the vision neuron share: the network whose sizes are compiled in, and the sizes of a dispatch.
 
 use std::sync::Arc;
 

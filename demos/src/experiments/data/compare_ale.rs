@@ -31,7 +31,7 @@ pub struct Settings {
 /// The worker's program, which the interpreter takes as an argument.
 const PROGRAM: &str = include_str!("ale_worker.py");
 
-/// What was found.
+/// The counts of a comparison.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Compared {
     versions: String,
@@ -140,7 +140,7 @@ impl Settings {
     }
 }
 
-/// What differs after a frame, in words.
+/// Says in words how the two differ after a frame.
 fn difference(machine: &PongMachine, reward: i32, real: &Frame) -> Option<String> {
     let signed = |place: usize| i32::from(real.memory[place] as i8);
     let plain = |place: usize| i32::from(real.memory[place]);

@@ -25,7 +25,7 @@ const SLIP: f64 = 82.0;
 const ROLL: f64 = 0.54;
 /// The farthest that Box2D moves a body in a step.
 const FARTHEST: f64 = 2.0;
-/// What Box2D adds to the edges of shapes.
+/// The margin that Box2D adds to the edges of shapes.
 const SKIN: f64 = 0.01;
 
 /// Where the car is and how it moves.

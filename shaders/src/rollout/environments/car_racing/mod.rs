@@ -186,7 +186,7 @@ impl Race {
         }
     }
 
-    /// What a scene shows of a race; its contacts and counts, which it does not show, are 0.
+    /// The race of a scene; contacts and counts, which a scene does not show, are 0.
     fn seen(scene: &[f64]) -> Self {
         let mut state = [0.0; STATES];
         state[..16].copy_from_slice(&scene[..16]);

@@ -80,7 +80,7 @@ impl Machine {
         state.iter_mut().zip(numbers).for_each(|(wide, number)| *wide = f64::from(number));
     }
 
-    /// What a picture shows: the ball's x and y, the opponent, our paddle.
+    /// Returns the numbers that a picture shows: the ball's x and y, the opponent, our paddle.
     pub fn look(&self) -> [i32; 4] {
         [self.ball[0], self.ball[1], self.opponent, self.player]
     }
