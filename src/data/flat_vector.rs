@@ -21,10 +21,30 @@ pub fn flat_vector(file: &str, bytes: &[u8], name: Option<&str>, length: usize) 
     } else {
         from_safetensors(file, bytes, name, length)?
     };
+    check_finite(file, &name, &values)?;
+    Ok(values)
+}
+
+/// Checks that the values of a tensor are all finite.
+///
+/// # Errors
+/// The first that is not, with its index.
+fn check_finite(file: &str, name: &str, values: &[f32]) -> Result<(), Error> {
     match values.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(Error::tensor(file, &name, "finite values", format!("{} at index {index}", values[index]))),
-        None => Ok(values),
+        Some(index) => Err(Error::tensor(file, name, "finite values", format!("{} at index {index}", values[index]))),
+        None => Ok(()),
     }
+}
+
+/// Checks that a tensor of weights has as many values as a network has parameters, all finite.
+///
+/// # Errors
+/// Another number of values, or the first that is not finite.
+pub(crate) fn check_weights(file: &str, name: &str, values: &[f32], parameters: usize) -> Result<(), Error> {
+    if values.len() != parameters {
+        return Err(Error::tensor(file, name, format!("{parameters} values"), values.len().to_string()));
+    }
+    check_finite(file, name, values)
 }
 
 /// [`flat_vector`] of a file.

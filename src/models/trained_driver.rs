@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fourfold_shaders::Data;
 use fourfold_shaders::vision::{DrivingNetwork, VisionNetwork};
 
-use crate::data::{Checkpoint, Error, flat_vector};
+use crate::data::{Checkpoint, Error, check_weights, flat_vector};
 use crate::gpu::Gpu;
 use crate::rollout::{self, Environment, PatchWiring, VectorSettings, VisionRollout};
 
@@ -27,16 +27,8 @@ impl TrainedDriver {
     pub fn new(network: DrivingNetwork, weights: Vec<f32>) -> Result<Self, Error> {
         const NAME: &str = "trained driver";
         network.check().map_err(|error| Error::content(NAME, "valid sizes", error.to_string()))?;
-        let expected = network.parameters();
-        if weights.len() != expected {
-            return Err(Error::tensor(NAME, WEIGHTS, format!("{expected} values"), weights.len().to_string()));
-        }
-        match weights.iter().position(|weight| !weight.is_finite()) {
-            Some(index) => {
-                Err(Error::tensor(NAME, WEIGHTS, "finite values", format!("{} at index {index}", weights[index])))
-            }
-            None => Ok(Self { network, weights }),
-        }
+        check_weights(NAME, WEIGHTS, &weights, network.parameters())?;
+        Ok(Self { network, weights })
     }
 
     /// Reads the weights of `network` from the bytes of a file: numpy's `.npz` and `.npy`, or safetensors. `name` stands for

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fourfold_shaders::Data;
 use fourfold_shaders::rollout::policies::{AttentionNeuron, Linear, Perceptron};
 
-use crate::data::{Checkpoint, Error};
+use crate::data::{Checkpoint, Error, check_weights};
 use crate::gpu::Gpu;
 use crate::rollout::{self, Interface, Policy, PolicyBuffers, PolicyWeights, VectorPolicy};
 
@@ -105,16 +105,8 @@ impl TrainedPolicy {
         }
         let policy = network.policy();
         policy.check(interface).map_err(|error| Error::content(file, "valid sizes", error.to_string()))?;
-        let expected = policy.weights(interface);
-        if weights.len() != expected {
-            return Err(Error::tensor(file, WEIGHTS, format!("{expected} values"), weights.len().to_string()));
-        }
-        match weights.iter().position(|weight| !weight.is_finite()) {
-            Some(index) => {
-                Err(Error::tensor(file, WEIGHTS, "finite values", format!("{} at index {index}", weights[index])))
-            }
-            None => Ok(Self { network, interface, weights }),
-        }
+        check_weights(file, WEIGHTS, &weights, policy.weights(interface))?;
+        Ok(Self { network, interface, weights })
     }
 
     /// The policy, with its sizes and switches.

@@ -5,6 +5,7 @@ mod case;
 mod choice;
 pub(crate) mod elementwise_layout;
 mod generator;
+pub(crate) mod joined;
 mod kernel;
 mod listed;
 mod module;

@@ -6,17 +6,13 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 use super::{InnerProblem, LIBRARY};
+use crate::description::joined::joined;
 use crate::{Binding, Call, Error, Kernel, KernelRef, Sizes, Target};
 
 /// The whole text of a kernel: sizes, bindings, the library, then `parts`, which start with the files of the problem.
 pub(super) fn wgsl(problem: &dyn InnerProblem, title: &str, bindings: &[Binding], parts: &[&str]) -> String {
-    let mut text = format!("// {}, {title}: put together from plain files.\n\n{}", problem.file(), sizes(problem));
-    text.push_str(&Binding::declare(bindings));
-    for part in LIBRARY.iter().chain(parts) {
-        text.push('\n');
-        text.push_str(part);
-    }
-    text
+    let head = format!("// {}, {title}: put together from plain files.\n\n{}", problem.file(), sizes(problem));
+    joined(head + &Binding::declare(bindings), LIBRARY.iter().chain(parts).copied())
 }
 
 /// Checks the sizes of a problem.

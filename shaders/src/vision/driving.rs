@@ -2,7 +2,7 @@
 //! message and steers by where they lie.
 
 use super::VisionNeuron;
-use crate::rollout::policies::attention_neuron::{Part, affine, sigmoid};
+use crate::rollout::policies::attention_neuron::{Part, affine, cut, sigmoid};
 use crate::{Error, Sizes, product, sum};
 
 /// The layer and what follows it, for messages on a square grid of `side * side` places. One step:
@@ -201,13 +201,8 @@ impl DrivingNetwork {
 
     /// The weights behind the layer's, cut into tensors.
     fn split<'a>(&self, tail: &'a [f64]) -> Vec<&'a [f64]> {
-        let mut rest = tail;
-        let tensors = self.tail().into_iter().map(|part| {
-            let (tensor, others) = rest.split_at(part.shape.iter().product());
-            rest = others;
-            tensor
-        });
-        tensors.collect()
+        let mut take = cut(tail);
+        self.tail().into_iter().map(|part| take(part.shape.iter().product())).collect()
     }
 
     /// The action that CarRacing takes for the network's: steering from -1 to 1, gas and brake from 0 to 1.

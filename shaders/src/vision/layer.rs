@@ -1,7 +1,7 @@
 //! The attention neuron that sees (Tang & Ha 2021): every patch of a picture is an input of one sensory neuron, and the message
 //! is the same for every order of the patches.
 
-use crate::rollout::policies::attention_neuron::{Part, affine, position_table};
+use crate::rollout::policies::attention_neuron::{Part, affine, cut, position_table};
 use crate::{Error, MAX_ELEMENTS, Sizes, product, sum};
 
 /// The sizes and switches of the layer. For a stack of grey pictures `x_1 .. x_k` from 0 to 1, the oldest first, cut into patches
@@ -255,12 +255,7 @@ impl VisionNeuron {
         self.expect_sizes();
         let Self { dimension, positions, stack, .. } = *self;
         assert_eq!(weights.len(), self.parameters(), "the flat vector of weights");
-        let mut rest = weights;
-        let mut take = |length: usize| {
-            let (tensor, others) = rest.split_at(length);
-            rest = others;
-            tensor
-        };
+        let mut take = cut(weights);
         let norm = |length: usize| if self.learned_norms { length } else { 0 };
         Tensors {
             query: take(dimension * positions),

@@ -6,6 +6,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::layer::NORM_EPSILON;
 use super::{DrivingNetwork, PongNetwork, VisionNeuron};
+use crate::description::joined::joined;
 use crate::{Binding, Call, Data, Error, Kernel, KernelRef, Operand, Sequence, Sizes, Target, Tolerance};
 
 /// A network that sees.
@@ -331,8 +332,7 @@ impl Description {
         lengths: impl Into<Vec<usize>>,
     ) -> Call {
         let title = format!("// {} of a vision neuron: put together from plain files.\n\n", self.name);
-        let parts = self.parts.iter().map(|part| format!("\n{part}")).collect::<String>();
-        let source = title + &network.sizes() + "\n" + LANES + &parts;
+        let source = joined(title + &network.sizes(), [LANES].into_iter().chain(self.parts));
         let name = format!("vision.{}", self.name);
         let kernel: Arc<Kernel> =
             Kernel::composed::<Uniform>(name, source, self.name, self.bindings, self.passes, self.twin, self.tolerance);

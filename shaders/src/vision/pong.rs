@@ -1,7 +1,7 @@
 //! The attention neuron that plays Pong: its message on a grid, convolutions, and a choice among actions.
 
 use super::VisionNeuron;
-use crate::rollout::policies::attention_neuron::{Part, affine};
+use crate::rollout::policies::attention_neuron::{Part, affine, cut};
 use crate::{Error, Sizes, product, sum};
 
 /// A convolution without padding, with a relu behind it.
@@ -122,13 +122,8 @@ impl PongNetwork {
         previous_action: &[f64],
         keep: Option<&[bool]>,
     ) -> Vec<f64> {
-        let (own, mut rest) = weights.split_at(self.layer.parameters());
-        let message = self.layer.message(own, frames, previous_action, keep, None);
-        let mut take = |length: usize| {
-            let (tensor, others) = rest.split_at(length);
-            rest = others;
-            tensor
-        };
+        let mut take = cut(weights);
+        let message = self.layer.message(take(self.layer.parameters()), frames, previous_action, keep, None);
         let relu = |x: f64| x.max(0.0);
         let dimension = self.layer.dimension;
         // Channels before rows and columns from here on.

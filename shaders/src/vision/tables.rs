@@ -1,4 +1,4 @@
-//! What the kernels of the vision neuron need of a member's weights, computed once for many steps.
+//! Tables of a member's weights for the kernels of the vision neuron, computed once for many steps.
 
 use super::network::{Description, PLACE, Problem, Sum, Uniform, VisionNetwork, network_of, workgroup};
 use crate::{Binding, Call, Error, Sequence, Target, Tolerance};

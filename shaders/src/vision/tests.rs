@@ -136,7 +136,7 @@ fn compare(network: super::DrivingNetwork, phases: usize, wire: impl Fn(usize, u
     (worst, all)
 }
 
-/// What is stored between the kernels is rounded to f32, and a normalisation may magnify it by 300; an importance is a sum over
+/// Numbers between the kernels are rounded to f32, and a normalisation may magnify it by 300; an importance is a sum over
 /// up to 144 rows.
 const CLOSE: f64 = 3e-5;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fourfold::rollout::{Environment, EpisodeRandom, Outcome};
+use fourfold::rollout::{Environment, EpisodeRandom, Outcome, PictureSize};
 
 /// Each action is done `times` times, and a step rewards the sum of what they reward: as in most code for Atari games, and
 /// wherever an environment's own steps are shorter than a decision need be. An episode ends with the step in which the
@@ -74,6 +74,22 @@ impl Environment for ActionRepeat {
         self.environment.decides()
     }
 
+    fn picture(&self) -> Option<PictureSize> {
+        self.environment.picture()
+    }
+
+    fn iterations(&self) -> usize {
+        self.environment.iterations().saturating_add(1).saturating_mul(self.times)
+    }
+
+    fn pixel_iterations(&self) -> usize {
+        self.environment.pixel_iterations()
+    }
+
+    fn largest_observation(&self) -> f64 {
+        self.environment.largest_observation()
+    }
+
     fn constants(&self) -> Vec<(&'static str, f64)> {
         self.environment.constants()
     }
@@ -102,6 +118,10 @@ impl Environment for ActionRepeat {
             }
         }
         whole
+    }
+
+    fn pixel(&self, scene: &[f64], row: usize, column: usize) -> f64 {
+        self.environment.pixel(scene, row, column)
     }
 }
 

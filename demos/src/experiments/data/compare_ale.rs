@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::experiment::Experiment;
-use crate::experiments::dt::gymnasium::Process;
+use crate::experiments::dt::gymnasium::{Process, expect_greeting};
 use crate::failure::Failure;
 use crate::limits;
 use crate::run::Run;
@@ -181,13 +181,10 @@ struct Frame {
 impl Emulator {
     /// The versions of what runs.
     fn greeting(&mut self) -> io::Result<String> {
-        let mut head = [0; 5];
-        self.answers.read_exact(&mut head)?;
-        if &head[..4] != b"4FLD" {
-            let message = format!("expected the greeting `4FLD`, got {head:?}");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        }
-        let mut versions = vec![0; head[4].into()];
+        expect_greeting(&mut self.answers)?;
+        let mut length = [0];
+        self.answers.read_exact(&mut length)?;
+        let mut versions = vec![0; length[0].into()];
         self.answers.read_exact(&mut versions)?;
         Ok(String::from_utf8_lossy(&versions).into_owned())
     }

@@ -116,23 +116,19 @@ impl Experiment for Settings {
         for &share in &self.missing {
             limits::numbers([("--missing", share, Span::within(0.0, 1.0))])?;
         }
-        let mut names: Vec<String> = self.orders().into_iter().map(Order::name).collect();
-        names.sort();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            let got = format!("`{}` twice", pair[0]);
-            return Err(Failure::Input(format!("--intervals and --missing: expected distinct values, got {got}")));
-        }
+        limits::distinct("--intervals and --missing", self.orders().into_iter().map(Order::name))?;
         self.load().map(drop)
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
         let (trained, orders) = (self.load()?, self.orders());
+        let world: Arc<dyn Environment> = Arc::new(self.world());
         let batches = self.episodes.div_ceil(LANES);
         run.progress("drive", (orders.len() * batches * self.horizon) as u64);
         let mut rows = Vec::new();
         for order in orders {
             let steps = (batches * self.horizon) as u64;
-            let scores = run.stage(&order.name(), steps, |run| self.scores(run, &trained, order))?;
+            let scores = run.stage(&order.name(), steps, |run| self.scores(run, &trained, &world, order))?;
             rows.push((order, scores));
         }
         run.end_progress();
@@ -151,15 +147,25 @@ impl Settings {
         [Order::Plain, Order::Shuffled].into_iter().chain(reshuffled).chain(missing).collect()
     }
 
-    /// The score of each episode, episode `e` on track `e`.
-    fn scores(&self, run: &mut Run, trained: &TrainedDriver, order: Order) -> Result<Scores, Failure> {
+    /// The race, with a track for each episode.
+    fn world(&self) -> CarRacing {
         /// The place of the tracks' random numbers: with seed 1 they are the reference's.
         const STREAM: u32 = 1;
-        let (gpu, seed) = (run.gpu(), run.seed() as u32);
         let camera = if self.hull_camera { Camera::Hull } else { Camera::Travel };
         let mut world = CarRacing::new(self.tracks, STREAM, self.episodes);
         world.picture = Picture { camera, zoom_in: true, ..Picture::default() };
-        let world: Arc<dyn Environment> = Arc::new(world);
+        world
+    }
+
+    /// The score of each episode, episode `e` on track `e`.
+    fn scores(
+        &self,
+        run: &mut Run,
+        trained: &TrainedDriver,
+        world: &Arc<dyn Environment>,
+        order: Order,
+    ) -> Result<Scores, Failure> {
+        let (gpu, seed) = (run.gpu(), run.seed() as u32);
         let (mut returns, mut lengths) = (Vec::new(), Vec::new());
         let lanes =
             (1..=self.episodes.min(LANES)).rev().find(|lanes| self.episodes.is_multiple_of(*lanes)).unwrap_or(1);

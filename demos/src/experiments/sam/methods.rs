@@ -54,7 +54,9 @@ impl Settings {
             return Err(Failure::Input(format!("--validation: {expected}, got {held}")));
         }
         let mut validation = if held > 0 { Some(all.rows(rows..rows + held)?) } else { None };
-        let (mut training, mut test) = (all.truncated(rows), split.test);
+        // All of a large set is not copied.
+        let mut training = if rows < all.len() { all.truncated(rows) } else { all };
+        let mut test = split.test;
         for set in [&mut training, &mut test].into_iter().chain(&mut validation) {
             standardisation.apply(set);
         }

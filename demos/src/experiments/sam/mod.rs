@@ -189,8 +189,10 @@ impl Experiment for Settings {
         let arms = self.arms()?;
         arms.iter().try_for_each(|arm| arm.settings.check_numbers())?;
         let images = self.images(0)?;
-        self.check_network(&images.training)?;
-        arms.iter().try_for_each(|arm| arm.settings.check_network(&images.training))
+        // Both methods of a point have its settings.
+        let mut points: Vec<&Self> = arms.iter().map(|arm| &arm.settings).collect();
+        points.dedup();
+        points.into_iter().try_for_each(|settings| settings.check_network(&images.training))
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use clap::{ArgAction, Args, Command};
+use clap::{ArgAction, Args, Command, FromArgMatches};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Settings;
 use crate::failure::Failure;
+use crate::limits;
 
 /// Trainings of one run, at most.
 const MOST: usize = 200;
@@ -110,10 +111,8 @@ impl Settings {
     /// # Errors
     /// A flag that cannot be varied, a value that it does not take, or more trainings than a run may have.
     pub fn arms(&self) -> Result<Vec<Arm>, Failure> {
-        for (index, Variation { flag, .. }) in self.vary.iter().enumerate() {
-            if self.vary[..index].iter().any(|earlier| earlier.flag == *flag) {
-                return Err(Failure::Input(format!("--vary: expected each flag once, got {flag} twice")));
-            }
+        if !self.vary.is_empty() {
+            limits::distinct("--vary", self.vary.iter().map(|variation| &variation.flag))?;
         }
         let count: usize = self.vary.iter().map(|variation| variation.values.len()).product();
         if count > MOST {
@@ -134,17 +133,17 @@ impl Settings {
             let [plain, aware] = settings.method_names();
             let mut add = |name: &str, sharpness_aware: bool, settings: &Settings| {
                 let decides = |variation: &&Variation| sharpness_aware || variation.is_of_both();
-                let own: Vec<_> = self.vary.iter().filter(decides).map(|variation| &variation.flag).collect();
-                let parts = own.iter().map(|flag| format!(", {} {}", flag.replace('-', " "), values[*flag]));
+                let own: Vec<_> = self.vary.iter().filter(decides).collect();
+                let parts = own.iter().map(|own| format!(", {} {}", own.words(), values[&own.flag]));
                 let (method, name) = (name.to_owned(), format!("{name}{}", parts.collect::<String>()));
                 if !arms.iter().any(|arm| arm.name == name) {
-                    let values = own.into_iter().map(|flag| (flag.clone(), values[flag].clone())).collect();
+                    let values = own.into_iter().map(|own| (own.flag.clone(), values[&own.flag].clone())).collect();
                     arms.push(Arm { name, method, settings: settings.clone(), sharpness_aware, values });
                 }
             };
             add(plain, false, &settings);
             if self.double_sgd {
-                let longer = Settings { epochs: 2 * settings.epochs, ..settings.clone() };
+                let longer = Settings { epochs: settings.epochs.saturating_mul(2), ..settings.clone() };
                 add(&format!("longer {plain}"), false, &longer);
             }
             add(aware, true, &settings);
@@ -180,15 +179,11 @@ impl Settings {
             let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
             Failure::Input(format!("--vary {flag}: {line}"))
         };
-        let matches = command.try_get_matches_from(arguments).map_err(wrong)?;
-        let changed = serde_json::to_value(Self::from_matches(&matches)?).map_err(Failure::run)?;
+        let changed = command.try_get_matches_from(arguments).and_then(|matches| Self::from_arg_matches(&matches));
+        let changed = serde_json::to_value(changed.map_err(wrong)?).map_err(Failure::run)?;
         let mut settings: Value = serde_json::to_value(self).map_err(Failure::run)?;
         settings[&id] = changed[&id].clone();
         serde_json::from_value(settings).map_err(Failure::run)
-    }
-
-    fn from_matches(matches: &clap::ArgMatches) -> Result<Self, Failure> {
-        clap::FromArgMatches::from_arg_matches(matches).map_err(Failure::input)
     }
 }
 
@@ -250,5 +245,8 @@ mod tests {
         assert!(refused("radius=1").contains("got `radius`"));
         assert!(refused("rho=much").contains("much"));
         assert!(refused("adaptive=yes").contains("true or false"));
+        let vary = vec!["rho=1".parse().unwrap(), "rho=2".parse().unwrap()];
+        let twice = Settings { vary, ..defaults(Preset::Default).unwrap() }.arms().unwrap_err().to_string();
+        assert!(twice.contains("--vary") && twice.contains("`rho` twice"), "{twice}");
     }
 }

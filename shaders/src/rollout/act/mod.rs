@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::description::joined::joined;
 use crate::rollout::unroll::composition::LIBRARY;
 use crate::rollout::unroll::policy::{check_policy, sizes, without_tables};
 use crate::rollout::unroll::{Interface, Policy, Team};
@@ -87,11 +88,7 @@ impl Composition {
             ],
         };
         let parts = LIBRARY.into_iter().chain([include_str!("lanes.wgsl")]).chain(kept.iter().copied());
-        for part in parts.chain([policy, act]) {
-            text.push('\n');
-            text.push_str(part);
-        }
-        text
+        joined(text, parts.chain([policy, act]))
     }
 
     fn bindings(&self) -> Vec<Binding> {

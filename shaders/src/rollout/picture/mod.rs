@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::rollout::unroll::environment::check_environment;
+use crate::rollout::unroll::environment::{check_environment, with_functions};
 use crate::rollout::unroll::straight_line::{is_unchecked, without_needless_checks};
-use crate::rollout::unroll::{Environment, PictureSize, functions_alone, table_binding};
+use crate::rollout::unroll::{Environment, PictureSize, table_binding};
 use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product};
 
 /// An environment whose scenes are drawn.
@@ -40,14 +40,8 @@ impl Composition {
     /// The whole kernel as WGSL.
     pub fn wgsl(&self) -> String {
         let environment = &*self.environment;
-        let mut text = format!("// Pictures of {}: put together from plain files.\n\n", environment.file());
-        text.push_str(&Binding::declare(&self.bindings()));
-        let parts = [include_str!("../../library/place.wgsl"), include_str!("picture.wgsl")];
-        [&*functions_alone(environment)].into_iter().chain(parts).for_each(|part| {
-            text.push('\n');
-            text.push_str(part);
-        });
-        text
+        let about = format!("Pictures of {}", environment.file());
+        with_functions(&about, &self.bindings(), environment, include_str!("picture.wgsl"))
     }
 
     /// The kernel, by the name `picture.ENVIRONMENT`.

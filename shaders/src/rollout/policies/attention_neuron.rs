@@ -269,12 +269,7 @@ impl AttentionNeuron {
     fn split<'a>(&self, weights: &'a [f64]) -> Tensors<'a> {
         let Self { actions, rows, hidden, key_dimension, position_dimension, .. } = *self;
         assert_eq!(weights.len(), self.parameters(), "the flat vector of weights");
-        let mut rest = weights;
-        let mut take = |length: usize| {
-            let (tensor, others) = rest.split_at(length);
-            rest = others;
-            tensor
-        };
+        let mut take = cut(weights);
         let key_bias = if self.key_bias { key_dimension } else { 0 };
         Tensors {
             weight_ih: take(4 * hidden * (1 + actions)),
@@ -424,6 +419,16 @@ pub(crate) fn position_table(rows: usize, columns: usize) -> Vec<f64> {
         if column.is_multiple_of(2) { angle.sin() } else { angle.cos() }
     };
     (0..rows * columns).map(|index| cell(index / columns, index % columns)).collect()
+}
+
+/// Cuts a flat vector into tensors of the lengths that are asked for, one after the other.
+pub(crate) fn cut<'a>(weights: &'a [f64]) -> impl FnMut(usize) -> &'a [f64] {
+    let mut rest = weights;
+    move |length| {
+        let (tensor, others) = rest.split_at(length);
+        rest = others;
+        tensor
+    }
 }
 
 /// `W x + b` for W `(outputs, inputs)`; an empty bias is none.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use crate::rollout::environments::{Pong, PongMachine, PongTeacher};
+use crate::rollout::unroll::Environment;
 use crate::rollout::unroll::case::reached;
-use crate::rollout::unroll::{Environment, functions_alone};
+use crate::rollout::unroll::environment::with_functions;
 use crate::{
     Binding, Call, Case, Data, Error, Generator, Kernel, KernelRef, Operand, Sequence, Sizes, Target, Tolerance,
     product,
@@ -38,13 +39,7 @@ fn bindings() -> Vec<Binding> {
 }
 
 fn kernel() -> Arc<Kernel> {
-    let mut text = "// A player of Pong: put together from plain files.\n\n".to_string();
-    text.push_str(&Binding::declare(&bindings()));
-    let parts = [include_str!("../../library/place.wgsl"), include_str!("teacher.wgsl")];
-    [&*functions_alone(&Pong)].into_iter().chain(parts).for_each(|part| {
-        text.push('\n');
-        text.push_str(part);
-    });
+    let text = with_functions("A player of Pong", &bindings(), &Pong, include_str!("teacher.wgsl"));
     let exact = |_: &Call, _: &[Data], _: usize| Tolerance::Exact;
     Kernel::composed::<Uniform>("pong_teacher".into(), text, "teach", bindings(), passes, twin, exact)
 }

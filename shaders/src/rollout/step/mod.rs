@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::description::joined::joined;
 use crate::rollout::unroll::composition::{LIBRARY, STEPPING};
 use crate::rollout::unroll::environment::check_environment;
 use crate::rollout::unroll::straight_line::{is_unchecked, without_needless_checks};
@@ -61,12 +62,9 @@ impl Composition {
             false => include_str!("../unroll/trace_off.wgsl"),
         };
         let row = include_str!("../unroll/slots_in_a_row.wgsl");
-        let mut text = title + &sizes(environment) + "\n" + &Binding::declare(&self.bindings());
-        for part in LIBRARY.into_iter().chain([environment.source(), STEPPING, row, trace, include_str!("step.wgsl")]) {
-            text.push('\n');
-            text.push_str(part);
-        }
-        text
+        let head = title + &sizes(environment) + "\n" + &Binding::declare(&self.bindings());
+        let parts = [environment.source(), STEPPING, row, trace, include_str!("step.wgsl")];
+        joined(head, LIBRARY.into_iter().chain(parts))
     }
 
     fn bindings(&self) -> Vec<Binding> {

@@ -6,6 +6,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::straight_line::{is_unchecked, without_needless_checks};
 use super::{COUNTERS, Environment, Interface, Policy, Sensors, environment, policy, twin};
+use crate::description::joined::joined;
 use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, product, sum};
 
 /// The source of the members' weights.
@@ -175,11 +176,7 @@ impl Composition {
         // naga wants every override before the first array whose length it multiplies.
         let first = [self.environment.source(), STEPPING, include_str!("unroll.wgsl"), source];
         let last = [self.weights_text(storage), policy, advance, include_str!("noise.wgsl"), sensors, trace];
-        for part in LIBRARY.into_iter().chain(first).chain(kept.iter().copied()).chain(last) {
-            text.push('\n');
-            text.push_str(part);
-        }
-        text
+        joined(text, LIBRARY.into_iter().chain(first).chain(kept.iter().copied()).chain(last))
     }
 
     /// The WGSL that keeps the weights of a member.

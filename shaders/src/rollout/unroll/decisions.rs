@@ -3,8 +3,8 @@
 use super::Environment;
 use crate::{Call, Data, Tolerance};
 
-/// A bound of `unit` for each element, and besides what becomes of it in the twin where the state is moved by `unit` (relative
-/// to the larger of 1 and the number), its first three numbers in all combinations of directions. Operand `saved` has the
+/// A bound of `unit` for each element, and besides what becomes of it in the twin where the state is moved by the environment's
+/// rounding (relative to the larger of 1 and the number), its first three numbers in all combinations of directions. Operand `saved` has the
 /// states number by number, each in `columns` slots.
 pub(crate) fn tolerance(
     call: &Call,

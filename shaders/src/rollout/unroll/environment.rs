@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt::Debug;
 
 use super::LIBRARY;
+use crate::description::joined::joined;
 use crate::random::threefry;
 use crate::{Binding, Error, RuntimeChecks, Sizes, product, sum};
 
@@ -209,8 +210,14 @@ pub fn table_binding(environment: &dyn Environment) -> Option<Binding> {
 /// The functions of an environment alone, for a kernel of any kind that calls them: its sizes, what its file may use, and
 /// the file. The kernel adds bindings (that of a [table](table_binding), too), the uniform block, overrides and the entry point behind.
 pub fn functions_alone(environment: &dyn Environment) -> String {
-    let parts = LIBRARY.into_iter().chain([environment.source()]);
-    parts.fold(sizes(environment), |text, part| text + "\n" + part)
+    joined(sizes(environment), LIBRARY.into_iter().chain([environment.source()]))
+}
+
+/// The whole text of a kernel that calls the functions of an environment: behind them the place of an invocation, and `own`,
+/// the kernel's file.
+pub(crate) fn with_functions(about: &str, bindings: &[Binding], environment: &dyn Environment, own: &str) -> String {
+    let head = format!("// {about}: put together from plain files.\n\n{}", Binding::declare(bindings));
+    joined(head, [&*functions_alone(environment), include_str!("../../library/place.wgsl"), own])
 }
 
 /// The result of a step of an environment.

@@ -53,11 +53,7 @@ impl Link {
 
     /// Waits for the greeting.
     pub fn greeting(&mut self) -> io::Result<Greeting> {
-        let mut magic = [0; 4];
-        self.answers.read_exact(&mut magic)?;
-        if &magic != b"4FLD" {
-            return Err(malformed(format!("the greeting `4FLD`, got {magic:?}")));
-        }
+        expect_greeting(&mut self.answers)?;
         let mut numbers = [[0; 4]; 5];
         self.answers.read_exact(numbers.as_flattened_mut())?;
         let [observations, choices, count, limit, length] = numbers.map(|bytes| u32::from_le_bytes(bytes) as usize);
@@ -126,6 +122,19 @@ impl Link {
     /// Ends the commands, and with them the worker.
     pub fn close(&mut self) {
         self.commands = None;
+    }
+}
+
+/// Reads the four bytes with which a worker begins.
+///
+/// # Errors
+/// Other bytes, or a broken pipe.
+pub fn expect_greeting(answers: &mut impl Read) -> io::Result<()> {
+    let mut magic = [0; 4];
+    answers.read_exact(&mut magic)?;
+    match &magic {
+        b"4FLD" => Ok(()),
+        _ => Err(malformed(format!("the greeting `4FLD`, got {magic:?}"))),
     }
 }
 

@@ -7,5 +7,6 @@ mod process;
 
 pub use environments::Environments;
 pub use link::End;
+pub use link::expect_greeting;
 pub use play::{Played, play};
 pub use process::Process;

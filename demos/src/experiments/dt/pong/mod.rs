@@ -103,7 +103,6 @@ impl Experiment for Settings {
         ("cloning_batch", "16"),
         ("cloning_steps", "20"),
     ];
-    const PAPER: Option<&'static [(&'static str, &'static str)]> = None;
 
     fn check(&self) -> Result<(), Failure> {
         self.sizes.check()?;
