@@ -1,0 +1,38 @@
+//! The scenes of `fourfold live`: the four methods at work, as a window or a page shows them.
+//!
+//! A [`Scene`] submits steps of the library's kernels, takes what has come back, and says what is to be seen as a
+//! [`Drawing`] of plain shapes. A [`Stage`] holds one of them and has what all have in common: pause, single step, reset,
+//! seed and speed. Nothing here knows a window, a browser, a clock or a file, and nothing waits for the device:
+//!
+//! ```no_run
+//! # fn frame(gpu: &fourfold::Gpu, now: f64) -> Result<(), fourfold_scenes::Error> {
+//! use fourfold_scenes::{Stage, View};
+//!
+//! let mut stage = Stage::open(gpu, "neuron", 1)?; // once
+//! stage.frame(now)?; // in each frame, with the seconds of any clock
+//! let view = View { size: [800.0, 600.0], text: 14.0 };
+//! for shape in stage.drawing(view).shapes {
+//!     // paint it
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod catalogue;
+mod colour;
+mod control;
+mod drawing;
+mod error;
+mod layout;
+mod pace;
+mod scene;
+mod stage;
+
+pub use catalogue::{Entry, SCENES};
+pub use colour::{Colour, Paint};
+pub use control::{Control, Kind, Value};
+pub use drawing::{Align, Drawing, Picture, Shape};
+pub use error::Error;
+pub use layout::{Area, View};
+pub use scene::{Pointer, Reading, Scene};
+pub use stage::{Counts, Stage};
