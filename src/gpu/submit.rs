@@ -6,11 +6,12 @@ use fourfold_shaders::Element;
 use super::{BufferView, Error, Gpu, Ticket};
 
 impl Gpu {
-    /// Submits what `encode` records into an encoder, and waits for nothing.
+    /// Submits what `encode` records into an encoder, called `label` in errors, and waits for nothing: for programs without an
+    /// encoder of their own.
     ///
     /// # Errors
     /// The device was lost, the driver refused, or `encode` failed.
-    pub(crate) fn submit<T>(
+    pub fn submit<T>(
         &self,
         label: &str,
         encode: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T, Error>,

@@ -2,7 +2,10 @@
 
 use fourfold::Gpu;
 
-use crate::{Error, Scene};
+use crate::{Error, Scene, neuron};
+
+/// Opens a scene with a seed; neither submits nor waits.
+pub type Open = fn(&Gpu, u32) -> Result<Box<dyn Scene>, Error>;
 
 /// A scene that can be opened.
 #[derive(Debug, Clone, Copy)]
@@ -14,11 +17,16 @@ pub struct Entry {
     /// One sentence for the visitor: what to try.
     pub about: &'static str,
     /// Opens it with a seed; neither submits nor waits.
-    pub open: fn(&Gpu, u32) -> Result<Box<dyn Scene>, Error>,
+    pub open: Open,
 }
 
 /// Lists the scenes.
-pub const SCENES: &[Entry] = &[];
+pub const SCENES: &[Entry] = &[Entry {
+    word: "neuron",
+    title: "Attention neuron",
+    about: "Shuffle the inputs: the attention neuron holds its poles up, the perceptron does not.",
+    open: neuron::open,
+}];
 
 impl Entry {
     /// Finds a scene by its word.

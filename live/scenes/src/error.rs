@@ -39,4 +39,10 @@ macro_rules! of_the_device {
     };
 }
 
-of_the_device!(fourfold::Error, fourfold::rollout::Error, fourfold::graph::SessionError, fourfold::data::Error);
+of_the_device!(
+    fourfold::Error,
+    fourfold::rollout::Error,
+    fourfold::graph::GraphError,
+    fourfold::graph::SessionError,
+    fourfold::data::Error
+);

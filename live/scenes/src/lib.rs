@@ -18,17 +18,22 @@
 //! # }
 //! ```
 
+mod answer;
 mod catalogue;
 mod colour;
+mod colour_map;
 mod control;
 mod drawing;
 mod error;
 mod layout;
+mod neuron;
 mod pace;
+mod plot;
 mod scene;
 mod stage;
+mod weights;
 
-pub use catalogue::{Entry, SCENES};
+pub use catalogue::{Entry, Open, SCENES};
 pub use colour::{Colour, Paint};
 pub use control::{Control, Kind, Value};
 pub use drawing::{Align, Drawing, Picture, Shape};
