@@ -2,7 +2,7 @@
 
 use fourfold::Gpu;
 
-use crate::{Error, Scene, neuron};
+use crate::{Error, Scene, neuron, pes, sam};
 
 /// Opens a scene with a seed; neither submits nor waits.
 pub type Open = fn(&Gpu, u32) -> Result<Box<dyn Scene>, Error>;
@@ -21,12 +21,26 @@ pub struct Entry {
 }
 
 /// Lists the scenes.
-pub const SCENES: &[Entry] = &[Entry {
-    word: "neuron",
-    title: "Attention neuron",
-    about: "Shuffle the inputs: the attention neuron holds its poles up, the perceptron does not.",
-    open: neuron::open,
-}];
+pub const SCENES: &[Entry] = &[
+    Entry {
+        word: "neuron",
+        title: "Attention neuron",
+        about: "Shuffle the inputs: the attention neuron holds its poles up, the perceptron does not.",
+        open: neuron::open,
+    },
+    Entry {
+        word: "pes",
+        title: "PES",
+        about: "Click on the map: every estimator starts there, and short truncations miss what lies behind the cliffs.",
+        open: pes::open,
+    },
+    Entry {
+        word: "sam",
+        title: "SAM",
+        about: "SGD learns the wrong labels by heart; SAM finds a flatter place. Draw a digit and see what both say.",
+        open: sam::open,
+    },
+];
 
 impl Entry {
     /// Finds a scene by its word.

@@ -41,6 +41,7 @@ macro_rules! of_the_device {
 
 of_the_device!(
     fourfold::Error,
+    fourfold::evolution::Error,
     fourfold::rollout::Error,
     fourfold::graph::GraphError,
     fourfold::graph::SessionError,

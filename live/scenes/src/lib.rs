@@ -28,9 +28,15 @@ mod error;
 mod layout;
 mod neuron;
 mod pace;
+mod panel;
+mod pending;
+mod pes;
 mod plot;
+mod sam;
 mod scene;
 mod stage;
+#[cfg(test)]
+mod testing;
 mod weights;
 
 pub use catalogue::{Entry, Open, SCENES};

@@ -2,42 +2,51 @@
 
 /// Keeps frames short: as many steps as the speed asks for, and no more than the device does within a budget.
 ///
-/// The time from a submission to the frame that finds its answer is at least the device's, so that the estimate errs to the
-/// side of fewer steps.
+/// Without a clock of the device, all that is seen is the time from a submission to the frame that finds its answer, of which
+/// the frame itself is a part. So steps are added as long as that time is hardly longer than for a single one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pace {
-    /// Seconds a step takes at most, by the last answers.
-    each: Option<f64>,
+    /// The most steps of a submission.
+    most: f64,
+    /// Seconds from a submission of a single step to its answer.
+    single: Option<f64>,
     /// When steps were submitted that are not answered, and how many.
     submitted: Option<(f64, usize)>,
     /// Parts of steps that the last frames owe.
     owed: f64,
 }
 
-/// Seconds of steps in a frame: two thirds of a frame of a screen with 60 a second.
+/// Seconds that the steps after the first may take: two thirds of a frame of a screen with 60 a second.
 const BUDGET: f64 = 0.011;
 
 impl Pace {
     pub(crate) fn new() -> Self {
-        Self { each: None, submitted: None, owed: 0.0 }
+        Self { most: 1.0, single: None, submitted: None, owed: 0.0 }
     }
 
     /// Notes that everything submitted has been answered.
     pub(crate) fn answered(&mut self, now: f64) {
         let Some((then, steps)) = self.submitted.take() else { return };
-        if steps == 0 {
-            return;
+        let elapsed = (now - then).max(0.0);
+        let single = match self.single {
+            _ if steps == 0 => return,
+            None => elapsed,
+            // The frame may have become slower or faster.
+            Some(single) if steps == 1 => 0.5 * (single + elapsed),
+            Some(single) => single.min(elapsed),
+        };
+        self.single = Some(single);
+        if elapsed <= single + BUDGET {
+            self.most = (1.1 * self.most + 1.0).min(4_096.0);
+        } else {
+            self.most = (0.8 * self.most).max(1.0);
         }
-        let each = (now - then).max(0.0) / steps as f64;
-        // A single slow frame, as the one in which a driver compiles, is forgotten within a few.
-        self.each = Some(self.each.map_or(each, |old| if each < old { each } else { 0.7 * old + 0.3 * each }));
     }
 
     /// Returns the steps of the next submission, of `wanted` a frame.
     pub(crate) fn steps(&mut self, now: f64, wanted: f64) -> usize {
         self.owed = (self.owed + wanted).min(wanted.max(1.0));
-        let most = self.each.map_or(1.0, |each| BUDGET / each.max(1e-9)).max(1.0);
-        let steps = self.owed.min(most).floor();
+        let steps = self.owed.min(self.most).floor();
         self.owed -= steps;
         self.submitted = Some((now, steps as usize));
         steps as usize
@@ -53,22 +62,27 @@ impl Pace {
 mod tests {
     use super::*;
 
+    /// The steps of the last of many frames, each of which lasts this long besides its steps.
+    fn settled(frame: f64, step: f64, wanted: f64) -> usize {
+        let (mut pace, mut now, mut steps) = (Pace::new(), 0.0, 0);
+        for _ in 0..100 {
+            steps = pace.steps(now, wanted);
+            now += frame + step * steps as f64;
+            pace.answered(now);
+        }
+        steps
+    }
+
     #[test]
     fn a_fast_device_takes_the_steps_that_are_wanted() {
-        let mut pace = Pace::new();
-        assert_eq!(pace.steps(0.0, 20.0), 1);
-        pace.answered(0.0001);
-        assert_eq!(pace.steps(0.016, 20.0), 20);
+        assert_eq!(settled(0.016, 1e-5, 20.0), 20);
+        assert_eq!(settled(0.080, 1e-4, 20.0), 20);
     }
 
     #[test]
     fn a_slow_device_takes_fewer_but_one_at_least() {
-        let mut pace = Pace::new();
-        pace.steps(0.0, 20.0);
-        pace.answered(0.004);
-        assert_eq!(pace.steps(0.016, 20.0), 2);
-        pace.answered(1.016);
-        assert_eq!(pace.steps(1.1, 20.0), 1);
+        assert!((1..=4).contains(&settled(0.016, 0.005, 20.0)));
+        assert!((1..=2).contains(&settled(0.016, 0.5, 20.0)));
     }
 
     #[test]

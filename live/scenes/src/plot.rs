@@ -1,5 +1,6 @@
 //! Curves in a frame with axes.
 
+use crate::panel::panel;
 use crate::{Align, Area, Colour, Drawing, Paint};
 
 /// A series of a plot.
@@ -27,9 +28,7 @@ pub(crate) struct Plot<'a> {
 impl Plot<'_> {
     /// Draws the plot into an area, with text of this size.
     pub(crate) fn draw(&self, drawing: &mut Drawing, area: Area, text: f32) {
-        drawing.rectangle(area, 4.0, Colour::Panel);
-        let [head, rest] = area.shrink(0.4 * text).cut_top(1.3 * text);
-        drawing.text([head.min[0], head.centre()[1]], text, Align::Left, Colour::Ink, self.title);
+        let rest = panel(drawing, area, text, Colour::Ink, self.title);
         let ranges = [0, 1].map(|axis| self.ranges[axis].unwrap_or_else(|| self.fitted(axis)));
         let inner = Area {
             min: [rest.min[0] + 3.2 * text, rest.min[1] + 0.4 * text],

@@ -2,7 +2,7 @@
 
 use super::poles::{LANES, Seen};
 use super::{Neuron, Settings};
-use crate::colour_map::cividis;
+use crate::panel::{body, panel};
 use crate::plot::{Plot, Series, short};
 use crate::{Align, Area, Colour, Drawing, Paint, View};
 
@@ -43,19 +43,6 @@ impl Places {
         let area = body(self.grids[0], self.text);
         (0..LANES).find(|&lane| area.cell(lane, GRID).contains(at))
     }
-}
-
-/// A panel below its title.
-fn body(area: Area, text: f32) -> Area {
-    let [_, rest] = area.shrink(0.4 * text).cut_top(1.5 * text);
-    rest
-}
-
-fn panel(drawing: &mut Drawing, area: Area, text: f32, colour: Colour, title: &str) -> Area {
-    drawing.rectangle(area, 4.0, Colour::Panel);
-    let [head, _] = area.shrink(0.4 * text).cut_top(1.3 * text);
-    drawing.text([head.min[0], head.centre()[1]], text, Align::Left, colour, title);
-    body(area, text)
 }
 
 /// Points of a metre, and the place of metres from the middle of the track.
@@ -174,8 +161,6 @@ fn attention(scene: &Neuron, drawing: &mut Drawing, area: Area, text: f32) {
         let colour = if noise { Colour::Muted } else { Colour::Ink };
         drawing.text(at, size, Align::Right, colour, source(index, scene.settings));
         let bar = line(bars).shrink(0.1 * size);
-        let [red, green, blue, _] = cividis(attention);
-        debug_assert!(red as u16 + green as u16 + blue as u16 > 0);
         let reach = bar.min[0] + attention.clamp(0.0, 1.0) * bar.width();
         drawing.rectangle(Area { max: [reach, bar.max[1]], ..bar }, 1.0, Colour::Blue);
         if rows <= 12 {

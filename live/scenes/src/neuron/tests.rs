@@ -5,23 +5,15 @@ use std::time::{Duration, Instant};
 
 use fourfold::Gpu;
 
+use crate::testing::{frames_until, reading};
 use crate::{Drawing, Error, Pointer, Shape, Stage, Value, View};
 
 const VIEW: View = View { size: [900.0, 600.0], text: 14.0 };
 
 /// Frames until so many steps have been seen.
 fn run(stage: &mut Stage, steps: u64) {
-    let (start, first) = (Instant::now(), reading(stage, "step"));
-    while reading(stage, "step") < first + steps as f64 {
-        stage.frame(start.elapsed().as_secs_f64()).unwrap();
-        sleep(Duration::from_millis(1));
-        assert!(start.elapsed() < Duration::from_secs(300), "{:?}", stage.counts());
-    }
-}
-
-fn reading(stage: &Stage, name: &str) -> f64 {
-    let readings = stage.readings();
-    readings.iter().find(|reading| reading.name == name).unwrap_or_else(|| panic!("{name}: {readings:?}")).value
+    let end = reading(stage, "step") + steps as f64;
+    frames_until(stage, |stage| reading(stage, "step") >= end);
 }
 
 fn pictures(drawing: &Drawing) -> usize {
@@ -34,11 +26,9 @@ fn the_score_holds_after_a_shuffle_and_the_perceptrons_falls() {
     stage.set("speed", Value::Number(16.0)).unwrap();
     run(&mut stage, 800);
     let before = [reading(&stage, "score"), reading(&stage, "perceptron's score")];
-    eprintln!("before {before:?} {:?}", stage.readings());
     assert!(stage.key('s', false).unwrap());
     run(&mut stage, 800);
     let after = [reading(&stage, "score"), reading(&stage, "perceptron's score")];
-    eprintln!("after {after:?} {:?} {:?}", stage.readings(), stage.counts());
     assert!(after[0] > 0.8 * before[0] && after[1] < 0.4 * before[1], "{before:?}, then {after:?}");
 }
 
