@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use super::printable::{printable, quotable};
+use super::printable::{fitted, printable};
 
 /// The reason why data could not be read or written: one sentence with the file, the expected and the actual content.
 ///
-/// The sentence is one line without control characters, whatever names and texts of a file it quotes.
+/// The sentence is one line without control characters, whatever names and texts of a file it quotes, and has at most 200
+/// characters besides the file's own name.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -56,6 +57,9 @@ impl Error {
     }
 }
 
+/// The most characters of a sentence besides the file's name.
+const LONGEST: usize = 200;
+
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = match self {
@@ -67,10 +71,12 @@ impl fmt::Display for Error {
             Error::Read { source, .. } => write!(formatter, "cannot read {file}: {source}"),
             Error::Write { source, .. } => write!(formatter, "cannot write {file}: {source}"),
             Error::Content { expected, got, .. } => {
-                write!(formatter, "{file}: expected {}, got {}", quotable(expected), quotable(got))
+                let [expected, got] = fitted([expected, got], LONGEST - ": expected , got ".len());
+                write!(formatter, "{file}: expected {expected}, got {got}")
             }
             Error::Tensor { tensor, expected, got, .. } => {
-                let [tensor, expected, got] = [tensor, expected, got].map(|text| quotable(text));
+                let room = LONGEST - ": tensor ``: expected , got ".len();
+                let [tensor, expected, got] = fitted([tensor, expected, got], room);
                 write!(formatter, "{file}: tensor `{tensor}`: expected {expected}, got {got}")
             }
         }
@@ -94,7 +100,10 @@ mod tests {
     fn sentences_are_one_line_whatever_they_quote() {
         let error = Error::tensor("a\nb", "w\u{1b}[31m", "x", "y\r").to_string();
         assert_eq!(error, r"a\nb: tensor `w\u{1b}[31m`: expected x, got y\r");
-        let error = Error::content("file", "x", "n".repeat(100_000)).to_string();
-        assert!(error.len() < 1000, "{} bytes", error.len());
+        let long = "n".repeat(100_000);
+        let error = Error::content("file", "x", &*long).to_string();
+        assert_eq!(error.chars().count(), "file".len() + LONGEST, "{error}");
+        let error = Error::tensor("file", &long, "x", &*long).to_string();
+        assert!(error.chars().count() <= "file".len() + LONGEST, "{error}");
     }
 }

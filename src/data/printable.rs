@@ -21,15 +21,58 @@ fn is_printable(character: char) -> bool {
     !(character.is_control() || reorders || breaks)
 }
 
-/// The most characters of a quotation: a file may have a name or a header of any length.
-const LONGEST: usize = 500;
-
-/// [`printable`] text, cut where it is longer than a sentence should be.
-pub(super) fn quotable(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}… ({} bytes)", printable(&text[..end]), text.len()),
-        None => printable(text),
+/// Returns [`printable`] texts that together have at most `room` characters. Texts of a file may have any length: the longest
+/// are cut, to equal lengths, and end in `…`.
+pub(crate) fn fitted<const N: usize>(texts: [&str; N], room: usize) -> [String; N] {
+    let lengths = texts.map(|text| printed_length(text, room + 1));
+    // What shorter texts leave of their shares goes to the longer ones.
+    let mut sorted = lengths;
+    sorted.sort_unstable();
+    let (mut left, mut share) = (room, usize::MAX);
+    for (place, length) in sorted.into_iter().enumerate() {
+        share = left / (N - place);
+        if length > share {
+            break;
+        }
+        left -= length;
+        share = usize::MAX;
     }
+    texts.map(|text| cut(text, share))
+}
+
+/// The characters of a [`printable`] text, counted up to `most`.
+fn printed_length(text: &str, most: usize) -> usize {
+    let mut length = 0;
+    for character in text.chars() {
+        length += if is_printable(character) { 1 } else { character.escape_default().count() };
+        if length >= most {
+            break;
+        }
+    }
+    length
+}
+
+/// A [`printable`] text of at most `most` characters, no escape of which is cut in two.
+fn cut(text: &str, most: usize) -> String {
+    if most == usize::MAX {
+        return printable(text);
+    }
+    let (mut line, mut length, mut end) = (String::new(), 0, 0);
+    for character in text.chars() {
+        let printed = printable(character.encode_utf8(&mut [0; 4]));
+        length += printed.chars().count();
+        if length > most {
+            line.truncate(end);
+            line.push('…');
+            return line;
+        }
+        line.push_str(&printed);
+        // The sign of the cut needs a place too.
+        if length < most {
+            end = line.len();
+        }
+    }
+    line
 }
 
 #[cfg(test)]
@@ -43,8 +86,16 @@ mod tests {
     }
 
     #[test]
-    fn long_quotations_are_cut() {
-        assert_eq!(quotable("short"), "short");
-        assert_eq!(quotable(&"é".repeat(501)), format!("{}… (1002 bytes)", "é".repeat(500)));
+    fn texts_that_fit_stay_whole() {
+        assert_eq!(fitted(["short", "texts"], 10), ["short", "texts"]);
+    }
+
+    #[test]
+    fn the_longest_texts_are_cut_to_equal_lengths_and_never_within_an_escape() {
+        let long = "é".repeat(501);
+        assert_eq!(fitted(["short", &long, &long], 25), ["short".to_owned(), "ééééééééé…".into(), "ééééééééé…".into()]);
+        assert_eq!(fitted(["ab\n\n\n"], 7), ["ab\\n\\n…"]);
+        assert_eq!(fitted(["a\u{1b}b"], 7), ["a…"]);
+        assert_eq!(fitted(["abc", ""], 0), ["…", ""]);
     }
 }

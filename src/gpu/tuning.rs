@@ -36,7 +36,8 @@ impl Adapter {
     }
 
     fn describe(&self) -> String {
-        let Self { name, backend, driver, driver_info } = self;
+        let [name, backend, driver, driver_info] =
+            [&self.name, &self.backend, &self.driver, &self.driver_info].map(|text| quoted(text));
         format!("{name} ({backend}, {driver} {driver_info})")
     }
 }
@@ -85,12 +86,16 @@ impl Tuning {
         };
         let format = text(&file, "format")?;
         if format != FORMAT {
-            return Err(refuse(format!("the tuning has another format: expected `{FORMAT}`, got `{format}`")));
+            return Err(refuse(format!(
+                "the tuning has another format: expected `{FORMAT}`, got `{}`",
+                quoted(&format)
+            )));
         }
         let version = text(&file, "fourfold")?;
         if version != VERSION {
             return Err(refuse(format!(
-                "the tuning is of another version: expected fourfold {VERSION}, got {version}"
+                "the tuning is of another version: expected fourfold {VERSION}, got {}",
+                quoted(&version)
             )));
         }
         let adapter = &file["adapter"];
@@ -104,13 +109,15 @@ impl Tuning {
         for entry in file["choices"].as_array().ok_or_else(|| damaged("a list `choices`"))? {
             let [family, variant] = [text(entry, "family")?, text(entry, "variant")?];
             let known = Family::ALL.into_iter().find(|known| known.name() == family);
-            let family = known.ok_or_else(|| damaged(&format!("a family of kernels, got `{family}`")))?;
+            let family = known.ok_or_else(|| damaged(&format!("a family of kernels, got `{}`", quoted(&family))))?;
             let known = family.variants().iter().position(|known| *known == variant);
-            let variant =
-                known.ok_or_else(|| damaged(&format!("a variant of `{}`, got `{variant}`", family.name())))?;
+            let variant = known
+                .ok_or_else(|| damaged(&format!("a variant of `{}`, got `{}`", family.name(), quoted(&variant))))?;
             let class = entry["class"].as_u64().filter(|class| *class < Choices::CLASSES as u64);
-            let class =
-                class.ok_or_else(|| damaged(&format!("a class below {}, got {}", Choices::CLASSES, entry["class"])))?;
+            let class = class.ok_or_else(|| {
+                let got = quoted(&entry["class"].to_string());
+                damaged(&format!("a class below {}, got {got}", Choices::CLASSES))
+            })?;
             choices = choices.with(Choice { family, class: class as usize, variant });
         }
         Ok(Self { adapter, choices })
@@ -125,6 +132,14 @@ impl Tuning {
         let (expected, got) = (own.describe(), self.adapter.describe());
         Err(refuse(format!("the tuning was measured elsewhere: expected one of {expected}, got one of {got}")))
     }
+}
+
+/// The first characters of a text of a file, without control characters.
+fn quoted(text: &str) -> String {
+    const MOST: usize = 48;
+    let mut printed = text.escape_debug();
+    let start: String = printed.by_ref().take(MOST).collect();
+    if printed.next().is_some() { start + "…" } else { start }
 }
 
 fn refuse(message: String) -> Error {
@@ -171,6 +186,10 @@ mod tests {
             let sentence = Tuning::from_bytes(text.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
             assert!(sentence.contains(expected), "{sentence}");
         }
+        let long = "\u{1b}[31m".repeat(100);
+        let sentence =
+            Tuning::from_bytes(text.replacen("fourfold tuning 1", &long, 1).as_bytes()).unwrap_err().to_string();
+        assert!(sentence.chars().count() <= 200 && !sentence.contains(char::is_control), "{sentence}");
         for length in 0..text.len() - 1 {
             assert!(Tuning::from_bytes(&text.as_bytes()[..length]).is_err(), "{length} bytes of {}", text.len());
         }

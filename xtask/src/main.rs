@@ -2,6 +2,7 @@
 
 mod data;
 mod driver;
+mod fuzz;
 mod gpu_report;
 mod interruptions;
 mod portability;
@@ -20,10 +21,14 @@ cargo xtask COMMAND [ARGUMENTS]
   mutants [FLAGS]    plant the faults of shaders/src/*/faults.txt in the kernels, one at a time: `fourfold verify` must catch
                      95 %; --only TEXT and --json go to it; writes docs/reports/mutants/report.md
   interruptions      interrupt and resume every long command at random moments: it must end with the same bits
+  chaos              kill and resume every long command at random moments: it must end with the same bits
+  fuzz [READER]      give mutated files to every reader of files; `cargo xtask fuzz --help` lists its flags
+  graphs             compare random graphs on the GPU with the f64 reference; `cargo xtask graphs --help` lists its flags
   gpu-report         measure the GPU of this machine and write one page; `cargo xtask gpu-report --help` lists its flags
   portability        verify every kernel on every Vulkan driver at hand; `cargo xtask portability --help` lists its flags
 
-On Linux without any Vulkan device, `demo`, `test`, `mutants` and `interruptions` first install Mesa's software driver.";
+On Linux without any Vulkan device, `demo`, `test`, `mutants`, `interruptions`, `chaos` and
+`graphs` first install Mesa's software driver.";
 
 /// The reason why a command failed, with its exit code.
 #[derive(Debug)]
@@ -88,6 +93,28 @@ fn run(mut arguments: Vec<OsString>) -> Result {
             let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
             interruptions::run(&words)
         }
+        Some("fuzz") if arguments.iter().any(|argument| argument == "--help") => {
+            println!("{}", fuzz::USAGE);
+            Ok(())
+        }
+        Some("fuzz") => fuzz::run(&arguments),
+        Some("chaos") if arguments.iter().any(|argument| argument == "--help") => {
+            println!("{}", interruptions::CHAOS_USAGE);
+            Ok(())
+        }
+        Some("chaos") => {
+            driver::ensure()?;
+            let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            interruptions::chaos(&words)
+        }
+        Some("graphs") if arguments.iter().any(|argument| argument == "--help") => {
+            println!("{}", fuzz::GRAPHS_USAGE);
+            Ok(())
+        }
+        Some("graphs") => {
+            driver::ensure()?;
+            fuzz::graphs(&arguments)
+        }
         Some("data") => data::fetch(&root().join("data"), &arguments),
         Some("gpu-report") if arguments.iter().any(|argument| argument == "--help") => {
             println!("{}", gpu_report::USAGE);
@@ -107,7 +134,7 @@ fn run(mut arguments: Vec<OsString>) -> Result {
             Ok(())
         }
         _ => Err(Failure::usage(format!(
-            "demo, test, data, mutants, interruptions, gpu-report or portability is expected, got `{}`\n\n{USAGE}",
+            "demo, test, data, mutants, interruptions, chaos, fuzz, graphs, gpu-report or portability is expected, got `{}`\n\n{USAGE}",
             command.display()
         ))),
     }
@@ -120,9 +147,15 @@ fn root() -> &'static Path {
 
 /// Runs the cargo that runs us, in the root of the repository.
 fn cargo(fixed: &[&str], more: &[OsString]) -> Result {
+    cargo_with(&[], fixed, more)
+}
+
+/// [`cargo`] with more variables in its environment.
+fn cargo_with(environment: &[(String, String)], fixed: &[&str], more: &[OsString]) -> Result {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(&program);
-    command.current_dir(root()).args(fixed).args(more);
+    let environment = environment.iter().map(|(name, value)| (name, value));
+    command.current_dir(root()).args(fixed).args(more).envs(environment);
     if let Some(folder) = runtime_folder() {
         command.env("XDG_RUNTIME_DIR", folder);
     }
