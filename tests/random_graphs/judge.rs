@@ -1,0 +1,73 @@
+//! Judges a random graph: its kernels on the GPU against the f64 reference.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use fourfold::Gpu;
+use fourfold::graph::{Graph, Plan, Reference, Session, Values};
+use fourfold::shaders::Data;
+
+use super::program::{EPSILON, Program};
+
+/// Roundings of an f32 that the outputs of a graph of a dozen operations may be off by. Most are sums of some hundred terms and
+/// sines and exponentials of a driver, which WGSL lets be off by 2^-11; a wrong index or a forgotten factor is off by 2^23.
+const ROUNDINGS: f64 = 2048.0;
+
+/// Roundings of the terms of an output, which count where they cancel.
+const FEW_ROUNDINGS: f64 = 16.0;
+
+/// Runs a graph on kernels and compares its outputs with the reference.
+///
+/// # Errors
+/// What is wrong, in words: a panic, an error, or the first output that differs.
+pub fn judge(gpu: &Gpu, program: &Program) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(|| compared(gpu, program))).unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(format!("panic: {}", text.unwrap_or_default()))
+    })
+}
+
+fn compared(gpu: &Gpu, program: &Program) -> Result<(), String> {
+    let graph = Graph::new();
+    let built = program.build(&graph, None);
+    graph.check().map_err(|error| format!("graph: {error}"))?;
+    for (index, (output, _)) in built.outputs.iter().enumerate() {
+        graph.output(&index.to_string(), *output);
+    }
+    let truth = evaluated(program, None)?;
+    let moved = [evaluated(program, Some(1))?, evaluated(program, Some(2))?];
+
+    let plan = Plan::new(&graph, &gpu.target()).map_err(|error| format!("plan: {error}"))?;
+    let values: Values = built.values.clone().into_iter().filter(|(name, _)| plan.inputs.contains_key(name)).collect();
+    let mut session = Session::new(gpu, plan, &values).map_err(|error| format!("session: {error}"))?;
+    session.submit(1).map_err(|error| format!("submit: {error}"))?;
+    for (index, (expected, (_, size))) in truth.iter().zip(&built.outputs).enumerate() {
+        let got = session.read(&index.to_string()).map_err(|error| format!("read: {error}"))?;
+        // How far errors in the middle move this output, which is more than its size where terms cancel.
+        let largest = expected.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        let distances = moved.iter().flat_map(|moved| moved[index].iter().zip(expected).map(|(a, b)| (a - b).abs()));
+        let scale = largest + distances.fold(0.0_f64, f64::max) / EPSILON;
+        let most = f64::from(f32::EPSILON) / 2.0 * (ROUNDINGS * scale + FEW_ROUNDINGS * size);
+        for (place, (got, expected)) in got.f32().iter().zip(expected).enumerate() {
+            let is_close = (f64::from(*got) - expected).abs() <= most;
+            if !is_close && (got.is_finite() || expected.is_finite()) {
+                return Err(format!(
+                    "output {index}, element {place}: expected {expected} within {most:.1e}, got {got}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn evaluated(program: &Program, perturbation: Option<u64>) -> Result<Vec<Vec<f64>>, String> {
+    let graph = Graph::new();
+    let built = program.build(&graph, perturbation);
+    let wide = |data: &Data| match data {
+        Data::F32(values) => values.iter().copied().map(f64::from).collect(),
+        Data::U32(values) => values.iter().copied().map(f64::from).collect(),
+    };
+    let reference = Reference::new(built.values.iter().map(|(name, data)| (name.clone(), wide(data))));
+    let outputs: Vec<_> = built.outputs.iter().map(|(output, _)| *output).collect();
+    reference.evaluate_all(&outputs).map_err(|error| format!("reference: {error}"))
+}
