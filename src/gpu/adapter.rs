@@ -1,8 +1,6 @@
 //! Adapters: what there is, which one to take, and what to ask of it.
 
-#[cfg(not(target_arch = "wasm32"))]
-use super::Error;
-use super::Gpu;
+use super::{Error, Gpu};
 
 /// Options for opening a device.
 #[derive(Debug, Clone, Default)]
@@ -76,17 +74,15 @@ pub fn adapters() -> Vec<AdapterReport> {
         limits: adapter.limits(),
     };
     // Opening one says what is wrong with the backends that were asked for.
-    enumerate().unwrap_or_default().into_iter().enumerate().map(report).collect()
+    pollster::block_on(enumerate()).unwrap_or_default().into_iter().enumerate().map(report).collect()
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 fn instance() -> wgpu::Instance {
     wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
 }
 
 /// The backends that `WGPU_BACKEND` names, or `WGPU_BACKENDS`, as some programs call it; all that are built in without
 /// either.
-#[cfg(not(target_arch = "wasm32"))]
 fn backends() -> Result<wgpu::Backends, Error> {
     let built_in = wgpu::Instance::enabled_backend_features() - wgpu::Backends::NOOP;
     let asked = ["WGPU_BACKEND", "WGPU_BACKENDS"].into_iter().find_map(|name| {
@@ -100,7 +96,6 @@ fn backends() -> Result<wgpu::Backends, Error> {
 }
 
 /// Reads a list of backends with commas between them; refuses one that is unknown or not built in.
-#[cfg(not(target_arch = "wasm32"))]
 fn named_backends(name: &str, value: &str, built_in: wgpu::Backends) -> Result<wgpu::Backends, Error> {
     const NAMES: [&str; 5] = ["vulkan", "metal", "dx12", "gl", "webgpu"];
     let usable: Vec<&str> =
@@ -124,11 +119,17 @@ fn named_backends(name: &str, value: &str, built_in: wgpu::Backends) -> Result<w
     Ok(backends)
 }
 
-#[cfg(not(target_arch = "wasm32"))]
-fn enumerate() -> Result<Vec<wgpu::Adapter>, Error> {
+async fn enumerate() -> Result<Vec<wgpu::Adapter>, Error> {
     let backends = backends()?;
     let instance = instance();
-    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
+    // A page has one adapter: the one that its browser picks for this wish.
+    #[cfg(target_arch = "wasm32")]
+    if backends.contains(wgpu::Backends::BROWSER_WEBGPU) {
+        let power_preference = wgpu::PowerPreference::HighPerformance;
+        let options = wgpu::RequestAdapterOptions { power_preference, ..Default::default() };
+        return Ok(instance.request_adapter(&options).await.into_iter().collect());
+    }
+    let mut adapters = instance.enumerate_adapters(backends).await;
     adapters.retain(|adapter| adapter.get_info().backend != wgpu::Backend::Noop);
     adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
@@ -140,24 +141,42 @@ fn enumerate() -> Result<Vec<wgpu::Adapter>, Error> {
     Ok(adapters)
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 impl Gpu {
-    /// Opens the best adapter there is: a discrete GPU before an integrated one before a software driver.
+    /// Opens the best adapter there is: a discrete GPU before an integrated one before a software driver. In a page it is the
+    /// one that the browser picks for high performance.
     ///
     /// `WGPU_BACKEND` and `WGPU_ADAPTER_NAME` are honoured. A no-op adapter is never taken.
     ///
     /// # Errors
     /// No adapter answers, with a word on what to install, or the adapter refuses a device.
-    pub fn open() -> Result<Self, Error> {
-        Self::open_with(&Options::default())
+    pub async fn open_async() -> Result<Self, Error> {
+        Self::open_with_async(&Options::default()).await
     }
 
-    /// Opens a device like [`Gpu::open`], with a choice of adapter and of shader checks.
+    /// Blocks, as [`Gpu::open_async`].
     ///
     /// # Errors
-    /// As [`Gpu::open`]; also if no adapter has the name or number asked for.
+    /// As [`Gpu::open_async`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn open() -> Result<Self, Error> {
+        pollster::block_on(Self::open_async())
+    }
+
+    /// Blocks, as [`Gpu::open_with_async`].
+    ///
+    /// # Errors
+    /// As [`Gpu::open_with_async`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn open_with(options: &Options) -> Result<Self, Error> {
-        let adapters = enumerate()?;
+        pollster::block_on(Self::open_with_async(options))
+    }
+
+    /// Opens a device like [`Gpu::open_async`], with a choice of adapter and of shader checks.
+    ///
+    /// # Errors
+    /// As [`Gpu::open_async`]; also if no adapter has the name or number asked for.
+    pub async fn open_with_async(options: &Options) -> Result<Self, Error> {
+        let adapters = enumerate().await?;
         let asked = options.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok());
         let adapter = choose(&adapters, asked.as_deref())?;
         let Requirements { features, limits } = Self::requirements(adapter);
@@ -167,7 +186,7 @@ impl Gpu {
             required_limits: limits,
             ..Default::default()
         };
-        let opened = pollster::block_on(adapter.request_device(&descriptor));
+        let opened = adapter.request_device(&descriptor).await;
         let (device, queue) =
             opened.map_err(|error| Error::NoDevice { adapter: adapter.get_info().name, message: error.to_string() })?;
         let gpu = Self::from_device(device, queue, options.checked);
@@ -177,7 +196,6 @@ impl Gpu {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 fn choose<'a>(adapters: &'a [wgpu::Adapter], asked: Option<&str>) -> Result<&'a wgpu::Adapter, Error> {
     let Some(first) = adapters.first() else {
         return Err(Error::NoAdapter { message: nothing_found() });
@@ -194,13 +212,15 @@ fn choose<'a>(adapters: &'a [wgpu::Adapter], asked: Option<&str>) -> Result<&'a 
 }
 
 /// The sentence that tells a user how to get an adapter.
-#[cfg(not(target_arch = "wasm32"))]
 fn nothing_found() -> String {
     let backend = std::env::var("WGPU_BACKEND").ok().map(|backend| {
         let built_in = wgpu::Instance::enabled_backend_features();
         format!(" for WGPU_BACKEND={backend} (unset it to search {built_in:?})")
     });
-    let install = if cfg!(target_os = "linux") {
+    let install = if cfg!(target_arch = "wasm32") {
+        "Chrome and Edge from 113, Safari from 26 and Firefox from 141 have WebGPU, on Linux and Android some of them behind a \
+         setting"
+    } else if cfg!(target_os = "linux") {
         "install your GPU's Vulkan driver, or Mesa's software driver: `apt-get install mesa-vulkan-drivers libvulkan1` \
          on Debian and Ubuntu, `dnf install mesa-vulkan-drivers` on Fedora"
     } else if cfg!(target_os = "windows") {

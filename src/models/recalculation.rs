@@ -72,7 +72,7 @@ impl Classifier {
     ///
     /// # Errors
     /// The batch is 0 or larger than the set, weights or images are of another classifier, or there is no memory on the GPU.
-    pub fn recalculated_statistics(
+    pub async fn recalculated_statistics_async(
         &self,
         gpu: &Gpu,
         weights: &Data,
@@ -105,9 +105,24 @@ impl Classifier {
         for images in batches {
             session.write("images", &Data::F32(images.to_vec()))?;
             session.submit(1)?;
-            let of_batch = session.read("statistics")?;
+            let of_batch = session.read_async("statistics").await?;
             sums.iter_mut().zip(of_batch.f32()).for_each(|(sum, &value)| *sum += f64::from(value));
         }
         Ok(Data::F32(sums.into_iter().map(|sum| (sum / count) as f32).collect()))
+    }
+
+    /// Blocks, as [`Classifier::recalculated_statistics_async`].
+    ///
+    /// # Errors
+    /// As [`Classifier::recalculated_statistics_async`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn recalculated_statistics(
+        &self,
+        gpu: &Gpu,
+        weights: &Data,
+        images: &Dataset,
+        batch: usize,
+    ) -> Result<Data, RecalculationError> {
+        gpu.block_on(self.recalculated_statistics_async(gpu, weights, images, batch))
     }
 }

@@ -23,10 +23,9 @@ use fourfold_shaders::{Access, Case, Data, Element, Tolerance};
 use crate::gpu::{BufferView, Error, Extent, Gpu, Launch, Recording};
 
 pub use numbered::numbered;
-pub use outcome::Outcome;
+pub use outcome::{Outcome, judge_async, judge_numbered_async};
 #[cfg(not(target_arch = "wasm32"))]
-pub use outcome::judge;
-pub use outcome::judge_async;
+pub use outcome::{judge, judge_numbered};
 pub use pattern::WrongElements;
 pub use verdict::{Stray, Unstable, Verdict};
 

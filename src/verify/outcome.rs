@@ -2,7 +2,7 @@
 
 use fourfold_shaders::{Case, Kernel};
 
-use super::{Examination, examine_async};
+use super::{Examination, examine_async, numbered};
 use crate::gpu::{Error, Gpu};
 
 /// The outcome of one case on one device. A crash or a hang of the driver leaves no outcome: it ends the process.
@@ -35,4 +35,18 @@ pub async fn judge_async(gpu: &Gpu, kernel: &Kernel, case: &Case) -> Outcome {
         Err(error @ Error::DeviceLost { .. }) => Outcome::Lost(error),
         Err(error) => Outcome::Refused(error),
     }
+}
+
+/// Draws a kernel's case of a number, as [`numbered`] does, runs it and waits for it: the loop over kernels and numbers is
+/// all that is left to whoever verifies a device.
+pub async fn judge_numbered_async(gpu: &Gpu, kernel: &Kernel, seed: u64, number: u32, size: u32) -> (Case, Outcome) {
+    let case = numbered(kernel, seed, number, size, gpu.target());
+    let outcome = judge_async(gpu, kernel, &case).await;
+    (case, outcome)
+}
+
+/// Blocks, as [`judge_numbered_async`].
+#[cfg(not(target_arch = "wasm32"))]
+pub fn judge_numbered(gpu: &Gpu, kernel: &Kernel, seed: u64, number: u32, size: u32) -> (Case, Outcome) {
+    gpu.block_on(judge_numbered_async(gpu, kernel, seed, number, size))
 }

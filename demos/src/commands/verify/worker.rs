@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use fourfold::Gpu;
 use fourfold::sanitizer::{Options, check};
 use fourfold::shaders::{Case, Generator, Kernel, KernelRef, kernels};
-use fourfold::verify::{Outcome, judge, numbered};
+use fourfold::verify::{Outcome, judge, judge_numbered, numbered};
 use serde::{Deserialize, Serialize};
 
 use super::faults::Fault;
@@ -95,7 +95,7 @@ fn answer(answer: &Answer) -> Result<(), Failure> {
 fn run_case(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32, order: &Order) -> Result<Row, Failure> {
     let start = Instant::now();
     sabotage(gpu, &kernel.name);
-    let (case, outcome) = run(gpu, kernel, seed, number, Generator::FULL);
+    let (case, outcome) = judge_numbered(gpu, kernel, seed, number, Generator::FULL);
     let row = Row { seconds: Some(start.elapsed().as_secs_f64()), ..Row::new(&kernel.name, number, &case, &outcome) };
     if let (Some(folder), Kind::Wrong | Kind::Refused) = (&order.repro, row.outcome) {
         let (size, case, outcome) = shrunk(gpu, kernel, seed, number, case, outcome);
@@ -110,12 +110,6 @@ fn run_case(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32, order: &Order
     }
     return Ok(row);
 
-    fn run(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32, size: u32) -> (Case, Outcome) {
-        let case = numbered(kernel, seed, number, size, gpu.target());
-        let outcome = judge(gpu, kernel, &case);
-        (case, outcome)
-    }
-
     /// The smallest size of the case that still fails.
     fn shrunk(
         gpu: &Gpu,
@@ -126,7 +120,7 @@ fn run_case(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32, order: &Order
         outcome: Outcome,
     ) -> (u32, Case, Outcome) {
         for size in [1, 2, 3, 5, 8, 12, 20, 30, 45, 70] {
-            let (case, outcome) = run(gpu, kernel, seed, number, size);
+            let (case, outcome) = judge_numbered(gpu, kernel, seed, number, size);
             if Row::new(&kernel.name, number, &case, &outcome).outcome.failed() {
                 return (size, case, outcome);
             }
@@ -160,8 +154,8 @@ fn run_faulty(gpu: &Gpu, kernel: &KernelRef, seed: u64, number: u32, fault: &Fau
 
 /// Runs one case in this process.
 pub fn judge_here(gpu: &Gpu, kernel: &Kernel, seed: u64, number: u32) -> Row {
-    let case = numbered(kernel, seed, number, Generator::FULL, gpu.target());
-    Row::new(&kernel.name, number, &case, &judge(gpu, kernel, &case))
+    let (case, outcome) = judge_numbered(gpu, kernel, seed, number, Generator::FULL);
+    Row::new(&kernel.name, number, &case, &outcome)
 }
 
 /// Faults of a driver that tests plant: `FOURFOLD_SABOTAGE=KERNEL:crash`, `hang` or `lose`.
