@@ -28,7 +28,7 @@ const fn guide(path: &'static str, paper: &'static str, example: &'static str, n
 }
 
 /// A guide to every command and experiment.
-pub(crate) const ALL: [Guide; 34] = [
+pub(crate) const ALL: [Guide; 35] = [
     guide("adapters", "", "fourfold adapters", "fourfold verify"),
     guide("bench", "", "fourfold bench --kernel softmax", "fourfold verify"),
     guide("compile", "", "fourfold compile --kernel matmul --chip navi21", "fourfold verify"),
@@ -47,6 +47,12 @@ pub(crate) const ALL: [Guide; 34] = [
     guide("dt shortest-paths", DT, "fourfold dt shortest-paths --quick", "fourfold dt key-to-door --quick"),
     guide("dt sweep", DT, "fourfold dt sweep --quick", "fourfold dt train FILE"),
     guide("dt train", DT, "fourfold dt train FILE --quick", "fourfold data inspect FILE"),
+    guide(
+        "neuron ant",
+        NEURON,
+        "fourfold neuron ant --weights FILE --quick",
+        "fourfold neuron drive --weights FILE --quick",
+    ),
     guide("neuron clone", NEURON, "fourfold neuron clone --quick", "fourfold play"),
     guide("neuron drive", NEURON, "fourfold neuron drive --weights FILE --quick", "fourfold neuron reshuffle --quick"),
     guide("neuron reshuffle", NEURON, "fourfold neuron reshuffle --intervals 50,200", "fourfold play"),

@@ -17,6 +17,7 @@ pub mod experiment;
 pub mod experiments;
 pub mod failure;
 pub mod guide;
+pub mod gymnasium;
 pub mod limits;
 pub mod options;
 pub mod output;

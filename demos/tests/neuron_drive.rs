@@ -50,3 +50,15 @@ fn weights_of_another_network_are_refused_and_leave_nothing() {
     );
     assert!(!scratch.0.join("run").exists());
 }
+
+#[test]
+fn a_missing_interpreter_is_told_and_leaves_nothing() {
+    let scratch = Scratch::new("drive-python");
+    let trained = TrainedDriver::new(DrivingNetwork::car_racing(), vec![0.1; 7_212]).unwrap();
+    fs::write(scratch.0.join("made.safetensors"), trained.to_checkpoint().to_bytes()).unwrap();
+    let output = drive(&scratch, "--weights made.safetensors --gymnasium --python no-such-python --out run");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("cannot run `no-such-python`") && message.contains("gymnasium[box2d]"), "{message}");
+    assert!(!scratch.0.join("run").exists());
+}

@@ -19,6 +19,7 @@ pub const ALL: &[Entry] = &[
     entry::<dt::shortest_paths::Settings>(),
     entry::<dt::sweep::Settings>(),
     entry::<dt::train::Settings>(),
+    entry::<neuron::ant::Settings>(),
     entry::<neuron::clone::Settings>(),
     entry::<neuron::drive::Settings>(),
     entry::<neuron::reshuffle::Settings>(),

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::experiment::Experiment;
-use crate::experiments::dt::gymnasium::{Process, expect_greeting};
 use crate::failure::Failure;
+use crate::gymnasium::{Process, expect_greeting};
 use crate::limits;
 use crate::run::Run;
 use crate::run::report::Report;

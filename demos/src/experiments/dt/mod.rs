@@ -3,7 +3,6 @@
 mod contender;
 pub mod control;
 mod data_set;
-pub(super) mod gymnasium;
 pub mod key_to_door;
 pub mod pong;
 mod score;

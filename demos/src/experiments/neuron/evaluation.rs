@@ -11,6 +11,7 @@ use fourfold::shaders::Data;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::gymnasium::Played;
 use crate::statistics::{average, spread};
 
 /// Observations of the cart-pole swing-up.
@@ -115,6 +116,12 @@ impl Protocol {
 pub struct Scores {
     pub returns: Vec<f64>,
     pub lengths: Vec<u32>,
+}
+
+impl From<Played> for Scores {
+    fn from(Played { returns, lengths, .. }: Played) -> Self {
+        Self { returns, lengths: lengths.into_iter().map(|length| length as u32).collect() }
+    }
 }
 
 impl Scores {

@@ -1,11 +1,13 @@
 //! The experiments with the attention neuron, a policy that does not care in which order its inputs are wired.
 
 pub mod actor;
+pub mod ant;
 pub mod clone;
 pub mod cloning;
 pub mod drive;
 pub mod episodes;
 pub mod evaluation;
+mod input_order;
 pub mod network;
 pub mod recipe;
 pub mod reshuffle;

@@ -14,9 +14,9 @@ use fourfold::shaders::Data;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::gymnasium::Played;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
+use crate::gymnasium::Played;
 use crate::limits::{self, Span};
 use crate::run::Run;
 use crate::run::report::Report;

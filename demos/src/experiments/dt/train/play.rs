@@ -12,8 +12,8 @@ use super::setup::Setup;
 use super::{Evaluation, Settings};
 use crate::experiments::data::World as Collected;
 use crate::experiments::dt::contender::{CHECKS, EVALUATION};
-use crate::experiments::dt::gymnasium::{Environments, Played, play};
 use crate::failure::Failure;
+use crate::gymnasium::{Environments, Played, Program, play};
 use crate::run::Run;
 
 /// The place where the agent plays, on the weights of the training.
@@ -88,9 +88,8 @@ impl Gymnasium {
     fn open(gpu: &Gpu, settings: &Settings, setup: &Setup, training: &OfflineTraining) -> Result<Self, Failure> {
         let (name, data) = (setup.environment.as_deref().unwrap_or_default(), &setup.data);
         let targets = setup.targets.iter().flat_map(|&target| vec![target; settings.episodes]).collect::<Vec<_>>();
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = settings.workers.unwrap_or(processors);
-        let environments = Environments::open(&settings.python, name, targets.len(), workers)?;
+        let (python, workers) = (&settings.python, settings.workers);
+        let environments = Environments::open(python, Program::ENVIRONMENTS, name, targets.len(), workers)?;
         let greeting = environments.greeting();
         // Choices that the data never made are not known from them.
         let same = match (greeting.actions, data.actions()) {

@@ -3,7 +3,8 @@
 use fourfold::models::Agent;
 use serde::{Deserialize, Serialize};
 
-use super::{End, Environments};
+use super::Environments;
+use super::link::End;
 use crate::failure::Failure;
 
 /// Results of episodes, one a lane.
@@ -15,35 +16,38 @@ pub struct Played {
     pub terminated: Vec<bool>,
 }
 
-/// Plays an episode in each lane, all as one batch, each with its seed; cut off after `most` steps. `watch` is told the
-/// number of each step and of the episodes that go on.
+/// All lanes before a step.
+#[derive(Debug)]
+pub struct Moment<'a> {
+    pub step: usize,
+    /// (lanes, observations)
+    pub observations: &'a [f32],
+    /// (lanes): those of the step before.
+    pub rewards: &'a [f32],
+    /// (lanes): false where the episode is over.
+    pub going: &'a [bool],
+}
+
+/// Plays an episode in each lane, all as one batch, from what was observed first, with the actions (lanes, numbers) that
+/// `act` returns; cut off after `most` steps.
 ///
 /// # Errors
-/// A worker or the device failed.
-///
-/// # Panics
-/// If the agent has another number of episodes than there are lanes.
-pub fn play(
-    agent: &mut Agent,
+/// A worker failed, or `act`.
+pub fn play_with(
     environments: &mut Environments,
-    seeds: &[u32],
+    mut observations: Vec<f32>,
     most: usize,
-    mut watch: impl FnMut(usize, usize),
+    mut act: impl FnMut(&Moment<'_>) -> Result<Vec<f32>, Failure>,
 ) -> Result<Played, Failure> {
     let lanes = environments.lanes();
-    assert_eq!(agent.settings().episodes(), lanes, "episodes of the agent and lanes");
     let mut played = Played { returns: vec![0.0; lanes], lengths: vec![0; lanes], terminated: vec![false; lanes] };
     let mut going = vec![true; lanes];
-    let mut observations = environments.reset(seeds)?;
     let mut rewards = vec![0.0; lanes];
-    agent.restart()?;
     for step in 0..most {
-        let left = going.iter().filter(|&&going| going).count();
-        if left == 0 {
+        if !going.contains(&true) {
             break;
         }
-        watch(step, left);
-        let actions = agent.act(&observations, &rewards)?;
+        let actions = act(&Moment { step, observations: &observations, rewards: &rewards, going: &going })?;
         let answer = environments.step(&going, &actions)?;
         for lane in (0..lanes).filter(|&lane| going[lane]) {
             played.returns[lane] += answer.rewards[lane];
@@ -57,6 +61,29 @@ pub fn play(
         rewards = answer.rewards.iter().map(|&reward| reward as f32).collect();
     }
     Ok(played)
+}
+
+/// The same with an agent, each lane from its seed. `watch` is told the number of each step and of the episodes that go on.
+///
+/// # Errors
+/// A worker or the device failed.
+///
+/// # Panics
+/// If the agent has another number of episodes than there are lanes.
+pub fn play(
+    agent: &mut Agent,
+    environments: &mut Environments,
+    seeds: &[u32],
+    most: usize,
+    mut watch: impl FnMut(usize, usize),
+) -> Result<Played, Failure> {
+    assert_eq!(agent.settings().episodes(), environments.lanes(), "episodes of the agent and lanes");
+    let observations = environments.reset(seeds)?;
+    agent.restart()?;
+    play_with(environments, observations, most, |moment| {
+        watch(moment.step, moment.going.iter().filter(|&&going| going).count());
+        Ok(agent.act(moment.observations, moment.rewards)?)
+    })
 }
 
 #[cfg(test)]

@@ -7,10 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::link::Link;
+use super::program::Program;
 use crate::failure::Failure;
-
-/// The worker's program, which the interpreter takes as an argument: no file of it need be found.
-const PROGRAM: &str = include_str!("worker.py");
 
 /// The exit code with which a worker tells, in one sentence, what the user can mend.
 const USER_ERROR: i32 = 3;
@@ -33,10 +31,15 @@ impl Process {
     ///
     /// # Errors
     /// There is no such interpreter.
-    pub(super) fn start(python: &Path, environment: &str, lanes: usize) -> Result<(Self, Link), Failure> {
-        let needs = "Gymnasium needs Python with the packages `gymnasium[mujoco]`";
+    pub(super) fn start(
+        python: &Path,
+        program: Program,
+        environment: &str,
+        lanes: usize,
+    ) -> Result<(Self, Link), Failure> {
+        let needs = format!("{environment} needs Python with the packages `{}`", program.packages);
         let (process, commands, answers) =
-            Self::start_program(python, PROGRAM, &[environment, &lanes.to_string()], needs)?;
+            Self::start_program(python, program.text, &[environment, &lanes.to_string()], &needs)?;
         Ok((process, Link::new(commands, answers)))
     }
 

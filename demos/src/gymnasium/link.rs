@@ -1,4 +1,4 @@
-//! The messages between us and a worker; `worker.py` documents the bytes.
+//! The messages between us and a worker; `protocol.py` documents the bytes.
 
 use std::io::{self, Read, Write};
 
@@ -71,10 +71,10 @@ impl Link {
         })
     }
 
-    /// Asks for new episodes with the seed of each lane.
-    pub fn send_reset(&mut self, seeds: &[u32]) -> io::Result<()> {
+    /// Asks for new episodes, with what each lane begins with.
+    pub fn send_reset(&mut self, words: &[u32]) -> io::Result<()> {
         let mut bytes = b"R".to_vec();
-        bytes.extend(seeds.iter().flat_map(|seed| seed.to_le_bytes()));
+        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         self.send(&bytes)
     }
 

@@ -1,5 +1,7 @@
-//! `fourfold neuron drive`: the published network that drives, in our world, with its picture shuffled and with parts of it
-//! taken away.
+//! `fourfold neuron drive`: the published network that drives, in our world or Gymnasium's, with its picture shuffled and with
+//! parts of it taken away.
+
+mod real_race;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,12 +9,14 @@ use std::sync::Arc;
 use clap::Args;
 use fourfold::models::TrainedDriver;
 use fourfold::rollout::environments::car_racing::{Camera, CarRacing, Picture};
-use fourfold::rollout::{Environment, PatchWiring, VectorSettings};
+use fourfold::rollout::{PatchWiring, VectorSettings};
 use fourfold::shaders::vision::DrivingNetwork;
+use real_race::{RealRace, deviates};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::evaluation::Scores;
+use super::input_order::InputOrder;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::limits::{self, Span};
@@ -48,7 +52,16 @@ pub struct Settings {
     /// Camera along the hull, as in CarRacing-v1 and later, instead of along the car's way
     #[arg(long)]
     pub hull_camera: bool,
+    /// Drive in Gymnasium's CarRacing, with its physics engine, on the same tracks
+    #[arg(long)]
+    pub gymnasium: bool,
+    /// Python interpreter with Gymnasium and Box2D
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    pub python: PathBuf,
 }
+
+/// The place of the tracks' random numbers: with seed 1 they are the reference's.
+const STREAM: u32 = 1;
 
 /// Steps of a submission: a fraction of a second on a software driver.
 const STEPS: usize = 10;
@@ -56,53 +69,44 @@ const STEPS: usize = 10;
 /// Lanes that are played side by side.
 const LANES: usize = 256;
 
-/// A row of the table.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Order {
-    Plain,
-    Shuffled,
-    Reshuffled(usize),
-    Missing(f64),
+/// What the slots of a lane's retina see.
+fn wiring(order: InputOrder, seed: u32, lanes: usize, patches: usize, horizon: usize) -> PatchWiring {
+    let shuffled = |interval| PatchWiring::shuffled(seed, lanes, patches, interval, horizon);
+    match order {
+        InputOrder::Plain => PatchWiring::plain(lanes, patches),
+        InputOrder::Shuffled | InputOrder::Reshuffled(_) => shuffled(order.interval()),
+        InputOrder::Missing(share) => shuffled(None).occluded(seed, share),
+    }
 }
 
-impl Order {
-    fn name(self) -> String {
-        match self {
-            Self::Plain => "in order".into(),
-            Self::Shuffled => "shuffled".into(),
-            Self::Reshuffled(interval) => format!("shuffled every {interval} steps"),
-            Self::Missing(share) => format!("shuffled, {:.0} % missing", 100.0 * share),
-        }
+/// Mean and deviation of the paper, over 100 episodes of the original.
+fn paper(order: InputOrder) -> &'static str {
+    match order {
+        InputOrder::Shuffled => "801 ± 147",
+        InputOrder::Reshuffled(25) => "732 ± 161",
+        InputOrder::Reshuffled(50) => "772 ± 163",
+        InputOrder::Reshuffled(100) => "768 ± 167",
+        InputOrder::Reshuffled(200) => "774 ± 182",
+        InputOrder::Reshuffled(500) => "805 ± 158",
+        _ => "",
     }
+}
 
-    fn wiring(self, seed: u32, lanes: usize, patches: usize, horizon: usize) -> PatchWiring {
-        let shuffled = |interval| PatchWiring::shuffled(seed, lanes, patches, interval, horizon);
-        match self {
-            Self::Plain => PatchWiring::plain(lanes, patches),
-            Self::Shuffled => shuffled(None),
-            Self::Reshuffled(interval) => shuffled(Some(interval)),
-            Self::Missing(share) => shuffled(None).occluded(seed, share),
-        }
-    }
-
-    /// Mean and deviation of the paper, over 100 episodes of the original.
-    fn paper(self) -> &'static str {
-        match self {
-            Self::Shuffled => "801 ± 147",
-            Self::Reshuffled(25) => "732 ± 161",
-            Self::Reshuffled(50) => "772 ± 163",
-            Self::Reshuffled(100) => "768 ± 167",
-            Self::Reshuffled(200) => "774 ± 182",
-            Self::Reshuffled(500) => "805 ± 158",
-            _ => "",
-        }
-    }
+/// A row of the table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Driven {
+    scores: Scores,
+    /// Of Gymnasium, where the race is its.
+    versions: Option<String>,
 }
 
 impl Experiment for Settings {
     const NAME: &'static str = "neuron drive";
     const SEEDS: Option<&'static str> = None;
     const QUICK: &'static [(&'static str, &'static str)] = &[("episodes", "2"), ("horizon", "200")];
+
+    const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] =
+        &[("python", "gymnasium", &["true"])];
 
     fn inputs(&self) -> Vec<PathBuf> {
         vec![self.weights.clone()]
@@ -116,20 +120,20 @@ impl Experiment for Settings {
         for &share in &self.missing {
             limits::numbers([("--missing", share, Span::within(0.0, 1.0))])?;
         }
-        limits::distinct("--intervals and --missing", self.orders().into_iter().map(Order::name))?;
+        limits::distinct("--intervals and --missing", self.orders().into_iter().map(InputOrder::name))?;
         self.load().map(drop)
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
         let (trained, orders) = (self.load()?, self.orders());
-        let world: Arc<dyn Environment> = Arc::new(self.world());
+        let world = Arc::new(self.world());
         let batches = self.episodes.div_ceil(LANES);
         run.progress("drive", (orders.len() * batches * self.horizon) as u64);
         let mut rows = Vec::new();
         for order in orders {
             let steps = (batches * self.horizon) as u64;
-            let scores = run.stage(&order.name(), steps, |run| self.scores(run, &trained, &world, order))?;
-            rows.push((order, scores));
+            let driven = run.stage(&order.name(), steps, |run| self.drive(run, &trained, &world, order))?;
+            rows.push((order, driven));
         }
         run.end_progress();
         Ok(self.report(&rows))
@@ -141,16 +145,14 @@ impl Settings {
         Ok(TrainedDriver::load(&self.weights, self.tensor.as_deref(), DrivingNetwork::car_racing())?)
     }
 
-    fn orders(&self) -> Vec<Order> {
-        let reshuffled = self.intervals.iter().map(|&interval| Order::Reshuffled(interval));
-        let missing = self.missing.iter().map(|&share| Order::Missing(share));
-        [Order::Plain, Order::Shuffled].into_iter().chain(reshuffled).chain(missing).collect()
+    fn orders(&self) -> Vec<InputOrder> {
+        let reshuffled = self.intervals.iter().map(|&interval| InputOrder::Reshuffled(interval));
+        let missing = self.missing.iter().map(|&share| InputOrder::Missing(share));
+        [InputOrder::Plain, InputOrder::Shuffled].into_iter().chain(reshuffled).chain(missing).collect()
     }
 
     /// The race, with a track for each episode.
     fn world(&self) -> CarRacing {
-        /// The place of the tracks' random numbers: with seed 1 they are the reference's.
-        const STREAM: u32 = 1;
         let camera = if self.hull_camera { Camera::Hull } else { Camera::Travel };
         let mut world = CarRacing::new(self.tracks, STREAM, self.episodes);
         world.picture = Picture { camera, zoom_in: true, ..Picture::default() };
@@ -158,20 +160,32 @@ impl Settings {
     }
 
     /// The score of each episode, episode `e` on track `e`.
-    fn scores(
+    fn drive(
         &self,
         run: &mut Run,
         trained: &TrainedDriver,
-        world: &Arc<dyn Environment>,
-        order: Order,
-    ) -> Result<Scores, Failure> {
+        world: &Arc<CarRacing>,
+        order: InputOrder,
+    ) -> Result<Driven, Failure> {
         let (gpu, seed) = (run.gpu(), run.seed() as u32);
-        let (mut returns, mut lengths) = (Vec::new(), Vec::new());
+        let (mut returns, mut lengths, mut versions) = (Vec::new(), Vec::new(), None);
         let lanes =
             (1..=self.episodes.min(LANES)).rev().find(|lanes| self.episodes.is_multiple_of(*lanes)).unwrap_or(1);
         for batch in 0..self.episodes / lanes {
             let patches = trained.network().layer.patches();
-            let wiring = order.wiring(seed.wrapping_add(batch as u32), lanes, patches, self.horizon);
+            let wiring = wiring(order, seed.wrapping_add(batch as u32), lanes, patches, self.horizon);
+            if self.gymnasium {
+                let tracks = batch * lanes..(batch + 1) * lanes;
+                let tries = |track: usize| world.tracks()[track].tries();
+                let deviates: Vec<_> =
+                    tracks.clone().map(|track| deviates(self.tracks, STREAM, track, tries(track))).collect();
+                let mut race = RealRace::open(&gpu, trained, world, tracks, wiring, &self.python)?;
+                let scores = race.drive(&gpu, &deviates, self.horizon, || run.advance(1))?;
+                versions = Some(race.versions().to_owned());
+                returns.extend(scores.returns);
+                lengths.extend(scores.lengths);
+                continue;
+            }
             let settings = VectorSettings::new(lanes, self.horizon, seed);
             let mut rollout = trained.rollout(&gpu, world.clone(), &settings, wiring)?;
             let mut before = 0;
@@ -183,11 +197,11 @@ impl Settings {
             returns.extend(episodes.returns.into_iter().map(f64::from));
             lengths.extend(episodes.lengths);
         }
-        Ok(Scores { returns, lengths })
+        Ok(Driven { scores: Scores { returns, lengths }, versions })
     }
 
-    fn report(&self, rows: &[(Order, Scores)]) -> Report {
-        let cells = rows.iter().map(|(order, scores)| {
+    fn report(&self, rows: &[(InputOrder, Driven)]) -> Report {
+        let cells = rows.iter().map(|(order, Driven { scores, .. })| {
             let (least, most) = extremes(&scores.returns);
             [
                 order.name(),
@@ -195,15 +209,20 @@ impl Settings {
                 format!("{:.1}", median(&scores.returns)),
                 format!("{least:.0} to {most:.0}"),
                 format!("{:.0}", scores.length()),
-                order.paper().to_owned(),
+                paper(*order).to_owned(),
             ]
         });
         let mut report = Report::new("The attention neuron drives");
         report.table(&["patches", "score", "median", "range", "steps", "the paper's"], cells);
         report.paragraph(format!(
-            "Mean score and standard deviation over {} episodes of at most {} steps in the car race of equations, the same \
-             tracks in every row. The paper's are of its own network in CarRacing with a physics engine, 100 episodes.",
-            self.episodes, self.horizon
+            "Mean score and standard deviation over {} episodes of at most {} steps in {}, the same tracks in every row. The \
+             paper's are of its own network in CarRacing with a physics engine, 100 episodes.",
+            self.episodes,
+            self.horizon,
+            match rows.first().and_then(|(_, driven)| driven.versions.as_deref()) {
+                Some(versions) => format!("Gymnasium's CarRacing ({versions})"),
+                None => "the car race of equations".to_owned(),
+            }
         ));
         report.explanation(
             "The picture is drawn at 96 x 96 with the camera of 2019 and its zoom in the first second, the lowest eighth \
@@ -212,7 +231,7 @@ impl Settings {
         );
         let results: Vec<_> = rows
             .iter()
-            .map(|(order, scores)| {
+            .map(|(order, Driven { scores, .. })| {
                 json!({
                     "patches": order.name(), "mean": scores.mean(), "deviation": scores.deviation(),
                     "median": median(&scores.returns), "returns": scores.returns, "steps": scores.lengths,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::link::{Answer, Greeting, Link};
 use super::process::Process;
+use super::program::Program;
 use crate::failure::Failure;
 
 /// Environments of one kind side by side, each a lane, in several worker processes.
@@ -24,14 +25,21 @@ struct Worker {
 }
 
 impl Environments {
-    /// Starts `workers` processes of the interpreter, which share `lanes` environments.
+    /// Starts `workers` processes of the interpreter, one for each processor if none, which share `lanes` environments.
     ///
     /// # Errors
     /// Python, a package or the environment is missing (which is the user's input), or a worker fails.
-    pub fn open(python: &Path, environment: &str, lanes: usize, workers: usize) -> Result<Self, Failure> {
-        let spans = spans(lanes, workers);
+    pub fn open(
+        python: &Path,
+        program: Program,
+        environment: &str,
+        lanes: usize,
+        workers: Option<usize>,
+    ) -> Result<Self, Failure> {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        let spans = spans(lanes, workers.unwrap_or_else(processors));
         let start = |(number, lanes): (usize, Range<usize>)| {
-            let (process, link) = Process::start(python, environment, lanes.len())?;
+            let (process, link) = Process::start(python, program, environment, lanes.len())?;
             Ok(Worker { number, lanes, link, process: Some(process) })
         };
         Self::greeted(spans.into_iter().enumerate().map(start).collect::<Result<_, Failure>>()?)
@@ -77,8 +85,22 @@ impl Environments {
     /// # Errors
     /// A worker failed.
     pub fn reset(&mut self, seeds: &[u32]) -> Result<Vec<f32>, Failure> {
+        self.begin(|lanes| seeds[lanes].to_vec())
+    }
+
+    /// Begins an episode in each lane from random numbers of its own, which a program expects instead of a seed.
+    ///
+    /// # Errors
+    /// A worker failed.
+    pub fn reset_with(&mut self, numbers: &[Vec<u32>]) -> Result<Vec<f32>, Failure> {
+        let counted = |numbers: &Vec<u32>| [&[numbers.len() as u32], &numbers[..]].concat();
+        self.begin(|lanes| numbers[lanes].iter().flat_map(counted).collect())
+    }
+
+    /// Sends what lanes begin with, and waits for what they observe.
+    fn begin(&mut self, words: impl Fn(Range<usize>) -> Vec<u32>) -> Result<Vec<f32>, Failure> {
         for worker in &mut self.workers {
-            let sent = worker.link.send_reset(&seeds[worker.lanes.clone()]);
+            let sent = worker.link.send_reset(&words(worker.lanes.clone()));
             sent.map_err(|error| worker.failure(&error))?;
         }
         let mut observations = Vec::with_capacity(self.lanes() * self.greeting.observations);
@@ -224,7 +246,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_missing_interpreter_is_told_with_the_flag_that_names_it() {
-        let failure = Environments::open(Path::new("no-such-python"), "Hopper-v5", 2, 1).err().unwrap();
+        let failure = Environments::open(Path::new("no-such-python"), Program::ENVIRONMENTS, "Hopper-v5", 2, Some(1))
+            .err()
+            .unwrap();
         assert_eq!(failure.code(), 2);
         let sentence = failure.to_string();
         assert!(sentence.starts_with("cannot run `no-such-python`: ") && sentence.contains("--python"), "{sentence}");
