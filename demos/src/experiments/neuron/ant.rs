@@ -115,7 +115,7 @@ impl Settings {
             ]
         });
         let mut report = Report::new(format!("The attention neuron walks: {}", self.environment));
-        report.table(&["inputs", "score", "median", "range", "steps", "the paper's"], cells);
+        report.table(&["inputs", "score", "median", "range", "steps", "paper"], cells);
         if let Some((_, Walked { versions, observations, .. })) = rows.first() {
             report.paragraph(format!(
                 "Mean score and standard deviation over {} episodes of at most {} steps, from the same starts in every row, with \

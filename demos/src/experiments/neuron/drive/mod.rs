@@ -213,7 +213,7 @@ impl Settings {
             ]
         });
         let mut report = Report::new("The attention neuron drives");
-        report.table(&["patches", "score", "median", "range", "steps", "the paper's"], cells);
+        report.table(&["patches", "score", "median", "range", "steps", "paper"], cells);
         report.paragraph(format!(
             "Mean score and standard deviation over {} episodes of at most {} steps in {}, the same tracks in every row. The \
              paper's are of its own network in CarRacing with a physics engine, 100 episodes.",
