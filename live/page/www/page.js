@@ -1,0 +1,159 @@
+// The page: opens WebGPU, has one tab a scene and one that verifies, and starts again after a lost device.
+
+import init, { Device, scenes } from './fourfold_page.js';
+import { Scene } from './scene.js';
+import { verify } from './verify.js';
+
+const find = id => document.getElementById(id);
+const BROWSERS = 'Chrome and Edge have WebGPU since version 113, Safari since 26, and Firefox since 141; on Linux and Android '
+    + 'some of them have it behind a setting.';
+
+const page = { device: null, scene: null, tab: null, entries: [], verifying: null, outcomes: null };
+// For tests, and for the curious at the console.
+window.fourfold = page;
+
+function notice(text, again) {
+    find('notice').hidden = false;
+    find('notice-text').textContent = text;
+    find('again').hidden = !again;
+    if (again) find('again').focus();
+}
+
+/**
+ * Says what went wrong. What ended the scene, or a lost device, offers to start again; a wrong input leaves the scene as it
+ * is. A browser tells of the loss a little after the first call that fails by it.
+ */
+async function fail(error, ended = !page.scene) {
+    if (ended) close();
+    await new Promise(resolve => setTimeout(resolve, 250));
+    const lost = page.device?.lost();
+    if (lost) close();
+    const text = lost ? `The graphics device was lost: ${lost}. Nothing runs any more; start again on a new one.`
+        : `${error?.message ?? error}`;
+    notice(text, ended || Boolean(lost));
+}
+
+function close() {
+    page.scene?.close();
+    page.scene = null;
+}
+
+async function open() {
+    find('notice').hidden = true;
+    find('opening').hidden = false;
+    try {
+        page.device = await Device.open();
+        find('adapter').textContent = await describe();
+        show(page.tab ?? page.entries[0].word);
+    } catch (error) {
+        fail(error);
+    } finally {
+        find('opening').hidden = true;
+    }
+}
+
+async function describe() {
+    const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' });
+    const { vendor, architecture, description, isFallbackAdapter } = adapter.info;
+    const name = [vendor, architecture, description].filter(text => text).join(' ');
+    return `WebGPU on ${name || 'an adapter without a name'}${isFallbackAdapter ? ', a software driver' : ''}`;
+}
+
+// ---- Tabs
+
+function tabs() {
+    const all = [...page.entries, { word: 'verify', title: 'Verify' }];
+    find('tabs').replaceChildren(...all.map(({ word, title }, at) => {
+        const tab = Object.assign(document.createElement('button'), { type: 'button', id: `tab-${word}` });
+        tab.append(title, Object.assign(document.createElement('kbd'), { textContent: `${at + 1}` }));
+        tab.setAttribute('role', 'tab');
+        tab.setAttribute('aria-controls', word === 'verify' ? 'verify' : 'scene');
+        tab.addEventListener('click', () => show(word));
+        return tab;
+    }));
+    find('tabs').addEventListener('keydown', event => {
+        const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        if (!step) return;
+        const at = (all.findIndex(({ word }) => word === page.tab) + step + all.length) % all.length;
+        show(all[at].word);
+        find(`tab-${all[at].word}`).focus();
+    });
+}
+
+function show(word) {
+    close();
+    find('notice').hidden = true;
+    page.tab = word;
+    for (const tab of find('tabs').children) {
+        const selected = tab.id === `tab-${word}`;
+        tab.setAttribute('aria-selected', selected);
+        tab.tabIndex = selected ? 0 : -1;
+    }
+    find('verify').hidden = word !== 'verify';
+    find('scene').hidden = word === 'verify';
+    history.replaceState(null, '', `#${word}`);
+    const entry = page.entries.find(entry => entry.word === word);
+    if (!entry) return;
+    try {
+        page.scene = new Scene(page.device, entry, fail);
+    } catch (error) {
+        fail(error);
+    }
+}
+
+function startVerifying() {
+    page.verifying ??= verify(page.device, Number(find('verify-cases').value))
+        .then(outcomes => { page.outcomes = outcomes; }, fail)
+        .finally(() => {
+            page.verifying = null;
+            if (page.device.lost()) fail(page.device.lost());
+        });
+}
+
+// ---- Keys and colours
+
+function key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey && event.key !== 't') return;
+    if (event.altKey) return theme();
+    const at = Number(event.key);
+    const tab = find('tabs').children[at - 1];
+    const typing = event.target.matches('input:not([type=range]), select, textarea');
+    if (typing || event.key.length !== 1 || event.key === ' ') return;
+    if (tab) return tab.click();
+    if (page.tab === 'verify' && event.key === 'v') return void startVerifying();
+    const [name, back] = event.key === '-' ? ['+', true] : [event.key.toLowerCase(), event.shiftKey && /[a-z]/i.test(event.key)];
+    if (page.scene?.key(name, back)) event.preventDefault();
+}
+
+function theme(dark = document.documentElement.dataset.theme !== 'dark') {
+    document.documentElement.dataset.theme = dark ? 'dark' : 'light';
+    page.scene?.restyle();
+}
+
+async function main() {
+    const preference = window.matchMedia('(prefers-color-scheme: dark)');
+    theme(preference.matches);
+    preference.addEventListener('change', () => theme(preference.matches));
+    find('theme').addEventListener('click', () => theme());
+    find('again').addEventListener('click', open);
+    find('verify-start').addEventListener('click', startVerifying);
+    document.addEventListener('keydown', key);
+    if (!navigator.gpu) {
+        find('opening').hidden = true;
+        return notice(`This browser has no WebGPU, on which everything here runs. ${BROWSERS}`, false);
+    }
+    try {
+        await init({ module_or_path: 'fourfold_page_bg.wasm' });
+        page.entries = JSON.parse(scenes());
+        tabs();
+        const asked = location.hash.slice(1);
+        page.tab = [...page.entries.map(({ word }) => word), 'verify'].find(word => word === asked) ?? null;
+        page.tab ??= page.entries[0]?.word ?? 'verify';
+    } catch (error) {
+        find('opening').hidden = true;
+        return notice(`The page could not be loaded: ${error?.message ?? error}`, false);
+    }
+    await open();
+}
+
+page.ready = main();
