@@ -1,7 +1,6 @@
 //! A GPU driver for machines that have none: Mesa's software Vulkan driver, on Linux.
 
-use std::process::{Command, Stdio};
-
+use crate::apt::{self, Privilege, privilege};
 use crate::{Failure, Result, vulkan};
 
 /// Ensures that there is an adapter to run on.
@@ -17,7 +16,7 @@ pub fn ensure() -> Result {
     match &remedy {
         Remedy::Install { sudo } => {
             eprintln!("No Vulkan device here: installing Mesa's software driver ({})", PACKAGES.join(", "));
-            install(*sudo)?;
+            apt::install(*sudo, &PACKAGES)?;
             if vulkan::device_count() > 0 {
                 return Ok(());
             }
@@ -38,15 +37,6 @@ pub fn ensure() -> Result {
 
 const PACKAGES: [&str; 2] = ["libvulkan1", "mesa-vulkan-drivers"];
 
-/// The rights that we have on this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Privilege {
-    Root,
-    /// `sudo` asks for no password.
-    Sudo,
-    None,
-}
-
 /// The way for a machine without a driver to get one.
 #[derive(Debug, PartialEq, Eq)]
 enum Remedy {
@@ -63,10 +53,7 @@ fn remedy(on_path: impl Fn(&str) -> bool, privilege: Privilege) -> Remedy {
         return match privilege {
             Privilege::Root => Remedy::Install { sudo: false },
             Privilege::Sudo => Remedy::Install { sudo: true },
-            Privilege::None => Remedy::Type(format!(
-                "sudo apt-get update && sudo apt-get install --no-install-recommends {}",
-                PACKAGES.join(" ")
-            )),
+            Privilege::None => Remedy::Type(apt::typed(&PACKAGES)),
         };
     }
     let managers = [
@@ -80,48 +67,6 @@ fn remedy(on_path: impl Fn(&str) -> bool, privilege: Privilege) -> Remedy {
         Some((_, command)) => Remedy::Type(format!("sudo {command}")),
         None => Remedy::Unknown,
     }
-}
-
-fn install(sudo: bool) -> Result {
-    // One unreachable source among many fails the update and still leaves the lists that the installation needs.
-    if let Err(failure) = apt_get(sudo, &["update", "--quiet"]) {
-        eprintln!("warning: {}", failure.message);
-    }
-    apt_get(sudo, &[&["install", "--quiet", "--yes", "--no-install-recommends"], &PACKAGES[..]].concat())
-}
-
-fn apt_get(sudo: bool, arguments: &[&str]) -> Result {
-    let line = install_line(sudo, arguments);
-    let status = Command::new(line[0]).args(&line[1..]).stdin(Stdio::null()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failure::new(format!("`{}` failed ({status})", line.join(" ")))),
-        Err(error) => Err(Failure::new(format!("cannot run `{}`: {error}", line.join(" ")))),
-    }
-}
-
-/// `env` sets the variable behind `sudo`, which passes none on. Another apt at work is waited for.
-fn install_line<'a>(sudo: bool, arguments: &[&'a str]) -> Vec<&'a str> {
-    let mut line = if sudo { vec!["sudo", "-n"] } else { Vec::new() };
-    line.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"]);
-    line.extend(arguments);
-    line
-}
-
-fn privilege() -> Privilege {
-    if says("id", &["-u"]).as_deref() == Some("0") {
-        Privilege::Root
-    } else if says("sudo", &["-n", "true"]).is_some() {
-        Privilege::Sudo
-    } else {
-        Privilege::None
-    }
-}
-
-/// The trimmed output of a program that succeeds.
-fn says(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Returns true if a program of this name is on the PATH.
@@ -164,14 +109,5 @@ mod tests {
             Remedy::Type("apk add vulkan-loader mesa-vulkan-swrast".into())
         );
         assert_eq!(remedy(with(&[]), Privilege::Root), Remedy::Unknown);
-    }
-
-    #[test]
-    fn apt_asks_nothing_and_waits_for_the_lock() {
-        assert_eq!(
-            install_line(true, &["update"]).join(" "),
-            "sudo -n env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 update"
-        );
-        assert_eq!(install_line(false, &["update"])[0], "env");
     }
 }

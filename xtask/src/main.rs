@@ -1,5 +1,6 @@
 //! `cargo xtask COMMAND`: the chores of a fresh clone, on a machine that has only Rust.
 
+mod apt;
 mod data;
 mod driver;
 mod fuzz;
@@ -7,6 +8,7 @@ mod gpu_report;
 mod interruptions;
 mod portability;
 mod vulkan;
+mod web;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -26,9 +28,11 @@ cargo xtask COMMAND [ARGUMENTS]
   graphs             compare random graphs on the GPU with the f64 reference; `cargo xtask graphs --help` lists its flags
   gpu-report         measure the GPU of this machine and write one page; `cargo xtask gpu-report --help` lists its flags
   portability        verify every kernel on every Vulkan driver at hand; `cargo xtask portability --help` lists its flags
+  web                build the page into target/page; `cargo xtask web --serve` shows it, `--help` lists its flags
+  web-test           build the page and test it in headless Chromium; `cargo xtask web-test --help` lists its flags
 
-On Linux without any Vulkan device, `demo`, `test`, `mutants`, `interruptions`, `chaos` and
-`graphs` first install Mesa's software driver.";
+On Linux without any Vulkan device, `demo`, `test`, `mutants`, `interruptions`, `chaos`, `graphs` and
+`web-test` first install Mesa's software driver.";
 
 /// The reason why a command failed, with its exit code.
 #[derive(Debug)]
@@ -129,12 +133,15 @@ fn run(mut arguments: Vec<OsString>) -> Result {
             driver::ensure()?;
             portability::run(&arguments)
         }
+        Some("web") => web::run(&arguments),
+        Some("web-test") => web::browser_test::run(&arguments),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             Ok(())
         }
         _ => Err(Failure::usage(format!(
-            "demo, test, data, mutants, interruptions, chaos, fuzz, graphs, gpu-report or portability is expected, got `{}`\n\n{USAGE}",
+            "demo, test, data, mutants, interruptions, chaos, fuzz, graphs, gpu-report, portability, web or web-test is \
+             expected, got `{}`\n\n{USAGE}",
             command.display()
         ))),
     }

@@ -1,0 +1,73 @@
+//! A compiler for WebAssembly: the target of the toolchain that runs us, or Debian's compiler with the standard library's
+//! source.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::apt::{self, Privilege, says};
+use crate::driver::on_path;
+use crate::{Failure, Result};
+
+pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// The packages of Debian 12 with a compiler for WebAssembly.
+const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
+const SOURCE: &str = "/usr/lib/rustlib/src/rust/library/std";
+
+/// A cargo that compiles for a page, with what it has to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toolchain {
+    pub cargo: PathBuf,
+    pub environment: Vec<(&'static str, OsString)>,
+    pub flags: Vec<&'static str>,
+}
+
+/// Returns a compiler for WebAssembly, which is installed where apt has it and we may.
+pub fn ensure() -> Result<Toolchain> {
+    if let Some(toolchain) = present().or_else(debian) {
+        return Ok(toolchain);
+    }
+    let privilege = apt::privilege();
+    if on_path("apt-get") && privilege != Privilege::None {
+        eprintln!("No compiler for {TARGET} here: installing Debian's ({})", PACKAGES.join(", "));
+        apt::install(privilege == Privilege::Sudo, &PACKAGES)?;
+        if let Some(toolchain) = debian() {
+            return Ok(toolchain);
+        }
+    }
+    Err(Failure::new(format!(
+        "there is no compiler for {TARGET} on this machine: type `rustup target add {TARGET}`, or on Debian 12 `{}`",
+        apt::typed(&PACKAGES)
+    )))
+}
+
+/// The toolchain that runs us, if the target is installed.
+fn present() -> Option<Toolchain> {
+    let libraries = says("rustc", &["--print", "target-libdir", "--target", TARGET])?;
+    let cargo = std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
+    Path::new(&libraries).is_dir().then(|| Toolchain { cargo, environment: Vec::new(), flags: Vec::new() })
+}
+
+/// Debian's compiler, which has the source of the standard library and no linker: ours links.
+fn debian() -> Option<Toolchain> {
+    let [cargo, rustc, rustdoc] = ["cargo", "rustc", "rustdoc"].map(|name| Path::new("/usr/bin").join(name));
+    if !(cargo.is_file() && rustc.is_file() && Path::new(SOURCE).is_dir()) {
+        return None;
+    }
+    let environment = vec![
+        ("RUSTC", rustc.into()),
+        ("RUSTDOC", rustdoc.into()),
+        // The standard library may only be built by a compiler that allows what is unstable.
+        ("RUSTC_BOOTSTRAP", "1".into()),
+        ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker()?.into()),
+    ];
+    Some(Toolchain { cargo, environment, flags: vec!["-Zbuild-std=std,panic_abort"] })
+}
+
+/// The linker for WebAssembly: that of the toolchain that runs us, or Debian's package lld.
+fn linker() -> Option<PathBuf> {
+    let root = says("rustc", &["--print", "sysroot"])?;
+    let host = says("rustc", &["-vV"])?.lines().find_map(|line| line.strip_prefix("host: ").map(str::to_owned))?;
+    let ours = Path::new(&root).join("lib/rustlib").join(host).join("bin/rust-lld");
+    [ours, "/usr/bin/wasm-ld".into()].into_iter().find(|linker| linker.is_file())
+}
