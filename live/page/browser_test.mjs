@@ -12,12 +12,18 @@ const FLAGS = ['--no-first-run', '--disable-background-networking', '--disable-c
 
 // Kernels whose verdict in a page differs from the native one, each with its reason. One that is listed and does not differ
 // fails too, so that a mended reason is noticed.
+const NO_SUBGROUPS = ['skipped', "wgpu's WebGPU backend passes no subgroups on"];
 const DIFFERENT = {
-    matmul_subgroup: ['skipped', "wgpu's WebGPU backend passes no subgroups on"],
+    convolution_gather: NO_SUBGROUPS,
+    convolution_row: NO_SUBGROUPS,
+    weight_gradient_gather: NO_SUBGROUPS,
+    weight_gradient_sliding: NO_SUBGROUPS,
+    matmul_subgroup: NO_SUBGROUPS,
 };
 
-// The training that is run there and here: its drivers round otherwise, and every step amplifies that.
-const TRAINING = { seed: 1, steps: 100, bound: 0.02 };
+// The training that is run there and here. Bits are equal on Mesa's and on Chromium's software driver; others round otherwise,
+// and every step amplifies that.
+const TRAINING = { seed: 1, steps: 100, bound: 1e-3 };
 
 /** What the page or WebGPU complained about. A complaint that is expected is taken out where it is. */
 const complaints = [];
@@ -67,11 +73,13 @@ async function verifies(page) {
     assert.deepEqual(outcomes.map(({ kernel }) => kernel), [...native.keys()], 'the page judges every kernel there is');
     const slow = outcomes.toSorted((a, b) => b.seconds - a.seconds).slice(0, 3);
     say(`the slowest: ${slow.map(({ kernel, seconds }) => `${kernel} ${seconds.toFixed(1)} s`).join(', ')}`);
+    const wrong = [];
     for (const { kernel, outcome, message } of outcomes) {
         const [expected, reason] = DIFFERENT[kernel] ?? [native.get(kernel), 'as natively'];
-        assert.equal(outcome, expected, `${kernel}: expected ${expected} (${reason}), got ${outcome}: ${message}`);
+        if (outcome !== expected) wrong.push(`${kernel}: expected ${expected} (${reason}), got ${outcome}: ${message}`);
         if (kernel in DIFFERENT) say(`${kernel}: ${outcome}, natively ${native.get(kernel)}: ${reason}`);
     }
+    assert.deepEqual(wrong, []);
     say(await page.textContent('#verify-summary'));
     await shot(page, 'page-verify');
 }

@@ -25,8 +25,9 @@ fetches wasm-opt with npm where npm is.
 /// The files of the page that are not built.
 const STATIC: [&str; 6] = ["index.html", "style.css", "page.js", "scene.js", "drawing.js", "verify.js"];
 
-/// The module before compression: at most this many bytes.
-const LARGEST_MODULE: u64 = 1_500_000;
+/// The module before compression: at most this many bytes, so that growth is noticed. Kernels and their twins, which the page
+/// verifies, are most of it; 1.5 MB is the aim.
+const LARGEST_MODULE: u64 = 2_600_000;
 
 /// Builds the page, and serves it if that is asked for.
 pub fn run(arguments: &[OsString]) -> Result {
