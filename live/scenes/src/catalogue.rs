@@ -2,7 +2,7 @@
 
 use fourfold::Gpu;
 
-use crate::{Error, Scene, neuron, pes, sam};
+use crate::{Error, Scene, dt, neuron, pes, sam};
 
 /// Opens a scene with a seed; neither submits nor waits.
 pub type Open = fn(&Gpu, u32) -> Result<Box<dyn Scene>, Error>;
@@ -39,6 +39,12 @@ pub const SCENES: &[Entry] = &[
         title: "SAM",
         about: "SGD learns the wrong labels by heart; SAM finds a flatter place. Draw a digit and see what both say.",
         open: sam::open,
+    },
+    Entry {
+        word: "dt",
+        title: "Decision transformer",
+        about: "Ask for a return: at 1 the agents take the key and open the door, at 0 they do not. Move the key with a click.",
+        open: dt::open,
     },
 ];
 

@@ -45,5 +45,6 @@ of_the_device!(
     fourfold::rollout::Error,
     fourfold::graph::GraphError,
     fourfold::graph::SessionError,
+    fourfold::models::agent::AgentError,
     fourfold::data::Error
 );

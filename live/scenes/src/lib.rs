@@ -24,6 +24,7 @@ mod colour;
 mod colour_map;
 mod control;
 mod drawing;
+mod dt;
 mod error;
 mod layout;
 mod neuron;
