@@ -11,6 +11,7 @@ mod sensors;
 use std::collections::VecDeque;
 
 use fourfold::Gpu;
+use fourfold::gpu::Ticket;
 use fourfold::models::{PolicyNetwork, TrainedPolicy};
 
 use crate::answer::Answer;
@@ -121,29 +122,38 @@ impl Neuron {
     }
 
     /// Submits what is encoded.
-    fn encode(
+    fn encode<T>(
         &mut self,
         label: &str,
-        encode: impl FnOnce(&mut Self, &mut fourfold::wgpu::CommandEncoder) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        encode: impl FnOnce(&mut Self, &mut fourfold::wgpu::CommandEncoder) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let gpu = self.gpu.clone();
         gpu.submit(label, |encoder| Ok(encode(self, encoder)))?
     }
 
-    /// Submits steps of one wiring.
-    fn steps(&mut self, steps: usize) -> Result<(), Error> {
-        self.encode("cart-poles", |scene, encoder| {
+    /// Submits steps of one wiring, and in the same submission the readback if it is wanted: some drivers let a second
+    /// submission wait for the first.
+    fn steps(&mut self, steps: usize, is_read: bool) -> Result<Option<Ticket>, Error> {
+        let ticket = self.encode("cart-poles", |scene, encoder| {
             for side in &mut scene.sides {
                 side.encode_beginning(encoder)?;
             }
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for _ in 0..steps {
-                scene.sides.iter().for_each(|side| side.record(&mut pass));
+            {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                for _ in 0..steps {
+                    scene.sides.iter().for_each(|side| side.record(&mut pass));
+                }
             }
-            Ok(())
+            if !is_read {
+                return Ok(None);
+            }
+            let [neuron, perceptron] = &scene.sides;
+            let sides = neuron.views().into_iter().chain(perceptron.views());
+            let views: Vec<_> = sides.chain(neuron.views_of(scene.lane)).collect();
+            Ok(Some(scene.gpu.encode_readback(encoder, &views)?))
         })?;
         self.step += steps;
-        Ok(())
+        Ok(ticket)
     }
 
     /// Forgets what has been seen.
@@ -309,22 +319,18 @@ impl Scene for Neuron {
         loop {
             let Settings { period, .. } = self.settings;
             let part = if period == 0 { left } else { left.min(period - self.step % period) };
-            self.steps(part)?;
             left -= part;
+            let (lane, order) = (self.lane, self.sides[0].order(self.lane).to_vec());
+            if let Some(ticket) = self.steps(part, left == 0)? {
+                self.answer.expect(ticket, Moment { step: self.step, lane, order });
+            }
             if part > 0 && period > 0 && self.step.is_multiple_of(period) {
                 self.shuffle()?;
             }
             if left == 0 {
-                break;
+                return Ok(());
             }
         }
-        let lane = self.lane;
-        let [neuron, perceptron] = &self.sides;
-        let views: Vec<_> = neuron.views().into_iter().chain(perceptron.views()).chain(neuron.views_of(lane)).collect();
-        let ticket = self.gpu.submit("what is seen", |encoder| self.gpu.encode_readback(encoder, &views))?;
-        let order = neuron.order(lane).to_vec();
-        self.answer.expect(ticket, Moment { step: self.step, lane, order });
-        Ok(())
     }
 
     /// A step is a hundredth of a second.
