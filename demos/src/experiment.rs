@@ -135,12 +135,18 @@ pub fn start<E: Experiment>(common: &Common, settings: &E, seeds: Vec<u32>) -> R
         let told = estimate::sentence(gpu.info(), &settings.folder(), values, seeds, &flags, common.quick);
         crate::tell!("{told}");
     }
-    finish(Run::create(common, gpu, &settings.folder(), configuration)?, settings)
+    finish(Run::create(common, gpu, &settings.folder(), configuration)?, settings, common)
 }
 
-fn finish<E: Experiment>(mut run: Run, settings: &E) -> Result<(), Failure> {
+fn finish<E: Experiment>(mut run: Run, settings: &E, common: &Common) -> Result<(), Failure> {
     stop::listen()?;
-    let report = settings.run(&mut run).inspect_err(|failure| run.abandon(failure))?;
+    let mut outcome = settings.run(&mut run).map_err(|failure| run.explained(failure));
+    if let Err(lost @ Failure::Lost(_)) = &outcome {
+        crate::tell!("{lost}\nThe device is opened again, to go on from the last checkpoint.");
+        run = run.reopened(common)?;
+        outcome = settings.run(&mut run).map_err(|failure| run.explained(failure));
+    }
+    let report = outcome.inspect_err(|failure| run.abandon(failure))?;
     crate::show!("{}", run.publish(&report)?);
     report.failure().cloned().map_or(Ok(()), Err)
 }
@@ -253,7 +259,7 @@ fn perform<E: Experiment>(common: &Common, matches: &ArgMatches) -> Result<(), F
     }
     settings.check()?;
     let gpu = common.reopen(path, earlier.configuration.tuning.as_deref())?;
-    finish(earlier.resume(common, gpu)?, &settings)
+    finish(earlier.resume(common, gpu)?, &settings, common)
 }
 
 /// Starts a run with the settings of another one, but for the flags that are given.

@@ -14,7 +14,9 @@ pub enum Failure {
     Run(String),
     /// As [`Failure::Run`], with an exit code of its own.
     Coded(u8, String),
-    /// Ctrl-C stopped the run, which said so. Exit code 130.
+    /// The device was lost, or has no memory left: the run can go on from its last checkpoint on another. Exit code 3.
+    Lost(String),
+    /// Ctrl-C stopped the run, which said so. Exit code 130; 143 after SIGTERM, see [`stop::code`](crate::run::stop::code).
     Stopped,
 }
 
@@ -33,6 +35,7 @@ impl Failure {
             Failure::Run(_) => 1,
             Failure::Coded(code, _) => *code,
             Failure::Input(_) => 2,
+            Failure::Lost(_) => 3,
             Failure::Stopped => 130,
         }
     }
@@ -43,7 +46,7 @@ impl fmt::Display for Failure {
         // It may quote files, flags and other programs: control characters become escapes, but for lines and tabs.
         match self {
             Failure::Stopped => formatter.write_str("stopped"),
-            Failure::Input(message) | Failure::Run(message) | Failure::Coded(_, message) => {
+            Failure::Input(message) | Failure::Run(message) | Failure::Coded(_, message) | Failure::Lost(message) => {
                 let line = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
                 formatter.write_str(&message.split('\n').map(line).collect::<Vec<_>>().join("\n"))
             }
@@ -53,10 +56,18 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// A wrong file is wrong input, and so is a folder that cannot be written.
+/// A wrong file is wrong input, and so is a folder that cannot be written; a disk that is full is not.
 impl From<fourfold::data::Error> for Failure {
     fn from(error: fourfold::data::Error) -> Self {
-        Failure::input(error)
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match &error {
+            fourfold::data::Error::Write { source, .. }
+                if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge) =>
+            {
+                Failure::run(error)
+            }
+            _ => Failure::input(error),
+        }
     }
 }
 
@@ -73,6 +84,9 @@ impl From<fourfold::Error> for Failure {
     fn from(error: fourfold::Error) -> Self {
         match error {
             fourfold::Error::BufferTooLarge { bytes, limit, .. } => too_large(bytes, limit),
+            lost @ (fourfold::Error::DeviceLost { .. } | fourfold::Error::OutOfMemory { .. }) => {
+                Failure::Lost(lost.to_string())
+            }
             error => Failure::run(error),
         }
     }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use fourfold_demos::command_line::{Parsed, parse};
 use fourfold_demos::failure::Failure;
+use fourfold_demos::run::stop;
 use fourfold_demos::{output, runtime_folder, tell};
 
 fn main() -> ExitCode {
@@ -20,9 +21,10 @@ fn main() -> ExitCode {
     match outcome.and_then(|()| output::failure().map_or(Ok(()), Err)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if failure != Failure::Stopped {
-                tell!("error: {failure}");
+            if failure == Failure::Stopped {
+                return ExitCode::from(stop::code());
             }
+            tell!("error: {failure}");
             ExitCode::from(failure.code())
         }
     }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::{Args, ValueEnum};
 use fourfold::Gpu;
-use fourfold::gpu::Options;
+use fourfold::gpu::{Fault, Options};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -100,7 +101,8 @@ impl Common {
     /// # Errors
     /// No adapter, or none of that name (which is wrong input).
     pub fn open_untuned(&self, checked: bool) -> Result<Gpu, Failure> {
-        Gpu::open_with(&Options { adapter: self.adapter.clone(), checked }).map_err(|error| match error {
+        let opened = Gpu::open_with(&Options { adapter: self.adapter.clone(), checked });
+        let gpu = opened.map_err(|error| match error {
             fourfold::Error::NoAdapter { message } if self.adapter.is_some() => {
                 Failure::Input(format!("--adapter: {message}"))
             }
@@ -109,8 +111,32 @@ impl Common {
                 Failure::input(error)
             }
             error => error.into(),
-        })
+        })?;
+        inject(&gpu)?;
+        Ok(gpu)
     }
+}
+
+/// A variable with faults for the devices that are opened, in their order, as `loss@40 memory@7`: for tests of what comes
+/// after them.
+const FAULTS: &str = "FOURFOLD_FAULTS";
+
+/// Injects the fault of the device that was opened now.
+fn inject(gpu: &Gpu) -> Result<(), Failure> {
+    static OPENED: AtomicUsize = AtomicUsize::new(0);
+    let place = OPENED.fetch_add(1, Ordering::Relaxed);
+    let Ok(faults) = std::env::var(FAULTS) else { return Ok(()) };
+    let Some(fault) = faults.split_whitespace().nth(place) else { return Ok(()) };
+    let fault = match fault.split_once('@').map(|(kind, moment)| (kind, moment.parse())) {
+        Some(("loss", Ok(submissions))) => Fault::loss(submissions),
+        Some(("memory", Ok(allocations))) => Fault::out_of_memory(allocations),
+        _ => {
+            let expected = "expected faults such as `loss@40` or `memory@7`";
+            return Err(Failure::Input(format!("{FAULTS}: {expected}, got `{fault}`")));
+        }
+    };
+    gpu.inject(fault);
+    Ok(())
 }
 
 /// The seeds of an experiment, as `--seeds` takes them.

@@ -102,12 +102,12 @@ fn ctrl_c_ends_a_training_with_a_checkpoint_a_partial_report_and_the_line_that_r
     let scratch = Scratch::new("ctrl-c");
     let whole = scratch.fourfold().args(TRAINING.split(' ')).args(["--quiet", "--out", "whole"]).output().unwrap();
     assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
-    for signal in ["-INT", "-TERM"] {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let child = under_way(&scratch, TRAINING, signal.trim_start_matches('-'));
         send(signal, &child);
         let output = child.wait_with_output().unwrap();
         let (said, folder) = (String::from_utf8(output.stderr).unwrap(), signal.trim_start_matches('-'));
-        assert_eq!(output.status.code(), Some(130), "{said}");
+        assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.ends_with(&format!("Resume with `fourfold pes --resume {folder}`\n")), "{said}");
         let path = |file: &str| scratch.0.join(folder).join(file);
         assert!(fs::read_to_string(path("report.md")).unwrap().contains("stopped before its end"));

@@ -13,13 +13,16 @@
 mod allocator;
 #[path = "../../tests/fuzz/bounds.rs"]
 mod bounds;
+#[path = "../../tests/fuzz/reader.rs"]
+mod reader;
 #[path = "../../tests/fuzz/readers.rs"]
 mod readers;
 
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use readers::{Reader, readers};
+use reader::Reader;
+use readers::readers;
 
 static READER: LazyLock<Reader> = LazyLock::new(|| {
     let name = std::env::var("FOURFOLD_FUZZ_READER").unwrap_or_else(|_| "npz".to_owned());

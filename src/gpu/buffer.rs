@@ -92,6 +92,9 @@ impl Gpu {
         mapped_at_creation: bool,
     ) -> Result<wgpu::Buffer, Error> {
         self.alive()?;
+        if self.inner.until_out_of_memory.strikes() {
+            return Err(Error::OutOfMemory { label: label.into(), bytes: size });
+        }
         let size = size.checked_next_multiple_of(GRANULE).unwrap_or(u64::MAX);
         if size > self.limits().max_buffer_size {
             return Err(Error::BufferTooLarge {

@@ -48,13 +48,31 @@ impl Gpu {
     pub fn lost(&self) -> Option<Error> {
         let known = self.inner.loss.lock().clone();
         if known.is_some() || self.is_there() {
-            return known;
+            return known.map(|error| self.after_last_submission(error));
         }
         let unknown = || Error::DeviceLost {
             reason: "unknown".into(),
             message: "it takes no more work (`Gpu::loss` shows how to learn the driver's reason)".into(),
         };
-        Some(self.inner.loss.lock().get_or_insert_with(unknown).clone())
+        let error = self.inner.loss.lock().get_or_insert_with(unknown).clone();
+        Some(self.after_last_submission(error))
+    }
+
+    /// Keeps the name of a submission, by which a loss says what ran.
+    pub(super) fn note_submission(&self, label: &str) {
+        let mut last = self.inner.last_submission.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        label.clone_into(&mut last);
+    }
+
+    /// Adds to a loss what was submitted last.
+    pub(super) fn after_last_submission(&self, error: Error) -> Error {
+        let last = self.inner.last_submission.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match error {
+            Error::DeviceLost { reason, message } if !last.is_empty() => {
+                Error::DeviceLost { reason, message: format!("{message} (last submitted: `{last}`)") }
+            }
+            other => other,
+        }
     }
 
     /// Returns the error of a lost device.

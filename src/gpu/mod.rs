@@ -24,6 +24,7 @@
 mod adapter;
 mod buffer;
 mod error;
+mod fault;
 #[cfg(feature = "wgsl-checks")]
 mod inspect;
 mod launch;
@@ -46,6 +47,7 @@ use fourfold_shaders::{Choices, Target};
 pub use adapter::adapters;
 pub use adapter::{AdapterReport, Options, Requirements};
 pub use error::{AliasingProblem, BindingProblem, Error};
+pub use fault::Fault;
 #[cfg(feature = "wgsl-checks")]
 pub use inspect::inspect;
 pub use launch::{Launch, Work};
@@ -75,6 +77,13 @@ struct Inner {
     checked: bool,
     pipelines: pipeline::Cache,
     loss: Loss,
+    /// The submission that was made last, called as in errors.
+    last_submission: Mutex<String>,
+    /// Milliseconds that [`Gpu::wait`] waits at most; 0 without a limit.
+    #[cfg(not(target_arch = "wasm32"))]
+    longest_wait: std::sync::atomic::AtomicU64,
+    until_loss: fault::Countdown,
+    until_out_of_memory: fault::Countdown,
     /// Staging buffers that a readback has done with.
     staging: Mutex<Vec<wgpu::Buffer>>,
     #[cfg(target_arch = "wasm32")]
@@ -116,6 +125,11 @@ impl Gpu {
             checked,
             pipelines: pipeline::Cache::default(),
             loss: Loss::default(),
+            last_submission: Mutex::default(),
+            #[cfg(not(target_arch = "wasm32"))]
+            longest_wait: Default::default(),
+            until_loss: Default::default(),
+            until_out_of_memory: Default::default(),
             staging: Mutex::default(),
             #[cfg(target_arch = "wasm32")]
             scopes: scope::Scopes::default(),

@@ -215,23 +215,35 @@ impl Gpu {
     /// Blocks until everything submitted so far is done.
     ///
     /// # Errors
-    /// The device was lost.
+    /// The device was lost, or was not done in the time that [`limit_waits`](Self::limit_waits) allows.
     pub fn wait(&self) -> Result<(), Error> {
         self.alive()?;
+        let longest = self.inner.longest_wait.load(Ordering::Relaxed);
+        let timeout = (longest > 0).then(|| std::time::Duration::from_millis(longest));
+        let poll = wgpu::PollType::Wait { submission_index: None, timeout };
         // wgpu 30 panics when the device turns out to be lost while it waits: a value is wanted.
-        let poll = std::panic::AssertUnwindSafe(|| self.device().poll(wgpu::PollType::wait_indefinitely()));
+        let poll = std::panic::AssertUnwindSafe(|| self.device().poll(poll));
         let lost = |message: String| {
-            let error = self.or_lost(Error::DeviceLost { reason: "waiting for the GPU failed".into(), message });
-            self.inner.loss.lock().get_or_insert(error).clone()
+            let error = || Error::DeviceLost { reason: "waiting for the GPU failed".into(), message };
+            let error = self.inner.loss.lock().get_or_insert_with(error).clone();
+            self.after_last_submission(error)
         };
         match std::panic::catch_unwind(poll) {
             Ok(Ok(_)) => self.alive(),
+            Ok(Err(wgpu::PollError::Timeout)) => Err(lost(format!("it was not done after {longest} ms"))),
             Ok(Err(error)) => Err(lost(error.to_string())),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 Err(lost(text.unwrap_or_else(|| "the driver gave no reason".into())))
             }
         }
+    }
+
+    /// Lets [`wait`](Self::wait), and what waits by it, give up after this time, rounded up to milliseconds: the device counts as
+    /// lost then, since what it does cannot be ended. Without a call the wait has no end.
+    pub fn limit_waits(&self, longest: std::time::Duration) {
+        let milliseconds = u64::try_from(longest.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        self.inner.longest_wait.store(milliseconds.max(1), Ordering::Relaxed);
     }
 
     /// Blocks until a future of this crate is done, and polls the device for it.

@@ -16,7 +16,11 @@ impl Gpu {
         label: &str,
         encode: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        if self.inner.until_loss.strikes() {
+            self.device().destroy();
+        }
         self.alive()?;
+        self.note_submission(label);
         self.attempt(&format!("the submission of `{label}`"), || {
             let descriptor = wgpu::CommandEncoderDescriptor { label: Some(label) };
             let mut encoder = self.device().create_command_encoder(&descriptor);

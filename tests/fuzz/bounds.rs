@@ -7,7 +7,7 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use super::allocator::requested;
-use super::readers::{FILE, Memory, Reader};
+use super::reader::{FILE, Memory, Reader};
 
 /// A refusal is at most as long, besides the name of the file, which is as long as the user made it.
 const LONGEST: usize = 200;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::bounds::judge;
 use super::mutation::{Random, mutate};
-use super::readers::{Parts, Reader};
+use super::reader::{Parts, Reader};
 
 /// Files of each reader in the suite.
 const FILES: u64 = 150;
@@ -58,7 +58,11 @@ pub fn run(readers: &[Reader]) {
     let chosen: Vec<&Reader> =
         readers.iter().filter(|reader| order.reader.as_ref().is_none_or(|name| name == reader.name)).collect();
     let names: Vec<&str> = readers.iter().map(|reader| reader.name).collect();
-    assert!(!chosen.is_empty(), "expected a reader of {}, got `{:?}`", names.join(", "), order.reader);
+    if chosen.is_empty() {
+        // The other package may have it.
+        println!("none of {} is asked for", names.join(", "));
+        return;
+    }
     let now: Mutex<Option<(&'static str, u64, Instant)>> = Mutex::new(None);
     let mut rows = vec!["| reader | files | read | refused | finds | seconds |\n|---|---|---|---|---|---|".to_owned()];
     let mut finds = Vec::new();

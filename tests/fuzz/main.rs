@@ -5,6 +5,7 @@ mod allocator;
 mod bounds;
 mod campaign;
 mod mutation;
+mod reader;
 mod readers;
 
 use std::fs;
@@ -32,7 +33,7 @@ fn sweep(spoil: impl Fn(&[u8], usize) -> Vec<Vec<u8>>) {
             }
         }
     }
-    readers::clean();
+    reader::clean();
 }
 
 #[test]
@@ -65,13 +66,13 @@ fn whole_files_are_read() {
             assert!(valid, "{}: {judged:?}, {:?}", reader.name, (reader.read)(&(reader.pack)(seed.clone())));
         }
     }
-    readers::clean();
+    reader::clean();
 }
 
 #[test]
 fn no_mutated_file_breaks_a_bound_of_its_reader() {
     campaign::run(&readers());
-    readers::clean();
+    reader::clean();
 }
 
 #[test]

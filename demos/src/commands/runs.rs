@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use fourfold::data::file;
+use fourfold::data::{Error, file};
 use serde_json::{Map, Value};
 
 use crate::entry::Plain;
@@ -60,8 +60,10 @@ struct Listed {
 impl Listed {
     fn open(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(CONFIGURATION);
-        let wrong =
-            |error| Failure::Input(format!("{}: expected the configuration of a run, got {error}", path.display()));
+        let wrong = |error: serde_json::Error| {
+            let (file, expected) = (path.display().to_string(), "the configuration of a run".to_owned());
+            Error::Content { file, expected, got: error.to_string() }
+        };
         let configuration: Map<String, Value> = serde_json::from_slice(&file::read(&path)?).map_err(wrong)?;
         let end = End::read(folder);
         let finished = folder.join(RESULTS).exists() || (end.is_none() && folder.join(REPORT).exists());
@@ -96,7 +98,9 @@ impl Listed {
     }
 
     fn seconds(&self) -> String {
-        self.end.as_ref().map_or("-".to_owned(), |end| duration(Duration::from_secs_f64(end.seconds.max(0.0))))
+        // A file may say any number, which not every duration is.
+        let took = self.end.as_ref().and_then(|end| Duration::try_from_secs_f64(end.seconds).ok());
+        took.map_or("-".to_owned(), duration)
     }
 
     fn commit(&self) -> String {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fourfold::Gpu;
-use fourfold::data::{Checkpoint, file};
+use fourfold::data::{Checkpoint, Error, file};
 use fourfold::shaders::Data;
 
 use super::folder::{CONFIGURATION, RunFolder};
@@ -34,29 +34,33 @@ impl Earlier {
                 format!("expected {CONFIGURATION}, and {CHECKPOINT} where a run has come that far, got neither");
             return Err(Failure::Input(format!("{}: {expected}", path.display())));
         }
-        let wrong = |file: &Path, what: &str, error: serde_json::Error| {
-            Failure::Input(format!("{}: expected {what} of a run of `fourfold {command}`, got {error}", file.display()))
+        let wrong = |file: &Path, what: &str, got: String| -> Failure {
+            let expected = format!("{what} of a run of `fourfold {command}`");
+            Error::Content { file: file.display().to_string(), expected, got }.into()
         };
         let state = if checkpoint.exists() { Some(Checkpoint::load(&checkpoint)?) } else { None };
         let (configuration, record) = match &state {
             Some(state) => (
-                serde_json::from_str(state.get("settings")?).map_err(|error| wrong(&checkpoint, "settings", error))?,
-                serde_json::from_str(state.get("record")?).map_err(|error| wrong(&checkpoint, "a record", error))?,
+                serde_json::from_str(state.get("settings")?)
+                    .map_err(|error| wrong(&checkpoint, "settings", error.to_string()))?,
+                serde_json::from_str(state.get("record")?)
+                    .map_err(|error| wrong(&checkpoint, "a record", error.to_string()))?,
             ),
             None => {
                 let configuration = serde_json::from_slice(&file::read(&file)?);
-                (configuration.map_err(|error| wrong(&file, "the configuration", error))?, Record::default())
+                let configuration = configuration
+                    .map_err(|error: serde_json::Error| wrong(&file, "the configuration", error.to_string()))?;
+                (configuration, Record::default())
             }
         };
         let Configuration { command: has, .. } = &configuration;
         if has != command {
-            let expected = format!("expected a run of `fourfold {command}`, got one of `fourfold {has}`");
-            return Err(Failure::Input(format!("{}: {expected}", path.display())));
+            let (expected, got) = (format!("a run of `fourfold {command}`"), format!("one of `fourfold {has}`"));
+            return Err(Error::Content { file: path.display().to_string(), expected, got }.into());
         }
         if let Some(tensor) = state.as_ref().and_then(not_a_number) {
-            let expected =
-                format!("expected numbers in tensor `{tensor}`, got NaN: the training went astray before it was saved");
-            return Err(Failure::Input(format!("{}: {expected}", checkpoint.display())));
+            let (expected, got) = ("numbers".into(), "NaN: the training went astray before it was saved".into());
+            return Err(Error::Tensor { file: checkpoint.display().to_string(), tensor, expected, got }.into());
         }
         let log = path.join(LOG);
         let text =

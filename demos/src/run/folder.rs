@@ -12,7 +12,7 @@ use fourfold::data::{Checkpoint, Error, file};
 use fourfold::{Gpu, wgpu};
 use serde_json::{Value, json};
 
-use super::lock::Lock;
+use super::lock::{LOCK, Lock};
 use super::record::{self, END, End};
 use crate::adapter::adapter_json;
 use crate::failure::Failure;
@@ -131,7 +131,13 @@ impl RunFolder {
     pub fn append(&self, name: &str, line: &str) -> Result<(), Failure> {
         let path = self.path.join(name);
         let file = fs::OpenOptions::new().create(true).append(true).open(&path);
-        let written = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+        let written = file.and_then(|mut file| {
+            let length = file.metadata()?.len();
+            file.write_all(format!("{line}\n").as_bytes()).inspect_err(|_| {
+                // No half of a line stays on a disk that is full.
+                let _ = file.set_len(length);
+            })
+        });
         Ok(written.map_err(|source| Error::Write { file: path.display().to_string(), source })?)
     }
 
@@ -188,8 +194,10 @@ fn remove_parts(path: &Path) {
 pub fn check(path: &Path) -> Result<(), Failure> {
     let named = || path.display().to_string();
     remove_parts(path);
+    // A run that was killed before it began leaves its lock, which nobody holds.
+    let counts = |entry: &fs::DirEntry| entry.file_name() != LOCK;
     match fs::read_dir(path) {
-        Ok(mut entries) => match entries.next() {
+        Ok(entries) => match entries.flatten().find(counts) {
             None => Ok(()),
             Some(_) => {
                 let (expected, got) = ("a new or empty folder".to_owned(), "one with files in it".to_owned());

@@ -1,6 +1,7 @@
 //! A run: its GPU, seeds, folder, progress, log and checkpoint.
 
 mod earlier;
+mod ending;
 mod events;
 pub mod folder;
 mod lock;
@@ -31,7 +32,7 @@ use crate::table::{broken, width};
 use crate::tuning;
 use events::Events;
 use folder::RunFolder;
-use record::{End, FINISHED, STOPPED};
+use record::FINISHED;
 use report::Report;
 
 /// The file of a run's log, a JSON object a line.
@@ -465,32 +466,5 @@ impl Run {
     /// Returns the last lines of a command that writes no report: where the run is, and the command to try next.
     pub fn ending(&self) -> String {
         guide::ending(&self.configuration.command, Some(self.path()), None)
-    }
-
-    /// Ends a run that failed: one that was refused for its input leaves nothing, one that was stopped a report of what
-    /// it did.
-    pub fn abandon(&mut self, failure: &Failure) {
-        self.end_progress();
-        match failure {
-            Failure::Input(_) if !self.resumed => self.folder.discard(),
-            // An earlier run that is refused is left as it was.
-            Failure::Input(_) => {}
-            Failure::Stopped => {
-                let (report, command) = (self.partial_report(), &self.configuration.command);
-                let written = self.folder.write(REPORT, report.markdown().as_bytes());
-                if let Err(failure) = written.and_then(|()| self.end(STOPPED, None)) {
-                    crate::tell!("error: {failure}");
-                }
-                crate::tell!("Stopped. Resume with `fourfold {command} --resume {}`", self.path().display());
-            }
-            // The folder may be what failed.
-            failure => drop(self.end(&failure.to_string(), None)),
-        }
-    }
-
-    /// Records the end.
-    fn end(&self, outcome: &str, result: Option<String>) -> Result<(), Failure> {
-        let (unix_time, outcome) = (record::now(), outcome.to_owned());
-        self.folder.end(End { unix_time, seconds: self.begun.elapsed().as_secs_f64(), outcome, result })
     }
 }

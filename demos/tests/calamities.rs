@@ -1,0 +1,183 @@
+//! What ends a command without asking: kills, full disks, places that cannot be written, and devices that are lost.
+
+#![cfg(unix)]
+
+mod scratch;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use fourfold::data::Checkpoint;
+use scratch::Scratch;
+
+const TRAINING: &str = "pes toy --iterations 2000 --seeds 2 --quiet";
+
+/// Files of a training that must be the same however often it was ended.
+const FILES: [&str; 4] = ["metrics.jsonl", "surface.png", "theta-pes-0.safetensors", "theta-pes-1.safetensors"];
+
+fn whole(scratch: &Scratch) -> Duration {
+    let begun = Instant::now();
+    let output = scratch.fourfold().args(TRAINING.split(' ')).args(["--out", "whole"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    begun.elapsed()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn resume(scratch: &Scratch, folder: &str) -> Command {
+    let mut command = scratch.fourfold();
+    command.args(["pes", "--quiet", "--resume", folder]);
+    command
+}
+
+#[track_caller]
+fn assert_same(scratch: &Scratch, folder: &str) {
+    for file in FILES {
+        let read = |folder: &str| fs::read(scratch.0.join(folder).join(file)).unwrap();
+        assert!(read("whole") == read(folder), "{file}");
+    }
+}
+
+/// Checks that each file of a folder is whole, whatever ended its process.
+#[track_caller]
+fn assert_whole_files(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        assert!(!name.ends_with(".part"), "{name} is left");
+        let bytes = fs::read(&path).unwrap();
+        let json = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).is_ok();
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("safetensors") => drop(Checkpoint::from_bytes(&name, &bytes).unwrap()),
+            Some("json") => assert!(json(&bytes), "{name}"),
+            Some("jsonl") => {
+                assert!(bytes.is_empty() || bytes.ends_with(b"\n"), "{name}");
+                assert!(bytes.split(|byte| *byte == b'\n').all(|line| line.is_empty() || json(line)), "{name}");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_training_that_is_killed_at_many_moments_ends_with_the_same_bits() {
+    let scratch = Scratch::new("kills");
+    let took = whole(&scratch);
+    for kill in 1..8 {
+        let begun = scratch.0.join("killed/config.json").exists();
+        let mut command = if begun { resume(&scratch, "killed") } else { scratch.fourfold() };
+        if !begun {
+            command.args(TRAINING.split(' ')).args(["--out", "killed"]);
+        }
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(took.mul_f64(f64::from(kill) * 0.618 % 1.0));
+        // It may have ended.
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    let output = resume(&scratch, "killed").output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_same(&scratch, "killed");
+    assert_whole_files(&scratch.0.join("killed"));
+}
+
+#[test]
+fn a_disk_that_fills_up_ends_a_training_with_a_sentence_and_whole_files_and_it_resumes_to_the_same_bits() {
+    let scratch = Scratch::new("full");
+    whole(&scratch);
+    // A limit on the size of a file, which needs no rights, refuses writes as a full disk does. The signal that comes with it is
+    // ignored.
+    for blocks in [1, 2, 3, 4] {
+        let folder = format!("full-{blocks}");
+        let program = env!("CARGO_BIN_EXE_fourfold");
+        let line = format!("trap '' XFSZ; ulimit -f {blocks}; exec {program} {TRAINING} --out {folder}");
+        let mut limited = Command::new("sh");
+        // What Mesa keeps is limited too.
+        limited.args(["-c", &line]).current_dir(&scratch.0).env("MESA_SHADER_CACHE_DISABLE", "true");
+        limited.env("XDG_RUNTIME_DIR", std::env::temp_dir()).env("XDG_CACHE_HOME", scratch.0.join("cache"));
+        let output = limited.output().unwrap();
+        assert!(!output.status.success(), "{blocks} blocks are enough");
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains("cannot write "), "{}", said(&output));
+        assert_whole_files(&scratch.0.join(&folder));
+        if scratch.0.join(&folder).join("config.json").exists() {
+            let output = resume(&scratch, &folder).output().unwrap();
+            assert!(output.status.success(), "{}", said(&output));
+            assert_same(&scratch, &folder);
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_place_that_nobody_can_write_to_is_refused_in_a_sentence() {
+    // Not even root can.
+    let scratch = Scratch::new("rights");
+    let output = scratch.fourfold().args(TRAINING.split(' ')).args(["--out", "/proc/fourfold"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).starts_with("error: cannot write /proc/fourfold: "), "{}", said(&output));
+    assert_eq!(said(&output).lines().count(), 1);
+}
+
+#[test]
+fn a_lock_that_a_killed_process_left_keeps_nobody_out() {
+    let scratch = Scratch::new("left-lock");
+    whole(&scratch);
+    fs::create_dir(scratch.0.join("run")).unwrap();
+    fs::write(scratch.0.join("run/.lock"), "").unwrap();
+    let output = scratch.fourfold().args(TRAINING.split(' ')).args(["--out", "run"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_same(&scratch, "run");
+    assert!(!scratch.0.join("run/.lock").exists());
+}
+
+#[test]
+fn a_training_goes_on_from_its_checkpoint_on_a_device_that_is_opened_for_one_that_was_lost() {
+    let scratch = Scratch::new("lost-once");
+    whole(&scratch);
+    for fault in ["loss@0", "loss@3", "loss@12", "memory@4", "memory@30"] {
+        let mut command = scratch.fourfold();
+        command.args(TRAINING.split(' ')).args(["--out", fault]).env("FOURFOLD_FAULTS", fault);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{fault}: {}", said(&output));
+        assert!(said(&output).contains("The device is opened again, to go on from the last checkpoint."), "{fault}");
+        assert_same(&scratch, fault);
+    }
+}
+
+#[test]
+fn a_second_loss_ends_a_training_with_code_3_and_the_line_that_resumes_it() {
+    let scratch = Scratch::new("lost-twice");
+    whole(&scratch);
+    let mut command = scratch.fourfold();
+    command.args(TRAINING.split(' ')).args(["--out", "run"]).env("FOURFOLD_FAULTS", "loss@12 loss@6");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("Resume with `fourfold pes --resume run`\n"), "{}", said(&output));
+    assert!(said(&output).contains("error: the GPU device was lost"), "{}", said(&output));
+    assert_whole_files(&scratch.0.join("run"));
+    let output = resume(&scratch, "run").output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_same(&scratch, "run");
+}
+
+#[test]
+fn a_second_signal_ends_a_training_at_once() {
+    let scratch = Scratch::new("second-signal");
+    let mut child =
+        scratch.fourfold().args(TRAINING.split(' ')).args(["--out", "run"]).stderr(Stdio::null()).spawn().unwrap();
+    while !scratch.0.join("run/checkpoint.safetensors").exists() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it was stopped");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Both wait while it is halted, so that no checkpoint comes between them.
+    for signal in ["-STOP", "-INT", "-TERM", "-CONT"] {
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    }
+    let code = child.wait().unwrap().code();
+    assert!(code == Some(143) || code == Some(130), "{code:?}");
+    assert!(!scratch.0.join("run/report.md").exists(), "it ended at its leisure");
+}
