@@ -78,3 +78,13 @@ fn presets_and_settings_that_do_not_fit_are_refused_with_one_sentence() {
         assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1, "{line}");
     }
 }
+
+#[test]
+fn an_end_that_took_longer_than_a_duration_holds_is_listed_without_a_time() {
+    let scratch = Scratch::new("endless");
+    fs::create_dir_all(scratch.0.join("runs/a")).unwrap();
+    fs::write(scratch.0.join("runs/a/config.json"), r#"{ "command": "pes" }"#).unwrap();
+    let end = r#"{ "unix_time": 1795956134, "seconds": 1e300, "outcome": "stopped" }"#;
+    fs::write(scratch.0.join("runs/a/end.json"), end).unwrap();
+    assert!(succeeds(&scratch, "runs").contains("stopped"));
+}
