@@ -12,11 +12,13 @@ use sha2::{Digest, Sha256};
 use crate::{Failure, Result, cargo, root, runtime_folder};
 
 pub const USAGE: &str = "\
-cargo xtask interruptions [WORDS]
+cargo xtask interruptions [WORDS] [--debug]
 
 Runs every long command at small sizes: once whole, and once interrupted by Ctrl-C at random moments and resumed until it
 ends. Weights, pictures and tables must have the same bits. WORDS choose the commands that begin with them. It takes some
-ten minutes on a software driver.";
+ten minutes on a software driver.
+
+  --debug     run the build of the profile dev";
 
 pub const CHAOS_USAGE: &str = "\
 cargo xtask chaos [WORDS] [--kills N] [--debug]
@@ -66,8 +68,12 @@ const MOST: usize = 40;
 /// # Errors
 /// A command failed, or ended with other bits.
 pub fn run(words: &[String]) -> Result {
-    let chosen = chosen(words)?;
-    let binary = build(false)?;
+    let (flags, words): (Vec<String>, Vec<String>) = words.iter().cloned().partition(|word| word.starts_with("--"));
+    if let Some(flag) = flags.iter().find(|flag| *flag != "--debug") {
+        return Err(Failure::usage(format!("expected --debug, got `{flag}`")));
+    }
+    let chosen = chosen(&words)?;
+    let binary = build(!flags.is_empty())?;
     let mut moments = Moments::new();
     report(&chosen, |command, flags| interrupted(&Program { binary: &binary, command, flags }, &mut moments))
 }
