@@ -1,4 +1,4 @@
-//! What ends a command without asking: kills, full disks, places that cannot be written, and devices that are lost.
+//! Ends that a command did not ask for: kills, full disks, places that cannot be written, and devices that are lost.
 
 #![cfg(unix)]
 

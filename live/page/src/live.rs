@@ -98,7 +98,7 @@ impl Live {
         Json::from(reading.collect::<Vec<_>>()).to_string()
     }
 
-    /// What is to be painted, in points of a picture of this size with text of this height.
+    /// Shapes to paint, in points of a picture of this size with text of this height.
     pub fn painting(&self, width: f32, height: f32, text: f32, dark: bool) -> Painting {
         Painting::of(self.stage.drawing(View { size: [width, height], text }), dark)
     }

@@ -4,7 +4,7 @@
 use fourfold_scenes::{Align, Area, Drawing, Paint, Picture, Shape};
 use wasm_bindgen::prelude::*;
 
-/// What is to be painted. For each shape `numbers` has its kind and what the kind has; a colour is red, green and blue in one
+/// Shapes to paint. For each shape `numbers` has its kind and what the kind has; a colour is red, green and blue in one
 /// number, and an opacity.
 #[wasm_bindgen]
 #[derive(Debug, Default)]

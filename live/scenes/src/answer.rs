@@ -1,4 +1,4 @@
-//! What is on its way back from the device.
+//! Numbers on their way back from the device.
 
 use fourfold::gpu::Ticket;
 use fourfold::shaders::Data;

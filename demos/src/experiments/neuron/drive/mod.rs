@@ -69,7 +69,7 @@ const STEPS: usize = 10;
 /// Lanes that are played side by side.
 const LANES: usize = 256;
 
-/// What the slots of a lane's retina see.
+/// The patches that the slots of a lane's retina see.
 fn wiring(order: InputOrder, seed: u32, lanes: usize, patches: usize, horizon: usize) -> PatchWiring {
     let shuffled = |interval| PatchWiring::shuffled(seed, lanes, patches, interval, horizon);
     match order {
