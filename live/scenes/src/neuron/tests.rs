@@ -1,7 +1,7 @@
 //! The scene as a visitor has it, on the software driver.
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fourfold::Gpu;
 
@@ -132,20 +132,15 @@ fn a_frame_does_not_wait_for_the_device() {
         stage.set("step", Value::Pressed).unwrap();
     }
     let before = stage.counts();
-    let start = Instant::now();
     stage.frame(1.0).unwrap();
-    let mut longest = Duration::ZERO;
     for _ in 0..20 {
-        let frame = Instant::now();
         stage.frame(2.0).unwrap();
-        longest = longest.max(frame.elapsed());
     }
+    // A frame that waited would have found the answer.
     let unanswered = stage.counts().unanswered - before.unanswered;
-    assert!(unanswered >= 20, "{unanswered} frames of 20 went on without an answer, after {:?}", start.elapsed());
+    assert!(unanswered >= 20, "{unanswered} frames of 20 went on without an answer");
     #[expect(clippy::disallowed_methods, reason = "a test may wait")]
     gpu.wait().unwrap();
-    let whole = start.elapsed();
-    assert!(longest < whole / 4, "a frame took {longest:?} of {whole:?}");
 }
 
 #[test]
