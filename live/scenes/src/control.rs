@@ -1,4 +1,4 @@
-//! What a visitor can press and move.
+//! Controls that a visitor can press and move.
 
 use std::borrow::Cow;
 
@@ -46,7 +46,7 @@ pub enum Kind {
     },
 }
 
-/// What a control is set to.
+/// The value that a control is set to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value {
     /// A button was pressed.

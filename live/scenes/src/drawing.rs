@@ -1,4 +1,4 @@
-//! What is to be seen, as plain shapes: the window paints them with egui, the page on a canvas.
+//! Pictures as plain shapes: the window paints them with egui, the page on a canvas.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a choice hangs on: the derivative of its logit by every number of the context, on the device.
+//! Influence on a choice: the derivative of its logit by every number of the context, on the device.
 
 use fourfold::Gpu;
 use fourfold::graph::{Graph, Plan, Session, TensorType, gradients};

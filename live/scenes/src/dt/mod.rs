@@ -68,7 +68,7 @@ struct Settings {
     seed: u32,
 }
 
-/// What came back.
+/// The numbers that came back.
 #[derive(Debug, Clone, Default)]
 struct Seen {
     /// (states + 1, lanes)

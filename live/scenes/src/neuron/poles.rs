@@ -31,7 +31,7 @@ pub(super) struct Poles {
     fresh: bool,
 }
 
-/// What came back of all cart-poles.
+/// The numbers of all cart-poles that came back.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     /// (states + 1, lanes)

@@ -47,7 +47,7 @@ impl Measured {
     }
 }
 
-/// What came back of a learner.
+/// The numbers of a learner that came back.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     pub(super) loss: f32,
