@@ -1,5 +1,7 @@
 //! Curves in a frame with axes.
 
+use std::collections::VecDeque;
+
 use crate::panel::panel;
 use crate::{Align, Area, Colour, Drawing, Paint};
 
@@ -25,7 +27,20 @@ pub(crate) struct Plot<'a> {
     pub(crate) marks: Vec<f64>,
 }
 
-impl Plot<'_> {
+impl<'a> Plot<'a> {
+    /// Two shares from 0 to 1 over the steps: `moments` hold the step and both.
+    pub(crate) fn of_shares(title: &'a str, names: [&'a str; 2], moments: &VecDeque<[f64; 3]>) -> Self {
+        let of = |column: usize| moments.iter().map(|moment| [moment[0], moment[column]]).collect();
+        let series = [(Colour::Blue, names[0], of(1)), (Colour::Orange, names[1], of(2))];
+        Self {
+            title,
+            across: "step",
+            ranges: [None, Some([0.0, 1.0])],
+            series: series.map(|(colour, name, points)| Series { name, paint: colour.into(), points }).into(),
+            marks: Vec::new(),
+        }
+    }
+
     /// Draws the plot into an area, with text of this size.
     pub(crate) fn draw(&self, drawing: &mut Drawing, area: Area, text: f32) {
         let rest = panel(drawing, area, text, Colour::Ink, self.title);

@@ -3,7 +3,7 @@
 use super::{ASKED, LANES, Rooms, STATES, influence};
 use crate::colour_map::cividis;
 use crate::panel::{body, panel};
-use crate::plot::{Plot, Series};
+use crate::plot::Plot;
 use crate::{Align, Area, Colour, Drawing, Paint, Picture, View};
 
 const GRID: [usize; 2] = [8, 8];
@@ -157,18 +157,6 @@ fn hangs_on(scene: &Rooms, drawing: &mut Drawing, area: Area, text: f32) {
 }
 
 fn curve(scene: &Rooms, drawing: &mut Drawing, area: Area, text: f32) {
-    let series = [(Colour::Blue, "asked", 1), (Colour::Orange, "asked for 0", 2)];
-    let series = series.map(|(colour, name, column)| Series {
-        name,
-        paint: colour.into(),
-        points: scene.curve.iter().map(|moment| [moment[0], moment[column]]).collect(),
-    });
-    let plot = Plot {
-        title: "share of episodes that open the door",
-        across: "step",
-        ranges: [None, Some([0.0, 1.0])],
-        series: series.into(),
-        marks: Vec::new(),
-    };
-    plot.draw(drawing, area, text);
+    let title = "share of episodes that open the door";
+    Plot::of_shares(title, ["asked", "asked for 0"], &scene.curve).draw(drawing, area, text);
 }

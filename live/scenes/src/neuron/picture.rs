@@ -3,7 +3,7 @@
 use super::poles::{LANES, Seen};
 use super::{Neuron, Settings};
 use crate::panel::{body, panel};
-use crate::plot::{Plot, Series, short};
+use crate::plot::{Plot, short};
 use crate::{Align, Area, Colour, Drawing, Paint, View};
 
 /// Half the track in metres, and what is seen of the world beside and above it.
@@ -172,18 +172,7 @@ fn attention(scene: &Neuron, drawing: &mut Drawing, area: Area, text: f32) {
 }
 
 fn curve(scene: &Neuron, drawing: &mut Drawing, area: Area, text: f32) {
-    let series = [(Colour::Blue, "attention neuron", 1), (Colour::Orange, "perceptron", 2)];
-    let series = series.map(|(colour, name, column)| Series {
-        name,
-        paint: colour.into(),
-        points: scene.curve.iter().map(|moment| [moment[0], moment[column]]).collect(),
-    });
-    let plot = Plot {
-        title: "reward a step, 64 poles; a line is a shuffle",
-        across: "step",
-        ranges: [None, Some([0.0, 1.0])],
-        series: series.into(),
-        marks: scene.marks.iter().copied().collect(),
-    };
-    plot.draw(drawing, area, text);
+    let title = "reward a step, 64 poles; a line is a shuffle";
+    let plot = Plot::of_shares(title, ["attention neuron", "perceptron"], &scene.curve);
+    Plot { marks: scene.marks.iter().copied().collect(), ..plot }.draw(drawing, area, text);
 }
