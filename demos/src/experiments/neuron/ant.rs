@@ -8,7 +8,6 @@ use fourfold::models::{PolicyNetwork, TrainedPolicy};
 use fourfold::rollout::{Interface, PolicyBuffers, shuffled};
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::evaluation::Scores;
 use super::input_order::InputOrder;
@@ -18,7 +17,6 @@ use crate::gymnasium::{Environments, Exchange, Program, play_with};
 use crate::limits;
 use crate::run::Run;
 use crate::run::report::Report;
-use crate::statistics::{extremes, median};
 
 /// Walk with the attention neuron: the published network of the ant, its inputs in order, shuffled, and shuffled again and again
 /// within the episode
@@ -103,17 +101,8 @@ impl Settings {
     }
 
     fn report(&self, rows: &[(InputOrder, Walked)]) -> Report {
-        let cells = rows.iter().map(|(order, Walked { scores, .. })| {
-            let (least, most) = extremes(&scores.returns);
-            [
-                order.name(),
-                format!("{:.0} ± {:.0}", scores.mean(), scores.deviation()),
-                format!("{:.0}", median(&scores.returns)),
-                format!("{least:.0} to {most:.0}"),
-                format!("{:.0}", scores.length()),
-                if self.environment == PUBLISHED { paper(*order).to_owned() } else { String::new() },
-            ]
-        });
+        let paper = |order| if self.environment == PUBLISHED { paper(order) } else { "" };
+        let cells = rows.iter().map(|(order, walked)| order.row(&walked.scores, 0, paper(*order)));
         let mut report = Report::new(format!("The attention neuron walks: {}", self.environment));
         report.table(&["inputs", "score", "median", "range", "steps", "paper"], cells);
         if let Some((_, Walked { versions, observations, .. })) = rows.first() {
@@ -133,12 +122,7 @@ impl Settings {
             "An order is drawn for each episode, or for each part of it; the memory of an input's neuron stays where it is, so that \
              after a shuffle it is that of another input.",
         );
-        let results = rows.iter().map(|(order, Walked { scores, .. })| {
-            json!({
-                "inputs": order.name(), "mean": scores.mean(), "deviation": scores.deviation(),
-                "median": median(&scores.returns), "returns": scores.returns, "steps": scores.lengths,
-            })
-        });
+        let results = rows.iter().map(|(order, walked)| order.result("inputs", &walked.scores));
         report.result("rows", results.collect());
         report
     }

@@ -13,7 +13,6 @@ use fourfold::rollout::{PatchWiring, VectorSettings};
 use fourfold::shaders::vision::DrivingNetwork;
 use real_race::{RealRace, deviates};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::evaluation::Scores;
 use super::input_order::InputOrder;
@@ -22,7 +21,6 @@ use crate::failure::Failure;
 use crate::limits::{self, Span};
 use crate::run::Run;
 use crate::run::report::Report;
-use crate::statistics::{extremes, median};
 
 /// Drive with the attention neuron that sees: car racing with the patches of its picture in order, shuffled, shuffled again and
 /// again within the episode, and with some of them missing
@@ -201,17 +199,7 @@ impl Settings {
     }
 
     fn report(&self, rows: &[(InputOrder, Driven)]) -> Report {
-        let cells = rows.iter().map(|(order, Driven { scores, .. })| {
-            let (least, most) = extremes(&scores.returns);
-            [
-                order.name(),
-                format!("{:.1} ± {:.1}", scores.mean(), scores.deviation()),
-                format!("{:.1}", median(&scores.returns)),
-                format!("{least:.0} to {most:.0}"),
-                format!("{:.0}", scores.length()),
-                paper(*order).to_owned(),
-            ]
-        });
+        let cells = rows.iter().map(|(order, driven)| order.row(&driven.scores, 1, paper(*order)));
         let mut report = Report::new("The attention neuron drives");
         report.table(&["patches", "score", "median", "range", "steps", "paper"], cells);
         report.paragraph(format!(
@@ -229,16 +217,8 @@ impl Settings {
              black. Patches of 6 x 6 pixels are shuffled before frames are stacked, so that after a shuffle three steps \
              compare different patches; missing patches are absent, not black.",
         );
-        let results: Vec<_> = rows
-            .iter()
-            .map(|(order, Driven { scores, .. })| {
-                json!({
-                    "patches": order.name(), "mean": scores.mean(), "deviation": scores.deviation(),
-                    "median": median(&scores.returns), "returns": scores.returns, "steps": scores.lengths,
-                })
-            })
-            .collect();
-        report.result("rows", json!(results));
+        let results = rows.iter().map(|(order, driven)| order.result("patches", &driven.scores));
+        report.result("rows", results.collect());
         report
     }
 }
