@@ -79,6 +79,23 @@ fn a_run_that_was_interrupted_is_resumed() {
 }
 
 #[test]
+fn hours_of_cases_end_in_the_table_and_are_gone_on_with() {
+    let scratch = Scratch::new("hours");
+    let run = |more: &[&str]| {
+        let mut command = scratch.fourfold();
+        command.args(["verify", "--quiet"]).args(more).output().unwrap()
+    };
+    // Two seconds: a slow machine may not end a case in them, but another run goes on where this one stopped.
+    let hours = ["--hours", "0.0006", "--kernel", "softmax.softmax_vec4", "--out", "run"];
+    assert_eq!(run(&hours).status.code(), Some(0));
+    let cases = || fs::read_to_string(scratch.0.join("run/cases.jsonl")).map_or(0, |text| text.lines().count());
+    let before = cases();
+    let output = run(&["--resume", "run", "--hours", "0.006"]);
+    assert!(output.status.success() && cases() > before, "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("softmax.softmax_vec4"));
+}
+
+#[test]
 fn known_failures_are_asserted() {
     let scratch = Scratch::new("known");
     fs::write(scratch.0.join("known.txt"), "| softmax.softmax | crashed | planted here\n").unwrap();

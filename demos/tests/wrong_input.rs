@@ -77,6 +77,8 @@ const WITHOUT_A_GPU: &[(&str, &str)] = &[
     ("data collect cart-pole --episodes 0", "--episodes: expected 1 to 100000, got 0"),
     ("data collect pendulum --stage medium,medium", "--stage: expected distinct values, got `medium` twice"),
     ("verify --cases 99999999999", "--cases"),
+    ("verify --hours 0", "expected more than 0, at most 10000"),
+    ("verify --hours 1 --cases 3", "'--cases"),
     ("play --noise-channels 28", "--noise-channels: expected 0 to 27, got 28"),
     ("play --every 0", "--every: expected 1 to 100, got 0"),
     // Sizes that no machine holds, and runs without end.

@@ -8,6 +8,7 @@ mod litmus;
 mod mutants;
 mod report;
 mod repro;
+mod rounds;
 mod row;
 mod sanitize;
 mod summary;
@@ -31,7 +32,7 @@ use crate::estimate;
 use crate::failure::Failure;
 use crate::guide::ending;
 use crate::options::Common;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::run::folder::{CONFIGURATION, RunFolder};
 use crate::run::{Run, refuse_change, refuse_out, stop};
 
@@ -40,9 +41,10 @@ pub use difference::Arguments as Difference;
 use expectations::{Expectations, Judged};
 pub use litmus::Arguments as Litmus;
 pub use report::Arguments as Report;
+use rounds::Rounds;
 use row::{Kind, Row};
 use summary::{Summary, summarise};
-use worker::{Job, Order};
+use worker::Order;
 
 /// Run every kernel against its CPU twin over generated cases
 ///
@@ -56,6 +58,9 @@ pub struct Arguments {
     /// Cases for each kernel: one that folds the grid, one of a real model's shape, others [default: 100, or 20 with --quick]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     cases: Option<u32>,
+    /// Run cases until so many hours are over, a round of each kernel after another
+    #[arg(long, value_name = "NUMBER", value_parser = hours, conflicts_with_all = ["cases", "case", "json"])]
+    hours: Option<f64>,
     /// Only the case of this number, e.g. one that failed
     #[arg(long, value_name = "NUMBER", conflicts_with = "cases")]
     case: Option<u32>,
@@ -72,10 +77,10 @@ pub struct Arguments {
     #[arg(long)]
     repro: bool,
     /// Look for races and indices out of bounds without a driver, on the CPU
-    #[arg(long, conflicts_with_all = ["checked", "repro", "expectations", "resume"])]
+    #[arg(long, conflicts_with_all = ["checked", "repro", "expectations", "resume", "hours"])]
     sanitize: bool,
     /// Plant the faults of the files `faults.txt` in this folder, one at a time: the cases must show 95 % of them
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["kernel", "case", "checked", "repro", "expectations", "sanitize", "resume"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["kernel", "case", "checked", "repro", "expectations", "sanitize", "resume", "hours"])]
     faults: Option<PathBuf>,
     /// Only the faults whose kernel, kind or name contains this
     #[arg(long, value_name = "TEXT", requires = "faults")]
@@ -111,6 +116,8 @@ struct Settings {
     checked: bool,
     adapter: Option<String>,
     repro: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hours: Option<f64>,
 }
 
 /// Cases of each kernel, and with `--quick`.
@@ -144,45 +151,74 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         None => begun(common, arguments)?,
     };
     let expectations = Expectations::load(arguments.expectations.as_deref(), gpu.info())?;
-    let jobs = jobs(&settings, &rows);
-    let total = settings.kernels.len() as u64 * u64::from(settings.cases.1 - settings.cases.0);
-    // The share of the cases of all kernels that is left.
-    let each = if common.quick { QUICK_CASES } else { CASES };
-    let left: u64 = jobs.iter().map(|job| u64::from(job.until - job.from)).sum();
-    estimate::tell(gpu.info(), Arguments::NAME, left as f64 / f64::from(each) / kernels().len() as f64, &common);
-    let mut progress = Progress::new("verify", total, common.quiet);
-    progress.skip(rows.len() as u64);
+    let mut summaries = summarise(&rows);
+    let done = rows.len() as u64;
+    if !arguments.json {
+        // Sums are enough, for hours of cases too.
+        rows.clear();
+    }
+    let rounds = Rounds::begin(arguments.hours.or(settings.hours));
     let repro = settings.repro.then(|| folder.path().join("repro"));
     let order = Order { checked: settings.checked, repro, fault: None, sanitize: false };
     let limit = Duration::from_secs(arguments.time_limit);
     stop::listen()?;
-    let judged = supervisor::run(&flags(&common, &order)?, jobs, limit, |row| {
-        if stop::asked() {
-            return Err(Failure::Stopped);
+    loop {
+        let jobs = rounds.next(&settings, &summaries);
+        let left: u64 = jobs.iter().map(|job| u64::from(job.until - job.from)).sum();
+        if left == 0 || rounds.is_over() {
+            break;
         }
-        if rows.last().is_none_or(|last: &Row| last.kernel != row.kernel) {
-            progress.say(&*row.kernel);
+        let mut progress = match rounds.left() {
+            Some(time) => Progress::new(&format!("verify, {} left", progress::duration(time)), left, common.quiet),
+            None => {
+                // The share of the cases of all kernels that is left.
+                let each = if common.quick { QUICK_CASES } else { CASES };
+                let share = left as f64 / f64::from(each) / kernels().len() as f64;
+                estimate::tell(gpu.info(), Arguments::NAME, share, &common);
+                let mut progress = Progress::new("verify", left + done, common.quiet);
+                progress.skip(done);
+                progress
+            }
+        };
+        let mut kernel = String::new();
+        let judged = supervisor::run(&flags(&common, &order)?, jobs, limit, |row| {
+            if stop::asked() || rounds.is_over() {
+                return Err(Failure::Stopped);
+            }
+            if kernel != row.kernel {
+                progress.say(&*row.kernel);
+                kernel.clone_from(&row.kernel);
+            }
+            progress.advance(1);
+            // The first failure of a kernel alone: the table counts the others.
+            let told = summaries.iter().any(|summary| summary.kernel == row.kernel && summary.failed > 0);
+            if row.outcome.failed() && !told {
+                progress.note(&row.describe(&again(&common, settings.checked, &row)));
+            }
+            if let (Some(folder), true) = (&order.repro, row.outcome.ends_the_kernel()) {
+                repro::write_without_result(folder, &gpu, common.seed, &row)?;
+            }
+            folder.append(ROWS, &serde_json::to_string(&row).map_err(Failure::run)?)?;
+            summary::record(&mut summaries, &row);
+            if arguments.json {
+                rows.push(row);
+            }
+            Ok(())
+        });
+        progress.finish();
+        match judged {
+            Err(Failure::Stopped) if !stop::asked() => break,
+            Err(Failure::Stopped) => {
+                crate::tell!("Stopped. Resume with `fourfold verify --resume {}`", folder.path().display());
+                return Err(Failure::Stopped);
+            }
+            judged => judged?,
         }
-        progress.advance(1);
-        // The first failure of a kernel alone: the table counts the others.
-        let told = rows.iter().rev().take_while(|earlier| earlier.kernel == row.kernel).any(|row| row.outcome.failed());
-        if row.outcome.failed() && !told {
-            progress.note(&row.describe(&again(&common, settings.checked, &row)));
+        if rounds.left().is_none() {
+            break;
         }
-        if let (Some(folder), true) = (&order.repro, row.outcome.ends_the_kernel()) {
-            repro::write_without_result(folder, &gpu, common.seed, &row)?;
-        }
-        folder.append(ROWS, &serde_json::to_string(&row).map_err(Failure::run)?)?;
-        rows.push(row);
-        Ok(())
-    });
-    progress.finish();
-    if judged == Err(Failure::Stopped) {
-        crate::tell!("Stopped. Resume with `fourfold verify --resume {}`", folder.path().display());
     }
-    judged?;
 
-    let mut summaries = summarise(&rows);
     let judged = expectations.judge(&mut summaries);
     let lines: Vec<Value> = summaries.iter().map(Summary::json).collect();
     folder.write_json_lines("kernels.jsonl", &lines)?;
@@ -213,6 +249,7 @@ fn begun(common: &Common, arguments: &Arguments) -> Result<(Common, Gpu, RunFold
     let chosen = choose(kernels(), arguments.kernel.as_deref())?;
     let gpu = common.open_untuned(arguments.checked)?;
     let cases = match (arguments.case, arguments.cases) {
+        _ if arguments.hours.is_some() => (0, u32::MAX),
         (Some(case), _) => (case, case + 1),
         (None, Some(cases)) => (0, cases),
         (None, None) => (0, if common.quick { QUICK_CASES } else { CASES }),
@@ -223,6 +260,7 @@ fn begun(common: &Common, arguments: &Arguments) -> Result<(Common, Gpu, RunFold
         checked: arguments.checked,
         adapter: common.adapter.clone(),
         repro: arguments.repro,
+        hours: arguments.hours,
     };
     let folder = Run::of_command(common, "verify", &gpu, json!(settings))?.into_folder();
     Ok((common.clone(), gpu, folder, settings, Vec::new()))
@@ -263,19 +301,10 @@ fn resumed(common: &Common, path: &Path) -> Result<(Common, Gpu, RunFolder, Sett
     Ok((common, gpu, folder, settings, rows))
 }
 
-/// The cases that are left to run.
-fn jobs(settings: &Settings, rows: &[Row]) -> Vec<Job> {
-    let (from, until) = settings.cases;
-    let left = |kernel: &String| {
-        let done = rows.iter().rfind(|row| row.kernel == *kernel);
-        let from = match done {
-            Some(row) if row.outcome.ends_the_kernel() || row.outcome == Kind::Skipped => until,
-            Some(row) => row.case + 1,
-            None => from,
-        };
-        Job { kernel: kernel.clone(), from, until }
-    };
-    settings.kernels.iter().map(left).filter(|job| job.from < job.until).collect()
+/// Reads a number of hours.
+fn hours(text: &str) -> Result<f64, String> {
+    let hours: f64 = text.parse().map_err(|_| "expected a number of hours")?;
+    (hours > 0.0 && hours <= 1e4).then_some(hours).ok_or_else(|| "expected more than 0, at most 10000".to_owned())
 }
 
 /// The command line of a worker.
@@ -388,21 +417,6 @@ mod tests {
         let failure = choose(kernels(), Some("sofmax")).unwrap_err();
         assert_eq!(failure.code(), 2);
         assert!(failure.to_string().contains("softmax") && failure.to_string().ends_with("got `sofmax`"));
-    }
-
-    #[test]
-    fn a_resumed_run_does_what_is_left() {
-        let settings = Settings {
-            kernels: ["a", "b", "c"].map(str::to_owned).to_vec(),
-            cases: (0, 5),
-            checked: false,
-            adapter: None,
-            repro: false,
-        };
-        let rows = [Row::of("a", 4, Kind::Right, ""), Row::of("b", 1, Kind::Right, "")];
-        let job = |kernel: &str, from| Job { kernel: kernel.into(), from, until: 5 };
-        assert_eq!(jobs(&settings, &rows), [job("b", 2), job("c", 0)]);
-        assert_eq!(jobs(&settings, &[Row::of("a", 0, Kind::Hung, "")]), [job("b", 0), job("c", 0)]);
     }
 
     #[test]

@@ -15,33 +15,38 @@ pub struct Summary {
     pub worst: Row,
     /// The failure is in the list of those that are known.
     pub known: bool,
+    /// The number after that of the last case.
+    pub next: u32,
+    /// No case after the last one is run.
+    pub is_over: bool,
 }
 
 /// Sums up rows by kernel, in the order in which kernels first occur.
 pub fn summarise(rows: &[Row]) -> Vec<Summary> {
-    let mut summaries: Vec<Summary> = Vec::new();
-    for row in rows {
-        match summaries.iter_mut().rev().find(|summary| summary.kernel == row.kernel) {
-            Some(summary) => summary.add(row),
-            None => {
-                let failed = u32::from(row.outcome.failed());
-                summaries.push(Summary {
-                    kernel: row.kernel.clone(),
-                    cases: 1,
-                    failed,
-                    worst: row.clone(),
-                    known: false,
-                });
-            }
+    let mut summaries = Vec::new();
+    rows.iter().for_each(|row| record(&mut summaries, row));
+    summaries
+}
+
+/// Adds a row to the summary of its kernel.
+pub fn record(summaries: &mut Vec<Summary>, row: &Row) {
+    match summaries.iter_mut().rev().find(|summary| summary.kernel == row.kernel) {
+        Some(summary) => summary.add(row),
+        None => {
+            let (kernel, worst) = (row.kernel.clone(), row.clone());
+            let mut summary = Summary { kernel, cases: 0, failed: 0, worst, known: false, next: 0, is_over: false };
+            summary.add(row);
+            summaries.push(summary);
         }
     }
-    summaries
 }
 
 impl Summary {
     fn add(&mut self, row: &Row) {
         self.cases += 1;
         self.failed += u32::from(row.outcome.failed());
+        self.next = row.case + 1;
+        self.is_over = row.outcome.ends_the_kernel() || row.outcome == Kind::Skipped;
         let ((kind, error), (worst, largest)) = (row.severity(), self.worst.severity());
         if kind > worst || kind == worst && error > largest {
             self.worst = row.clone();

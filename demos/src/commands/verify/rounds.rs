@@ -1,0 +1,90 @@
+//! The cases that are left to run: all at once, or a round after another until the time is over.
+
+use std::time::{Duration, Instant};
+
+use super::Settings;
+use super::summary::Summary;
+use super::worker::Job;
+
+/// Cases of each kernel in a round, after which the next kernel has its turn.
+const ROUND: u32 = 20;
+
+/// The time that `--hours` gives a run; without it there is one round, of all cases.
+#[derive(Debug, Clone, Copy)]
+pub struct Rounds {
+    end: Option<Instant>,
+}
+
+impl Rounds {
+    /// Begins to count the hours.
+    pub fn begin(hours: Option<f64>) -> Self {
+        Self { end: hours.map(|hours| Instant::now() + Duration::from_secs_f64(3600.0 * hours)) }
+    }
+
+    /// Returns true if the time is over.
+    pub fn is_over(self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// The time that is left, if it is limited.
+    pub fn left(self) -> Option<Duration> {
+        self.end.map(|end| end.saturating_duration_since(Instant::now()))
+    }
+
+    /// The jobs of the next round; none where every kernel is done.
+    pub fn next(self, settings: &Settings, summaries: &[Summary]) -> Vec<Job> {
+        let of = |kernel: &str| summaries.iter().find(|summary| summary.kernel == kernel);
+        let left: Vec<(&String, u32)> = settings
+            .kernels
+            .iter()
+            .filter(|kernel| of(kernel).is_none_or(|summary| !summary.is_over))
+            .map(|kernel| (kernel, of(kernel).map_or(settings.cases.0, |summary| summary.next)))
+            .collect();
+        let lowest = left.iter().map(|&(_, from)| from).min().unwrap_or_default();
+        let until = match self.end {
+            None => settings.cases.1,
+            Some(_) => (lowest / ROUND + 1).saturating_mul(ROUND),
+        };
+        let job = |(kernel, from): (&String, u32)| Job { kernel: kernel.clone(), from, until };
+        left.into_iter().map(job).filter(|job| job.from < until).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::{Kind, Row};
+    use super::super::summary::summarise;
+    use super::*;
+
+    fn settings(cases: (u32, u32)) -> Settings {
+        let kernels = ["a", "b", "c"].map(str::to_owned).to_vec();
+        Settings { kernels, cases, checked: false, adapter: None, repro: false, hours: None }
+    }
+
+    fn job(kernel: &str, from: u32, until: u32) -> Job {
+        Job { kernel: kernel.into(), from, until }
+    }
+
+    #[test]
+    fn a_resumed_run_does_what_is_left() {
+        let (settings, rounds) = (settings((0, 5)), Rounds::begin(None));
+        let rows = [Row::of("a", 4, Kind::Right, ""), Row::of("b", 1, Kind::Right, "")];
+        assert_eq!(rounds.next(&settings, &summarise(&rows)), [job("b", 2, 5), job("c", 0, 5)]);
+        let rows = [Row::of("a", 0, Kind::Hung, "")];
+        assert_eq!(rounds.next(&settings, &summarise(&rows)), [job("b", 0, 5), job("c", 0, 5)]);
+        assert!(!rounds.is_over() && rounds.left().is_none());
+    }
+
+    #[test]
+    fn hours_go_round_by_round_until_every_kernel_failed_or_the_time_is_over() {
+        let (settings, rounds) = (settings((0, u32::MAX)), Rounds::begin(Some(1.0)));
+        assert_eq!(rounds.next(&settings, &[]), [job("a", 0, 20), job("b", 0, 20), job("c", 0, 20)]);
+        let mut rows = vec![Row::of("a", 19, Kind::Right, ""), Row::of("b", 7, Kind::Wrong, "")];
+        assert_eq!(rounds.next(&settings, &summarise(&rows)), [job("b", 8, 20), job("c", 0, 20)]);
+        rows.extend([Row::of("b", 19, Kind::Right, ""), Row::of("c", 0, Kind::Skipped, "")]);
+        assert_eq!(rounds.next(&settings, &summarise(&rows)), [job("a", 20, 40), job("b", 20, 40)]);
+        rows.extend([Row::of("a", 20, Kind::Crashed, ""), Row::of("b", 20, Kind::Lost, "")]);
+        assert!(rounds.next(&settings, &summarise(&rows)).is_empty());
+        assert!(!rounds.is_over() && Rounds::begin(Some(0.0)).is_over());
+    }
+}
