@@ -49,7 +49,7 @@ pub(crate) struct Rooms {
     /// The lane that is drawn large.
     lane: usize,
     seen: Seen,
-    /// The context of that lane since its episode began, and the place of the agent in each step.
+    /// The context of that lane since its episode began, and the places of the agent in its room.
     tokens: Vec<Token>,
     trail: Vec<[f32; 2]>,
     /// True once the episode of a lane has earned something.
@@ -175,8 +175,12 @@ impl Rooms {
         if width > 0 {
             let observation = self.trained.standardised(&before.observations[lane * width..][..width]);
             self.tokens.push(Token { asked: self.seen.asked, observation, action: self.seen.action });
-            let [_, row, column, ..] = before.state(lane);
+            let ([earlier, row, column, ..], [time, ..]) = (before.state(lane), self.seen.state(lane));
             self.trail.push([row, column]);
+            if self.trained.rooms.room(earlier as usize) != self.trained.rooms.room(time as usize) {
+                // The agent stands somewhere else in the next room.
+                self.trail.clear();
+            }
         }
         for (index, (&reward, &end)) in rewards.f32().iter().zip(ends.u32()).enumerate() {
             self.won[index] |= reward > 0.0;

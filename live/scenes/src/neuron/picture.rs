@@ -66,11 +66,14 @@ fn pole(drawing: &mut Drawing, area: Area, [x, _, angle, _]: [f32; 4], colour: C
     let [left, top] = place(x - 0.2, 0.1);
     let [right, bottom] = place(x + 0.2, -0.1);
     drawing.rectangle(Area { min: [left, top], max: [right, bottom] }, 0.04 * metre, Colour::Muted);
+    // Small poles are longer than their tracks would have them: they are what one looks at.
+    let length = if large { POLE * metre } else { 0.44 * area.width().min(area.height()) };
     // Positive angles lean to the left.
-    let tip = place(x - POLE * angle.sin(), POLE * angle.cos());
+    let foot = place(x, 0.0);
+    let tip = [foot[0] - length * angle.sin(), foot[1] - length * angle.cos()];
     let up = angle.cos() > 0.866;
     let paint = Paint { colour, opacity: if up || large { 1.0 } else { 0.5 } };
-    drawing.line(vec![place(x, 0.0), tip], (0.07 * metre).max(1.5), paint);
+    drawing.line(vec![foot, tip], (0.07 * metre).max(2.0), paint);
     if large {
         for side in [-TRACK, TRACK] {
             drawing.line(vec![place(side, -0.25), place(side, 0.0)], 2.0, ground);
@@ -143,7 +146,7 @@ fn source(index: usize, Settings { from, .. }: Settings) -> String {
 }
 
 fn attention(scene: &Neuron, drawing: &mut Drawing, area: Area, text: f32) {
-    let area = panel(drawing, area, text, Colour::Ink, "attention to each input, as it is wired now");
+    let area = panel(drawing, area, text, Colour::Ink, "attention to each input, as it is wired now, and the input");
     let now = scene.attention.now();
     if now.is_empty() || scene.order.len() != now.len() {
         return;
@@ -151,7 +154,7 @@ fn attention(scene: &Neuron, drawing: &mut Drawing, area: Area, text: f32) {
     let rows = now.len();
     let size = (0.8 * area.height() / rows as f32).min(text);
     let [names, rest] = area.split([1.0, 4.0], 0.4 * text, false);
-    let [strip, bars] = rest.split([3.0, 1.0], 0.4 * text, false);
+    let [strip, bars, values] = rest.split([3.0, 1.0, 0.5], 0.4 * text, false);
     drawing.picture(strip, scene.attention.strip());
     for (row, &attention) in now.iter().enumerate() {
         let line = |area: Area| area.cell(row, [1, rows]);
@@ -166,7 +169,7 @@ fn attention(scene: &Neuron, drawing: &mut Drawing, area: Area, text: f32) {
         if rows <= 12 {
             let value = scene.inputs.get(row).copied().unwrap_or(0.0);
             let text = short(f64::from((10.0 * value).round() / 10.0));
-            drawing.text([bar.max[0], bar.centre()[1]], 0.85 * size, Align::Right, Colour::Muted, text);
+            drawing.text([values.max[0], bar.centre()[1]], 0.85 * size, Align::Right, Colour::Muted, text);
         }
     }
 }

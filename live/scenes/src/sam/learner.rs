@@ -102,6 +102,11 @@ impl Learner {
         }
     }
 
+    /// Goes on from these weights.
+    pub(super) fn set_weights(&mut self, weights: &Data) -> Result<(), Error> {
+        Ok(self.training.write("weights", weights)?)
+    }
+
     /// Gives the digit that is drawn.
     pub(super) fn show(&mut self, digit: Vec<f32>) -> Result<(), Error> {
         Ok(self.judge.write("drawn", &Data::F32(digit))?)

@@ -10,7 +10,8 @@ mod slice;
 mod task;
 
 use fourfold::Gpu;
-use fourfold::models::TrainedClassifier;
+use fourfold::data::{Checkpoint, ImageShape};
+use fourfold::models::{Architecture, Classifier, TrainedClassifier};
 use fourfold::shaders::Data;
 
 use crate::answer::Answer;
@@ -59,7 +60,7 @@ const NAMES: [&str; 2] = ["SGD", "SAM"];
 /// Opens the scene.
 pub(crate) fn open(gpu: &Gpu, seed: u32) -> Result<Box<dyn Scene>, Error> {
     let settings = Settings { noise: 0.4, rho: 0.3, rate: 0.05, seed };
-    let task = Task::new(gpu, settings.noise, seed)?;
+    let task = Task::new(gpu, &task::small(), settings.noise, seed)?;
     let learners = learners(gpu, &task, settings)?;
     let pad = Pad::of(task.test.image(0), &task.standardisation);
     Ok(Box::new(SideBySide {
@@ -88,9 +89,14 @@ fn learners(gpu: &Gpu, task: &Task, settings: Settings) -> Result<[Learner; 2], 
 }
 
 impl SideBySide {
-    /// Begins anew with these settings.
+    /// Begins anew with these settings and the network that there is.
     fn begin(&mut self, settings: Settings) -> Result<(), Error> {
-        self.task = Task::new(&self.gpu, settings.noise, settings.seed)?;
+        let architecture = self.task.classifier.architecture().clone();
+        self.begin_with(&architecture, settings)
+    }
+
+    fn begin_with(&mut self, architecture: &Architecture, settings: Settings) -> Result<(), Error> {
+        self.task = Task::new(&self.gpu, architecture, settings.noise, settings.seed)?;
         self.learners = learners(&self.gpu, &self.task, settings)?;
         self.settings = settings;
         self.answer.forget();
@@ -244,6 +250,26 @@ impl Scene for SideBySide {
 
     fn drawing(&self, view: View) -> Drawing {
         picture::draw(self, view)
+    }
+
+    /// Both begin anew at the network of a file.
+    fn load(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let wrong = |error: fourfold::data::Error| Error::Input(error.to_string());
+        let file = Checkpoint::from_bytes(name, bytes).map_err(wrong)?;
+        let trained = TrainedClassifier::from_checkpoint(&file).map_err(wrong)?;
+        let Self { task: Task { classifier: own, .. }, .. } = self;
+        let ends = |classifier: &Classifier| {
+            let ImageShape { height, width, channels } = classifier.image_shape();
+            format!("{height} x {width} x {channels} to {}", classifier.classes())
+        };
+        let is_plain = trained.statistics.is_empty();
+        if ends(own) != ends(&trained.classifier) || !is_plain {
+            let (model, of) = (trained.classifier.architecture(), if is_plain { "" } else { " with batch norm" });
+            let expected = format!("a network from {}, without batch norm", ends(own));
+            return Err(Error::input(name, expected, format_args!("`{model}` from {}{of}", ends(&trained.classifier))));
+        }
+        self.begin_with(trained.classifier.architecture(), self.settings)?;
+        self.learners.iter_mut().try_for_each(|learner| learner.set_weights(&trained.weights))
     }
 
     /// The network that SAM has trained so far.

@@ -11,8 +11,10 @@ use crate::Error;
 /// The share of the images that is held back.
 const TEST: f64 = 0.2;
 
-/// Units of the hidden layer.
-const HIDDEN: usize = 64;
+/// The network that the scene begins with.
+pub(super) fn small() -> Architecture {
+    Architecture::Mlp { hidden: vec![64] }
+}
 
 /// Images on which curvature and slices are measured: the first of the training set.
 pub(super) const MEASURED: usize = 256;
@@ -32,13 +34,12 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(gpu: &Gpu, noise: f64, seed: u32) -> Result<Self, Error> {
+    pub(super) fn new(gpu: &Gpu, architecture: &Architecture, noise: f64, seed: u32) -> Result<Self, Error> {
         let Split { mut training, mut test, .. } = digits().split(TEST, 0)?;
         let standardisation = Standardisation::per_channel(&training);
         standardisation.apply(&mut training);
         standardisation.apply(&mut test);
-        let architecture = Architecture::Mlp { hidden: vec![HIDDEN] };
-        let classifier = Classifier::new(&architecture, training.image_shape(), training.classes(), 0.0);
+        let classifier = Classifier::new(architecture, training.image_shape(), training.classes(), 0.0);
         let classifier = classifier.map_err(Error::Input)?;
         let images = gpu.upload("images", &Data::F32(training.images().to_vec()))?;
         let labels = gpu.upload("labels", &Data::F32(noisy(&training, noise, seed)))?;

@@ -67,3 +67,20 @@ fn the_network_that_is_saved_is_a_checkpoint_of_the_command() {
     let trained = TrainedClassifier::from_checkpoint(&checkpoint).unwrap();
     assert_eq!(trained.classifier.architecture().to_string(), "mlp:64");
 }
+
+#[test]
+fn both_go_on_from_networks_of_files_and_other_files_are_refused_by_name() {
+    let mut stage = Stage::open(&Gpu::open().unwrap(), "sam", 1).unwrap();
+    frames_until(&mut stage, |stage| reading(stage, "step") >= 60.0 && reading(stage, "SAM: held back images") > 0.5);
+    let (name, bytes) = stage.save().unwrap();
+    stage.set("rate", Value::Number(0.001)).unwrap();
+    stage.load(&name, &bytes).unwrap();
+    assert_eq!(reading(&stage, "step"), 0.0);
+    frames_until(&mut stage, |stage| reading(stage, "step") >= 1.0 && reading(stage, "SGD: held back images") > 0.0);
+    assert!(reading(&stage, "SGD: held back images") > 0.5, "SGD begins where SAM was");
+    // Of another size, and by the command: it knows 0.677 of the held back images.
+    stage.load("digits.safetensors", include_bytes!("../../../../demos/weights/digits.safetensors")).unwrap();
+    frames_until(&mut stage, |stage| reading(stage, "step") >= 1.0 && reading(stage, "SAM: held back images") > 0.6);
+    let error = stage.load("swing_up.safetensors", crate::weights::SWING_UP).unwrap_err().to_string();
+    assert!(error.starts_with("swing_up.safetensors: expected"), "{error}");
+}
