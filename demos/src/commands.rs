@@ -5,6 +5,7 @@ pub mod bench;
 pub mod compile;
 pub mod demo;
 pub mod inspect;
+pub mod live;
 pub mod play;
 pub mod runs;
 pub mod tune;
@@ -19,6 +20,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<compile::Arguments>(),
     Entry::of::<demo::Arguments>(),
     Entry::of::<inspect::Arguments>(),
+    Entry::of::<live::Arguments>(),
     Entry::of::<play::Arguments>(),
     Entry::of::<runs::Arguments>(),
     Entry::of::<tune::Arguments>(),

@@ -28,7 +28,7 @@ const fn guide(path: &'static str, paper: &'static str, example: &'static str, n
 }
 
 /// A guide to every command and experiment.
-pub(crate) const ALL: [Guide; 35] = [
+pub(crate) const ALL: [Guide; 36] = [
     guide("adapters", "", "fourfold adapters", "fourfold verify"),
     guide("bench", "", "fourfold bench --kernel softmax", "fourfold verify"),
     guide("compile", "", "fourfold compile --kernel matmul --chip navi21", "fourfold verify"),
@@ -53,6 +53,7 @@ pub(crate) const ALL: [Guide; 35] = [
         "fourfold neuron ant --weights FILE --quick",
         "fourfold neuron drive --weights FILE --quick",
     ),
+    guide("live", NEURON, "fourfold live neuron", "fourfold play"),
     guide("neuron clone", NEURON, "fourfold neuron clone --quick", "fourfold play"),
     guide("neuron drive", NEURON, "fourfold neuron drive --weights FILE --quick", "fourfold neuron reshuffle --quick"),
     guide("neuron reshuffle", NEURON, "fourfold neuron reshuffle --intervals 50,200", "fourfold play"),

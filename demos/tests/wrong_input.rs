@@ -16,6 +16,8 @@ const WITHOUT_A_GPU: &[(&str, &str)] = &[
     ("dt dance", "unrecognized subcommand 'dance'"),
     ("sam --frob 3", "unexpected argument '--frob' found (see `fourfold sam --help`)"),
     ("verify --kernel", "a value is required for '--kernel <NAME>'"),
+    ("live snake", "[possible values: neuron, pes, sam, dt]"),
+    ("live --frames many", "invalid value 'many' for '--frames <COUNT>'"),
     ("--seed -1 adapters", "invalid value '-1' for '--seed <NUMBER>'"),
     ("sam --seed 99999999999999999999999", "invalid value"),
     ("sam --seed 4294967296", "--seeds and --seed: expected 1 to 1048576 distinct seeds below 2^32"),
@@ -107,6 +109,7 @@ const WITHOUT_A_GPU: &[(&str, &str)] = &[
     ("data collect cart-pole --episodes 100000000000", "--episodes: expected 1 to 100000"),
     // Flags without effect.
     ("adapters --out x", "--out has no effect on `fourfold adapters`: leave it out"),
+    ("live --out x", "--out has no effect on `fourfold live`: leave it out"),
     ("runs --seed 3", "--seed has no effect on `fourfold runs`: leave it out"),
     ("data inspect DATA --quick", "--quick has no effect on `fourfold data inspect`: leave it out"),
     ("play --tensorboard", "--tensorboard has no effect on `fourfold play`: leave it out"),
