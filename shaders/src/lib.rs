@@ -44,7 +44,7 @@ pub mod vision;
 pub use description::{
     Access, Binding, Call, CallParts, Case, Cases, Choice, Choices, Comparison, Data, Element, Error, Family,
     Generator, Kernel, KernelRef, Listed, MAX_ELEMENTS, MAX_WORKGROUPS, Module, Operand, RuntimeChecks, Scratch,
-    Sequence, Shapes, Slot, Step, Target, Tolerance, grid,
+    Sequence, Shapes, Slot, Step, Target, Tolerance, grid, packed,
 };
 pub(crate) use description::{Sizes, product, sum};
 pub use elementwise::Activation;

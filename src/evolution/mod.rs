@@ -110,6 +110,7 @@ mod inner;
 mod outer_loop;
 pub mod population;
 mod rollout_gradient;
+mod small_population;
 mod source;
 mod unroll;
 
@@ -127,5 +128,6 @@ pub use inner::Inner;
 pub use outer_loop::{Descent, OuterLoop, OuterSettings, Progress};
 pub use population::{GraphProblem, InnerStep, MemberState, Population, PopulationPlan, SharedTensor, StepContext};
 pub use rollout_gradient::{EvolutionStrategy, RolloutGradient, RolloutGradientPlan};
+pub use small_population::SmallPopulation;
 pub use source::{OuterTensors, Source};
 pub use unroll::{UnrollPlan, UnrollSettings, UnrolledGradient};

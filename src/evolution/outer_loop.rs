@@ -3,6 +3,7 @@
 use fourfold_shaders::elementwise::{Binary, binary};
 use fourfold_shaders::{Data, Element, optimiser::adamw, optimiser::advance_step, optimiser::ring, optimiser::sgd};
 
+use super::small_population::{LoopIds, Together};
 use super::{Error, OuterTensors, Source};
 use crate::data::Checkpoint;
 use crate::gpu::program::{Allocation, BufferId, CheckpointTensor, Program, ProgramPlan, RecordingId};
@@ -31,6 +32,22 @@ impl Descent {
     pub const fn adam(beta1: f64) -> Self {
         Self::Adam { beta1, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
     }
+
+    /// Adam's step of so many parameters, where it is Adam.
+    fn adam_of(self, count: usize) -> Option<adamw::Problem> {
+        match self {
+            Self::Sgd => None,
+            Self::Adam { beta1, beta2, epsilon, weight_decay } => {
+                let decayed = if weight_decay == 0.0 { 0 } else { count };
+                Some(adamw::Problem { count, beta1, beta2, epsilon, weight_decay, decayed })
+            }
+        }
+    }
+}
+
+/// A step of plain gradient descent.
+fn plain(count: usize) -> sgd::Problem {
+    sgd::Problem { count, momentum: 0.0, nesterov: false, weight_decay: 0.0, decayed: 0 }
 }
 
 /// Settings of an outer loop.
@@ -78,6 +95,7 @@ pub struct OuterLoop<S: ?Sized> {
     parameters: usize,
     program: Program,
     ids: Ids,
+    dispatches: Dispatches,
     /// Iterations submitted or recorded so far.
     iteration: u32,
     readbacks: usize,
@@ -89,10 +107,20 @@ struct Ids {
     rate: BufferId,
     centers: BufferId,
     metrics: BufferId,
-    update: RecordingId,
-    /// Copies theta and metrics into the rings.
-    remember: RecordingId,
-    advance: RecordingId,
+}
+
+/// The dispatches of an iteration.
+#[derive(Debug, Clone, Copy)]
+enum Dispatches {
+    /// Those of the source, then these.
+    Apart {
+        update: RecordingId,
+        /// Copies theta and metrics into the rings.
+        remember: RecordingId,
+        advance: RecordingId,
+    },
+    /// One for many iterations of a [small population](super::SmallPopulation).
+    Together(Together),
 }
 
 /// The results of the iterations up to a readback.
@@ -122,55 +150,71 @@ impl<S: Source + ?Sized> OuterLoop<S> {
         let mut plan = ProgramPlan::default();
         let center = plan.buffer(Allocation::f32("center", parameters).given().kept());
         let seed = plan.buffer(Allocation::u32("seed", 2).given().kept());
-        let mut gradient = plan.buffer(Allocation::f32("gradient", parameters).given());
-        let mut given = vec![(center, &outer.center), (seed, &outer.seed), (gradient, &outer.gradient)];
+        let gradient = plan.buffer(Allocation::f32("gradient", parameters).given());
+        // The step counts from 1, as Adam expects, and the iteration of the seed from 0.
+        let step = plan.buffer(Allocation::u32("step", 1).given().kept());
+        let steps = outer.step();
+        let mut given = vec![(center, &outer.center), (seed, &outer.seed), (gradient, &outer.gradient), (step, &steps)];
         let columns = source.columns().len();
         let zeros = |name: &'static str, length| Allocation::f32(name, length).zeros().kept();
-        let step = plan.buffer(Allocation::values("step", Data::U32(vec![1])).kept());
-        let rate = plan.buffer(Allocation::values("rate", Data::F32(vec![settings.rate])));
+        let rate = plan.buffer(Allocation::f32("rate", 1).zeros());
         let centers = plan.buffer(zeros("centers", settings.ring * parameters));
         let metrics = plan.buffer(zeros("metrics", settings.ring * columns.max(1)));
+        let adam = settings.descent.adam_of(parameters);
+        let moments =
+            adam.map(|adam| (adam, ["first_moment", "second_moment"].map(|name| plan.buffer(zeros(name, parameters)))));
 
-        let update = plan.recording();
-        if let Some(clip) = settings.clip {
-            for (bound, operation) in [(clip, Binary::Min), (-clip, Binary::Max)] {
-                let bound = plan.buffer(Allocation::values("clip", Data::F32(vec![bound])));
-                let clipped = plan.buffer(Allocation::f32("clipped", parameters));
-                plan.sequence(update, binary(operation, &[parameters], &[1]), &[gradient, bound, clipped]);
-                gradient = clipped;
+        let (small, measured) = (source.small_population(), source.metrics());
+        let dispatches = match small.as_ref().zip(outer.counts()) {
+            Some((small, counts)) => {
+                let mut packed = vec![rate, centers, metrics];
+                packed.extend(moments.iter().flat_map(|(_, moments)| moments));
+                let packed = plan.pack("rate, rings and moments", &packed);
+                let both = plan.buffer(Allocation::u32("counts", counts.elements()).given());
+                given.push((both, counts));
+                let ids = LoopIds { counts: both, center, gradient, outer: packed };
+                let (together, buffers) = small.plan(&mut plan, (&settings, adam), ids, &target);
+                given.extend(buffers);
+                Dispatches::Together(together)
             }
-        }
-        match settings.descent {
-            Descent::Sgd => {
-                let problem =
-                    sgd::Problem { count: parameters, momentum: 0.0, nesterov: false, weight_decay: 0.0, decayed: 0 };
-                // Without momentum nothing reads a velocity.
-                plan.sequence(update, problem.sequence(&target), &[center, center, gradient, rate]);
+            None => {
+                let update = plan.recording();
+                let mut clipped = gradient;
+                if let Some(clip) = settings.clip {
+                    for (bound, operation) in [(clip, Binary::Min), (-clip, Binary::Max)] {
+                        let bound = plan.buffer(Allocation::values("clip", Data::F32(vec![bound])));
+                        let within = plan.buffer(Allocation::f32("clipped", parameters));
+                        plan.sequence(update, binary(operation, &[parameters], &[1]), &[clipped, bound, within]);
+                        clipped = within;
+                    }
+                }
+                match moments {
+                    // Without momentum nothing reads a velocity.
+                    None => {
+                        plan.sequence(update, plain(parameters).sequence(&target), &[center, center, clipped, rate])
+                    }
+                    Some((adam, [first, second])) => {
+                        plan.sequence(update, adam.sequence(&target), &[center, first, second, clipped, rate, step]);
+                    }
+                }
+                let record = |columns| ring::Problem { length: settings.ring, columns }.sequence(&target);
+                let remember = plan.recording();
+                plan.sequence(remember, record(parameters), &[centers, center, step]);
+                if let Some(measured) = &measured {
+                    let id = plan.buffer(Allocation::f32("measured", columns).given());
+                    given.push((id, measured));
+                    plan.sequence(remember, record(columns), &[metrics, id, step]);
+                }
+                let advance = plan.recording();
+                plan.sequence(advance, advance_step::Problem::SEED.both(&target), &[seed, step]);
+                Dispatches::Apart { update, remember, advance }
             }
-            Descent::Adam { beta1, beta2, epsilon, weight_decay } => {
-                let decayed = if weight_decay == 0.0 { 0 } else { parameters };
-                let problem = adamw::Problem { count: parameters, beta1, beta2, epsilon, weight_decay, decayed };
-                let moments = ["first_moment", "second_moment"].map(|name| plan.buffer(zeros(name, parameters)));
-                let [first, second] = moments;
-                plan.sequence(update, problem.sequence(&target), &[center, first, second, gradient, rate, step]);
-            }
-        }
-        let record = |columns| ring::Problem { length: settings.ring, columns }.sequence(&target);
-        let remember = plan.recording();
-        plan.sequence(remember, record(parameters), &[centers, center, step]);
-        let measured = source.metrics();
-        if let Some(measured) = &measured {
-            let id = plan.buffer(Allocation::f32("measured", columns).given());
-            given.push((id, measured));
-            plan.sequence(remember, record(columns), &[metrics, id, step]);
-        }
-        // The step counts from 1, as Adam expects, and the iteration of the seed from 0.
-        let advance = plan.recording();
-        plan.sequence(advance, advance_step::Problem::SEED.both(&target), &[seed, step]);
+        };
 
         let program = Program::new(gpu, "outer loop", plan, &given)?;
-        let ids = Ids { step, rate, centers, metrics, update, remember, advance };
-        Ok(Self { source, outer, settings, parameters, program, ids, iteration: 0, readbacks: 0 })
+        program.write(rate, &[settings.rate])?;
+        let ids = Ids { step, rate, centers, metrics };
+        Ok(Self { source, outer, settings, parameters, program, ids, dispatches, iteration: 0, readbacks: 0 })
     }
 
     /// The source.
@@ -200,18 +244,26 @@ impl<S: Source + ?Sized> OuterLoop<S> {
 
     /// Records one iteration. The caller submits, in the order of recording.
     pub fn record(&mut self, pass: &mut wgpu::ComputePass<'_>) {
-        self.record_iteration(pass, true);
+        self.record_iterations(pass, 1, true);
     }
 
-    fn record_iteration(&mut self, pass: &mut wgpu::ComputePass<'_>, remembered: bool) {
-        self.source.record(pass, self.iteration);
-        self.program.record(self.ids.update, pass);
-        if remembered {
-            self.source.record_metrics(pass);
-            self.program.record(self.ids.remember, pass);
+    /// Records iterations, of which those are remembered that the host may read.
+    fn record_iterations(&mut self, pass: &mut wgpu::ComputePass<'_>, iterations: usize, remembered: bool) {
+        match self.dispatches {
+            Dispatches::Together(together) => together.record(&self.program, pass, iterations, remembered),
+            Dispatches::Apart { update, remember, advance } => {
+                for iteration in 0..iterations as u32 {
+                    self.source.record(pass, self.iteration + iteration);
+                    self.program.record(update, pass);
+                    if remembered {
+                        self.source.record_metrics(pass);
+                        self.program.record(remember, pass);
+                    }
+                    self.program.record(advance, pass);
+                }
+            }
         }
-        self.program.record(self.ids.advance, pass);
-        self.iteration += 1;
+        self.iteration += iterations as u32;
     }
 
     /// Records into an encoder a readback of the values that [`progress`](Self::progress) takes.
@@ -264,7 +316,8 @@ impl<S: Source + ?Sized> OuterLoop<S> {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 // The rings are read after the submission, and hold no more than its last iterations.
                 let unread = iterations.saturating_sub(self.settings.ring);
-                (0..iterations).for_each(|iteration| self.record_iteration(&mut pass, iteration >= unread));
+                self.record_iterations(&mut pass, unread, false);
+                self.record_iterations(&mut pass, iterations - unread, true);
             }
             self.encode_views(encoder)
         });

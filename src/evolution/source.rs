@@ -2,9 +2,9 @@
 
 use std::fmt::Debug;
 
-use fourfold_shaders::Data;
+use fourfold_shaders::{Data, packed};
 
-use super::Error;
+use super::{Error, SmallPopulation};
 use crate::gpu::program::{Allocation, BufferId, CheckpointTensor, ProgramPlan};
 use crate::gpu::{BufferView, Gpu};
 
@@ -18,7 +18,12 @@ pub struct OuterTensors {
     /// (parameters): the gradient of the loss, which a source writes.
     pub gradient: BufferView,
     key: u32,
+    /// The iterations of an outer loop, from 1 on, behind the seed in one buffer.
+    counts: BufferView,
 }
+
+/// The lengths of the seed and of the step behind it.
+const COUNTS: [usize; 2] = [2, 1];
 
 impl OuterTensors {
     /// Allocates the tensors; theta starts as `initial`, and `key` is the random seed.
@@ -29,12 +34,27 @@ impl OuterTensors {
         if initial.is_empty() {
             return Error::settings("there must be at least one outer parameter");
         }
+        let (places, length) = packed(&COUNTS);
+        let mut values = vec![0; length];
+        (values[0], values[places[1]]) = (key, 1);
+        let counts = gpu.upload("seed", &Data::U32(values))?;
         Ok(Self {
             center: gpu.upload("center", &Data::F32(initial.to_vec()))?,
-            seed: gpu.upload("seed", &Data::U32(vec![key, 0]))?,
+            seed: counts.part(0, COUNTS[0]),
             gradient: gpu.zeros("gradient", initial.len())?,
             key,
+            counts,
         })
+    }
+
+    /// `u32` (1): the iterations of an outer loop, from 1 on.
+    pub(super) fn step(&self) -> BufferView {
+        self.counts.part(packed(&COUNTS).0[1], COUNTS[1])
+    }
+
+    /// The seed and the step in one buffer; `None` where somebody has put another seed here.
+    pub(super) fn counts(&self) -> Option<&BufferView> {
+        Some(&self.counts).filter(|counts| counts.part(0, COUNTS[0]) == self.seed)
     }
 
     /// The key of all random numbers.
@@ -43,7 +63,7 @@ impl OuterTensors {
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.center.size + self.seed.size + self.gradient.size
+        self.center.size + self.counts.size + self.gradient.size
     }
 }
 
@@ -112,6 +132,13 @@ pub trait Source: Debug {
     /// A number that is not finite.
     fn check(&self, _faults: &[u32]) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Returns what one kernel needs to run whole iterations of this source, the update of theta included; `None` where
+    /// each kernel is dispatched by itself. An outer loop then calls neither [`record`](Self::record) nor
+    /// [`record_metrics`](Self::record_metrics).
+    fn small_population(&self) -> Option<SmallPopulation> {
+        None
     }
 
     /// Returns the bytes of the source's buffers.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytemuck::NoUninit;
-use fourfold_shaders::{Call, Data, Element, Sequence, Slot};
+use fourfold_shaders::{Call, Data, Element, Sequence, Slot, packed};
 
 use super::{BufferView, Error, Gpu, Launch, Recording, Ticket};
 
@@ -28,6 +28,8 @@ enum Contents {
     Values(Data),
     /// The buffer belongs to somebody else.
     Given,
+    /// Lies in another buffer of the plan, from this element on.
+    Part(BufferId, usize),
 }
 
 /// A buffer as a plan describes it.
@@ -81,7 +83,10 @@ impl Allocation {
 
     /// Bytes that the program allocates for it.
     pub fn bytes(&self) -> u64 {
-        if self.contents == Contents::Given { 0 } else { (self.length as u64).saturating_mul(Element::BYTES as u64) }
+        match self.contents {
+            Contents::Given | Contents::Part(..) => 0,
+            _ => (self.length as u64).saturating_mul(Element::BYTES as u64),
+        }
     }
 }
 
@@ -105,6 +110,23 @@ impl ProgramPlan {
     pub fn buffer(&mut self, allocation: Allocation) -> BufferId {
         self.buffers.push(allocation);
         BufferId(self.buffers.len() - 1)
+    }
+
+    /// Puts buffers that start as zeros into one, which it returns and which is zeros too: a dispatch binds it as a whole,
+    /// with its parts where [`packed`] says.
+    ///
+    /// # Panics
+    /// If one of the buffers does not start as zeros.
+    pub fn pack(&mut self, name: &'static str, parts: &[BufferId]) -> BufferId {
+        let lengths: Vec<_> = parts.iter().map(|part| self.buffers[part.0].length).collect();
+        let (places, length) = packed(&lengths);
+        let whole = self.buffer(Allocation::f32(name, length).zeros());
+        for (part, place) in parts.iter().zip(places) {
+            let buffer = &mut self.buffers[part.0];
+            assert_eq!(buffer.contents, Contents::Zeros, "`{}` starts as zeros", buffer.name);
+            buffer.contents = Contents::Part(whole, place);
+        }
+        whole
     }
 
     /// Adds a recording without dispatches.
@@ -230,7 +252,11 @@ impl Program {
         let mut views = Vec::with_capacity(plan.buffers.len());
         for (index, buffer) in plan.buffers.iter().enumerate() {
             let Allocation { name, length, .. } = buffer;
-            views.push(match &buffer.contents {
+            views.push(Some(match &buffer.contents {
+                Contents::Part(..) => {
+                    views.push(None);
+                    continue;
+                }
                 Contents::Uninitialised => gpu.uninitialised(name, *length)?,
                 Contents::Zeros => gpu.zeros(name, *length)?,
                 Contents::Values(values) => gpu.upload(name, values)?,
@@ -241,8 +267,15 @@ impl Program {
                         return Err(Error::Validation { operation: format!("the program `{label}`"), message });
                     }
                 },
-            });
+            }));
         }
+        // A part may come before the buffer that holds it.
+        let part = |buffer: &Allocation| match buffer.contents {
+            Contents::Part(whole, first) => views[whole.0].as_ref().map(|view| view.part(first, buffer.length)),
+            _ => None,
+        };
+        let views: Vec<BufferView> =
+            plan.buffers.iter().zip(&views).filter_map(|(b, view)| view.clone().or_else(|| part(b))).collect();
         let mut recordings = Vec::with_capacity(plan.recordings.len());
         for dispatches in &plan.recordings {
             let view = |id: &BufferId| views[id.0].clone();

@@ -21,6 +21,19 @@ pub fn grid(workgroups: usize) -> [u32; 3] {
     [columns as u32, u32::try_from(rows).unwrap_or(u32::MAX), 1]
 }
 
+/// The places of tensors of these lengths that share a buffer, each at a multiple of 64 elements, WebGPU's alignment of a
+/// binding; and the elements of the buffer.
+pub fn packed(lengths: &[usize]) -> (Vec<usize>, usize) {
+    const ALIGNMENT: usize = 256 / Element::BYTES;
+    let mut end = 0_usize;
+    let places = lengths.iter().map(|&length| {
+        let place = end.checked_next_multiple_of(ALIGNMENT).unwrap_or(usize::MAX);
+        end = place.saturating_add(length);
+        place
+    });
+    (places.collect(), end)
+}
+
 /// The parts of a [`Call`], which reads like them.
 #[derive(Debug, Clone)]
 pub struct CallParts {

@@ -16,7 +16,7 @@ mod sizes;
 mod target;
 mod tolerance;
 
-pub use call::{Call, CallParts, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid};
+pub use call::{Call, CallParts, MAX_WORKGROUPS, Scratch, Sequence, Slot, Step, grid, packed};
 pub use case::Case;
 pub use choice::{Choice, Choices, Family};
 pub use generator::{Generator, Shapes};

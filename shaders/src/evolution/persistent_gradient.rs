@@ -110,7 +110,12 @@ impl Problem {
         Ok(self.shards().into_iter().map(|pairs| pairs * self.parameters.next_multiple_of(2)).collect())
     }
 
-    fn scale(&self) -> f64 {
+    /// Pairs of a slice on a target: the order of the sums.
+    pub(crate) fn slice(&self, target: &Target) -> u32 {
+        self.cut(target).slice
+    }
+
+    pub(crate) fn scale(&self) -> f64 {
         0.5 / (self.pairs as f64 * f64::from(self.sigma))
     }
 

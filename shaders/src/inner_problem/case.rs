@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::{
-    Directions, Evaluation, EvaluationProblem, InnerProblem, Objective, ParameterStorage, SHARES, TangentProblem,
-    Tangents, Truncation, TruncationProblem, Uoro, UoroProblem, composition, tangent, truncation::COUNTERS, uoro,
+    Directions, Evaluation, EvaluationProblem, InnerProblem, Objective, OuterIterations, OuterIterationsProblem,
+    ParameterStorage, SHARES, TangentProblem, Tangents, Truncation, TruncationProblem, Uoro, UoroProblem, composition,
+    tangent, truncation::COUNTERS, uoro,
 };
 use crate::inner_problem::problems::samples;
+use crate::optimiser::adamw;
 use crate::rollout::unroll::EpisodeRandom;
-use crate::{Case, Choices, Data, Generator, KernelRef, Target};
+use crate::{Case, Choices, Data, Generator, KernelRef, Target, packed};
 
 /// One listed kernel for each way of going through an inner problem; the cases draw the problem too.
 pub fn kernels() -> Vec<KernelRef> {
@@ -17,6 +19,7 @@ pub fn kernels() -> Vec<KernelRef> {
         KernelRef::listed("truncation.evaluation", evaluation),
         KernelRef::listed("tangent", tangents),
         KernelRef::listed("uoro", uoro),
+        KernelRef::listed("outer_iterations", outer_iterations),
     ]
 }
 
@@ -99,12 +102,39 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
         stream: generator.pick(&[0, 5, 1 << 20]),
     };
     let center = center(generator, problem);
+    let (saved, counters, unroll) = pairs_amid(generator, &truncation, &sizes, &center);
+    let mut inputs = vec![
+        Data::U32(vec![77, unroll]),
+        Data::F32(center),
+        Data::F32(composition::data(problem).to_vec()),
+        Data::F32(saved),
+        Data::U32(counters),
+        Data::F32(vec![-7.0; SHARES * sizes.pairs]),
+    ];
+    if let Some(length) = truncation.perturbations(sizes.pairs) {
+        inputs.push(Data::F32((0..length).map(|_| generator.normal()).collect()));
+    }
+    if truncation.analytic {
+        inputs.push(Data::F32((0..problem.parameters()).map(|_| generator.normal()).collect()));
+    }
+    let call = sizes.call(&truncation, truncation.kernel(), &generator.gpu_or(SOFTWARE));
+    Case::new((sizes, problem, storage), call, inputs)
+}
+
+/// Pairs that are somewhere amid their inner problems: `saved` and `counters`, and the number of the unroll.
+fn pairs_amid(
+    generator: &mut Generator,
+    truncation: &Truncation,
+    sizes: &TruncationProblem,
+    center: &[f32],
+) -> (Vec<f32>, Vec<u32>, u32) {
+    let (problem, horizon) = (&*truncation.problem, sizes.horizon);
     let parameters: Vec<f64> = center.iter().map(|&number| f64::from(number)).collect();
     let columns = sizes.columns();
     let (mut saved, mut counters) = (vec![0.0; truncation.saved() * columns], vec![0; COUNTERS * columns]);
     let unroll = generator.indices(1, 1 << 20).u32()[0] + 4;
     for column in 0..columns {
-        let fresh = first == 0 && generator.chance(0.2);
+        let fresh = sizes.first == 0 && generator.chance(0.2);
         let most = horizon.unwrap_or(20).min(20) - 1;
         let mut reached_at = 0;
         for particle in 0..2 {
@@ -135,22 +165,89 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
             counters[row * columns + column] = if fresh && row != 0 { 0 } else { number };
         }
     }
-    let mut inputs = vec![
-        Data::U32(vec![77, unroll]),
-        Data::F32(center),
+    (saved, counters, unroll)
+}
+
+/// Few pairs of any inner problem with few outer parameters, for some whole iterations.
+fn outer_iterations(generator: &mut Generator) -> Case {
+    let iterations =
+        OuterIterations { problem: draw(generator, |problem| problem.parameters() <= FEW && problem.states() <= FEW) };
+    let problem = &*iterations.problem;
+    let chunks = generator.pick(&[1, 1, 2, 3]);
+    let horizon = generator.pick(&[Some(1), Some(2), Some(5), Some(1_000), None]);
+    let (count, truncation) = generator.pick(&[(1, 1), (1, 3), (2, 1), (2, 2), (3, 1)]);
+    // More pairs of many parameters take several rounds.
+    let most = generator.pick(&[7, 20, 85]);
+    let unroll = TruncationProblem {
+        pairs: chunks * generator.length(most),
+        chunks,
+        truncation,
+        horizon,
+        first: 0,
+        steps: truncation,
+        interval: generator.pick(&[Some(1), Some(3), None]),
+        shared_state: false,
+        common_random_numbers: generator.chance(0.5),
+        objective: generator.pick(&[Objective::Sum, Objective::Last, Objective::Final]),
+        staggered: horizon.is_some() && generator.chance(0.3),
+        sigma: generator.pick(&[0.3, 0.1]),
+        stream: generator.pick(&[0, 5, 1 << 20]),
+    };
+    let parameters = problem.parameters();
+    let adam = adamw::Problem {
+        count: parameters,
+        beta1: generator.pick(&[0.9, 0.99]),
+        beta2: 0.999,
+        epsilon: 1e-8,
+        weight_decay: generator.pick(&[0.0, 0.1]),
+        decayed: parameters,
+    };
+    let sizes = OuterIterationsProblem {
+        unroll,
+        adam: generator.chance(0.7).then_some(adam),
+        clip: generator.pick(&[None, Some(0.5)]),
+        iterations: count,
+        ring: generator.pick(&[1, 2, 5]),
+        remembered: generator.chance(0.7),
+    };
+    let theta = center(generator, problem);
+    let truncation =
+        Truncation { problem: iterations.problem.clone(), storage: ParameterStorage::Private, analytic: false };
+    let (saved, counters, number) = pairs_amid(generator, &truncation, &unroll, &theta);
+
+    let places = sizes.places(&iterations);
+    // Numbers between the tensors, which nobody may touch.
+    let joined = |parts: Vec<Vec<f32>>| {
+        let (starts, length) = packed(&parts.iter().map(Vec::len).collect::<Vec<_>>());
+        let mut whole = vec![-7.0; length];
+        for (start, part) in starts.into_iter().zip(parts) {
+            whole[start..][..part.len()].copy_from_slice(&part);
+        }
+        Data::F32(whole)
+    };
+    let mut seed = vec![5; packed(&places.seed).1];
+    let last = seed.len() - 1;
+    (seed[0], seed[1], seed[last]) = (77, number, generator.pick(&[1, 2, 40, 2_000]));
+    let mut normals = |count: usize| (0..count).map(|_| generator.normal()).collect::<Vec<f32>>();
+    let gradient = normals(parameters);
+    let accumulators = vec![normals(places.accumulators[0]), normals(SHARES)];
+    let mut outer = vec![vec![0.05], normals(places.outer[1]), normals(places.outer[2])];
+    if sizes.adam.is_some() {
+        let second = normals(parameters).into_iter().map(|number| 0.5 + number * number).collect();
+        outer.extend([normals(parameters), second]);
+    }
+    let inputs = [
+        Data::U32(seed),
+        Data::F32(theta),
+        Data::F32(gradient),
         Data::F32(composition::data(problem).to_vec()),
-        Data::F32(saved),
+        joined(vec![saved, vec![-7.0; places.saved[1]]]),
         Data::U32(counters),
-        Data::F32(vec![-7.0; SHARES * sizes.pairs]),
+        joined(accumulators),
+        joined(outer),
     ];
-    if let Some(length) = truncation.perturbations(sizes.pairs) {
-        inputs.push(Data::F32((0..length).map(|_| generator.normal()).collect()));
-    }
-    if truncation.analytic {
-        inputs.push(Data::F32((0..problem.parameters()).map(|_| generator.normal()).collect()));
-    }
-    let call = sizes.call(&truncation, truncation.kernel(), &generator.gpu_or(SOFTWARE));
-    Case::new((sizes, problem, storage), call, inputs)
+    let call = sizes.call(&iterations, iterations.kernel(), &generator.gpu_or(SOFTWARE));
+    Case::new((sizes, problem), call, inputs)
 }
 
 /// Any inner problem at given outer parameters.

@@ -90,7 +90,7 @@ impl Passes {
 /// The call of a kernel whose text is `wgsl` and whose invocations are `lanes`, with the problem's overridable constants;
 /// `lengths` as in [`Call::checked`].
 pub(super) fn call(
-    (kernel, wgsl): (Arc<Kernel>, String),
+    composed: (Arc<Kernel>, String),
     problem: &dyn InnerProblem,
     uniform: &impl Pod,
     lanes: usize,
@@ -98,9 +98,20 @@ pub(super) fn call(
     target: &Target,
 ) -> Call {
     let workgroup = if target.software { 8 } else { 64 };
+    call_of_workgroups(composed, problem, uniform, (lanes.div_ceil(workgroup), workgroup), lengths)
+}
+
+/// The call over so many workgroups of so many invocations.
+pub(super) fn call_of_workgroups(
+    (kernel, wgsl): (Arc<Kernel>, String),
+    problem: &dyn InnerProblem,
+    uniform: &impl Pod,
+    (workgroups, invocations): (usize, usize),
+    lengths: impl Into<Vec<usize>>,
+) -> Call {
     let own = problem.runtime_checks().are_off(problem) && kernel.source == wgsl;
-    Call::checked(KernelRef::from(kernel), uniform, lanes.div_ceil(workgroup), lengths)
+    Call::checked(KernelRef::from(kernel), uniform, workgroups, lengths)
         .checked_unless(own)
-        .with_constant("WORKGROUP", workgroup as u32)
+        .with_constant("WORKGROUP", invocations as u32)
         .with_constants(problem.constants())
 }

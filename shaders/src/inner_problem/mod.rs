@@ -7,6 +7,7 @@
 mod case;
 mod composition;
 mod evaluation;
+mod outer_iterations;
 mod problem;
 pub mod problems;
 mod tangent;
@@ -17,6 +18,7 @@ mod uoro;
 pub use case::kernels;
 pub use composition::{data, sizes};
 pub use evaluation::{Evaluation, Problem as EvaluationProblem};
+pub use outer_iterations::{OuterIterations, Places, Problem as OuterIterationsProblem};
 pub use problem::{InnerProblem, Loss};
 pub use tangent::{COUNTERS as TANGENT_COUNTERS, Directions, Problem as TangentProblem, Tangents};
 pub use truncation::{COUNTERS, ParameterStorage, Problem as TruncationProblem, STREAMS, Truncation};

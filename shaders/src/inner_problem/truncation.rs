@@ -91,8 +91,9 @@ impl Truncation {
         };
         let analysis = if self.analytic { include_str!("analysis_on.wgsl") } else { include_str!("analysis_off.wgsl") };
         let source = self.problem.source();
-        let unrolled = [include_str!("unrolled.wgsl"), include_str!("truncation.wgsl")];
-        let parts = [&*source, unrolled[0], unrolled[1], include_str!("perturbation.wgsl"), kept, analysis];
+        let unrolled = [include_str!("unrolled.wgsl"), include_str!("pair.wgsl"), include_str!("truncation.wgsl")];
+        let [shared, pair, kernel] = unrolled;
+        let parts = [&*source, shared, pair, kernel, include_str!("perturbation.wgsl"), kept, analysis];
         composition::wgsl(&*self.problem, "unrolled for antithetic pairs", &self.bindings(), &parts)
     }
 
@@ -194,7 +195,7 @@ impl Problem {
         self.check()?.sequence(self.call(truncation, kernel, target))
     }
 
-    fn check(&self) -> Result<Sizes, Error> {
+    pub(super) fn check(&self) -> Result<Sizes, Error> {
         let Self { pairs, chunks, .. } = *self;
         Sizes("truncation")
             .positive(&[("pairs", pairs), ("chunks", chunks), ("horizon", self.horizon.unwrap_or(1))])?

@@ -86,113 +86,75 @@ fn advance(
         let begins = unroll.first == 0u;
         let source = select(column, unroll.pairs + 2u * chunk + turn, begins && unroll.shared_state == 1u);
 
-        var drawn = counters[DRAWN * columns + column];
-        var age = counters[AGE * columns + column];
-        var episode = counters[EPISODE * columns + source];
-        var time = counters[TIME * columns + source];
-        var limit = counters[LIMIT * columns + source];
-        var ended = 0u;
-        var before = 0.0;
-        var after = 0.0;
-        var losses = vec2<f32>(0.0);
+        var pair: Pair;
+        pair.drawn = counters[DRAWN * columns + column];
+        pair.age = counters[AGE * columns + column];
+        pair.episode = counters[EPISODE * columns + source];
+        pair.time = counters[TIME * columns + source];
+        pair.limit = counters[LIMIT * columns + source];
+        pair.ended = 0u;
+        pair.before = 0.0;
+        pair.after = 0.0;
+        pair.losses = vec2<f32>(0.0);
+        pair.last = vec2<f32>(0.0);
         let previous = saved[PREVIOUS * columns + column];
         if begins {
-            if limit == 0u {
-                limit = unroll.horizon;
-                if unroll.staggered == 1u {
-                    limit = max(unroll.horizon / unroll.chunks * (chunk + 1u), 1u);
-                }
-            }
-            // An inner problem that has started since the last draw takes a perturbation of its own.
-            if time < unroll.truncation || age >= unroll.interval {
-                drawn = seed[1];
-                age = 0u;
-            }
+            begin_unroll(&pair, seed[1], chunk);
         } else {
-            ended = counters[ENDED * columns + column];
-            before = saved[BEFORE * columns + column];
-            after = saved[AFTER * columns + column];
-            losses = vec2<f32>(saved[PLUS * columns + column], saved[MINUS * columns + column]);
+            pair.ended = counters[ENDED * columns + column];
+            pair.before = saved[BEFORE * columns + column];
+            pair.after = saved[AFTER * columns + column];
+            pair.losses = vec2<f32>(saved[PLUS * columns + column], saved[MINUS * columns + column]);
         }
         let scale = select(unroll.sigma, 0.0, unperturbed);
-        prepare(drawn, unperturbed, begins && age == 0u);
+        prepare(pair.drawn, unperturbed, begins && pair.age == 0u);
 
         var plus: array<f32, STATE>;
         var minus: array<f32, STATE>;
-        if time > 0u {
+        if pair.time > 0u {
             for (var i = 0u; i < STATE; i++) {
                 plus[i] = saved[i * columns + source];
                 minus[i] = saved[(STATE + i) * columns + source];
             }
         }
 
+        let alike = unroll.common_random_numbers == 1u || unperturbed;
+        let lanes = select(unroll.pairs, unroll.chunks, alike);
         // The sum keeps drivers from building a kernel for each number of steps.
         let steps = unroll.steps + workgroup.z;
-        var last = vec2<f32>(0.0);
-        for (var steps_done = 0u; steps_done < steps; steps_done++) {
-            let place = select(
-                episode * unroll.pairs + index, episode * unroll.chunks + chunk,
-                unroll.common_random_numbers == 1u || unperturbed,
-            );
-            var random = Random(vec2<u32>(seed[0], unroll.stream + RESET), place, 0u);
-            if time == 0u {
-                plus = problem_reset(&random);
-                minus = plus;
-            }
-            random.key.y = unroll.stream + STEP;
-            random.drawn = time * 256u;
-            var again = random;
-            spread = scale;
-            let up = problem_step(&plus, time, &random);
-            spread = -scale;
-            let down = problem_step(&minus, time, &again);
-            last = vec2<f32>(up.value, down.value);
-            time += 1u;
-
-            let over = up.done || down.done || time >= limit;
-            if unroll.objective == SUM || over || unroll.first + steps_done + 1u == unroll.truncation {
-                losses += last;
-                if ended == 0u {
-                    before += last.x - last.y;
-                } else {
-                    after += last.x - last.y;
-                }
-            }
-            if over {
-                ended = 1u;
-                episode += 1u;
-                time = 0u;
-                limit = unroll.horizon;
-            }
-        }
+        take_steps(&pair, &plus, &minus, seed[0], lanes, select(index, chunk, alike), scale, unroll.first, steps);
 
         if unroll.first + unroll.steps == unroll.truncation {
             if !unperturbed {
-                let own = accumulated_shares(before, after, previous, drawn == seed[1], ended == 1u, time > 0u);
-                let share = subtract_known(select(own, present_shares(before, after), unroll.shared_state == 1u));
+                let renewed = pair.drawn == seed[1];
+                let own =
+                    accumulated_shares(pair.before, pair.after, previous, renewed, pair.ended == 1u, pair.time > 0u);
+                let alone = present_shares(pair.before, pair.after);
+                let share = subtract_known(select(own, alone, unroll.shared_state == 1u));
                 for (var row = 0u; row < 4u; row++) {
                     shares[row * unroll.pairs + index] = share[row];
                 }
-                shares[4u * unroll.pairs + index] = losses.x;
-                shares[5u * unroll.pairs + index] = losses.y;
+                shares[4u * unroll.pairs + index] = pair.losses.x;
+                shares[5u * unroll.pairs + index] = pair.losses.y;
             }
-            age += 1u;
-            saved[PREVIOUS * columns + column] = select(0.0, last.x - last.y, unroll.objective == FINAL && time > 0u);
+            pair.age += 1u;
+            let telescoped = unroll.objective == FINAL && pair.time > 0u;
+            saved[PREVIOUS * columns + column] = select(0.0, pair.last.x - pair.last.y, telescoped);
         }
 
         for (var i = 0u; i < STATE; i++) {
             saved[i * columns + column] = plus[i];
             saved[(STATE + i) * columns + column] = minus[i];
         }
-        saved[BEFORE * columns + column] = before;
-        saved[AFTER * columns + column] = after;
-        saved[PLUS * columns + column] = losses.x;
-        saved[MINUS * columns + column] = losses.y;
-        counters[DRAWN * columns + column] = drawn;
-        counters[AGE * columns + column] = age;
-        counters[EPISODE * columns + column] = episode;
-        counters[TIME * columns + column] = time;
-        counters[LIMIT * columns + column] = limit;
-        counters[ENDED * columns + column] = ended;
+        saved[BEFORE * columns + column] = pair.before;
+        saved[AFTER * columns + column] = pair.after;
+        saved[PLUS * columns + column] = pair.losses.x;
+        saved[MINUS * columns + column] = pair.losses.y;
+        counters[DRAWN * columns + column] = pair.drawn;
+        counters[AGE * columns + column] = pair.age;
+        counters[EPISODE * columns + column] = pair.episode;
+        counters[TIME * columns + column] = pair.time;
+        counters[LIMIT * columns + column] = pair.limit;
+        counters[ENDED * columns + column] = pair.ended;
     }
 }

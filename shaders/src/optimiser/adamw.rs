@@ -6,8 +6,10 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("adamw.wgsl")), |_| 0);
+const MODULE: Module = Module::new::<Uniform>(
+    concat!(include_str!("../library/place.wgsl"), include_str!("bias_correction.wgsl"), include_str!("adamw.wgsl")),
+    |_| 0,
+);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ADAMW, &RAGGED];
@@ -91,8 +93,9 @@ impl Problem {
             .sequence(self.call(target))
     }
 
-    pub(crate) fn call(&self, _: &Target) -> Call {
-        let uniform = Uniform {
+    /// The uniform block of the kernel.
+    pub(crate) fn uniform(&self) -> Uniform {
+        Uniform {
             count: self.count as u32,
             decayed: self.decayed.min(self.count) as u32,
             weight_decay: self.weight_decay,
@@ -102,9 +105,12 @@ impl Problem {
             complement2: (1.0 - self.beta2) as f32,
             log_beta1: self.beta1.ln() as f32,
             log_beta2: self.beta2.ln() as f32,
-        };
+        }
+    }
+
+    pub(crate) fn call(&self, _: &Target) -> Call {
         let count = self.count;
-        VARIANTS.call(&uniform, count, [count, count, count, count, 1, 1])
+        VARIANTS.call(&self.uniform(), count, [count, count, count, count, 1, 1])
     }
 }
 

@@ -8,7 +8,7 @@
 // 1 - beta and ln(beta) come rounded from f64: 1 - 0.999 in f32 would be wrong in its fifth digit.
 // `adamw` takes four elements at a time, `adamw_ragged` one.
 //
-// Takes `Place` and `index_of` from library/place.wgsl.
+// Takes `Place` and `index_of` from library/place.wgsl, `one_minus_exp` from bias_correction.wgsl.
 
 struct Uniform {
     count: u32,
@@ -37,22 +37,6 @@ struct Uniform {
 @group(1) @binding(0) var<uniform> params: Uniform;
 
 override WORKGROUP: u32 = 256u;
-
-// 1 - beta^t of x = t ln(beta) <= 0. Near 0 the difference would cancel; the series of -expm1 there leaves out terms
-// below 2^-24 of the sum.
-fn one_minus_exp(x: f32) -> f32 {
-    if x < -0.5 {
-        return 1.0 - exp(max(x, -80.0));
-    }
-    var sum = 1.0 + x * 0.125;
-    sum = 1.0 + x * 0.14285715 * sum;
-    sum = 1.0 + x * 0.16666667 * sum;
-    sum = 1.0 + x * 0.2 * sum;
-    sum = 1.0 + x * 0.25 * sum;
-    sum = 1.0 + x * 0.33333334 * sum;
-    sum = 1.0 + x * 0.5 * sum;
-    return -x * sum;
-}
 
 fn mean_of_gradient(m: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
     return m + params.complement1 * (g - m);

@@ -14,8 +14,8 @@ use fourfold_shaders::convolution::{self, Geometry, Map};
 use fourfold_shaders::elementwise::{self, Binary, Compare, Mode, Unary};
 use fourfold_shaders::inner_problem::problems::ToyRegression;
 use fourfold_shaders::inner_problem::{
-    Directions, Evaluation, EvaluationProblem, Objective, SHARES, TangentProblem, Tangents, Truncation,
-    TruncationProblem, Uoro, UoroProblem,
+    Directions, Evaluation, EvaluationProblem, Objective, OuterIterations, OuterIterationsProblem, SHARES,
+    TangentProblem, Tangents, Truncation, TruncationProblem, Uoro, UoroProblem,
 };
 use fourfold_shaders::layout::{concatenate, copy, gather, pad, scatter_add};
 use fourfold_shaders::loss::{cross_entropy, mean_squared_error};
@@ -31,7 +31,9 @@ use fourfold_shaders::random::{augment, dropout};
 use fourfold_shaders::reduction::reduce::{self, Reduction};
 use fourfold_shaders::reduction::{argmax, global_norm};
 use fourfold_shaders::trajectories::{frames, returns_to_go, windows};
-use fourfold_shaders::{Activation, Element, Error, MAX_ELEMENTS, MAX_WORKGROUPS, Sequence, Slot, Target, grid};
+use fourfold_shaders::{
+    Activation, Element, Error, MAX_ELEMENTS, MAX_WORKGROUPS, Sequence, Slot, Target, grid, packed,
+};
 
 /// Random arguments of each kind of problem.
 const ROUNDS: usize = 2_500;
@@ -414,6 +416,23 @@ fn inner_problems() {
         let columns = sizes.columns() as u128;
         let lengths = [2, 2, 1, 9 * columns, 6 * columns, SHARES as u128 * n, 2];
         tally.judge(sizes.sequence(&truncated, truncated.kernel(), target), &lengths);
+
+        let iterations = OuterIterations { problem: problem.clone() };
+        let adam = adamw::Problem { count: 2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decayed: 0 };
+        let unroll = TruncationProblem { first: 0, steps: truncation, shared_state: false, ..sizes };
+        let whole = OuterIterationsProblem {
+            unroll,
+            adam: draw.flag(2).then_some(adam),
+            clip: draw.flag(2).then(|| draw.factor()),
+            iterations: steps,
+            ring: first,
+            remembered: flag,
+        };
+        let places = whole.places(&iterations);
+        let [seed, saved, sums, outer] = [places.seed, places.saved, places.accumulators, places.outer];
+        let [seed, saved, sums, outer] = [seed, saved, sums, outer].map(|lengths| packed(&lengths).1 as u128);
+        let lengths = [seed, 2, 2, 1, saved, 6 * n, sums, outer];
+        tally.judge(whole.sequence(&iterations, iterations.kernel(), target), &lengths);
 
         let directions = [Directions::Axes, Directions::Drawn][draw.0.below(2) as usize];
         let tangents = Tangents { problem: problem.clone(), directions };

@@ -64,7 +64,8 @@ pub(super) fn plan(
     let metrics = program.buffer(Allocation::f32("metrics", 1));
     // The unroll's own plan writes both gradient and metrics.
     let (estimate, measure) = (program.recording(), None);
-    let tensors = Tensors { estimate, measure, metrics, shares: None, counters: None, accumulators: Vec::new() };
+    let tensors =
+        Tensors { estimate, measure, metrics, shares: None, counters: None, accumulators: Vec::new(), small: None };
     Ok((tensors, Plan { population, unroll, unrolls }))
 }
 

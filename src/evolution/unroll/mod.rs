@@ -18,7 +18,7 @@ use self::backpropagation::Backpropagation;
 use self::plan::MembersPlan;
 use self::population::Chunks;
 use self::tensors::Tensors;
-use super::{Error, Evaluator, EvaluatorSettings, Inner, OuterTensors, Population, Source};
+use super::{Error, Evaluator, EvaluatorSettings, Inner, OuterTensors, Population, SmallPopulation, Source};
 use crate::gpu::program::{BufferId, CheckpointTensor, Program};
 use crate::gpu::{BufferView, Gpu};
 
@@ -160,6 +160,19 @@ impl Source for UnrolledGradient {
     /// graph the loss alone.
     fn columns(&self) -> &'static [&'static str] {
         self.columns
+    }
+
+    fn small_population(&self) -> Option<SmallPopulation> {
+        let small = self.tensors.small.as_ref()?;
+        let view = |id| self.program.view(id).clone();
+        Some(SmallPopulation {
+            iterations: small.iterations.clone(),
+            unroll: small.unroll,
+            data: view(small.data),
+            saved: view(small.saved),
+            counters: view(small.counters),
+            accumulators: view(small.accumulators),
+        })
     }
 
     fn bytes(&self) -> u64 {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use fourfold_shaders::evolution::persistent_gradient;
 use fourfold_shaders::inner_problem::{
-    self, COUNTERS, InnerProblem, ParameterStorage, SHARES, Truncation, TruncationProblem,
+    self, COUNTERS, InnerProblem, OuterIterations, ParameterStorage, SHARES, Truncation, TruncationProblem,
 };
 use fourfold_shaders::{Data, Target};
 
 use super::UnrollSettings;
 use super::pair_gradient::{PairGradient, mean_shares};
-use super::tensors::{Tensors, segments};
+use super::tensors::{Small, Tensors, segments};
 use crate::evolution::inner::dispatch_steps;
 use crate::evolution::source::OuterIds;
 use crate::evolution::{Error, Particles, Perturbation};
@@ -78,6 +78,20 @@ pub(super) fn plan(
     let accumulators = pair_gradient.plan(program, estimate, &gradient, target);
     let measure = program.recording();
     let metrics = mean_shares(program, measure, pairs, shares, target);
+    let (iterations, unroll) = (OuterIterations { problem: unrolled.problem.clone() }, dispatch((0, truncation)));
+    let small = match accumulators[..] {
+        // A file that takes a name of that kernel has its dispatches one by one.
+        [sums]
+            if analytic.is_none()
+                && iterations.suits(&unroll, target)
+                && check_kernel(problem.file(), &iterations.wgsl()).is_ok() =>
+        {
+            let saved = program.pack("states and shares", &[saved, shares]);
+            let accumulators = program.pack("accumulators and metrics", &[sums, metrics]);
+            Some(Small { iterations, unroll, data, saved, counters, accumulators })
+        }
+        _ => None,
+    };
     Ok(Tensors {
         estimate,
         measure: Some(measure),
@@ -85,5 +99,6 @@ pub(super) fn plan(
         shares: Some(shares),
         counters: Some(counters),
         accumulators,
+        small,
     })
 }

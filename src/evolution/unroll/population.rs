@@ -115,6 +115,7 @@ pub(super) fn plan(
         shares: Some(shares),
         counters: Some(drawn),
         accumulators,
+        small: None,
     };
     let shared_bytes = problem.shared().iter().map(|tensor| tensor.data.bytes().len() as u64).sum();
     Ok((tensors, Plan { population, chunks, truncation, shared_state: !own, shared_bytes }))

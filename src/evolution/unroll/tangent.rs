@@ -90,6 +90,7 @@ pub(super) fn plan(
         shares: Some(shares),
         counters: Some(counters),
         accumulators,
+        small: None,
     })
 }
 
@@ -131,5 +132,6 @@ pub(super) fn plan_uoro(
         shares: None,
         counters: Some(counters),
         accumulators: Vec::new(),
+        small: None,
     })
 }
