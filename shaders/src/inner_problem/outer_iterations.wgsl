@@ -142,6 +142,8 @@ fn iterate(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
         }
     }
     workgroupBarrier();
+    // One invocation writes the seed at the end, which all have read.
+    storageBarrier();
 
     for (var done = 0u; done < iterations; done++) {
         let row = (first_step + done) % unroll.ring;
