@@ -89,7 +89,7 @@ fn pictures_of_lanes_are_those_of_the_twin() {
     let gpu = gpu();
     let mut lanes = VectorEnvironment::new(&gpu, Pong, &VectorSettings::new(3, 400, 2)).unwrap();
     let pictures = Pictures::of(&lanes).unwrap();
-    assert_eq!(pictures.size(), PictureSize { rows: 84, columns: 84 });
+    assert_eq!(pictures.size(), PictureSize::grey(84, 84));
     let mut seen = lanes.reset(0).unwrap();
     for step in 0..60 {
         seen = lanes.step(&[action(0, step), action(3, step), action(6, step)]).unwrap();
@@ -157,7 +157,7 @@ impl Environment for Dot {
         9
     }
     fn picture(&self) -> Option<PictureSize> {
-        Some(PictureSize { rows: 3, columns: 5 })
+        Some(PictureSize::grey(3, 5))
     }
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {
         state[0] = (5.0 * random.uniform()).floor();

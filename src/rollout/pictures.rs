@@ -9,7 +9,7 @@ use super::{Environment, Error, PictureSize, VectorEnvironment, check};
 use crate::gpu::program::{Allocation, BufferId, Program, ProgramPlan, RecordingId};
 use crate::gpu::{BufferView, Gpu};
 
-/// Draws the pictures of lanes from what is observed of them: bytes, four pixels to a word.
+/// Draws the pictures of lanes from what is observed of them: bytes, four to a word.
 ///
 /// ```
 /// use fourfold::rollout::environments::Pong;
@@ -90,19 +90,20 @@ impl Pictures {
         self.program.record(self.draw, pass);
     }
 
-    /// `u32` (lanes, [words](PictureSize::words)): the bytes of a picture row by row, the first in the lowest bits.
+    /// `u32` (lanes, [words](PictureSize::words)): the bytes of a picture row by row, the channels of a pixel side by side, the
+    /// first in the lowest bits.
     pub fn pictures(&self) -> &BufferView {
         self.program.view(self.pictures)
     }
 
-    /// Draws, and waits for the greys of each lane, row by row.
+    /// Draws, and waits for the bytes of each lane, row by row: a grey for each pixel, or red, green and blue.
     ///
     /// # Errors
     /// The device was lost.
     pub async fn read_async(&self) -> Result<Vec<Vec<u8>>, Error> {
         self.program.submit(self.draw)?;
         let [pictures] = self.program.read_async([self.pictures]).await?;
-        let bytes = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).take(self.size.pixels()).collect();
+        let bytes = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).take(self.size.bytes()).collect();
         Ok(pictures.u32().chunks_exact(self.size.words()).map(bytes).collect())
     }
 

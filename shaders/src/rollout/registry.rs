@@ -58,8 +58,8 @@ fn car_racing(generator: &mut Generator) -> Arc<dyn Environment> {
     let mut race = CarRacing::new(1, 1, 3);
     race.early_end = generator.chance(0.5);
     race.picture = match race.early_end {
-        true => Picture { size: 19, camera: Camera::Hull, zoom_in: true, samples: 2 },
-        false => Picture { size: 48, ..Picture::default() },
+        true => Picture { size: 19, camera: Camera::Hull, zoom_in: true, samples: 2, ..Picture::default() },
+        false => Picture { size: 49, colour: true, instruments: true, ..Picture::default() },
     };
     Arc::new(race)
 }

@@ -123,6 +123,10 @@ impl Environment for ActionRepeat {
     fn pixel(&self, scene: &[f64], row: usize, column: usize) -> f64 {
         self.environment.pixel(scene, row, column)
     }
+
+    fn colour(&self, scene: &[f64], row: usize, column: usize) -> [f64; 3] {
+        self.environment.colour(scene, row, column)
+    }
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ impl Environment for Pong {
     }
 
     fn picture(&self) -> Option<PictureSize> {
-        Some(PictureSize { rows: 84, columns: 84 })
+        Some(PictureSize::grey(84, 84))
     }
 
     fn reset(&self, random: &mut EpisodeRandom, state: &mut [f64]) {

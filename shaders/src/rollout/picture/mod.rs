@@ -34,7 +34,7 @@ impl Composition {
     pub fn size(&self) -> Result<PictureSize, Error> {
         let file = self.environment.file();
         Sizes("picture").expect("the environment", self.environment.picture().is_some(), "one with a picture", file)?;
-        Ok(self.environment.picture().unwrap_or(PictureSize { rows: 1, columns: 1 }))
+        Ok(self.environment.picture().unwrap_or(PictureSize::grey(1, 1)))
     }
 
     /// The whole kernel as WGSL.
@@ -54,7 +54,7 @@ impl Composition {
     fn bindings(&self) -> Vec<Binding> {
         let mut bindings = vec![
             Binding::read("observations", "(lanes, observations)"),
-            Binding::write("pictures", "(lanes, words): bytes, four pixels to a word").u32(),
+            Binding::write("pictures", "(lanes, words): bytes, four to a word").u32(),
         ];
         bindings.extend(table_binding(&*self.environment));
         bindings
@@ -99,12 +99,13 @@ impl Problem {
 
     fn call_with(&self, composition: &Composition, workgroup: usize) -> Call {
         let environment = &*composition.environment;
-        let words = product(&[self.lanes, environment.picture().map_or(1, PictureSize::words)]);
-        let mut lengths = vec![product(&[self.lanes, environment.observations()]), words];
+        let size = environment.picture().unwrap_or(PictureSize::grey(1, 1));
+        let mut lengths = [environment.observations(), size.words()].map(|of| product(&[self.lanes, of])).to_vec();
+        let invocations = product(&[self.lanes, size.pixels().div_ceil(4)]);
         lengths.extend(environment.table().map(<[f32]>::len));
         let own = is_unchecked(environment, |environment| Composition { environment }.wgsl());
         let uniform = Uniform { lanes: self.lanes as u32 };
-        Call::checked(KernelRef::from(composition.kernel()), &uniform, words.div_ceil(workgroup), lengths)
+        Call::checked(KernelRef::from(composition.kernel()), &uniform, invocations.div_ceil(workgroup), lengths)
             .checked_unless(own)
             .with_constant("WORKGROUP", workgroup as u32)
             .with_context(Arc::new(composition.clone()))

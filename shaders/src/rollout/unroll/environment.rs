@@ -30,8 +30,9 @@ use crate::{Binding, Error, RuntimeChecks, Sizes, product, sum};
 /// fn environment_pixel(scene: array<f32, OBSERVATIONS>, row: u32, column: u32) -> f32
 /// ```
 ///
-/// It returns a grey from 0 to 255 of the pixel, counted from the top left. Pictures are stored nowhere unless somebody asks
-/// for [them](crate::rollout::picture).
+/// It returns a grey from 0 to 255 of the pixel, counted from the top left; a world whose [picture](Self::picture) has three
+/// channels returns red, green and blue as a `vec3<f32>`. Pictures are stored nowhere unless somebody asks for
+/// [them](crate::rollout::picture).
 ///
 /// A world with a [table](Self::table), such as the tracks of a race, reads it as `environment_table: array<f32>`.
 ///
@@ -129,6 +130,12 @@ pub trait Environment: Any + Debug + Send + Sync {
     fn pixel(&self, _scene: &[f64], _row: usize, _column: usize) -> f64 {
         0.0
     }
+
+    /// Red, green and blue of a pixel of a scene, from 0 to 255; asked only of a world whose [picture](Self::picture) has
+    /// three channels.
+    fn colour(&self, scene: &[f64], row: usize, column: usize) -> [f64; 3] {
+        [self.pixel(scene, row, column); 3]
+    }
 }
 
 impl dyn Environment {
@@ -141,31 +148,58 @@ impl dyn Environment {
             format!("fn environment_observe({state}) -> {observation}"),
             format!("fn environment_step(ptr<function, {state}>, {action}, ptr<function, Random>) -> Outcome"),
         ];
-        if self.picture().is_some() {
-            functions.push(format!("fn environment_pixel({observation}, u32, u32) -> f32"));
+        if let Some(size) = self.picture() {
+            let level = if size.channels == 1 { "f32" } else { "vec3<f32>" };
+            functions.push(format!("fn environment_pixel({observation}, u32, u32) -> {level}"));
         }
         functions
     }
 }
 
-/// The size of a picture in pixels, each a grey from 0 to 255.
+/// The size of a picture in pixels, each a grey, or red, green and blue, from 0 to 255.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PictureSize {
     /// Pixels from top to bottom: `PICTURE_ROWS` in the WGSL.
     pub rows: usize,
     /// Pixels from left to right: `PICTURE_COLUMNS` in the WGSL.
     pub columns: usize,
+    /// Numbers of a pixel, 1 or 3: `PICTURE_CHANNELS` in the WGSL.
+    pub channels: usize,
 }
 
 impl PictureSize {
+    /// A picture of greys.
+    pub const fn grey(rows: usize, columns: usize) -> Self {
+        Self { rows, columns, channels: 1 }
+    }
+
+    /// A picture of red, green and blue.
+    pub const fn colour(rows: usize, columns: usize) -> Self {
+        Self { rows, columns, channels: 3 }
+    }
+
     /// Pixels of a picture.
     pub fn pixels(self) -> usize {
         product(&[self.rows, self.columns])
     }
 
-    /// Words of a picture of bytes, four pixels to a word, row by row; the last one ends in zeros.
+    /// Bytes of a picture, row by row, the channels of a pixel side by side.
+    pub fn bytes(self) -> usize {
+        product(&[self.pixels(), self.channels])
+    }
+
+    /// Words of a picture of bytes, four bytes to a word. Four pixels fill one for each channel; what is left of the last
+    /// ones is 0.
     pub fn words(self) -> usize {
-        self.pixels().div_ceil(4)
+        product(&[self.pixels().div_ceil(4), self.channels])
+    }
+}
+
+impl std::fmt::Display for PictureSize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { rows, columns, channels } = self;
+        write!(f, "{rows} x {columns}")?;
+        if *channels == 1 { Ok(()) } else { write!(f, " in colour") }
     }
 }
 
@@ -183,8 +217,9 @@ pub(crate) fn check_environment(environment: &dyn Environment) -> Result<(), Err
     if let Some(table) = environment.table() {
         Sizes("environment").positive(&[("numbers in the table", table.len())])?;
     }
-    if let Some(PictureSize { rows, columns }) = environment.picture() {
-        Sizes("picture").positive(&[("rows", rows), ("columns", columns)])?;
+    if let Some(PictureSize { rows, columns, channels }) = environment.picture() {
+        let sizes = [("rows", rows), ("columns", columns)];
+        Sizes("picture").positive(&sizes)?.expect("channels", [1, 3].contains(&channels), "1 or 3", channels)?;
     }
     Ok(())
 }
@@ -197,7 +232,9 @@ pub fn sizes(environment: &dyn Environment) -> String {
         ("ACTIONS", environment.actions()),
         ("TRACE", traced(environment)),
     ];
-    let picture = environment.picture().map(|size| [("PICTURE_ROWS", size.rows), ("PICTURE_COLUMNS", size.columns)]);
+    let picture = environment.picture().map(|PictureSize { rows, columns, channels }| {
+        [("PICTURE_ROWS", rows), ("PICTURE_COLUMNS", columns), ("PICTURE_CHANNELS", channels)]
+    });
     let sizes = sizes.into_iter().chain(picture.into_iter().flatten());
     sizes.map(|(name, value)| format!("const {name}: u32 = {value}u;\n")).collect()
 }

@@ -164,6 +164,10 @@ impl Environment for StraightLine {
     fn pixel(&self, scene: &[f64], row: usize, column: usize) -> f64 {
         self.environment.pixel(scene, row, column)
     }
+
+    fn colour(&self, scene: &[f64], row: usize, column: usize) -> [f64; 3] {
+        self.environment.colour(scene, row, column)
+    }
 }
 
 /// True if `part` needs no runtime checks in the kernel that it makes with `rest`, of whose declarations it may use those

@@ -222,7 +222,21 @@ impl Environment for CarRacing {
     }
 
     fn source(&self) -> &str {
-        concat!(include_str!("car_racing.wgsl"), "\n", include_str!("picture.wgsl"))
+        const GREY: &str = concat!(
+            include_str!("car_racing.wgsl"),
+            "\n",
+            include_str!("picture_grey.wgsl"),
+            "\n",
+            include_str!("picture.wgsl")
+        );
+        const COLOUR: &str = concat!(
+            include_str!("car_racing.wgsl"),
+            "\n",
+            include_str!("picture_colour.wgsl"),
+            "\n",
+            include_str!("picture.wgsl")
+        );
+        if self.picture.colour { COLOUR } else { GREY }
     }
 
     fn runtime_checks(&self) -> RuntimeChecks {
@@ -258,13 +272,14 @@ impl Environment for CarRacing {
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         let patience = if self.early_end { PATIENCE } else { 1e30 };
-        let Picture { camera, zoom_in, samples, .. } = self.picture;
+        let Picture { camera, zoom_in, samples, instruments, .. } = self.picture;
         vec![
             ("TRACKS", self.tracks.len() as f64),
             ("PATIENCE", patience),
             ("ALONG_HULL", f64::from(u8::from(camera == Camera::Hull))),
             ("ZOOM_IN", f64::from(u8::from(zoom_in))),
             ("SAMPLES", samples as f64),
+            ("INSTRUMENTS", f64::from(u8::from(instruments))),
         ]
     }
 
@@ -284,8 +299,8 @@ impl Environment for CarRacing {
     }
 
     fn picture(&self) -> Option<PictureSize> {
-        let Picture { size, .. } = self.picture;
-        Some(PictureSize { rows: size, columns: size })
+        let Picture { size, colour, .. } = self.picture;
+        Some(if colour { PictureSize::colour(size, size) } else { PictureSize::grey(size, size) })
     }
 
     /// Places on the field, and wheels that have turned many times.
@@ -324,6 +339,11 @@ impl Environment for CarRacing {
     fn pixel(&self, scene: &[f64], row: usize, column: usize) -> f64 {
         let race = Race::seen(scene);
         self.picture.pixel(&race, self.track(race.track), row, column)
+    }
+
+    fn colour(&self, scene: &[f64], row: usize, column: usize) -> [f64; 3] {
+        let race = Race::seen(scene);
+        self.picture.colour(&race, self.track(race.track), row, column)
     }
 
     fn step(&self, state: &mut [f64], action: &[f64], _: &mut EpisodeRandom) -> Outcome {

@@ -25,11 +25,16 @@ pub struct Picture {
     pub zoom_in: bool,
     /// Samples of a pixel along each axis: 1 gives hard edges, 2 comes closer to smoothed pictures.
     pub samples: usize,
+    /// True for red, green and blue, as the original draws them; false for greys.
+    pub colour: bool,
+    /// True if the lowest eighth shows the original's instruments but for the number of the score: bars of the car's and the
+    /// wheels' speeds, of steering and spin; false if it is black, as networks that see greys get it.
+    pub instruments: bool,
 }
 
 impl Default for Picture {
     fn default() -> Self {
-        Self { size: 96, camera: Camera::Travel, zoom_in: false, samples: 1 }
+        Self { size: 96, camera: Camera::Travel, zoom_in: false, samples: 1, colour: false, instruments: false }
     }
 }
 
@@ -38,15 +43,25 @@ const ZOOM: f64 = 16.2;
 /// The same at the start of an episode, where the camera comes from far above.
 const FAR: f64 = 0.6;
 
-const GRASS: f64 = 162.0;
+/// Red, green and blue of a sample.
+type Colour = [u8; 3];
+
+const GRASS: Colour = [102, 204, 102];
 /// Squares of lighter grass.
-const PATCH: f64 = 177.0;
-const ROAD: [f64; 3] = [102.0, 105.0, 107.0];
-const KERB: [f64; 2] = [255.0, 76.0];
-const HULL_COLOUR: f64 = 61.0;
-const TYRE: f64 = 0.0;
+const PATCH: Colour = [102, 230, 102];
+const ROAD: [Colour; 3] = [[102; 3], [105; 3], [107; 3]];
+const KERB: [Colour; 2] = [[255; 3], [255, 0, 0]];
+const HULL_COLOUR: Colour = [204, 0, 0];
+const TYRE: Colour = [0; 3];
 /// The stripe on a tyre that shows how it turns.
-const MARK: f64 = 76.0;
+const MARK: Colour = [76; 3];
+const BLACK: Colour = [0; 3];
+
+/// The grey of a colour, as OpenCV rounds it.
+fn grey(colour: Colour) -> f64 {
+    let [red, green, blue] = colour.map(u32::from);
+    f64::from((4899 * red + 9617 * green + 1868 * blue + 8192) >> 14)
+}
 
 /// From a tile's cross-section to the end of its kerb at the most: the tile that closes a track may be 13.5 long.
 const FARTHEST: f64 = 18.0;
@@ -79,7 +94,7 @@ fn seen_from(place: [f64; 2], angle: f64, point: [f64; 2]) -> [f64; 2] {
 }
 
 /// The colour of the car at a point; `None` beside it.
-fn car_colour(car: &Car, point: [f64; 2]) -> Option<f64> {
+fn car_colour(car: &Car, point: [f64; 2]) -> Option<Colour> {
     let hull = car.hull();
     let on_hull = seen_from(hull, car.angle, point);
     if HULL.iter().any(|part| is_inside(part, on_hull)) {
@@ -106,7 +121,7 @@ fn car_colour(car: &Car, point: [f64; 2]) -> Option<f64> {
 }
 
 /// The colour of the road at a point: that of the last tile and kerb in the order of driving, a tile's kerb over its road.
-fn road_colour(race: &Race, track: &Track, point: [f64; 2]) -> Option<f64> {
+fn road_colour(race: &Race, track: &Track, point: [f64; 2]) -> Option<Colour> {
     (0..track.sections().len()).rev().find_map(|tile| {
         let [here, before] = track.tile(tile);
         if (here.place[0] - point[0]).hypot(here.place[1] - point[1]) > FARTHEST {
@@ -124,23 +139,53 @@ fn road_colour(race: &Race, track: &Track, point: [f64; 2]) -> Option<f64> {
 }
 
 /// The colour of the field at a point: a checkerboard, with black around it.
-fn field_colour([x, y]: [f64; 2]) -> f64 {
+fn field_colour([x, y]: [f64; 2]) -> Colour {
     if x.abs() > FIELD || y.abs() > FIELD {
-        return 0.0;
+        return BLACK;
     }
     let square = FIELD / 20.0;
     let is_even = |place: f64| (place / square).floor().rem_euclid(2.0) == 0.0;
     if is_even(x) && is_even(y) { PATCH } else { GRASS }
 }
 
+/// The colour of the instruments at a point of the window of 1000 x 800, from its lower left corner; `None` beside them. The
+/// original draws them in this order, each over those before it, in fortieths of the window.
+fn instrument_colour(car: &Car, [x, y]: [f64; 2]) -> Option<Colour> {
+    let (right, up) = (x / 25.0, y / 20.0);
+    let is_between = |x: f64, start: f64, end: f64| (start.min(end)..=start.max(end)).contains(&x);
+    let upwards = |place: f64, height: f64| is_between(right, place, place + 1.0) && is_between(up, 1.0, 1.0 + height);
+    let sideways = |place: f64, width: f64| is_between(right, place, place + width) && is_between(up, 2.0, 4.0);
+    let [front_left, front_right, rear_left, rear_right] = car.speeds;
+    let drawn = [
+        (up <= 5.0, BLACK),
+        (upwards(5.0, 0.02 * car.speed()), [255; 3]),
+        (upwards(7.0, 0.01 * front_left), [0, 0, 255]),
+        (upwards(8.0, 0.01 * front_right), [0, 0, 255]),
+        (upwards(9.0, 0.01 * rear_left), [51, 0, 255]),
+        (upwards(10.0, 0.01 * rear_right), [51, 0, 255]),
+        (sideways(20.0, -10.0 * car.steering), [0, 255, 0]),
+        (sideways(30.0, -0.8 * car.spin), [255, 0, 0]),
+    ];
+    drawn.iter().rev().find_map(|&(is_drawn, colour)| is_drawn.then_some(colour))
+}
+
 impl Picture {
-    /// The point of the world at a sample of the picture.
-    fn point(&self, race: &Race, row: usize, column: usize) -> [f64; 2] {
+    /// The pictures of `CarRacing-v0`: 96 x 96 in colour with the instruments, the camera coming from far above.
+    pub fn original() -> Self {
+        Self { zoom_in: true, colour: true, instruments: true, ..Self::default() }
+    }
+
+    /// The point of a window of 1000 x 800 at a sample of the picture, from its lower left corner.
+    fn window(&self, row: usize, column: usize) -> [f64; 2] {
         let samples = (self.size * self.samples) as f64;
+        [(column as f64 + 0.5) * 1000.0 / samples, (samples - 0.5 - row as f64) * 800.0 / samples]
+    }
+
+    /// The point of the world at a point of the window.
+    fn point(&self, race: &Race, window: [f64; 2]) -> [f64; 2] {
         let seconds = super::TIME_STEP * race.steps;
         let zoom = if self.zoom_in { FAR * (1.0 - seconds).max(0.0) + ZOOM * seconds.min(1.0) } else { ZOOM };
-        let right = ((column as f64 + 0.5) * 1000.0 / samples - 500.0) / zoom;
-        let ahead = ((samples - 0.5 - row as f64) * 800.0 / samples - 200.0) / zoom;
+        let [right, ahead] = [(window[0] - 500.0) / zoom, (window[1] - 200.0) / zoom];
         let car = &race.car;
         let angle = match self.camera {
             Camera::Travel if car.speed() > 0.5 => car.velocity[0].atan2(car.velocity[1]),
@@ -151,20 +196,35 @@ impl Picture {
         [x + cosine * right + sine * ahead, y - sine * right + cosine * ahead]
     }
 
-    /// The grey level of a pixel, 0 to 255: the mean of its samples. The lowest eighth, which has the original's instruments,
-    /// is black.
+    /// The grey of a pixel, 0 to 255: the mean of its samples.
     pub(super) fn pixel(&self, race: &Race, track: &Track, row: usize, column: usize) -> f64 {
-        if 8 * row >= 7 * self.size {
-            return 0.0;
+        let samples = self.samples_of(race, track, row, column);
+        samples.iter().map(|&colour| grey(colour)).sum::<f64>() / samples.len() as f64
+    }
+
+    /// Red, green and blue of a pixel, 0 to 255: the means of its samples.
+    pub(super) fn colour(&self, race: &Race, track: &Track, row: usize, column: usize) -> [f64; 3] {
+        let samples = self.samples_of(race, track, row, column);
+        let sum = |channel: usize| samples.iter().map(|colour| f64::from(colour[channel])).sum::<f64>();
+        std::array::from_fn(|channel| sum(channel) / samples.len() as f64)
+    }
+
+    /// The colours of the samples of a pixel.
+    fn samples_of(&self, race: &Race, track: &Track, row: usize, column: usize) -> Vec<Colour> {
+        if !self.instruments && 8 * row >= 7 * self.size {
+            return vec![BLACK];
         }
         let axis = || 0..self.samples;
         let samples = axis().flat_map(|y| axis().map(move |x| (row * self.samples + y, column * self.samples + x)));
         let colour = |(row, column)| {
-            let point = self.point(race, row, column);
-            car_colour(&race.car, point)
+            let window = self.window(row, column);
+            let instruments = if self.instruments { instrument_colour(&race.car, window) } else { None };
+            let point = self.point(race, window);
+            instruments
+                .or_else(|| car_colour(&race.car, point))
                 .or_else(|| road_colour(race, track, point))
                 .unwrap_or_else(|| field_colour(point))
         };
-        samples.map(colour).sum::<f64>() / (self.samples * self.samples) as f64
+        samples.map(colour).collect()
     }
 }

@@ -1,4 +1,6 @@
 // The picture: a sample of the world at the middle of each pixel, as seen from above the car. Settings: car_racing/picture.rs.
+//
+// Takes `levels_of` a colour from picture_grey.wgsl or picture_colour.wgsl, which make the pixel of `mean_levels`.
 
 // 1 where the camera looks along the hull, 0 where it looks along the way that the car moves.
 override ALONG_HULL: u32 = 0u;
@@ -6,6 +8,8 @@ override ALONG_HULL: u32 = 0u;
 override ZOOM_IN: u32 = 0u;
 // Samples of a pixel along each axis.
 override SAMPLES: u32 = 1u;
+// 1 where the lowest eighth shows the original's instruments; otherwise it is black.
+override INSTRUMENTS: u32 = 0u;
 
 const ZOOM = 16.2;
 const FAR = 0.6;
@@ -17,13 +21,22 @@ const TILE_REACH = 9.0;
 const LONGEST_REACH = 18.0;
 const SQUARE = 16.666667;
 
-const GRASS = 162.0;
-const GRASS_PATCH = 177.0;
-const ROAD = vec3<f32>(102.0, 105.0, 107.0);
-const KERB = vec2<f32>(255.0, 76.0);
-const HULL_COLOUR = 61.0;
-const TYRE = 0.0;
-const MARK = 76.0;
+// Red, green and blue, from the highest bits to the lowest.
+const GRASS = 0x66CC66u;
+const GRASS_PATCH = 0x66E666u;
+const ROAD = vec3<u32>(0x666666u, 0x696969u, 0x6B6B6Bu);
+const KERB = vec2<u32>(0xFFFFFFu, 0xFF0000u);
+const HULL_COLOUR = 0xCC0000u;
+const TYRE = 0u;
+const MARK = 0x4C4C4Cu;
+const BLACK = 0u;
+const FRONT_WHEEL = 0x0000FFu;
+const REAR_WHEEL = 0x3300FFu;
+const SPEED = 0xFFFFFFu;
+const STEERING = 0x00FF00u;
+const SPIN = 0xFF0000u;
+// No colour, more than any.
+const NOTHING = 0xFFFFFFFFu;
 
 // A point as seen from a body with these axes: to the right and ahead.
 fn seen_from(axis: vec2<f32>, off: vec2<f32>) -> vec2<f32> {
@@ -41,10 +54,10 @@ fn is_hull(at: vec2<f32>) -> bool {
     return front || nose || body || rear;
 }
 
-// The colour of a wheel at a point as it sees it; -1 beside it.
-fn wheel_colour(at: vec2<f32>, turn: f32) -> f32 {
+// The colour of a wheel at a point as it sees it; nothing beside it.
+fn wheel_colour(at: vec2<f32>, turn: f32) -> u32 {
     if abs(at.x) > 0.28 || abs(at.y) > 0.54 {
-        return -1.0;
+        return NOTHING;
     }
     let first = cosine_and_sine_of(turn);
     let second = cosine_and_sine_of(turn + 1.2);
@@ -55,10 +68,10 @@ fn wheel_colour(at: vec2<f32>, turn: f32) -> f32 {
     return select(TYRE, MARK, is_above && at.y >= min(start, end) && at.y <= max(start, end));
 }
 
-fn car_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> f32 {
+fn car_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> u32 {
     let off = point - vec2<f32>(scene[0], scene[1]);
     if dot(off, off) > 9.0 {
-        return -1.0;
+        return NOTHING;
     }
     let at = seen_from(cosine_and_sine_of(scene[2]), off);
     if is_hull(at) {
@@ -69,7 +82,7 @@ fn car_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> f32 {
     let front_right = wheel_colour(seen_from(steered, at - vec2<f32>(1.1, 1.6)), scene[13]);
     let rear_left = wheel_colour(at - vec2<f32>(-1.1, -1.64), scene[14]);
     let rear_right = wheel_colour(at - vec2<f32>(1.1, -1.64), scene[15]);
-    return max(max(front_left, front_right), max(rear_left, rear_right));
+    return min(min(front_left, front_right), min(rear_left, rear_right));
 }
 
 // On which side of the line through two points a third one lies: below 0 to the right of the way from `start` to `end`.
@@ -118,10 +131,10 @@ fn find_near(track: u32, count: u32, point: vec2<f32>) {
     }
 }
 
-// The colour of the road at a point: that of the last tile in the order of driving, a kerb over its own tile's road; -1
+// The colour of the road at a point: that of the last tile in the order of driving, a kerb over its own tile's road; nothing
 // beside them. Tiles that share a cross-section or an edge share the number that says on which side of it the point lies,
 // so that no point falls between them.
-fn road_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> f32 {
+fn road_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> u32 {
     let track = track_of(scene[17]);
     let table = track * TRACK_NUMBERS;
     let count = min(u32(environment_table[table]), 16u * WORDS);
@@ -168,7 +181,7 @@ fn road_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> f32 {
         }
     }
     if found == 0xFFFFFFFFu {
-        return -1.0;
+        return NOTHING;
     }
     let tile = found >> 1u;
     if (found & 1u) == 1u {
@@ -178,18 +191,48 @@ fn road_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> f32 {
     return select(ROAD[tile % 3u], ROAD[0], ((word >> (tile % 16u)) & 1u) == 1u);
 }
 
-fn field_colour(point: vec2<f32>) -> f32 {
+fn field_colour(point: vec2<f32>) -> u32 {
     if any(abs(point) > vec2<f32>(FIELD)) {
-        return 0.0;
+        return BLACK;
     }
     let square = vec2<i32>(floor(point / SQUARE));
     return select(GRASS, GRASS_PATCH, ((square.x | square.y) & 1) == 0);
 }
 
-fn environment_pixel(scene: array<f32, OBSERVATIONS>, row: u32, column: u32) -> f32 {
-    // The lowest eighth, which has the original's instruments, is black.
-    if 8u * row >= 7u * PICTURE_ROWS {
-        return 0.0;
+fn is_between(x: f32, start: f32, end: f32) -> bool {
+    return x >= min(start, end) && x <= max(start, end);
+}
+
+// The colour of the instruments at a point of the window, from its lower left corner: bars of the car's and the wheels'
+// speeds, upwards, and of steering and spin, sideways, on black; nothing beside them. The original's number of the score is
+// left out. Their sizes are in fortieths of the window.
+fn instrument_colour(scene: array<f32, OBSERVATIONS>, window: vec2<f32>) -> u32 {
+    let at = window / vec2<f32>(25.0, 20.0);
+    if at.y >= 2.0 && at.y <= 4.0 {
+        if is_between(at.x, 30.0, 30.0 - 0.8 * scene[5]) {
+            return SPIN;
+        }
+        if is_between(at.x, 20.0, 20.0 - 10.0 * scene[6]) {
+            return STEERING;
+        }
+    }
+    let bar = u32(at.x);
+    if bar >= 7u && bar <= 10u {
+        let wheels = vec4<f32>(scene[8], scene[9], scene[10], scene[11]);
+        if is_between(at.y, 1.0, 1.0 + 0.01 * wheels[bar - 7u]) {
+            return select(FRONT_WHEEL, REAR_WHEEL, bar >= 9u);
+        }
+    }
+    if bar == 5u && is_between(at.y, 1.0, 1.0 + 0.02 * length(vec2<f32>(scene[3], scene[4]))) {
+        return SPEED;
+    }
+    return select(NOTHING, BLACK, at.y <= 5.0);
+}
+
+// The means of a pixel's samples.
+fn mean_levels(scene: array<f32, OBSERVATIONS>, row: u32, column: u32) -> vec3<f32> {
+    if INSTRUMENTS == 0u && 8u * row >= 7u * PICTURE_ROWS {
+        return levels_of(BLACK);
     }
     let seconds = scene[16];
     let zoom = select(ZOOM, FAR * max(1.0 - seconds, 0.0) + ZOOM * min(seconds, 1.0), ZOOM_IN == 1u);
@@ -200,23 +243,30 @@ fn environment_pixel(scene: array<f32, OBSERVATIONS>, row: u32, column: u32) -> 
     let moving = velocity.yx / max(speed, 0.5);
     let turn = select(vec2<f32>(body.x, -body.y), moving, speed > 0.5 && ALONG_HULL == 0u);
     let samples = f32(PICTURE_ROWS * SAMPLES);
-    var sum = 0.0;
+    var sum = vec3<f32>(0.0);
     for (var i = 0u; i < SAMPLES * SAMPLES; i++) {
         let y = f32(row * SAMPLES + i / SAMPLES);
         let x = f32(column * SAMPLES + i % SAMPLES);
-        let right = ((x + 0.5) * 1000.0 / samples - 500.0) / zoom;
-        let ahead = ((samples - 0.5 - y) * 800.0 / samples - 200.0) / zoom;
+        let window = vec2<f32>((x + 0.5) * 1000.0 / samples, (samples - 0.5 - y) * 800.0 / samples);
+        let right = (window.x - 500.0) / zoom;
+        let ahead = (window.y - 200.0) / zoom;
         let point = vec2<f32>(
             scene[0] + turn.x * right + turn.y * ahead, scene[1] - turn.y * right + turn.x * ahead,
         );
-        var colour = car_colour(scene, point);
-        if colour < 0.0 {
+        var colour = NOTHING;
+        if INSTRUMENTS == 1u {
+            colour = instrument_colour(scene, window);
+        }
+        if colour == NOTHING {
+            colour = car_colour(scene, point);
+        }
+        if colour == NOTHING {
             colour = road_colour(scene, point);
         }
-        if colour < 0.0 {
+        if colour == NOTHING {
             colour = field_colour(point);
         }
-        sum += colour;
+        sum += levels_of(colour);
     }
     return sum / f32(SAMPLES * SAMPLES);
 }

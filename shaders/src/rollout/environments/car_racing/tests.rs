@@ -273,6 +273,30 @@ fn pictures_have_the_sums_of_the_reference() {
     }
 }
 
+/// From the same program with the colours of gym 0.19 and the bars of its `render_indicators`: the sums of red, green and blue of
+/// the whole picture, and of its lowest eighth.
+#[test]
+fn pictures_in_colour_have_the_sums_of_the_reference() {
+    let goldens = [
+        (0, [390_399, 789_055, 391_215], [714, 510, 1_530]),
+        (9, [827_146, 1_611_009, 827_452], [1_989, 5_610, 2_805]),
+        (109, [835_837, 1_509_885, 829_819], [6_528, 8_670, 5_610]),
+        (199, [837_433, 1_490_366, 831_211], [7_038, 7_905, 6_120]),
+    ];
+    let world = CarRacing { picture: Picture::original(), ..golden() };
+    let mut state = begun(&world);
+    for step in 0..200 {
+        world.step(&mut state, &scripted(step), &mut random());
+        let Some((_, whole, lowest)) = goldens.iter().find(|(at, ..)| *at == step) else { continue };
+        let scene = seen(&world, &state);
+        for (first, right) in [(0, whole), (84, lowest)] {
+            let pixels = (96 * first..96 * 96).map(|pixel| world.colour(&scene, pixel / 96, pixel % 96));
+            let sums = pixels.fold([0.0; 3], |sums, colour| std::array::from_fn(|i| sums[i] + colour[i]));
+            assert_eq!(sums, right.map(f64::from), "step {step} from row {first}");
+        }
+    }
+}
+
 /// From the same program: its driver on the tracks of episodes 0 to 9 of key (1, 1). (On ten tracks of Gymnasium it scores
 /// 862 here and 861 in the original.)
 #[test]
