@@ -11,7 +11,7 @@ use crate::gpu::program::{Allocation, BufferId, Program, ProgramPlan, RecordingI
 use crate::gpu::{BufferView, Gpu};
 
 /// Which patch each slot of a lane's retina sees, as a sensor between world and network: frames are shuffled before they are
-/// stacked.
+/// stacked. Of an AttentionAgent, whose patches overlap, it wires the [squares](VisionNetwork::patches) of the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatchWiring {
     patches: usize,
@@ -40,7 +40,7 @@ impl PatchWiring {
     }
 
     /// The same with this share of the slots of each lane, drawn from `seed` and rounded down, seeing nothing at all in the
-    /// whole episode: their patches are absent, not black.
+    /// whole episode: their patches are absent, not black, but to an AttentionAgent, which looks at whole pictures.
     pub fn occluded(mut self, seed: u32, share: f64) -> Self {
         const STREAM: u32 = 0x0CC1_0DED;
         let mut random = Random::new(seed, STREAM);
@@ -64,7 +64,8 @@ impl PatchWiring {
 /// The buffers that a policy which sees acts on.
 #[derive(Debug, Clone)]
 pub struct VisionBuffers {
-    /// `u32` (lanes, rows * columns / 4): grey bytes row by row, the first in the lowest bits; [`Pictures::pictures`].
+    /// `u32` (lanes, [words](super::PictureSize::words)): bytes row by row, the channels of a pixel side by side, the first in
+    /// the lowest bits; [`Pictures::pictures`].
     pub pictures: BufferView,
     /// `u32` (lanes): steps since the episode began, 0 where it begins; [`VectorEnvironment::lengths`].
     pub times: BufferView,
@@ -74,8 +75,9 @@ pub struct VisionBuffers {
     pub actions: Option<BufferView>,
 }
 
-/// A network that sees in many lanes, each with a memory of its own: a step is five dispatches, or three up to the messages of
-/// a network that does not drive. Weights are those of one member, or of several that share the lanes out.
+/// A network that sees in many lanes, each with a memory of its own: a step is five dispatches, three up to the messages of a
+/// network that does not drive, and three of an AttentionAgent. Weights are those of one member, or of several that share the
+/// lanes out.
 #[derive(Debug)]
 pub struct VisionPolicy {
     network: VisionNetwork,
@@ -87,9 +89,10 @@ pub struct VisionPolicy {
 struct Ids {
     weights: BufferId,
     listed: BufferId,
-    messages: BufferId,
+    messages: Option<BufferId>,
     memory: Option<BufferId>,
     importance: Option<BufferId>,
+    chosen: Option<BufferId>,
     tables: RecordingId,
     act: RecordingId,
 }
@@ -109,7 +112,7 @@ impl VisionPolicy {
         buffers: VisionBuffers,
     ) -> Result<Self, Error> {
         network.check().map_err(crate::gpu::Error::from)?;
-        let (parameters, patches) = (network.parameters(), network.layer().patches());
+        let (parameters, patches) = (network.parameters(), network.patches());
         let refuse = |message: String| Err(Error::Settings { message });
         if weights.is_empty() || !weights.len().is_multiple_of(parameters) {
             return refuse(format!("weights: expected {parameters} numbers for each member, got {}", weights.len()));
@@ -136,50 +139,56 @@ impl VisionPolicy {
         let pictures = give(&mut plan, Allocation::u32("pictures", problem.pictures(&network)), buffers.pictures)?;
         let times = give(&mut plan, Allocation::u32("times", lanes), buffers.times)?;
         let ends = give(&mut plan, Allocation::u32("ends", lanes), buffers.ends)?;
-        let actions = match (&network, buffers.actions) {
-            (VisionNetwork::Driving(driving), Some(view)) => {
-                Some(give(&mut plan, Allocation::f32("actions", lanes * driving.actions), view)?)
-            }
-            (VisionNetwork::Driving(driving), None) => {
-                Some(plan.buffer(Allocation::f32("actions", lanes * driving.actions).zeros()))
-            }
-            (VisionNetwork::Pong(_), _) => None,
+        let actions = match (network.actions(), buffers.actions) {
+            (Some(actions), Some(view)) => Some(give(&mut plan, Allocation::f32("actions", lanes * actions), view)?),
+            (Some(actions), None) => Some(plan.buffer(Allocation::f32("actions", lanes * actions).zeros())),
+            (None, _) => None,
         };
         let weights = plan.buffer(Allocation::values("weights", Data::F32(weights.to_vec())));
         let order = Data::U32(slots_of(&wiring.wiring, patches));
-        let order = plan.buffer(Allocation::values("order", order));
         let wiring = plan.buffer(Allocation::values("wiring", Data::U32(wiring.wiring)));
-        let positions = plan.buffer(Allocation::values("positions", Data::F32(network.position_rows())));
-        let tables = plan.buffer(Allocation::f32("tables", problem.tables(&network)));
-        let history = plan.buffer(Allocation::u32("history", problem.history(&network)).zeros());
-        let sensed = plan.buffer(Allocation::f32("sensed", problem.sensed(&network)).zeros());
         let listed = plan.buffer(Allocation::u32("listed", problem.listed(&network)).zeros());
-        let messages = plan.buffer(Allocation::f32("messages", problem.messages(&network)).zeros());
         let target: &Target = &gpu.target();
         let (prepare, act) = (plan.recording(), plan.recording());
-        plan.sequence(prepare, problem.tables_sequence(&network, target), &[weights, tables]);
-        let retina = [pictures, times, ends, wiring, tables, history, sensed];
-        plan.sequence(act, problem.retina_sequence(&network, target), &retina);
-        plan.sequence(act, problem.gather_sequence(&network, target), &[times, ends, sensed, listed, order]);
-        let attend = problem.attend_sequence(&network, target);
-        let (mut memory, mut importance) = (None, None);
-        match (&network, actions) {
-            (VisionNetwork::Driving(driving), Some(actions)) => {
-                let remembered = plan.buffer(Allocation::f32("memory", lanes * network.memory()).zeros());
-                let votes = plan.buffer(Allocation::f32("votes", problem.votes(&network)).zeros());
-                let shares = plan.buffer(Allocation::f32("importance", lanes * network.layer().messages).zeros());
-                let chosen = plan.buffer(Allocation::u32("chosen", lanes * driving.top).zeros());
-                plan.sequence(act, attend, &[positions, sensed, listed, weights, remembered, messages, votes]);
-                plan.sequence(act, problem.vote_sequence(&network, target), &[listed, votes, shares, chosen]);
-                let decide = [listed, weights, chosen, remembered, actions];
-                plan.sequence(act, problem.decide_sequence(&network, target), &decide);
-                (memory, importance) = (Some(remembered), Some(shares));
-            }
-            _ => plan.sequence(act, attend, &[positions, sensed, listed, weights, messages]),
+        let mut ids =
+            Ids { weights, listed, messages: None, memory: None, importance: None, chosen: None, tables: prepare, act };
+        let votes = actions.map(|actions| {
+            let memory = plan.buffer(Allocation::f32("memory", lanes * network.memory()).zeros());
+            let votes = plan.buffer(Allocation::f32("votes", problem.votes(&network)).zeros());
+            ids.memory = Some(memory);
+            (votes, memory, actions)
+        });
+        if network.layer().is_some() {
+            let order = plan.buffer(Allocation::values("order", order));
+            let positions = plan.buffer(Allocation::values("positions", Data::F32(network.position_rows())));
+            let tables = plan.buffer(Allocation::f32("tables", problem.tables(&network)));
+            let history = plan.buffer(Allocation::u32("history", problem.history(&network)).zeros());
+            let sensed = plan.buffer(Allocation::f32("sensed", problem.sensed(&network)).zeros());
+            let messages = plan.buffer(Allocation::f32("messages", problem.messages(&network)).zeros());
+            ids.messages = Some(messages);
+            plan.sequence(prepare, problem.tables_sequence(&network, target), &[weights, tables]);
+            let retina = [pictures, times, ends, wiring, tables, history, sensed];
+            plan.sequence(act, problem.retina_sequence(&network, target), &retina);
+            plan.sequence(act, problem.gather_sequence(&network, target), &[times, ends, sensed, listed, order]);
+            let mut attend = vec![positions, sensed, listed, weights];
+            attend.extend(votes.map(|(_, memory, _)| memory));
+            attend.push(messages);
+            attend.extend(votes.map(|(votes, ..)| votes));
+            plan.sequence(act, problem.attend_sequence(&network, target), &attend);
+        } else if let Some((votes, ..)) = votes {
+            let look = [pictures, times, ends, wiring, weights, listed, votes];
+            plan.sequence(act, problem.look_sequence(&network, target), &look);
+        }
+        if let Some((votes, memory, actions)) = votes {
+            let importance = plan.buffer(Allocation::f32("importance", problem.voters(&network)).zeros());
+            let chosen = plan.buffer(Allocation::u32("chosen", problem.chosen(&network)).zeros());
+            plan.sequence(act, problem.vote_sequence(&network, target), &[listed, votes, importance, chosen]);
+            let decide = [listed, weights, chosen, memory, actions];
+            plan.sequence(act, problem.decide_sequence(&network, target), &decide);
+            (ids.importance, ids.chosen) = (Some(importance), Some(chosen));
         }
         let given: Vec<_> = given.iter().map(|(id, view)| (*id, view)).collect();
         let program = Program::new(gpu, "vision policy", plan, &given)?;
-        let ids = Ids { weights, listed, messages, memory, importance, tables: prepare, act };
         Ok(Self { network, program, ids })
     }
 
@@ -193,25 +202,32 @@ impl VisionPolicy {
         self.program.view(self.ids.weights)
     }
 
-    /// (lanes, messages, dimension): the messages, or their rolling averages where the network drives.
-    pub fn messages(&self) -> &BufferView {
-        self.program.view(self.ids.messages)
+    /// (lanes, messages, dimension): the messages, or their rolling averages where the network drives; an AttentionAgent has
+    /// none.
+    pub fn messages(&self) -> Option<&BufferView> {
+        self.ids.messages.map(|id| self.program.view(id))
     }
 
     /// `u32` (lanes, 3 + patches): 0 where the episode is over, 1 where it begins, 2 where it goes on; how many patches moved;
-    /// how many are at rest; and those that moved.
+    /// how many are at rest; and those that moved. Of an AttentionAgent (lanes), the first of these numbers alone.
     pub fn listed(&self) -> &BufferView {
         self.program.view(self.ids.listed)
     }
 
-    /// (lanes, numbers): the LSTM's state, the last action from -1 to 1, and the share of the old message in the next average.
+    /// (lanes, numbers): the LSTM's state, the last action from -1 to 1 and, but for an AttentionAgent, the share of the old
+    /// message in the next average.
     pub fn memory(&self) -> Option<&BufferView> {
         self.ids.memory.map(|id| self.program.view(id))
     }
 
-    /// (lanes, messages): the importance of each row of the message.
+    /// (lanes, messages): the importance of each row of the message, or of each patch of an AttentionAgent.
     pub fn importance(&self) -> Option<&BufferView> {
         self.ids.importance.map(|id| self.program.view(id))
+    }
+
+    /// `u32` (lanes, top): the most important rows of the message, or patches of an AttentionAgent, in descending order.
+    pub fn chosen(&self) -> Option<&BufferView> {
+        self.ids.chosen.map(|id| self.program.view(id))
     }
 
     /// Records that the tables are made of the weights.
@@ -231,7 +247,7 @@ impl VisionPolicy {
 }
 
 /// Episodes of a network that drives in a world that is seen: a step of every lane is seven dispatches (picture, retina,
-/// gather, attend, vote, decide, step), and many steps are one submission.
+/// gather, attend, vote, decide, step) or, of an AttentionAgent, five, and many steps are one submission.
 #[derive(Debug)]
 pub struct VisionRollout {
     environment: VectorEnvironment,
@@ -254,17 +270,16 @@ impl VisionRollout {
         wiring: PatchWiring,
     ) -> Result<Self, Error> {
         let refuse = |message: String| Err(Error::Settings { message });
-        let VisionNetwork::Driving(driving) = &network else {
+        let Some(expected) = network.actions() else {
             return refuse("network: expected one that drives, got one that plays Pong".into());
         };
-        let (rows, columns) = (network.layer().rows, network.layer().columns);
-        let size = environment.picture();
-        if size.is_none_or(|size| (size.rows, size.columns) != (rows, columns)) {
-            let got = size.map_or("none".into(), |size| format!("{} x {}", size.rows, size.columns));
-            return refuse(format!("{}: expected a picture of {rows} x {columns}, got {got}", environment.file()));
+        let (size, seen) = (environment.picture(), network.picture());
+        if size != Some(seen) {
+            let got = size.map_or("none".into(), |size| size.to_string());
+            return refuse(format!("{}: expected a picture of {seen}, got {got}", environment.file()));
         }
-        if environment.actions() != driving.actions {
-            let (expected, got) = (driving.actions, environment.actions());
+        if environment.actions() != expected {
+            let got = environment.actions();
             return refuse(format!("{}: expected {expected} numbers in an action, got {got}", environment.file()));
         }
         if wiring.lanes() != settings.lanes {

@@ -11,9 +11,9 @@ impl Problem {
     /// network that drives `memory`, `smoothed` and `votes`.
     ///
     /// # Errors
-    /// A size out of range.
+    /// A size out of range, or a network without the attention neuron.
     pub fn attend_sequence(&self, network: &VisionNetwork, target: &Target) -> Result<Sequence, Error> {
-        self.sequence(network, || call(network, self, workgroup(target)))
+        self.sequence_of_neuron(network, || call(network, self, workgroup(target)))
     }
 }
 
@@ -45,13 +45,13 @@ pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize)
         bindings,
         passes: |call| {
             let network = network_of(call);
-            let (patches, values, scores) = (network.layer().patches(), network.values(), network.scores());
+            let (patches, values, scores) = (network.neuron().patches(), network.values(), network.scores());
             (patches * (scores + values + 3) + 60 * (values + 2) + 4 * scores) as u64
         },
         twin,
         tolerance,
     };
-    let invocations = problem.lanes() * network.layer().messages / 4;
+    let invocations = problem.lanes() * network.neuron().messages / 4;
     description.call(network, problem, invocations, Some(workgroup), lengths)
 }
 
@@ -114,7 +114,7 @@ fn attended(
 ) {
     const EPSILON: f64 = Tolerance::EPSILON;
     let (network, Uniform { lanes, groups, .. }) = (network_of(call), call.uniform());
-    let (layer, row_length) = (network.layer(), network.sensed_row());
+    let (layer, row_length) = (network.neuron(), network.sensed_row());
     let (patches, dimension, width) = (layer.patches(), layer.dimension, 4 * network.scores());
     for lane in 0..lanes as usize {
         let list = &given.listed[lane * (LIST + patches)..][..LIST + patches];

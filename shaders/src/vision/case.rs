@@ -1,9 +1,8 @@
 //! Random cases of the kernels of the vision neuron.
 
 use super::network::{BEGINS, GOES_ON, LIST, OVER, Problem, VisionNetwork};
-use super::vote::driving;
-use super::{ABSENT, Convolution, DrivingNetwork, PongNetwork, VisionNeuron};
-use super::{attend, decide, gather, retina, tables, vote};
+use super::{ABSENT, AttentionAgent, Convolution, DrivingNetwork, PongNetwork, VisionNeuron};
+use super::{attend, decide, gather, look, retina, tables, vote};
 use crate::{Case, Data, Generator, KernelRef};
 
 /// The kernels of this folder.
@@ -13,8 +12,9 @@ pub(crate) fn kernels() -> Vec<KernelRef> {
         KernelRef::listed("vision.retina", |generator| Scene::any(generator).retina(generator)),
         KernelRef::listed("vision.gather", |generator| Scene::any(generator).gather(generator)),
         KernelRef::listed("vision.attend", |generator| Scene::any(generator).attend(generator)),
-        KernelRef::listed("vision.vote", |generator| Scene::driving(generator).vote(generator)),
-        KernelRef::listed("vision.decide", |generator| Scene::driving(generator).decide(generator)),
+        KernelRef::listed("vision.look", |generator| Scene::agent(generator).look(generator)),
+        KernelRef::listed("vision.vote", |generator| Scene::voting(generator).vote(generator)),
+        KernelRef::listed("vision.decide", |generator| Scene::voting(generator).decide(generator)),
     ]
 }
 
@@ -49,6 +49,26 @@ pub(super) fn driving_networks() -> [DrivingNetwork; 2] {
     [few_patches(), many_rows()]
 }
 
+/// AttentionAgents whose patches overlap or lie apart; of neither are they a multiple of four, and those of the first are more
+/// than a workgroup's invocations.
+pub(super) fn agents() -> [AttentionAgent; 2] {
+    let published = AttentionAgent::car_racing();
+    [
+        AttentionAgent { size: 21, patch: 5, stride: 2, block: 3, ..published },
+        AttentionAgent {
+            size: 14,
+            channels: 1,
+            patch: 2,
+            stride: 5,
+            block: 7,
+            top: 4,
+            hidden: 5,
+            actions: 2,
+            ..published
+        },
+    ]
+}
+
 /// A network that plays Pong, with two large patches and a stack of two frames.
 fn two_frames() -> PongNetwork {
     let layer =
@@ -74,6 +94,15 @@ impl Scene {
         let few = generator.chance(0.5);
         let network = if few { few_patches() } else { many_rows() };
         Self::of(generator, VisionNetwork::Driving(network))
+    }
+
+    fn agent(generator: &mut Generator) -> Self {
+        let agent = generator.pick(&agents());
+        Self::of(generator, VisionNetwork::Agent(agent))
+    }
+
+    fn voting(generator: &mut Generator) -> Self {
+        if generator.chance(0.4) { Self::agent(generator) } else { Self::driving(generator) }
     }
 
     fn of(generator: &mut Generator, network: VisionNetwork) -> Self {
@@ -107,7 +136,7 @@ impl Scene {
 
     /// Permutations of the patches, some of which are absent.
     fn wiring(&self, generator: &mut Generator) -> Data {
-        let patches = self.network.layer().patches();
+        let patches = self.network.patches();
         let mut wiring = Vec::new();
         for _ in 0..self.problem.lanes() * self.problem.phases {
             let mut order: Vec<u32> = (0..patches as u32).collect();
@@ -128,7 +157,7 @@ impl Scene {
     /// Pictures of few shades whose patches have often not moved.
     fn retina(&self, generator: &mut Generator) -> Case {
         let (network, problem) = (&self.network, &self.problem);
-        let layer = network.layer();
+        let layer = network.neuron();
         let [times, ends] = self.clocks(generator);
         let wiring = self.wiring(generator);
         let shades = generator.pick(&[1, 3, 256]);
@@ -164,7 +193,7 @@ impl Scene {
         let (network, row) = (&self.network, self.network.sensed_row());
         let mut sensed = self.normals(generator, self.problem.sensed(network), scale).f32().to_vec();
         for patch in sensed.chunks_exact_mut(row) {
-            patch[network.layer().positions + 1] = generator.pick(&[0.0, 1.0, 1.0, 2.0, 2.0]);
+            patch[network.neuron().positions + 1] = generator.pick(&[0.0, 1.0, 1.0, 2.0, 2.0]);
         }
         Data::F32(sensed)
     }
@@ -183,7 +212,9 @@ impl Scene {
 
     /// Lists of lanes that begin, go on and are over, with some patches that moved; at times none are there at all.
     fn listed(&self, generator: &mut Generator) -> Data {
-        let patches = self.network.layer().patches();
+        let Some(patches) = self.network.layer().map(VisionNeuron::patches) else {
+            return Data::U32((0..self.problem.lanes()).map(|_| generator.pick(&[OVER, BEGINS, GOES_ON])).collect());
+        };
         let mut listed = Vec::with_capacity(self.problem.listed(&self.network));
         for _ in 0..self.problem.lanes() {
             let some = generator.pick(&[0.0, 0.3, 0.3, 0.3, 1.0]);
@@ -203,7 +234,7 @@ impl Scene {
         let (sensed, listed, weights) =
             (self.sensed(generator, scale), self.listed(generator), self.weights(generator));
         // Where no patch is at rest, their sum is 0.
-        let (patches, row) = (network.layer().patches(), network.sensed_row());
+        let (patches, row) = (network.neuron().patches(), network.sensed_row());
         let mut sensed = sensed.f32().to_vec();
         for lane in (0..problem.lanes()).filter(|lane| listed.u32()[lane * (LIST + patches) + 2] == 0) {
             sensed[(lane * (patches + 1) + patches) * row..][..row].fill(0.0);
@@ -221,9 +252,24 @@ impl Scene {
         Case::new(self, attend::call(network, problem, self.workgroup), inputs)
     }
 
+    fn look(&self, generator: &mut Generator) -> Case {
+        let (network, problem) = (&self.network, &self.problem);
+        let VisionNetwork::Agent(agent) = network else { unreachable!("a scene of an attention agent") };
+        let shades = generator.pick(&[2, 256]);
+        let bytes = generator.indices(4 * problem.pictures(network), shades);
+        let bytes: Vec<u8> = bytes.u32().iter().map(|&byte| byte as u8).collect();
+        let pictures = Data::U32(bytemuck::pod_collect_to_vec(&bytes));
+        let [times, ends] = self.clocks(generator);
+        let (wiring, weights) = (self.wiring(generator), self.weights(generator));
+        let listed = generator.indices(problem.listed(network), 9);
+        let votes = self.normals(generator, problem.votes(network), 1.0);
+        let call = look::call(network, agent, problem, self.workgroup);
+        Case::new(self, call, [pictures, times, ends, wiring, weights, listed, votes])
+    }
+
     fn vote(&self, generator: &mut Generator) -> Case {
         let (network, problem) = (&self.network, &self.problem);
-        let drives = driving(network).expect("a network that drives");
+        let controller = network.controller().expect("a network that drives");
         let (lanes, scale) = (problem.lanes(), generator.pick(&[0.0, 0.5, 3.0]));
         let listed = self.listed(generator);
         let mut votes = self.normals(generator, problem.votes(network), scale).f32().to_vec();
@@ -232,9 +278,9 @@ impl Scene {
             votes.iter_mut().for_each(|vote| *vote = vote.round().clamp(-1.0, 1.0));
         }
         let votes = Data::F32(votes);
-        let importance = self.normals(generator, lanes * network.layer().messages, 1.0);
-        let chosen = generator.indices(lanes * drives.top, 9);
-        Case::new(self, vote::call(network, drives, problem), [listed, votes, importance, chosen])
+        let importance = self.normals(generator, lanes * controller.voters, 1.0);
+        let chosen = generator.indices(lanes * controller.top, 9);
+        Case::new(self, vote::call(network, controller, problem), [listed, votes, importance, chosen])
     }
 
     /// An invocation is a lane here alone, so only many lanes fold the grid.
@@ -244,13 +290,13 @@ impl Scene {
             self.problem = Problem { members: 1, groups: 8 * 65_535 + 3, phases: 1, ..self.problem };
         }
         let (network, problem) = (&self.network, &self.problem);
-        let drives = driving(network).expect("a network that drives");
+        let controller = network.controller().expect("a network that drives");
         let lanes = problem.lanes();
         let (listed, weights) = (self.listed(generator), self.weights(generator));
-        let chosen = generator.indices(lanes * drives.top, network.layer().messages as u32);
+        let chosen = generator.indices(lanes * controller.top, controller.voters as u32);
         let memory = self.normals(generator, lanes * network.memory(), 0.7);
-        let actions = self.normals(generator, lanes * drives.actions, 1.0);
-        let call = decide::call(network, drives, problem, self.workgroup);
+        let actions = self.normals(generator, lanes * controller.actions, 1.0);
+        let call = decide::call(network, controller, problem, self.workgroup);
         Case::new(self, call, [listed, weights, chosen, memory, actions])
     }
 }

@@ -1,10 +1,12 @@
-//! The decision of the driving network: an LSTM over the chosen places, the action, and the share of the old message in the next
-//! rolling average.
+//! The decision of a network that drives: an LSTM over the chosen places, the action, and the share of the old message in the
+//! next rolling average, where there is one.
 
-use super::DrivingNetwork;
+use super::attention_agent::AgentMemory;
 use super::driving::DrivingMemory;
-use super::network::{BEGINS, Description, LIST, OVER, PLACE, Problem, Uniform, VisionNetwork, network_of, workgroup};
-use super::vote::driving;
+use super::network::{
+    BEGINS, Controller, Description, OVER, PLACE, Problem, Uniform, VisionNetwork, network_of, workgroup,
+};
+use super::vote::controller_of;
 use crate::{Binding, Call, Error, Sequence, Target, Tolerance};
 
 impl Problem {
@@ -13,26 +15,25 @@ impl Problem {
     /// # Errors
     /// A size out of range, or a network that does not drive.
     pub fn decide_sequence(&self, network: &VisionNetwork, target: &Target) -> Result<Sequence, Error> {
-        let drives = driving(network)?;
-        self.sequence(network, || call(network, drives, self, workgroup(target)))
+        let controller = network.controller()?;
+        self.sequence(network, || call(network, controller, self, workgroup(target)))
     }
 }
 
-pub(super) fn call(network: &VisionNetwork, drives: &DrivingNetwork, problem: &Problem, workgroup: usize) -> Call {
+pub(super) fn call(network: &VisionNetwork, controller: Controller, problem: &Problem, workgroup: usize) -> Call {
     let lanes = problem.lanes();
     let description = Description {
         name: "decide",
         parts: vec![PLACE, include_str!("../library/mathematics.wgsl"), include_str!("decide.wgsl")],
         bindings: vec![
-            Binding::read("listed", "(lanes, 3 + patches)").u32(),
+            Binding::read("listed", "(lanes, list)").u32(),
             Binding::read("weights", "(members, parameters)"),
             Binding::read("chosen", "(lanes, top)").u32(),
             Binding::update("memory", "(lanes, memory)"),
             Binding::update("actions", "(lanes, actions)"),
         ],
         passes: |call| {
-            let DrivingNetwork { top, hidden, actions, .. } =
-                *driving(network_of(call)).expect("a network that drives");
+            let Controller { top, hidden, actions, .. } = controller_of(call);
             let gates = hidden * (1 + 4 * (2 * top + hidden + 3));
             (gates + (hidden + actions) * (hidden + actions + 6) + top + 4 * hidden + 16) as u64
         },
@@ -53,7 +54,7 @@ pub(super) fn call(network: &VisionNetwork, drives: &DrivingNetwork, problem: &P
         // Sums of some dozens of products of a few units, whose rounding errors partly cancel, through functions that err by 12
         // units and whose slopes are at most 1, four of them one after the other.
         tolerance: |call, operands, _| {
-            let DrivingNetwork { top, hidden, .. } = *driving(network_of(call)).expect("a network that drives");
+            let Controller { top, hidden, .. } = controller_of(call);
             let largest = operands[1].f32().iter().fold(0.0f32, |most, weight| most.max(weight.abs()));
             let terms = (2 * top + hidden + 2) as f64;
             let sums = terms * (1.0 + f64::from(largest));
@@ -63,9 +64,9 @@ pub(super) fn call(network: &VisionNetwork, drives: &DrivingNetwork, problem: &P
     let lengths = [
         problem.listed(network),
         problem.weights(network),
-        lanes * drives.top,
+        lanes * controller.top,
         lanes * network.memory(),
-        lanes * drives.actions,
+        lanes * controller.actions,
     ];
     description.call(network, problem, lanes, Some(workgroup), lengths)
 }
@@ -80,33 +81,37 @@ fn decisions(
     mut store: impl FnMut(usize, Vec<f64>, Vec<f64>),
 ) {
     let (network, Uniform { lanes, groups, pedals, .. }) = (network_of(call), call.uniform());
-    let drives = driving(network).expect("a network that drives");
-    let (layer, width, hidden) = (network.layer(), network.memory(), drives.hidden);
+    let Controller { top, hidden, .. } = controller_of(call);
+    let (width, parameters) = (network.memory(), network.parameters());
     for lane in 0..lanes as usize {
-        let state = listed[lane * (LIST + layer.patches())];
+        let state = listed[lane * network.list_row()];
         if state == OVER {
             continue;
         }
-        let own = lane / groups as usize * network.parameters();
-        let tail = &weights[own..][layer.parameters()..network.parameters()];
-        let tail: Vec<f64> = tail.iter().map(|&weight| weight.into()).collect();
+        let own = &weights[lane / groups as usize * parameters..][..parameters];
+        let own: Vec<f64> = own.iter().map(|&weight| weight.into()).collect();
         let mut before: Vec<f64> = memory[lane * width..][..width].iter().map(|&number| number.into()).collect();
         if state == BEGINS {
             before.fill(0.0);
         }
-        let mut after = DrivingMemory {
-            smoothed: Vec::new(),
-            hidden: before[..hidden].to_vec(),
-            cell: before[hidden..2 * hidden].to_vec(),
-            action: Vec::new(),
-            alpha: 0.0,
+        let (hidden, cell) = (before[..hidden].to_vec(), before[hidden..2 * hidden].to_vec());
+        let places: Vec<usize> = chosen[lane * top..][..top].iter().map(|&place| place as usize).collect();
+        let (after, decided) = match network {
+            VisionNetwork::Agent(agent) => {
+                let mut after = AgentMemory { hidden, cell };
+                let action = agent.decide(&own, &places, &mut after);
+                ([after.hidden, after.cell, action.clone()].concat(), action)
+            }
+            VisionNetwork::Driving(driving) => {
+                let mut after = DrivingMemory { smoothed: vec![], hidden, cell, action: vec![], alpha: 0.0 };
+                driving.decide(&own[driving.layer.parameters()..], &places, &mut after);
+                let action = after.action.clone();
+                ([after.hidden, after.cell, after.action, vec![after.alpha]].concat(), action)
+            }
+            VisionNetwork::Pong(_) => unreachable!("sequences refuse networks that do not drive"),
         };
-        let places: Vec<usize> =
-            chosen[lane * drives.top..][..drives.top].iter().map(|&place| place as usize).collect();
-        drives.decide(&tail, &places, &mut after);
         let pedal =
             |(index, &number): (usize, &f64)| if pedals == 1 && index > 0 { 0.5 + 0.5 * number } else { number };
-        let action = after.action.iter().enumerate().map(pedal).collect();
-        store(lane, [after.hidden, after.cell, after.action, vec![after.alpha]].concat(), action);
+        store(lane, after, decided.iter().enumerate().map(pedal).collect());
     }
 }

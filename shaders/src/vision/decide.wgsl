@@ -1,16 +1,17 @@
 // The decision of the driving network: an LSTM over the chosen places, the action, and the share of the old message in the next
 // rolling average.
 //
-//     h, c  = LSTM([row, column of each place] / SIDE, h, c)
+//     h, c  = LSTM([row, column of each place] / EXTENT, h, c)
 //     a     = tanh(W h + b)
-//     alpha = logistic(w_2 . tanh(W_1 [h, a] + b_1) + b_2)
+//     alpha = logistic(w_2 . tanh(W_1 [h, a] + b_1) + b_2)            where the network averages messages
 //
-// An invocation is a lane. Memory is h, c, a and alpha one after the other; it counts as zeros where an episode begins.
+// An invocation is a lane. Memory is h, c, a and alpha one after the other; it counts as zeros where an episode begins. Places
+// lie on a grid, SPACING apart and the first CENTRE from the edge.
 //
 // Takes sizes and `params` from the composition, hyperbolic tangents and logistics from library/mathematics.wgsl, `Place` and
 // `index_of` from library/place.wgsl.
 
-@group(0) @binding(0) var<storage, read> listed: array<u32>;          // (lanes, LIST + patches)
+@group(0) @binding(0) var<storage, read> listed: array<u32>;          // (lanes, LIST_ROW): its state first
 @group(0) @binding(1) var<storage, read> weights: array<f32>;         // (members, PARAMETERS)
 @group(0) @binding(2) var<storage, read> chosen: array<u32>;          // (lanes, TOP)
 @group(0) @binding(3) var<storage, read_write> memory: array<f32>;    // (lanes, MEMORY)
@@ -22,7 +23,7 @@ fn decide(at: Place) {
     if lane >= params.lanes {
         return;
     }
-    let state = listed[lane * (LIST + PATCHES)];
+    let state = listed[lane * LIST_ROW];
     if state == OVER {
         return;
     }
@@ -35,8 +36,8 @@ fn decide(at: Place) {
     var seen: array<f32, 2u * TOP>;
     for (var i = 0u; i < picks; i++) {
         let place = chosen[lane * TOP + i];
-        seen[2u * i] = f32(place / SIDE) / f32(SIDE);
-        seen[2u * i + 1u] = f32(place % SIDE) / f32(SIDE);
+        seen[2u * i] = f32(CENTRE + SPACING * (place / SIDE)) / f32(EXTENT);
+        seen[2u * i + 1u] = f32(CENTRE + SPACING * (place % SIDE)) / f32(EXTENT);
     }
     var hidden: array<f32, HIDDEN>;
     var cell: array<f32, HIDDEN>;
@@ -72,17 +73,20 @@ fn decide(at: Place) {
         }
         action[i] = hyperbolic_tangent(sum);
     }
-    var mixed = weights[weight + MIX_OUTPUT + HIDDEN];
-    for (var unit = 0u; unit < units; unit++) {
-        let row = weight + MIX + unit * (HIDDEN + ACTIONS);
-        var sum = weights[weight + MIX + HIDDEN * (HIDDEN + ACTIONS) + unit];
-        for (var i = 0u; i < units; i++) {
-            sum += weights[row + i] * next[i];
+    if AVERAGES {
+        var mixed = weights[weight + MIX_OUTPUT + HIDDEN];
+        for (var unit = 0u; unit < units; unit++) {
+            let row = weight + MIX + unit * (HIDDEN + ACTIONS);
+            var sum = weights[weight + MIX + HIDDEN * (HIDDEN + ACTIONS) + unit];
+            for (var i = 0u; i < units; i++) {
+                sum += weights[row + i] * next[i];
+            }
+            for (var i = 0u; i < numbers; i++) {
+                sum += weights[row + HIDDEN + i] * action[i];
+            }
+            mixed += weights[weight + MIX_OUTPUT + unit] * hyperbolic_tangent(sum);
         }
-        for (var i = 0u; i < numbers; i++) {
-            sum += weights[row + HIDDEN + i] * action[i];
-        }
-        mixed += weights[weight + MIX_OUTPUT + unit] * hyperbolic_tangent(sum);
+        memory[own + ALPHA] = logistics(vec4<f32>(mixed)).x;
     }
     for (var unit = 0u; unit < units; unit++) {
         memory[own + unit] = next[unit];
@@ -93,5 +97,4 @@ fn decide(at: Place) {
         // The pedals go from 0 to 1.
         actions[lane * ACTIONS + i] = select(action[i], 0.5 + 0.5 * action[i], params.pedals == 1u && i > 0u);
     }
-    memory[own + ALPHA] = logistics(vec4<f32>(mixed)).x;
 }

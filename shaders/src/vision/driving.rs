@@ -165,15 +165,7 @@ impl DrivingNetwork {
             smoothed.chunks_exact(self.layer.dimension).map(|x| affine(weight, bias, x)).collect()
         };
         let [queries, keys] = [project(tensors[0], tensors[1]), project(tensors[2], tensors[3])];
-        let mut importance = vec![0.0; self.layer.messages];
-        for query in &queries {
-            let score = |key: &Vec<f64>| query.iter().zip(key).map(|(q, k)| q * k).sum::<f64>();
-            let scores: Vec<f64> = keys.iter().map(score).collect();
-            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let total: f64 = scores.iter().map(|score| (score - largest).exp()).sum();
-            importance.iter_mut().zip(&scores).for_each(|(sum, score)| *sum += (score - largest).exp() / total);
-        }
-        importance
+        importance(&queries, &keys, 1.0)
     }
 
     /// The action for the chosen places, and the memory after it. `tail` are the weights behind the layer's.
@@ -182,17 +174,10 @@ impl DrivingNetwork {
     /// If a slice has another length than its shape says.
     pub fn decide(&self, tail: &[f64], chosen: &[usize], memory: &mut DrivingMemory) {
         let tensors = self.split(tail);
-        let (side, length) = (self.side(), self.hidden);
+        let side = self.side();
         let places: Vec<f64> =
             chosen.iter().flat_map(|place| [place / side, place % side]).map(|at| at as f64 / side as f64).collect();
-        let seen = affine(tensors[4], tensors[6], &places);
-        let remembered = affine(tensors[5], tensors[7], &memory.hidden);
-        for unit in 0..length {
-            let [input, forget, candidate, output] =
-                std::array::from_fn(|gate| seen[gate * length + unit] + remembered[gate * length + unit]);
-            memory.cell[unit] = sigmoid(forget) * memory.cell[unit] + sigmoid(input) * candidate.tanh();
-            memory.hidden[unit] = sigmoid(output) * memory.cell[unit].tanh();
-        }
+        remember(std::array::from_fn(|tensor| tensors[4 + tensor]), &places, &mut memory.hidden, &mut memory.cell);
         memory.action = affine(tensors[8], tensors[9], &memory.hidden).into_iter().map(f64::tanh).collect();
         let mixed = affine(tensors[10], tensors[11], &[&memory.hidden[..], &memory.action].concat());
         let mixed: Vec<f64> = mixed.into_iter().map(f64::tanh).collect();
@@ -208,6 +193,38 @@ impl DrivingNetwork {
     /// The action that CarRacing takes for the network's: steering from -1 to 1, gas and brake from 0 to 1.
     pub fn car_action(action: [f64; 3]) -> [f64; 3] {
         [action[0], 0.5 + 0.5 * action[1], 0.5 + 0.5 * action[2]]
+    }
+}
+
+/// The importance of each key: the column sums of the softmax over keys of the queries' scores, which are products times
+/// `scale`.
+pub(super) fn importance(queries: &[Vec<f64>], keys: &[Vec<f64>], scale: f64) -> Vec<f64> {
+    let mut importance = vec![0.0; keys.len()];
+    for query in queries {
+        let score = |key: &Vec<f64>| scale * query.iter().zip(key).map(|(q, k)| q * k).sum::<f64>();
+        let scores: Vec<f64> = keys.iter().map(score).collect();
+        let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = scores.iter().map(|score| (score - largest).exp()).sum();
+        importance.iter_mut().zip(&scores).for_each(|(sum, score)| *sum += (score - largest).exp() / total);
+    }
+    importance
+}
+
+/// A step of an LSTM with the tensors `W_ih`, `W_hh`, `b_ih` and `b_hh`, their gates in the order input, forget, cell, output.
+pub(super) fn remember(
+    [of_inputs, of_state, bias, other_bias]: [&[f64]; 4],
+    inputs: &[f64],
+    hidden: &mut [f64],
+    cell: &mut [f64],
+) {
+    let seen = affine(of_inputs, bias, inputs);
+    let remembered = affine(of_state, other_bias, hidden);
+    let length = cell.len();
+    for unit in 0..length {
+        let [input, forget, candidate, output] =
+            std::array::from_fn(|gate| seen[gate * length + unit] + remembered[gate * length + unit]);
+        cell[unit] = sigmoid(forget) * cell[unit] + sigmoid(input) * candidate.tanh();
+        hidden[unit] = sigmoid(output) * cell[unit].tanh();
     }
 }
 

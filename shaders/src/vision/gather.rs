@@ -11,9 +11,9 @@ impl Problem {
     /// wiring the other way round.
     ///
     /// # Errors
-    /// A size out of range.
+    /// A size out of range, or a network without the attention neuron.
     pub fn gather_sequence(&self, network: &VisionNetwork, target: &Target) -> Result<Sequence, Error> {
-        self.sequence(network, || call(network, self, workgroup(target)))
+        self.sequence_of_neuron(network, || call(network, self, workgroup(target)))
     }
 }
 
@@ -28,7 +28,7 @@ pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize)
             Binding::update("listed", "(lanes, 3 + patches)").u32(),
             Binding::read("order", "(lanes, phases, patches)").u32(),
         ],
-        passes: |call| network_of(call).layer().patches() as u64 + 1,
+        passes: |call| network_of(call).neuron().patches() as u64 + 1,
         twin: |call, operands| {
             let [times, ends, sensed, listed, order] = operands else { unreachable!("gather has five operands") };
             let mut sums = Vec::new();
@@ -61,7 +61,7 @@ fn gathered(
     mut store: impl FnMut(usize, Sum),
 ) {
     let (network, uniform) = (network_of(call), call.uniform::<Uniform>());
-    let (layer, row) = (network.layer(), network.sensed_row());
+    let (layer, row) = (network.neuron(), network.sensed_row());
     let patches = layer.patches();
     for lane in 0..uniform.lanes as usize {
         let list = &mut listed[lane * (LIST + patches)..][..LIST + patches];

@@ -1,12 +1,12 @@
-//! The part that the kernels of the vision neuron share: the network whose sizes are compiled in, and the sizes of a dispatch.
+//! The part that the kernels of this folder share: the network whose sizes are compiled in, and the sizes of a dispatch.
 
 use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::layer::NORM_EPSILON;
-use super::{DrivingNetwork, PongNetwork, VisionNeuron};
+use super::{AttentionAgent, DrivingNetwork, PongNetwork, VisionNeuron};
 use crate::description::joined::joined;
+use crate::rollout::unroll::PictureSize;
 use crate::{Binding, Call, Data, Error, Kernel, KernelRef, Operand, Sequence, Sizes, Target, Tolerance};
 
 /// A network that sees.
@@ -16,15 +16,104 @@ pub enum VisionNetwork {
     Driving(DrivingNetwork),
     /// One that plays Pong: the kernels of this folder end with its messages.
     Pong(PongNetwork),
+    /// One that drives without the attention neuron: all of it is kernels of this folder.
+    Agent(AttentionAgent),
+}
+
+impl From<DrivingNetwork> for VisionNetwork {
+    fn from(network: DrivingNetwork) -> Self {
+        Self::Driving(network)
+    }
+}
+
+impl From<PongNetwork> for VisionNetwork {
+    fn from(network: PongNetwork) -> Self {
+        Self::Pong(network)
+    }
+}
+
+impl From<AttentionAgent> for VisionNetwork {
+    fn from(network: AttentionAgent) -> Self {
+        Self::Agent(network)
+    }
+}
+
+/// What steers behind a vote: how many rows vote, and the sizes of what follows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Controller {
+    pub voters: usize,
+    pub top: usize,
+    pub hidden: usize,
+    pub actions: usize,
 }
 
 impl VisionNetwork {
-    /// The layer that sees.
-    pub fn layer(&self) -> &VisionNeuron {
+    /// The published networks that drive: with the attention neuron, and the AttentionAgent.
+    pub fn published_drivers() -> [Self; 2] {
+        [DrivingNetwork::car_racing().into(), AttentionAgent::car_racing().into()]
+    }
+
+    /// The attention neuron that sees, of a network that has one.
+    pub fn layer(&self) -> Option<&VisionNeuron> {
         match self {
-            Self::Driving(network) => &network.layer,
-            Self::Pong(network) => &network.layer,
+            Self::Driving(network) => Some(&network.layer),
+            Self::Pong(network) => Some(&network.layer),
+            Self::Agent(_) => None,
         }
+    }
+
+    /// The layer of a network that is known to have one.
+    pub(super) fn neuron(&self) -> &VisionNeuron {
+        self.layer().expect("a sequence of the neuron's refuses networks without one")
+    }
+
+    /// The size of the pictures that it sees.
+    pub fn picture(&self) -> PictureSize {
+        match self {
+            Self::Agent(agent) => agent.picture(),
+            _ => PictureSize::grey(self.neuron().rows, self.neuron().columns),
+        }
+    }
+
+    /// Parts of a picture that a wiring puts in an order: the patches of the attention neuron, or the squares by which the
+    /// AttentionAgent's picture is shuffled.
+    pub fn patches(&self) -> usize {
+        match self {
+            Self::Agent(agent) => agent.blocks(),
+            _ => self.neuron().patches(),
+        }
+    }
+
+    /// Numbers in the action of a network that drives.
+    pub fn actions(&self) -> Option<usize> {
+        self.controller().ok().map(|controller| controller.actions)
+    }
+
+    /// What steers, of a network that drives.
+    ///
+    /// # Errors
+    /// It does not drive.
+    pub(super) fn controller(&self) -> Result<Controller, Error> {
+        match self {
+            Self::Driving(DrivingNetwork { layer, top, hidden, actions, .. }) => {
+                Ok(Controller { voters: layer.messages, top: *top, hidden: *hidden, actions: *actions })
+            }
+            Self::Agent(agent) => {
+                let AttentionAgent { top, hidden, actions, .. } = *agent;
+                Ok(Controller { voters: agent.patches(), top, hidden, actions })
+            }
+            Self::Pong(_) => Err(self.is_not("one that drives")),
+        }
+    }
+
+    /// The error of a network of another kind.
+    pub(super) fn is_not(&self, expected: &str) -> Error {
+        let got = match self {
+            Self::Driving(_) => "one that drives",
+            Self::Pong(_) => "one that plays Pong",
+            Self::Agent(_) => "an attention agent",
+        };
+        Error::Size { problem: "vision neuron", size: "network".into(), expected: expected.into(), got: got.into() }
     }
 
     /// The length of the flat vector of weights.
@@ -32,6 +121,7 @@ impl VisionNetwork {
         match self {
             Self::Driving(network) => network.parameters(),
             Self::Pong(network) => network.parameters(),
+            Self::Agent(network) => network.parameters(),
         }
     }
 
@@ -43,26 +133,33 @@ impl VisionNetwork {
         match self {
             Self::Driving(network) => network.check(),
             Self::Pong(network) => network.check(),
+            Self::Agent(network) => network.check(),
         }
     }
 
-    /// Numbers that a lane of a driving network remembers beside its rolling average: the LSTM's state, the last action and
-    /// the share of the old message; 0 for others.
+    /// Numbers that a lane of a driving network remembers beside its rolling average: the LSTM's state, the last action and,
+    /// where it has an average, the share of the old message; 0 for others.
     pub fn memory(&self) -> usize {
         match self {
             Self::Driving(network) => 2 * network.hidden + network.actions + 1,
             Self::Pong(_) => 0,
+            Self::Agent(network) => 2 * network.hidden + network.actions,
         }
+    }
+
+    /// Numbers of a lane's list: its state and, with the attention neuron, which patches moved.
+    pub(super) fn list_row(&self) -> usize {
+        self.layer().map_or(1, |layer| LIST + layer.patches())
     }
 
     /// Vectors of four numbers in a row of scores: one for each position, the query's bias, and the kind of the patch.
     pub(super) fn scores(&self) -> usize {
-        (self.layer().positions + 2).div_ceil(4)
+        (self.neuron().positions + 2).div_ceil(4)
     }
 
     /// Vectors of four numbers in a row of values.
     pub(super) fn values(&self) -> usize {
-        self.layer().dimension / 4
+        self.neuron().dimension / 4
     }
 
     /// Numbers of a row of [`sensed`](Problem::sensed).
@@ -72,7 +169,7 @@ impl VisionNetwork {
 
     /// Vectors of four numbers before the values, the sums over time, the biases, and in all of a member's tables.
     pub(super) fn table_places(&self) -> [usize; 4] {
-        let layer = self.layer();
+        let layer = self.neuron();
         let pixels = layer.pixels();
         let value = (layer.stack - 1) * pixels * self.scores();
         let rest = value + layer.stack * pixels * self.values();
@@ -80,86 +177,18 @@ impl VisionNetwork {
         [value, rest, bias, bias + self.values()]
     }
 
-    /// The table of positions as the kernels take it: a row has its positions, a one, and zeros.
+    /// The table of positions as the kernels of the attention neuron take it: a row has its positions, a one, and zeros.
+    ///
+    /// # Panics
+    /// If the network has no [layer](Self::layer).
     pub fn position_rows(&self) -> Vec<f32> {
-        let (layer, width) = (self.layer(), 4 * self.scores());
+        let (layer, width) = (self.neuron(), 4 * self.scores());
         let mut rows = vec![0.0; layer.messages * width];
         for (row, positions) in rows.chunks_exact_mut(width).zip(layer.position_table().chunks_exact(layer.positions)) {
             row.iter_mut().zip(positions).for_each(|(number, position)| *number = *position as f32);
             row[layer.positions] = 1.0;
         }
         rows
-    }
-
-    /// The sizes as WGSL constants.
-    fn sizes(&self) -> String {
-        let layer = self.layer();
-        let VisionNeuron { rows, columns, patch, stack, messages, positions, dimension, .. } = *layer;
-        let (pixels, key_inputs) = (layer.pixels(), layer.key_inputs());
-        let query_bias = dimension * positions;
-        let key = query_bias + dimension;
-        let value = key + dimension * (key_inputs + usize::from(layer.key_bias));
-        let value_bias = value + dimension * stack * pixels;
-        let input_norm = value_bias + dimension;
-        let output_norm = input_norm + 2 * pixels;
-        let [value_at, rest_at, bias_at, table] = self.table_places();
-        let mut sizes = vec![
-            ("ROWS", rows),
-            ("COLUMNS", columns),
-            ("PATCH", patch),
-            ("PIXELS", pixels),
-            ("ACROSS", columns / patch),
-            ("PATCHES", layer.patches()),
-            ("STACK", stack),
-            ("MESSAGES", messages),
-            ("POSITIONS", positions),
-            ("DIMENSION", dimension),
-            ("SCORES", self.scores()),
-            ("VALUES", self.values()),
-            ("VALUE_AT", value_at),
-            ("REST_AT", rest_at),
-            ("BIAS_AT", bias_at),
-            ("TABLE", table),
-            ("PARAMETERS", self.parameters()),
-            ("QUERY_BIAS", query_bias),
-            ("KEY", key),
-            ("KEY_INPUTS", key_inputs),
-            ("VALUE", value),
-            ("VALUE_BIAS", value_bias),
-            ("INPUT_NORM", input_norm),
-            ("OUTPUT_NORM", output_norm),
-        ];
-        if let Self::Driving(network) = self {
-            let DrivingNetwork { vote, top, hidden, actions, .. } = *network;
-            let vote_query = layer.parameters();
-            let vote_key = vote_query + vote * (dimension + 1);
-            let lstm_input = vote_key + vote * (dimension + 1);
-            let lstm_hidden = lstm_input + 4 * hidden * 2 * top;
-            let lstm_bias = lstm_hidden + 4 * hidden * hidden;
-            let head = lstm_bias + 8 * hidden;
-            let mix = head + actions * (hidden + 1);
-            sizes.extend([
-                ("TOP", top),
-                ("SIDE", network.side()),
-                ("HIDDEN", hidden),
-                ("ACTIONS", actions),
-                ("MEMORY", self.memory()),
-                ("ALPHA", self.memory() - 1),
-                ("VOTE_QUERY", vote_query),
-                ("VOTE_KEY", vote_key),
-                ("LSTM_INPUT", lstm_input),
-                ("LSTM_HIDDEN", lstm_hidden),
-                ("LSTM_BIAS", lstm_bias),
-                ("HEAD", head),
-                ("MIX", mix),
-                ("MIX_OUTPUT", mix + hidden * (hidden + actions + 1)),
-            ]);
-        }
-        let mut text: String = sizes.iter().map(|(name, size)| format!("const {name}: u32 = {size}u;\n")).collect();
-        text += &format!("const TIME_LAST: bool = {};\n", layer.time_last);
-        text += &format!("const LEARNED_NORMS: bool = {};\n", layer.learned_norms);
-        text += &format!("const NORM_EPSILON: f32 = {NORM_EPSILON:e};\n");
-        text + &format!("const SCORE_SCALE: f32 = {:e};\n", (1.0 / (255.0 * (dimension as f64).sqrt())) as f32)
     }
 }
 
@@ -242,16 +271,15 @@ impl Problem {
         self.members.saturating_mul(self.groups)
     }
 
-    /// Words of the pictures as bytes, `(lanes, rows * columns / 4)`.
+    /// Words of the pictures as bytes, `(lanes, words)`.
     pub fn pictures(&self, network: &VisionNetwork) -> usize {
-        let layer = network.layer();
-        self.lanes().saturating_mul(layer.rows * layer.columns / 4)
+        self.lanes().saturating_mul(network.picture().words())
     }
 
     /// Numbers of the wiring, `(lanes, phases, patches)`: the patch that a slot sees, with [`ABSENT`] added where there is
     /// none. Each wiring of a lane is a permutation.
     pub fn wiring(&self, network: &VisionNetwork) -> usize {
-        self.lanes().saturating_mul(self.phases).saturating_mul(network.layer().patches())
+        self.lanes().saturating_mul(self.phases).saturating_mul(network.patches())
     }
 
     /// Numbers of the weights, `(members, parameters)`.
@@ -259,34 +287,45 @@ impl Problem {
         self.members.saturating_mul(network.parameters())
     }
 
-    /// Numbers of the tables.
+    /// Numbers of the tables; 0 without the attention neuron.
     pub fn tables(&self, network: &VisionNetwork) -> usize {
-        self.members.saturating_mul(4 * network.table_places()[3])
+        self.members.saturating_mul(network.layer().map_or(0, |_| 4 * network.table_places()[3]))
     }
 
-    /// Words of the history, `(lanes, pixels, patches)`.
+    /// Words of the history, `(lanes, pixels, patches)`; 0 without the attention neuron.
     pub fn history(&self, network: &VisionNetwork) -> usize {
-        self.lanes().saturating_mul(network.layer().pixels() * network.layer().patches())
+        self.lanes().saturating_mul(network.layer().map_or(0, |layer| layer.pixels() * layer.patches()))
     }
 
-    /// Numbers of what the patches give, `(lanes, patches + 1, scores and values)`.
+    /// Numbers of what the patches give, `(lanes, patches + 1, scores and values)`; 0 without the attention neuron.
     pub fn sensed(&self, network: &VisionNetwork) -> usize {
-        self.lanes().saturating_mul((network.layer().patches() + 1) * network.sensed_row())
+        let each = network.layer().map_or(0, |layer| (layer.patches() + 1) * network.sensed_row());
+        self.lanes().saturating_mul(each)
     }
 
-    /// Numbers of the lists of patches, `(lanes, 3 + patches)`.
+    /// Numbers of the lists of patches, `(lanes, 3 + patches)`; of an AttentionAgent `(lanes)`, the state alone.
     pub fn listed(&self, network: &VisionNetwork) -> usize {
-        self.lanes().saturating_mul(LIST + network.layer().patches())
+        self.lanes().saturating_mul(network.list_row())
     }
 
-    /// Numbers of the messages, `(lanes, messages, dimension)`.
+    /// Numbers of the messages, `(lanes, messages, dimension)`; 0 without the attention neuron.
     pub fn messages(&self, network: &VisionNetwork) -> usize {
-        self.lanes().saturating_mul(network.layer().messages * network.layer().dimension)
+        self.lanes().saturating_mul(network.layer().map_or(0, |layer| layer.messages * layer.dimension))
+    }
+
+    /// Rows that vote, `(lanes, messages)`: those of the message, or the patches of an AttentionAgent.
+    pub fn voters(&self, network: &VisionNetwork) -> usize {
+        self.lanes().saturating_mul(network.controller().map_or(0, |controller| controller.voters))
     }
 
     /// Numbers of the votes, `(lanes, messages, 8)`.
     pub fn votes(&self, network: &VisionNetwork) -> usize {
-        self.lanes().saturating_mul(8 * network.layer().messages)
+        self.voters(network).saturating_mul(8)
+    }
+
+    /// Numbers of the places that are chosen, `(lanes, top)`.
+    pub fn chosen(&self, network: &VisionNetwork) -> usize {
+        self.lanes().saturating_mul(network.controller().map_or(0, |controller| controller.top))
     }
 
     pub(super) fn uniform(&self) -> Uniform {
@@ -298,9 +337,20 @@ impl Problem {
     fn check(&self, network: &VisionNetwork) -> Result<Sizes, Error> {
         network.check()?;
         let Self { members, groups, phases, interval, .. } = *self;
+        let of_a_lane = self.sensed(network).max(self.votes(network)) / self.lanes().max(1);
         Sizes("vision neuron")
             .positive(&[("members", members), ("groups", groups), ("phases", phases), ("interval", interval)])?
-            .at_most(&[("lanes", self.lanes()), ("numbers of a lane", self.sensed(network) / self.lanes().max(1))])
+            .at_most(&[("lanes", self.lanes()), ("numbers of a lane", of_a_lane.max(1))])
+    }
+
+    /// The sequence of a call of the attention neuron's.
+    pub(super) fn sequence_of_neuron(
+        &self,
+        network: &VisionNetwork,
+        call: impl FnOnce() -> Call,
+    ) -> Result<Sequence, Error> {
+        network.layer().ok_or_else(|| network.is_not("one with an attention neuron"))?;
+        self.sequence(network, call)
     }
 
     /// The sequence of a call that a description makes.
@@ -332,7 +382,7 @@ impl Description {
         lengths: impl Into<Vec<usize>>,
     ) -> Call {
         let title = format!("// {} of a vision neuron: put together from plain files.\n\n", self.name);
-        let source = joined(title + &network.sizes(), [LANES].into_iter().chain(self.parts));
+        let source = joined(title + &network.constants(), [LANES].into_iter().chain(self.parts));
         let name = format!("vision.{}", self.name);
         let kernel: Arc<Kernel> =
             Kernel::composed::<Uniform>(name, source, self.name, self.bindings, self.passes, self.twin, self.tolerance);

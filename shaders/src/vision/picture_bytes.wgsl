@@ -1,6 +1,6 @@
 // Pictures that lie in memory, four grey bytes to a word.
 
-@group(0) @binding(0) var<storage, read> pictures: array<u32>;   // (lanes, rows * columns / 4)
+@group(0) @binding(0) var<storage, read> pictures: array<u32>;   // (lanes, words)
 
 fn pixel_of(lane: u32, row: u32, column: u32) -> u32 {
     let at = row * COLUMNS + column;

@@ -9,9 +9,9 @@ impl Problem {
     /// `times`, `ends`, `wiring` (all `u32`), `tables`, `history` (`u32`) and `sensed`.
     ///
     /// # Errors
-    /// A size out of range.
+    /// A size out of range, or a network without the attention neuron.
     pub fn retina_sequence(&self, network: &VisionNetwork, target: &Target) -> Result<Sequence, Error> {
-        self.sequence(network, || call(network, self, workgroup(target)))
+        self.sequence_of_neuron(network, || call(network, self, workgroup(target)))
     }
 }
 
@@ -20,7 +20,7 @@ pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize)
         name: "retina",
         parts: vec![PLACE, include_str!("picture_bytes.wgsl"), include_str!("retina.wgsl")],
         bindings: vec![
-            Binding::read("pictures", "(lanes, rows * columns / 4)").u32(),
+            Binding::read("pictures", "(lanes, words)").u32(),
             Binding::read("times", "(lanes)").u32(),
             Binding::read("ends", "(lanes)").u32(),
             Binding::read("wiring", "(lanes, phases, patches)").u32(),
@@ -30,7 +30,7 @@ pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize)
         ],
         passes: |call| {
             let network = network_of(call);
-            let (stack, pixels) = (network.layer().stack, network.layer().pixels());
+            let (stack, pixels) = (network.neuron().stack, network.neuron().pixels());
             // A workgroup in step passes through the loops of patches at rest and of those that move.
             let (values, scores) = (network.values() + 2, network.scores() + 2);
             let each = 4 + values + stack * values + (stack - 1) * scores;
@@ -74,7 +74,7 @@ pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize)
         problem.history(network),
         problem.sensed(network),
     ];
-    description.call(network, problem, problem.lanes() * network.layer().patches(), Some(workgroup), lengths)
+    description.call(network, problem, problem.lanes() * network.neuron().patches(), Some(workgroup), lengths)
 }
 
 struct Given<'a> {
@@ -92,11 +92,11 @@ const NORMALISED: f64 = 16.0;
 /// Advances the history, and gives each number of what is sensed: its place, the sum, and rounding errors besides.
 fn seen(call: &Call, given: &Given<'_>, history: &mut [u32], mut store: impl FnMut(usize, Sum, f64)) {
     let (network, uniform) = (network_of(call), call.uniform::<Uniform>());
-    let layer = network.layer();
+    let layer = network.neuron();
     let (patches, pixels, stack, dimension) = (layer.patches(), layer.pixels(), layer.stack, layer.dimension);
     let [value_at, rest_at, bias_at, table_length] = network.table_places().map(|place| 4 * place);
     let row_length = 4 * network.scores();
-    let words = layer.rows * layer.columns / 4;
+    let words = network.picture().words();
     for lane in 0..uniform.lanes as usize {
         let time = given.times[lane];
         if is_over(given.ends[lane], time) {

@@ -7,9 +7,9 @@ impl Problem {
     /// Returns the dispatch with the operands `weights` and `tables`, which is needed whenever weights change.
     ///
     /// # Errors
-    /// A size out of range.
+    /// A size out of range, or a network without the attention neuron.
     pub fn tables_sequence(&self, network: &VisionNetwork, target: &Target) -> Result<Sequence, Error> {
-        self.sequence(network, || call(network, self, workgroup(target)))
+        self.sequence_of_neuron(network, || call(network, self, workgroup(target)))
     }
 }
 
@@ -19,7 +19,7 @@ pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize)
         parts: vec![PLACE, include_str!("tables.wgsl")],
         bindings: vec![Binding::read("weights", "(members, parameters)"), Binding::write("tables", "(members, table)")],
         passes: |call| {
-            let layer = network_of(call).layer();
+            let layer = network_of(call).neuron();
             (layer.dimension.max(layer.stack * layer.pixels()) + 2) as u64
         },
         twin: |call, operands| {
@@ -39,7 +39,7 @@ pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize)
 /// Every number of the tables.
 fn sums(call: &Call, weights: &[f32]) -> Vec<Sum> {
     let (network, Uniform { lanes, groups, .. }) = (network_of(call), call.uniform());
-    let (layer, parameters) = (network.layer(), network.parameters());
+    let (layer, parameters) = (network.neuron(), network.parameters());
     let (pixels, dimension) = (layer.pixels(), layer.dimension);
     let mut all = Vec::new();
     for member in 0..(lanes / groups) as usize {

@@ -6,15 +6,15 @@ use super::{ABSENT, case};
 use crate::{Data, Element, Sequence, Target};
 
 /// The buffers of a step by name.
-struct Buffers(Vec<(&'static str, Data)>);
+pub(super) struct Buffers(pub Vec<(&'static str, Data)>);
 
 impl Buffers {
-    fn get(&mut self, name: &str) -> &mut Data {
+    pub(super) fn get(&mut self, name: &str) -> &mut Data {
         let found = self.0.iter_mut().find(|(own, _)| *own == name);
         &mut found.unwrap_or_else(|| panic!("no buffer {name}")).1
     }
 
-    fn run(&mut self, sequence: Result<Sequence, crate::Error>, names: &[&str]) {
+    pub(super) fn run(&mut self, sequence: Result<Sequence, crate::Error>, names: &[&str]) {
         let mut arguments: Vec<Data> = names.iter().map(|name| self.get(name).clone()).collect();
         sequence.expect("sizes fit").run_twins(&mut arguments);
         for (name, argument) in names.iter().zip(arguments) {
@@ -23,7 +23,7 @@ impl Buffers {
     }
 }
 
-fn numbers(count: usize, scale: f64) -> Vec<f32> {
+pub(super) fn numbers(count: usize, scale: f64) -> Vec<f32> {
     (0..count).map(|index| (scale * (1.7 * index as f64).sin()) as f32).collect()
 }
 

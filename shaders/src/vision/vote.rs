@@ -1,8 +1,8 @@
-//! The vote of the driving network: the importance of each row of the message, and the places of the largest.
+//! The vote of a network that drives: the importance of each row of the message, or of each patch, and the places of the
+//! largest.
 
-use super::DrivingNetwork;
 use super::driving::top;
-use super::network::{Description, LIST, OVER, Problem, Sum, Uniform, VisionNetwork, network_of};
+use super::network::{Controller, Description, OVER, Problem, Sum, Uniform, VisionNetwork, network_of};
 use crate::{Binding, Call, Error, Sequence, Target, Tolerance};
 
 impl Problem {
@@ -11,47 +11,33 @@ impl Problem {
     /// # Errors
     /// A size out of range, or a network that does not drive.
     pub fn vote_sequence(&self, network: &VisionNetwork, _: &Target) -> Result<Sequence, Error> {
-        let drives = driving(network)?;
-        self.sequence(network, || call(network, drives, self))
+        let controller = network.controller()?;
+        self.sequence(network, || call(network, controller, self))
     }
 }
 
-/// The network that drives.
-pub(super) fn driving(network: &VisionNetwork) -> Result<&DrivingNetwork, Error> {
-    match network {
-        VisionNetwork::Driving(driving) => Ok(driving),
-        VisionNetwork::Pong(_) => Err(Error::Size {
-            problem: "vision neuron",
-            size: "network".into(),
-            expected: "one that drives".into(),
-            got: "one that plays Pong".into(),
-        }),
-    }
-}
-
-pub(super) fn call(network: &VisionNetwork, drives: &DrivingNetwork, problem: &Problem) -> Call {
+pub(super) fn call(network: &VisionNetwork, controller: Controller, problem: &Problem) -> Call {
     let lanes = problem.lanes();
     let description = Description {
         name: "vote",
         parts: vec![include_str!("vote.wgsl")],
         bindings: vec![
-            Binding::read("listed", "(lanes, 3 + patches)").u32(),
+            Binding::read("listed", "(lanes, list)").u32(),
             Binding::read("votes", "(lanes, messages, 8)"),
             Binding::update("importance", "(lanes, messages)"),
             Binding::update("chosen", "(lanes, top)").u32(),
         ],
         passes: |call| {
-            let network = network_of(call);
-            let top = driving(network).map_or(0, |driving| driving.top);
-            let (messages, own) = (network.layer().messages, network.layer().messages.div_ceil(64));
+            let Controller { voters: messages, top, .. } = controller_of(call);
+            let own = messages.div_ceil(64);
             (messages.div_ceil(4) * (3 * own + 4 * 9 + 5) + top * (2 * own + 70) + 3 * own + 8) as u64
         },
         twin: |call, operands| {
             let [listed, votes, importance, chosen] = operands else { unreachable!("the vote has four operands") };
             let store = |lane: usize, values: Vec<f64>, _: Vec<f64>| {
-                let network = driving(network_of(call)).expect("a network that drives");
-                let best = top(&values, network.top);
-                chosen.u32()[lane * network.top..].iter_mut().zip(best).for_each(|(own, place)| *own = place as u32);
+                let count = controller_of(call).top;
+                let best = top(&values, count);
+                chosen.u32()[lane * count..].iter_mut().zip(best).for_each(|(own, place)| *own = place as u32);
                 let own = importance.f32()[lane * values.len()..].iter_mut();
                 own.zip(&values).for_each(|(own, value)| *own = *value as f32);
             };
@@ -60,7 +46,7 @@ pub(super) fn call(network: &VisionNetwork, drives: &DrivingNetwork, problem: &P
         tolerance: |call, operands, output| {
             let mut bounds = vec![0.0; operands[output].len()];
             voted(call, operands[0].u32(), operands[1].f32(), |lane, values, errors| {
-                let network = driving(network_of(call)).expect("a network that drives");
+                let count = controller_of(call).top;
                 if output == 2 {
                     bounds[lane * values.len()..][..values.len()].copy_from_slice(&errors);
                     return;
@@ -73,26 +59,30 @@ pub(super) fn call(network: &VisionNetwork, drives: &DrivingNetwork, problem: &P
                     let (a, b) = (order[a], order[b]);
                     (values[a] - values[b]).abs() <= errors[a] + errors[b] && key(a) != key(b)
                 };
-                for rank in 0..network.top {
+                for rank in 0..count {
                     let near = rank > 0 && is_near(rank - 1, rank) || rank + 1 < order.len() && is_near(rank, rank + 1);
-                    bounds[lane * network.top + rank] = if near { f64::INFINITY } else { 0.0 };
+                    bounds[lane * count + rank] = if near { f64::INFINITY } else { 0.0 };
                 }
             });
             Tolerance::PerElement(bounds)
         },
     };
-    let lengths =
-        [problem.listed(network), problem.votes(network), lanes * network.layer().messages, lanes * drives.top];
+    let lengths = [problem.listed(network), problem.votes(network), lanes * controller.voters, lanes * controller.top];
     description.call(network, problem, lanes, None, lengths)
+}
+
+/// What steers in the network of a call.
+pub(super) fn controller_of(call: &Call) -> Controller {
+    network_of(call).controller().expect("sequences refuse networks that do not drive")
 }
 
 /// Gives the importance of each row, and the bounds of their errors, for each lane that goes on.
 fn voted(call: &Call, listed: &[u32], votes: &[f32], mut store: impl FnMut(usize, Vec<f64>, Vec<f64>)) {
     const EPSILON: f64 = Tolerance::EPSILON;
     let (network, Uniform { lanes, .. }) = (network_of(call), call.uniform());
-    let (messages, patches) = (network.layer().messages, network.layer().patches());
+    let messages = controller_of(call).voters;
     for lane in 0..lanes as usize {
-        if listed[lane * (LIST + patches)] == OVER {
+        if listed[lane * network.list_row()] == OVER {
             continue;
         }
         let votes = &votes[lane * 8 * messages..][..8 * messages];
@@ -138,15 +128,15 @@ mod tests {
     fn what_is_equally_important_is_chosen_in_its_order() {
         let network = VisionNetwork::Driving(super::super::case::few_patches());
         let problem = Problem { members: 1, groups: 1, phases: 1, interval: 1, pedals: false };
-        let drives = driving(&network).unwrap();
-        let call = call(&network, drives, &problem);
+        let controller = network.controller().unwrap();
+        let call = call(&network, controller, &problem);
         let mut listed = vec![0; problem.listed(&network)];
         listed[0] = super::super::network::GOES_ON;
         let votes = vec![0.25; problem.votes(&network)];
-        let (importance, chosen) = (vec![0.0; network.layer().messages], vec![9; drives.top]);
+        let (importance, chosen) = (vec![0.0; controller.voters], vec![9; controller.top]);
         let inputs = [Data::U32(listed), Data::F32(votes), Data::F32(importance), Data::U32(chosen)];
         let after = Case::new((), call, inputs).expected();
-        let expected: Vec<u32> = (0..drives.top as u32).collect();
+        let expected: Vec<u32> = (0..controller.top as u32).collect();
         assert_eq!(after[3], Data::U32(expected));
         assert!(after[2].f32().iter().all(|importance| *importance == 1.0));
     }

@@ -6,11 +6,12 @@
 //
 // A workgroup is a lane; each of its 64 invocations owns every 64th column j. For four rows at a time it computes its scores
 // into registers, shares the largest and then the sum of their exponentials, and adds its shares: each exponential is computed
-// once. What is shared is reduced by eight invocations, each of eight others' numbers, and then by all, in one order.
+// once. What is shared is reduced by eight invocations, each of eight others' numbers, and then by all, in one order. Where
+// rows are no multiple of four, the last one is asked again and does not count.
 //
 // Takes sizes and `params` from the composition.
 
-@group(0) @binding(0) var<storage, read> listed: array<u32>;            // (lanes, LIST + patches)
+@group(0) @binding(0) var<storage, read> listed: array<u32>;            // (lanes, LIST_ROW): its state first
 @group(0) @binding(1) var<storage, read> votes: array<vec4<f32>>;       // (lanes, messages, 2): query and key
 @group(0) @binding(2) var<storage, read_write> importance: array<f32>;  // (lanes, messages)
 @group(0) @binding(3) var<storage, read_write> chosen: array<u32>;      // (lanes, TOP)
@@ -37,7 +38,7 @@ fn vote(
     if local == 0u {
         var own = OVER;
         if lane < params.lanes {
-            own = listed[lane * (LIST + PATCHES)];
+            own = listed[lane * LIST_ROW];
         }
         state = own;
     }
@@ -50,8 +51,9 @@ fn vote(
             sums[c] = 0.0;
         }
         for (var row = 0u; row < MESSAGES; row += 4u) {
-            let queries = 2u * (first + row);
-            let asked = mat4x4<f32>(votes[queries], votes[queries + 2u], votes[queries + 4u], votes[queries + 6u]);
+            let rows = row + vec4<u32>(0u, 1u, 2u, 3u);
+            let queries = 2u * (first + min(rows, vec4<u32>(MESSAGES - 1u)));
+            let asked = mat4x4<f32>(votes[queries.x], votes[queries.y], votes[queries.z], votes[queries.w]);
             var scores: array<vec4<f32>, OWN>;
             var most = vec4<f32>(-3.0e38);
             for (var c = 0u; c < OWN; c++) {
@@ -92,7 +94,7 @@ fn vote(
             for (var i = 0u; i < GROUP; i++) {
                 total += group_totals[i];
             }
-            let shares = 1.0 / total;
+            let shares = select(vec4<f32>(0.0), 1.0 / total, rows < vec4<u32>(MESSAGES));
             for (var c = 0u; c < OWN; c++) {
                 sums[c] += dot(scores[c], shares);
             }

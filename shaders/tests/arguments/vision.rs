@@ -1,6 +1,6 @@
 //! Kernels of networks that see.
 
-use fourfold_shaders::vision::{DrivingNetwork, Problem, VisionNetwork, VisionNeuron};
+use fourfold_shaders::vision::{AttentionAgent, DrivingNetwork, Problem, VisionNetwork, VisionNeuron};
 
 use crate::{of, try_arguments};
 
@@ -51,5 +51,41 @@ fn vision() {
         tally.judge(problem.vote_sequence(&network, target), &vote);
         let decide = [listed, weights, chosen, memory, each(driving.actions)];
         tally.judge(problem.decide_sequence(&network, target), &decide);
+    });
+}
+
+#[test]
+fn attention_agent() {
+    try_arguments(5, |draw, tally, target| {
+        let [members, groups, phases, interval] = [(); 4].map(|()| draw.small());
+        let problem = Problem { members, groups, phases, interval, pedals: draw.flag(2) };
+        let published = AttentionAgent::car_racing();
+        let agent = match draw.flag(2) {
+            // Sizes of any kind, most of which do not fit.
+            true => AttentionAgent {
+                size: draw.small(),
+                channels: draw.small(),
+                patch: draw.small(),
+                stride: draw.small(),
+                block: draw.small(),
+                ..published
+            },
+            false => AttentionAgent { size: 24, ..published },
+        };
+        let network = VisionNetwork::Agent(agent);
+        // Lengths are asked of sizes that fit alone.
+        if agent.check().is_err() {
+            tally.judge(problem.look_sequence(&network, target), &[]);
+            return;
+        }
+        let lanes = of(&[members, groups]);
+        let each = |width: usize| of(&[members, groups, width]);
+        let (weights, votes) = (of(&[members, agent.parameters()]), each(8 * agent.patches()));
+        let wiring = of(&[members, groups, phases, agent.blocks()]);
+        let look = [each(agent.picture().words()), lanes, lanes, wiring, weights, lanes, votes];
+        tally.judge(problem.look_sequence(&network, target), &look);
+        let (memory, chosen) = (each(network.memory()), each(agent.top));
+        tally.judge(problem.vote_sequence(&network, target), &[lanes, votes, each(agent.patches()), chosen]);
+        tally.judge(problem.decide_sequence(&network, target), &[lanes, weights, chosen, memory, each(agent.actions)]);
     });
 }
