@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Output;
 
 use fourfold::models::TrainedDriver;
-use fourfold::shaders::vision::DrivingNetwork;
+use fourfold::shaders::vision::{AttentionAgent, DrivingNetwork};
 use serde_json::Value;
 
 use scratch::Scratch;
@@ -38,6 +38,23 @@ fn a_short_drive_has_a_row_for_each_order_and_shuffling_once_changes_nothing() {
 }
 
 #[test]
+fn the_length_of_its_file_says_that_the_attention_agent_drives() {
+    let scratch = Scratch::new("drive-agent");
+    let weights = (0..3_667).map(|index| (0.3 * (2.07 * f64::from(index)).sin()) as f32).collect();
+    let trained = TrainedDriver::new(AttentionAgent::car_racing(), weights).unwrap();
+    fs::write(scratch.0.join("made.safetensors"), trained.to_checkpoint().to_bytes()).unwrap();
+    let line = "--weights made.safetensors --episodes 2 --horizon 4 --intervals 2 --missing 0.5 --out run";
+    let output = drive(&scratch, line);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = fs::read_to_string(scratch.0.join("run/report.md")).unwrap();
+    assert!(report.contains("The AttentionAgent drives") && report.contains("901 ± 54"), "{report}");
+    let results: Value = serde_json::from_slice(&fs::read(scratch.0.join("run/results.json")).unwrap()).unwrap();
+    let rows = results["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    assert_eq!(rows[3]["steps"], serde_json::json!([4, 4]));
+}
+
+#[test]
 fn weights_of_another_network_are_refused_and_leave_nothing() {
     let scratch = Scratch::new("drive-wrong");
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/numpy/stored.npz");
@@ -45,7 +62,7 @@ fn weights_of_another_network_are_refused_and_leave_nothing() {
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(
-        message.trim_end().ends_with("stored.npz: tensor `params`: expected 7212 values, got shape [3]"),
+        message.trim_end().ends_with("stored.npz: tensor `params`: expected 7212 or 3667 values, got shape [3]"),
         "{message}"
     );
     assert!(!scratch.0.join("run").exists());

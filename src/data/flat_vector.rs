@@ -13,13 +13,26 @@ use super::{Checkpoint, Error};
 /// The file is of no such format or damaged, has no such array or several to choose from, or one of another length or
 /// type; a value is not finite.
 pub fn flat_vector(file: &str, bytes: &[u8], name: Option<&str>, length: usize) -> Result<Vec<f32>, Error> {
+    flat_vector_of(file, bytes, name, &[length])
+}
+
+/// The same as [`flat_vector`], of any one of these lengths.
+///
+/// # Errors
+/// As there.
+pub(crate) fn flat_vector_of(
+    file: &str,
+    bytes: &[u8],
+    name: Option<&str>,
+    lengths: &[usize],
+) -> Result<Vec<f32>, Error> {
     let (name, values) = if bytes.starts_with(ARCHIVE_MAGIC) {
-        from_npz(file, bytes, name, length)?
+        from_npz(file, bytes, name, lengths)?
     } else if bytes.starts_with(MAGIC) {
-        let values = read_array(file, "the array", bytes, length)?;
+        let values = read_array(file, "the array", bytes, lengths)?;
         ("the array".to_owned(), values)
     } else {
-        from_safetensors(file, bytes, name, length)?
+        from_safetensors(file, bytes, name, lengths)?
     };
     check_finite(file, &name, &values)?;
     Ok(values)
@@ -56,6 +69,12 @@ pub fn load_flat_vector(path: &std::path::Path, name: Option<&str>, length: usiz
     flat_vector(&path.display().to_string(), &super::file::read(path)?, name, length)
 }
 
+/// The values that are expected: `3667 or 7212 values`.
+fn expected(lengths: &[usize]) -> String {
+    let lengths: Vec<String> = lengths.iter().map(usize::to_string).collect();
+    format!("{} values", lengths.join(" or "))
+}
+
 /// The array of this name, or the only one.
 fn chosen<'a>(file: &str, names: &'a [String], name: Option<&str>) -> Result<&'a str, Error> {
     match (name, names) {
@@ -68,7 +87,12 @@ fn chosen<'a>(file: &str, names: &'a [String], name: Option<&str>) -> Result<&'a
     }
 }
 
-fn from_safetensors(file: &str, bytes: &[u8], name: Option<&str>, length: usize) -> Result<(String, Vec<f32>), Error> {
+fn from_safetensors(
+    file: &str,
+    bytes: &[u8],
+    name: Option<&str>,
+    lengths: &[usize],
+) -> Result<(String, Vec<f32>), Error> {
     let checkpoint = Checkpoint::from_bytes(file, bytes).map_err(|error| match error {
         Error::Content { .. } => {
             let got = format!("{} bytes of another format", bytes.len());
@@ -79,29 +103,30 @@ fn from_safetensors(file: &str, bytes: &[u8], name: Option<&str>, length: usize)
     let names: Vec<String> = checkpoint.tensors().map(|(name, ..)| name.to_owned()).collect();
     let name = chosen(file, &names, name)?;
     let shape = checkpoint.tensors().find(|(own, ..)| *own == name).map_or(&[][..], |(_, shape, _)| shape);
-    if shape.iter().product::<usize>() != length {
-        return Err(Error::tensor(file, name, format!("{length} values"), format!("shape {shape:?}")));
+    if !lengths.contains(&shape.iter().product::<usize>()) {
+        return Err(Error::tensor(file, name, expected(lengths), format!("shape {shape:?}")));
     }
     Ok((name.to_owned(), checkpoint.f32(name, shape)?.to_vec()))
 }
 
 /// The chosen array of a zip archive.
-fn from_npz(file: &str, bytes: &[u8], name: Option<&str>, length: usize) -> Result<(String, Vec<f32>), Error> {
+fn from_npz(file: &str, bytes: &[u8], name: Option<&str>, lengths: &[usize]) -> Result<(String, Vec<f32>), Error> {
     let archive = Archive::open(file, bytes)?;
     let names = archive.names();
     let name = chosen(file, &names, name)?;
     // Whatever the archive says of its sizes, no more is unpacked than a header and the values that are wanted.
-    let unpacked = archive.read(name, LONGEST_HEADER + 8 * length as u64 + 1)?;
-    Ok((name.to_owned(), read_array(file, name, &unpacked, length)?))
+    let most = lengths.iter().max().copied().unwrap_or_default();
+    let unpacked = archive.read(name, LONGEST_HEADER + 8 * most as u64 + 1)?;
+    Ok((name.to_owned(), read_array(file, name, &unpacked, lengths)?))
 }
 
 /// The values of an array in numpy's format.
-fn read_array(file: &str, name: &str, bytes: &[u8], length: usize) -> Result<Vec<f32>, Error> {
+fn read_array(file: &str, name: &str, bytes: &[u8], lengths: &[usize]) -> Result<Vec<f32>, Error> {
     let array = Array::parse(file, name, bytes)?;
     let shown = format!("shape {:?}", array.shape);
-    if array.elements() != Some(length) {
-        return Err(Error::tensor(file, name, format!("{length} values"), shown));
-    }
+    let Some(length) = array.elements().filter(|length| lengths.contains(length)) else {
+        return Err(Error::tensor(file, name, expected(lengths), shown));
+    };
     if !array.is_row_major() {
         return Err(Error::tensor(file, name, "values in row-major order", format!("column-major {shown}")));
     }

@@ -34,10 +34,10 @@ pub use checkpoint::Checkpoint;
 pub use classification::{Dataset, Split};
 pub use digits::digits;
 pub use error::Error;
-pub(crate) use flat_vector::check_weights;
 pub use flat_vector::flat_vector;
 #[cfg(feature = "files")]
 pub use flat_vector::load_flat_vector;
+pub(crate) use flat_vector::{check_weights, flat_vector_of};
 pub use image_shape::ImageShape;
 pub use printable::printable;
 pub use random::permutation;

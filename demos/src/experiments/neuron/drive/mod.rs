@@ -10,7 +10,7 @@ use clap::Args;
 use fourfold::models::TrainedDriver;
 use fourfold::rollout::environments::car_racing::{Camera, CarRacing, Picture};
 use fourfold::rollout::{PatchWiring, VectorSettings};
-use fourfold::shaders::vision::DrivingNetwork;
+use fourfold::shaders::vision::VisionNetwork;
 use real_race::{RealRace, deviates};
 use serde::{Deserialize, Serialize};
 
@@ -22,11 +22,12 @@ use crate::limits::{self, Span};
 use crate::run::Run;
 use crate::run::report::Report;
 
-/// Drive with the attention neuron that sees: car racing with the patches of its picture in order, shuffled, shuffled again and
-/// again within the episode, and with some of them missing
+/// Drive with a published network that sees, the attention neuron or the AttentionAgent: car racing with the patches of its picture
+/// in order, shuffled, shuffled again and again within the episode, and with some of them missing
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
-    /// Weights of the published network, 7212 numbers in the published order: npz, npy or safetensors
+    /// Weights of a published network in the published order: npz, npy or safetensors with the 7212 numbers of the attention
+    /// neuron or the 3667 of the AttentionAgent
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
     /// Tensor in that file, where it holds several
@@ -78,8 +79,10 @@ fn wiring(order: InputOrder, seed: u32, lanes: usize, patches: usize, horizon: u
 }
 
 /// Mean and deviation of the paper, over 100 episodes of the original.
-fn paper(order: InputOrder) -> &'static str {
+fn paper(network: &VisionNetwork, order: InputOrder) -> &'static str {
     match order {
+        InputOrder::Plain if is_agent(network) => "901 ± 54",
+        _ if is_agent(network) => "",
         InputOrder::Shuffled => "801 ± 147",
         InputOrder::Reshuffled(25) => "732 ± 161",
         InputOrder::Reshuffled(50) => "772 ± 163",
@@ -88,6 +91,11 @@ fn paper(order: InputOrder) -> &'static str {
         InputOrder::Reshuffled(500) => "805 ± 158",
         _ => "",
     }
+}
+
+/// True for the network whose picture has an order, colours and instruments.
+fn is_agent(network: &VisionNetwork) -> bool {
+    matches!(network, VisionNetwork::Agent(_))
 }
 
 /// A row of the table.
@@ -124,7 +132,7 @@ impl Experiment for Settings {
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
         let (trained, orders) = (self.load()?, self.orders());
-        let world = Arc::new(self.world());
+        let world = Arc::new(self.world(trained.network()));
         let batches = self.episodes.div_ceil(LANES);
         run.progress("drive", (orders.len() * batches * self.horizon) as u64);
         let mut rows = Vec::new();
@@ -134,13 +142,13 @@ impl Experiment for Settings {
             rows.push((order, driven));
         }
         run.end_progress();
-        Ok(self.report(&rows))
+        Ok(self.report(trained.network(), &rows))
     }
 }
 
 impl Settings {
     fn load(&self) -> Result<TrainedDriver, Failure> {
-        Ok(TrainedDriver::load(&self.weights, self.tensor.as_deref(), DrivingNetwork::car_racing())?)
+        Ok(TrainedDriver::load(&self.weights, self.tensor.as_deref(), &VisionNetwork::published_drivers())?)
     }
 
     fn orders(&self) -> Vec<InputOrder> {
@@ -149,11 +157,13 @@ impl Settings {
         [InputOrder::Plain, InputOrder::Shuffled].into_iter().chain(reshuffled).chain(missing).collect()
     }
 
-    /// The race, with a track for each episode.
-    fn world(&self) -> CarRacing {
+    /// The race, with a track for each episode, as the network was trained to see it.
+    fn world(&self, network: &VisionNetwork) -> CarRacing {
         let camera = if self.hull_camera { Camera::Hull } else { Camera::Travel };
         let mut world = CarRacing::new(self.tracks, STREAM, self.episodes);
-        world.picture = Picture { camera, zoom_in: true, ..Picture::default() };
+        let original = Picture { camera, ..Picture::original() };
+        let is_agent = is_agent(network);
+        world.picture = Picture { colour: is_agent, instruments: is_agent, ..original };
         world
     }
 
@@ -170,7 +180,7 @@ impl Settings {
         let lanes =
             (1..=self.episodes.min(LANES)).rev().find(|lanes| self.episodes.is_multiple_of(*lanes)).unwrap_or(1);
         for batch in 0..self.episodes / lanes {
-            let patches = trained.network().layer.patches();
+            let patches = trained.network().patches();
             let wiring = wiring(order, seed.wrapping_add(batch as u32), lanes, patches, self.horizon);
             if self.gymnasium {
                 let tracks = batch * lanes..(batch + 1) * lanes;
@@ -198,9 +208,11 @@ impl Settings {
         Ok(Driven { scores: Scores { returns, lengths }, versions })
     }
 
-    fn report(&self, rows: &[(InputOrder, Driven)]) -> Report {
-        let cells = rows.iter().map(|(order, driven)| order.row(&driven.scores, 1, paper(*order)));
-        let mut report = Report::new("The attention neuron drives");
+    fn report(&self, network: &VisionNetwork, rows: &[(InputOrder, Driven)]) -> Report {
+        let cells = rows.iter().map(|(order, driven)| order.row(&driven.scores, 1, paper(network, *order)));
+        let is_agent = is_agent(network);
+        let mut report =
+            Report::new(if is_agent { "The AttentionAgent drives" } else { "The attention neuron drives" });
         report.table(&["patches", "score", "median", "range", "steps", "paper"], cells);
         report.paragraph(format!(
             "Mean score and standard deviation over {} episodes of at most {} steps in {}, the same tracks in every row. The \
@@ -212,11 +224,16 @@ impl Settings {
                 None => "the car race of equations".to_owned(),
             }
         ));
-        report.explanation(
+        report.explanation(if is_agent {
+            "The picture is drawn in colour at 96 x 96 with the camera of 2019, its zoom in the first second and its \
+             instruments but for the number of the score. Squares of 6 x 6 pixels are shuffled before the network cuts its own \
+             patches, which overlap; missing squares are black. It steers by where patches lie, so shuffling is its end: it is \
+             what the attention neuron is compared with."
+        } else {
             "The picture is drawn at 96 x 96 with the camera of 2019 and its zoom in the first second, the lowest eighth \
              black. Patches of 6 x 6 pixels are shuffled before frames are stacked, so that after a shuffle three steps \
-             compare different patches; missing patches are absent, not black.",
-        );
+             compare different patches; missing patches are absent, not black."
+        });
         let results = rows.iter().map(|(order, driven)| order.result("patches", &driven.scores));
         report.result("rows", results.collect());
         report

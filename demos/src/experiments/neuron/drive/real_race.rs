@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use fourfold::models::TrainedDriver;
 use fourfold::rollout::environments::car_racing::CarRacing;
-use fourfold::rollout::{EpisodeRandom, PatchWiring, Pictures, VisionBuffers, VisionPolicy};
-use fourfold::shaders::vision::VisionNetwork;
+use fourfold::rollout::{Environment, EpisodeRandom, PatchWiring, Pictures, VisionBuffers, VisionPolicy};
 use fourfold::{Gpu, wgpu};
 
 use crate::experiments::neuron::evaluation::Scores;
@@ -48,7 +47,7 @@ impl RealRace {
         let lanes = tracks.len();
         let environments = Environments::open(python, Program::CAR_RACING, "CarRacing", lanes, None)?;
         let observations = lanes * environments.greeting().observations;
-        let exchange = Exchange::new(gpu, observations, lanes * trained.network().actions);
+        let exchange = Exchange::new(gpu, observations, lanes * world.actions());
         let (times, ends) = (buffer(gpu, "times", lanes), buffer(gpu, "ends", lanes));
         let pictures = Pictures::on_buffer(gpu, Arc::new(world.clone()), exchange.observations())?;
         let buffers = VisionBuffers {
@@ -57,8 +56,7 @@ impl RealRace {
             ends: (&ends).into(),
             actions: Some(exchange.actions().clone()),
         };
-        let network = VisionNetwork::Driving(*trained.network());
-        let policy = VisionPolicy::new(gpu, network, trained.weights(), wiring, true, buffers)?;
+        let policy = VisionPolicy::new(gpu, trained.network().clone(), trained.weights(), wiring, true, buffers)?;
         Ok(Self { environments, tracks, pictures, policy, exchange, times, ends })
     }
 
