@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use fourfold::shaders::Element;
 
@@ -21,6 +22,19 @@ pub const SIGMA: Span = Span::above(0.0, 1e6);
 
 /// Most parameters of a network: a tensor of them fits the storage binding that every adapter has.
 const PARAMETERS: usize = (128 << 20) / Element::BYTES;
+
+/// Checks before any work that a file can be written where a flag says.
+///
+/// # Errors
+/// It is a folder, or there is no folder for it.
+pub fn file(flag: &str, file: &Path) -> Result<(), Failure> {
+    let is_missing = |folder: &Path| folder != Path::new("") && !folder.is_dir();
+    if file.parent().is_none_or(is_missing) || file.is_dir() {
+        let file = file.display();
+        return Err(Failure::Input(format!("{flag}: expected a file in a folder that exists, got {file}")));
+    }
+    Ok(())
+}
 
 /// The numbers that a flag may have.
 #[derive(Debug, Clone, Copy, PartialEq)]

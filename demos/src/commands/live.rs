@@ -1,16 +1,22 @@
-//! `fourfold live`: starts the window, a program of its own.
+//! `fourfold live`: starts the window, a program of its own, or draws the same as a film.
+
+mod film;
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, ValueEnum};
 
 use crate::entry::Plain;
 use crate::failure::Failure;
+use crate::limits;
 use crate::options::Common;
+use crate::picture::film::{animated_png, gif};
+use crate::progress::Progress;
+use film::Press;
 
-/// Watch a method learn and act in a window: press, draw, push (needs `fourfold-live`)
+/// Watch a method learn and act in a window: press, draw, push (needs `fourfold-live`); or as a film, by --gif
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     /// The scene to begin with
@@ -22,10 +28,19 @@ pub struct Arguments {
     /// Compute on the device that draws the window, instead of one of its own
     #[arg(long)]
     share: bool,
-    /// Close the window after so many frames
-    #[arg(long, value_name = "COUNT")]
+    /// Close the window after so many frames; a film has so many [default for a film: 150]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     frames: Option<u32>,
+    /// Write what the window would draw to this file, a GIF or, if its name ends in .png, an animated PNG
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["load", "share"])]
+    gif: Option<PathBuf>,
+    /// Press a key of the scene before a frame of the film, as in 60:s
+    #[arg(long, value_name = "FRAME:KEY", requires = "gif")]
+    press: Vec<Press>,
 }
+
+/// Frames of a film.
+const FRAMES: u32 = 150;
 
 /// The scenes of the window.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -45,13 +60,23 @@ const PROGRAM: &str = "fourfold-live";
 
 impl Plain for Arguments {
     const NAME: &'static str = "live";
-    const COMMON: &'static [&'static str] = &["seed"];
+    const COMMON: &'static [&'static str] = &["seed", "adapter"];
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
+        let seed = u32::try_from(common.seed)
+            .map_err(|_| Failure::Input(format!("--seed: expected at most {}, got {}", u32::MAX, common.seed)))?;
+        if let Some(file) = &self.gif {
+            return self.film(common, seed, file);
+        }
+        if common.is_given("adapter") {
+            return Err(Failure::input(
+                "--adapter: a film takes it, a window does not; set WGPU_ADAPTER_NAME for that",
+            ));
+        }
         let mut command = Command::new(program());
         command.args(self.scene.and_then(|scene| scene.to_possible_value()).map(|value| value.get_name().to_owned()));
         if common.is_given("seed") {
-            command.args(["--seed", &common.seed.to_string()]);
+            command.args(["--seed", &seed.to_string()]);
         }
         if let Some(file) = &self.load {
             command.arg("--load").arg(file);
@@ -71,6 +96,25 @@ impl Plain for Arguments {
             ))),
             Err(error) => Err(Failure::Run(format!("{PROGRAM}: {error}"))),
         }
+    }
+}
+
+impl Arguments {
+    fn film(&self, common: &Common, seed: u32, file: &Path) -> Result<(), Failure> {
+        limits::file("--gif", file)?;
+        let scene = self.scene.unwrap_or(Scene::Neuron).to_possible_value();
+        let scene = scene.as_ref().map_or("", |scene| scene.get_name());
+        let count = self.frames.unwrap_or(FRAMES).into();
+        let mut progress = Progress::new("live", count, common.quiet);
+        let gpu = common.open()?;
+        let frames = film::frames(&gpu, scene, seed, count, &self.press, || progress.advance(1))?;
+        progress.finish();
+        let png = file.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("png"));
+        let (length, frames) = (frames.len(), frames.into_iter());
+        let bytes = if png { animated_png(length, frames)? } else { gif(frames)? };
+        fourfold::data::file::write(file, &bytes)?;
+        crate::show!("The film is {}", file.display());
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `fourfold play`: a trained policy as a film, in the terminal and as a file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use clap::Args;
@@ -93,13 +93,7 @@ impl Plain for Arguments {
         let scene = Scene { shuffles, noise_channels: self.noise_channels, target: self.target };
         let trained = Trained::open(&self.policy, self.world.as_deref())?;
         trained.check(&scene)?;
-        let is_missing = |folder: &Path| folder != Path::new("") && !folder.is_dir();
-        if let Some(file) = self.gif.as_ref().filter(|file| file.parent().is_none_or(is_missing) || file.is_dir()) {
-            return Err(Failure::Input(format!(
-                "--gif: expected a file in a folder that exists, got {}",
-                file.display()
-            )));
-        }
+        self.gif.as_deref().map_or(Ok(()), |file| limits::file("--gif", file))?;
         let gpu = common.open()?;
         let settings = json!({
             "policy": self.policy, "world": self.world, "shuffle_at": scene.shuffles,

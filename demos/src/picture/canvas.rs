@@ -108,12 +108,19 @@ impl Canvas {
     /// Draws a line with dashes.
     pub(crate) fn dashed(&self, points: &[(f64, f64)], width: f64, colour: Colour, dashes: &[f64]) {
         let dashes = dashes.iter().map(|length| (length * self.scale) as f32).collect();
+        self.stroke(points, width, StrokeDash::new(dashes, 0.0), &paint(colour, 1.0));
+    }
+
+    /// Draws a line through which a share of what lies below shows.
+    pub(crate) fn faint_line(&self, points: &[(f64, f64)], width: f64, colour: Colour, share: f64) {
+        self.stroke(points, width, None, &paint(colour, share));
+    }
+
+    fn stroke(&self, points: &[(f64, f64)], width: f64, dash: Option<StrokeDash>, paint: &Paint) {
         let width = (width * self.scale).max(1.0) as f32;
-        let dash = StrokeDash::new(dashes, 0.0);
         let stroke = Stroke { width, line_join: LineJoin::Round, dash, ..Stroke::default() };
         if let Some(path) = self.path(points) {
-            let mut pixmap = self.pixmap.borrow_mut();
-            pixmap.stroke_path(&path, &paint(colour, 1.0), &stroke, Transform::identity(), None);
+            self.pixmap.borrow_mut().stroke_path(&path, paint, &stroke, Transform::identity(), None);
         }
     }
 

@@ -181,6 +181,21 @@ impl Stage {
         Ok(true)
     }
 
+    /// Takes a character that was typed: the key of a control, its capital or `-` the other way. Returns false if no control
+    /// has this key.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn typed(&mut self, character: char) -> Result<bool, Error> {
+        match character {
+            '-' => self.key('+', true),
+            other => {
+                let key = other.to_lowercase().next().unwrap_or(other);
+                self.key(key, key != other)
+            }
+        }
+    }
+
     /// Takes what the mouse or a finger does, in points of the drawing of this view. Returns true if it meant something.
     ///
     /// # Errors

@@ -159,17 +159,13 @@ impl Application {
         let events = ui.input(|input| input.events.clone());
         for event in events {
             match event {
-                Event::Key { key: Key::Space, pressed: true, .. } if !focused => self.press('p', false),
+                Event::Key { key: Key::Space, pressed: true, .. } if !focused => self.press('p'),
                 Event::Text(text) => {
                     for character in text.chars() {
                         match character {
-                            '-' => self.press('+', true),
                             digit @ '1'..='9' => self.choose(digit as usize - '1' as usize),
                             ' ' => {}
-                            other => {
-                                let lower = other.to_lowercase().next().unwrap_or(other);
-                                self.press(lower, lower != other);
-                            }
+                            other => self.press(other),
                         }
                     }
                 }
@@ -178,9 +174,9 @@ impl Application {
         }
     }
 
-    fn press(&mut self, key: char, back: bool) {
+    fn press(&mut self, key: char) {
         if let Some(stage) = &mut self.stage {
-            let result = stage.key(key, back);
+            let result = stage.typed(key);
             self.note(result);
         }
     }
