@@ -1,17 +1,20 @@
 //! `fourfold neuron drive`: the published network that drives, in our world or Gymnasium's, with its picture shuffled and with
 //! parts of it taken away.
 
+mod own_race;
 mod real_race;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use fourfold::Gpu;
 use fourfold::models::TrainedDriver;
+use fourfold::rollout::PatchWiring;
 use fourfold::rollout::environments::car_racing::{Camera, CarRacing, Picture};
-use fourfold::rollout::{PatchWiring, VectorSettings};
 use fourfold::shaders::vision::VisionNetwork;
-use real_race::{RealRace, deviates};
+use own_race::OwnRace;
+use real_race::RealRace;
 use serde::{Deserialize, Serialize};
 
 use super::evaluation::Scores;
@@ -62,10 +65,7 @@ pub struct Settings {
 /// The place of the tracks' random numbers: with seed 1 they are the reference's.
 const STREAM: u32 = 1;
 
-/// Steps of a submission: a fraction of a second on a software driver.
-const STEPS: usize = 10;
-
-/// Lanes that are played side by side.
+/// Lanes that are played side by side at most.
 const LANES: usize = 256;
 
 /// The patches that the slots of a lane's retina see.
@@ -106,6 +106,22 @@ struct Driven {
     versions: Option<String>,
 }
 
+/// A race in which the network drives.
+trait Race {
+    /// Drives the episodes of a batch, one in each lane of the wiring, on the tracks behind those of the batches before.
+    /// `progress` is told of the steps that were taken.
+    ///
+    /// # Errors
+    /// Out of memory, the loss of the device, or a worker that failed.
+    fn drive(
+        &self,
+        gpu: &Gpu,
+        batch: usize,
+        wiring: PatchWiring,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Driven, Failure>;
+}
+
 impl Experiment for Settings {
     const NAME: &'static str = "neuron drive";
     const SEEDS: Option<&'static str> = None;
@@ -133,12 +149,17 @@ impl Experiment for Settings {
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
         let (trained, orders) = (self.load()?, self.orders());
         let world = Arc::new(self.world(trained.network()));
-        let batches = self.episodes.div_ceil(LANES);
-        run.progress("drive", (orders.len() * batches * self.horizon) as u64);
+        let (horizon, seed) = (self.horizon, run.seed() as u32);
+        let own = OwnRace { trained: &trained, world: world.clone(), horizon, seed };
+        let tracks = [self.tracks, STREAM];
+        let real = RealRace { trained: &trained, world, horizon, tracks, python: &self.python };
+        let race: &dyn Race = if self.gymnasium { &real } else { &own };
+        let steps = (self.episodes / self.lanes() * horizon) as u64;
+        run.progress("drive", orders.len() as u64 * steps);
         let mut rows = Vec::new();
         for order in orders {
-            let steps = (batches * self.horizon) as u64;
-            let driven = run.stage(&order.name(), steps, |run| self.drive(run, &trained, &world, order))?;
+            let patches = trained.network().patches();
+            let driven = run.stage(&order.name(), steps, |run| self.drive(run, race, patches, order))?;
             rows.push((order, driven));
         }
         run.end_progress();
@@ -167,45 +188,24 @@ impl Settings {
         world
     }
 
+    /// Lanes of a batch: as many as divide the episodes, so that every batch has as many.
+    fn lanes(&self) -> usize {
+        (1..=self.episodes.min(LANES)).rev().find(|lanes| self.episodes.is_multiple_of(*lanes)).unwrap_or(1)
+    }
+
     /// The score of each episode, episode `e` on track `e`.
-    fn drive(
-        &self,
-        run: &mut Run,
-        trained: &TrainedDriver,
-        world: &Arc<CarRacing>,
-        order: InputOrder,
-    ) -> Result<Driven, Failure> {
-        let (gpu, seed) = (run.gpu(), run.seed() as u32);
-        let (mut returns, mut lengths, mut versions) = (Vec::new(), Vec::new(), None);
-        let lanes =
-            (1..=self.episodes.min(LANES)).rev().find(|lanes| self.episodes.is_multiple_of(*lanes)).unwrap_or(1);
+    fn drive(&self, run: &mut Run, race: &dyn Race, patches: usize, order: InputOrder) -> Result<Driven, Failure> {
+        let (gpu, seed, lanes) = (run.gpu(), run.seed() as u32, self.lanes());
+        let scores = Scores { returns: Vec::new(), lengths: Vec::new() };
+        let mut driven = Driven { scores, versions: None };
         for batch in 0..self.episodes / lanes {
-            let patches = trained.network().patches();
             let wiring = wiring(order, seed.wrapping_add(batch as u32), lanes, patches, self.horizon);
-            if self.gymnasium {
-                let tracks = batch * lanes..(batch + 1) * lanes;
-                let tries = |track: usize| world.tracks()[track].tries();
-                let deviates: Vec<_> =
-                    tracks.clone().map(|track| deviates(self.tracks, STREAM, track, tries(track))).collect();
-                let mut race = RealRace::open(&gpu, trained, world, tracks, wiring, &self.python)?;
-                let scores = race.drive(&gpu, &deviates, self.horizon, || run.advance(1))?;
-                versions = Some(race.versions().to_owned());
-                returns.extend(scores.returns);
-                lengths.extend(scores.lengths);
-                continue;
-            }
-            let settings = VectorSettings::new(lanes, self.horizon, seed);
-            let mut rollout = trained.rollout(&gpu, world.clone(), &settings, wiring)?;
-            let mut before = 0;
-            let episodes = rollout.run(batch as u32, STEPS, |taken| {
-                let share = (taken - before) * lanes * self.episodes.div_ceil(LANES);
-                run.advance((share / self.episodes) as u64);
-                before = taken;
-            })?;
-            returns.extend(episodes.returns.into_iter().map(f64::from));
-            lengths.extend(episodes.lengths);
+            let Driven { scores, versions } = race.drive(&gpu, batch, wiring, &mut |steps| run.advance(steps))?;
+            driven.scores.returns.extend(scores.returns);
+            driven.scores.lengths.extend(scores.lengths);
+            driven.versions = versions;
         }
-        Ok(Driven { scores: Scores { returns, lengths }, versions })
+        Ok(driven)
     }
 
     fn report(&self, network: &VisionNetwork, rows: &[(InputOrder, Driven)]) -> Report {

@@ -9,6 +9,7 @@ use fourfold::rollout::environments::car_racing::CarRacing;
 use fourfold::rollout::{Environment, EpisodeRandom, PatchWiring, Pictures, VisionBuffers, VisionPolicy};
 use fourfold::{Gpu, wgpu};
 
+use super::{Driven, Race};
 use crate::experiments::neuron::evaluation::Scores;
 use crate::failure::Failure;
 use crate::gymnasium::{Environments, Exchange, Program, buffer, play_with};
@@ -19,8 +20,39 @@ const DEVIATES: usize = 24;
 /// The place in a scene of the number of the track.
 const TRACK: usize = 17;
 
-/// Races on tracks of a world, one in each lane.
-pub(super) struct RealRace {
+/// Gymnasium's race, on the tracks of a world.
+#[derive(Debug)]
+pub(super) struct RealRace<'a> {
+    pub trained: &'a TrainedDriver,
+    pub world: Arc<CarRacing>,
+    /// Steps of an episode at most.
+    pub horizon: usize,
+    /// The place of the tracks' random numbers.
+    pub tracks: [u32; 2],
+    pub python: &'a Path,
+}
+
+impl Race for RealRace<'_> {
+    fn drive(
+        &self,
+        gpu: &Gpu,
+        batch: usize,
+        wiring: PatchWiring,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Driven, Failure> {
+        let lanes = wiring.lanes();
+        let tracks = batch * lanes..(batch + 1) * lanes;
+        let [seed, stream] = self.tracks;
+        let deviates: Vec<_> =
+            tracks.clone().map(|track| deviates(seed, stream, track, self.world.tracks()[track].tries())).collect();
+        let mut cars = Cars::open(gpu, self, tracks, wiring)?;
+        let scores = cars.drive(gpu, &deviates, self.horizon, progress)?;
+        Ok(Driven { scores, versions: Some(cars.environments.greeting().versions.clone()) })
+    }
+}
+
+/// Cars on tracks of a world, one in each lane.
+struct Cars {
     environments: Environments,
     /// The first is that of the first lane.
     tracks: Range<usize>,
@@ -31,25 +63,15 @@ pub(super) struct RealRace {
     ends: wgpu::Buffer,
 }
 
-impl RealRace {
+impl Cars {
     /// Starts the workers and puts the network into each lane.
-    ///
-    /// # Errors
-    /// Python or a package is missing, out of memory, or the loss of the device.
-    pub fn open(
-        gpu: &Gpu,
-        trained: &TrainedDriver,
-        world: &CarRacing,
-        tracks: Range<usize>,
-        wiring: PatchWiring,
-        python: &Path,
-    ) -> Result<Self, Failure> {
-        let lanes = tracks.len();
-        let environments = Environments::open(python, Program::CAR_RACING, "CarRacing", lanes, None)?;
+    fn open(gpu: &Gpu, race: &RealRace<'_>, tracks: Range<usize>, wiring: PatchWiring) -> Result<Self, Failure> {
+        let (trained, lanes) = (race.trained, tracks.len());
+        let environments = Environments::open(race.python, Program::CAR_RACING, "CarRacing", lanes, None)?;
         let observations = lanes * environments.greeting().observations;
-        let exchange = Exchange::new(gpu, observations, lanes * world.actions());
+        let exchange = Exchange::new(gpu, observations, lanes * race.world.actions());
         let (times, ends) = (buffer(gpu, "times", lanes), buffer(gpu, "ends", lanes));
-        let pictures = Pictures::on_buffer(gpu, Arc::new(world.clone()), exchange.observations())?;
+        let pictures = Pictures::on_buffer(gpu, race.world.clone(), exchange.observations())?;
         let buffers = VisionBuffers {
             pictures: pictures.pictures().clone(),
             times: (&times).into(),
@@ -60,22 +82,14 @@ impl RealRace {
         Ok(Self { environments, tracks, pictures, policy, exchange, times, ends })
     }
 
-    /// The versions of what runs.
-    pub fn versions(&self) -> &str {
-        &self.environments.greeting().versions
-    }
-
     /// Drives an episode in each lane, of at most `horizon` steps; `deviates` are those of each lane's track. `progress` is
     /// told of each step.
-    ///
-    /// # Errors
-    /// A worker failed, or the device was lost.
-    pub fn drive(
+    fn drive(
         &mut self,
         gpu: &Gpu,
         deviates: &[Vec<u32>],
         horizon: usize,
-        mut progress: impl FnMut(),
+        progress: &mut dyn FnMut(u64),
     ) -> Result<Scores, Failure> {
         let Self { environments, tracks, pictures, policy, exchange, times, ends } = self;
         let scenes = environments.reset_with(deviates)?;
@@ -95,7 +109,7 @@ impl RealRace {
                 pictures.record(pass);
                 policy.record(pass);
             })?;
-            progress();
+            progress(1);
             Ok(actions)
         })?;
         Ok(played.into())
@@ -103,7 +117,7 @@ impl RealRace {
 }
 
 /// The deviates of the track of an episode, times 2^24: those from which our world drew it in so many tries.
-pub(super) fn deviates(seed: u32, stream: u32, episode: usize, tries: usize) -> Vec<u32> {
+fn deviates(seed: u32, stream: u32, episode: usize, tries: usize) -> Vec<u32> {
     let mut random = EpisodeRandom::new(seed, stream, episode as u32, 0);
     (0..DEVIATES * tries).map(|_| (random.uniform() * f64::from(1 << 24)) as u32).collect()
 }
