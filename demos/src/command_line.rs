@@ -46,7 +46,15 @@ impl Call {
         if let Some(flag) = options::FLAGS.iter().find(|flag| self.common.is_given(flag) && !common.contains(flag)) {
             return Err(Failure::Input(format!("--{flag} has no effect on `fourfold {path}`: leave it out")));
         }
-        self.common.out.as_deref().map_or(Ok(()), folder::check)?;
+        if self.common.ranks.are_several() && !self.entry.ranks {
+            return self.common.ranks.agreed(Err(Failure::Input(format!(
+                "fourfold {path}: expected one process, got {}: it does not divide its work",
+                self.common.ranks.size()
+            ))));
+        }
+        // The root makes the folder, perhaps before others come here.
+        let out = self.common.out.as_deref().filter(|_| self.common.ranks.is_root());
+        self.common.ranks.agreed(out.map_or(Ok(()), folder::check))?;
         (self.entry.run)(&self.common, &self.matches)
     }
 

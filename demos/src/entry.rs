@@ -17,6 +17,8 @@ pub struct Entry {
     pub run: fn(&Common, &ArgMatches) -> Result<(), Failure>,
     /// The common flags that have an effect, besides `--quiet`.
     pub common: &'static [&'static str],
+    /// Several processes can share it.
+    pub ranks: bool,
 }
 
 /// A command other than an experiment: the struct is its flags.
@@ -41,6 +43,7 @@ impl Entry {
             check: |matches| P::from_arg_matches(matches).map(drop).map_err(Failure::input),
             run: |common, matches| P::from_arg_matches(matches).map_err(Failure::input)?.run(common),
             common: P::COMMON,
+            ranks: false,
         }
     }
 }

@@ -58,6 +58,9 @@ pub trait Experiment: Args + Clone + Debug + Serialize + DeserializeOwned {
     /// Presets beside `quick`, `default` and `paper`.
     const PRESETS: &'static [NamedPreset] = &[];
 
+    /// True if [`Run::ranks`] divide the work: several processes, as `mpirun` starts them, can share a run.
+    const RANKS: bool = false;
+
     /// Flags that have an effect only where another has one of some values: flag, other flag, its values.
     const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] = &[];
 
@@ -98,7 +101,8 @@ pub struct NamedPreset {
 
 /// Registers an experiment.
 pub const fn entry<E: Experiment>() -> Entry {
-    Entry { path: E::NAME, command: command::<E>, check: check::<E>, run: perform::<E>, common: options::FLAGS }
+    let (command, check, run) = (command::<E>, check::<E>, perform::<E>);
+    Entry { path: E::NAME, command, check, run, common: options::FLAGS, ranks: E::RANKS }
 }
 
 /// Returns the settings of a command line without flags, or with a preset alone.
@@ -115,18 +119,21 @@ pub fn defaults<E: Experiment>(preset: Preset) -> Result<E, Failure> {
 /// # Errors
 /// Wrong input, a folder that cannot be written, or the loss of the device.
 pub fn start<E: Experiment>(common: &Common, settings: &E, seeds: Vec<u32>) -> Result<(), Failure> {
-    settings.check()?;
     debug_assert_eq!(unnamed(settings), Vec::<String>::new(), "flags that serde knows by other names");
-    let configuration = Configuration {
-        command: E::NAME.to_owned(),
-        seed: common.seed,
-        seeds,
-        quick: common.quick,
-        inputs: content_hash::named(settings.inputs())?,
-        settings: serde_json::to_value(settings).map_err(Failure::run)?,
-        tuning: None,
+    let prepare = || {
+        settings.check()?;
+        let configuration = Configuration {
+            command: E::NAME.to_owned(),
+            seed: common.seed,
+            seeds,
+            quick: common.quick,
+            inputs: content_hash::named(settings.inputs())?,
+            settings: serde_json::to_value(settings).map_err(Failure::run)?,
+            tuning: None,
+        };
+        Ok((configuration, common.open()?))
     };
-    let gpu = common.open()?;
+    let (configuration, gpu) = common.ranks.agreed(prepare())?;
     if !common.quiet {
         let preset = if common.quick { Preset::Quick } else { Preset::Default };
         let seeds = configuration.seeds.len();
@@ -141,13 +148,19 @@ pub fn start<E: Experiment>(common: &Common, settings: &E, seeds: Vec<u32>) -> R
 fn finish<E: Experiment>(mut run: Run, settings: &E, common: &Common) -> Result<(), Failure> {
     stop::listen()?;
     let mut outcome = settings.run(&mut run).map_err(|failure| run.explained(failure));
-    if let Err(lost @ Failure::Lost(_)) = &outcome {
+    // Several ranks would have to go back to the checkpoint together: they end, and are started again.
+    if let Err(lost @ Failure::Lost(_)) = &outcome
+        && !common.ranks.are_several()
+    {
         crate::tell!("{lost}\nThe device is opened again, to go on from the last checkpoint.");
         run = run.reopened(common)?;
         outcome = settings.run(&mut run).map_err(|failure| run.explained(failure));
     }
     let report = outcome.inspect_err(|failure| run.abandon(failure))?;
-    crate::show!("{}", run.publish(&report)?);
+    let text = run.publish(&report)?;
+    if common.ranks.is_root() {
+        crate::show!("{text}");
+    }
     report.failure().cloned().map_or(Ok(()), Err)
 }
 
@@ -246,19 +259,29 @@ fn perform<E: Experiment>(common: &Common, matches: &ArgMatches) -> Result<(), F
         refuse_idle(matches, &settings)?;
         return start(common, &settings, seeds);
     };
-    refuse_out(common)?;
-    let earlier = Earlier::open(path, E::NAME)?;
-    let wrong = |error| Failure::Input(format!("{}: settings of the run: {error}", path.display()));
-    let settings: E = serde_json::from_value(earlier.configuration.settings.clone()).map_err(wrong)?;
-    let asked = Configuration { seed: common.seed, seeds, quick: common.quick, ..earlier.configuration.clone() };
-    refuse_changes(path, matches, &settings, &earlier.configuration, &asked)?;
-    content_hash::check(&earlier.configuration.inputs)?;
-    if earlier.is_finished() {
-        crate::show!("The run in {} is finished: read {}", path.display(), path.join(REPORT).display());
+    let prepare = || {
+        refuse_out(common)?;
+        let earlier = Earlier::open(path, E::NAME)?;
+        let wrong = |error| Failure::Input(format!("{}: settings of the run: {error}", path.display()));
+        let settings: E = serde_json::from_value(earlier.configuration.settings.clone()).map_err(wrong)?;
+        let asked = Configuration { seed: common.seed, seeds, quick: common.quick, ..earlier.configuration.clone() };
+        refuse_changes(path, matches, &settings, &earlier.configuration, &asked)?;
+        content_hash::check(&earlier.configuration.inputs)?;
+        if earlier.is_finished() {
+            return Ok((earlier, settings, None));
+        }
+        settings.check()?;
+        let gpu = common.reopen(path, earlier.configuration.tuning.as_deref())?;
+        Ok((earlier, settings, Some(gpu)))
+    };
+    // All ranks have read the folder before the root writes into it.
+    let (earlier, settings, gpu) = common.ranks.agreed(prepare())?;
+    let Some(gpu) = gpu else {
+        if common.ranks.is_root() {
+            crate::show!("The run in {} is finished: read {}", path.display(), path.join(REPORT).display());
+        }
         return Ok(());
-    }
-    settings.check()?;
-    let gpu = common.reopen(path, earlier.configuration.tuning.as_deref())?;
+    };
     finish(earlier.resume(common, gpu)?, &settings, common)
 }
 

@@ -18,6 +18,8 @@ pub enum Failure {
     Lost(String),
     /// Ctrl-C stopped the run, which said so. Exit code 130; 143 after SIGTERM, see [`stop::code`](crate::run::stop::code).
     Stopped,
+    /// Another rank failed, with this exit code, and says why.
+    Elsewhere(u8),
 }
 
 impl Failure {
@@ -33,7 +35,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Failure::Run(_) => 1,
-            Failure::Coded(code, _) => *code,
+            Failure::Coded(code, _) | Failure::Elsewhere(code) => *code,
             Failure::Input(_) => 2,
             Failure::Lost(_) => 3,
             Failure::Stopped => 130,
@@ -46,6 +48,7 @@ impl fmt::Display for Failure {
         // It may quote files, flags and other programs: control characters become escapes, but for lines and tabs.
         match self {
             Failure::Stopped => formatter.write_str("stopped"),
+            Failure::Elsewhere(_) => formatter.write_str("another rank failed and says why"),
             Failure::Input(message) | Failure::Run(message) | Failure::Coded(_, message) | Failure::Lost(message) => {
                 let line = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
                 formatter.write_str(&message.split('\n').map(line).collect::<Vec<_>>().join("\n"))

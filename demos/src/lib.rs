@@ -24,6 +24,7 @@ pub mod output;
 pub mod picture;
 pub mod player;
 pub mod progress;
+pub mod ranks;
 pub mod run;
 pub mod runtime_folder;
 pub mod statistics;

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::{Args, ValueEnum};
 use fourfold::Gpu;
-use fourfold::gpu::{Fault, Options};
+use fourfold::gpu::{Fault, Options, adapters};
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::is_software;
 use crate::failure::Failure;
+use crate::ranks::Ranks;
 use crate::tuning;
 
 /// The flags of every command.
@@ -41,6 +43,9 @@ pub struct Common {
     /// Those of these flags that are given.
     #[arg(skip)]
     pub given: Vec<String>,
+    /// The processes that share a run.
+    #[arg(skip)]
+    pub ranks: Ranks,
 }
 
 /// The flags of [`Common`], by their names, besides `--quiet`.
@@ -101,7 +106,8 @@ impl Common {
     /// # Errors
     /// No adapter, or none of that name (which is wrong input).
     pub fn open_untuned(&self, checked: bool) -> Result<Gpu, Failure> {
-        let opened = Gpu::open_with(&Options { adapter: self.adapter.clone(), checked });
+        let adapter = self.adapter.clone().or_else(|| self.adapter_of_rank());
+        let opened = Gpu::open_with(&Options { adapter, checked });
         let gpu = opened.map_err(|error| match error {
             fourfold::Error::NoAdapter { message } if self.adapter.is_some() => {
                 Failure::Input(format!("--adapter: {message}"))
@@ -114,6 +120,17 @@ impl Common {
         })?;
         inject(&gpu)?;
         Ok(gpu)
+    }
+
+    /// The number of the GPU of this rank: those of a machine take its GPUs in turn. None where there is no choice.
+    fn adapter_of_rank(&self) -> Option<String> {
+        let local = self.ranks.local()?;
+        if CHOSEN.iter().any(|name| std::env::var_os(name).is_some()) {
+            return None;
+        }
+        let gpus: Vec<usize> =
+            adapters().iter().filter(|report| !is_software(&report.info)).map(|report| report.index).collect();
+        (!gpus.is_empty()).then(|| gpus[local % gpus.len()].to_string())
     }
 }
 

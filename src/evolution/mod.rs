@@ -13,6 +13,9 @@
 //! * `CmaEs` runs on the CPU in `f64`: sampling and adapting a covariance matrix cost little beside the rollouts of
 //!   small networks, and nothing else learns as much from each of them (feature `cma-es`).
 //!
+//! Several processes can share a population: each unrolls its [`Part`] of it, they tell each other a few numbers of each
+//! pair, and [`OuterLoop::run_part`] moves theta to the bits of one process that has all members.
+//!
 //! # An inner problem of one's own
 //!
 //! It is one WGSL file and one twin: how it starts, and a step that gives a loss. Here a ball rolls down a long valley
@@ -108,6 +111,7 @@ mod estimator;
 mod evaluator;
 mod inner;
 mod outer_loop;
+mod part;
 pub mod population;
 mod rollout_gradient;
 mod small_population;
@@ -126,6 +130,7 @@ pub use fourfold_shaders::inner_problem::problems;
 pub use fourfold_shaders::inner_problem::{InnerProblem, Loss, Objective};
 pub use inner::Inner;
 pub use outer_loop::{Descent, OuterLoop, OuterSettings, Progress};
+pub use part::{Divided, Part, Tell};
 pub use population::{GraphProblem, InnerStep, MemberState, Population, PopulationPlan, SharedTensor, StepContext};
 pub use rollout_gradient::{EvolutionStrategy, RolloutGradient, RolloutGradientPlan};
 pub use small_population::SmallPopulation;

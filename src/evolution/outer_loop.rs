@@ -4,7 +4,7 @@ use fourfold_shaders::elementwise::{Binary, binary};
 use fourfold_shaders::{Data, Element, optimiser::adamw, optimiser::advance_step, optimiser::ring, optimiser::sgd};
 
 use super::small_population::{LoopIds, Together};
-use super::{Error, OuterTensors, Source};
+use super::{Error, OuterTensors, Source, Tell, part};
 use crate::data::Checkpoint;
 use crate::gpu::program::{Allocation, BufferId, CheckpointTensor, Program, ProgramPlan, RecordingId};
 use crate::gpu::{self, BufferView, Gpu, Ticket};
@@ -113,14 +113,18 @@ struct Ids {
 #[derive(Debug, Clone, Copy)]
 enum Dispatches {
     /// Those of the source, then these.
-    Apart {
-        update: RecordingId,
-        /// Copies theta and metrics into the rings.
-        remember: RecordingId,
-        advance: RecordingId,
-    },
+    Apart(Apart),
     /// One for many iterations of a [small population](super::SmallPopulation).
     Together(Together),
+}
+
+/// The dispatches that follow those of the source.
+#[derive(Debug, Clone, Copy)]
+struct Apart {
+    update: RecordingId,
+    /// Copies theta and metrics into the rings.
+    remember: RecordingId,
+    advance: RecordingId,
 }
 
 /// The results of the iterations up to a readback.
@@ -207,7 +211,7 @@ impl<S: Source + ?Sized> OuterLoop<S> {
                 }
                 let advance = plan.recording();
                 plan.sequence(advance, advance_step::Problem::SEED.both(&target), &[seed, step]);
-                Dispatches::Apart { update, remember, advance }
+                Dispatches::Apart(Apart { update, remember, advance })
             }
         };
 
@@ -250,20 +254,28 @@ impl<S: Source + ?Sized> OuterLoop<S> {
     /// Records iterations, of which those are remembered that the host may read.
     fn record_iterations(&mut self, pass: &mut wgpu::ComputePass<'_>, iterations: usize, remembered: bool) {
         match self.dispatches {
-            Dispatches::Together(together) => together.record(&self.program, pass, iterations, remembered),
-            Dispatches::Apart { update, remember, advance } => {
-                for iteration in 0..iterations as u32 {
-                    self.source.record(pass, self.iteration + iteration);
-                    self.program.record(update, pass);
-                    if remembered {
-                        self.source.record_metrics(pass);
-                        self.program.record(remember, pass);
-                    }
-                    self.program.record(advance, pass);
+            Dispatches::Together(together) => {
+                together.record(&self.program, pass, iterations, remembered);
+                self.iteration += iterations as u32;
+            }
+            Dispatches::Apart(apart) => {
+                for _ in 0..iterations {
+                    self.source.record(pass, self.iteration);
+                    self.record_update(apart, pass, remembered);
                 }
             }
         }
-        self.iteration += iterations as u32;
+    }
+
+    /// Records what follows the gradient.
+    fn record_update(&mut self, apart: Apart, pass: &mut wgpu::ComputePass<'_>, remembered: bool) {
+        self.program.record(apart.update, pass);
+        if remembered {
+            self.source.record_metrics(pass);
+            self.program.record(apart.remember, pass);
+        }
+        self.program.record(apart.advance, pass);
+        self.iteration += 1;
     }
 
     /// Records into an encoder a readback of the values that [`progress`](Self::progress) takes.
@@ -331,6 +343,50 @@ impl<S: Source + ?Sized> OuterLoop<S> {
     pub async fn run_async(&mut self, iterations: usize) -> Result<Progress, Error> {
         let values = self.submit(iterations)?.await?;
         self.progress(&values)
+    }
+
+    /// Runs `iterations` iterations of a source that has only a [part](Source::part) of its population, to the bits of one
+    /// that has all. In each, `tell` is given words of this part, and how many words each part has; it returns those of all
+    /// parts in their order. A source that has nothing to tell computes all by itself.
+    ///
+    /// # Errors
+    /// Those of `tell`, a number that is not finite, out of memory, or the device was lost.
+    pub async fn run_part_async<E: From<Error>>(
+        &mut self,
+        iterations: usize,
+        tell: &mut Tell<'_, E>,
+    ) -> Result<Progress, E> {
+        let told = self.source.told();
+        let (false, Dispatches::Apart(apart)) = (told.is_empty(), self.dispatches) else {
+            return Ok(self.run_async(iterations).await?);
+        };
+        let gpu = self.program.gpu().clone();
+        let unread = iterations.saturating_sub(self.settings.ring);
+        for iteration in 0..iterations {
+            let own = gpu.submit_pass("own part", |pass| self.source.record_part(pass, self.iteration));
+            own.map_err(Error::from)?;
+            part::exchange(&gpu, self.source.part(), &told, tell).await?;
+            let rest = gpu.submit_pass("outer loop", |pass| {
+                self.source.record_rest(pass);
+                self.record_update(apart, pass, iteration >= unread);
+            });
+            rest.map_err(Error::from)?;
+        }
+        let values = self.submit(0)?.await.map_err(Error::from)?;
+        Ok(self.progress(&values)?)
+    }
+
+    /// Completes the state of a source that has only a part of its population with that of the others, for a checkpoint
+    /// with which any number of parts goes on; `tell` as in [`run_part_async`](Self::run_part_async).
+    ///
+    /// # Errors
+    /// Those of `tell`, out of memory, or the device was lost.
+    pub async fn complete_async<E: From<Error>>(&self, tell: &mut Tell<'_, E>) -> Result<(), E> {
+        let state = self.source.divided_state();
+        if state.is_empty() {
+            return Ok(());
+        }
+        part::exchange(self.program.gpu(), self.source.part(), &state, tell).await
     }
 
     /// Sets the learning rate for the iterations submitted from now on.
@@ -406,6 +462,22 @@ impl<S: Source + ?Sized> OuterLoop<S> {
     /// As [`OuterLoop::run_async`].
     pub fn run(&mut self, iterations: usize) -> Result<Progress, Error> {
         self.program.gpu().clone().block_on(self.run_async(iterations))
+    }
+
+    /// Blocks, as [`OuterLoop::run_part_async`].
+    ///
+    /// # Errors
+    /// As [`OuterLoop::run_part_async`].
+    pub fn run_part<E: From<Error>>(&mut self, iterations: usize, tell: &mut Tell<'_, E>) -> Result<Progress, E> {
+        self.program.gpu().clone().block_on(self.run_part_async(iterations, tell))
+    }
+
+    /// Blocks, as [`OuterLoop::complete_async`].
+    ///
+    /// # Errors
+    /// As [`OuterLoop::complete_async`].
+    pub fn complete<E: From<Error>>(&self, tell: &mut Tell<'_, E>) -> Result<(), E> {
+        self.program.gpu().block_on(self.complete_async(tell))
     }
 
     /// Blocks, as [`OuterLoop::parameters_async`].

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use fourfold_shaders::{Data, packed};
 
-use super::{Error, SmallPopulation};
+use super::{Divided, Error, Part, SmallPopulation};
 use crate::gpu::program::{Allocation, BufferId, CheckpointTensor, ProgramPlan};
 use crate::gpu::{BufferView, Gpu};
 
@@ -111,6 +111,30 @@ pub trait Source: Debug {
     /// Records the dispatches that the [`metrics`](Self::metrics) need after [`record`](Self::record), only in iterations
     /// whose metrics are read; none if `record` has computed them.
     fn record_metrics(&self, pass: &mut wgpu::ComputePass<'_>);
+
+    /// Returns the part of the population that this source advances.
+    fn part(&self) -> Part {
+        Part::WHOLE
+    }
+
+    /// Returns the tensors whose columns the parts of a population tell each other in each iteration, between
+    /// [`record_part`](Self::record_part) and [`record_rest`](Self::record_rest); none where each part computes all.
+    fn told(&self) -> Vec<Divided> {
+        Vec::new()
+    }
+
+    /// Records the dispatches that advance this part.
+    fn record_part(&self, pass: &mut wgpu::ComputePass<'_>, iteration: u32) {
+        self.record(pass, iteration);
+    }
+
+    /// Records the dispatches that write the gradient, from what all parts have told.
+    fn record_rest(&self, _pass: &mut wgpu::ComputePass<'_>) {}
+
+    /// Returns the tensors that go on from iteration to iteration of which each part has only its own columns.
+    fn divided_state(&self) -> Vec<Divided> {
+        Vec::new()
+    }
 
     /// Returns the tensors that go on from iteration to iteration, for a checkpoint.
     fn kept(&self) -> Vec<CheckpointTensor>;

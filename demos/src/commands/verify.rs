@@ -181,7 +181,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             }
         };
         let mut kernel = String::new();
-        let judged = supervisor::run(&flags(&common, &order)?, jobs, limit, |row| {
+        let judged = supervisor::run(&flags((common.seed, common.adapter.as_deref()), &order)?, jobs, limit, |row| {
             if stop::asked() || rounds.is_over() {
                 return Err(Failure::Stopped);
             }
@@ -307,10 +307,10 @@ fn hours(text: &str) -> Result<f64, String> {
     (hours > 0.0 && hours <= 1e4).then_some(hours).ok_or_else(|| "expected more than 0, at most 10000".to_owned())
 }
 
-/// The command line of a worker.
-fn flags(common: &Common, order: &Order) -> Result<Vec<OsString>, Failure> {
-    let mut flags: Vec<OsString> = vec!["verify".into(), "--seed".into(), common.seed.to_string().into()];
-    if let Some(adapter) = &common.adapter {
+/// The command line of a worker with a seed and an adapter.
+fn flags((seed, adapter): (u64, Option<&str>), order: &Order) -> Result<Vec<OsString>, Failure> {
+    let mut flags: Vec<OsString> = vec!["verify".into(), "--seed".into(), seed.to_string().into()];
+    if let Some(adapter) = adapter {
         flags.extend(["--adapter".into(), adapter.into()]);
     }
     flags.extend(["--worker".into(), serde_json::to_string(order).map_err(Failure::run)?.into()]);

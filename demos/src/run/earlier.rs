@@ -84,8 +84,11 @@ impl Earlier {
     /// Another process writes into the folder, or it cannot be written.
     pub fn resume(self, common: &Common, gpu: Gpu) -> Result<Run, Failure> {
         let Self { mut folder, configuration, lines, record, state } = self;
-        folder.lock()?;
-        let run = Run::new(common, gpu, folder, configuration);
+        if !common.ranks.is_root() {
+            folder.be_silent();
+        }
+        common.ranks.agreed(folder.lock())?;
+        let run = Run::new(common, gpu, folder, configuration)?;
         Ok(Run { lines, record, restored: state, resumed: true, untouched: true, ..run })
     }
 }

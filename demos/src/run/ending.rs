@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::options::Common;
 
 /// Says how to go on with a run that has not ended.
-fn resume_hint(command: &str, path: &Path) -> String {
+pub(super) fn resume_hint(command: &str, path: &Path) -> String {
     format!("Resume with `fourfold {command} --resume {}`", path.display())
 }
 
@@ -53,7 +53,9 @@ impl Run {
                 if let Err(failure) = written.and_then(|()| self.end(STOPPED, None)) {
                     crate::tell!("error: {failure}");
                 }
-                crate::tell!("Stopped. {}", resume_hint(command, self.path()));
+                if self.ranks.is_root() {
+                    crate::tell!("Stopped. {}", resume_hint(command, self.path()));
+                }
             }
             Failure::Lost(_) => {
                 // The folder may be what failed.

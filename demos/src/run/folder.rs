@@ -25,6 +25,8 @@ pub struct RunFolder {
     made: bool,
     /// No other process writes into it.
     lock: Option<Lock>,
+    /// Another rank writes it, and this one nothing.
+    silent: bool,
 }
 
 /// The file of a run that holds its configuration, its settings as `settings`.
@@ -44,12 +46,22 @@ impl RunFolder {
             Some(path) => given(path)?,
             None => (next_free(Path::new(RUNS), &command.replace(' ', "-"))?, true),
         };
-        let mut folder = Self { lock: Some(Lock::take(&path)?), path, made };
+        let mut folder = Self { lock: Some(Lock::take(&path)?), path, made, silent: false };
         if let Err(failure) = folder.write_json(CONFIGURATION, &with_facts(configuration, gpu.info())) {
             folder.discard();
             return Err(failure);
         }
         Ok(folder)
+    }
+
+    /// The folder that another rank writes.
+    pub fn of_another(path: PathBuf) -> Self {
+        Self { path, made: false, lock: None, silent: true }
+    }
+
+    /// Leaves all writing to another rank.
+    pub fn be_silent(&mut self) {
+        self.silent = true;
     }
 
     /// Writes `end.json`, the end of the run, with the seconds of earlier processes. It has a clock, which no other file
@@ -58,6 +70,9 @@ impl RunFolder {
     /// # Errors
     /// If the file cannot be written.
     pub fn end(&self, end: End) -> Result<(), Failure> {
+        if self.silent {
+            return Ok(());
+        }
         let seconds = end.seconds + End::read(&self.path).map_or(0.0, |earlier| earlier.seconds);
         self.write_json(END, &json!(End { seconds, ..end }))
     }
@@ -68,7 +83,7 @@ impl RunFolder {
     /// There is no such folder.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         match fs::read_dir(path) {
-            Ok(_) => Ok(Self { path: path.to_owned(), made: false, lock: None }),
+            Ok(_) => Ok(Self { path: path.to_owned(), made: false, lock: None, silent: false }),
             Err(source) => Err(Error::Read { file: path.display().to_string(), source }.into()),
         }
     }
@@ -78,6 +93,9 @@ impl RunFolder {
     /// # Errors
     /// One does, or the folder cannot be written.
     pub fn lock(&mut self) -> Result<(), Failure> {
+        if self.silent {
+            return Ok(());
+        }
         self.lock = Some(Lock::take(&self.path)?);
         Ok(())
     }
@@ -91,6 +109,9 @@ impl RunFolder {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        if self.silent {
+            return Ok(());
+        }
         Ok(file::write(&self.path.join(name), bytes)?)
     }
 
@@ -129,6 +150,9 @@ impl RunFolder {
     /// # Errors
     /// If the file cannot be written.
     pub fn append(&self, name: &str, line: &str) -> Result<(), Failure> {
+        if self.silent {
+            return Ok(());
+        }
         let path = self.path.join(name);
         let file = fs::OpenOptions::new().create(true).append(true).open(&path);
         let written = file.and_then(|mut file| {
@@ -143,6 +167,9 @@ impl RunFolder {
 
     /// Removes the configuration, and the folder where this run made it, unless anything else lies there.
     pub fn discard(&mut self) {
+        if self.silent {
+            return;
+        }
         self.lock = None;
         let alone = fs::read_dir(&self.path)
             .is_ok_and(|entries| entries.flatten().all(|entry| entry.file_name() == CONFIGURATION));
@@ -160,7 +187,9 @@ impl RunFolder {
 
     /// Removes the parts of files that a killed run was writing.
     pub fn remove_parts(&self) {
-        remove_parts(&self.path);
+        if !self.silent {
+            remove_parts(&self.path);
+        }
     }
 
     /// Writes a checkpoint, or replaces it.
@@ -168,6 +197,9 @@ impl RunFolder {
     /// # Errors
     /// If the file cannot be written.
     pub fn write_checkpoint(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        if self.silent {
+            return Ok(());
+        }
         Ok(checkpoint.save(&self.path.join(name))?)
     }
 }
@@ -320,7 +352,7 @@ mod tests {
     #[test]
     fn texts_are_quoted_in_csv_where_they_must_be() {
         let scratch = Scratch::new("csv");
-        let folder = RunFolder { path: scratch.0.clone(), made: false, lock: None };
+        let folder = RunFolder { path: scratch.0.clone(), made: false, lock: None, silent: false };
         folder.write_csv("a.csv", &["name", "loss"], &[vec!["a, \"b\"".into(), "0.5".into()]]).unwrap();
         assert_eq!(fs::read_to_string(scratch.0.join("a.csv")).unwrap(), "name,loss\n\"a, \"\"b\"\"\",0.5\n");
     }

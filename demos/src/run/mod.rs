@@ -8,6 +8,7 @@ mod lock;
 mod partial_report;
 pub mod record;
 pub mod report;
+mod several;
 pub mod stop;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::failure::Failure;
 use crate::guide;
 use crate::options::Common;
 use crate::progress::Progress;
+use crate::ranks::Ranks;
 use crate::table::{broken, width};
 use crate::tuning;
 use events::Events;
@@ -90,6 +92,7 @@ struct Finished {
 /// A run in progress.
 #[derive(Debug)]
 pub struct Run {
+    ranks: Ranks,
     gpu: Gpu,
     folder: RunFolder,
     configuration: Configuration,
@@ -123,8 +126,8 @@ impl Run {
     /// The folder cannot be written, or is there already and not empty.
     pub fn create(common: &Common, gpu: Gpu, name: &str, configuration: Configuration) -> Result<Self, Failure> {
         let configuration = Configuration { tuning: tuning::hash(&gpu), ..configuration };
-        let folder = RunFolder::create(common.out.as_deref(), name, &gpu, json!(configuration))?;
-        Ok(Self::new(common, gpu, folder, configuration))
+        let folder = several::folder(common, &gpu, name, &configuration)?;
+        Self::new(common, gpu, folder, configuration)
     }
 
     /// Makes the folder of a command other than an experiment.
@@ -147,11 +150,12 @@ impl Run {
         self.folder
     }
 
-    fn new(common: &Common, gpu: Gpu, folder: RunFolder, configuration: Configuration) -> Self {
+    fn new(common: &Common, gpu: Gpu, folder: RunFolder, configuration: Configuration) -> Result<Self, Failure> {
         if let Some(warning) = software_warning(gpu.info()).filter(|_| !common.quiet) {
             crate::tell!("{warning}");
         }
-        Self {
+        let run = Self {
+            ranks: common.ranks.clone(),
             gpu,
             folder,
             configuration,
@@ -166,9 +170,11 @@ impl Run {
             resumed: false,
             untouched: false,
             begun: Instant::now(),
-            tensorboard: common.tensorboard,
+            tensorboard: common.tensorboard && common.ranks.is_root(),
             events: None,
-        }
+        };
+        run.join()?;
+        Ok(run)
     }
 
     /// Returns the adapter.
@@ -225,8 +231,9 @@ impl Run {
 
     /// Shows a short message beside the progress, as the last loss.
     pub fn say(&mut self, message: impl Into<String>) {
+        let slowest = self.slowest();
         if let Some(progress) = &mut self.progress {
-            progress.say(message);
+            progress.say(message.into() + &slowest);
         }
     }
 
@@ -304,9 +311,7 @@ impl Run {
         let outcome = match finished.map(|finished| finished.outcome.clone()) {
             Some(outcome) => outcome,
             None => {
-                if stop::asked() {
-                    return Err(Failure::Stopped);
-                }
+                self.stop_if_asked()?;
                 if self.record.stage.as_deref() != Some(name) {
                     self.restored = None;
                 }
@@ -345,6 +350,7 @@ impl Run {
         for own in ["settings", "record"] {
             assert!(state.get(own).is_err(), "`{own}` in a checkpoint is the run's own");
         }
+        self.compare(&state)?;
         self.state = Some(self.write_state(state)?);
         Ok(())
     }
@@ -355,8 +361,8 @@ impl Run {
     /// # Errors
     /// As [`save`](Self::save); [`Failure::Stopped`] after Ctrl-C, when the state is saved.
     pub fn save_if_due(&mut self, fill: impl FnOnce(&mut Checkpoint) -> Result<(), Failure>) -> Result<(), Failure> {
-        let stopped = stop::asked();
-        if stopped || self.saved.is_none_or(|saved| saved.elapsed() >= BETWEEN) {
+        let stopped = self.stopped()?;
+        if stopped || self.is_due()? {
             self.save(fill)?;
             // The last state of a stage depends on the clock; the checkpoint of a finished stage must not.
             self.state = None;
@@ -369,7 +375,7 @@ impl Run {
     /// # Errors
     /// [`Failure::Stopped`] after Ctrl-C.
     pub fn stop_if_asked(&self) -> Result<(), Failure> {
-        if stop::asked() { Err(Failure::Stopped) } else { Ok(()) }
+        if self.stopped()? { Err(Failure::Stopped) } else { Ok(()) }
     }
 
     fn write_state(&mut self, mut state: Checkpoint) -> Result<Checkpoint, Failure> {

@@ -1,11 +1,14 @@
 //! Ctrl-C and SIGTERM: the first asks the run to end at its next checkpoint, the second ends the program at once.
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use crate::failure::Failure;
 
 /// The signal that has come; 0 before.
 static ASKED: AtomicI32 = AtomicI32::new(0);
+
+/// True for one of several ranks, where a signal comes to each of them.
+static SILENT: AtomicBool = AtomicBool::new(false);
 
 /// SIGINT, by its number on every system.
 const INTERRUPT: i32 = 2;
@@ -23,8 +26,10 @@ pub fn listen() -> Result<(), Failure> {
     /// Nothing here but what a handler of a signal may do: an atomic, a write, the end.
     extern "C" fn note(signal: libc::c_int) {
         if ASKED.swap(signal, Ordering::SeqCst) == 0 {
-            // SAFETY: the text lives as long as the program.
-            unsafe { libc::write(libc::STDERR_FILENO, MESSAGE.as_ptr().cast(), MESSAGE.len()) };
+            if !SILENT.load(Ordering::SeqCst) {
+                // SAFETY: the text lives as long as the program.
+                unsafe { libc::write(libc::STDERR_FILENO, MESSAGE.as_ptr().cast(), MESSAGE.len()) };
+            }
         } else {
             // SAFETY: ends the process, whose files are whole at every moment.
             unsafe { libc::_exit(128 + signal) };
@@ -50,13 +55,20 @@ pub fn listen() -> Result<(), Failure> {
         if ASKED.swap(INTERRUPT, Ordering::SeqCst) != 0 {
             std::process::exit(code().into());
         }
-        crate::output::write_error(format_args!("{}", MESSAGE.trim_end_matches('\n')));
+        if !SILENT.load(Ordering::SeqCst) {
+            crate::output::write_error(format_args!("{}", MESSAGE.trim_end_matches('\n')));
+        }
     });
     match taken {
         // A second run of this process.
         Ok(()) | Err(ctrlc::Error::MultipleHandlers) => Ok(()),
         Err(error) => Err(Failure::run(format!("cannot listen to Ctrl-C: {error}"))),
     }
+}
+
+/// Says nothing when a signal comes.
+pub fn be_silent() {
+    SILENT.store(true, Ordering::SeqCst);
 }
 
 /// Returns true after a signal.

@@ -19,6 +19,7 @@ impl Scratch {
     }
 
     /// `fourfold` in this folder.
+    #[allow(dead_code, reason = "runs in the process of the test need none")]
     pub fn fourfold(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fourfold"));
         // Some Vulkan drivers write a line of their own where this is not set.

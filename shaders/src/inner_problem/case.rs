@@ -86,8 +86,15 @@ fn truncation_of(generator: &mut Generator, problem: Arc<dyn InnerProblem>) -> C
     let shared_state = generator.chance(0.4);
     let horizon = generator.pick(&[Some(1), Some(2), Some(5), Some(1_000), None]);
     let (length, first, steps) = generator.pick(&[(1, 0, 1), (2, 0, 2), (3, 1, 2), (3, 0, 2), (6, 0, 6)]);
+    let pairs = chunks * if generator.must_fold() { generator.length(24) } else { generator.length(7) };
+    let part = |generator: &mut Generator, count: usize| generator.indices(1, count as u32).u32()[0] as usize;
+    // A grid that must fold has all its lanes.
+    let first_pair = if generator.must_fold() || generator.chance(0.7) { 0 } else { part(generator, pairs) };
+    let absent = if generator.must_fold() || generator.chance(0.7) { 0 } else { part(generator, pairs - first_pair) };
     let sizes = TruncationProblem {
-        pairs: chunks * if generator.must_fold() { generator.length(24) } else { generator.length(7) },
+        pairs,
+        first_pair,
+        present: pairs - first_pair - absent,
         chunks,
         truncation: length,
         horizon,
@@ -178,8 +185,11 @@ fn outer_iterations(generator: &mut Generator) -> Case {
     let (count, truncation) = generator.pick(&[(1, 1), (1, 3), (2, 1), (2, 2), (3, 1)]);
     // More pairs of many parameters take several rounds.
     let most = generator.pick(&[7, 20, 85]);
+    let pairs = chunks * generator.length(most);
     let unroll = TruncationProblem {
-        pairs: chunks * generator.length(most),
+        pairs,
+        first_pair: 0,
+        present: pairs,
         chunks,
         truncation,
         horizon,

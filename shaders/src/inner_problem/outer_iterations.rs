@@ -360,6 +360,8 @@ mod tests {
     fn unroll(particles: usize, truncation: usize) -> TruncationProblem {
         TruncationProblem {
             pairs: particles / 2,
+            first_pair: 0,
+            present: particles / 2,
             chunks: 1,
             truncation,
             horizon: Some(100),

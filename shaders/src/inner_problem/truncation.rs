@@ -145,6 +145,8 @@ pub(crate) struct Uniform {
     pub objective: u32,
     pub staggered: u32,
     pub sigma: f32,
+    pub first_pair: u32,
+    pub present: u32,
 }
 
 /// One dispatch: `steps` steps from step `first` on of an unroll of `truncation` steps.
@@ -152,6 +154,10 @@ pub(crate) struct Uniform {
 pub struct Problem {
     /// Antithetic pairs of particles.
     pub pairs: usize,
+    /// The first pair of those that this dispatch advances: all others stay as they are.
+    pub first_pair: usize,
+    /// Pairs that this dispatch advances.
+    pub present: usize,
     /// A divisor of `pairs`.
     pub chunks: usize,
     /// Steps of the whole unroll.
@@ -201,6 +207,13 @@ impl Problem {
             .positive(&[("pairs", pairs), ("chunks", chunks), ("horizon", self.horizon.unwrap_or(1))])?
             .positive(&[("interval", self.interval.unwrap_or(1))])?
             .expect("chunks", pairs.is_multiple_of(chunks), format_args!("a divisor of the {pairs} pairs"), chunks)?
+            .positive(&[("present", self.present)])?
+            .expect(
+                "present",
+                self.first_pair.saturating_add(self.present) <= pairs,
+                format_args!("at most the {pairs} pairs, from pair {} on", self.first_pair),
+                self.present,
+            )?
             .unroll(self.first, self.steps, self.truncation)?
             .above_zero("sigma", self.sigma)
     }
@@ -220,6 +233,8 @@ impl Problem {
             objective: self.objective.number(),
             staggered: self.staggered.into(),
             sigma: self.sigma,
+            first_pair: self.first_pair as u32,
+            present: self.present as u32,
         };
         let parameters = truncation.problem.parameters();
         let columns = self.columns();
@@ -235,7 +250,7 @@ impl Problem {
         if truncation.analytic {
             lengths.push(parameters);
         }
-        let particles = self.pairs + if self.shared_state { self.chunks } else { 0 };
+        let particles = self.present + if self.shared_state { self.chunks } else { 0 };
         composition::call((kernel, truncation.wgsl()), &*truncation.problem, &uniform, particles, lengths, target)
             .with_context(Arc::new(truncation.clone()))
     }
@@ -284,6 +299,8 @@ mod tests {
 
     const PES: Problem = Problem {
         pairs: 1,
+        first_pair: 0,
+        present: 1,
         chunks: 1,
         truncation: 4,
         horizon: Some(10),

@@ -39,6 +39,9 @@ struct Uniform {
     // 1 where the first inner problem of chunk c has only (c + 1) / chunks of the steps.
     staggered: u32,
     sigma: f32,
+    // Pairs that this dispatch advances, from `first_pair` on; the others are advanced elsewhere.
+    first_pair: u32,
+    present: u32,
 }
 
 @group(1) @binding(0) var<uniform> unroll: Uniform;
@@ -75,7 +78,9 @@ fn advance(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let index = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    let lane = (workgroup.x + workgroup.y * workgroups.x) * WORKGROUP + local;
+    // Unperturbed particles come after all pairs, be they present or not.
+    let index = lane + select(unroll.pairs - unroll.present, unroll.first_pair, lane < unroll.present);
     // An unperturbed particle reads the one column that the pairs read too, and writes another: they take turns.
     let columns = unroll.pairs + 2u * unroll.chunks * unroll.shared_state;
     if index < unroll.pairs + unroll.chunks * unroll.shared_state {

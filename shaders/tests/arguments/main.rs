@@ -400,6 +400,8 @@ fn inner_problems() {
         let truncated = Truncation::new(problem.clone(), count, flag);
         let sizes = TruncationProblem {
             pairs: count,
+            first_pair: 0,
+            present: count,
             chunks,
             truncation,
             horizon,

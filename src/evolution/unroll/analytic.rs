@@ -39,5 +39,6 @@ pub(super) fn plan(
     program.extend(estimate, perturbed.estimate);
     let add = binary(Binary::Add, &[count], &[count]);
     program.sequence(estimate, add, &[within, across, outer.gradient]);
-    Ok(Tensors { estimate, ..perturbed })
+    // The tangent and the sum are computed by every part.
+    Ok(Tensors { estimate, shared_out: None, ..perturbed })
 }

@@ -64,8 +64,16 @@ pub(super) fn plan(
     let metrics = program.buffer(Allocation::f32("metrics", 1));
     // The unroll's own plan writes both gradient and metrics.
     let (estimate, measure) = (program.recording(), None);
-    let tensors =
-        Tensors { estimate, measure, metrics, shares: None, counters: None, accumulators: Vec::new(), small: None };
+    let tensors = Tensors {
+        estimate,
+        measure,
+        metrics,
+        shares: None,
+        counters: None,
+        accumulators: Vec::new(),
+        small: None,
+        shared_out: None,
+    };
     Ok((tensors, Plan { population, unroll, unrolls }))
 }
 

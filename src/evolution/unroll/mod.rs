@@ -14,11 +14,15 @@ mod tensors;
 pub use plan::UnrollPlan;
 pub use settings::UnrollSettings;
 
+use fourfold_shaders::inner_problem::SHARES;
+
 use self::backpropagation::Backpropagation;
 use self::plan::MembersPlan;
 use self::population::Chunks;
-use self::tensors::Tensors;
-use super::{Error, Evaluator, EvaluatorSettings, Inner, OuterTensors, Population, SmallPopulation, Source};
+use self::tensors::{SharedOut, Tensors};
+use super::{
+    Divided, Error, Evaluator, EvaluatorSettings, Inner, OuterTensors, Part, Population, SmallPopulation, Source,
+};
 use crate::gpu::program::{BufferId, CheckpointTensor, Program};
 use crate::gpu::{BufferView, Gpu};
 
@@ -120,6 +124,11 @@ impl UnrolledGradient {
     pub fn counters(&self) -> Option<&BufferView> {
         self.tensors.counters.map(|id| self.program.view(id))
     }
+
+    /// A tensor of which each part of the population computes the columns of its own pairs.
+    fn divided(&self, pairs: usize, (id, rows, stride): (BufferId, usize, usize)) -> Divided {
+        Divided { view: self.program.view(id).clone(), rows, stride, columns: self.settings.part.ranges(pairs) }
+    }
 }
 
 impl Source for UnrolledGradient {
@@ -130,6 +139,40 @@ impl Source for UnrolledGradient {
             Members::Backpropagation(members) => members.record(pass, iteration),
         }
         self.program.record(self.tensors.estimate, pass);
+    }
+
+    fn part(&self) -> Part {
+        self.settings.part
+    }
+
+    fn told(&self) -> Vec<Divided> {
+        let Tensors { shared_out: Some(shared_out), shares: Some(shares), counters: Some(counters), .. } =
+            &self.tensors
+        else {
+            return Vec::new();
+        };
+        // The first row of the counters says when each perturbation was drawn.
+        let told = [(*shares, SHARES, shared_out.pairs), (*counters, 1, shared_out.pairs)];
+        told.into_iter().map(|tensor| self.divided(shared_out.pairs, tensor)).collect()
+    }
+
+    fn record_part(&self, pass: &mut wgpu::ComputePass<'_>, iteration: u32) {
+        match &self.tensors.shared_out {
+            Some(SharedOut { unrolled, .. }) => self.program.record_range(self.tensors.estimate, pass, 0..*unrolled),
+            None => self.record(pass, iteration),
+        }
+    }
+
+    fn record_rest(&self, pass: &mut wgpu::ComputePass<'_>) {
+        if let Some(SharedOut { unrolled, .. }) = &self.tensors.shared_out {
+            let estimate = self.tensors.estimate;
+            self.program.record_range(estimate, pass, *unrolled..self.program.dispatches(estimate));
+        }
+    }
+
+    fn divided_state(&self) -> Vec<Divided> {
+        let state = self.tensors.shared_out.iter();
+        state.flat_map(|of| of.state.iter().map(|tensor| self.divided(of.pairs, *tensor))).collect()
     }
 
     fn record_metrics(&self, pass: &mut wgpu::ComputePass<'_>) {

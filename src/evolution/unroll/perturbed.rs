@@ -10,10 +10,10 @@ use fourfold_shaders::{Data, Target};
 
 use super::UnrollSettings;
 use super::pair_gradient::{PairGradient, mean_shares};
-use super::tensors::{Small, Tensors, segments};
+use super::tensors::{SharedOut, Small, Tensors, segments};
 use crate::evolution::inner::dispatch_steps;
 use crate::evolution::source::OuterIds;
-use crate::evolution::{Error, Particles, Perturbation};
+use crate::evolution::{Error, Part, Particles, Perturbation};
 use crate::gpu::program::{Allocation, BufferId, ProgramPlan};
 use crate::rollout::signature::check_kernel;
 
@@ -29,6 +29,10 @@ pub(super) fn plan(
 ) -> Result<Tensors, Error> {
     let UnrollSettings { objective, truncation, sigma, chunks, staggered, stream, .. } = *settings;
     let pairs = settings.pairs();
+    // The analytic part is that of the whole population.
+    let part = if analytic.is_some() { Part::WHOLE } else { settings.part };
+    part.check("antithetic pairs", pairs)?;
+    let own = part.range(pairs);
     let horizon = problem.horizon();
     let unrolled = Truncation::new(problem, pairs, analytic.is_some());
     let problem = &*unrolled.problem;
@@ -36,6 +40,8 @@ pub(super) fn plan(
     let steps = dispatch_steps(problem, unrolled.most_steps(target), truncation)?;
     let dispatch = |(first, steps)| TruncationProblem {
         pairs,
+        first_pair: own.start,
+        present: own.len(),
         chunks,
         truncation,
         horizon,
@@ -57,9 +63,12 @@ pub(super) fn plan(
     let counters = program.buffer(Allocation::u32("counters", COUNTERS * columns).zeros().kept());
     let shares = program.buffer(zeros("shares", SHARES * pairs));
     let mut operands = vec![outer.seed, outer.center, data, saved, counters, shares];
+    let mut state = vec![(saved, unrolled.saved(), columns), (counters, COUNTERS, columns)];
     if unrolled.storage == ParameterStorage::Stored {
         let length = unrolled.perturbations(pairs).unwrap_or_default();
-        operands.push(program.buffer(zeros("perturbations", length).kept()));
+        let perturbations = program.buffer(zeros("perturbations", length).kept());
+        operands.push(perturbations);
+        state.push((perturbations, length / pairs, pairs));
     }
     operands.extend(analytic);
     let (estimate, kernel) = (program.recording(), unrolled.kernel());
@@ -67,6 +76,7 @@ pub(super) fn plan(
         let sequence = dispatch(segment).sequence(&unrolled, kernel.clone(), target);
         program.sequence(estimate, sequence, &operands);
     }
+    let shared_out = Some(SharedOut { unrolled: program.dispatches(estimate), pairs, state });
     let gradient = persistent_gradient::Problem {
         parameters: problem.parameters(),
         pairs,
@@ -83,6 +93,7 @@ pub(super) fn plan(
         // A file that takes a name of that kernel has its dispatches one by one.
         [sums]
             if analytic.is_none()
+                && part == Part::WHOLE
                 && iterations.suits(&unroll, target)
                 && check_kernel(problem.file(), &iterations.wgsl()).is_ok() =>
         {
@@ -100,5 +111,6 @@ pub(super) fn plan(
         counters: Some(counters),
         accumulators,
         small,
+        shared_out,
     })
 }

@@ -116,6 +116,7 @@ pub(super) fn plan(
         counters: Some(drawn),
         accumulators,
         small: None,
+        shared_out: None,
     };
     let shared_bytes = problem.shared().iter().map(|tensor| tensor.data.bytes().len() as u64).sum();
     Ok((tensors, Plan { population, chunks, truncation, shared_state: !own, shared_bytes }))

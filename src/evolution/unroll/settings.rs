@@ -2,7 +2,7 @@
 
 use fourfold_shaders::inner_problem::Objective;
 
-use crate::evolution::{Error, Estimator, Inner, Perturbation};
+use crate::evolution::{Error, Estimator, Inner, Part, Perturbation};
 
 /// Settings of a gradient from truncated unrolls.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +28,9 @@ pub struct UnrollSettings {
     pub common_random_numbers: bool,
     /// The stream of random numbers, see [`threefry`](fourfold_shaders::random::threefry); the next two are taken too.
     pub stream: u32,
+    /// The part of the particles that this process unrolls, for [`OuterLoop::run_part`](crate::evolution::OuterLoop::run_part).
+    /// Estimators that cannot divide them compute all: analytic and unperturbed ones, and those on graphs.
+    pub part: Part,
 }
 
 impl UnrollSettings {
@@ -43,6 +46,7 @@ impl UnrollSettings {
             staggered: false,
             common_random_numbers: true,
             stream: 0,
+            part: Part::WHOLE,
         }
     }
 

@@ -91,6 +91,7 @@ pub(super) fn plan(
         counters: Some(counters),
         accumulators,
         small: None,
+        shared_out: None,
     })
 }
 
@@ -133,5 +134,6 @@ pub(super) fn plan_uoro(
         counters: Some(counters),
         accumulators: Vec::new(),
         small: None,
+        shared_out: None,
     })
 }

@@ -17,6 +17,8 @@ pub(super) struct Tensors {
     pub accumulators: Vec<BufferId>,
     /// Of a population that is so small that one workgroup runs whole iterations.
     pub small: Option<Small>,
+    /// The tensors of particles that several processes can share; `None` where each has to have all.
+    pub shared_out: Option<SharedOut>,
 }
 
 /// A small population: its unroll, and the buffers that hold it.
@@ -30,6 +32,16 @@ pub(super) struct Small {
     pub counters: BufferId,
     /// The accumulators, then the metrics.
     pub accumulators: BufferId,
+}
+
+/// The tensors (rows, pairs, perhaps more columns) of which a process computes only the columns of its own pairs.
+#[derive(Debug, Clone)]
+pub(super) struct SharedOut {
+    /// Dispatches of the estimate that advance the own pairs; those after them need the shares of all.
+    pub unrolled: usize,
+    pub pairs: usize,
+    /// Buffers that go on from unroll to unroll, with their rows and the elements of a row.
+    pub state: Vec<(BufferId, usize, usize)>,
 }
 
 /// The dispatches of an unroll: first step and number of steps of each.

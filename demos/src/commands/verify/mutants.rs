@@ -98,6 +98,7 @@ fn plant_all(common: &Common, faults: Vec<Fault>, cases: u32, limit: Duration) -
     let next = AtomicUsize::new(0);
     let (sender, ends) = channel();
     let mut found: Vec<Option<End>> = faults.iter().map(|_| None).collect();
+    let asked = (common.seed, common.adapter.as_deref());
     thread::scope(|scope| {
         for _ in 0..processes {
             let (sender, next, faults) = (sender.clone(), &next, &faults);
@@ -105,7 +106,7 @@ fn plant_all(common: &Common, faults: Vec<Fault>, cases: u32, limit: Duration) -
                 while let Some((index, fault)) =
                     Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|index| Some((index, faults.get(index)?)))
                 {
-                    if sender.send((index, plant(common, fault, cases, limit))).is_err() {
+                    if sender.send((index, plant(asked, fault, cases, limit))).is_err() {
                         break;
                     }
                 }
@@ -130,13 +131,13 @@ fn plant_all(common: &Common, faults: Vec<Fault>, cases: u32, limit: Duration) -
 
 /// Runs the cases of `verify` on the kernel with the fault until one shows it, then those of `verify --sanitize`. A
 /// process of its own runs each fault: what a faulty kernel does to memory harms no other.
-fn plant(common: &Common, fault: &Fault, cases: u32, limit: Duration) -> Result<End, Failure> {
+fn plant(asked: (u64, Option<&str>), fault: &Fault, cases: u32, limit: Duration) -> Result<End, Failure> {
     let mut has_place = false;
     let mut first_failure = |sanitize: bool, cases: Range<u32>| {
         let order = Order { checked: false, repro: None, fault: Some(fault.clone()), sanitize };
         let jobs = vec![Job { kernel: fault.kernel.clone(), from: cases.start, until: cases.end }];
         let mut found = None;
-        supervisor::run(&super::flags(common, &order)?, jobs, limit, |row| {
+        supervisor::run(&super::flags(asked, &order)?, jobs, limit, |row| {
             has_place |= row.message.as_deref() != Some(NO_PLACE);
             if row.outcome != Kind::Right {
                 found.get_or_insert(row);

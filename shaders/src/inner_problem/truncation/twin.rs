@@ -29,7 +29,8 @@ pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     let chunks = if uniform.shared_state == 1 { uniform.chunks as usize } else { 0 };
     // Unperturbed particles write elsewhere than they read, and pairs write their own columns alone.
     let (saved_before, counters_before) = (saved.to_vec(), counters.to_vec());
-    for index in 0..pairs + chunks {
+    let own = uniform.first_pair as usize..(uniform.first_pair + uniform.present) as usize;
+    for index in own.chain(pairs..pairs + chunks) {
         let mut pair = Pair::new(truncation, &uniform, seed, index, &saved_before, &counters_before);
         let renewed = uniform.first == 0 && pair.age == 0;
         let column = pair.column;

@@ -38,6 +38,7 @@ pub struct Settings {
 impl Experiment for Settings {
     const NAME: &'static str = "pes compare";
     const SEEDS: Option<&'static str> = Some("5");
+    const RANKS: bool = true;
     const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "2"), ("iterations", "1000"), ("pixels", "100")];
     const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[]);
 

@@ -36,7 +36,7 @@ pub fn train(
     let judge = task.judge(&gpu, POINTS)?;
     // A plan that is refused is found before the first training.
     for entry in entries {
-        Training::new(&gpu, task, &judge, entry, seeds[0].into())?;
+        Training::new(&gpu, run.ranks(), task, &judge, entry, seeds[0].into())?;
     }
     let iterations: u64 = entries.iter().map(|entry| entry.recipe.iterations as u64).sum();
     run.progress("pes", iterations * seeds.len() as u64);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fourfold::Gpu;
 use fourfold::evolution::{
-    Estimator, Inner, InnerProblem, OuterTensors, Perturbation, UnrollSettings, UnrolledGradient,
+    Estimator, Inner, InnerProblem, OuterTensors, Part, Perturbation, UnrollSettings, UnrolledGradient,
 };
 
 use super::judge::{Judge, Judged};
@@ -105,11 +105,17 @@ impl Task {
         Judge::new(gpu, &self.problem, &self.judged, points)
     }
 
-    /// Creates the gradient of a recipe. Neither submits nor polls.
+    /// Creates the gradient of a recipe, for a part of its particles. Neither submits nor polls.
     ///
     /// # Errors
     /// Settings out of range, or out of memory.
-    pub fn gradient(&self, gpu: &Gpu, recipe: &Recipe, outer: &OuterTensors) -> Result<UnrolledGradient, Failure> {
+    pub fn gradient(
+        &self,
+        gpu: &Gpu,
+        recipe: &Recipe,
+        part: Part,
+        outer: &OuterTensors,
+    ) -> Result<UnrolledGradient, Failure> {
         let estimator = match recipe.estimator {
             // A direction that lasts for an inner problem has the least variance; one that never ends needs new ones.
             Estimator::Dodge(Perturbation::NRES) if self.problem.horizon().is_none() => {
@@ -121,6 +127,7 @@ impl Task {
             objective: recipe.objective(),
             chunks: recipe.chunks,
             staggered: recipe.staggered,
+            part,
             ..UnrollSettings::new(estimator, recipe.particles, recipe.truncation, recipe.sigma)
         };
         Ok(UnrolledGradient::new(gpu, self.problem.clone(), &settings, outer)?)

@@ -11,12 +11,14 @@ use super::judge::Judge;
 use super::task::{Entry, Task};
 use super::trace::{Log, Outcome, Point, Row};
 use crate::failure::Failure;
+use crate::ranks::Ranks;
 use crate::run::Run;
 
 /// A training of one entry from one seed.
 #[derive(Debug)]
 pub struct Training<'a> {
     outer: OuterLoop<UnrolledGradient>,
+    ranks: Ranks,
     judge: &'a Judge,
     log: Log,
     iterations: usize,
@@ -39,7 +41,7 @@ const SUBMISSION: f64 = 0.25;
 /// # Errors
 /// Settings out of range, out of memory, or the loss of the device.
 pub fn train(run: &mut Run, task: &Task, judge: &Judge, entry: &Entry, seed: u64) -> Result<Outcome, Failure> {
-    let mut training = Training::new(&run.gpu(), task, judge, entry, seed)?;
+    let mut training = Training::new(&run.gpu(), run.ranks(), task, judge, entry, seed)?;
     let inner_steps = training.outer.source().inner_steps();
     let log = |run: &mut Run, points: Vec<Point>| {
         if let Some(point) = points.last() {
@@ -66,7 +68,7 @@ pub fn train(run: &mut Run, task: &Task, judge: &Judge, entry: &Entry, seed: u64
         log(run, training.advance()?)?;
         run.advance((training.iteration() - before) as u64);
         if training.diverged.is_none() {
-            run.save_if_due(|checkpoint| Ok(training.outer.save(checkpoint)?))?;
+            run.save_if_due(|checkpoint| training.save(checkpoint))?;
         }
     }
     let theta = training.outer.parameters()?;
@@ -84,15 +86,23 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// Settings out of range, or out of memory.
-    pub fn new(gpu: &Gpu, task: &Task, judge: &'a Judge, entry: &Entry, seed: u64) -> Result<Self, Failure> {
+    pub fn new(
+        gpu: &Gpu,
+        ranks: &Ranks,
+        task: &Task,
+        judge: &'a Judge,
+        entry: &Entry,
+        seed: u64,
+    ) -> Result<Self, Failure> {
         let recipe = &entry.recipe;
         let theta = recipe.theta.as_ref().unwrap_or(&task.theta);
         let outer = OuterTensors::new(gpu, theta, seed as u32)?;
-        let gradient = task.gradient(gpu, recipe, &outer)?;
+        let gradient = task.gradient(gpu, recipe, ranks.part(), &outer)?;
         let ring = (REMEMBERED / theta.len()).clamp(1, 512);
         let outer = OuterLoop::new(gpu, outer, Box::new(gradient), recipe.descent(ring))?;
         let log = Log::new(recipe.iterations, &task.milestones);
-        Ok(Self { outer, judge, log, iterations: recipe.iterations, diverged: None, burst: 8.min(ring) })
+        let (ranks, iterations) = (ranks.clone(), recipe.iterations);
+        Ok(Self { outer, ranks, judge, log, iterations, diverged: None, burst: 8.min(ring) })
     }
 
     /// Iterations finished.
@@ -105,10 +115,15 @@ impl<'a> Training<'a> {
         let begun = Instant::now();
         let ring = self.outer.settings().ring;
         let burst = self.burst.min(self.iterations - self.iteration());
-        let progress = self.outer.run(burst)?;
+        let ranks = self.ranks.clone();
+        let progress = match ranks.are_several() {
+            true => self.outer.run_part(burst, &mut |own, counts| ranks.gather(own, counts))?,
+            false => self.outer.run(burst)?,
+        };
         // At most four times as many, as the first submissions say little.
         let fitting = burst as f64 * SUBMISSION / begun.elapsed().as_secs_f64();
-        self.burst = (fitting as usize).clamp(1, (4 * burst).min(ring));
+        let fitting = (fitting as usize).clamp(1, (4 * burst).min(ring));
+        self.burst = ranks.of_root(fitting as u32)? as usize;
 
         let first = progress.iteration as usize + 1 - progress.centers.len();
         let mut rows = Vec::new();
@@ -127,6 +142,12 @@ impl<'a> Training<'a> {
             }
         }
         self.points(rows)
+    }
+
+    /// Writes the state of all particles into a checkpoint.
+    fn save(&self, checkpoint: &mut Checkpoint) -> Result<(), Failure> {
+        self.outer.complete(&mut |own, counts| self.ranks.gather(own, counts))?;
+        Ok(self.outer.save(checkpoint)?)
     }
 
     fn points(&self, rows: Vec<(usize, Option<f64>, Vec<f32>)>) -> Result<Vec<Point>, Failure> {

@@ -71,6 +71,7 @@ pub struct Settings {
 impl Experiment for Settings {
     const NAME: &'static str = "pes";
     const SEEDS: Option<&'static str> = Some("1");
+    const RANKS: bool = true;
     const QUICK: &'static [(&'static str, &'static str)] = &[("iterations", "2000"), ("pixels", "100")];
     const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[]);
 
