@@ -62,7 +62,9 @@ fn by_parts(
             let (gpu, results) = (&gpu, &results);
             scope.spawn(move || {
                 let mut outer = outer(gpu, problem, UnrollSettings { part: Part { index, count }, ..settings });
-                from.map(|from| outer.restore(from).unwrap());
+                if let Some(from) = from {
+                    outer.restore(from).unwrap();
+                }
                 let tell = &mut |own: &[u32], counts: &[usize]| wires.tell(own, counts);
                 let progress = outer.run_part(iterations, tell).unwrap();
                 outer.complete(tell).unwrap();

@@ -27,6 +27,9 @@ pub trait Plain: Args {
     /// The common flags that have an effect, besides `--quiet`.
     const COMMON: &'static [&'static str];
 
+    /// True if several processes, as `mpirun` starts them, can share it.
+    const RANKS: bool = false;
+
     /// Runs the command.
     ///
     /// # Errors
@@ -43,7 +46,7 @@ impl Entry {
             check: |matches| P::from_arg_matches(matches).map(drop).map_err(Failure::input),
             run: |common, matches| P::from_arg_matches(matches).map_err(Failure::input)?.run(common),
             common: P::COMMON,
-            ranks: false,
+            ranks: P::RANKS,
         }
     }
 }

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         Some(failure) => {
             // Where all ranks fail alike, the root says so for all.
             if !ranks.is_root() {
-                std::thread::sleep(Duration::from_secs(1));
+                std::thread::sleep(Duration::from_secs(3));
             }
             tell!("error: {failure}");
         }

@@ -109,10 +109,31 @@ fn what_does_not_divide_its_work_is_refused_on_several_ranks() {
     for (arguments, words) in [
         ("data collect pendulum", "expected one process, got 2"),
         ("pes toy --particles 2 --chunks 1", "has 1 to 1 parts"),
+        ("sam --chunks 1", "--chunks: expected at least 2, a chunk of each batch for each rank, got 1"),
     ] {
         let scratch = Scratch::new("ranks-refused");
         let ends = run(&format!("{arguments} --out {}", scratch.0.join("run").display()), 2, 99);
         let sentence = ends[0].as_ref().unwrap_err().to_string();
         assert!(sentence.contains(words), "{sentence}");
+    }
+}
+
+#[test]
+fn the_chunks_of_sam_over_ranks_end_with_the_bits_of_one_process() {
+    let scratch = Scratch::new("ranks-sam");
+    for (index, variant) in [
+        "--model mlp:8 --chunks 4 --batch 64 --clip 1",
+        "--model resnet:8,2 --chunks 3 --batch 192 --running-from both --augment crop-flip",
+        "--model mlp:8 --chunks 3 --batch 96 --adaptive --rho 0.5 --second-order --optimiser adamw --rate 0.002",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let place = |ranks: usize| scratch.0.join(format!("{index}-{ranks}"));
+        for ranks in [1, 3] {
+            let run = "--images 400 --seeds 1 --epochs 1 --lanczos 0 --curvature-images 100 --out";
+            succeeds(&format!("sam {variant} {run} {}", place(ranks).display()), ranks);
+            equal(&place(1), &place(ranks), &SAME);
+        }
     }
 }

@@ -6,6 +6,7 @@ mod driver;
 mod fuzz;
 mod gpu_report;
 mod interruptions;
+mod mpi;
 mod portability;
 mod vulkan;
 mod web;
@@ -28,11 +29,12 @@ cargo xtask COMMAND [ARGUMENTS]
   graphs             compare random graphs on the GPU with the f64 reference; `cargo xtask graphs --help` lists its flags
   gpu-report         measure the GPU of this machine and write one page; `cargo xtask gpu-report --help` lists its flags
   portability        verify every kernel on every Vulkan driver at hand; `cargo xtask portability --help` lists its flags
+  mpi-test           run the tests of runs of several processes; builds with the feature `mpi`, and installs Open MPI where apt can
   web                build the page into target/page; `cargo xtask web --serve` shows it, `--help` lists its flags
   web-test           build the page and test it in headless Chromium; `cargo xtask web-test --help` lists its flags
 
-On Linux without any Vulkan device, `demo`, `test`, `mutants`, `interruptions`, `chaos`, `graphs` and
-`web-test` first install Mesa's software driver.";
+On Linux without any Vulkan device, `demo`, `test`, `mutants`, `interruptions`, `chaos`, `graphs`,
+`mpi-test` and `web-test` first install Mesa's software driver.";
 
 /// The reason why a command failed, with its exit code.
 #[derive(Debug)]
@@ -133,6 +135,7 @@ fn run(mut arguments: Vec<OsString>) -> Result {
             driver::ensure()?;
             portability::run(&arguments)
         }
+        Some("mpi-test") => mpi::test(&arguments),
         Some("web") => web::run(&arguments),
         Some("web-test") => web::browser_test::run(&arguments),
         Some("help" | "--help" | "-h") => {
@@ -140,8 +143,8 @@ fn run(mut arguments: Vec<OsString>) -> Result {
             Ok(())
         }
         _ => Err(Failure::usage(format!(
-            "demo, test, data, mutants, interruptions, chaos, fuzz, graphs, gpu-report, portability, web or web-test is \
-             expected, got `{}`\n\n{USAGE}",
+            "demo, test, data, mutants, interruptions, chaos, fuzz, graphs, gpu-report, portability, mpi-test, web or \
+             web-test is expected, got `{}`\n\n{USAGE}",
             command.display()
         ))),
     }

@@ -6,6 +6,7 @@ mod dt;
 pub(crate) mod measure;
 mod pes;
 pub(crate) mod problems;
+mod ranks;
 mod recording;
 mod rollout;
 mod sam;
@@ -52,6 +53,7 @@ pub struct Arguments {
 impl Plain for Arguments {
     const NAME: &'static str = "bench";
     const COMMON: &'static [&'static str] = &["seed", "adapter", "no-tune", "out", "quick"];
+    const RANKS: bool = true;
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
         run(common, self)
@@ -65,6 +67,8 @@ enum Instead {
     Dt(dt::Arguments),
     /// Measure persistent evolution strategies: seconds of an outer iteration
     Pes(pes::Arguments),
+    /// Measure what ranks tell each other
+    Ranks(ranks::Arguments),
     /// Measure recording: the processor's time for a dispatch, beside bare wgpu
     Recording(recording::Arguments),
     /// Measure rollouts: environment steps per second of a population
@@ -79,6 +83,7 @@ impl Instead {
         match self {
             Instead::Dt(_) => "dt",
             Instead::Pes(_) => "pes",
+            Instead::Ranks(_) => "ranks",
             Instead::Recording(_) => "recording",
             Instead::Rollout(_) => "rollout",
             Instead::Sam(_) => "sam",
@@ -106,6 +111,10 @@ struct Row {
 /// # Errors
 /// If the arguments exclude each other, name no kernel, or the device fails.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
+    if common.ranks.are_several() && !matches!(arguments.instead, Some(Instead::Ranks(_))) {
+        let sentence = "fourfold bench: expected `bench ranks` where several processes run, got another measurement";
+        return common.ranks.agreed(Err(Failure::input(sentence)));
+    }
     let Some(instead) = &arguments.instead else { return kernels(common, arguments) };
     if arguments.kernel.is_some() {
         let name = instead.name();
@@ -114,6 +123,7 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     match instead {
         Instead::Dt(dt) => dt::run(common, dt, arguments.json),
         Instead::Pes(pes) => pes::run(common, pes, arguments.json),
+        Instead::Ranks(ranks) => ranks::run(common, ranks, arguments.json),
         Instead::Recording(recording) => recording::run(common, recording, arguments.json),
         Instead::Rollout(rollout) => rollout::run(common, rollout, arguments.json),
         Instead::Sam(sam) => sam::run(common, sam, arguments.json),

@@ -68,7 +68,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
             chunks: 1,
             ascent: Ascent::default(),
         };
-        Trainer::new(&gpu, &classifier, &data, &recipe, common.seed)
+        Trainer::new(&gpu, &common.ranks, &classifier, &data, &recipe, common.seed)
     };
     let sam = Method::SharpnessAware { sam: Sam::default(), rho: 0.1 };
     let subject = Subject {

@@ -4,8 +4,10 @@ mod curvature;
 mod density;
 mod evaluation;
 mod methods;
+mod own_chunks;
 mod presets;
 mod report;
+mod step;
 mod study;
 pub(crate) mod trainer;
 mod training;
@@ -112,7 +114,8 @@ pub struct Settings {
     #[arg(long, value_enum, value_name = "PARAMETERS", default_value_t)]
     #[serde(default)]
     pub perturb: Perturb,
-    /// m-sharpness: chunks of a batch, each with an ascent and batch norm of its own; SGD's batch norm has the same chunks
+    /// m-sharpness: chunks of a batch, each with an ascent and batch norm of its own; SGD has the same chunks. Several ranks share
+    /// them out
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     pub chunks: usize,
     /// Adaptive SAM: scale the perturbation with the weights (try --rho 0.5)
@@ -161,6 +164,7 @@ pub struct Settings {
 impl Experiment for Settings {
     const NAME: &'static str = "sam";
     const SEEDS: Option<&'static str> = Some("5");
+    const RANKS: bool = true;
     const QUICK: &'static [(&'static str, &'static str)] = &[("seeds", "2"), ("epochs", "10")];
     const QUICK_IF: &'static [(&'static str, &'static str, &'static str, &'static str)] = &[
         ("seeds", "model", "vit", "1"),
@@ -197,6 +201,8 @@ impl Experiment for Settings {
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
         let (seeds, arms) = (run.seeds(), self.arms()?);
+        let divisible = arms.iter().try_for_each(|arm| arm.settings.check_ranks(run.ranks().size()));
+        run.ranks().agreed(divisible)?;
         let mut finished = Vec::new();
         let epochs: usize = arms.iter().map(|arm| arm.settings.epochs).sum();
         run.progress("sam", (seeds.len() * epochs) as u64);
@@ -238,6 +244,24 @@ impl Settings {
         ])?;
         if self.density > 0 && self.lanczos == 0 {
             return Err(Failure::input("--density: expected --lanczos of at least 1, the steps of each start, got 0"));
+        }
+        Ok(())
+    }
+
+    /// Checks that each rank has a chunk of every batch.
+    fn check_ranks(&self, ranks: usize) -> Result<(), Failure> {
+        if ranks > self.chunks {
+            return Err(Failure::Input(format!(
+                "--chunks: expected at least {ranks}, a chunk of each batch for each rank, got {}",
+                self.chunks
+            )));
+        }
+        if ranks > 1 && self.decay_inside {
+            // One process fuses the decay's gradient with the sum over chunks, which rounds otherwise.
+            return Err(Failure::input("--decay-inside: expected one process, got several: leave it out"));
+        }
+        if ranks > 1 && self.running_from == RunningFrom::Both && self.ascent_steps > 1 {
+            return Err(Failure::input("--running-from both: expected --ascent-steps 1 on several ranks"));
         }
         Ok(())
     }

@@ -7,18 +7,19 @@ use std::time::Duration;
 use fourfold::Gpu;
 use fourfold::data::{Checkpoint, Dataset, permutation};
 use fourfold::gpu::BufferView;
-use fourfold::graph::{Graph, Plan, Session, Tag, Tensor, TensorType, Values};
+use fourfold::graph::{Graph, Plan, Session, Values};
 use fourfold::models::Classifier;
-use fourfold::nn::{BatchNorm2d, Mode, Noise, SeenStatistics, Statistics};
 use fourfold::optim::{Optimiser, Sam, Schedule};
-use fourfold::shaders::elementwise::Compare;
 use fourfold::shaders::{Data, Element};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::own_chunks::OwnChunks;
+use super::step::{self, Setup, shard_name};
 use super::variant::{Ascent, Augmentation};
 use crate::failure::Failure;
+use crate::ranks::Ranks;
 
 /// The gradient that the base optimiser is given.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,10 +45,17 @@ pub struct Recipe {
     pub running_from: RunningFrom,
     /// The augmentation of the images.
     pub augmentation: Option<Augmentation>,
-    /// The chunks of a batch that batch norm normalises each by itself in a plain step; those of a sharpness-aware one are SAM's.
+    /// The chunks of a batch whose gradients are averaged, each with batch norm of its own; SAM has the same.
     pub chunks: usize,
     /// The ascent where it is not SAM's.
     pub ascent: Ascent,
+}
+
+impl Recipe {
+    /// Returns true for SAM.
+    pub fn is_sharpness_aware(&self) -> bool {
+        matches!(self.method, Method::SharpnessAware { .. })
+    }
 }
 
 /// The passes of a sharpness-aware step whose statistics move the running ones of batch norm.
@@ -73,7 +81,10 @@ pub struct EpochLosses {
 /// A classifier with its data, weights and optimiser state on the GPU.
 #[derive(Debug)]
 pub struct Trainer {
+    /// A whole step, or its second half where ranks share the chunks.
     session: Session,
+    /// The first half.
+    own: Option<OwnChunks>,
     rows: usize,
     batch: usize,
     seed: u64,
@@ -82,12 +93,13 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A training of `classifier` from the initial weights of `seed` on.
+    /// A training of `classifier` from the initial weights of `seed` on, whose chunks are shared out to ranks.
     ///
     /// # Errors
     /// The batch is larger than the set or does not fall into the chunks that the method asks for; no memory.
     pub fn new(
         gpu: &Gpu,
+        ranks: &Ranks,
         classifier: &Classifier,
         data: &Dataset,
         recipe: &Recipe,
@@ -99,18 +111,19 @@ impl Trainer {
                 "--batch takes a number from 1 to {rows}, the training images, got {batch}"
             )));
         }
-        if let Method::SharpnessAware { sam, .. } = &recipe.method
-            && (sam.chunks == 0 || batch % sam.chunks != 0)
-        {
+        if recipe.chunks == 0 || !batch.is_multiple_of(recipe.chunks) {
             return Err(Failure::Input(format!(
                 "--chunks takes a number that divides the batch of {batch}, got {}",
-                sam.chunks
+                recipe.chunks
             )));
         }
         let shard = shard_rows(gpu, data);
-        let graph = Graph::new();
-        build(&graph, classifier, data, recipe, shard);
-        let plan = Arc::new(Plan::new(&graph, &gpu.target())?);
+        let setup = Setup { classifier, data, recipe, shard };
+        let planned = |build: &dyn Fn(&Graph)| {
+            let graph = Graph::new();
+            build(&graph);
+            Ok::<_, Failure>(Arc::new(Plan::new(&graph, &gpu.target())?))
+        };
         let labels = data.labels().iter().map(|&label| label as f32).collect();
         let mut initial = Values::from([
             ("labels".into(), Data::F32(labels)),
@@ -122,16 +135,26 @@ impl Trainer {
         }
         let black = recipe.augmentation.as_ref().and_then(|augmentation| augmentation.black().cloned());
         initial.extend(black.map(|black| ("black".to_owned(), Data::F32(black))));
-        if let Method::SharpnessAware { .. } = recipe.method {
+        if recipe.is_sharpness_aware() {
             let masks = recipe.ascent.masks(classifier).into_iter();
             initial.extend(masks.map(|(name, mask)| (name.to_owned(), Data::F32(mask))));
         }
         for (index, images) in data.images().chunks(shard * data.features()).enumerate() {
             initial.insert(shard_name(index), Data::F32(images.to_vec()));
         }
-        let session = Session::new(gpu, plan, &initial)?;
-        let sharpened = matches!(recipe.method, Method::SharpnessAware { .. });
-        Ok(Self { session, rows, batch, seed, epoch: 0, sharpened })
+        let sharpened = recipe.is_sharpness_aware();
+        let (session, own) = if ranks.are_several() {
+            let chunks = ranks.part().range(recipe.chunks);
+            let plan = planned(&|graph| step::update(graph, setup))?;
+            let halves = initial.into_iter().partition::<Values, _>(|(name, _)| plan.states.contains_key(name));
+            let session = Session::new(gpu, plan, &halves.0)?;
+            let plan = planned(&|graph| step::own(graph, setup, chunks.clone()))?;
+            let own = OwnChunks::new(ranks, setup, plan, halves.1, &session)?;
+            (session, Some(own))
+        } else {
+            (Session::new(gpu, planned(&|graph| step::whole(graph, setup))?, &initial)?, None)
+        };
+        Ok(Self { session, own, rows, batch, seed, epoch: 0, sharpened })
     }
 
     /// Begins with other weights and running statistics, which is empty in a network without batch norm.
@@ -158,7 +181,7 @@ impl Trainer {
         let order = permutation(self.rows, self.seed, self.epoch as u64);
         let used = self.steps() * self.batch;
         let order = order[..used].iter().map(|&row| row as f32).collect();
-        self.session.write("order", &Data::F32(order))?;
+        self.own.as_mut().map_or(&mut self.session, OwnChunks::session).write("order", &Data::F32(order))?;
         Ok(self.session.write("position", &Data::F32(vec![0.0]))?)
     }
 
@@ -168,7 +191,7 @@ impl Trainer {
         let mut left = self.steps();
         while left > 0 {
             let steps = left.min(burst.max(1));
-            self.session.submit(steps)?;
+            self.submit(steps)?;
             left -= steps;
         }
         self.epoch += 1;
@@ -199,9 +222,14 @@ impl Trainer {
         Ok(self.session.write("position", &Data::F32(vec![0.0]))?)
     }
 
-    /// Queues steps of the epoch's order in one submission.
+    /// Queues steps of the epoch's order, in one submission where no other rank has to tell something in each.
     pub fn submit(&mut self, steps: usize) -> Result<(), Failure> {
-        Ok(self.session.submit(steps)?)
+        let Some(own) = &mut self.own else { return Ok(self.session.submit(steps)?) };
+        for _ in 0..steps {
+            self.session.write(step::TOLD, &own.step()?)?;
+            self.session.submit(1)?;
+        }
+        Ok(())
     }
 
     /// Runs steps without counting them, to time them.
@@ -280,82 +308,4 @@ fn shard_rows(gpu: &Gpu, data: &Dataset) -> usize {
     let limit = gpu.limits().max_storage_buffer_binding_size;
     let rows = limit / (data.features() * Element::BYTES) as u64;
     usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, data.len())
-}
-
-fn shard_name(index: usize) -> String {
-    format!("images.{index}")
-}
-
-/// The images of the rows `picked` (whole numbers as f32), from a table in shards of `shard` rows.
-fn gather_images<'g>(graph: &'g Graph, data: &Dataset, shard: usize, picked: Tensor<'g>) -> Tensor<'g> {
-    // Past every table: a gather gives zeros there, so the sum over the shards is the row of the one that has it.
-    let nowhere = graph.constant(1e9);
-    let parts = (0..data.len()).step_by(shard).enumerate().map(|(index, first)| {
-        let rows = shard.min(data.len() - first);
-        let table = graph.input(&shard_name(index), TensorType::f32([rows, data.features()]));
-        let own = picked - first as f32;
-        let own = own.compare(Compare::Ge, graph.constant(0.0)).select(own, nowhere);
-        table.gather(own.cast(Element::U32))
-    });
-    parts.reduce(|a, b| a + b).expect("a set has at least one image")
-}
-
-/// One training step: the batch is gathered on the GPU, and nothing is read back.
-fn build<'g>(graph: &'g Graph, classifier: &Classifier, data: &Dataset, recipe: &Recipe, shard: usize) {
-    let (rows, batch) = (data.len(), recipe.batch);
-    let steps = rows / batch;
-    let labels = graph.input("labels", TensorType::f32([rows, 1]));
-    // Row numbers as f32, which holds whole numbers exactly up to 16 million.
-    let order = graph.input("order", TensorType::f32([steps, batch]));
-    let position = graph.state("position", Tag::Bookkeeping, TensorType::f32([]));
-    let step = graph.state("step", Tag::Bookkeeping, TensorType::u32([]));
-    let seed = graph.state("seed", Tag::Bookkeeping, TensorType::u32([2]));
-    let weights = classifier.parameters().state(graph, "weights");
-
-    let picked = order.gather(position.cast(Element::U32).reshape([1])).reshape([batch]);
-    let x = gather_images(graph, data, shard, picked);
-    let x = recipe.augmentation.as_ref().map_or(x, |augmentation| augmentation.apply(graph, data, x, seed));
-    let y = labels.gather(picked.cast(Element::U32)).reshape([batch]).cast(Element::U32);
-    // Batch norm is the batch's own in both passes of a sharpness-aware step; what is kept of it is another matter.
-    let (seen, seen_moved) = (SeenStatistics::new(), SeenStatistics::new());
-    let loss = |w: Tensor<'g>, start: usize, count: usize| {
-        let (x, y) = (x.narrow(0, start, count), y.narrow(0, start, count));
-        let statistics = match recipe.running_from {
-            _ if w.value() == weights.value() => Statistics::Kept(&seen),
-            RunningFrom::Both => Statistics::Kept(&seen_moved),
-            RunningFrom::First | RunningFrom::Recalculated => Statistics::Batch,
-        };
-        let mode = Mode { noise: Noise::of(seed), statistics };
-        classifier.forward(w, x, mode).cross_entropy(y, recipe.smoothing).mean_all()
-    };
-    let ring = |name| graph.state(name, Tag::Bookkeeping, TensorType::f32([steps, 1]));
-    let gradient = match recipe.method {
-        Method::Plain => {
-            // Without batch norm chunks decide nothing.
-            let chunks = if classifier.statistics().length() > 0 { recipe.chunks } else { 1 };
-            let size = batch / chunks;
-            let losses = (0..chunks).map(|chunk| loss(weights, chunk * size, size));
-            let loss = losses.reduce(|a, b| a + b).expect("there is at least one chunk");
-            let loss = if chunks == 1 { loss } else { loss * (1.0 / chunks as f32) };
-            graph.record(ring("losses"), loss.reshape([1]), step);
-            fourfold::graph::gradients(loss, &[weights])[0]
-        }
-        Method::SharpnessAware { sam, rho } => {
-            let size = batch / sam.chunks;
-            let variant = recipe.ascent.variant(graph, classifier, seed);
-            let outcome =
-                sam.variant_gradient(weights, graph.constant(rho), variant, |w, chunk| loss(w, chunk * size, size));
-            graph.record(ring("losses"), outcome.loss.reshape([1]), step);
-            graph.record(ring("sharpened_losses"), outcome.sharpened_loss.reshape([1]), step);
-            outcome.gradient
-        }
-    };
-    let gradient = recipe.clip.map_or(gradient, |norm| fourfold::optim::clip_by_global_norm(gradient, norm));
-    let rate = recipe.schedule.rate(graph, recipe.rate, step);
-    recipe.optimiser.step(weights, gradient, rate, step);
-    if let Some(running) = classifier.running(graph, "statistics") {
-        SeenStatistics::update(&[&seen, &seen_moved], classifier.statistics(), running, BatchNorm2d::MOMENTUM);
-    }
-    graph.assign(position, position + 1.0);
-    graph.advance(seed);
 }

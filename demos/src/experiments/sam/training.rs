@@ -13,6 +13,7 @@ use super::methods::Images;
 use super::trainer::{RunningFrom, Trainer};
 use super::variation::Arm;
 use crate::failure::Failure;
+use crate::ranks::Ranks;
 use crate::run::Run;
 use crate::statistics::{extremes, median};
 
@@ -75,7 +76,7 @@ pub fn train(run: &mut Run, arm: &Arm, seed: u64) -> Result<Finished, Failure> {
     let classifier = settings.classifier(&images.training)?;
     let rows = images.training.len();
     let recipe = settings.recipe(arm.sharpness_aware, &classifier, &images.standardisation, rows);
-    let mut trainer = Trainer::new(&run.gpu(), &classifier, &images.training, &recipe, seed)?;
+    let mut trainer = Trainer::new(&run.gpu(), run.ranks(), &classifier, &images.training, &recipe, seed)?;
     if let Some(checkpoint) = run.restored() {
         trainer.restore(&checkpoint, "training.")?;
         run.skip(trainer.epoch() as u64);
@@ -182,14 +183,14 @@ fn save_model(
     run.write_checkpoint(&format!("{method}-{seed}.safetensors"), &file)
 }
 
-/// Times blocks of steps of both methods in turn, so that both see the same background.
+/// Times blocks of steps of both methods in turn, whole ones on this rank, so that both see the same background.
 pub fn step_times(run: &Run, settings: &Settings, seed: u64) -> Result<StepTimes, Failure> {
     const ROUNDS: usize = 9;
     let Images { training, standardisation, .. } = settings.images(seed)?;
     let classifier = settings.classifier(&training)?;
     let trainer = |sharpness_aware| {
         let recipe = settings.recipe(sharpness_aware, &classifier, &standardisation, training.len());
-        let mut trainer = Trainer::new(&run.gpu(), &classifier, &training, &recipe, seed)?;
+        let mut trainer = Trainer::new(&run.gpu(), &Ranks::default(), &classifier, &training, &recipe, seed)?;
         // The first steps compile.
         trainer.run_steps(1)?;
         Ok::<_, Failure>(trainer)
