@@ -61,8 +61,8 @@ fn has_the_bits_of_one_process(scratch: &Scratch, arguments: &str) {
 
 #[test]
 fn a_population_over_processes_has_the_bits_of_one() {
-    // 25 pairs: seven for the first of four processes, six for the others.
-    let arguments = "pes toy --quick --iterations 300 --particles 50 --chunks 5 --pixels 8";
+    // 260 pairs, which three processes of the test below share unevenly.
+    let arguments = "pes toy --quick --iterations 300 --particles 520 --chunks 5 --pixels 8";
     has_the_bits_of_one_process(&Scratch::new("mpi-pes"), arguments);
 }
 
@@ -100,7 +100,7 @@ fn wait(child: &mut Child, most: Duration) -> bool {
 #[test]
 fn a_process_that_is_killed_ends_the_others_with_a_sentence_and_one_process_goes_on() {
     let scratch = Scratch::new("mpi-killed");
-    let arguments = "pes toy --iterations 3000 --particles 50 --chunks 5 --pixels 8 --quiet --out";
+    let arguments = "pes toy --iterations 3000 --particles 520 --chunks 5 --pixels 8 --quiet --out";
     let mut alone = scratch.fourfold();
     alone.args(format!("{arguments} whole").split_whitespace());
     succeeds(alone);

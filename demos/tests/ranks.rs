@@ -80,7 +80,7 @@ fn a_population_over_ranks_ends_with_the_bits_of_one_process() {
     for estimator in ["pes", "es"] {
         let place = |ranks: usize| scratch.0.join(format!("{estimator}-{ranks}"));
         for ranks in 1..=4 {
-            let run = "--particles 14 --chunks 1 --iterations 60 --pixels 8 --out";
+            let run = "--particles 516 --chunks 1 --iterations 60 --pixels 8 --out";
             succeeds(&format!("pes toy --estimator {estimator} {run} {}", place(ranks).display()), ranks);
             equal(&place(1), &place(ranks), &SAME);
         }
@@ -91,7 +91,7 @@ fn a_population_over_ranks_ends_with_the_bits_of_one_process() {
 fn a_rank_that_dies_ends_the_run_which_others_resume_to_the_same_bits() {
     let scratch = Scratch::new("ranks-dead");
     let place = |name: &str| scratch.0.join(name).display().to_string();
-    let arguments = "pes toy --particles 14 --chunks 1 --iterations 60 --pixels 8";
+    let arguments = "pes toy --particles 516 --chunks 1 --iterations 60 --pixels 8";
     succeeds(&format!("{arguments} --out {}", place("whole")), 1);
     // It dies when the first burst of iterations is saved, and more are done.
     let ends = run(&format!("{arguments} --out {}", place("dead")), 3, 60);
