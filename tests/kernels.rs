@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 
 /// Random cases of each kernel without and with shader checks, besides one past one dimension of the grid;
 /// `fourfold verify --cases N` draws as many as one likes.
-const CASES: [u32; 2] = [20, 8];
+const CASES: [u32; 2] = [12, 4];
 
 fn gpu(checked: bool) -> Gpu {
     static GPUS: [OnceLock<Gpu>; 2] = [OnceLock::new(), OnceLock::new()];
