@@ -81,7 +81,7 @@ impl Ranks {
     /// Finds the other processes of this run, where a launcher of MPI has started it.
     ///
     /// # Errors
-    /// [`DELAY`] is no number, or the MPI library does not start.
+    /// `FOURFOLD_RANK_DELAY` is no number, or the MPI library does not start.
     pub fn of_process() -> Result<Self, Failure> {
         #[cfg(feature = "mpi")]
         if mpi::launched() {
@@ -93,7 +93,7 @@ impl Ranks {
     /// Takes a link to the other ranks.
     ///
     /// # Errors
-    /// [`DELAY`] is no number.
+    /// `FOURFOLD_RANK_DELAY` is no number.
     pub fn over(link: impl Link + 'static) -> Result<Self, Failure> {
         let delay = match std::env::var(DELAY) {
             Ok(text) => text
