@@ -17,6 +17,16 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // The window library's own sentence has paths of its sources.
+    let has_screen =
+        ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"].iter().any(|name| std::env::var_os(name).is_some());
+    if cfg!(target_os = "linux") && !has_screen {
+        eprintln!(
+            "error: expected a screen, got neither DISPLAY nor WAYLAND_DISPLAY; `fourfold live --gif FILE` needs none, and \
+             `xvfb-run` brings one"
+        );
+        return ExitCode::FAILURE;
+    }
     let viewport =
         egui::ViewportBuilder::default().with_inner_size([1200.0, 760.0]).with_min_inner_size([320.0, 240.0]);
     let options = eframe::NativeOptions { renderer: eframe::Renderer::Wgpu, viewport, ..Default::default() };
