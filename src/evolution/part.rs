@@ -74,7 +74,7 @@ impl Divided {
     }
 }
 
-/// What brings parts together: it takes the words of one and how many each of them has, and returns those of all in the order
+/// Brings parts together: it takes the words of one and how many each of them has, and returns those of all in the order
 /// of parts.
 pub type Tell<'a, E> = dyn FnMut(&[u32], &[usize]) -> Result<Vec<u32>, E> + 'a;
 

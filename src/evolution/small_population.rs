@@ -17,7 +17,7 @@ pub struct SmallPopulation {
     pub(super) iterations: OuterIterations,
     /// A whole unroll.
     pub(super) unroll: TruncationProblem,
-    /// What the inner problem reads.
+    /// The tensors that the inner problem reads.
     pub(super) data: BufferView,
     /// The saved states, then the shares.
     pub(super) saved: BufferView,

@@ -34,7 +34,7 @@ pub trait Link: Debug {
     /// are missing it asks `patience` again and again; what that returns ends the run.
     ///
     /// # Errors
-    /// What `patience` returned, or a rank is gone.
+    /// The failure that `patience` returned, or a rank is gone.
     fn gather(&self, own: &[u32], patience: &mut dyn FnMut() -> Option<Failure>) -> Result<Vec<u32>, Failure>;
 
     /// Ends this process and, as far as the link can, all others.

@@ -34,7 +34,7 @@ pub enum Device {
     Shared(wgpu::Device, wgpu::Queue),
 }
 
-/// What failed, and what is offered then.
+/// A failure, by what is offered then.
 #[derive(Debug, Clone, PartialEq)]
 enum Trouble {
     /// The device: another can be opened.

@@ -2,7 +2,7 @@
 
 use fourfold_scenes::{Entry, SCENES};
 
-/// What the command line says.
+/// The settings of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arguments {
     /// The word of the scene to begin with.

@@ -146,7 +146,7 @@ fn passes(call: &Call) -> u64 {
     })
 }
 
-/// What the twin of a call needs.
+/// A call as its twin takes it.
 #[derive(Debug, Clone)]
 struct Context {
     iterations: OuterIterations,

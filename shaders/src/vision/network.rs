@@ -38,7 +38,7 @@ impl From<AttentionAgent> for VisionNetwork {
     }
 }
 
-/// What steers behind a vote: how many rows vote, and the sizes of what follows.
+/// The controller behind a vote: how many rows vote, and the sizes of what follows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Controller {
     pub voters: usize,
@@ -89,7 +89,7 @@ impl VisionNetwork {
         self.controller().ok().map(|controller| controller.actions)
     }
 
-    /// What steers, of a network that drives.
+    /// The controller of a network that drives.
     ///
     /// # Errors
     /// It does not drive.

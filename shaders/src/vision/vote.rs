@@ -71,7 +71,7 @@ pub(super) fn call(network: &VisionNetwork, controller: Controller, problem: &Pr
     description.call(network, problem, lanes, None, lengths)
 }
 
-/// What steers in the network of a call.
+/// The controller in the network of a call.
 pub(super) fn controller_of(call: &Call) -> Controller {
     network_of(call).controller().expect("sequences refuse networks that do not drive")
 }

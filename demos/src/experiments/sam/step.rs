@@ -24,7 +24,7 @@ pub fn seen_name(pass: usize, chunk: usize) -> String {
     format!("seen.{pass}.{chunk}")
 }
 
-/// What a training consists of besides its numbers.
+/// The parts of a training besides its numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
     pub classifier: &'a Classifier,
