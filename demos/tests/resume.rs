@@ -153,8 +153,8 @@ fn variance() {
     resumes_to_the_same_bits(&Scratch::new("resume-variance"), "pes variance", arguments, &["report.md", "real.png"]);
 }
 
-/// Trains within a stage of the run, and saves after each 10 of 40 iterations; breaks off once `end` are done.
-fn trained(run: &mut Run, end: u32) -> Result<Vec<f32>, Failure> {
+/// Trains within a stage of the run, and saves after each 10 of 40 iterations; breaks off once `end` are done and saved.
+fn trained(run: &mut Run, end: Option<u32>) -> Result<Vec<f32>, Failure> {
     run.stage("training", 40, |run| {
         let theta = OuterTensors::new(&run.gpu(), &ToyRegression::START, 3)?;
         let settings = UnrollSettings::new(Estimator::PES, 20, 10, 0.3);
@@ -164,14 +164,16 @@ fn trained(run: &mut Run, end: u32) -> Result<Vec<f32>, Failure> {
         if let Some(checkpoint) = run.restored() {
             outer.restore(&checkpoint)?;
         }
-        while outer.iteration() < 40 {
-            if outer.iteration() >= end {
+        loop {
+            if end.is_some_and(|end| outer.iteration() >= end) {
                 return Err(Failure::run("broken off"));
+            }
+            if outer.iteration() == 40 {
+                return Ok(outer.parameters()?);
             }
             outer.run(10)?;
             run.save(|checkpoint| Ok(outer.save(checkpoint)?))?;
         }
-        Ok(outer.parameters()?)
     })
 }
 
@@ -180,12 +182,16 @@ fn a_training_goes_on_from_the_state_that_the_run_has_saved() {
     let (scratch, gpu) = (Scratch::new("resume-state"), Gpu::open().unwrap());
     let common = |folder: &str| Common { out: Some(scratch.0.join(folder)), quiet: true, ..Common::default() };
     let new = |folder: &str| Run::of_command(&common(folder), "test", &gpu, serde_json::Value::Null).unwrap();
-    let whole = trained(&mut new("whole"), 40).unwrap();
-
-    trained(&mut new("broken"), 20).unwrap_err();
-    let mut resumed =
-        Earlier::open(&scratch.0.join("broken"), "test").unwrap().resume(&common("broken"), gpu.clone()).unwrap();
-    assert_eq!(trained(&mut resumed, 40).unwrap(), whole);
+    let whole = trained(&mut new("whole"), None).unwrap();
     let checkpoint = |folder: &str| fs::read(scratch.0.join(folder).join("checkpoint.safetensors")).unwrap();
-    assert!(checkpoint("whole") == checkpoint("broken"));
+
+    // In the middle, and between the last state and the end of the stage.
+    for end in [20, 40] {
+        let broken = format!("broken-{end}");
+        trained(&mut new(&broken), Some(end)).unwrap_err();
+        let earlier = Earlier::open(&scratch.0.join(&broken), "test").unwrap();
+        let mut resumed = earlier.resume(&common(&broken), gpu.clone()).unwrap();
+        assert_eq!(trained(&mut resumed, None).unwrap(), whole);
+        assert!(checkpoint("whole") == checkpoint(&broken), "{broken}");
+    }
 }

@@ -80,6 +80,9 @@ struct Record {
     finished: Vec<Finished>,
     /// The stage whose state the checkpoint holds.
     stage: Option<String>,
+    /// The stage ends with this state if it saves no other.
+    #[serde(default)]
+    kept: bool,
 }
 
 /// A finished stage.
@@ -317,10 +320,14 @@ impl Run {
                 }
                 self.record.stage = Some(name.to_owned());
                 (self.state, self.saved) = (None, None);
+                if self.record.kept {
+                    // An earlier process may have saved it last, and ended before the stage did.
+                    self.state = self.restored.clone();
+                }
                 let outcome = serde_json::to_value(work(self)?).map_err(Failure::run)?;
                 self.record.finished.push(Finished { stage: name.to_owned(), outcome: outcome.clone() });
                 let state = self.state.take().unwrap_or_default();
-                self.write_state(state)?;
+                self.write_state(state, false)?;
                 outcome
             }
         };
@@ -345,14 +352,22 @@ impl Run {
     /// # Panics
     /// `fill` sets `settings` or `record`, which are the run's own.
     pub fn save(&mut self, fill: impl FnOnce(&mut Checkpoint) -> Result<(), Failure>) -> Result<(), Failure> {
+        self.state = Some(self.save_state(fill, true)?);
+        Ok(())
+    }
+
+    fn save_state(
+        &mut self,
+        fill: impl FnOnce(&mut Checkpoint) -> Result<(), Failure>,
+        kept: bool,
+    ) -> Result<Checkpoint, Failure> {
         let mut state = Checkpoint::new();
         fill(&mut state)?;
         for own in ["settings", "record"] {
             assert!(state.get(own).is_err(), "`{own}` in a checkpoint is the run's own");
         }
         self.compare(&state)?;
-        self.state = Some(self.write_state(state)?);
-        Ok(())
+        self.write_state(state, kept)
     }
 
     /// Saves the state of this stage if it has none yet, the last checkpoint is old enough, or the run is asked to stop;
@@ -363,7 +378,7 @@ impl Run {
     pub fn save_if_due(&mut self, fill: impl FnOnce(&mut Checkpoint) -> Result<(), Failure>) -> Result<(), Failure> {
         let stopped = self.stopped()?;
         if stopped || self.is_due()? {
-            self.save(fill)?;
+            self.save_state(fill, false)?;
             // The last state of a stage depends on the clock; the checkpoint of a finished stage must not.
             self.state = None;
         }
@@ -378,9 +393,9 @@ impl Run {
         if self.stopped()? { Err(Failure::Stopped) } else { Ok(()) }
     }
 
-    fn write_state(&mut self, mut state: Checkpoint) -> Result<Checkpoint, Failure> {
+    fn write_state(&mut self, mut state: Checkpoint, kept: bool) -> Result<Checkpoint, Failure> {
         self.touch()?;
-        self.record.lines = self.lines.len();
+        (self.record.lines, self.record.kept) = (self.lines.len(), kept);
         state.set("settings", serde_json::to_string(&self.configuration).map_err(Failure::run)?);
         state.set("record", serde_json::to_string(&self.record).map_err(Failure::run)?);
         self.folder.write_checkpoint(CHECKPOINT, &state)?;
