@@ -19,9 +19,6 @@ const TERMS: usize = 960;
 /// Bytes of the memory of the workgroup.
 const MEMORY: u32 = 16 << 10;
 
-/// Pairs of the population at most: invocations of a workgroup.
-const MOST_PAIRS: usize = 256;
-
 /// Outer parameters at most, which invocations keep to themselves.
 const MOST_PARAMETERS: usize = 64;
 
@@ -48,6 +45,9 @@ pub struct OuterIterations {
 }
 
 impl OuterIterations {
+    /// Pairs of a population at most: invocations of a workgroup.
+    pub const MOST_PAIRS: usize = 256;
+
     /// Returns true if a population is so small that one workgroup runs its iterations faster than a dispatch for each
     /// kernel would.
     pub fn suits(&self, unroll: &TruncationProblem, target: &Target) -> bool {
@@ -55,7 +55,7 @@ impl OuterIterations {
         let threads = workgroup(pairs, parameters, target);
         let vectors = pairs.div_ceil(8);
         let work = product(&[unroll.truncation, 2, self.problem.iterations(), vectors]);
-        (1..=MOST_PAIRS).contains(&pairs)
+        (1..=Self::MOST_PAIRS).contains(&pairs)
             && (1..=MOST_PARAMETERS).contains(&parameters)
             && threads <= target.workgroup_invocations as usize
             && MEMORY <= target.workgroup_memory
@@ -179,7 +179,6 @@ struct Uniform {
     second_moment_at: u32,
     sigma: f32,
     scale: f32,
-    mean: f32,
     clip: f32,
     weight_decay: f32,
     epsilon: f32,
@@ -252,10 +251,11 @@ impl Problem {
             adam.sequence(target)?;
         }
         let most = iterations.most_iterations(&self.unroll, target);
+        let most_pairs = OuterIterations::MOST_PAIRS;
         Sizes("outer_iterations")
             .tensor(&[("ring", self.ring), ("parameters", parameters)])?
             .tensor(&[("ring", self.ring), ("shares", SHARES)])?
-            .expect("pairs", pairs <= MOST_PAIRS, format_args!("at most {MOST_PAIRS}"), pairs)?
+            .expect("pairs", pairs <= most_pairs, format_args!("at most {most_pairs}"), pairs)?
             .expect("parameters", parameters <= MOST_PARAMETERS, format_args!("at most {MOST_PARAMETERS}"), parameters)?
             .expect("steps", first == 0 && steps == truncation, "those of the whole unroll", steps)?
             .expect("shared_state", !shared_state, "false", shared_state)?
@@ -312,7 +312,6 @@ impl Problem {
             second_moment_at: at(&outer.0, 4),
             sigma: unroll.sigma,
             scale: gradient.scale() as f32,
-            mean: 1.0 / pairs as f32,
             clip: self.clip.unwrap_or(0.0),
             ..Uniform::default()
         };

@@ -1,7 +1,7 @@
 // Whole iterations of an outer loop by antithetic pairs of particles (persistent evolution strategies and their kin), many
 // of them in one dispatch of one workgroup: for populations so small that a dispatch of each kernel costs more than its
 // work. It computes what `truncation.wgsl`, `persistent_gradient.wgsl`, `gradient_sum`, the optimiser and the rings do one
-// after the other, with the same sums in the same order; only the means of the shares are summed in an order of their own.
+// after the other, with the same sums in the same order; the means of the shares are those of `fitness.mean`.
 //
 // Invocation d owns pair d of the population and keeps its particles, perturbation and accumulator to itself. Invocation p
 // owns the outer parameters 2 p and 2 p + 1: it sums their gradient over the pairs and moves them. In between lie
@@ -37,9 +37,8 @@ struct Uniform {
     first_moment_at: u32,
     second_moment_at: u32,
     sigma: f32,
-    // 1 / (2 pairs sigma), and 1 / pairs.
+    // 1 / (2 pairs sigma).
     scale: f32,
-    mean: f32,
     // The largest magnitude of a number of the gradient; 0 where it is not clipped.
     clip: f32,
     // As adamw.wgsl has them.
@@ -234,8 +233,9 @@ fn iterate(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
                 for (var d = 0u; d < pairs; d++) {
                     sum += saved[unroll.shares_at + local * pairs + d];
                 }
-                accumulators[unroll.means_at + local] = sum * unroll.mean;
-                outer[unroll.metrics_at + row * SHARE_ROWS + local] = sum * unroll.mean;
+                let mean = sum / f32(pairs);
+                accumulators[unroll.means_at + local] = mean;
+                outer[unroll.metrics_at + row * SHARE_ROWS + local] = mean;
             }
             // The shares of the next iteration wait until these have been read.
             storageBarrier();

@@ -2,8 +2,8 @@
 //! with.
 
 use fourfold_shaders::Target;
-use fourfold_shaders::evolution::persistent_gradient;
-use fourfold_shaders::inner_problem::SHARES;
+use fourfold_shaders::evolution::{fitness, persistent_gradient};
+use fourfold_shaders::inner_problem::{OuterIterations, SHARES};
 use fourfold_shaders::reduction::reduce::{self, Reduction};
 
 use crate::gpu::program::{Allocation, BufferId, ProgramPlan, RecordingId};
@@ -67,6 +67,12 @@ pub(super) fn mean_shares(
     target: &Target,
 ) -> BufferId {
     let metrics = program.buffer(Allocation::f32("metrics", SHARES).zeros());
-    means(program, recording, [SHARES, pairs], [shares, metrics], target);
+    if pairs <= OuterIterations::MOST_PAIRS {
+        // One by one, as the kernel that runs whole iterations of so few pairs sums them.
+        let mean = fitness::Problem { members: SHARES, episodes: pairs };
+        program.sequence(recording, mean.sequence(target), &[shares, metrics]);
+    } else {
+        means(program, recording, [SHARES, pairs], [shares, metrics], target);
+    }
     metrics
 }
