@@ -191,6 +191,8 @@ fn case_of(world: &World, episodes: &[Episode]) -> Case {
     let count = steps.len();
     let problem = Problem {
         members: count,
+        first_member: 0,
+        present: count,
         groups: 1,
         episodes: 1,
         horizon: 1_000,

@@ -129,6 +129,8 @@ impl Environment for Disguised {
 fn unrolled(composition: &Composition) -> Call {
     let problem = Problem {
         members: 2,
+        first_member: 0,
+        present: 2,
         groups: 1,
         episodes: 1,
         horizon: 3,
@@ -241,6 +243,8 @@ fn a_kernel_that_is_not_the_composition_s_own_runs_with_checks() {
     let own = unrolled(&composition);
     let problem = Problem {
         members: 2,
+        first_member: 0,
+        present: 2,
         groups: 1,
         episodes: 1,
         horizon: 3,

@@ -88,6 +88,18 @@ fn a_population_over_ranks_ends_with_the_bits_of_one_process() {
 }
 
 #[test]
+fn a_policy_that_evolves_over_ranks_ends_with_the_bits_of_one_process() {
+    let scratch = Scratch::new("ranks-neuron");
+    let place = |ranks: usize| scratch.0.join(ranks.to_string());
+    for ranks in [1, 2] {
+        let run = "--alone --rows 2 --seeds 1 --members 8 --episodes 1 --steps 1e5 --trial 5e4 --test-episodes 2";
+        succeeds(&format!("neuron train --strategy cma-es {run} --out {}", place(ranks).display()), ranks);
+        let trained = ["checkpoint.safetensors", "neuron.safetensors", "neuron-1.safetensors", "learning.jsonl"];
+        equal(&place(1), &place(ranks), &trained);
+    }
+}
+
+#[test]
 fn a_rank_that_dies_ends_the_run_which_others_resume_to_the_same_bits() {
     let scratch = Scratch::new("ranks-dead");
     let place = |name: &str| scratch.0.join(name).display().to_string();
@@ -109,6 +121,7 @@ fn what_does_not_divide_its_work_is_refused_on_several_ranks() {
     for (arguments, words) in [
         ("data collect pendulum", "expected one process, got 2"),
         ("pes toy --particles 2 --chunks 1", "has 1 to 1 parts"),
+        ("neuron train --strategy pgpe --members 2", "--members: expected at least 4, a pair of members for each rank"),
         ("sam --chunks 1", "--chunks: expected at least 2, a chunk of each batch for each rank, got 1"),
     ] {
         let scratch = Scratch::new("ranks-refused");

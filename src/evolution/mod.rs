@@ -122,6 +122,7 @@ mod unroll;
 pub use cma_es::CmaEs;
 
 pub use crate::gpu::program::CheckpointTensor;
+pub use crate::rollout::Part;
 pub use error::Error;
 pub use estimator::{Estimator, Particles, Perturbation, Renewal};
 pub use evaluator::{Evaluated, Evaluator, EvaluatorSettings};
@@ -130,7 +131,7 @@ pub use fourfold_shaders::inner_problem::problems;
 pub use fourfold_shaders::inner_problem::{InnerProblem, Loss, Objective};
 pub use inner::Inner;
 pub use outer_loop::{Descent, OuterLoop, OuterSettings, Progress};
-pub use part::{Divided, Part, Tell};
+pub use part::{Divided, Tell};
 pub use population::{GraphProblem, InnerStep, MemberState, Population, PopulationPlan, SharedTensor, StepContext};
 pub use rollout_gradient::{EvolutionStrategy, RolloutGradient, RolloutGradientPlan};
 pub use small_population::SmallPopulation;

@@ -9,7 +9,7 @@ use fourfold_shaders::{
 };
 
 use super::source::OuterIds;
-use super::{Error, OuterTensors, Progress, Source};
+use super::{Divided, Error, OuterTensors, Part, Progress, Source};
 use crate::gpu::program::{Allocation, BufferId, CheckpointTensor, Program, ProgramPlan, RecordingId};
 use crate::gpu::{BufferView, Gpu};
 use crate::rollout::{self, Operands, Rollout, Weights};
@@ -59,8 +59,11 @@ struct Ids {
     deviation: BufferId,
     returns: BufferId,
     lengths: BufferId,
+    fitness: BufferId,
     metrics: BufferId,
     estimate: RecordingId,
+    /// Dispatches of the estimate that compute the fitness of the own members; those after them need that of all.
+    judged: usize,
     measure: RecordingId,
 }
 
@@ -104,6 +107,7 @@ impl RolloutGradientPlan {
         let [estimate, measure] = [(); 2].map(|()| program.recording());
         let mean = fitness::Problem { members, episodes };
         program.sequence(estimate, mean.sequence(target), &[returns, fitness]);
+        let judged = program.dispatches(estimate);
         let ranks = centred_ranks::Problem { members };
         program.sequence(estimate, ranks.sequence(target), &[fitness, utilities]);
         // Fitness is maximised, and the gradient is that of a loss.
@@ -127,7 +131,7 @@ impl RolloutGradientPlan {
         }
         program.sequence(measure, mean.summary(target), &[fitness, lengths, metrics]);
         program.check()?;
-        let ids = Ids { deviation, returns, lengths, metrics, estimate, measure };
+        let ids = Ids { deviation, returns, lengths, fitness, metrics, estimate, judged, measure };
         Ok(Self { rollout, strategy, program, outer, ids })
     }
 
@@ -238,6 +242,31 @@ impl Source for RolloutGradient {
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, _: u32) {
         self.rollout.record(pass);
         self.program.record(self.plan.ids.estimate, pass);
+    }
+
+    fn part(&self) -> Part {
+        self.plan.rollout.settings.part
+    }
+
+    /// The fitness of the members, and the lengths of their episodes for the metrics.
+    fn told(&self) -> Vec<Divided> {
+        let (plan, members) = (&self.plan.rollout, self.plan.rollout.members_of_parts());
+        let divided = |view: &BufferView, each: usize| {
+            let columns = members.iter().map(|members| members.start * each..members.end * each).collect();
+            Divided { view: view.clone(), rows: 1, stride: plan.settings.members * each, columns }
+        };
+        let fitness = self.program.view(self.plan.ids.fitness);
+        vec![divided(fitness, 1), divided(self.rollout.lengths(), plan.settings.episodes)]
+    }
+
+    fn record_part(&self, pass: &mut wgpu::ComputePass<'_>, _: u32) {
+        self.rollout.record(pass);
+        self.program.record_range(self.plan.ids.estimate, pass, 0..self.plan.ids.judged);
+    }
+
+    fn record_rest(&self, pass: &mut wgpu::ComputePass<'_>) {
+        let Ids { estimate, judged, .. } = self.plan.ids;
+        self.program.record_range(estimate, pass, judged..self.program.dispatches(estimate));
     }
 
     fn record_metrics(&self, pass: &mut wgpu::ComputePass<'_>) {

@@ -100,6 +100,7 @@
 
 mod check;
 mod error;
+mod part;
 mod pictures;
 mod plan;
 mod pong_player;
@@ -118,6 +119,7 @@ pub use fourfold_shaders::rollout::unroll::{
     Composition, Environment, EpisodeRandom, Fault, Interface, Outcome, PictureSize, Policy, Sensors, WeightSource,
     Wiring,
 };
+pub use part::Part;
 pub use pictures::Pictures;
 pub use plan::{Plan, Settings};
 pub use pong_player::PongPlayer;

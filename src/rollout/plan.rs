@@ -1,9 +1,11 @@
 //! The buffers and dispatches of a rollout, as pure data.
 
+use std::ops::Range;
+
 use fourfold_shaders::rollout::unroll::{COUNTERS, Composition, LEAST_TEAM, Problem, WeightSource, WeightStorage};
 use fourfold_shaders::{Data, Target};
 
-use super::Error;
+use super::{Error, Part};
 use crate::gpu::program::{Allocation, BufferId, ProgramPlan, RecordingId};
 
 /// Sizes of a rollout.
@@ -24,6 +26,9 @@ pub struct Settings {
     pub allow_slow_compile: bool,
     /// Steps of each slot in one dispatch, see [`Rollout::pace`](super::Rollout::pace).
     pub steps: usize,
+    /// The part of the members that this process plays; the results of all others stay as they are. Mirrored members stay
+    /// together.
+    pub part: Part,
 }
 
 impl Settings {
@@ -37,7 +42,20 @@ impl Settings {
             stream: 0,
             allow_slow_compile: false,
             steps: 1_000,
+            part: Part::WHOLE,
         }
+    }
+
+    /// Members that stay together.
+    fn together(weights: WeightSource) -> usize {
+        if weights == WeightSource::Perturbed { 2 } else { 1 }
+    }
+
+    /// The members of each part.
+    fn members_of_parts(&self, weights: WeightSource) -> Vec<Range<usize>> {
+        let together = Self::together(weights);
+        let ranges = self.part.ranges(self.members / together);
+        ranges.into_iter().map(|range| range.start * together..range.end * together).collect()
     }
 }
 
@@ -97,8 +115,15 @@ impl Plan {
         if members.saturating_mul(episodes) > u32::MAX as usize / 4 {
             return refuse(format!("{members} members with {episodes} episodes each are more than 2^30 episodes"));
         }
+        let together = Settings::together(composition.weights);
+        let unit = if together == 2 { "mirrored pairs" } else { "members" };
+        settings.part.check(unit, members / together)?;
+        if settings.part != Part::WHOLE && composition.weights == (WeightSource::Given { trace: true }) {
+            return refuse("a trace needs the whole population, not a part of it".into());
+        }
+        let own = settings.members_of_parts(composition.weights)[settings.part.index].len();
         let storage = composition.weight_storage(settings.allow_slow_compile, target);
-        let groups = groups(members, episodes, storage, target);
+        let groups = groups(own, episodes, storage, target);
         let most_steps = composition.most_steps(storage, target);
         if most_steps == 0 {
             return Err(Error::too_many_passes(composition.policy.file()));
@@ -132,6 +157,16 @@ impl Plan {
         self.composition.weights == WeightSource::Given { trace: true }
     }
 
+    /// Returns the members of each part, in the order of parts.
+    pub fn members_of_parts(&self) -> Vec<Range<usize>> {
+        self.settings.members_of_parts(self.composition.weights)
+    }
+
+    /// Returns the members that this process plays.
+    pub fn own_members(&self) -> Range<usize> {
+        self.members_of_parts()[self.settings.part.index].clone()
+    }
+
     /// Bytes of the rollout's own buffers: everything beyond the weights.
     pub fn bytes(&self) -> u64 {
         self.program.bytes()
@@ -157,7 +192,8 @@ fn program(
     workgroup: usize,
 ) -> (ProgramPlan, Ids) {
     let Settings { members, episodes, horizon, steps, common_random_numbers, stream, .. } = *settings;
-    let (slots, results, parameters) = (members * groups, members * episodes, composition.parameters());
+    let own = settings.members_of_parts(composition.weights)[settings.part.index].clone();
+    let (slots, results, parameters) = (own.len() * groups, members * episodes, composition.parameters());
     let mut program = ProgramPlan::default();
     let mut buffer = |allocation| program.buffer(allocation);
     // Sizes that no buffer has are refused by the sequence.
@@ -187,7 +223,18 @@ fn program(
     let kernel = composition.kernel(storage);
     let call = |fresh| {
         let episodes = episodes / groups;
-        let problem = Problem { members, groups, episodes, horizon, steps, fresh, common_random_numbers, stream };
+        let problem = Problem {
+            members,
+            first_member: own.start,
+            present: own.len(),
+            groups,
+            episodes,
+            horizon,
+            steps,
+            fresh,
+            common_random_numbers,
+            stream,
+        };
         problem.sequence_with(composition, kernel.clone(), storage, workgroup)
     };
     let (first, next) = (call(true), call(false));

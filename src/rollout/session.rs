@@ -46,7 +46,7 @@ pub struct Rollout {
 /// The results of the episodes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episodes {
-    /// (members, episodes): the sum of rewards.
+    /// (members, episodes): the sum of rewards; without meaning for members of another [part](super::Part).
     pub returns: Vec<f32>,
     /// (members, episodes): steps.
     pub lengths: Vec<u32>,
@@ -120,7 +120,8 @@ impl Rollout {
     /// # Errors
     /// [`Error::Fault`], with the file and the function that gave it, or counters of another rollout.
     pub fn check(&self, counters: &[u32]) -> Result<(), Error> {
-        let slots = self.plan.settings.members * self.plan.groups;
+        let own = self.plan.own_members();
+        let slots = own.len() * self.plan.groups;
         if counters.len() != COUNTERS * slots {
             let (expected, got) = (COUNTERS * slots, counters.len());
             return Err(Error::Settings { message: format!("counters: expected {expected} numbers, got {got}") });
@@ -134,7 +135,7 @@ impl Rollout {
                 Fault::Step => (composition.environment.file(), "environment_step"),
             };
             let episode = slot % groups * (settings.episodes / groups) + counters[slot] as usize;
-            let (member, step) = (slot / groups, counters[slots + slot] as usize);
+            let (member, step) = (own.start + slot / groups, counters[slots + slot] as usize);
             return Err(Error::Fault { file: file.into(), function, member, episode, step });
         }
         Ok(())

@@ -15,6 +15,8 @@ fn rollouts() {
         let [members, groups, episodes, horizon, steps] = [(); 5].map(|()| draw.small());
         let problem = unroll::Problem {
             members,
+            first_member: 0,
+            present: members,
             groups,
             episodes,
             horizon,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::evaluation::{HORIZON, Protocol};
 use crate::failure::Failure;
+use crate::ranks::Ranks;
 
 /// Seeds of the episodes that choose between centres: no others are played with them.
 const VALIDATION_SEED: u32 = 0x5EED_0001;
@@ -74,6 +75,7 @@ pub struct Record {
 #[derive(Debug)]
 pub struct Training {
     gpu: Gpu,
+    ranks: Ranks,
     policy: Arc<dyn Policy>,
     recipe: Recipe,
     seed: u32,
@@ -115,8 +117,8 @@ impl CpuSearch {
         weights
     }
 
-    /// One generation; returns its steps and the mean fitness.
-    fn generation(&mut self, gpu: &Gpu, key: u32, episodes: usize) -> Result<(u64, f64), Failure> {
+    /// One generation, of which each rank plays some members; returns its steps and the mean fitness.
+    fn generation(&mut self, gpu: &Gpu, ranks: &Ranks, key: u32, episodes: usize) -> Result<(u64, f64), Failure> {
         const MEMORY: f64 = 0.99;
         let generation = self.search.generation();
         let asked = self.search.ask().map_err(Failure::run)?.to_vec();
@@ -124,8 +126,15 @@ impl CpuSearch {
         gpu.queue().write_buffer(&self.weights.buffer, self.weights.offset, bytemuck::cast_slice(&members));
         gpu.queue().write_buffer(&self.seed.buffer, self.seed.offset, bytemuck::cast_slice(&[key, generation]));
         let played = self.rollout.run()?;
-        let each = played.returns.chunks(episodes);
-        let fitness: Vec<f32> = each.map(|each| each.iter().sum::<f32>() / episodes as f32).collect();
+        let plan = self.rollout.plan();
+        let told = plan.own_members().flat_map(|member| {
+            let own = member * episodes..(member + 1) * episodes;
+            let fitness = played.returns[own.clone()].iter().sum::<f32>() / episodes as f32;
+            [fitness.to_bits(), played.lengths[own].iter().sum()]
+        });
+        let counts: Vec<usize> = plan.members_of_parts().iter().map(|members| 2 * members.len()).collect();
+        let all = ranks.gather(&told.collect::<Vec<_>>(), &counts)?;
+        let fitness: Vec<f32> = all.chunks(2).map(|member| f32::from_bits(member[0])).collect();
         self.search.tell(&fitness).map_err(Failure::run)?;
         for (average, mean) in self.average.iter_mut().zip(self.search.mean()) {
             // A mean of all at first, of the last hundred in the long run.
@@ -133,7 +142,7 @@ impl CpuSearch {
             *average += weight * (f64::from(mean) - *average);
         }
         let mean = fitness.iter().map(|&fitness| f64::from(fitness)).sum::<f64>() / fitness.len() as f64;
-        Ok((played.lengths.iter().map(|&length| u64::from(length)).sum(), mean))
+        Ok((all.chunks(2).map(|member| u64::from(member[1])).sum(), mean))
     }
 }
 
@@ -148,20 +157,21 @@ const VALIDATION_EPISODES: usize = 500;
 
 impl Training {
     /// A training from `initial` weights, of which CMA-ES searches those with the indices `free`; the other strategies
-    /// search all.
+    /// search all. The ranks share the members of a generation.
     ///
     /// # Errors
     /// Invalid settings, or the device fails.
     pub fn new(
         gpu: &Gpu,
+        ranks: &Ranks,
         policy: Arc<dyn Policy>,
         recipe: Recipe,
         seed: u32,
         (initial, free): (Vec<f32>, Vec<usize>),
     ) -> Result<Self, Failure> {
-        let search = begin(gpu, &policy, &recipe, seed, &initial, free)?;
-        let (gpu, record) = (gpu.clone(), Record::default());
-        Ok(Self { gpu, policy, recipe, seed, record, best: initial, search })
+        let search = begin(gpu, ranks, &policy, &recipe, seed, (&initial, free))?;
+        let (gpu, ranks, record) = (gpu.clone(), ranks.clone(), Record::default());
+        Ok(Self { gpu, ranks, policy, recipe, seed, record, best: initial, search })
     }
 
     /// True once it has had its steps.
@@ -191,7 +201,10 @@ impl Training {
         let (generation, steps, population) = match &mut self.search {
             Search::Gpu(outer) => {
                 outer.set_rate(rate)?;
-                let progress = outer.run(BURST)?;
+                let progress = match self.ranks.are_several() {
+                    true => outer.run_part(BURST, &mut |own, counts| self.ranks.gather(own, counts))?,
+                    false => outer.run(BURST)?,
+                };
                 let (generation, summaries) = (progress.iteration, RolloutGradient::summaries(&progress));
                 let last = &summaries[summaries.len() - BURST..];
                 (generation, last.iter().map(|summary| summary.steps).sum::<u64>(), f64::from(last[BURST - 1].mean))
@@ -199,7 +212,7 @@ impl Training {
             Search::Cpu(search) => {
                 let (mut steps, mut mean) = (0, 0.0);
                 for _ in 0..BURST {
-                    let (played, fitness) = search.generation(&self.gpu, self.seed, recipe.episodes)?;
+                    let (played, fitness) = search.generation(&self.gpu, &self.ranks, self.seed, recipe.episodes)?;
                     steps += played;
                     mean = fitness;
                 }
@@ -273,17 +286,18 @@ impl Training {
 /// The strategy of a recipe, at its beginning.
 fn begin(
     gpu: &Gpu,
+    ranks: &Ranks,
     policy: &Arc<dyn Policy>,
     recipe: &Recipe,
     seed: u32,
-    initial: &[f32],
-    free: Vec<usize>,
+    (initial, free): (&[f32], Vec<usize>),
 ) -> Result<Search, Failure> {
     let environment = Arc::new(CartPoleSwingUp { easy: false });
     let weights = WeightSource::Given { trace: false };
     let composition = Composition { environment, policy: policy.clone(), sensors: Default::default(), weights };
     let rollout = rollout::Settings {
         allow_slow_compile: true,
+        part: ranks.part(),
         ..rollout::Settings::new(recipe.members, recipe.episodes, HORIZON)
     };
     let strategy = match recipe.strategy {
@@ -318,4 +332,41 @@ fn begin(
     let descent = Descent::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: recipe.weight_decay };
     let settings = OuterSettings { descent, rate: recipe.rate, clip: None, ring: BURST };
     Ok(Search::Gpu(Box::new(OuterLoop::new(gpu, outer, Box::new(source), settings)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use fourfold::rollout::Interface;
+
+    use super::super::evaluation::OBSERVATIONS;
+    use super::super::recipe;
+    use super::*;
+    use crate::ranks::channels::Channels;
+
+    #[test]
+    fn any_number_of_ranks_evolves_a_policy_to_the_same_bits() {
+        let (gpu, policy) = (Gpu::open().unwrap(), recipe::perceptron().policy());
+        let count = policy.weights(Interface { inputs: OBSERVATIONS, actions: 1 });
+        for strategy in [StrategyName::CmaEs, StrategyName::Pgpe, StrategyName::OpenAiEs] {
+            let recipe = Recipe { strategy, members: 8, episodes: 2, ..recipe::recipe(1e9) };
+            let trained = |ranks: Ranks| {
+                let first = (vec![0.0; count], (0..count).collect());
+                let mut training = Training::new(&gpu, &ranks, policy.clone(), recipe, 7, first).unwrap();
+                training.burst().unwrap();
+                let mut checkpoint = Checkpoint::new();
+                training.save(&mut checkpoint).unwrap();
+                checkpoint.to_bytes()
+            };
+            let alone = trained(Ranks::default());
+            for count in 2..=4 {
+                let ends: Vec<Vec<u8>> = std::thread::scope(|scope| {
+                    let trained = &trained;
+                    let start = |link| scope.spawn(move || trained(Ranks::over(link).unwrap()));
+                    let ranks: Vec<_> = Channels::among(count).into_iter().map(start).collect();
+                    ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+                });
+                assert!(ends.iter().all(|end| *end == alone), "{strategy:?}, {count} ranks");
+            }
+        }
+    }
 }

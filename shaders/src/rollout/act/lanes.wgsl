@@ -4,8 +4,9 @@
 // member is one here, and its groups are the lanes.
 
 struct Uniform {
-    // 1: all lanes have the same weights.
+    // 1: all lanes have the same weights; and 1 of 1 is present.
     members: u32,
+    present: u32,
     // Lanes.
     groups: u32,
 }

@@ -142,6 +142,7 @@ fn passes(call: &Call) -> u64 {
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub(crate) struct Uniform {
     pub members: u32,
+    pub present: u32,
     pub groups: u32,
 }
 
@@ -180,7 +181,7 @@ impl Problem {
         let widths =
             [interface.inputs, 1, composition.memory(), interface.actions].map(|width| product(&[width, lanes]));
         let lengths: Vec<usize> = [policy.weights(*interface)].into_iter().chain(widths).collect();
-        let uniform = Uniform { members: 1, groups: lanes as u32 };
+        let uniform = Uniform { members: 1, present: 1, groups: lanes as u32 };
         let teams = composition.team(target).map(|team| composition.teams(&team, workgroup).max(1));
         let kernel = KernelRef::from(composition.kernel(target));
         let mut call = Call::checked(kernel, &uniform, lanes.div_ceil(teams.unwrap_or(workgroup)), lengths);

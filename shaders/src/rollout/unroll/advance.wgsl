@@ -90,10 +90,10 @@ fn advance(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let slots = unroll.members * unroll.groups;
+    let slots = unroll.present * unroll.groups;
     let slot = slot_of(workgroup.x + workgroup.y * workgroups.x, local);
     let in_range = slot < slots;
-    member = slot / unroll.groups;
+    member = unroll.first_member + slot / unroll.groups;
 
     var episode = 0u;
     var time = 0u;

@@ -26,9 +26,9 @@ fn advance(
 ) {
     let team = local / LANES;
     let lane = local % LANES;
-    let slots = unroll.members * unroll.groups;
+    let slots = unroll.present * unroll.groups;
     let slot = slot_of(workgroup.x + workgroup.y * workgroups.x, team);
-    member = slot / unroll.groups;
+    member = unroll.first_member + slot / unroll.groups;
 
     var episode = 0u;
     var time = 0u;

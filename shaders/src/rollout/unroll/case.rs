@@ -59,8 +59,14 @@ impl Composition {
     }
 
     fn case_kept(&self, generator: &mut Generator, storage: WeightStorage) -> Case {
+        let members = 2 * generator.length(20);
+        let part = |generator: &mut Generator, count: usize| generator.indices(1, count as u32).u32()[0] as usize;
+        let first_member = if generator.chance(0.7) { 0 } else { part(generator, members) };
+        let absent = if generator.chance(0.7) { 0 } else { part(generator, members - first_member) };
         let problem = Problem {
-            members: 2 * generator.length(20),
+            members,
+            first_member,
+            present: members - first_member - absent,
             groups: generator.length(9),
             episodes: generator.length(3),
             horizon: generator.pick(&[1, 2, 5, 1_000]),
@@ -129,7 +135,7 @@ fn inputs(generator: &mut Generator, composition: &Composition, problem: &Proble
         counters[2 * slots + slot] = u32::from(generator.chance(0.05));
     }
     let parameters = composition.parameters();
-    let results = problem.slots() * problem.episodes;
+    let results = problem.members * problem.groups * problem.episodes;
     let mut inputs = vec![
         generator.indices(2, u32::MAX),
         Data::F32(saved),

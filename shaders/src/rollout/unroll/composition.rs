@@ -286,13 +286,19 @@ pub(crate) struct Uniform {
     pub interval: u32,
     pub phases: u32,
     pub noise: f32,
+    pub first_member: u32,
+    pub present: u32,
 }
 
-/// One dispatch: `members` members, each with `groups` slots that play `episodes` episodes one after the other.
+/// One dispatch: `present` of the members, each with `groups` slots that play `episodes` episodes one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
     /// Members of the population.
     pub members: usize,
+    /// The first member of those that this dispatch plays: all others stay as they are.
+    pub first_member: usize,
+    /// Members that this dispatch plays.
+    pub present: usize,
     /// Slots of a member, which run side by side.
     pub groups: usize,
     /// Episodes of one slot: a member plays `groups * episodes`.
@@ -310,9 +316,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Returns the slots that run side by side: `members * groups`, `usize::MAX` where they are more.
+    /// Returns the slots that run side by side: `present * groups`, `usize::MAX` where they are more.
     pub fn slots(&self) -> usize {
-        product(&[self.members, self.groups])
+        product(&[self.present, self.groups])
     }
 
     /// Returns the dispatch with the operands `seed` (`u32`, 2), `saved`, `counters` (`u32`), `returns`, `lengths` (`u32`), then
@@ -352,6 +358,12 @@ impl Problem {
             sizes.expect("members", members.is_multiple_of(2), "even, mirrored in pairs", members)?;
             sizes.draws(members / 2, composition.parameters())?;
         }
+        sizes.positive(&[("present", self.present)])?.expect(
+            "present",
+            self.first_member.saturating_add(self.present) <= members,
+            format_args!("at most the {members} members, from member {} on", self.first_member),
+            self.present,
+        )?;
         sizes.sequence(self.call_with(composition, kernel, storage, workgroup))
     }
 
@@ -375,6 +387,8 @@ impl Problem {
             interval: wiring.map_or(1, |wiring| wiring.interval) as u32,
             phases: wiring.map_or(1, |wiring| wiring.phases) as u32,
             noise: composition.sensors.noise,
+            first_member: self.first_member as u32,
+            present: self.present as u32,
         };
         let episodes = self.groups * self.episodes;
         let parameters = composition.parameters();
@@ -395,8 +409,8 @@ impl Problem {
         lengths.extend(composition.environment.table().map(<[f32]>::len));
         let teams = composition.teams(storage, self.groups, workgroup).max(1);
         let workgroups = match storage {
-            WeightStorage::Shared => self.members * self.groups.div_ceil(workgroup),
-            WeightStorage::Team => self.members * self.groups.div_ceil(teams),
+            WeightStorage::Shared => self.present * self.groups.div_ceil(workgroup),
+            WeightStorage::Team => self.present * self.groups.div_ceil(teams),
             WeightStorage::TeamStreamed => slots.div_ceil(teams),
             _ => slots.div_ceil(workgroup),
         };

@@ -45,10 +45,10 @@ pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
     let mut trace = rest.first_mut().filter(|_| traces).map(|trace| trace.f32());
     let (saved, counters, returns, lengths) = (saved.f32(), counters.u32(), returns.f32(), lengths.u32());
 
-    let slots = (uniform.members * uniform.groups) as usize;
+    let slots = (uniform.present * uniform.groups) as usize;
     let (states, memories) = (composition.environment.states(), composition.memory());
     for slot in 0..slots {
-        let member = slot / uniform.groups as usize;
+        let member = uniform.first_member as usize + slot / uniform.groups as usize;
         let counter = |row: usize| if uniform.fresh == 1 { 0 } else { counters[row * slots + slot] };
         let numbers =
             |first: usize, count: usize| (first..first + count).map(|row| f64::from(saved[row * slots + slot]));
@@ -206,7 +206,7 @@ pub(super) fn tolerance(call: &Call, operands: &[Data], binding: usize) -> Toler
     let growth = 4.0_f64.powi(uniform.steps.saturating_sub(1) as i32);
     let bound = one * growth * Tolerance::EPSILON;
     if environment.decides() {
-        let slots = (uniform.members * uniform.groups) as usize;
+        let slots = (uniform.present * uniform.groups) as usize;
         return decisions::tolerance(call, operands, binding, (SAVED, slots), environment, bound);
     }
     Tolerance::Within { relative: bound, absolute: bound }

@@ -1,6 +1,6 @@
 // Advances a population up to `steps` steps, policy and environment in one dispatch.
 //
-// One invocation (advance.wgsl) or a team of them (advance_team.wgsl) owns one slot: (member, group). A member's episodes
+// One invocation (advance.wgsl) or a team of them (advance_team.wgsl) owns one slot: (present member, group). A member's episodes
 // are shared out to its groups, and a slot plays its own one after the other, so that an episode that ends early frees its
 // lanes at once. All state lies in buffers between dispatches, and how many dispatches an episode is cut into changes no
 // bit of it.
@@ -12,6 +12,7 @@ struct Uniform {
     steps: u32,
     // 1 where the slots start anew: counters count as zero, whatever their buffer holds.
     fresh: u32,
+    // Members of the population.
     members: u32,
     groups: u32,
     // Episodes of one slot.
@@ -27,6 +28,9 @@ struct Uniform {
     phases: u32,
     // Standard deviation of noise channels.
     noise: f32,
+    // Members that this dispatch plays, from `first_member` on; the others are played elsewhere.
+    first_member: u32,
+    present: u32,
 }
 
 @group(1) @binding(0) var<uniform> unroll: Uniform;

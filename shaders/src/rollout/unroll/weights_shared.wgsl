@@ -12,15 +12,15 @@ fn slot_of(workgroup: u32, place: u32) -> u32 {
     let width = (unroll.groups + SLOTS - 1u) / SLOTS;
     let group = (workgroup % width) * SLOTS + place;
     let slot = (workgroup / width) * unroll.groups + group;
-    return select(0xFFFFFFFFu, slot, group < unroll.groups && workgroup / width < unroll.members);
+    return select(0xFFFFFFFFu, slot, group < unroll.groups && workgroup / width < unroll.present);
 }
 
 fn prepare(needed: bool, local: u32) {
     // Lanes without a slot help, on the member of their workgroup.
     if local == 0u {
-        first_member = member;
+        member_of_workgroup = member;
     }
-    member = min(workgroupUniformLoad(&first_member), unroll.members - 1u);
+    member = min(workgroupUniformLoad(&member_of_workgroup), unroll.members - 1u);
     for (var pair = local; pair < (WEIGHTS + 1u) / 2u; pair += WORKGROUP) {
         let two = source_pair(pair);
         kept[2u * pair] = two.x;
@@ -38,7 +38,7 @@ fn prepare(needed: bool, local: u32) {
     workgroupBarrier();
 }
 
-var<workgroup> first_member: u32;
+var<workgroup> member_of_workgroup: u32;
 
 fn weight(i: u32) -> f32 {
     return kept[i];

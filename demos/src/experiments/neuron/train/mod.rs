@@ -75,6 +75,8 @@ impl Experiment for Settings {
         ("steps", "5.7e10"),
     ]);
 
+    const RANKS: bool = true;
+
     const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] =
         &[("trial", "weights", &["null"]), ("alone", "weights", &["null"])];
 
@@ -99,6 +101,7 @@ impl Experiment for Settings {
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
+        run.ranks().agreed(self.check_ranks(run.ranks().size()))?;
         let (gpu, network, seed) = (run.gpu(), self.network.description()?, run.seed() as u32);
         if let (Some(file), Some(weights)) = (&self.weights, self.given_weights()?) {
             let rows = report::neuron_rows(&gpu, network, &weights, self.test_episodes, seed)?;
@@ -134,6 +137,22 @@ impl Settings {
         let parameters = self.network.description()?.parameters();
         let load = |file: &PathBuf| Ok(load_flat_vector(file, self.tensor.as_deref(), parameters)?);
         self.weights.as_ref().map(load).transpose()
+    }
+
+    /// Checks that so many ranks have members to play.
+    fn check_ranks(&self, ranks: usize) -> Result<(), Failure> {
+        let Recipe { strategy, members, .. } = self.recipe();
+        // CMA-ES draws members one by one, the others in mirrored pairs.
+        let (each, what) = if strategy == StrategyName::CmaEs { (1, "a member") } else { (2, "a pair of members") };
+        if ranks > 1 && self.weights.is_some() {
+            return Err(Failure::Input(format!("--weights: expected one process, got {ranks}: nothing is trained")));
+        }
+        if ranks * each > members {
+            let least = ranks * each;
+            let sentence = format!("--members: expected at least {least}, {what} for each rank, got {members}");
+            return Err(Failure::Input(sentence));
+        }
+        Ok(())
     }
 
     fn recipe(&self) -> Recipe {

@@ -112,7 +112,7 @@ impl Settings {
     fn search(&self, run: &mut Run, index: usize, number: usize, goes_on: bool) -> Result<Found, Failure> {
         let seed = run.seeds()[number];
         let (name, network, initial) = self.policies(seed)?.swap_remove(index);
-        let mut training = Training::new(&run.gpu(), network.policy(), self.recipe(), seed, initial)?;
+        let mut training = Training::new(&run.gpu(), run.ranks(), network.policy(), self.recipe(), seed, initial)?;
         let file = format!("{}-{}.safetensors", name.replace(' ', "_"), number + 1);
         match run.restored() {
             Some(checkpoint) => training.restore(&checkpoint)?,
