@@ -137,13 +137,16 @@ fn the_chunks_of_sam_over_ranks_end_with_the_bits_of_one_process() {
     for (index, variant) in [
         "--model mlp:8 --chunks 4 --batch 64 --clip 1",
         "--model resnet:8,2 --chunks 3 --batch 192 --running-from both --augment crop-flip",
+        "--model resnet:8,2 --chunks 3 --batch 96 --decay-inside --weight-decay 0.01",
+        "--model mlp:8 --chunks 4 --batch 64 --decay-inside --second-order --weight-decay 0.01",
         "--model mlp:8 --chunks 3 --batch 96 --adaptive --rho 0.5 --second-order --optimiser adamw --rate 0.002",
     ]
     .into_iter()
     .enumerate()
     {
         let place = |ranks: usize| scratch.0.join(format!("{index}-{ranks}"));
-        for ranks in [1, 3] {
+        let several: &[usize] = if variant.contains("decay-inside") { &[1, 2, 3] } else { &[1, 3] };
+        for &ranks in several {
             let run = "--images 400 --seeds 1 --epochs 1 --lanczos 0 --curvature-images 100 --out";
             succeeds(&format!("sam {variant} {run} {}", place(ranks).display()), ranks);
             equal(&place(1), &place(ranks), &SAME);

@@ -256,10 +256,6 @@ impl Settings {
                 self.chunks
             )));
         }
-        if ranks > 1 && self.decay_inside {
-            // One process fuses the decay's gradient with the sum over chunks, which rounds otherwise.
-            return Err(Failure::input("--decay-inside: expected one process, got several: leave it out"));
-        }
         if ranks > 1 && self.running_from == RunningFrom::Both && self.ascent_steps > 1 {
             return Err(Failure::input("--running-from both: expected --ascent-steps 1 on several ranks"));
         }

@@ -6,7 +6,7 @@ use fourfold::data::Dataset;
 use fourfold::graph::{Graph, Tag, Tensor, TensorType, gradients};
 use fourfold::models::Classifier;
 use fourfold::nn::{BatchNorm2d, Mode, Noise, SeenStatistics, Statistics};
-use fourfold::optim::{AscentVariant, Sam, clip_by_global_norm};
+use fourfold::optim::{AscentVariant, Sam, WeightDecay, clip_by_global_norm};
 use fourfold::shaders::Element;
 use fourfold::shaders::elementwise::Compare;
 
@@ -106,7 +106,9 @@ struct Outcome<'g> {
 impl<'g> Outcome<'g> {
     /// The mean of the chunks', in their order.
     fn mean(chunks: &[Self]) -> Self {
-        let mean = |part: &dyn Fn(&Self) -> Option<Tensor<'g>>| mean(chunks.iter().filter_map(part));
+        let mean = |part: &dyn Fn(&Self) -> Option<Tensor<'g>>| {
+            mean_of_stored(&chunks.iter().filter_map(part).collect::<Vec<_>>())
+        };
         Self {
             gradient: mean(&|chunk| Some(chunk.gradient)).expect("there is at least one chunk"),
             loss: mean(&|chunk| Some(chunk.loss)).expect("there is at least one chunk"),
@@ -120,6 +122,18 @@ fn mean<'g>(tensors: impl Iterator<Item = Tensor<'g>>) -> Option<Tensor<'g>> {
     let mut count = 0;
     let sum = tensors.inspect(|_| count += 1).reduce(|a, b| a + b)?;
     Some(if count == 1 { sum } else { sum * (1.0 / count as f32) })
+}
+
+/// The mean of what chunks have computed. Summed in another shape than they have, the parts are stored before: ranks store
+/// them, and one kernel of a part and the sum, as the plan would make it, may round otherwise.
+fn mean_of_stored<'g>(parts: &[Tensor<'g>]) -> Option<Tensor<'g>> {
+    match parts {
+        [only] => Some(*only),
+        parts => {
+            let shape = parts.first()?.shape();
+            Some(mean(parts.iter().map(|part| part.reshape([1, shape.elements()])))?.reshape(shape))
+        }
+    }
 }
 
 /// The outcome of some rows of the batch, with one ascent.
@@ -137,10 +151,31 @@ fn outcome<'g>(
             Outcome { gradient: gradients(loss, &[batch.weights])[0], loss, sharpened_loss: None }
         }
         Method::SharpnessAware { sam, rho } => {
-            let sam = Sam { chunks: 1, ..sam };
-            let step = sam.variant_gradient(batch.weights, graph.constant(rho), variant, |w, _| loss(w));
+            let apart = match sam.weight_decay {
+                WeightDecay::Inside(decay) if setup.recipe.chunks > 1 => Some(decay),
+                _ => None,
+            };
+            let objective = |w: Tensor<'g>| apart.map_or_else(|| loss(w), |decay| loss(w) + penalty(w, decay));
+            let weight_decay = if apart.is_some() { WeightDecay::Outside } else { sam.weight_decay };
+            let sam = Sam { chunks: 1, weight_decay, ..sam };
+            let step = sam.variant_gradient(batch.weights, graph.constant(rho), variant, |w, _| objective(w));
             Outcome { gradient: step.gradient, loss: step.loss, sharpened_loss: Some(step.sharpened_loss) }
         }
+    }
+}
+
+/// `decay / 2 |w|^2`. Of another shape than what it is added to, it and its gradient are stored before: chunks in one graph
+/// share those of the weights, and one kernel of a chunk by itself, as the plan would make it, may round otherwise.
+fn penalty(w: Tensor<'_>, decay: f32) -> Tensor<'_> {
+    let row = w.reshape([1, w.shape().elements()]);
+    (row.dot(row).reshape([1]) * (0.5 * decay)).reshape([])
+}
+
+/// The ascent of a recipe where it is not SAM's.
+fn ascent_variant<'g>(graph: &'g Graph, setup: Setup<'_>, batch: &Batch<'g>) -> AscentVariant<'g> {
+    match setup.recipe.is_sharpness_aware() {
+        true => setup.recipe.ascent.variant(graph, setup.classifier, batch.seed),
+        false => AscentVariant::default(),
     }
 }
 
@@ -170,22 +205,9 @@ pub fn whole(graph: &Graph, setup: Setup<'_>) {
     let batch = Batch::new(graph, setup);
     let (seen, seen_moved) = (SeenStatistics::new(), SeenStatistics::new());
     let passes = [&seen, &seen_moved];
-    let outcome = match recipe.method {
-        Method::Plain => {
-            let variant = AscentVariant::default();
-            let chunks =
-                (0..recipe.chunks).map(|chunk| outcome(graph, setup, (&batch, variant), rows(recipe, chunk), passes));
-            Outcome::mean(&chunks.collect::<Vec<_>>())
-        }
-        Method::SharpnessAware { sam, rho } => {
-            let variant = recipe.ascent.variant(graph, classifier, batch.seed);
-            let step = sam.variant_gradient(batch.weights, graph.constant(rho), variant, |w, chunk| {
-                batch.loss(setup, w, rows(recipe, chunk), passes)
-            });
-            Outcome { gradient: step.gradient, loss: step.loss, sharpened_loss: Some(step.sharpened_loss) }
-        }
-    };
-    update_weights(graph, setup, batch.weights, outcome);
+    let variant = ascent_variant(graph, setup, &batch);
+    let chunks = (0..recipe.chunks).map(|chunk| outcome(graph, setup, (&batch, variant), rows(recipe, chunk), passes));
+    update_weights(graph, setup, batch.weights, Outcome::mean(&chunks.collect::<Vec<_>>()));
     if let Some(running) = classifier.running(graph, "statistics") {
         SeenStatistics::update(&passes, classifier.statistics(), running, BatchNorm2d::MOMENTUM);
     }
@@ -198,10 +220,7 @@ pub fn whole(graph: &Graph, setup: Setup<'_>) {
 pub fn own(graph: &Graph, setup: Setup<'_>, chunks: Range<usize>) {
     let Setup { classifier, recipe, .. } = setup;
     let batch = Batch::new(graph, setup);
-    let variant = match recipe.is_sharpness_aware() {
-        true => recipe.ascent.variant(graph, classifier, batch.seed),
-        false => AscentVariant::default(),
-    };
+    let variant = ascent_variant(graph, setup, &batch);
     let mut told = Vec::new();
     for chunk in chunks {
         let seen = [SeenStatistics::new(), SeenStatistics::new()];
