@@ -2,6 +2,7 @@
 
 mod earlier;
 mod ending;
+mod entries;
 mod events;
 pub mod folder;
 mod lock;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use earlier::{Earlier, refuse_change, refuse_out};
+pub use entries::{entry, set_entry};
 pub use events::EVENTS;
 
 use crate::adapter::{adapter_json, describe, software_warning};

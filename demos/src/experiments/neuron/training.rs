@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::evaluation::{HORIZON, Protocol};
 use crate::failure::Failure;
 use crate::ranks::Ranks;
+use crate::run::{entry, set_entry};
 
 /// Seeds of the episodes that choose between centres: no others are played with them.
 const VALIDATION_SEED: u32 = 0x5EED_0001;
@@ -250,7 +251,7 @@ impl Training {
     /// # Errors
     /// The device was lost.
     pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<(), Failure> {
-        checkpoint.set("training", serde_json::to_string(&self.record).map_err(Failure::run)?);
+        set_entry(checkpoint, "training", &self.record)?;
         checkpoint.insert("best", &[self.best.len()], Data::F32(self.best.clone()));
         match &self.search {
             Search::Gpu(outer) => outer.save(checkpoint)?,
@@ -267,9 +268,7 @@ impl Training {
     /// # Errors
     /// A checkpoint that is damaged or of another training.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
-        let record: Record = serde_json::from_str(checkpoint.get("training")?).map_err(|error| {
-            Failure::Input(format!("{}: expected the record of a training, got {error}", checkpoint.file()))
-        })?;
+        let record: Record = entry(checkpoint, "training")?;
         let best = checkpoint.f32("best", &[self.best.len()])?.to_vec();
         match &mut self.search {
             Search::Gpu(outer) => outer.restore(checkpoint)?,

@@ -20,6 +20,7 @@ use super::step::{self, Setup, shard_name};
 use super::variant::{Ascent, Augmentation};
 use crate::failure::Failure;
 use crate::ranks::Ranks;
+use crate::run::{entry, set_entry};
 
 /// The gradient that the base optimiser is given.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -281,8 +282,7 @@ impl Trainer {
             let shape = self.session.plan().states[&name].shape.to_vec();
             checkpoint.insert(&format!("{prefix}{name}"), &shape, values);
         }
-        checkpoint.set(&format!("{prefix}epoch"), self.epoch.to_string());
-        Ok(())
+        set_entry(checkpoint, &format!("{prefix}epoch"), &self.epoch)
     }
 
     /// Resumes from a checkpoint, to the same bits as if it had never stopped.
@@ -295,10 +295,7 @@ impl Trainer {
             let values = checkpoint.tensor(&format!("{prefix}{name}"), state.element, &state.shape)?;
             self.session.write(name, values)?;
         }
-        let epoch = checkpoint.get(&format!("{prefix}epoch"))?;
-        self.epoch = epoch.parse().map_err(|_| {
-            Failure::Input(format!("the checkpoint's {prefix}epoch is `{epoch}`, expected a whole number"))
-        })?;
+        self.epoch = entry(checkpoint, &format!("{prefix}epoch"))?;
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::super::trained::TrainedAgent;
 use super::{EVALUATION, Method, Outcome, RandomPlay, Settings};
 use crate::failure::Failure;
-use crate::run::Run;
+use crate::run::{Run, entry, set_entry};
 
 /// A finished training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -211,8 +211,7 @@ pub fn train(
         run.advance(steps as u64);
         run.save_if_due(|checkpoint| {
             training.save(checkpoint, "training.")?;
-            checkpoint.set("curve", json!(curve).to_string());
-            Ok(())
+            set_entry(checkpoint, "curve", &curve)
         })?;
     }
     Ok(())
@@ -226,7 +225,7 @@ pub fn restore(
 ) -> Result<Vec<(usize, f64)>, Failure> {
     training.restore(checkpoint, "training.")?;
     run.skip(training.steps() as u64);
-    serde_json::from_str(checkpoint.get("curve")?).map_err(Failure::input)
+    entry(checkpoint, "curve")
 }
 
 /// An agent that plays the evaluation's episodes, all as one batch, with the weights of a training as they are.

@@ -18,8 +18,8 @@ use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::gymnasium::Played;
 use crate::limits::{self, Span};
-use crate::run::Run;
 use crate::run::report::Report;
+use crate::run::{Run, entry, set_entry};
 use crate::statistics::average;
 use play::World;
 use setup::Setup;
@@ -225,7 +225,7 @@ fn train(run: &mut Run, settings: &Settings, setup: &Setup, seed: u32, prefix: &
     if let Some(checkpoint) = run.restored() {
         training.restore(&checkpoint, "training.")?;
         losses = checkpoint.f32("losses", &[training.steps()])?.to_vec();
-        milestones = serde_json::from_str(checkpoint.get("milestones")?).map_err(Failure::input)?;
+        milestones = entry(&checkpoint, "milestones")?;
         run.skip(training.steps() as u64);
     }
     let evaluations = settings.evaluations.min(settings.training_steps);
@@ -276,6 +276,6 @@ fn save(
 ) -> Result<(), Failure> {
     training.save(checkpoint, "training.")?;
     checkpoint.insert("losses", &[losses.len()], Data::F32(losses.to_vec()));
-    checkpoint.set("milestones", serde_json::to_string(milestones).map_err(Failure::run)?);
+    set_entry(checkpoint, "milestones", milestones)?;
     Ok(())
 }

@@ -24,8 +24,8 @@ use super::teacher::{self, Search, teacher};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::limits::{self, Span};
-use crate::run::Run;
 use crate::run::report::Report;
+use crate::run::{Run, entry, set_entry};
 use crate::statistics::average;
 
 /// Clone an ordinary perceptron into an attention neuron, by back-propagation through time
@@ -244,8 +244,7 @@ impl Settings {
         let mut passes = Vec::new();
         if let Some(checkpoint) = run.restored() {
             cloning.restore(&checkpoint)?;
-            passes = serde_json::from_str(checkpoint.get("passes")?)
-                .map_err(|error| Failure::Input(format!("{}: passes: {error}", checkpoint.file())))?;
+            passes = entry(&checkpoint, "passes")?;
             run.skip((passes.len() * cloning.updates()) as u64);
             if !passes.is_empty() && passes.len() < self.passes {
                 let student = Student::new(NETWORK, &cloning.weights()?);
@@ -263,7 +262,7 @@ impl Settings {
             passes.push(row);
             run.log(&row)?;
             run.save_if_due(|checkpoint| {
-                checkpoint.set("passes", serde_json::to_string(&passes).map_err(Failure::run)?);
+                set_entry(checkpoint, "passes", &passes)?;
                 cloning.save(checkpoint)
             })?;
             if pass < self.passes {

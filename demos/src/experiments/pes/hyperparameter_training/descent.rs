@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::limits;
-use crate::run::Run;
+use crate::run::{Run, entry, set_entry};
 
 /// Settings of the outer loop. The experiment sets the defaults.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ impl Training {
         let mut thetas = vec![(0, theta.to_vec())];
         if let Some(checkpoint) = run.restored() {
             outer.restore(&checkpoint)?;
-            thetas = serde_json::from_str(checkpoint.get("thetas")?).map_err(Failure::input)?;
+            thetas = entry(&checkpoint, "thetas")?;
             run.skip(outer.iteration().into());
         }
         let mut burst = 1;
@@ -163,7 +163,7 @@ impl Training {
             let fitting = burst as f64 * SUBMISSION / submitted.elapsed().as_secs_f64();
             burst = (fitting as usize).clamp(1, (2 * burst).min(RING));
             run.save_if_due(|checkpoint| {
-                checkpoint.set("thetas", serde_json::to_string(&thetas).map_err(Failure::run)?);
+                set_entry(checkpoint, "thetas", &thetas)?;
                 Ok(outer.save(checkpoint)?)
             })?;
         }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Settings;
 use crate::failure::Failure;
-use crate::run::Run;
+use crate::run::{Run, entry, set_entry};
 
 /// A point of the curve: the mean loss of a step over held-out episodes, with theta unperturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ pub fn train(run: &mut Run, name: &str, estimator: Estimator, settings: &Setting
     let mut waiting: Vec<(usize, Vec<f32>)> = vec![(0, initial)];
     if let Some(checkpoint) = run.restored() {
         outer.restore(&checkpoint)?;
-        (points, waiting) = serde_json::from_str(checkpoint.get("curve")?).map_err(Failure::input)?;
+        (points, waiting) = entry(&checkpoint, "curve")?;
         run.skip(outer.iteration().into());
     }
     let every = settings.iterations.div_ceil(POINTS);
@@ -99,8 +99,7 @@ pub fn train(run: &mut Run, name: &str, estimator: Estimator, settings: &Setting
             run.say(format!("{name}: {:.3} at {}", point.loss, point.iteration));
         }
         run.save_if_due(|checkpoint| {
-            let curve = serde_json::to_string(&(&points, &waiting)).map_err(Failure::run)?;
-            checkpoint.set("curve", curve);
+            set_entry(checkpoint, "curve", &(&points, &waiting))?;
             Ok(outer.save(checkpoint)?)
         })?;
     }

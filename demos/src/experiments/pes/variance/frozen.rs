@@ -8,7 +8,7 @@ use fourfold::shaders::{Data, Element, optimiser::advance_step, optimiser::sgd};
 use fourfold::{BufferView, Gpu, Launch, Recording, wgpu};
 
 use crate::failure::Failure;
-use crate::run::Run;
+use crate::run::{Run, entry, set_entry};
 
 /// An estimator at a theta that does not move: the gradients of the unrolls of an inner problem are added up on the GPU.
 #[derive(Debug)]
@@ -120,13 +120,13 @@ impl FrozenTheta {
         for (tensor, values) in kept.iter().zip(read(&self.gpu, &views)?) {
             checkpoint.insert(&tensor.name, &[tensor.length], values);
         }
-        checkpoint.set("gradients", serde_json::to_string(gradients).map_err(Failure::run)?);
+        set_entry(checkpoint, "gradients", gradients)?;
         Ok(())
     }
 
     /// Restores the state between two inner problems, and returns the gradients so far.
     fn restore(&mut self, checkpoint: &Checkpoint) -> Result<Vec<Vec<f64>>, Failure> {
-        let gradients: Vec<Vec<f64>> = serde_json::from_str(checkpoint.get("gradients")?).map_err(Failure::input)?;
+        let gradients: Vec<Vec<f64>> = entry(checkpoint, "gradients")?;
         for CheckpointTensor { name, view, element, length } in self.kept() {
             let values = checkpoint.tensor(&name, element, &[length])?;
             self.gpu.queue().write_buffer(&view.buffer, view.offset, values.bytes());
