@@ -44,9 +44,22 @@ impl Entry {
             path: P::NAME,
             command: |_| P::augment_args(clap::Command::new(P::NAME.rsplit(' ').next().unwrap_or(P::NAME))),
             check: |matches| P::from_arg_matches(matches).map(drop).map_err(Failure::input),
-            run: |common, matches| P::from_arg_matches(matches).map_err(Failure::input)?.run(common),
+            run: |common, matches| {
+                P::from_arg_matches(matches)
+                    .map_err(Failure::input)?
+                    .run(common)
+                    .map_err(|failure| started_again(P::NAME, failure))
+            },
             common: P::COMMON,
             ranks: P::RANKS,
         }
+    }
+}
+
+/// Says how to go on after the loss of the device, where there is no run to resume.
+fn started_again(command: &str, failure: Failure) -> Failure {
+    match failure {
+        Failure::Lost(message) => Failure::Lost(format!("{message}\nStart `fourfold {command}` again.")),
+        other => other,
     }
 }

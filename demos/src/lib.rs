@@ -31,3 +31,4 @@ pub mod statistics;
 pub mod table;
 pub mod translation;
 mod tuning;
+mod wait_limit;

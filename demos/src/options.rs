@@ -14,6 +14,7 @@ use crate::adapter::is_software;
 use crate::failure::Failure;
 use crate::ranks::Ranks;
 use crate::tuning;
+use crate::wait_limit;
 
 /// The flags of every command.
 #[derive(Debug, Clone, Default, Args)]
@@ -119,6 +120,7 @@ impl Common {
             error => error.into(),
         })?;
         inject(&gpu)?;
+        wait_limit::limit(&gpu)?;
         Ok(gpu)
     }
 

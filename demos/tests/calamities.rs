@@ -165,6 +165,38 @@ fn a_second_loss_ends_a_training_with_code_3_and_the_line_that_resumes_it() {
 }
 
 #[test]
+fn a_submission_that_is_not_done_in_time_ends_a_training_with_code_3_and_the_name_of_what_ran() {
+    let scratch = Scratch::new("hanging");
+    let mut command = scratch.fourfold();
+    command.args(TRAINING.split(' ')).args(["--out", "run"]).env("FOURFOLD_WAIT_LIMIT", "1e-9");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    for words in
+        ["it was not done after 1 ms (last submitted: `outer loop`)", "Resume with `fourfold pes --resume run`"]
+    {
+        assert!(said(&output).contains(words), "{words}: {}", said(&output));
+    }
+    let output = resume(&scratch, "run").env("FOURFOLD_WAIT_LIMIT", "soon").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("FOURFOLD_WAIT_LIMIT: expected seconds above 0, got `soon`"), "{}", said(&output));
+}
+
+#[test]
+fn a_loss_ends_commands_without_a_run_to_resume_with_code_3_and_the_command_to_start_again() {
+    let scratch = Scratch::new("lost-measurements");
+    for (arguments, command_again) in
+        [("bench --quick --kernel softmax --out rows", "bench"), ("tune --quick --family rows --file tuning", "tune")]
+    {
+        let mut command = scratch.fourfold();
+        let output = command.args(arguments.split(' ')).env("FOURFOLD_WAIT_LIMIT", "1e-9").output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{arguments}: {}", said(&output));
+        let sentence = format!("\nStart `fourfold {command_again}` again.");
+        assert!(said(&output).contains(&sentence), "{arguments}: {}", said(&output));
+    }
+    assert!(!scratch.0.join("tuning").exists());
+}
+
+#[test]
 fn a_second_signal_ends_a_training_at_once() {
     let scratch = Scratch::new("second-signal");
     let mut child =

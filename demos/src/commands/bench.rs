@@ -150,12 +150,16 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let ceiling = measure_ceiling(&gpu, common.quick)?;
     progress.advance(1);
     let budget = Duration::from_millis(if common.quick { 50 } else { 400 });
-    let mut rows = Vec::new();
+    let (mut rows, mut lost) = (Vec::new(), None);
     stop::listen()?;
     for problem in problems.iter().take_while(|_| !stop::asked()) {
         progress.say(format!("{} {}", problem.operation, problem.size));
         match run_problem(&gpu, problem, budget) {
             Ok(times) => rows.push(Row::new(problem, &times, ceiling)),
+            Err(error) if gpu.lost().is_some() => {
+                lost = Some(error);
+                break;
+            }
             Err(error) => progress.note(&format!("{} {}: {error}", problem.operation, problem.size)),
         }
         progress.advance(1);
@@ -185,6 +189,10 @@ fn kernels(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
              small problems can pass 100 %."
         );
         crate::show!("{}", run.ending());
+    }
+    if let Some(error) = lost {
+        let (done, all) = (rows.len(), problems.len());
+        return Err(Failure::Lost(format!("{error}\n{done} of {all} problems are measured, whose rows are written.")));
     }
     if stop::asked() {
         crate::tell!("Stopped after {} of {} problems, whose rows are written.", rows.len(), problems.len());
