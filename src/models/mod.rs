@@ -11,6 +11,7 @@ mod mlp;
 pub mod offline_training;
 mod recalculation;
 mod sequence_model;
+pub mod shortest_paths;
 mod state_dict;
 mod trained;
 mod trained_driver;

@@ -1,8 +1,7 @@
 //! The introduction's experiment of Decision Transformer (Chen, Lu et al. 2021): shortest paths on a random graph, learnt
 //! from random walks.
 
-mod decoder;
-mod directed_graph;
+mod decoded;
 mod outcome;
 mod pathfinder;
 mod picture;
@@ -12,6 +11,7 @@ mod walks;
 
 use clap::Args;
 use fourfold::models::SequenceModel;
+use fourfold::models::shortest_paths::DirectedGraph;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::Experiment;
@@ -20,8 +20,7 @@ use crate::limits::{self, Span};
 use crate::run::Run;
 use crate::run::report::Report;
 
-use decoder::{Decoded, Decoder, Prior};
-use directed_graph::{DirectedGraph, Filter};
+use decoded::Decoded;
 pub use pathfinder::{Pathfinder, TrainedPaths};
 
 use outcome::{AtDistance, Outcome};

@@ -3,11 +3,12 @@
 use fourfold::Gpu;
 use fourfold::data::Checkpoint;
 use fourfold::models::SequenceModel;
+use fourfold::models::shortest_paths::{PathDecoder, Prior, STEPS};
 use fourfold::shaders::Data;
 
 use super::picture::places;
-use super::trial::{self, ENVIRONMENT, Problem, STEPS};
-use super::{Decoder, DirectedGraph, Prior, Settings, Walk};
+use super::trial::{self, ENVIRONMENT, Problem};
+use super::{Decoded, DirectedGraph, Settings, Walk};
 use crate::animation::drawing::{Drawing, Ink};
 use crate::animation::reel::{Reel, Scene};
 use crate::experiment::Experiment;
@@ -65,7 +66,7 @@ impl TrainedPaths {
         let model = trial::model(&self.settings)?;
         let weights = gpu.upload("weights", &Data::F32(self.weights.clone()))?;
         let prior = Prior { steps: STEPS, power: self.settings.power };
-        let decoded = Decoder::new(gpu, &model, &graph, prior, weights)?.decode(0.0)?;
+        let decoded = Decoded::by(&mut PathDecoder::new(gpu, &model, &graph, prior, weights)?, 0.0)?;
         Ok(Pathfinder { graph, walks: decoded.walks, predicted: decoded.predicted })
     }
 }

@@ -54,24 +54,20 @@ pub fn png(graph: &DirectedGraph, path: &Walk, title: &str) -> Result<Vec<u8>, F
 
 /// Returns where each node stands, and the size of the picture. Columns are a little out of line, so that few edges lie on others.
 pub(super) fn places(graph: &DirectedGraph) -> (Vec<(f64, f64)>, [f64; 2]) {
-    let distances = graph.distances();
-    let farthest = distances.iter().flatten().max().copied().unwrap_or(0);
-    let lost = distances.contains(&None);
     // From the right: the goal, its neighbours, .., and last the nodes without a way.
-    let column = |node: usize| distances[node].unwrap_or(farthest + 1);
-    let columns = farthest + 1 + usize::from(lost);
-    let members = |wanted: usize| (0..graph.nodes()).filter(move |&node| column(node) == wanted);
-    let rows = (0..columns).map(|column| members(column).count()).max().unwrap_or(1);
-    let size = [2.0 * MARGIN + COLUMN * (columns - 1) as f64, 2.0 * MARGIN + 20.0 + ROW * rows as f64];
-    let place = |node: usize| {
-        let own = column(node);
-        let (index, count) = (members(own).position(|other| other == node).unwrap_or(0), members(own).count());
-        let middle = index as f64 - (count as f64 - 1.0) / 2.0;
-        let aside = if index % 2 == 0 { -0.16 } else { 0.16 };
-        let aside = if count > 1 { aside * COLUMN } else { 0.0 };
-        (size[0] - MARGIN - COLUMN * own as f64 + aside, size[1] / 2.0 + ROW * middle)
-    };
-    ((0..graph.nodes()).map(place).collect(), size)
+    let columns = graph.by_distance();
+    let rows = columns.iter().map(Vec::len).max().unwrap_or(1);
+    let size = [2.0 * MARGIN + COLUMN * (columns.len() - 1) as f64, 2.0 * MARGIN + 20.0 + ROW * rows as f64];
+    let mut places = vec![(0.0, 0.0); graph.nodes()];
+    for (column, nodes) in columns.iter().enumerate() {
+        for (index, &node) in nodes.iter().enumerate() {
+            let middle = index as f64 - (nodes.len() as f64 - 1.0) / 2.0;
+            let aside = if index % 2 == 0 { -0.16 } else { 0.16 };
+            let aside = if nodes.len() > 1 { aside * COLUMN } else { 0.0 };
+            places[node] = (size[0] - MARGIN - COLUMN * column as f64 + aside, size[1] / 2.0 + ROW * middle);
+        }
+    }
+    (places, size)
 }
 
 /// Draws an arrow between the rims of two discs.

@@ -1,9 +1,10 @@
 //! The report of finished trials.
 
+use fourfold::models::shortest_paths::{GraphFilter, NODES, SPARSITY, STEPS};
 use serde_json::{Value, json};
 
-use super::trial::{BETA2, Finished, NODES, Problem, SPARSITY, STEPS};
-use super::{AtDistance, Filter, Outcome, Settings, Walk, picture};
+use super::trial::{BETA2, Finished, Problem};
+use super::{AtDistance, Outcome, Settings, Walk, picture};
 use crate::failure::Failure;
 use crate::picture::bar_plot::{ColumnPlot, Columns};
 use crate::picture::plot::{Line, LinePlot};
@@ -252,7 +253,7 @@ fn paths(finished: &Finished) -> Vec<Value> {
 }
 
 fn conditions(settings: &Settings, graphs: usize) -> String {
-    let filter = Filter::figure_6();
+    let filter = GraphFilter::figure_6();
     format!(
         "{graphs} random directed graphs of {NODES} nodes, each edge with probability {SPARSITY}, kept where there are about {:?} \
          nodes (at most {} off, at least one) at distances 1 to 5 of the goal, none farther away, and at most {} without a way. \

@@ -2,46 +2,28 @@
 
 use std::time::Instant;
 
-use fourfold::data::{Actions, Checkpoint, Trajectories};
+use fourfold::data::{Checkpoint, Trajectories};
 use fourfold::models::SequenceModel;
-use fourfold::models::decision_transformer::{
-    self, DecisionTransformer, DropoutRates, Initialisation, Returns, Tokens,
-};
+use fourfold::models::decision_transformer::DecisionTransformer;
 use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo, Starts};
+use fourfold::models::shortest_paths::{self, NODES, PathDecoder, Prior, STEPS};
 use fourfold::optim::{AdamW, Schedule};
 use fourfold::shaders::random::threefry::Random;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Decoded, Decoder, DirectedGraph, Filter, Outcome, Prior, Settings, Walk, Walks};
+use super::{Decoded, DirectedGraph, Outcome, Settings, Walk, Walks};
 use crate::failure::Failure;
 use crate::run::Run;
-
-pub const NODES: usize = 20;
-
-/// The probability of each edge.
-pub const SPARSITY: f32 = 0.1;
-
-/// Steps of a walk and of a generated path, T.
-pub const STEPS: usize = 10;
 
 /// AdamW's decay of squares: short trainings gain by a short memory.
 pub const BETA2: f32 = 0.95;
 
 /// The transformer that predicts the return of a node, and the action for a node and a return.
 pub fn model(settings: &Settings) -> Result<DecisionTransformer, Failure> {
-    let gym = decision_transformer::Settings::gym(NODES, Actions::Discrete(NODES), settings.context);
-    let settings = decision_transformer::Settings {
-        times: Some(settings.context),
-        tokens: Tokens::ObservationReturnAction,
-        // Lengths from 0 to T, and "never".
-        returns: Returns::Classes(STEPS + 2),
-        return_loss: 1.0,
-        dropout: DropoutRates::all(settings.dropout),
-        initialisation: Initialisation::Scaled,
-        ..gym.sized(settings.width, settings.layers, settings.heads)
-    };
-    DecisionTransformer::new(settings).map_err(Failure::input)
+    let Settings { context, width, layers, heads, dropout, .. } = *settings;
+    let network = shortest_paths::network(context, width, layers, heads, dropout);
+    DecisionTransformer::new(network).map_err(Failure::input)
 }
 
 fn offline(settings: &Settings, problem: &Problem) -> OfflineSettings {
@@ -91,8 +73,7 @@ pub struct Finished {
     pub losses: Vec<f32>,
 }
 
-// The purposes of streams of random numbers.
-const GRAPH: u32 = 0;
+// The purposes of streams of random numbers; stream 0 draws the graph.
 const WALKS: u32 = 1;
 const STARTS: u32 = 2;
 const RANDOM_PATHS: u32 = 3;
@@ -104,7 +85,9 @@ impl Problem {
     /// No graph passes the filter, or no walk has a step.
     pub fn new(settings: &Settings, seed: u32) -> Result<Self, Failure> {
         let random = |stream| Random::new(seed, stream);
-        let (graph, tries) = DirectedGraph::filtered(NODES, SPARSITY, &Filter::figure_6(), &mut random(GRAPH))?;
+        let (graph, tries) = DirectedGraph::of_seed(seed).ok_or_else(|| {
+            Failure::Input(format!("--seed: expected a seed with a graph like the paper's among a million, got {seed}"))
+        })?;
         let walks = Walks::random(&graph, settings.walks, STEPS, &mut random(WALKS));
         let mut draw = random(STARTS);
         let starts = (0..settings.starts).map(|_| draw.below(NODES as u32) as usize).collect();
@@ -128,7 +111,7 @@ pub fn train(run: &mut Run, settings: &Settings, problem: &Problem) -> Result<Fi
     let (gpu, model, graph, seed) = (run.gpu(), model(settings)?, &problem.graph, problem.seed);
     let mut training = OfflineTraining::new(&gpu, &model, &problem.data, offline(settings, problem))?;
     let prior = Prior { steps: STEPS, power: settings.power };
-    let mut decoder = Decoder::new(&gpu, &model, graph, prior, training.weights_view()?)?;
+    let mut decoder = PathDecoder::new(&gpu, &model, graph, prior, training.weights_view()?)?;
     if let Some(checkpoint) = run.restored() {
         training.restore(&checkpoint, "training.")?;
         run.skip(training.steps() as u64);
@@ -155,8 +138,8 @@ pub fn train(run: &mut Run, settings: &Settings, problem: &Problem) -> Result<Fi
     file.set("settings", serde_json::to_string(settings).map_err(Failure::run)?);
     file.insert("weights", &[model.parameters().length()], training.weights()?);
     run.write_checkpoint(&format!("transformer-{seed}.safetensors"), &file)?;
-    let decoded = decoder.decode(0.0)?;
-    let sifted = decoder.decode(settings.least)?;
+    let decoded = Decoded::by(&mut decoder, 0.0)?;
+    let sifted = Decoded::by(&mut decoder, settings.least)?;
     let ways = problem.walks.ways();
     let of = |walks: &[Walk]| Outcome::of(graph, walks, STEPS, &ways);
     let from_starts =

@@ -1,8 +1,8 @@
 //! Random directed graphs with a goal, and the distances to it.
 
-use fourfold::shaders::random::threefry::Random;
+use fourfold_shaders::random::threefry::Random;
 
-use crate::failure::Failure;
+use super::{NODES, SPARSITY};
 
 /// A directed graph without loops, one of whose nodes is the goal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct DirectedGraph {
 /// Which random graphs are kept: those like the one behind the paper's figure 6, which had 4, 7, 4, 2 and 1 nodes at
 /// distances 1 to 5 and one from which no path leads to the goal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filter {
+pub struct GraphFilter {
     /// Nodes at distance 1, 2, ..; there are none farther away.
     pub at_distance: Vec<usize>,
     /// The tolerance of each of these numbers; there is at least one node at each distance.
@@ -24,11 +24,13 @@ pub struct Filter {
     pub unreachable: usize,
 }
 
-impl Filter {
+impl GraphFilter {
+    /// The filter of the paper's figure 6.
     pub fn figure_6() -> Self {
         Self { at_distance: vec![4, 7, 4, 2, 1], tolerance: 1, unreachable: 2 }
     }
 
+    /// Returns true for the distances of a graph that passes.
     pub fn keeps(&self, distances: &[Option<usize>]) -> bool {
         let count = |distance: Option<usize>| distances.iter().filter(|&&other| other == distance).count();
         let near = |(index, &wanted): (usize, &usize)| {
@@ -48,7 +50,7 @@ impl DirectedGraph {
     /// The graph of the given edges.
     ///
     /// # Panics
-    /// If an edge or the goal is none of the nodes, or an edge leads to where it begins.
+    /// Node index out of range, or a self-loop.
     pub fn new(nodes: usize, edges: &[(usize, usize)], goal: usize) -> Self {
         assert!(goal < nodes, "the goal is a node");
         let mut lists = vec![Vec::new(); nodes];
@@ -70,32 +72,25 @@ impl DirectedGraph {
         Self::new(nodes, &edges, 0)
     }
 
-    /// Random graphs until one passes the filter, and how many were drawn.
-    ///
-    /// # Errors
-    /// None passes in a million.
-    pub fn filtered(
-        nodes: usize,
-        sparsity: f32,
-        filter: &Filter,
-        random: &mut Random,
-    ) -> Result<(Self, usize), Failure> {
-        for tries in 1..=TRIES {
+    /// Draws random graphs until one passes the filter; returns it and how many were drawn, or none if a million fail.
+    pub fn filtered(nodes: usize, sparsity: f32, filter: &GraphFilter, random: &mut Random) -> Option<(Self, usize)> {
+        (1..=TRIES).find_map(|tries| {
             let graph = Self::random(nodes, sparsity, random);
-            if filter.keeps(&graph.distances()) {
-                return Ok((graph, tries));
-            }
-        }
-        Err(Failure::Input(format!(
-            "no graph of {nodes} nodes and sparsity {sparsity} has about {:?} nodes at distances from 1 on",
-            filter.at_distance
-        )))
+            filter.keeps(&graph.distances()).then_some((graph, tries))
+        })
     }
 
+    /// Returns the graph of a seed, like that of the paper's figure 6, and how many were drawn; none if a million fail.
+    pub fn of_seed(seed: u32) -> Option<(Self, usize)> {
+        Self::filtered(NODES, SPARSITY, &GraphFilter::figure_6(), &mut Random::new(seed, 0))
+    }
+
+    /// Returns the number of nodes.
     pub fn nodes(&self) -> usize {
         self.edges.len()
     }
 
+    /// Returns the goal.
     pub fn goal(&self) -> usize {
         self.goal
     }
@@ -105,6 +100,7 @@ impl DirectedGraph {
         &self.edges[node]
     }
 
+    /// Returns the number of edges.
     pub fn edge_count(&self) -> usize {
         self.edges.iter().map(Vec::len).sum()
     }
@@ -134,6 +130,16 @@ impl DirectedGraph {
             reached = next;
         }
         distances
+    }
+
+    /// Returns the nodes by their distance: the goal alone, its neighbours, .., and last those from which no path leads to
+    /// the goal, where there are such.
+    pub fn by_distance(&self) -> Vec<Vec<usize>> {
+        let distances = self.distances();
+        let farthest = distances.iter().flatten().max().copied().unwrap_or(0);
+        let wanted = (0..=farthest).map(Some).chain([None]);
+        let all = wanted.map(|wanted| (0..self.nodes()).filter(|&node| distances[node] == wanted).collect());
+        all.filter(|nodes: &Vec<usize>| !nodes.is_empty()).collect()
     }
 }
 
@@ -179,9 +185,8 @@ mod tests {
 
     #[test]
     fn a_filtered_graph_looks_like_the_papers() {
-        let filter = Filter::figure_6();
         for seed in 0..5 {
-            let (graph, _) = DirectedGraph::filtered(20, 0.1, &filter, &mut Random::new(seed, 0)).unwrap();
+            let (graph, _) = DirectedGraph::of_seed(seed).unwrap();
             let distances = graph.distances();
             let counts: Vec<usize> =
                 (1..=6).map(|steps| distances.iter().filter(|&&distance| distance == Some(steps)).count()).collect();
@@ -193,10 +198,15 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_nothing_passes_says_so() {
-        let filter = Filter { at_distance: vec![4], tolerance: 0, unreachable: 0 };
-        let failure = DirectedGraph::filtered(3, 0.5, &filter, &mut Random::new(0, 0)).unwrap_err();
-        assert!(failure.to_string().contains("3 nodes"), "{failure}");
+    fn a_filter_that_nothing_passes_gives_no_graph() {
+        let filter = GraphFilter { at_distance: vec![4], tolerance: 0, unreachable: 0 };
+        assert_eq!(DirectedGraph::filtered(3, 0.5, &filter, &mut Random::new(0, 0)), None);
+    }
+
+    #[test]
+    fn nodes_are_listed_by_distance_and_those_without_a_way_last() {
+        let graph = DirectedGraph::new(6, &[(1, 0), (2, 0), (3, 1), (4, 3), (0, 5)], 0);
+        assert_eq!(graph.by_distance(), [vec![0], vec![1, 2], vec![3], vec![4], vec![5]]);
     }
 
     #[test]
