@@ -147,6 +147,36 @@ fn an_action_does_not_depend_on_the_action_that_is_in_its_place_but_later_ones_d
 }
 
 #[test]
+fn attention_weights_are_shares_of_the_tokens_that_a_query_may_see() {
+    for settings in variants() {
+        let model = DecisionTransformer::new(settings).unwrap();
+        let graph = Graph::new();
+        let scene = scene(&graph, &model);
+        let step = settings.tokens.of_a_step();
+        let tokens = step * CONTEXT;
+        let blocks = model.attention_weights(&model.parameters().of(scene.weights), &scene.window);
+        assert_eq!(blocks.len(), settings.layers);
+        for rows in scene.values.evaluate_all(&blocks).unwrap() {
+            assert_eq!(rows.len(), BATCH * settings.heads * tokens * tokens);
+            for (place, row) in rows.chunks_exact(tokens).enumerate() {
+                let (query, batch) = (place % tokens, place / (tokens * settings.heads));
+                let real = |token: usize| MASK[batch * CONTEXT + token / step] != 0.0;
+                if !real(query) {
+                    continue;
+                }
+                let sum: f64 = row.iter().sum();
+                assert!((sum - 1.0).abs() < 1e-12, "{settings:?}: {sum}");
+                let seen = |key: usize| key <= query && real(key);
+                assert!(
+                    row.iter().enumerate().all(|(key, &share)| (share > 0.0) == seen(key)),
+                    "{settings:?}: {row:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn an_action_depends_on_its_return_unless_there_are_none() {
     for settings in variants() {
         let moved = change(settings, "returns", &[1]);

@@ -156,6 +156,23 @@ impl TransformerBlock {
         self.run(weights, x, Some(tokens), AttentionMask { causal: true, keys }, noise)
     }
 
+    /// The probabilities by which attention mixes, `(batch, heads, length, length)`: a row for each query, a column for each
+    /// key. `x` is what [`forward`](Self::forward) takes; its fused kernels keep none of these.
+    #[track_caller]
+    pub fn attention_weights<'g>(
+        &self,
+        weights: &Weights<'_, 'g>,
+        x: Tensor<'g>,
+        mask: AttentionMask<'g>,
+    ) -> Tensor<'g> {
+        let x = match self.options.norm {
+            NormPlacement::Before => self.attention_norm.forward(weights, x),
+            NormPlacement::After => x,
+        };
+        let [queries, keys, _] = self.operands(weights, x, None);
+        self.probabilities(queries, keys, None, mask)
+    }
+
     #[track_caller]
     fn run<'g>(
         &self,
@@ -196,33 +213,14 @@ impl TransformerBlock {
         mask: AttentionMask<'g>,
         noise: Noise<'g>,
     ) -> Tensor<'g> {
-        let TransformerOptions { dimension, heads, attention_dropout, .. } = self.options;
-        let (batch, length, size) = (x.shape()[0], x.shape()[1], dimension / heads);
-        // (batch, tokens, parts, heads, size) to (parts, batch, heads, tokens, size), a part each
-        let split = |packed: Tensor<'g>, parts: usize| {
-            let count = packed.shape()[1];
-            let packed = packed.reshape([batch, count, parts, heads, size]).permute(&[2, 0, 3, 1, 4]);
-            (0..parts).map(move |part| packed.narrow(0, part, 1).reshape([batch, heads, count, size]))
-        };
-        let operands: Vec<_> = match tokens {
-            None => split(self.query_key_value.forward(weights, x), 3).collect(),
-            Some(tokens) => {
-                let queries = self.query_key_value.forward_part(weights, tokens.of(x), 0..dimension);
-                let others = self.query_key_value.forward_part(weights, x, dimension..3 * dimension);
-                split(queries, 1).chain(split(others, 2)).collect()
-            }
-        };
-        let [queries, keys, values] = operands[..] else { unreachable!("there are three parts") };
+        let TransformerOptions { dimension, attention_dropout, .. } = self.options;
+        let batch = x.shape()[0];
+        let [queries, keys, values] = self.operands(weights, x, tokens);
         let dropout = |rate| Dropout { rate, stream: self.stream + 2 };
         let probable = matches!(attention_dropout, AttentionDropout::Probabilities(rate) if rate > 0.0);
         // The fused kernels keep no probabilities to drop, and have a query for each key under a causal mask.
         let mixed = if tokens.is_some() || probable && noise.seed.is_some() {
-            let scores = queries.matmul_transposed(keys, false, true);
-            let causal = mask.causal.then(|| match tokens {
-                Some(Strided { every, at }) => Causal::strided(every, at),
-                None => Causal::aligned(length, length),
-            });
-            let probabilities = scores.causal_softmax(1.0 / (size as f32).sqrt(), causal, mask.keys);
+            let probabilities = self.probabilities(queries, keys, tokens, mask);
             let probabilities = match attention_dropout {
                 AttentionDropout::Probabilities(rate) => dropout(rate).forward(probabilities, noise),
                 _ => probabilities,
@@ -239,7 +237,85 @@ impl TransformerBlock {
         self.projection.forward(weights, mixed.permute(&[0, 2, 1, 3]).reshape([batch, count, dimension]))
     }
 
+    /// Queries, keys and values, `(batch, heads, tokens, size)` each; queries of some tokens alone where these are given.
+    #[track_caller]
+    fn operands<'g>(&self, weights: &Weights<'_, 'g>, x: Tensor<'g>, tokens: Option<Strided>) -> [Tensor<'g>; 3] {
+        let TransformerOptions { dimension, heads, .. } = self.options;
+        let (batch, size) = (x.shape()[0], dimension / heads);
+        // (batch, tokens, parts, heads, size) to (parts, batch, heads, tokens, size), a part each
+        let split = |packed: Tensor<'g>, parts: usize| {
+            let count = packed.shape()[1];
+            let packed = packed.reshape([batch, count, parts, heads, size]).permute(&[2, 0, 3, 1, 4]);
+            (0..parts).map(move |part| packed.narrow(0, part, 1).reshape([batch, heads, count, size]))
+        };
+        let operands: Vec<_> = match tokens {
+            None => split(self.query_key_value.forward(weights, x), 3).collect(),
+            Some(tokens) => {
+                let queries = self.query_key_value.forward_part(weights, tokens.of(x), 0..dimension);
+                let others = self.query_key_value.forward_part(weights, x, dimension..3 * dimension);
+                split(queries, 1).chain(split(others, 2)).collect()
+            }
+        };
+        let [queries, keys, values] = operands[..] else { unreachable!("there are three parts") };
+        [queries, keys, values]
+    }
+
+    /// The softmax of scaled products, `(batch, heads, queries, keys)`.
+    #[track_caller]
+    fn probabilities<'g>(
+        &self,
+        queries: Tensor<'g>,
+        keys: Tensor<'g>,
+        tokens: Option<Strided>,
+        mask: AttentionMask<'g>,
+    ) -> Tensor<'g> {
+        let (length, size) = (keys.shape()[2], keys.shape()[3]);
+        let causal = mask.causal.then(|| match tokens {
+            Some(Strided { every, at }) => Causal::strided(every, at),
+            None => Causal::aligned(length, length),
+        });
+        let scores = queries.matmul_transposed(keys, false, true);
+        scores.causal_softmax(1.0 / (size as f32).sqrt(), causal, mask.keys)
+    }
+
     fn dropout(&self, place: u32) -> Dropout {
         Dropout { rate: self.options.dropout, stream: self.stream + place }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Graph, Reference, Tag, TensorType};
+
+    #[test]
+    fn values_mixed_by_the_attention_weights_are_what_attention_gives() {
+        for (norm, causal) in [(NormPlacement::Before, true), (NormPlacement::After, false)] {
+            let options = TransformerOptions { norm, ..TransformerOptions::new(8, 2) };
+            let mut parameters = Parameters::new();
+            let block = TransformerBlock::new(&mut parameters, "block", options, 0);
+            let graph = Graph::new();
+            let x = graph.input("x", TensorType::f32([2, 5, 8]));
+            let keys = graph.input("keys", TensorType::f32([2, 5]));
+            let flat = graph.state("weights", Tag::Weights, TensorType::f32([parameters.length()]));
+            let (weights, mask) = (parameters.of(flat), AttentionMask { causal, keys: Some(keys) });
+            let normed = if norm == NormPlacement::Before { block.attention_norm.forward(&weights, x) } else { x };
+            let [.., values] = block.operands(&weights, normed, None);
+            let mixed = block.attention_weights(&weights, x, mask).matmul(values);
+            let mixed = mixed.permute(&[0, 2, 1, 3]).reshape([2, 5, 8]);
+            let expected = block.attend(&weights, normed, None, mask, Noise::NONE);
+            let difference = (block.projection.forward(&weights, mixed) - expected).square().sum_all();
+            let numbers = (0..80).map(|place| f64::from(place).sin()).collect();
+            let initial = parameters.initial(1);
+            let reference = Reference::new([
+                ("x", numbers),
+                ("keys", vec![0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+                ("weights", initial.f32().iter().map(|&weight| f64::from(weight)).collect()),
+            ]);
+            let [difference, size] =
+                [difference, expected.square().sum_all()].map(|sum| reference.evaluate(sum).unwrap()[0]);
+            // Both are f64 here, by other orders of summation.
+            assert!(size > 1e-3 && difference <= 1e-24 * size, "{difference} of {size}");
+        }
     }
 }

@@ -191,6 +191,20 @@ impl DecisionTransformer {
         self.forward_at(weights, window, noise, WindowTime::First)
     }
 
+    /// Returns the attention weights of each block when it acts on a window, `(B, heads, tokens, tokens)`: a row for each
+    /// query, a column for each key, the [tokens of a step](Tokens) side by side.
+    #[track_caller]
+    pub fn attention_weights<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>) -> Vec<Tensor<'g>> {
+        let (mut x, keys) = self.tokens(weights, window, Noise::NONE, WindowTime::Last);
+        let mask = AttentionMask { causal: true, keys: Some(keys) };
+        let of_block = |block: &TransformerBlock| {
+            let of_block = block.attention_weights(weights, x, mask);
+            x = block.forward(weights, x, mask, Noise::NONE);
+            of_block
+        };
+        self.blocks.iter().map(of_block).collect()
+    }
+
     #[track_caller]
     fn forward_at<'g>(
         &self,
