@@ -139,6 +139,17 @@ impl TrainedAgent {
         Ok(file)
     }
 
+    /// Returns the checkpoint of a [critic](fourfold::models::decision_transformer::ReturnCritic) that has the sizes of this
+    /// network; the weights are the critic's.
+    ///
+    /// # Errors
+    /// As [`to_checkpoint`](Self::to_checkpoint).
+    pub fn to_critic_checkpoint(&self) -> Result<Checkpoint, Failure> {
+        let mut file = self.to_checkpoint()?;
+        file.set("model", CRITIC);
+        Ok(file)
+    }
+
     /// Reads a checkpoint.
     ///
     /// # Errors
@@ -172,6 +183,9 @@ impl TrainedAgent {
 
 /// The metadata `model` of a file.
 pub const MODEL: &str = "decision-transformer";
+
+/// The metadata `model` of a critic's file.
+pub const CRITIC: &str = "decision-transformer-critic";
 
 #[cfg(test)]
 mod tests {

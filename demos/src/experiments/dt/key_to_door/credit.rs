@@ -3,67 +3,14 @@
 use std::collections::BTreeMap;
 
 use fourfold::Gpu;
-use fourfold::data::{Actions, Standardisation, Trajectories};
+use fourfold::data::{Standardisation, Trajectories};
 use fourfold::gpu::BufferView;
-use fourfold::graph::{Graph, Plan, Session, Tensor, TensorType, Values};
-use fourfold::models::decision_transformer::{DecisionTransformer, Returns, Settings, SettingsError, Tokens};
+use fourfold::graph::{Graph, Plan, Session, TensorType, Values};
+use fourfold::models::decision_transformer::ReturnCritic;
 use fourfold::models::{SequenceModel, Window};
-use fourfold::nn::{Noise, Parameters, Weights};
-use fourfold::shaders::{Data, Element};
+use fourfold::shaders::Data;
 
 use crate::failure::Failure;
-
-/// A decision transformer that predicts the return of an episode, 0 or 1, at each of its observations (section 5.5 of
-/// the paper). The returns of a window are what it learns to say, and not what it sees: their tokens are blank.
-#[derive(Debug, Clone)]
-pub struct Critic(DecisionTransformer);
-
-impl Critic {
-    /// A critic of the sizes of a policy.
-    ///
-    /// # Errors
-    /// Settings that describe no network.
-    pub fn new(policy: Settings) -> Result<Self, SettingsError> {
-        let tokens = Tokens::ObservationReturnAction;
-        let settings = Settings { tokens, returns: Returns::Classes(2), return_loss: 1.0, ..policy };
-        Ok(Self(DecisionTransformer::new(settings)?))
-    }
-
-    /// The logits (B, K, 2) of the returns 0 and 1.
-    fn logits<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> Tensor<'g> {
-        let blank = Window { returns: window.returns * 0.0, ..*window };
-        let outputs = self.0.forward(weights, &blank, noise);
-        outputs.returns.unwrap_or(outputs.actions)
-    }
-}
-
-impl SequenceModel for Critic {
-    fn parameters(&self) -> &Parameters {
-        self.0.parameters()
-    }
-
-    fn observations(&self) -> usize {
-        self.0.observations()
-    }
-
-    fn actions(&self) -> Actions {
-        self.0.actions()
-    }
-
-    fn context(&self) -> usize {
-        self.0.context()
-    }
-
-    fn loss<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>, noise: Noise<'g>) -> Tensor<'g> {
-        let classes = window.returns.cast(Element::U32);
-        let losses = self.logits(weights, window, noise).cross_entropy(classes, 0.0);
-        (losses * window.mask).sum_all() / window.mask.sum_all()
-    }
-
-    fn act<'g>(&self, weights: &Weights<'_, 'g>, window: &Window<'g>) -> Tensor<'g> {
-        self.0.act(weights, window)
-    }
-}
 
 /// Episodes whose predictions are computed at once.
 const BATCH: usize = 50;
@@ -74,7 +21,7 @@ const BATCH: usize = 50;
 /// No memory, or the loss of the device.
 pub fn predictions(
     gpu: &Gpu,
-    critic: &Critic,
+    critic: &ReturnCritic,
     weights: BufferView,
     standardisation: &Standardisation,
     trajectories: &Trajectories,
@@ -90,8 +37,7 @@ pub fn predictions(
         mask: graph.input("mask", TensorType::f32([BATCH, steps])),
     };
     let flat = critic.parameters().state(&graph, "weights");
-    let logits = critic.logits(&critic.parameters().of(flat), &window, Noise::NONE);
-    graph.output("chances", logits.softmax());
+    graph.output("chances", critic.chances(&critic.parameters().of(flat), &window));
     let plan = Plan::new(&graph, &gpu.target())?;
     let values = Values::from([
         ("returns".into(), Data::F32(vec![0.0; BATCH * steps])),

@@ -8,12 +8,13 @@ mod training;
 
 use clap::{Args, ValueEnum};
 use fourfold::data::Actions;
-use fourfold::models::SequenceModel;
-use fourfold::models::decision_transformer::{self, DecisionTransformer, DropoutRates};
+use fourfold::models::decision_transformer::{self, DecisionTransformer, DropoutRates, ReturnCritic};
+use fourfold::models::{AgentSettings, SequenceModel};
 use fourfold::rollout::Environment;
 use fourfold::rollout::environments::KeyToDoor;
 use serde::{Deserialize, Serialize};
 
+use super::trained::TrainedAgent;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::limits::{self, Span};
@@ -21,7 +22,7 @@ use crate::run::Run;
 use crate::run::report::Report;
 use crate::statistics::quantile;
 
-use credit::{Critic, predictions};
+use credit::predictions;
 use random_play::{Outcome, RandomPlay};
 
 /// Learn from random play to take a key that opens a door much later, and see what earned the reward
@@ -251,12 +252,17 @@ const CRITIC: u32 = 1 << 21;
 /// Trains a critic, and asks it about random episodes that it has not seen.
 fn assign_credit(run: &mut Run, settings: &Settings, play: &RandomPlay, seed: u32) -> Result<Credit, Failure> {
     let gpu = run.gpu();
-    let critic = Critic::new(settings.network()).map_err(Failure::input)?;
+    let critic = ReturnCritic::new(settings.network()).map_err(Failure::input)?;
     let mut training = training::begin_critic(&gpu, settings, &critic, play, seed)?;
     if let Some(checkpoint) = run.restored() {
         training::restore(run, &mut training, &checkpoint)?;
     }
     training::train(run, settings, &mut training, settings.steps, &[])?;
+    let (data, described) = (training.weights()?, AgentSettings::trained(training.settings(), 1, 1.0));
+    if let Some(agent) = TrainedAgent::new(&settings.environment(), &settings.network(), &data, &described) {
+        let episodes = play.outcomes.len();
+        run.write_checkpoint(&format!("critic-{episodes}-{seed}.safetensors"), &agent.to_critic_checkpoint()?)?;
+    }
     let weights = training.weights_view()?;
     let asked = RandomPlay::collect(&gpu, settings.world(), ASKED, seed.wrapping_add(CRITIC))?;
     let standardisation = play.trajectories.standardisation();
