@@ -100,7 +100,8 @@ impl Live {
 
     /// Shapes to paint, in points of a picture of this size with text of this height.
     pub fn painting(&self, width: f32, height: f32, text: f32, dark: bool) -> Painting {
-        Painting::of(self.stage.drawing(View { size: [width, height], text }), dark)
+        let view = View { size: [width, height], text };
+        Painting::of(self.stage.drawing(view), view, dark)
     }
 
     /// Reads a checkpoint of the command.

@@ -1,7 +1,7 @@
 //! A drawing in the form in which it crosses over to the script, once a frame: one array of numbers, and texts and pictures
 //! beside it.
 
-use fourfold_scenes::{Align, Area, Drawing, Paint, Picture, Shape};
+use fourfold_scenes::{Align, Area, Colour, Drawing, Paint, Picture, Shape, View};
 use wasm_bindgen::prelude::*;
 
 /// Shapes to paint. For each shape `numbers` has its kind and what the kind has; a colour is red, green and blue in one
@@ -43,9 +43,11 @@ impl Painting {
 }
 
 impl Painting {
-    /// Puts a drawing into this form, in the colours for a light or a dark ground.
-    pub fn of(drawing: Drawing, dark: bool) -> Self {
+    /// Puts a drawing into this form on its ground, in the colours for a light or a dark one.
+    pub fn of(drawing: Drawing, view: View, dark: bool) -> Self {
         let mut painting = Self::default();
+        let ground = Shape::Rectangle { area: view.area(), rounding: 0.0, paint: Colour::Ground.into() };
+        painting.add(ground, dark);
         for shape in drawing.shapes {
             painting.add(shape, dark);
         }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::{Area, Paint};
 
-/// Shapes in points from the upper left corner, the later ones over the earlier ones.
+/// Shapes in points from the upper left corner, the later ones over the earlier ones. The ground below them is the
+/// painter's: it has the colour [`Ground`](crate::Colour::Ground).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Drawing {
     /// The shapes.

@@ -6,7 +6,7 @@ use eframe::egui::{
     Align2, Color32, ColorImage, CornerRadius, FontId, Painter, Pos2, Rect, Shape, Stroke, TextureHandle,
     TextureOptions, Vec2, epaint::PathStroke,
 };
-use fourfold_scenes::{Align, Area, Colour, Drawing, Paint, Picture, Shape as Drawn};
+use fourfold_scenes::{Align, Area, Drawing, Paint, Picture, Shape as Drawn};
 
 /// The textures of a scene's pictures, by their place among the pictures of a drawing.
 #[derive(Default)]
@@ -42,7 +42,8 @@ impl Textures {
     }
 }
 
-/// Paints a drawing whose upper left corner is at `origin`.
+/// Paints a drawing whose upper left corner is at `origin`, on a window that was cleared in the colour of the ground: to
+/// paint it once more takes a software driver a fifth of a frame.
 pub(crate) fn paint(drawing: &Drawing, painter: &Painter, origin: Pos2, dark: bool, textures: &mut Textures) {
     let place = |[x, y]: [f32; 2]| origin + Vec2::new(x, y);
     let colour = |paint: Paint| {
@@ -50,13 +51,8 @@ pub(crate) fn paint(drawing: &Drawing, painter: &Painter, origin: Pos2, dark: bo
         Color32::from_rgba_unmultiplied(red, green, blue, alpha)
     };
     let rect = |area: Area| Rect::from_min_max(place(area.min), place(area.max));
-    // A software driver takes a fifth of a frame to paint the ground a second time: the window is cleared in its colour.
-    let shapes = match &drawing.shapes[..] {
-        [Drawn::Rectangle { paint: Paint { colour: Colour::Ground, .. }, .. }, rest @ ..] => rest,
-        all => all,
-    };
     let mut pictures = 0;
-    for shape in shapes {
+    for shape in &drawing.shapes {
         match shape {
             Drawn::Line { points, width, paint } => {
                 let points: Vec<Pos2> = points.iter().copied().map(place).collect();

@@ -90,7 +90,7 @@ fn failure(error: Error) -> Failure {
     }
 }
 
-/// Paints a drawing on a light ground.
+/// Paints a drawing on a light ground: a bitmap begins white, as that is.
 fn painted(drawing: &Drawing) -> Bitmap {
     let [width, height] = VIEW.size.map(f64::from);
     picture(width, height, 1, |canvas| drawing.shapes.iter().for_each(|shape| paint(canvas, shape)))

@@ -89,7 +89,6 @@ pub(super) fn draw(scene: &Neuron, view: View) -> Drawing {
     let mut drawing = Drawing { is_waiting: scene.answer.is_waiting(), ..Drawing::default() };
     let places = places(view);
     let text = view.text;
-    drawing.rectangle(view.area(), 0.0, Colour::Ground);
     large(scene, &mut drawing, places.large, text);
     let names = [(Colour::Blue, "attention neuron"), (Colour::Orange, "perceptron")];
     for (index, (colour, name)) in names.into_iter().enumerate() {

@@ -36,7 +36,6 @@ pub(super) fn draw(scene: &Pes, view: View) -> Drawing {
     let is_waiting = scene.objectives.is_waiting() || scene.surface.picture().is_none();
     let mut drawing = Drawing { is_waiting, ..Drawing::default() };
     let (places, text) = (places(view), view.text);
-    drawing.rectangle(view.area(), 0.0, Colour::Ground);
     let title = "objective over both log learning rates: click to start elsewhere";
     panel(&mut drawing, places.frame, text, Colour::Ink, title);
     map(scene, &mut drawing, places.map, text);

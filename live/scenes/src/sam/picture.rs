@@ -38,7 +38,6 @@ pub(super) fn places(view: View) -> Places {
 pub(super) fn draw(scene: &SideBySide, view: View) -> Drawing {
     let mut drawing = Drawing { is_waiting: scene.answer.is_waiting(), ..Drawing::default() };
     let (places, text) = (places(view), view.text);
-    drawing.rectangle(view.area(), 0.0, Colour::Ground);
     curves(scene, &mut drawing, places, text);
     for (index, seen) in scene.seen.iter().enumerate() {
         surface(scene, &mut drawing, places.slices[index], text, index, seen);
