@@ -228,8 +228,9 @@ impl Scene for SideBySide {
         Ok(())
     }
 
+    /// One step of each, three gradients: a software driver has to paint as well.
     fn steps(&self) -> f64 {
-        2.0
+        1.0
     }
 
     fn readings(&self) -> Vec<Reading> {

@@ -41,6 +41,11 @@ impl Sharpness {
         Ok(self.session.submit(1)?)
     }
 
+    #[cfg(test)]
+    pub(super) fn work(&self) -> f64 {
+        self.session.plan().flops()
+    }
+
     pub(super) fn eigenvalue(&self) -> Result<BufferView, Error> {
         Ok(self.session.buffer("eigenvalue")?)
     }

@@ -86,6 +86,11 @@ impl Slice {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn work(&self) -> f64 {
+        BURST as f64 * self.session.plan().flops()
+    }
+
     pub(super) fn surface(&self) -> Result<BufferView, Error> {
         Ok(self.session.buffer("surface")?)
     }

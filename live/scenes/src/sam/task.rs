@@ -17,7 +17,7 @@ pub(super) fn small() -> Architecture {
 }
 
 /// Images on which curvature and slices are measured: the first of the training set.
-pub(super) const MEASURED: usize = 256;
+pub(super) const MEASURED: usize = 128;
 
 /// Data and network that both learners share.
 #[derive(Debug)]
