@@ -11,8 +11,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use fourfold::Gpu;
+use fourfold::data::Checkpoint;
 use fourfold::evolution::problems::ToyRegression;
 use fourfold::evolution::{self, Evaluated, Evaluator, EvaluatorSettings, InnerProblem};
+use fourfold::shaders::Data;
 
 use crate::pending::Pending;
 use crate::{Control, Drawing, Error, Kind, Pointer, Reading, Scene, Value, View};
@@ -24,6 +26,9 @@ const TRUNCATIONS: [usize; 5] = [5, 10, 20, 50, 100];
 
 /// The choices of particles.
 const PARTICLES: [usize; 5] = [10, 30, 100, 300, 1_000];
+
+/// The metadata `problem` of a file of the command.
+const PROBLEM: &str = "toy";
 
 /// All estimators on one map.
 pub(crate) struct Pes {
@@ -174,6 +179,30 @@ impl Scene for Pes {
 
     fn drawing(&self, view: View) -> Drawing {
         picture::draw(self, view)
+    }
+
+    /// All begin at the theta of a run of `fourfold pes toy`.
+    fn load(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let wrong = |error: fourfold::data::Error| Error::Input(error.to_string());
+        let file = Checkpoint::from_bytes(name, bytes).map_err(wrong)?;
+        file.expect("problem", PROBLEM).map_err(wrong)?;
+        let theta = file.f32("theta", &[2]).map_err(wrong)?;
+        if !theta.iter().all(|number| number.is_finite()) {
+            return Err(Error::input(name, "a finite theta", format_args!("{theta:?}")));
+        }
+        self.begin(Settings { start: [theta[0], theta[1]], ..self.settings })
+    }
+
+    /// The theta at which PES is, as `fourfold pes toy --start` takes it.
+    fn save(&self) -> Option<(String, Vec<u8>)> {
+        let theta = self.runs.first()?.theta();
+        if !theta.iter().all(|number| number.is_finite()) {
+            return None;
+        }
+        let mut file = Checkpoint::new();
+        file.set("problem", PROBLEM);
+        file.insert("theta", &[2], Data::F32(theta.to_vec()));
+        Some(("theta-pes.safetensors".into(), file.to_bytes()))
     }
 }
 

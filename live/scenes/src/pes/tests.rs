@@ -4,6 +4,8 @@ use crate::testing::{frames_until, reading};
 use crate::{Pointer, Shape, Stage, Value, View};
 
 use fourfold::Gpu;
+use fourfold::data::Checkpoint;
+use fourfold::shaders::Data;
 
 const VIEW: View = View { size: [900.0, 500.0], text: 14.0 };
 
@@ -26,6 +28,26 @@ fn persistent_evolution_strategies_find_the_valley_that_truncated_ones_miss() {
     let light = |index: usize| maps[0].rgba[4 * index..][..3].iter().map(|&part| u32::from(part)).sum::<u32>();
     let tones: Vec<u32> = (0..96 * 96).map(light).collect();
     assert!(tones.iter().max() > Some(&450) && tones.iter().min() < Some(&250));
+}
+
+#[test]
+fn a_file_of_the_command_is_where_all_begin_and_a_saved_one_is_where_pes_is() {
+    let mut stage = Stage::open(&Gpu::open().unwrap(), "pes", 1).unwrap();
+    let mut file = Checkpoint::new();
+    file.set("problem", "toy");
+    file.insert("theta", &[2], Data::F32(vec![-2.5, 1.5]));
+    stage.load("theta-pes-1.safetensors", &file.to_bytes()).unwrap();
+    let theta = |stage: &Stage| {
+        let (name, bytes) = stage.save().unwrap();
+        let file = Checkpoint::from_bytes(&name, &bytes).unwrap();
+        file.expect("problem", "toy").unwrap();
+        file.f32("theta", &[2]).unwrap().to_vec()
+    };
+    assert_eq!(theta(&stage), [-2.5, 1.5]);
+    frames_until(&mut stage, |stage| reading(stage, "iteration") >= 8.0 && theta(stage) != [-2.5, 1.5]);
+    file.set("problem", "lorenz");
+    let error = stage.load("theta-pes-1.safetensors", &file.to_bytes()).unwrap_err().to_string();
+    assert_eq!(error, "theta-pes-1.safetensors: expected a checkpoint with problem `toy`, got `lorenz`");
 }
 
 #[test]

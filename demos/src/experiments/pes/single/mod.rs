@@ -1,8 +1,9 @@
 //! `fourfold pes PROBLEM`: outer parameters trained by one estimator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use fourfold::data::Checkpoint;
 use fourfold::evolution::Estimator;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,9 @@ pub struct Settings {
     /// Initial theta: numbers separated by commas
     #[arg(long, allow_hyphen_values = true, value_name = "NUMBERS", value_delimiter = ',')]
     pub theta: Option<Vec<f32>>,
+    /// Begin at the theta in FILE, of a run of the same problem or of `fourfold live pes`
+    #[arg(long, value_name = "FILE", conflicts_with = "theta")]
+    pub start: Option<PathBuf>,
     /// Width of the picture of the objective, in points
     #[arg(long, value_name = "COUNT", default_value_t = 500)]
     pub pixels: usize,
@@ -76,7 +80,8 @@ impl Experiment for Settings {
     const PAPER: Option<&'static [(&'static str, &'static str)]> = Some(&[]);
 
     fn inputs(&self) -> Vec<PathBuf> {
-        catalogue::file(self.problem.as_deref()).map(PathBuf::from).into_iter().collect()
+        let data = catalogue::file(self.problem.as_deref()).map(PathBuf::from);
+        data.into_iter().chain(self.start.clone()).collect()
     }
 
     fn folder(&self) -> String {
@@ -95,12 +100,12 @@ impl Experiment for Settings {
             }
         }
         let task = catalogue::find(self.problem.as_deref())?;
-        task.check(&[self.entry(&task)])
+        task.check(&[self.entry(&task)?])
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
         let task = catalogue::find(self.problem.as_deref())?;
-        let entry = self.entry(&task);
+        let entry = self.entry(&task)?;
         let task = task.shown_by(entry.recipe.objective);
         let (mut report, diverged) = train(run, &task, &[entry], self.pixels)?;
         if let Some(failure) = diverged {
@@ -112,7 +117,11 @@ impl Experiment for Settings {
 
 impl Settings {
     /// Fills the flags that are not given from the settings of the paper.
-    fn entry(&self, task: &Task) -> Entry {
+    ///
+    /// # Errors
+    /// The file of `--start` cannot be read or is of another problem.
+    fn entry(&self, task: &Task) -> Result<Entry, Failure> {
+        let start = self.start.as_deref().map(|file| theta_of(file, task)).transpose()?;
         let ByName(estimator) = self.estimator;
         let paper = task.recipe(estimator);
         let paper = self.particles.map_or(paper.clone(), |particles| paper.with_particles(particles));
@@ -129,8 +138,50 @@ impl Settings {
             rate: self.rate.unwrap_or(paper.rate),
             clip: self.clip.or(paper.clip),
             iterations: self.iterations.unwrap_or(paper.iterations),
-            theta: self.theta.clone().or(paper.theta),
+            theta: self.theta.clone().or(start).or(paper.theta),
         };
-        Entry::new(estimator.to_string(), recipe)
+        Ok(Entry::new(estimator.to_string(), recipe))
+    }
+}
+
+/// Reads the theta that a run of the problem wrote.
+fn theta_of(file: &Path, task: &Task) -> Result<Vec<f32>, Failure> {
+    let checkpoint = Checkpoint::load(file)?;
+    checkpoint.expect("problem", &task.name)?;
+    Ok(checkpoint.f32("theta", &[task.theta.len()])?.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use fourfold::shaders::Data;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    #[test]
+    fn a_run_begins_at_the_theta_of_a_file_of_its_problem_alone() {
+        let folder = std::env::temp_dir().join(format!("fourfold-start-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("theta.safetensors");
+        let mut checkpoint = Checkpoint::new();
+        checkpoint.set("problem", "toy");
+        checkpoint.insert("theta", &[2], Data::F32(vec![-1.5, 0.25]));
+        std::fs::write(&file, checkpoint.to_bytes()).unwrap();
+        let recipe = |problem: &str| {
+            let settings = Flags::parse_from(["pes", problem, "--start", file.to_str().unwrap()]).settings;
+            assert_eq!(settings.inputs(), [file.clone()]);
+            settings.entry(&catalogue::find(Some(problem)).unwrap()).map(|entry| entry.recipe.theta)
+        };
+        assert_eq!(recipe("toy"), Ok(Some(vec![-1.5, 0.25])));
+        let failure = recipe("lorenz").unwrap_err();
+        assert!(failure.to_string().ends_with("expected a checkpoint with problem `lorenz`, got `toy`"), "{failure}");
+        assert_eq!(failure.code(), 2);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
