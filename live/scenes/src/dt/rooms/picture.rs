@@ -1,10 +1,10 @@
 //! How the rooms look.
 
-use super::{ASKED, LANES, Rooms, STATES, influence};
-use crate::colour_map::cividis;
+use super::{ASKED, LANES, Rooms, STATES};
+use crate::dt::attention_panel::AttentionPanel;
 use crate::panel::{body, panel};
-use crate::plot::Plot;
-use crate::{Align, Area, Colour, Drawing, Paint, Picture, View};
+use crate::plot::{Plot, Series};
+use crate::{Align, Area, Colour, Drawing, Paint, View};
 
 const GRID: [usize; 2] = [8, 8];
 
@@ -18,8 +18,9 @@ pub(super) struct Places {
     /// The large room.
     room: Area,
     chances: Area,
-    influence: Area,
+    attention: Area,
     grid: Area,
+    predicted: Area,
     curve: Area,
     text: f32,
 }
@@ -28,10 +29,10 @@ pub(super) struct Places {
 pub(super) fn places(view: View) -> Places {
     let (area, gap, text) = (view.area().shrink(0.5 * view.text), 0.6 * view.text, view.text);
     let [left, right] = area.split([1.0, 1.0], gap, view.is_narrow());
-    let [frame, influence] = left.split([1.7, 1.0], gap, true);
-    let [grid, curve] = right.split([1.4, 1.0], gap, true);
+    let [frame, attention] = left.split([1.7, 1.0], gap, true);
+    let [grid, predicted, curve] = right.split([1.4, 0.9, 0.8], gap, true);
     let [room, chances] = body(frame, text).split([2.0, 1.0], gap, false);
-    Places { frame, room: room.square(), chances, influence, grid, curve, text }
+    Places { frame, room: room.square(), chances, attention, grid, predicted, curve, text }
 }
 
 impl Places {
@@ -57,9 +58,16 @@ pub(super) fn side(scene: &Rooms) -> usize {
 pub(super) fn draw(scene: &Rooms, view: View) -> Drawing {
     let mut drawing = Drawing { is_waiting: scene.answer.is_waiting(), ..Drawing::default() };
     let (places, text) = (places(view), view.text);
-    drawing.rectangle(view.area(), 0.0, Colour::Ground);
     large(scene, &mut drawing, places, text);
-    hangs_on(scene, &mut drawing, places.influence, text);
+    let attention = AttentionPanel {
+        shares: &scene.looked.attention,
+        context: scene.attention.context(),
+        known: scene.looked.known,
+        names: &["return", "seen", "action"],
+        version: scene.version,
+    };
+    attention.draw(&mut drawing, places.attention, text);
+    predicted(scene, &mut drawing, places.predicted, text);
     let title = format!("upper half: asked for {:.2}; lower half: asked for 0", scene.settings.target);
     let area = panel(&mut drawing, places.grid, text, Colour::Ink, &title);
     if !scene.seen.state.is_empty() {
@@ -132,28 +140,28 @@ fn large(scene: &Rooms, drawing: &mut Drawing, places: Places, text: f32) {
     drawing.text([at.min[0], at.centre()[1]], 0.9 * text, Align::Left, Colour::Ink, words);
 }
 
-fn hangs_on(scene: &Rooms, drawing: &mut Drawing, area: Area, text: f32) {
-    let title = "what the choice hangs on in the context, by derivatives (right: now)";
-    let area = panel(drawing, area, text, Colour::Ink, title);
-    let context = scene.influence.context();
-    let shares = &scene.seen.influence;
-    if scene.tokens.is_empty() || shares.len() != influence::ROWS * context {
-        return;
-    }
-    let [names, strip] = area.split([1.0, 4.0], 0.4 * text, false);
-    for (row, name) in ["return", "seen"].iter().enumerate() {
-        let at = names.cell(row, [1, influence::ROWS]);
-        drawing.text([at.max[0], at.centre()[1]], 0.9 * text, Align::Right, Colour::Ink, *name);
-    }
-    let greatest = shares.iter().copied().fold(1e-9, f32::max);
-    let known = scene.tokens.len().min(context);
-    let tone = |(index, share): (usize, &f32)| match index % context + known < context {
-        // Padding.
-        true => [0, 0, 0, 0],
-        false => cividis(share / greatest),
+/// The return that the critic expects, beside what is asked for.
+fn predicted(scene: &Rooms, drawing: &mut Drawing, area: Area, text: f32) {
+    let rooms = &scene.trained.rooms;
+    let numbered = |numbers: &[f32]| -> Vec<[f64; 2]> {
+        numbers.iter().enumerate().map(|(step, &number)| [step as f64, number.into()]).collect()
     };
-    let rgba = shares.iter().enumerate().flat_map(tone).collect();
-    drawing.picture(strip, Picture { size: [context, influence::ROWS], rgba, version: scene.version, smooth: false });
+    let asked: Vec<f32> = scene.tokens.iter().map(|token| token.asked * scene.trained.scale).collect();
+    let faint = Paint { colour: Colour::Muted, opacity: 0.6 };
+    let series = [
+        (Colour::Orange.into(), "still asked", asked),
+        (faint, "predicted, episode before", scene.before.clone()),
+        (Colour::Blue.into(), "predicted by a critic", scene.looked.predicted.clone()),
+    ];
+    let [first, second, third] = rooms.phases;
+    let plot = Plot {
+        title: "predicted return over time (lines: a new room)",
+        across: "step",
+        ranges: [Some([0.0, (first + second + third - 1) as f64]), Some([0.0, 1.0])],
+        series: series.map(|(paint, name, numbers)| Series { name, paint, points: numbered(&numbers) }).into(),
+        marks: vec![first as f64, (first + second) as f64],
+    };
+    plot.draw(drawing, area, text);
 }
 
 fn curve(scene: &Rooms, drawing: &mut Drawing, area: Area, text: f32) {
