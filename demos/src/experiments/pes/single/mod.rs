@@ -175,7 +175,7 @@ mod tests {
         std::fs::write(&file, checkpoint.to_bytes()).unwrap();
         let recipe = |problem: &str| {
             let settings = Flags::parse_from(["pes", problem, "--start", file.to_str().unwrap()]).settings;
-            assert_eq!(settings.inputs(), [file.clone()]);
+            assert_eq!(settings.inputs(), std::slice::from_ref(&file));
             settings.entry(&catalogue::find(Some(problem)).unwrap()).map(|entry| entry.recipe.theta)
         };
         assert_eq!(recipe("toy"), Ok(Some(vec![-1.5, 0.25])));
