@@ -9,7 +9,8 @@ use fourfold::Gpu;
 use fourfold::data::{Actions, Checkpoint};
 use fourfold::models::SequenceModel;
 use fourfold::models::decision_transformer::{DecisionTransformer, HuggingFaceCheckpoint, Settings};
-use fourfold_demos::animation::animated_gif;
+use fourfold_demos::animation;
+use fourfold_demos::picture::film::Format;
 use fourfold_demos::player::{SHIPPED, Scene, Trained};
 use scratch::Scratch;
 
@@ -52,7 +53,7 @@ fn every_shipped_policy_has_a_film() {
             assert!(lines.len() < film.rows(columns).max(41) && film.rows(columns) <= 30, "{}", shipped.name);
             assert!(lines.iter().all(|line| line.chars().count() == columns), "{}: {lines:#?}", shipped.name);
         }
-        let bytes = animated_gif(&*film, film.length().div_ceil(3), || ()).unwrap();
+        let bytes = animation::encode(&*film, Format::Gif, film.length().div_ceil(3), || ()).unwrap();
         assert!(bytes.starts_with(b"GIF89a"), "{}", shipped.name);
     }
 }

@@ -7,7 +7,7 @@ pub mod reel;
 
 use crate::failure::Failure;
 use crate::picture::bitmap::Bitmap;
-use crate::picture::film;
+use crate::picture::film::Format;
 
 /// An episode that can be shown step by step.
 pub trait Animation {
@@ -55,21 +55,13 @@ pub trait Animation {
     }
 }
 
-/// Returns the bytes of an animated PNG of every `every`-th step at the speed of the world; it rests at the end. `drawn` is
-/// called after each frame.
+/// Returns the bytes of a film of every `every`-th step at the speed of the world; it rests at the end. `drawn` is called after
+/// each frame.
 ///
 /// # Errors
 /// A frame cannot be encoded.
-pub fn animated_png(film: &dyn Animation, every: usize, drawn: impl FnMut()) -> Result<Vec<u8>, Failure> {
-    film::animated_png(film.frames(every).len(), bitmaps(film, every, drawn))
-}
-
-/// The same as a GIF, which more programs show.
-///
-/// # Errors
-/// A frame cannot be encoded.
-pub fn animated_gif(film: &dyn Animation, every: usize, drawn: impl FnMut()) -> Result<Vec<u8>, Failure> {
-    film::gif(bitmaps(film, every, drawn))
+pub fn encode(film: &dyn Animation, format: Format, every: usize, drawn: impl FnMut()) -> Result<Vec<u8>, Failure> {
+    format.encode(film.frames(every).len(), bitmaps(film, every, drawn))
 }
 
 fn bitmaps(film: &dyn Animation, every: usize, mut drawn: impl FnMut()) -> impl Iterator<Item = (Bitmap, u16)> {

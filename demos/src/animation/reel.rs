@@ -184,6 +184,7 @@ impl Animation for Reel {
 mod tests {
     use super::super::drawing::Ink;
     use super::*;
+    use crate::picture::film::Format;
 
     fn reel() -> Reel {
         let scene = |step: usize| {
@@ -227,7 +228,7 @@ mod tests {
             bitmap.pixels.chunks_exact(3).filter(|pixel| **pixel == [40, 40, 40]).count()
         };
         assert!(dark(8) > dark(7) + 1_000);
-        let bytes = super::super::animated_gif(&reel, 4, || ()).unwrap();
+        let bytes = super::super::encode(&reel, Format::Gif, 4, || ()).unwrap();
         let mut reader = gif::DecodeOptions::new().read_info(&bytes[..]).unwrap();
         let mut frames = 0;
         while reader.read_next_frame().unwrap().is_some() {

@@ -14,7 +14,7 @@ use fourfold::shaders::rollout::policies::AttentionNeuron;
 use serde_json::json;
 
 use crate::adapter::describe;
-use crate::animation::{Animation, animated_gif};
+use crate::animation::{self, Animation};
 use crate::commands::verify;
 use crate::entry::Plain;
 use crate::estimate;
@@ -27,6 +27,7 @@ use crate::experiments::sam;
 use crate::failure::Failure;
 use crate::options::{Common, FLAGS, Preset, Seeds};
 use crate::picture::bitmap::Bitmap;
+use crate::picture::film::Format;
 use crate::player::NeuronPlayer;
 use crate::run::Run;
 use crate::run::report::Report;
@@ -147,7 +148,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     report.picture("sheet.png", "what the demo measured", sheet.png()?);
     let every = if common.quick { 40 } else { 8 };
     run.progress("film", film.frames(every).len() as u64);
-    report.picture("cart.gif", "the cart", animated_gif(&film, every, || run.advance(1))?);
+    report.picture("cart.gif", "the cart", animation::encode(&film, Format::Gif, every, || run.advance(1))?);
     crate::show!("{}", run.publish(&report)?);
     crate::show!("      fourfold pes compare toy --quick\n      fourfold sam --label-noise 0.4");
     Ok(())

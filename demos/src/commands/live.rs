@@ -12,7 +12,7 @@ use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::limits;
 use crate::options::Common;
-use crate::picture::film::{animated_png, gif};
+use crate::picture::film::Format;
 use crate::progress::Progress;
 use film::Press;
 
@@ -109,9 +109,7 @@ impl Arguments {
         let gpu = common.open()?;
         let frames = film::frames(&gpu, scene, seed, count, &self.press, || progress.advance(1))?;
         progress.finish();
-        let png = file.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("png"));
-        let (length, frames) = (frames.len(), frames.into_iter());
-        let bytes = if png { animated_png(length, frames)? } else { gif(frames)? };
+        let bytes = Format::of(file).encode(frames.len(), frames.into_iter())?;
         fourfold::data::file::write(file, &bytes)?;
         crate::show!("The film is {}", file.display());
         Ok(())

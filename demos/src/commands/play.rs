@@ -6,11 +6,12 @@ use std::rc::Rc;
 use clap::Args;
 use serde_json::json;
 
-use crate::animation::{Animation, animated_gif, animated_png, projector};
+use crate::animation::{self, Animation, projector};
 use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::limits;
 use crate::options::Common;
+use crate::picture::film::Format;
 use crate::player::{SHIPPED, Scene, Trained};
 use crate::run::Run;
 use crate::run::report::Report;
@@ -48,24 +49,6 @@ pub struct Arguments {
     /// Write the film to this file too, as a GIF, or as an animated PNG if its name ends in .png
     #[arg(long, value_name = "FILE")]
     pub gif: Option<PathBuf>,
-}
-
-/// The kind of a film's file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// Shown by every program.
-    Gif,
-    /// An animated PNG: as many colours as there are.
-    Apng,
-}
-
-impl Format {
-    fn file(self) -> &'static str {
-        match self {
-            Format::Gif => "film.gif",
-            Format::Apng => "film.png",
-        }
-    }
 }
 
 impl Plain for Arguments {
@@ -119,17 +102,17 @@ impl Arguments {
     fn publish(&self, run: &mut Run, film: &Rc<dyn Animation>, every: usize) -> Result<(), Failure> {
         let mut encode = |format: Format| {
             run.progress("film", film.frames(every).len() as u64);
-            let bytes = match format {
-                Format::Gif => animated_gif(&**film, every, || run.advance(1)),
-                Format::Apng => animated_png(&**film, every, || run.advance(1)),
-            };
+            let bytes = animation::encode(&**film, format, every, || run.advance(1));
             run.end_progress();
             bytes
         };
-        let (name, bytes) = (self.format.file(), encode(self.format)?);
+        let name = match self.format {
+            Format::Gif => "film.gif",
+            Format::Apng => "film.png",
+        };
+        let bytes = encode(self.format)?;
         if let Some(file) = &self.gif {
-            let png = file.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("png"));
-            let own = if png { Format::Apng } else { Format::Gif };
+            let own = Format::of(file);
             let bytes = if own == self.format { bytes.clone() } else { encode(own)? };
             fourfold::data::file::write(file, &bytes)?;
         }

@@ -1,6 +1,7 @@
 //! Moving pictures as files: animated PNG and GIF, of which each frame holds what has changed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use gif::Repeat;
 use png::{BlendOp, DisposeOp};
@@ -8,12 +9,41 @@ use png::{BlendOp, DisposeOp};
 use super::bitmap::{Bitmap, encoder, failed};
 use crate::failure::Failure;
 
+/// The kind of a film's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Shown by every program.
+    Gif,
+    /// An animated PNG: as many colours as there are.
+    Apng,
+}
+
+impl Format {
+    /// The kind that the name of a file asks for: an animated PNG if it ends in .png, or else a GIF.
+    pub fn of(file: &Path) -> Self {
+        let png = file.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("png"));
+        if png { Self::Apng } else { Self::Gif }
+    }
+
+    /// Returns the bytes of a file that plays again and again: `count` frames of one size, each with the milliseconds that it
+    /// stays.
+    ///
+    /// # Errors
+    /// There is no frame, or one cannot be encoded.
+    pub fn encode(self, count: usize, frames: impl Iterator<Item = (Bitmap, u16)>) -> Result<Vec<u8>, Failure> {
+        match self {
+            Self::Gif => gif(frames),
+            Self::Apng => animated_png(count, frames),
+        }
+    }
+}
+
 /// Returns the bytes of an animated PNG file that plays again and again: `count` frames of one size, each with the milliseconds
 /// that it stays. A viewer without animation shows the first.
 ///
 /// # Errors
 /// There is no frame, or one cannot be encoded.
-pub fn animated_png(count: usize, mut frames: impl Iterator<Item = (Bitmap, u16)>) -> Result<Vec<u8>, Failure> {
+fn animated_png(count: usize, mut frames: impl Iterator<Item = (Bitmap, u16)>) -> Result<Vec<u8>, Failure> {
     let Some(first) = frames.next() else { return Err(failed(&"an animation has at least one frame")) };
     let (mut shown, milliseconds) = first;
     let mut bytes = Vec::new();
@@ -49,7 +79,7 @@ pub fn animated_png(count: usize, mut frames: impl Iterator<Item = (Bitmap, u16)
 ///
 /// # Errors
 /// There is no frame, or one cannot be encoded.
-pub fn gif(frames: impl Iterator<Item = (Bitmap, u16)>) -> Result<Vec<u8>, Failure> {
+fn gif(frames: impl Iterator<Item = (Bitmap, u16)>) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let mut frames = frames.peekable();
     let Some((first, _)) = frames.peek() else { return Err(failed(&"an animation has at least one frame")) };
@@ -110,6 +140,12 @@ fn indexed(now: &[u8], then: Option<&[u8]>) -> gif::Frame<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_films_kind_is_asked_for_by_the_end_of_its_name() {
+        assert_eq!(Format::of(Path::new("a.PNG")), Format::Apng);
+        assert_eq!([Format::of(Path::new("a.gif")), Format::of(Path::new("png"))], [Format::Gif; 2]);
+    }
 
     fn plain(width: u32, height: u32, value: u8) -> Bitmap {
         Bitmap { width, height, pixels: vec![value; (width * height * 3) as usize] }

@@ -15,10 +15,11 @@ use super::scene::{Film, Scene};
 use super::strip::strip;
 use super::terminal;
 use super::watching::{Script, Shown};
-use crate::animation::{Animation, animated_png, projector};
+use crate::animation::{self, Animation, projector};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::limits;
+use crate::picture::film::Format;
 use crate::run::Run;
 use crate::run::report::Report;
 
@@ -56,6 +57,9 @@ pub struct Settings {
     /// Episodes from the first on, of which the first of the longest is shown
     #[arg(long, value_name = "COUNT", default_value_t = 32)]
     pub candidates: usize,
+    /// Write the film to this file too, as a GIF, or as an animated PNG if its name ends in .png
+    #[arg(long, value_name = "FILE")]
+    pub gif: Option<PathBuf>,
 }
 
 impl Experiment for Settings {
@@ -73,6 +77,7 @@ impl Experiment for Settings {
     fn check(&self) -> Result<(), Failure> {
         limits::counts([("--candidates", self.candidates, 1..=100_000)])?;
         self.script(0)?;
+        self.gif.as_deref().map_or(Ok(()), |file| limits::file("--gif", file))?;
         self.file.load(&self.network.description()?).map(drop)
     }
 
@@ -85,9 +90,18 @@ impl Experiment for Settings {
             None => script.pick(&run.gpu(), Arc::new(network), &weights, self.candidates)?,
         };
         let Shown { film, differences } = script.show(network, &weights, &played)?;
-        run.progress("frames", film.frames(self.every).len() as u64);
-        let episode = animated_png(&film, self.every, || run.advance(1))?;
-        run.end_progress();
+        let mut encode = |format: Format| {
+            run.progress("frames", film.frames(self.every).len() as u64);
+            let bytes = animation::encode(&film, format, self.every, || run.advance(1));
+            run.end_progress();
+            bytes
+        };
+        let episode = encode(Format::Apng)?;
+        if let Some(file) = &self.gif {
+            let own = Format::of(file);
+            let bytes = if own == Format::Apng { episode.clone() } else { encode(own)? };
+            fourfold::data::file::write(file, &bytes)?;
+        }
 
         let stretches: Vec<_> = film
             .stretches()
