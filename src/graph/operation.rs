@@ -91,7 +91,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use fourfold_shaders::{Sequence, Target};
+use fourfold_shaders::{Activation, Sequence, Target};
 
 use super::{Graph, Op, Tensor, TensorType};
 
@@ -112,6 +112,13 @@ pub trait Operation: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// A sentence that says which sizes the kernels do not take.
     fn sequence(&self, inputs: &[TensorType], target: &Target) -> Result<Sequence, String>;
+
+    /// Returns the operation that takes a bias as its last input, of one element for each column of output 0 (its last
+    /// axis), adds it, and applies an activation; `None` if the kernels have no such form. A plan takes it where nothing
+    /// else reads the output, which then never lies in memory.
+    fn with_bias(&self, _activation: Activation) -> Option<Fused> {
+        None
+    }
 
     /// Returns the outputs in simpler operations, which may be custom ones; `None` if the operation has no such
     /// definition. The f64 [reference](super::Reference) computes by it; without it, by the twins, in f32. Gradients

@@ -4,13 +4,17 @@ use fourfold_shaders::convolution::{Geometry, Map, Problem};
 use fourfold_shaders::{Activation, Sequence, Target};
 
 use crate::graph::gradients::vector_jacobian;
-use crate::graph::operation::{Operation, OutputGradients};
+use crate::graph::operation::{Fused, Operation, OutputGradients};
 use crate::graph::{Graph, Shape, Tensor, TensorType};
 
 /// (x `(images, rows, columns, channels)`, w `(kernel rows, kernel columns, channels / groups, outputs)`) to
 /// y `(images, rows, columns, outputs)`.
 #[derive(Debug)]
 struct Convolution(Geometry);
+
+/// The same with a bias `(outputs)` as third input, and an activation: only a plan makes it, of a sum that reads the first.
+#[derive(Debug)]
+struct BiasedConvolution(Geometry, Activation);
 
 /// (dy, w) to dx: linear in both, and its gradients are the other two operations.
 #[derive(Debug)]
@@ -53,6 +57,10 @@ impl Operation for Convolution {
         Ok(Problem::new(self.0, map).sequence(target)?)
     }
 
+    fn with_bias(&self, activation: Activation) -> Option<Fused> {
+        Some(BiasedConvolution(self.0, activation).into())
+    }
+
     fn definition<'g>(&self, graph: &'g Graph, inputs: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
         Some(vec![sum_over_taps(graph, &self.0, inputs[0], inputs[1])])
     }
@@ -67,6 +75,26 @@ impl Operation for Convolution {
             terms.push((1, node.graph.fused(WeightGradient(self.0), &[x, dy])));
         }
         Some(terms)
+    }
+}
+
+impl Operation for BiasedConvolution {
+    fn name(&self) -> &'static str {
+        "convolution"
+    }
+
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let [x, w, y] = types(&self.0);
+        let bias = TensorType::f32([self.0.outputs]);
+        match inputs {
+            [a, b, c] if [a, b, c] == [&x, &w, &bias] => Ok(vec![y]),
+            _ => Err(format!("takes {x:?}, {w:?} and {bias:?}")),
+        }
+    }
+
+    fn sequence(&self, _: &[TensorType], target: &Target) -> Result<Sequence, String> {
+        let map = Map::Output { bias: true, activation: self.1 };
+        Ok(Problem::new(self.0, map).sequence(target)?)
     }
 }
 

@@ -26,6 +26,14 @@ impl Unit {
             Unit::Node(root) | Unit::Chain { root, .. } | Unit::Product { root, .. } => root,
         }
     }
+
+    /// The node whose kernels the unit takes.
+    pub fn computed(&self) -> usize {
+        match *self {
+            Unit::Product { product, .. } => product,
+            _ => self.root(),
+        }
+    }
 }
 
 /// The most operations of one generated kernel: compile time grows faster than the saved traffic.
@@ -177,7 +185,7 @@ impl Fusion<'_> {
         Some(Unit::Product { root, product, bias, activation })
     }
 
-    /// The product and the bias, if `sum` adds a bias for each column to a product that nothing else reads.
+    /// The product (or convolution) and the bias, if `sum` adds a bias for each column to one that nothing else reads.
     fn product_pattern(&self, sum: usize) -> Option<(usize, Value)> {
         let node = self.graph.node(sum);
         if node.op != Op::Binary(Binary::Add) {
@@ -193,7 +201,12 @@ impl Fusion<'_> {
             }
             let found = self.graph.node(inner);
             let columns = *found.outputs.first()?.shape.last()?;
-            let fits = matches!(found.op, Op::MatMul { .. })
+            let takes_bias = match &found.op {
+                Op::MatMul { .. } => true,
+                Op::Fused(operation) => operation.with_bias(Activation::None).is_some(),
+                _ => false,
+            };
+            let fits = takes_bias
                 && self.consumers(inner) == [reader]
                 && !self.outputs.contains(&inner)
                 && !self.absorbed.contains(&inner)

@@ -26,7 +26,7 @@ impl Plan {
         let work = units.iter().map(|unit| Work::of(&canonical, unit, target)).collect::<Result<Vec<_>, _>>()?;
         let mut checked = operation::Checked::new();
         for (unit, work) in units.iter().zip(&work) {
-            let node = canonical.node(unit.root());
+            let node = canonical.node(unit.computed());
             if matches!(node.op, Op::Fused(_)) {
                 operation::check_kernels(node, &work.sequence, &mut checked)?;
             }
@@ -77,9 +77,18 @@ impl Work {
             }
             Unit::Product { product, bias, activation, .. } => {
                 let node = graph.node(*product);
-                let kinds: Vec<_> = node.inputs.iter().map(|input| graph.type_of(*input)).collect();
-                let sequence = lower::product(node, &kinds, true, *activation).sequence(target);
-                (sequence.map_err(|error| refuse(error.to_string()))?, vec![node.inputs[0], node.inputs[1], *bias])
+                let reads: Vec<Value> = node.inputs.iter().chain([bias]).copied().collect();
+                let kinds: Vec<_> = reads.iter().map(|input| graph.type_of(*input)).collect();
+                let sequence = match &node.op {
+                    Op::Fused(operation) => {
+                        let biased = operation.with_bias(*activation).unwrap_or_else(|| operation.clone());
+                        operation::sequence(&biased, node, &kinds, target)?
+                    }
+                    _ => lower::product(node, &kinds[..2], true, *activation)
+                        .sequence(target)
+                        .map_err(|error| refuse(error.to_string()))?,
+                };
+                (sequence, reads)
             }
         };
         for step in &sequence.steps {
