@@ -60,6 +60,7 @@ pub mod optim;
 pub mod rollout;
 #[cfg(all(not(target_arch = "wasm32"), feature = "wgsl-checks"))]
 pub mod sanitizer;
+#[cfg(feature = "twins")]
 pub mod verify;
 
 pub use fourfold_shaders as shaders;

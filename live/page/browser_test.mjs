@@ -66,7 +66,7 @@ async function verifies(page) {
         ]);
         if (!outcomes) say(await page.textContent('#verify-summary'));
     }
-    const names = await page.evaluate(() => fourfold.device.kernels());
+    const names = await page.evaluate(() => fourfold.verifier.kernels());
     // The tests of the library assert that each is right natively.
     const native = new Map(order.native ? JSON.parse(readFileSync(order.native)).kernels.map(({ kernel, outcome }) => [kernel, outcome])
         : names.map(kernel => [kernel, 'right']));

@@ -21,6 +21,7 @@
 
 #![warn(missing_docs)]
 
+#[macro_use]
 mod description;
 
 pub mod attention;

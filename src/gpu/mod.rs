@@ -58,7 +58,9 @@ pub use timestamps::{TimestampTicket, Timestamps};
 pub use tuning::Tuning;
 pub use view::BufferView;
 
-pub(crate) use launch::{Extent, check_loops, line_of};
+#[cfg(feature = "twins")]
+pub(crate) use launch::Extent;
+pub(crate) use launch::{check_loops, line_of};
 
 /// A device with the pipelines built on it. Cloning it clones a handle; clones share the pipelines.
 #[derive(Debug, Clone)]

@@ -33,6 +33,8 @@ pub use operations::{
 };
 pub use plan::Plan;
 pub use reference::{Reference, ReferenceError};
-pub use session::{Session, SessionError, TwinSession, Values};
+#[cfg(feature = "twins")]
+pub use session::TwinSession;
+pub use session::{Session, SessionError, Values};
 pub use shape::Shape;
 pub use tensor::{Graph, Node, Tensor, TensorType, Value};

@@ -1,14 +1,14 @@
 // The page: opens WebGPU, has one tab a scene and one that verifies, and starts again after a lost device.
 
-import init, { Device, scenes } from './fourfold_page.js';
+import init, { Device, scenes } from './fourfold_scenes.js';
 import { Scene } from './scene.js';
-import { verify } from './verify.js';
+import { openVerifier, verify } from './verify.js';
 
 const find = id => document.getElementById(id);
 const BROWSERS = 'Chrome and Edge have WebGPU since version 113, Safari since 26, and Firefox since 141; on Linux and Android '
     + 'some of them have it behind a setting.';
 
-const page = { device: null, scene: null, tab: null, entries: [], verifying: null, outcomes: null };
+const page = { device: null, scene: null, tab: null, entries: [], verifier: null, verifying: null, outcomes: null };
 // For tests, and for the curious at the console.
 window.fourfold = page;
 
@@ -26,7 +26,7 @@ function notice(text, again) {
 async function fail(error, ended = !page.scene) {
     if (ended) close();
     await new Promise(resolve => setTimeout(resolve, 250));
-    const lost = page.device?.lost();
+    const lost = page.device?.lost() ?? page.verifier?.lost();
     if (lost) close();
     const text = lost ? `The graphics device was lost: ${lost}. Nothing runs any more; start again on a new one.`
         : `${error?.message ?? error}`;
@@ -43,6 +43,7 @@ async function open() {
     find('opening').hidden = false;
     try {
         page.device = await Device.open();
+        page.verifier = null;
         find('adapter').textContent = await describe();
         show(page.tab ?? page.entries[0].word);
     } catch (error) {
@@ -101,13 +102,15 @@ function show(word) {
     }
 }
 
+async function verifyAll() {
+    find('verify-summary').textContent = 'Loading the kernels and their twins';
+    page.verifier ??= await openVerifier();
+    page.outcomes = await verify(page.verifier, Number(find('verify-cases').value));
+    if (page.verifier.lost()) fail(page.verifier.lost());
+}
+
 function startVerifying() {
-    page.verifying ??= verify(page.device, Number(find('verify-cases').value))
-        .then(outcomes => { page.outcomes = outcomes; }, fail)
-        .finally(() => {
-            page.verifying = null;
-            if (page.device.lost()) fail(page.device.lost());
-        });
+    page.verifying ??= verifyAll().catch(error => fail(error, false)).finally(() => { page.verifying = null; });
 }
 
 // ---- Keys and colours
@@ -143,7 +146,7 @@ async function main() {
         return notice(`This browser has no WebGPU, on which everything here runs. ${BROWSERS}`, false);
     }
     try {
-        await init({ module_or_path: 'fourfold_page_bg.wasm' });
+        await init({ module_or_path: 'fourfold_scenes_bg.wasm' });
         page.entries = JSON.parse(scenes());
         tabs();
         const asked = location.hash.slice(1);

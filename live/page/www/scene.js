@@ -1,6 +1,6 @@
 // One scene on the page: its frames, its controls, its pointer.
 
-import { Live } from './fourfold_page.js';
+import { Live } from './fourfold_scenes.js';
 import { Pictures, paint } from './drawing.js';
 
 const find = id => document.getElementById(id);

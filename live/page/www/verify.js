@@ -5,10 +5,17 @@ const SEED = 0;
 // Case 0 folds a large grid and case 1 has the shape of a real model. They take long: a look of a few cases leaves them out.
 const first = cases => cases < 20 ? 2 : 0;
 
-/** Judges every kernel on the page's device and fills the table; returns the outcomes, one an entry. */
-export async function verify(device, cases) {
+/** Loads the module with the kernels' twins, which only this tab needs, and opens a device for it. */
+export async function openVerifier() {
+    const { default: init, Verifier } = await import('./fourfold_verification.js');
+    await init({ module_or_path: 'fourfold_verification_bg.wasm' });
+    return Verifier.open();
+}
+
+/** Judges every kernel and fills the table; returns the outcomes, one an entry. */
+export async function verify(verifier, cases) {
     const [rows, summary, progress] = ['verify-rows', 'verify-summary', 'verify-progress'].map(find);
-    const names = device.kernels();
+    const names = verifier.kernels();
     rows.replaceChildren();
     progress.max = names.length;
     const start = performance.now();
@@ -16,7 +23,7 @@ export async function verify(device, cases) {
     for (const [number, name] of names.entries()) {
         summary.textContent = `${name}, ${number + 1} of ${names.length}`;
         const begin = performance.now();
-        const outcome = JSON.parse(await device.verify(number, SEED, first(cases), first(cases) + cases));
+        const outcome = JSON.parse(await verifier.verify(number, SEED, first(cases), first(cases) + cases));
         outcome.seconds = (performance.now() - begin) / 1000;
         outcomes.push(outcome);
         rows.append(row(outcome));

@@ -14,10 +14,8 @@ use crate::{
     attention::masked_softmax,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(include_str!("../library/not_a_number.wgsl"), include_str!("heads.wgsl"), include_str!("attention.wgsl")),
-    passes,
-);
+const MODULE: Module =
+    Module::new::<Uniform>(wgsl!("../library/not_a_number.wgsl", "heads.wgsl", "attention.wgsl"), passes);
 
 /// Four keys at a time, each with two loops over a part of the head and one over the lanes.
 fn passes(call: &Call) -> u64 {

@@ -14,14 +14,8 @@ use crate::{
     Binding, Call, Case, Data, Element, Error, Generator, Kernel, Module, Operand, Sequence, Slot, Target, Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("heads.wgsl"),
-        include_str!("attention_backward.wgsl")
-    ),
-    passes,
-);
+const MODULE: Module =
+    Module::new::<Uniform>(wgsl!("../library/not_a_number.wgsl", "heads.wgsl", "attention_backward.wgsl"), passes);
 
 /// Four keys, or four queries, at a time, each with two loops over a part of the head and two over the lanes.
 fn passes(call: &Call) -> u64 {

@@ -16,12 +16,7 @@ use crate::{
 };
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/rows.wgsl"),
-        include_str!("../library/join_lanes.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("masked_softmax.wgsl")
-    ),
+    wgsl!("../library/rows.wgsl", "../library/join_lanes.wgsl", "../library/not_a_number.wgsl", "masked_softmax.wgsl"),
     passes,
 );
 

@@ -4,12 +4,12 @@ use crate::convolution::convolution_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module, Target, product};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/place.wgsl"),
-        include_str!("windows.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("../library/activation.wgsl"),
-        include_str!("convolution_channel.wgsl")
+    wgsl!(
+        "../library/place.wgsl",
+        "windows.wgsl",
+        "../library/not_a_number.wgsl",
+        "../library/activation.wgsl",
+        "convolution_channel.wgsl"
     ),
     passes,
 );

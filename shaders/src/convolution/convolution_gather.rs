@@ -4,12 +4,7 @@ use crate::convolution::convolution_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module, product};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("windows.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("../library/activation.wgsl"),
-        include_str!("convolution_gather.wgsl")
-    ),
+    wgsl!("windows.wgsl", "../library/not_a_number.wgsl", "../library/activation.wgsl", "convolution_gather.wgsl"),
     passes,
 );
 

@@ -5,12 +5,12 @@ use crate::matmul::matmul_tile::Tile;
 use crate::{Call, Kernel, Module, product};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("windows.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("../library/activation.wgsl"),
-        include_str!("../matmul/register_block.wgsl"),
-        include_str!("convolution_tile.wgsl")
+    wgsl!(
+        "windows.wgsl",
+        "../library/not_a_number.wgsl",
+        "../library/activation.wgsl",
+        "../matmul/register_block.wgsl",
+        "convolution_tile.wgsl"
     ),
     passes,
 );

@@ -4,11 +4,7 @@ use crate::convolution::weight_gradient_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module, product};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/place.wgsl"),
-        include_str!("weight_windows.wgsl"),
-        include_str!("weight_gradient_channel.wgsl")
-    ),
+    wgsl!("../library/place.wgsl", "weight_windows.wgsl", "weight_gradient_channel.wgsl"),
     passes,
 );
 

@@ -3,10 +3,7 @@
 use crate::convolution::weight_gradient_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module};
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(include_str!("weight_windows.wgsl"), include_str!("weight_gradient_gather.wgsl")),
-    passes,
-);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("weight_windows.wgsl", "weight_gradient_gather.wgsl"), passes);
 
 /// Blocks of as many pixels as lanes in each row of a slice, and the stores of 16 outputs of four weights.
 fn passes(call: &Call) -> u64 {

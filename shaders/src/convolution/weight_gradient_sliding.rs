@@ -3,10 +3,7 @@
 use crate::convolution::weight_gradient_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module, product};
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(include_str!("weight_windows.wgsl"), include_str!("weight_gradient_sliding.wgsl")),
-    passes,
-);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("weight_windows.wgsl", "weight_gradient_sliding.wgsl"), passes);
 
 /// The pixels of each row of a slice, and the stores of 16 outputs of nine taps.
 fn passes(call: &Call) -> u64 {

@@ -5,11 +5,7 @@ use crate::matmul::matmul_tile::Tile;
 use crate::{Call, Kernel, Module};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("weight_windows.wgsl"),
-        include_str!("../matmul/register_block.wgsl"),
-        include_str!("weight_gradient_tile.wgsl")
-    ),
+    wgsl!("weight_windows.wgsl", "../matmul/register_block.wgsl", "weight_gradient_tile.wgsl"),
     passes,
 );
 

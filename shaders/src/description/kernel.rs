@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::judge;
 use crate::{Call, Case, Data, Generator, Operand, Tolerance};
 
 /// The generator of a kernel's random cases.
@@ -167,8 +168,8 @@ impl Kernel {
             uniform_bytes: size_of::<U>(),
             subgroup_sizes: None,
             passes,
-            twin,
-            tolerance,
+            twin: judge::twin(twin),
+            tolerance: judge::tolerance(tolerance),
             case: Cases::OfComposition,
             flops: |_| 0.0,
         })

@@ -1,11 +1,16 @@
 //! The description of a kernel: bindings, calls, cases, tolerance.
 
+// First, since the macro is for all that follows.
+#[macro_use]
+pub(crate) mod wgsl;
+
 mod call;
 mod case;
 mod choice;
 pub(crate) mod elementwise_layout;
 mod generator;
 pub(crate) mod joined;
+pub(crate) mod judge;
 mod kernel;
 mod listed;
 mod module;

@@ -47,7 +47,7 @@ macro_rules! own_wgsl {
         }
 
         fn source(&self) -> &str {
-            include_str!($file)
+            wgsl!($file)
         }
 
         fn runtime_checks(&self) -> $crate::RuntimeChecks {
@@ -64,11 +64,11 @@ macro_rules! own_problem {
         }
 
         fn source(&self) -> std::borrow::Cow<'static, str> {
-            include_str!($file).into()
+            wgsl!($file).into()
         }
 
         $(fn tangent_source(&self) -> Option<std::borrow::Cow<'static, str>> {
-            Some(include_str!($tangent).into())
+            Some(wgsl!($tangent).into())
         })?
 
         fn runtime_checks(&self) -> $crate::RuntimeChecks {

@@ -5,13 +5,14 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::{Binary, Compare, Mode, Op, Program, Unary, case, interpreter};
-use crate::{Access, Binding, Cases, Element, Kernel};
+use crate::description::judge;
+use crate::{Access, Binding, Element, Kernel};
 
 /// Invocations of a workgroup; each computes four neighbouring elements.
 pub(super) const WORKGROUP: usize = 256;
 
 /// The library of functions.
-const LIBRARY: &str = concat!(include_str!("../library/not_a_number.wgsl"), "\n", include_str!("elementwise.wgsl"));
+const LIBRARY: &str = wgsl!("../library/not_a_number.wgsl", "elementwise.wgsl");
 
 const INPUTS: [&str; Program::MAX_OPERANDS] = ["x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"];
 const OUTPUTS: [&str; Program::MAX_OPERANDS] = ["y0", "y1", "y2", "y3", "y4", "y5", "y6", "y7"];
@@ -59,9 +60,9 @@ pub(super) fn kernel(program: &Program, aligned: bool, forms: &[Form]) -> Arc<Ke
         uniform_bytes: Element::BYTES * (1 + lengths + program.constants.len()),
         subgroup_sizes: None,
         passes: |_| 0,
-        twin: interpreter::twin,
-        tolerance: interpreter::tolerance,
-        case: Cases::Drawn(case::random),
+        twin: judge::twin(interpreter::twin),
+        tolerance: judge::tolerance(interpreter::tolerance),
+        case: judge::case(case::random),
         flops: |call| {
             let operations = call.context_of::<Program>().map_or(0, |program| program.operations().count());
             operations as f64 * call.lengths.last().copied().unwrap_or(0) as f64

@@ -9,7 +9,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("centred_ranks.wgsl"), passes);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("centred_ranks.wgsl"), passes);
 
 /// Every other member.
 fn passes(call: &Call) -> u64 {

@@ -24,14 +24,8 @@ use crate::{
     Tolerance, grid,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/random.wgsl"),
-        include_str!("directions.wgsl"),
-        include_str!("evolution_gradient.wgsl")
-    ),
-    passes,
-);
+const MODULE: Module =
+    Module::new::<Uniform>(wgsl!("../library/random.wgsl", "directions.wgsl", "evolution_gradient.wgsl"), passes);
 
 /// The directions of a part of a slice, or the slices.
 pub(crate) fn passes(call: &Call) -> u64 {

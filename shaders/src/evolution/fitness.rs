@@ -9,7 +9,7 @@ use crate::{
     Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance, grid,
 };
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("fitness.wgsl"), passes);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("fitness.wgsl"), passes);
 
 /// The episodes of a member; or the members and all their episodes, shared out, and the tree of the workgroup.
 fn passes(call: &Call) -> u64 {

@@ -25,8 +25,7 @@ use crate::{
     Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance, grid,
 };
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("pair_shares.wgsl")), passes);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/place.wgsl", "pair_shares.wgsl"), passes);
 
 /// The steps, and four shares.
 fn passes(call: &Call) -> u64 {

@@ -22,10 +22,7 @@ use crate::{
     Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(include_str!("../library/random.wgsl"), include_str!("persistent_gradient.wgsl")),
-    passes,
-);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/random.wgsl", "persistent_gradient.wgsl"), passes);
 
 /// The pairs of a part of a slice.
 fn passes(call: &Call) -> u64 {

@@ -17,14 +17,8 @@ use crate::{
     Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance, grid,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/place.wgsl"),
-        include_str!("../library/random.wgsl"),
-        include_str!("perturb.wgsl")
-    ),
-    passes,
-);
+const MODULE: Module =
+    Module::new::<Uniform>(wgsl!("../library/place.wgsl", "../library/random.wgsl", "perturb.wgsl"), passes);
 
 /// The two members of a pair.
 fn passes(_: &Call) -> u64 {

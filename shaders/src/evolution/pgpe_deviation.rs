@@ -8,11 +8,7 @@ use crate::elementwise::larger;
 use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/place.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("pgpe_deviation.wgsl")
-    ),
+    wgsl!("../library/place.wgsl", "../library/not_a_number.wgsl", "pgpe_deviation.wgsl"),
     |_| 0,
 );
 

@@ -21,14 +21,8 @@ use crate::{
     Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/random.wgsl"),
-        include_str!("directions.wgsl"),
-        include_str!("pgpe_gradient.wgsl")
-    ),
-    passes,
-);
+const MODULE: Module =
+    Module::new::<Uniform>(wgsl!("../library/random.wgsl", "directions.wgsl", "pgpe_gradient.wgsl"), passes);
 
 /// The directions of an invocation, twice, and its tree; those of a part of a slice; or the slices.
 fn passes(call: &Call) -> u64 {

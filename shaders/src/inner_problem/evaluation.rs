@@ -30,7 +30,7 @@ impl Evaluation {
 
     /// The whole kernel as WGSL.
     pub fn wgsl(&self) -> String {
-        let parts = [&*self.problem.source(), include_str!("evaluation.wgsl")];
+        let parts = [&*self.problem.source(), wgsl!("evaluation.wgsl")];
         composition::wgsl(&*self.problem, "at given outer parameters", &bindings(), &parts)
     }
 

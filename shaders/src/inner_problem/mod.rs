@@ -28,8 +28,8 @@ pub use uoro::{COUNTERS as UORO_COUNTERS, Problem as UoroProblem, Uoro};
 
 /// The functions and structures that the files of inner problems may use.
 pub const LIBRARY: [&str; 4] = [
-    include_str!("../library/random.wgsl"),
-    include_str!("../library/mathematics.wgsl"),
-    include_str!("../rollout/unroll/episode.wgsl"),
-    include_str!("loss.wgsl"),
+    wgsl!("../library/random.wgsl"),
+    wgsl!("../library/mathematics.wgsl"),
+    wgsl!("../rollout/unroll/episode.wgsl"),
+    wgsl!("loss.wgsl"),
 ];

@@ -96,12 +96,12 @@ impl OuterIterations {
     pub fn wgsl(&self) -> String {
         let parts = [
             &*self.problem.source(),
-            include_str!("unrolled.wgsl"),
-            include_str!("pair.wgsl"),
-            include_str!("outer_iterations.wgsl"),
-            include_str!("perturbation.wgsl"),
-            include_str!("parameters_private.wgsl"),
-            include_str!("../optimiser/bias_correction.wgsl"),
+            wgsl!("unrolled.wgsl"),
+            wgsl!("pair.wgsl"),
+            wgsl!("outer_iterations.wgsl"),
+            wgsl!("perturbation.wgsl"),
+            wgsl!("parameters_private.wgsl"),
+            wgsl!("../optimiser/bias_correction.wgsl"),
         ];
         composition::wgsl(&*self.problem, "whole outer iterations", &Self::bindings(), &parts)
     }

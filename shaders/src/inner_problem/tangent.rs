@@ -63,13 +63,13 @@ impl Tangents {
     /// If the problem has no derivative.
     pub fn wgsl(&self) -> String {
         let directions = match self.directions {
-            Directions::Axes => include_str!("directions_axes.wgsl"),
+            Directions::Axes => wgsl!("directions_axes.wgsl"),
             Directions::Drawn => {
-                concat!(include_str!("perturbation.wgsl"), "\n", include_str!("directions_drawn.wgsl"))
+                wgsl!("perturbation.wgsl", "directions_drawn.wgsl")
             }
         };
         let tangent = self.problem.tangent_source().expect("a problem that has a derivative");
-        let unrolled = [include_str!("unrolled.wgsl"), include_str!("tangent.wgsl")];
+        let unrolled = [wgsl!("unrolled.wgsl"), wgsl!("tangent.wgsl")];
         let parts = [&*self.problem.source(), &*tangent, unrolled[0], unrolled[1], directions];
         composition::wgsl(&*self.problem, "differentiated along directions", &bindings(), &parts)
     }

@@ -85,15 +85,15 @@ impl Truncation {
     /// The whole kernel as WGSL.
     pub fn wgsl(&self) -> String {
         let kept = match self.storage {
-            ParameterStorage::Private => include_str!("parameters_private.wgsl"),
-            ParameterStorage::Stored => include_str!("parameters_stored.wgsl"),
-            ParameterStorage::Streamed => include_str!("parameters_streamed.wgsl"),
+            ParameterStorage::Private => wgsl!("parameters_private.wgsl"),
+            ParameterStorage::Stored => wgsl!("parameters_stored.wgsl"),
+            ParameterStorage::Streamed => wgsl!("parameters_streamed.wgsl"),
         };
-        let analysis = if self.analytic { include_str!("analysis_on.wgsl") } else { include_str!("analysis_off.wgsl") };
+        let analysis = if self.analytic { wgsl!("analysis_on.wgsl") } else { wgsl!("analysis_off.wgsl") };
         let source = self.problem.source();
-        let unrolled = [include_str!("unrolled.wgsl"), include_str!("pair.wgsl"), include_str!("truncation.wgsl")];
+        let unrolled = [wgsl!("unrolled.wgsl"), wgsl!("pair.wgsl"), wgsl!("truncation.wgsl")];
         let [shared, pair, kernel] = unrolled;
-        let parts = [&*source, shared, pair, kernel, include_str!("perturbation.wgsl"), kept, analysis];
+        let parts = [&*source, shared, pair, kernel, wgsl!("perturbation.wgsl"), kept, analysis];
         composition::wgsl(&*self.problem, "unrolled for antithetic pairs", &self.bindings(), &parts)
     }
 

@@ -49,7 +49,7 @@ impl Uoro {
     /// If the problem has no derivative.
     pub fn wgsl(&self) -> String {
         let tangent = self.problem.tangent_source().expect("a problem that has a derivative");
-        let parts = [&*self.problem.source(), &*tangent, include_str!("unrolled.wgsl"), include_str!("uoro.wgsl")];
+        let parts = [&*self.problem.source(), &*tangent, wgsl!("unrolled.wgsl"), wgsl!("uoro.wgsl")];
         composition::wgsl(&*self.problem, "differentiated with rank one", &bindings(), &parts)
     }
 

@@ -20,7 +20,7 @@ pub use super::view::View;
 /// Dimensions that a view has at most, once those that lie contiguous in both views are merged.
 pub const MAX_RANK: usize = 6;
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("copy.wgsl"), passes);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("copy.wgsl"), passes);
 
 /// The axes, once for an element.
 fn passes(call: &Call) -> u64 {

@@ -5,10 +5,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{Binding, Call, Case, Error, Generator, Kernel, Module, Sequence, Sizes, Target, Tolerance};
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/loads_of_one.wgsl"), include_str!("gather.wgsl")), |_| 0);
-const MODULE_VEC4: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/loads_of_four.wgsl"), include_str!("gather.wgsl")), |_| 0);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/loads_of_one.wgsl", "gather.wgsl"), |_| 0);
+const MODULE_VEC4: Module = Module::new::<Uniform>(wgsl!("../library/loads_of_four.wgsl", "gather.wgsl"), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&GATHER, &GATHER_VEC4];

@@ -10,7 +10,7 @@ use crate::{
     Tolerance, product,
 };
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("pad.wgsl"), passes);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("pad.wgsl"), passes);
 
 /// The axes, once for an element.
 fn passes(call: &Call) -> u64 {

@@ -13,14 +13,8 @@ use crate::{
     Tolerance, product,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(include_str!("../library/loads_of_one.wgsl"), include_str!("scatter_add.wgsl")),
-    passes,
-);
-const MODULE_VEC4: Module = Module::new::<Uniform>(
-    concat!(include_str!("../library/loads_of_four.wgsl"), include_str!("scatter_add.wgsl")),
-    passes,
-);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/loads_of_one.wgsl", "scatter_add.wgsl"), passes);
+const MODULE_VEC4: Module = Module::new::<Uniform>(wgsl!("../library/loads_of_four.wgsl", "scatter_add.wgsl"), passes);
 
 /// The data decide how the positions are shared out: all may belong to one row.
 fn passes(call: &Call) -> u64 {

@@ -8,7 +8,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("scatter_order.wgsl"), passes);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("scatter_order.wgsl"), passes);
 
 fn passes(call: &Call) -> u64 {
     let Uniform { rows, count } = call.uniform();

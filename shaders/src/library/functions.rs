@@ -9,14 +9,7 @@ use crate::random::threefry::{NORMAL_UNITS, box_muller, uniform_of};
 use crate::{Activation, Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance, grid};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("place.wgsl"),
-        include_str!("mathematics.wgsl"),
-        include_str!("random.wgsl"),
-        include_str!("activation.wgsl"),
-        include_str!("not_a_number.wgsl"),
-        include_str!("functions.wgsl")
-    ),
+    wgsl!("place.wgsl", "mathematics.wgsl", "random.wgsl", "activation.wgsl", "not_a_number.wgsl", "functions.wgsl"),
     |_| 0,
 );
 

@@ -15,12 +15,7 @@ use crate::normalisation::softmax::{normaliser, normaliser_units};
 use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/rows.wgsl"),
-        include_str!("../library/join_lanes.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("cross_entropy.wgsl")
-    ),
+    wgsl!("../library/rows.wgsl", "../library/join_lanes.wgsl", "../library/not_a_number.wgsl", "cross_entropy.wgsl"),
     passes,
 );
 

@@ -9,11 +9,7 @@ use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/rows.wgsl"),
-        include_str!("../library/sum_lanes.wgsl"),
-        include_str!("mean_squared_error.wgsl")
-    ),
+    wgsl!("../library/rows.wgsl", "../library/sum_lanes.wgsl", "mean_squared_error.wgsl"),
     passes,
 );
 

@@ -6,11 +6,7 @@ use crate::matmul::matmul_layout::{bound, largest, smooth};
 use crate::{Activation, Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("../library/activation.wgsl"),
-        include_str!("matmul_reduce.wgsl")
-    ),
+    wgsl!("../library/not_a_number.wgsl", "../library/activation.wgsl", "matmul_reduce.wgsl"),
     passes,
 );
 

@@ -4,12 +4,12 @@ use crate::matmul::matmul_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("product.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("../library/activation.wgsl"),
-        include_str!("store_element.wgsl"),
-        include_str!("matmul_subgroup.wgsl")
+    wgsl!(
+        "product.wgsl",
+        "../library/not_a_number.wgsl",
+        "../library/activation.wgsl",
+        "store_element.wgsl",
+        "matmul_subgroup.wgsl"
     ),
     passes,
 );

@@ -4,12 +4,12 @@ use crate::matmul::matmul_layout::{self, Layout, Uniform};
 use crate::{Call, Kernel, Module, Target, product};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("product.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("../library/activation.wgsl"),
-        include_str!("register_block.wgsl"),
-        include_str!("matmul_tile.wgsl")
+    wgsl!(
+        "product.wgsl",
+        "../library/not_a_number.wgsl",
+        "../library/activation.wgsl",
+        "register_block.wgsl",
+        "matmul_tile.wgsl"
     ),
     passes,
 );

@@ -11,8 +11,7 @@ use crate::{
     Tolerance,
 };
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("batch_norm.wgsl")), passes);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/place.wgsl", "batch_norm.wgsl"), passes);
 
 /// Two loops over the rows of a slab or over the slabs, or one over a few rows.
 fn passes(call: &Call) -> u64 {

@@ -13,10 +13,7 @@ use crate::{
     Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(include_str!("../library/place.wgsl"), include_str!("batch_norm_backward.wgsl")),
-    passes,
-);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/place.wgsl", "batch_norm_backward.wgsl"), passes);
 
 /// The rows of a slab, the slabs, or a few rows.
 fn passes(call: &Call) -> u64 {

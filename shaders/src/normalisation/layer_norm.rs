@@ -11,12 +11,12 @@ use crate::description::row_layout::{self, Sharing, sum_units};
 use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/rows.wgsl"),
-        include_str!("../library/join_lanes.wgsl"),
-        include_str!("../library/sum_lanes.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("layer_norm.wgsl")
+    wgsl!(
+        "../library/rows.wgsl",
+        "../library/join_lanes.wgsl",
+        "../library/sum_lanes.wgsl",
+        "../library/not_a_number.wgsl",
+        "layer_norm.wgsl"
     ),
     passes,
 );

@@ -11,11 +11,7 @@ use crate::{
 };
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/rows.wgsl"),
-        include_str!("../library/sum_lanes.wgsl"),
-        include_str!("layer_norm_backward.wgsl")
-    ),
+    wgsl!("../library/rows.wgsl", "../library/sum_lanes.wgsl", "layer_norm_backward.wgsl"),
     passes,
 );
 

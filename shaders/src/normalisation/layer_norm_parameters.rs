@@ -11,7 +11,7 @@ use crate::{
     Tolerance,
 };
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("layer_norm_parameters.wgsl"), passes);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("layer_norm_parameters.wgsl"), passes);
 
 /// The rows of a slab, or the slabs.
 fn passes(call: &Call) -> u64 {

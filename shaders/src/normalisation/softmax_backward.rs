@@ -10,14 +10,8 @@ use crate::{
     normalisation::softmax,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/rows.wgsl"),
-        include_str!("../library/sum_lanes.wgsl"),
-        include_str!("softmax_backward.wgsl")
-    ),
-    passes,
-);
+const MODULE: Module =
+    Module::new::<Uniform>(wgsl!("../library/rows.wgsl", "../library/sum_lanes.wgsl", "softmax_backward.wgsl"), passes);
 
 /// Two loops over the row, and the lanes that are joined.
 fn passes(call: &Call) -> u64 {

@@ -6,10 +6,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(include_str!("../library/place.wgsl"), include_str!("bias_correction.wgsl"), include_str!("adamw.wgsl")),
-    |_| 0,
-);
+const MODULE: Module =
+    Module::new::<Uniform>(wgsl!("../library/place.wgsl", "bias_correction.wgsl", "adamw.wgsl"), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ADAMW, &RAGGED];

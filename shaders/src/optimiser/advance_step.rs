@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{Binding, Call, Case, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(include_str!("advance_step.wgsl"), |_| 0);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("advance_step.wgsl"), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&ADVANCE_STEP, &ADVANCE_BOTH];

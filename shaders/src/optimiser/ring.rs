@@ -8,8 +8,7 @@ use crate::{
     grid,
 };
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("ring.wgsl")), |_| 0);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/place.wgsl", "ring.wgsl"), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&RECORD];

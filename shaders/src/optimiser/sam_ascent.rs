@@ -16,10 +16,7 @@ use crate::optimiser::ascent::{self, raised, weights_and_gradient};
 use crate::optimiser::sign_ascent;
 use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(include_str!("../library/place.wgsl"), include_str!("ascent.wgsl"), include_str!("sam_ascent.wgsl")),
-    |_| 0,
-);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/place.wgsl", "ascent.wgsl", "sam_ascent.wgsl"), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&L2, &L2_RAGGED, &SCALED_GRADIENT, &SCALED_GRADIENT_RAGGED];

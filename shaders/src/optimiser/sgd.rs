@@ -8,8 +8,7 @@ use crate::{
     Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Slot, Target, Tolerance,
 };
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("sgd.wgsl")), |_| 0);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/place.wgsl", "sgd.wgsl"), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SGD, &RAGGED];

@@ -6,8 +6,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::description::elementwise_layout::{self, VectorAndScalar};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance};
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("sgd_plain.wgsl")), |_| 0);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/place.wgsl", "sgd_plain.wgsl"), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&SGD_PLAIN, &RAGGED];

@@ -7,12 +7,7 @@ use crate::optimiser::ascent::{Uniform, draw, raised, weights_and_gradient};
 use crate::{Binding, Call, Case, Data, Generator, Kernel, Module, Operand, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/place.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("ascent.wgsl"),
-        include_str!("sign_ascent.wgsl")
-    ),
+    wgsl!("../library/place.wgsl", "../library/not_a_number.wgsl", "ascent.wgsl", "sign_ascent.wgsl"),
     |_| 0,
 );
 

@@ -5,10 +5,8 @@ use crate::description::row_layout::sum_units;
 use crate::pooling::{self, Uniform};
 use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(include_str!("../library/place.wgsl"), include_str!("windows.wgsl"), include_str!("average_pool.wgsl")),
-    passes,
-);
+const MODULE: Module =
+    Module::new::<Uniform>(wgsl!("../library/place.wgsl", "windows.wgsl", "average_pool.wgsl"), passes);
 
 /// The elements of a window, or the windows over an element.
 fn passes(call: &Call) -> u64 {

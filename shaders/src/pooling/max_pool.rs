@@ -8,12 +8,7 @@ use crate::{
 };
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/place.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("windows.wgsl"),
-        include_str!("max_pool.wgsl")
-    ),
+    wgsl!("../library/place.wgsl", "../library/not_a_number.wgsl", "windows.wgsl", "max_pool.wgsl"),
     passes,
 );
 

@@ -8,14 +8,8 @@ use crate::{
     Binding, Call, Case, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance, product,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/place.wgsl"),
-        include_str!("../library/random.wgsl"),
-        include_str!("augment.wgsl")
-    ),
-    |_| 0,
-);
+const MODULE: Module =
+    Module::new::<Uniform>(wgsl!("../library/place.wgsl", "../library/random.wgsl", "augment.wgsl"), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&REFLECTED, &BORDERED];

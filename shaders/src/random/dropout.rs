@@ -8,12 +8,7 @@ use crate::random::threefry::word;
 use crate::{Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance};
 
 const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/place.wgsl"),
-        include_str!("../library/random.wgsl"),
-        include_str!("../library/not_a_number.wgsl"),
-        include_str!("dropout.wgsl")
-    ),
+    wgsl!("../library/place.wgsl", "../library/random.wgsl", "../library/not_a_number.wgsl", "dropout.wgsl"),
     |_| 0,
 );
 

@@ -17,14 +17,8 @@ use crate::{
     Binding, Call, Case, Data, Error, Generator, Kernel, Module, Operand, Sequence, Sizes, Target, Tolerance, grid,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/place.wgsl"),
-        include_str!("../library/random.wgsl"),
-        include_str!("threefry.wgsl")
-    ),
-    |_| 0,
-);
+const MODULE: Module =
+    Module::new::<Uniform>(wgsl!("../library/place.wgsl", "../library/random.wgsl", "threefry.wgsl"), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&BITS, &UNIFORM, &NORMAL];

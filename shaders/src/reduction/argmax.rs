@@ -10,8 +10,7 @@ use crate::{
     Tolerance,
 };
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/not_a_number.wgsl"), include_str!("argmax.wgsl")), passes);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/not_a_number.wgsl", "argmax.wgsl"), passes);
 
 /// A slab of the axis, or the slabs.
 fn passes(call: &Call) -> u64 {

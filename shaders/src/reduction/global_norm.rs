@@ -13,12 +13,12 @@ use crate::{
 macro_rules! module {
     ($loads:literal) => {
         Module::new::<Uniform>(
-            concat!(
-                include_str!($loads),
-                include_str!("../library/rows.wgsl"),
-                include_str!("../library/join_lanes.wgsl"),
-                include_str!("../library/not_a_number.wgsl"),
-                include_str!("global_norm.wgsl")
+            wgsl!(
+                $loads,
+                "../library/rows.wgsl",
+                "../library/join_lanes.wgsl",
+                "../library/not_a_number.wgsl",
+                "global_norm.wgsl"
             ),
             passes,
         )

@@ -14,8 +14,7 @@ use crate::{
     Tolerance,
 };
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/not_a_number.wgsl"), include_str!("reduce.wgsl")), passes);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/not_a_number.wgsl", "reduce.wgsl"), passes);
 
 /// A slab of the axis.
 fn passes(call: &Call) -> u64 {

@@ -5,10 +5,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{Binding, Call, Case, Error, Generator, Kernel, Module, Sequence, Sizes, Target, Tolerance};
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("frames.wgsl")), |call| {
-        u64::from(call.uniform::<Uniform>().stack) + 1
-    });
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/place.wgsl", "frames.wgsl"), |call| {
+    u64::from(call.uniform::<Uniform>().stack) + 1
+});
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&FRAMES];

@@ -11,8 +11,7 @@ use crate::{
     trajectories::windows,
 };
 
-const MODULE: Module =
-    Module::new::<Uniform>(concat!(include_str!("../library/place.wgsl"), include_str!("returns_to_go.wgsl")), passes);
+const MODULE: Module = Module::new::<Uniform>(wgsl!("../library/place.wgsl", "returns_to_go.wgsl"), passes);
 
 /// The steps of an episode that one dispatch takes.
 fn passes(call: &Call) -> u64 {

@@ -12,14 +12,8 @@ use crate::{
     Tolerance, grid,
 };
 
-const MODULE: Module = Module::new::<Uniform>(
-    concat!(
-        include_str!("../library/place.wgsl"),
-        include_str!("../library/random.wgsl"),
-        include_str!("windows.wgsl")
-    ),
-    |_| 0,
-);
+const MODULE: Module =
+    Module::new::<Uniform>(wgsl!("../library/place.wgsl", "../library/random.wgsl", "windows.wgsl"), |_| 0);
 
 /// The kernels of this file.
 pub const KERNELS: &[&Kernel] = &[&WINDOWS];

@@ -33,15 +33,15 @@ pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize)
         bindings.push(Binding::update("smoothed", "(lanes, messages, dimension)"));
         bindings.push(Binding::update("votes", "(lanes, messages, 8)"));
         lengths.extend([problem.lanes() * network.memory(), messages, problem.votes(network)]);
-        include_str!("attend_driving.wgsl")
+        wgsl!("attend_driving.wgsl")
     } else {
         bindings.push(Binding::update("messages", "(lanes, messages, dimension)"));
         lengths.push(messages);
-        include_str!("attend_plain.wgsl")
+        wgsl!("attend_plain.wgsl")
     };
     let description = Description {
         name: "attend",
-        parts: vec![PLACE, include_str!("../library/not_a_number.wgsl"), ending, include_str!("attend.wgsl")],
+        parts: vec![PLACE, wgsl!("../library/not_a_number.wgsl"), ending, wgsl!("attend.wgsl")],
         bindings,
         passes: |call| {
             let network = network_of(call);

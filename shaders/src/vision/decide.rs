@@ -24,7 +24,7 @@ pub(super) fn call(network: &VisionNetwork, controller: Controller, problem: &Pr
     let lanes = problem.lanes();
     let description = Description {
         name: "decide",
-        parts: vec![PLACE, include_str!("../library/mathematics.wgsl"), include_str!("decide.wgsl")],
+        parts: vec![PLACE, wgsl!("../library/mathematics.wgsl"), wgsl!("decide.wgsl")],
         bindings: vec![
             Binding::read("listed", "(lanes, list)").u32(),
             Binding::read("weights", "(members, parameters)"),

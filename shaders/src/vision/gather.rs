@@ -20,7 +20,7 @@ impl Problem {
 pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize) -> Call {
     let description = Description {
         name: "gather",
-        parts: vec![PLACE, include_str!("gather.wgsl")],
+        parts: vec![PLACE, wgsl!("gather.wgsl")],
         bindings: vec![
             Binding::read("times", "(lanes)").u32(),
             Binding::read("ends", "(lanes)").u32(),

@@ -21,7 +21,7 @@ impl Problem {
 pub(super) fn call(network: &VisionNetwork, agent: &AttentionAgent, problem: &Problem, workgroup: usize) -> Call {
     let description = Description {
         name: "look",
-        parts: vec![PLACE, include_str!("look.wgsl")],
+        parts: vec![PLACE, wgsl!("look.wgsl")],
         bindings: vec![
             Binding::read("pictures", "(lanes, words)").u32(),
             Binding::read("times", "(lanes)").u32(),

@@ -193,10 +193,10 @@ impl VisionNetwork {
 }
 
 /// The WGSL of the lanes, which all kernels share.
-const LANES: &str = include_str!("lanes.wgsl");
+const LANES: &str = wgsl!("lanes.wgsl");
 
 /// The place of an invocation in a grid.
-pub(super) const PLACE: &str = include_str!("../library/place.wgsl");
+pub(super) const PLACE: &str = wgsl!("../library/place.wgsl");
 
 /// The uniform block of every kernel of this folder.
 #[repr(C)]

@@ -18,7 +18,7 @@ impl Problem {
 pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize) -> Call {
     let description = Description {
         name: "retina",
-        parts: vec![PLACE, include_str!("picture_bytes.wgsl"), include_str!("retina.wgsl")],
+        parts: vec![PLACE, wgsl!("picture_bytes.wgsl"), wgsl!("retina.wgsl")],
         bindings: vec![
             Binding::read("pictures", "(lanes, words)").u32(),
             Binding::read("times", "(lanes)").u32(),

@@ -16,7 +16,7 @@ impl Problem {
 pub(super) fn call(network: &VisionNetwork, problem: &Problem, workgroup: usize) -> Call {
     let description = Description {
         name: "fill",
-        parts: vec![PLACE, include_str!("tables.wgsl")],
+        parts: vec![PLACE, wgsl!("tables.wgsl")],
         bindings: vec![Binding::read("weights", "(members, parameters)"), Binding::write("tables", "(members, table)")],
         passes: |call| {
             let layer = network_of(call).neuron();

@@ -20,7 +20,7 @@ pub(super) fn call(network: &VisionNetwork, controller: Controller, problem: &Pr
     let lanes = problem.lanes();
     let description = Description {
         name: "vote",
-        parts: vec![include_str!("vote.wgsl")],
+        parts: vec![wgsl!("vote.wgsl")],
         bindings: vec![
             Binding::read("listed", "(lanes, list)").u32(),
             Binding::read("votes", "(lanes, messages, 8)"),

@@ -109,7 +109,7 @@ impl Session {
     }
 
     /// Submits the dispatches of a range, and waits for nothing.
-    #[cfg(not(target_arch = "wasm32"))]
+    #[cfg(all(not(target_arch = "wasm32"), feature = "twins"))]
     pub(super) fn submit_range(&mut self, range: std::ops::Range<usize>) -> Result<(), SessionError> {
         self.submit_pass(|recording, pass| recording.record_range(pass, range))
     }
@@ -190,7 +190,7 @@ impl Session {
     }
 
     /// Overwrites every buffer.
-    #[cfg(not(target_arch = "wasm32"))]
+    #[cfg(all(not(target_arch = "wasm32"), feature = "twins"))]
     pub(super) fn restore(&self, buffers: &[Vec<u32>]) -> Result<(), SessionError> {
         let mut each = self.buffers.iter().zip(buffers);
         Ok(each.try_for_each(|(view, words)| self.gpu.write("every buffer", view, words))?)
@@ -246,6 +246,7 @@ impl Session {
     }
 
     /// Every buffer as it is, gaps included.
+    #[cfg(feature = "twins")]
     pub(super) fn snapshot(&mut self) -> Result<Vec<Data>, SessionError> {
         let views: Vec<_> = self.buffers.iter().map(|buffer| (buffer.clone(), Element::U32)).collect();
         Ok(self.copy_back(&views)?.wait()?)

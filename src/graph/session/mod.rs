@@ -1,21 +1,23 @@
 //! Running a plan: on the GPU, on the CPU twins, or on twins up to a dispatch and kernels after it.
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(not(target_arch = "wasm32"), feature = "twins"))]
 mod bisect;
 mod builder;
 mod error;
 mod gpu;
+#[cfg(feature = "twins")]
 mod twins;
 
 use std::collections::BTreeMap;
 
 use fourfold_shaders::Data;
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(not(target_arch = "wasm32"), feature = "twins"))]
 pub use bisect::{Suspect, find_wrong_kernel, run_mixed};
 pub use builder::SessionBuilder;
 pub use error::SessionError;
 pub use gpu::{Session, Traffic};
+#[cfg(feature = "twins")]
 pub use twins::TwinSession;
 
 use super::plan::{Binding, Plan};

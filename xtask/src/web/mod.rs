@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use crate::driver::on_path;
 use crate::{Failure, Result, root};
 use server::Server;
+use toolchain::Toolchain;
 
 pub const USAGE: &str = "\
 cargo xtask web [FLAGS]
@@ -25,9 +26,9 @@ fetches wasm-opt with npm where npm is.
 /// The files of the page that are not built.
 const STATIC: [&str; 6] = ["index.html", "style.css", "page.js", "scene.js", "drawing.js", "verify.js"];
 
-/// The module before compression: at most this many bytes, so that growth is noticed. Kernels and their twins, which the page
-/// verifies, are most of it; 1.5 MB is the aim.
-const LARGEST_MODULE: u64 = 2_600_000;
+/// The modules of the page by the feature that makes them, each with the bytes before compression that it stays below. The
+/// page loads that of the scenes; the other, with every kernel and its twin, when a visitor asks to verify them.
+const MODULES: [(&str, u64); 2] = [("scenes", 1_500_000), ("verification", 2_400_000)];
 
 /// Builds the page, and serves it if that is asked for.
 pub fn run(arguments: &[OsString]) -> Result {
@@ -67,38 +68,47 @@ pub fn run(arguments: &[OsString]) -> Result {
 fn build(out: &Path) -> Result {
     let toolchain = toolchain::ensure()?;
     let live = root().join("live");
-    // A folder of its own: another compiler's products would be thrown out of the window's.
-    let target = live.join("target/web");
-    let mut cargo = Command::new(&toolchain.cargo);
-    cargo.current_dir(&live).args(["build", "--quiet", "--locked", "--package", "fourfold-page", "--profile", "page"]);
-    cargo.args(["--target", toolchain::TARGET, "--target-dir"]).arg(&target).args(&toolchain.flags);
-    // The cargo that runs us points it at the libraries of its own compiler.
-    cargo.env_remove("LD_LIBRARY_PATH");
-    cargo.envs(toolchain.environment.iter().map(|(name, value)| (name, value)));
-    eprintln!("Compiling the page; the first time takes some minutes");
-    succeed(&mut cargo)?;
-
-    let built = target.join(toolchain::TARGET).join("page/fourfold_page.wasm");
     std::fs::create_dir_all(out).map_err(|error| Failure::new(format!("{}: {error}", out.display())))?;
-    let mut bindgen = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    bindgen.current_dir(&live);
-    bindgen.args(["run", "--quiet", "--locked", "--profile", "tool", "--package", "fourfold-bindgen", "--"]);
-    succeed(bindgen.arg(&built).arg(absolute(out)?))?;
+    let mut sizes = Vec::new();
+    for (feature, largest) in MODULES {
+        eprintln!("Compiling the page's module `{feature}`; the first time takes some minutes");
+        let built = compile(&toolchain, &live, feature)?;
+        let mut bindgen = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        bindgen.current_dir(&live);
+        bindgen.args(["run", "--quiet", "--locked", "--profile", "tool", "--package", "fourfold-bindgen", "--"]);
+        succeed(bindgen.arg(&built).arg(absolute(out)?))?;
+        let module = out.join(format!("fourfold_{feature}_bg.wasm"));
+        let is_optimised = optimise(&module)?;
+        let size = std::fs::metadata(&module).map_or(0, |metadata| metadata.len());
+        if is_optimised && size >= largest {
+            return Err(Failure::new(format!("{}: expected less than {largest} bytes, got {size}", module.display())));
+        }
+        sizes.push(format!("{feature} {:.2} MB", size as f64 / 1e6));
+    }
     for name in STATIC {
         let (from, to) = (live.join("page/www").join(name), out.join(name));
         std::fs::copy(&from, &to).map_err(|error| Failure::new(format!("{}: {error}", from.display())))?;
     }
-    let module = out.join("fourfold_page_bg.wasm");
-    let is_optimised = optimise(&module)?;
-    let size = std::fs::metadata(&module).map_or(0, |metadata| metadata.len());
-    println!("{}: a module of {:.2} MB and static files that any server can host", out.display(), size as f64 / 1e6);
-    if is_optimised && size >= LARGEST_MODULE {
-        return Err(Failure::new(format!(
-            "{}: expected less than {LARGEST_MODULE} bytes, got {size}",
-            module.display()
-        )));
-    }
+    println!("{}: static files that any server can host; modules: {}", out.display(), sizes.join(", "));
     Ok(())
+}
+
+/// Compiles one module of the page, and returns it under the name of its feature.
+fn compile(toolchain: &Toolchain, live: &Path, feature: &str) -> Result<PathBuf> {
+    // A folder of its own: another compiler's products would be thrown out of the window's.
+    let target = live.join("target/web");
+    let mut cargo = Command::new(&toolchain.cargo);
+    cargo.current_dir(live).args(["build", "--quiet", "--locked", "--package", "fourfold-page", "--profile", "page"]);
+    cargo.args(["--no-default-features", "--features", feature]);
+    cargo.args(["--target", toolchain::TARGET, "--target-dir"]).arg(&target).args(&toolchain.flags);
+    // The cargo that runs us points it at the libraries of its own compiler.
+    cargo.env_remove("LD_LIBRARY_PATH");
+    cargo.envs(toolchain.environment.iter().map(|(name, value)| (name, value)));
+    succeed(&mut cargo)?;
+    let folder = target.join(toolchain::TARGET).join("page");
+    let (built, named) = (folder.join("fourfold_page.wasm"), folder.join(format!("fourfold_{feature}.wasm")));
+    std::fs::copy(&built, &named).map_err(|error| Failure::new(format!("{}: {error}", built.display())))?;
+    Ok(named)
 }
 
 /// Makes the module smaller by wasm-opt, which npm fetches; returns false without npm.

@@ -87,7 +87,7 @@ impl InnerProblem for Control {
     fn source(&self) -> Cow<'static, str> {
         // Both contracts call the numbers of their own state so.
         let environment = renamed(self.environment.source(), "STATE", "ENVIRONMENT_STATE");
-        let mut parts = vec![environment.as_str(), self.policy.source(), include_str!("control.wgsl")];
+        let mut parts = vec![environment.as_str(), self.policy.source(), wgsl!("control.wgsl")];
         if self.policy.tables(self.interface()) == 0 {
             parts.push(
                 "// The policy has no tables.\nfn policy_table(i: u32) -> vec4<f32> {\n    return vec4<f32>();\n}\n",

@@ -20,7 +20,7 @@ use crate::{Binding, Call, Error, Kernel, KernelRef, Sequence, Sizes, Target, pr
 const WORKGROUP: usize = 64;
 
 /// The WGSL by which a workgroup shares weights and tables.
-const SHARED: &str = include_str!("../unroll/weights_shared.wgsl");
+const SHARED: &str = wgsl!("../unroll/weights_shared.wgsl");
 
 /// A policy to act with.
 #[derive(Debug, Clone)]
@@ -74,20 +74,20 @@ impl Composition {
         let team = self.team(target);
         let mut text = title + &self.sizes_with(team.as_ref()) + "\n" + &Binding::declare(&self.bindings());
         text.push_str(without_tables(team.as_ref().map_or(self.policy.tables(self.interface), |team| team.tables)));
-        const TEAM: &str = concat!(include_str!("../unroll/team.wgsl"), "\n", include_str!("act_team.wgsl"));
+        const TEAM: &str = wgsl!("../unroll/team.wgsl", "act_team.wgsl");
         let (policy, act) = match &team {
             Some(team) => (&*team.source, TEAM),
-            None => (self.policy.source(), include_str!("act.wgsl")),
+            None => (self.policy.source(), wgsl!("act.wgsl")),
         };
         let kept: &[&str] = match team.is_some() || self.shares(target) {
-            true => &[include_str!("../unroll/weights_given.wgsl"), SHARED],
+            true => &[wgsl!("../unroll/weights_given.wgsl"), SHARED],
             false => &[
-                include_str!("../unroll/slots_in_a_row.wgsl"),
-                include_str!("weight_read.wgsl"),
-                include_str!("../unroll/weights_streamed.wgsl"),
+                wgsl!("../unroll/slots_in_a_row.wgsl"),
+                wgsl!("weight_read.wgsl"),
+                wgsl!("../unroll/weights_streamed.wgsl"),
             ],
         };
-        let parts = LIBRARY.into_iter().chain([include_str!("lanes.wgsl")]).chain(kept.iter().copied());
+        let parts = LIBRARY.into_iter().chain([wgsl!("lanes.wgsl")]).chain(kept.iter().copied());
         joined(text, parts.chain([policy, act]))
     }
 

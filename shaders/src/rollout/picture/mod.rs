@@ -41,7 +41,7 @@ impl Composition {
     pub fn wgsl(&self) -> String {
         let environment = &*self.environment;
         let about = format!("Pictures of {}", environment.file());
-        with_functions(&about, &self.bindings(), environment, include_str!("picture.wgsl"))
+        with_functions(&about, &self.bindings(), environment, wgsl!("picture.wgsl"))
     }
 
     /// The kernel, by the name `picture.ENVIRONMENT`.

@@ -302,7 +302,7 @@ impl Policy for AttentionNeuron {
     }
 
     fn source(&self) -> &str {
-        concat!(include_str!("attention_neuron_weights.wgsl"), include_str!("attention_neuron.wgsl"))
+        wgsl!("attention_neuron_weights.wgsl", "attention_neuron.wgsl")
     }
 
     fn runtime_checks(&self) -> RuntimeChecks {
@@ -361,8 +361,7 @@ impl Policy for AttentionNeuron {
         let (products, scores) = (product(&[positions, blocks]), product(&[self.rows, blocks]));
         let layers = if self.layers > 0 { product(&[2, self.rows]) } else { 0 };
         Some(Team {
-            source: concat!(include_str!("attention_neuron_weights.wgsl"), include_str!("attention_neuron_team.wgsl"))
-                .into(),
+            source: wgsl!("attention_neuron_weights.wgsl", "attention_neuron_team.wgsl").into(),
             tables: sum(&[gates, products, scores]),
             late_tables: scores,
             table_passes: sum(&[self.key_dimension, product(&[positions, sum(&[self.position_dimension, 2])])]),

@@ -20,7 +20,7 @@ impl Perceptron {
     /// Without a hidden layer, which is [`Linear`](super::Linear), and if one has no width.
     pub fn new(hidden: &[usize]) -> Self {
         assert!(!hidden.is_empty() && !hidden.contains(&0), "a perceptron has hidden layers of at least one unit");
-        let source = with_widths(hidden, include_str!("perceptron.wgsl"));
+        let source = with_widths(hidden, wgsl!("perceptron.wgsl"));
         Self { hidden: hidden.to_vec(), squashed: true, source }
     }
 
@@ -81,7 +81,7 @@ impl Policy for Perceptron {
     fn team(&self, _: Interface) -> Option<Team> {
         let widest = self.hidden.iter().copied().max().unwrap_or(1);
         (widest > WIDEST_IN_REGISTERS).then(|| Team {
-            source: with_widths(&self.hidden, include_str!("perceptron_team.wgsl")).into(),
+            source: with_widths(&self.hidden, wgsl!("perceptron_team.wgsl")).into(),
             tables: 0,
             late_tables: 0,
             table_passes: 0,

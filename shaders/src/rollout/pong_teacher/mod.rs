@@ -39,7 +39,7 @@ fn bindings() -> Vec<Binding> {
 }
 
 fn kernel() -> Arc<Kernel> {
-    let text = with_functions("A player of Pong", &bindings(), &Pong, include_str!("teacher.wgsl"));
+    let text = with_functions("A player of Pong", &bindings(), &Pong, wgsl!("teacher.wgsl"));
     let exact = |_: &Call, _: &[Data], _: usize| Tolerance::Exact;
     Kernel::composed::<Uniform>("pong_teacher".into(), text, "teach", bindings(), passes, twin, exact)
 }

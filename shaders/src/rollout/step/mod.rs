@@ -58,12 +58,12 @@ impl Composition {
         let environment = &*self.environment;
         let title = format!("// Steps of {}: put together from plain files.\n\n", environment.file());
         let trace = match self.trace {
-            true => include_str!("../unroll/trace_on.wgsl"),
-            false => include_str!("../unroll/trace_off.wgsl"),
+            true => wgsl!("../unroll/trace_on.wgsl"),
+            false => wgsl!("../unroll/trace_off.wgsl"),
         };
-        let row = include_str!("../unroll/slots_in_a_row.wgsl");
+        let row = wgsl!("../unroll/slots_in_a_row.wgsl");
         let head = title + &sizes(environment) + "\n" + &Binding::declare(&self.bindings());
-        let parts = [environment.source(), STEPPING, row, trace, include_str!("step.wgsl")];
+        let parts = [environment.source(), STEPPING, row, trace, wgsl!("step.wgsl")];
         joined(head, LIBRARY.into_iter().chain(parts))
     }
 

@@ -56,14 +56,11 @@ pub(super) const WORKGROUP: usize = 64;
 const BUFFERS: usize = 8;
 
 /// The functions and structures that environments and policies may use.
-pub const LIBRARY: [&str; 3] = [
-    include_str!("../../library/random.wgsl"),
-    include_str!("../../library/mathematics.wgsl"),
-    include_str!("episode.wgsl"),
-];
+pub const LIBRARY: [&str; 3] =
+    [wgsl!("../../library/random.wgsl"), wgsl!("../../library/mathematics.wgsl"), wgsl!("episode.wgsl")];
 
 /// The WGSL that a kernel that steps environments has beside them.
-pub(crate) const STEPPING: &str = include_str!("stepping.wgsl");
+pub(crate) const STEPPING: &str = wgsl!("stepping.wgsl");
 
 /// A policy in an environment, to unroll.
 #[derive(Debug, Clone)]
@@ -149,43 +146,43 @@ impl Composition {
     pub fn wgsl(&self, storage: WeightStorage) -> String {
         let mut text = self.header(storage);
         text.push_str(&self.globals(storage));
-        const ROW: &str = include_str!("slots_in_a_row.wgsl");
-        const DRAWN: &str = include_str!("weight_drawn.wgsl");
+        const ROW: &str = wgsl!("slots_in_a_row.wgsl");
+        const DRAWN: &str = wgsl!("weight_drawn.wgsl");
         let kept: &[&str] = match storage {
             WeightStorage::Private => &[ROW],
             WeightStorage::Shared | WeightStorage::Team => &[],
             WeightStorage::Registers | WeightStorage::Streamed | WeightStorage::TeamStreamed => &[ROW, DRAWN],
         };
         let source = match self.weights {
-            WeightSource::Given { .. } => include_str!("weights_given.wgsl"),
-            WeightSource::Perturbed => include_str!("weights_perturbed.wgsl"),
+            WeightSource::Given { .. } => wgsl!("weights_given.wgsl"),
+            WeightSource::Perturbed => wgsl!("weights_perturbed.wgsl"),
         };
         let sensors = match self.sensors.wiring {
-            None => include_str!("sensors_plain.wgsl"),
-            Some(_) => include_str!("sensors_wired.wgsl"),
+            None => wgsl!("sensors_plain.wgsl"),
+            Some(_) => wgsl!("sensors_wired.wgsl"),
         };
         let trace = match self.weights {
-            WeightSource::Given { trace: true } => include_str!("trace_on.wgsl"),
-            _ => include_str!("trace_off.wgsl"),
+            WeightSource::Given { trace: true } => wgsl!("trace_on.wgsl"),
+            _ => wgsl!("trace_off.wgsl"),
         };
         let team = self.team(storage);
         let (policy, advance) = match &team {
-            Some(team) => (&*team.source, concat!(include_str!("team.wgsl"), "\n", include_str!("advance_team.wgsl"))),
-            None => (self.policy.source(), include_str!("advance.wgsl")),
+            Some(team) => (&*team.source, wgsl!("team.wgsl", "advance_team.wgsl")),
+            None => (self.policy.source(), wgsl!("advance.wgsl")),
         };
         // naga wants every override before the first array whose length it multiplies.
-        let first = [self.environment.source(), STEPPING, include_str!("unroll.wgsl"), source];
-        let last = [self.weights_text(storage), policy, advance, include_str!("noise.wgsl"), sensors, trace];
+        let first = [self.environment.source(), STEPPING, wgsl!("unroll.wgsl"), source];
+        let last = [self.weights_text(storage), policy, advance, wgsl!("noise.wgsl"), sensors, trace];
         joined(text, LIBRARY.into_iter().chain(first).chain(kept.iter().copied()).chain(last))
     }
 
     /// The WGSL that keeps the weights of a member.
     fn weights_text(&self, storage: WeightStorage) -> &'static str {
         match storage {
-            WeightStorage::Private => include_str!("weights_private.wgsl"),
-            WeightStorage::Shared | WeightStorage::Team => include_str!("weights_shared.wgsl"),
-            WeightStorage::Registers => include_str!("weights_registers.wgsl"),
-            WeightStorage::Streamed | WeightStorage::TeamStreamed => include_str!("weights_streamed.wgsl"),
+            WeightStorage::Private => wgsl!("weights_private.wgsl"),
+            WeightStorage::Shared | WeightStorage::Team => wgsl!("weights_shared.wgsl"),
+            WeightStorage::Registers => wgsl!("weights_registers.wgsl"),
+            WeightStorage::Streamed | WeightStorage::TeamStreamed => wgsl!("weights_streamed.wgsl"),
         }
     }
 

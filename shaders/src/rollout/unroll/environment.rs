@@ -254,7 +254,7 @@ pub fn functions_alone(environment: &dyn Environment) -> String {
 /// the kernel's file.
 pub(crate) fn with_functions(about: &str, bindings: &[Binding], environment: &dyn Environment, own: &str) -> String {
     let head = format!("// {about}: put together from plain files.\n\n{}", Binding::declare(bindings));
-    joined(head, [&*functions_alone(environment), include_str!("../../library/place.wgsl"), own])
+    joined(head, [&*functions_alone(environment), wgsl!("../../library/place.wgsl"), own])
 }
 
 /// The result of a step of an environment.

@@ -222,20 +222,8 @@ impl Environment for CarRacing {
     }
 
     fn source(&self) -> &str {
-        const GREY: &str = concat!(
-            include_str!("car_racing.wgsl"),
-            "\n",
-            include_str!("picture_grey.wgsl"),
-            "\n",
-            include_str!("picture.wgsl")
-        );
-        const COLOUR: &str = concat!(
-            include_str!("car_racing.wgsl"),
-            "\n",
-            include_str!("picture_colour.wgsl"),
-            "\n",
-            include_str!("picture.wgsl")
-        );
+        const GREY: &str = wgsl!("car_racing.wgsl", "picture_grey.wgsl", "picture.wgsl");
+        const COLOUR: &str = wgsl!("car_racing.wgsl", "picture_colour.wgsl", "picture.wgsl");
         if self.picture.colour { COLOUR } else { GREY }
     }
 
