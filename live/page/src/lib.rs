@@ -20,7 +20,7 @@ use wasm_bindgen::prelude::*;
 #[cfg(feature = "scenes")]
 pub use device::Device;
 #[cfg(feature = "scenes")]
-pub use live::{Live, scenes};
+pub use live::{Live, give_file, scenes, wanted_files};
 #[cfg(feature = "scenes")]
 pub use painting::Painting;
 #[cfg(feature = "verification")]

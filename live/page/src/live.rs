@@ -15,6 +15,18 @@ pub fn scenes() -> String {
     Json::from(SCENES.iter().map(entry).collect::<Vec<_>>()).to_string()
 }
 
+/// The names of the files that the script fetches before it opens a scene.
+#[wasm_bindgen]
+pub fn wanted_files() -> Vec<String> {
+    fourfold_scenes::wanted_files().map(str::to_owned).collect()
+}
+
+/// Takes the bytes of a file that the script fetched.
+#[wasm_bindgen]
+pub fn give_file(name: String, bytes: Vec<u8>) {
+    fourfold_scenes::give_file(name, bytes);
+}
+
 /// A scene that plays.
 #[wasm_bindgen]
 pub struct Live {

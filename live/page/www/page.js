@@ -1,6 +1,6 @@
 // The page: opens WebGPU, has one tab a scene and one that verifies, and starts again after a lost device.
 
-import init, { Device, scenes } from './fourfold_scenes.js';
+import init, { Device, give_file, scenes, wanted_files } from './fourfold_scenes.js';
 import { Scene } from './scene.js';
 import { openVerifier, verify } from './verify.js';
 
@@ -133,6 +133,12 @@ function theme(dark = document.documentElement.dataset.theme !== 'dark') {
     page.scene?.restyle();
 }
 
+async function bytesOf(file) {
+    const response = await fetch(file);
+    if (!response.ok) throw new Error(`${file}: the server answers ${response.status}`);
+    return new Uint8Array(await response.arrayBuffer());
+}
+
 async function main() {
     const preference = window.matchMedia('(prefers-color-scheme: dark)');
     theme(preference.matches);
@@ -147,6 +153,7 @@ async function main() {
     }
     try {
         await init({ module_or_path: 'fourfold_scenes_bg.wasm' });
+        await Promise.all(wanted_files().map(async name => give_file(name, await bytesOf(`weights/${name}`))));
         page.entries = JSON.parse(scenes());
         tabs();
         const asked = location.hash.slice(1);

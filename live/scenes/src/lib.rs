@@ -48,3 +48,5 @@ pub use error::Error;
 pub use layout::{Area, View};
 pub use scene::{Pointer, Reading, Scene};
 pub use stage::{Counts, Stage};
+#[cfg(target_arch = "wasm32")]
+pub use weights::{give_file, wanted_files};

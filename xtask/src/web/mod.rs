@@ -26,6 +26,15 @@ fetches wasm-opt with npm where npm is.
 /// The files of the page that are not built.
 const STATIC: [&str; 6] = ["index.html", "style.css", "page.js", "scene.js", "drawing.js", "verify.js"];
 
+/// The trained files that its scenes begin with, which it fetches.
+const WEIGHTS: [&str; 5] = [
+    "attention_neuron.safetensors",
+    "key_to_door.safetensors",
+    "key_to_door_critic.safetensors",
+    "shortest_paths.safetensors",
+    "swing_up.safetensors",
+];
+
 /// The modules of the page by the feature that makes them, each with the bytes before compression that it stays below. The
 /// page loads that of the scenes; the other, with every kernel and its twin, when a visitor asks to verify them.
 const MODULES: [(&str, u64); 2] = [("scenes", 1_500_000), ("verification", 2_400_000)];
@@ -87,6 +96,12 @@ fn build(out: &Path) -> Result {
     }
     for name in STATIC {
         let (from, to) = (live.join("page/www").join(name), out.join(name));
+        std::fs::copy(&from, &to).map_err(|error| Failure::new(format!("{}: {error}", from.display())))?;
+    }
+    let weights = out.join("weights");
+    std::fs::create_dir_all(&weights).map_err(|error| Failure::new(format!("{}: {error}", weights.display())))?;
+    for name in WEIGHTS {
+        let (from, to) = (root().join("demos/weights").join(name), weights.join(name));
         std::fs::copy(&from, &to).map_err(|error| Failure::new(format!("{}: {error}", from.display())))?;
     }
     println!("{}: static files that any server can host; modules: {}", out.display(), sizes.join(", "));
@@ -173,6 +188,9 @@ mod tests {
     fn every_static_file_of_the_page_is_there() {
         for name in STATIC {
             assert!(root().join("live/page/www").join(name).is_file(), "{name}");
+        }
+        for name in WEIGHTS {
+            assert!(root().join("demos/weights").join(name).is_file(), "{name}");
         }
     }
 

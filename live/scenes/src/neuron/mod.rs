@@ -78,7 +78,7 @@ const NOISE: [usize; 4] = [0, 5, 10, 20];
 
 /// Opens the scene.
 pub(crate) fn open(gpu: &Gpu, seed: u32) -> Result<Box<dyn Scene>, Error> {
-    let trained = TrainedPolicy::from_bytes("attention_neuron.safetensors", weights::ATTENTION_NEURON)?;
+    let trained = TrainedPolicy::from_bytes(weights::ATTENTION_NEURON.name, weights::ATTENTION_NEURON.bytes()?)?;
     Ok(Box::new(Neuron::new(gpu, trained, seed)?))
 }
 
@@ -191,7 +191,7 @@ fn attention(trained: &TrainedPolicy) -> Result<Attention, Error> {
 }
 
 fn sides(gpu: &Gpu, trained: TrainedPolicy, settings: Settings) -> Result<[Poles; 2], Error> {
-    let perceptron = TrainedPolicy::from_bytes("swing_up.safetensors", weights::SWING_UP)?;
+    let perceptron = TrainedPolicy::from_bytes(weights::SWING_UP.name, weights::SWING_UP.bytes()?)?;
     let Settings { easy, from, seed, .. } = settings;
     Ok([Poles::new(gpu, trained, easy, from, seed)?, Poles::new(gpu, perceptron, easy, from, seed)?])
 }

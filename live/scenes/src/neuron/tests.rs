@@ -113,7 +113,7 @@ fn a_click_beside_the_pole_pushes_it_and_one_on_a_small_one_shows_it() {
 #[test]
 fn a_file_of_another_policy_is_refused_and_changes_nothing() {
     let mut stage = Stage::open(&Gpu::open().unwrap(), "neuron", 1).unwrap();
-    let error = stage.load("swing_up.safetensors", crate::weights::SWING_UP).unwrap_err();
+    let error = stage.load("swing_up.safetensors", crate::weights::SWING_UP.bytes().unwrap()).unwrap_err();
     let sentence = "swing_up.safetensors: expected an attention neuron with 5 observations, got another policy";
     assert_eq!(error, Error::Input(sentence.into()));
     let (name, bytes) = stage.save().unwrap();

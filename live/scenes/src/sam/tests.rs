@@ -96,6 +96,6 @@ fn both_go_on_from_networks_of_files_and_other_files_are_refused_by_name() {
     // Of another size, and by the command: it knows 0.677 of the held back images.
     stage.load("digits.safetensors", include_bytes!("../../../../demos/weights/digits.safetensors")).unwrap();
     frames_until(&mut stage, |stage| reading(stage, "step") >= 1.0 && reading(stage, "SAM: held back images") > 0.6);
-    let error = stage.load("swing_up.safetensors", crate::weights::SWING_UP).unwrap_err().to_string();
+    let error = stage.load("swing_up.safetensors", crate::weights::SWING_UP.bytes().unwrap()).unwrap_err().to_string();
     assert!(error.starts_with("swing_up.safetensors: expected"), "{error}");
 }

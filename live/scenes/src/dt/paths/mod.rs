@@ -56,7 +56,7 @@ struct Finished {
 
 impl Paths {
     pub(super) fn open(gpu: &Gpu) -> Result<Self, Error> {
-        Self::new(gpu, Trained::read("shortest_paths.safetensors", weights::SHORTEST_PATHS)?, 0)
+        Self::new(gpu, Trained::read(weights::SHORTEST_PATHS.name, weights::SHORTEST_PATHS.bytes()?)?, 0)
     }
 
     fn new(gpu: &Gpu, trained: Trained, asked: usize) -> Result<Self, Error> {

@@ -75,9 +75,9 @@ fn a_click_on_a_node_begins_there_and_shows_the_attention_and_the_chances() {
 #[test]
 fn a_file_of_the_graph_shows_the_graph_and_one_of_neither_task_is_refused() {
     let mut stage = Stage::open(&Gpu::open().unwrap(), "dt", 1).unwrap();
-    stage.load("shortest_paths.safetensors", crate::weights::SHORTEST_PATHS).unwrap();
+    stage.load("shortest_paths.safetensors", crate::weights::SHORTEST_PATHS.bytes().unwrap()).unwrap();
     assert!(has(&stage, "steps from the start"));
-    let error = stage.load("swing_up.safetensors", crate::weights::SWING_UP).unwrap_err().to_string();
+    let error = stage.load("swing_up.safetensors", crate::weights::SWING_UP.bytes().unwrap()).unwrap_err().to_string();
     let expected = "swing_up.safetensors: expected an agent of key-to-door:SIDE:STEPS, got cart-pole-swing-up-easy";
     assert_eq!(error, expected);
     assert!(has(&stage, "steps from the start"));

@@ -61,9 +61,9 @@ mod tests {
 
     #[test]
     fn the_shipped_file_is_read_and_another_is_refused_by_name() {
-        let trained = Trained::read("shortest_paths.safetensors", weights::SHORTEST_PATHS).unwrap();
+        let trained = Trained::read("shortest_paths.safetensors", weights::SHORTEST_PATHS.bytes().unwrap()).unwrap();
         assert_eq!((trained.graph.nodes(), trained.model.context(), trained.prior.power), (20, 3, 10.0));
-        let error = Trained::read("swing_up.safetensors", weights::SWING_UP).unwrap_err().to_string();
+        let error = Trained::read("swing_up.safetensors", weights::SWING_UP.bytes().unwrap()).unwrap_err().to_string();
         assert_eq!(error, "swing_up.safetensors: expected an agent of shortest-paths, got cart-pole-swing-up-easy");
     }
 }

@@ -115,7 +115,7 @@ fn targets(target: f32) -> Vec<f32> {
 
 impl Rooms {
     pub(super) fn open(gpu: &Gpu, seed: u32) -> Result<Self, Error> {
-        let trained = Trained::read("key_to_door.safetensors", weights::KEY_TO_DOOR)?;
+        let trained = Trained::read(weights::KEY_TO_DOOR.name, weights::KEY_TO_DOOR.bytes()?)?;
         Self::new(gpu, trained, Settings { target: 1.0, seed })
     }
 
@@ -129,7 +129,7 @@ impl Rooms {
             gpu: gpu.clone(),
             moving: moving(gpu, &world)?,
             attention: Attention::new(gpu, &trained.model, trained.weights.clone())?,
-            critic: Critic::new(gpu, "key_to_door_critic.safetensors", weights::KEY_TO_DOOR_CRITIC)?,
+            critic: Critic::new(gpu, weights::KEY_TO_DOOR_CRITIC.name, weights::KEY_TO_DOOR_CRITIC.bytes()?)?,
             trained,
             world,
             agent,

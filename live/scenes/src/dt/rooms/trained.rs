@@ -140,9 +140,9 @@ mod tests {
 
     #[test]
     fn the_shipped_file_is_read_and_another_is_refused_by_name() {
-        let trained = Trained::read("key_to_door.safetensors", weights::KEY_TO_DOOR).unwrap();
+        let trained = Trained::read("key_to_door.safetensors", weights::KEY_TO_DOOR.bytes().unwrap()).unwrap();
         assert_eq!((trained.rooms, trained.model.context()), (KeyToDoor::square(4, 5), 15));
-        let error = Trained::read("swing_up.safetensors", weights::SWING_UP).unwrap_err().to_string();
+        let error = Trained::read("swing_up.safetensors", weights::SWING_UP.bytes().unwrap()).unwrap_err().to_string();
         let expected = "swing_up.safetensors: expected an agent of key-to-door:SIDE:STEPS, got cart-pole-swing-up-easy";
         assert_eq!(error, expected);
     }
