@@ -26,7 +26,7 @@ impl Painting {
         std::mem::take(&mut self.texts)
     }
 
-    /// The number that a picture shares with all of the same pixels.
+    /// The number that a picture shares with all of the same pixels at its place.
     pub fn version(&self, picture: usize) -> f64 {
         self.pictures[picture].version as f64
     }

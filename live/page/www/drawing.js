@@ -4,21 +4,20 @@
 const FONT = 'system-ui, sans-serif';
 const ALIGN = ['left', 'center', 'right'];
 
-/** Bitmaps of the pictures that were painted last, by their version. */
+/** Bitmaps of the pictures that were painted last, by their places in the drawing. */
 export class Pictures {
-    #kept = new Map();
+    #kept = [];
 
     get(painting, index) {
         const version = painting.version(index);
-        let bitmap = this.#kept.get(version);
-        if (!bitmap) {
-            const [width, height] = painting.size(index);
-            bitmap = new OffscreenCanvas(width, height);
-            const pixels = new Uint8ClampedArray(painting.pixels(index));
-            bitmap.getContext('2d').putImageData(new ImageData(pixels, width, height), 0, 0);
-            this.#kept.set(version, bitmap);
-            if (this.#kept.size > 16) this.#kept.delete(this.#kept.keys().next().value);
-        }
+        const [width, height] = painting.size(index);
+        // Two pictures of one drawing may have the same version: each has it for its own pixels.
+        const kept = this.#kept[index];
+        if (kept?.version === version && kept.bitmap.width === width && kept.bitmap.height === height) return kept.bitmap;
+        const bitmap = new OffscreenCanvas(width, height);
+        const pixels = new Uint8ClampedArray(painting.pixels(index));
+        bitmap.getContext('2d').putImageData(new ImageData(pixels, width, height), 0, 0);
+        this.#kept[index] = { version, bitmap };
         return bitmap;
     }
 }

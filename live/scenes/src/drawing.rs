@@ -93,7 +93,7 @@ pub struct Picture {
     pub size: [usize; 2],
     /// Four bytes a pixel, alpha not multiplied in.
     pub rgba: Arc<[u8]>,
-    /// The same number for the same pixels of a scene, so that a texture can be kept.
+    /// The same number for the same pixels at the same place among the pictures of a drawing, so that a texture can be kept.
     pub version: u64,
     /// True if pixels are blended where the picture is larger than they are; false leaves squares.
     pub smooth: bool,
