@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use fourfold::Gpu;
 use fourfold::graph::{
-    ConvolutionOptions, Graph, Plan, PoolOptions, Session, Tensor, TensorType, TwinSession, Values, gradients,
+    ConvolutionOptions, Graph, Plan, PoolOptions, Reference, Session, Tensor, TensorType, TwinSession, Values,
+    gradients,
 };
-use fourfold::shaders::{Data, Target};
+use fourfold::shaders::{Data, Generator, Target};
 
 /// The values of `f` over the flat index of a tensor in PyTorch's order of axes, in ours: channels last.
 fn channels_last([images, channels, rows, columns]: [usize; 4], f: impl Fn(usize) -> f64) -> Vec<f32> {
@@ -277,4 +278,45 @@ fn images_that_no_kernel_takes_are_refused_with_their_shapes() {
     assert!(alone.contains("at least two elements a channel"), "{alone}");
     let padded = refused(|_, x| x.max_pool(PoolOptions { padding: [2; 2], ..PoolOptions::new(2) }));
     assert!(padded.contains("padded by at most half of it"), "{padded}");
+}
+
+#[test]
+fn a_convolution_with_a_bias_and_relu_is_one_dispatch_of_the_same_values() {
+    // The second is a product of matrices: its window is one pixel.
+    for (kernel, padding) in [(3, 1), (1, 0)] {
+        let graph = Graph::new();
+        let x = graph.input("x", TensorType::f32([2, 6, 5, 4]));
+        let w = graph.input("w", TensorType::f32([kernel, kernel, 4, 7]));
+        let bias = graph.input("bias", TensorType::f32([7]));
+        let y = (x.convolution(w, ConvolutionOptions::new(1, padding)) + bias).relu();
+        graph.output("y", y);
+        let plan = Plan::new(&graph, &Target::default()).unwrap();
+        assert_eq!(plan.dispatches.len(), 1, "{plan}");
+
+        let lengths = [("x", 240), ("w", 28 * kernel * kernel), ("bias", 7)];
+        let mut generator = Generator::new(3, 100);
+        let mut values = |length| Data::F32((0..length).map(|_| generator.normal()).collect());
+        let initial: Values = lengths.map(|(name, length)| (name.to_owned(), values(length))).into();
+        let wide = |data: &Data| data.f32().iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+        let expected =
+            Reference::new(initial.iter().map(|(name, data)| (name.clone(), wide(data)))).evaluate(y).unwrap();
+        let mut session = Session::new(&Gpu::open().unwrap(), plan, &initial).unwrap();
+        session.submit(1).unwrap();
+        // At most 36 products and a bias, of which the largest is below 40: some twenty roundings.
+        for (got, expected) in session.read("y").unwrap().f32().iter().zip(&expected) {
+            assert!((f64::from(*got) - expected).abs() < 1e-4, "{kernel} x {kernel}: expected {expected}, got {got}");
+        }
+    }
+}
+
+#[test]
+fn a_convolution_that_something_else_reads_is_stored_before_its_bias_is_added() {
+    let graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([1, 4, 4, 2]));
+    let w = graph.input("w", TensorType::f32([3, 3, 2, 8]));
+    let y = x.convolution(w, ConvolutionOptions::new(1, 0));
+    graph.output("sum", (y + graph.input("bias", TensorType::f32([8]))).relu());
+    graph.output("square", y.square());
+    let plan = Plan::new(&graph, &Target::default()).unwrap();
+    assert_eq!(plan.dispatches.len(), 3, "{plan}");
 }

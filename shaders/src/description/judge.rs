@@ -1,4 +1,4 @@
-//! What a kernel is judged by, which is left out without the feature `twins`.
+//! The twin, the tolerance and the cases of a kernel, which are left out without the feature `twins`.
 //!
 //! A kernel holds its twin, its tolerance rule and its generator of cases as pointers. Whoever only runs kernels pays for the
 //! code behind them, half of a page's module. Each pointer goes through a function of this file, which points it at a panic
