@@ -28,11 +28,10 @@ use serde_json::{Value, json};
 
 use crate::adapter::adapter_json;
 use crate::entry::Plain;
-use crate::estimate;
 use crate::failure::Failure;
 use crate::guide::ending;
 use crate::options::Common;
-use crate::progress::{self, Progress};
+use crate::progress::Progress;
 use crate::run::folder::{CONFIGURATION, RunFolder};
 use crate::run::{Run, refuse_change, refuse_out, stop};
 
@@ -41,7 +40,7 @@ pub use difference::Arguments as Difference;
 use expectations::{Expectations, Judged};
 pub use litmus::Arguments as Litmus;
 pub use report::Arguments as Report;
-use rounds::Rounds;
+use rounds::{Rounds, Work};
 use row::{Kind, Row};
 use summary::{Summary, summarise};
 use worker::Order;
@@ -152,7 +151,6 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     };
     let expectations = Expectations::load(arguments.expectations.as_deref(), gpu.info())?;
     let mut summaries = summarise(&rows);
-    let done = rows.len() as u64;
     if !arguments.json {
         // Sums are enough, for hours of cases too.
         rows.clear();
@@ -161,63 +159,13 @@ pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let repro = settings.repro.then(|| folder.path().join("repro"));
     let order = Order { checked: settings.checked, repro, fault: None, sanitize: false };
     let limit = Duration::from_secs(arguments.time_limit);
+    let work = Work { common: &common, gpu: &gpu, folder: &folder, settings: &settings, order: &order, limit };
     stop::listen()?;
-    loop {
-        let jobs = rounds.next(&settings, &summaries);
-        let left: u64 = jobs.iter().map(|job| u64::from(job.until - job.from)).sum();
-        if left == 0 || rounds.is_over() {
-            break;
+    rounds.run(&work, &mut summaries, |row| {
+        if arguments.json {
+            rows.push(row);
         }
-        let mut progress = match rounds.left() {
-            Some(time) => Progress::new(&format!("verify, {} left", progress::duration(time)), left, common.quiet),
-            None => {
-                // The share of the cases of all kernels that is left.
-                let each = if common.quick { QUICK_CASES } else { CASES };
-                let share = left as f64 / f64::from(each) / kernels().len() as f64;
-                estimate::tell(gpu.info(), Arguments::NAME, share, &common);
-                let mut progress = Progress::new("verify", left + done, common.quiet);
-                progress.skip(done);
-                progress
-            }
-        };
-        let mut kernel = String::new();
-        let judged = supervisor::run(&flags((common.seed, common.adapter.as_deref()), &order)?, jobs, limit, |row| {
-            if stop::asked() || rounds.is_over() {
-                return Err(Failure::Stopped);
-            }
-            if kernel != row.kernel {
-                progress.say(&*row.kernel);
-                kernel.clone_from(&row.kernel);
-            }
-            progress.advance(1);
-            // The first failure of a kernel alone: the table counts the others.
-            let told = summaries.iter().any(|summary| summary.kernel == row.kernel && summary.failed > 0);
-            if row.outcome.failed() && !told {
-                progress.note(&row.describe(&again(&common, settings.checked, &row)));
-            }
-            if let (Some(folder), true) = (&order.repro, row.outcome.ends_the_kernel()) {
-                repro::write_without_result(folder, &gpu, common.seed, &row)?;
-            }
-            folder.append(ROWS, &serde_json::to_string(&row).map_err(Failure::run)?)?;
-            summary::record(&mut summaries, &row);
-            if arguments.json {
-                rows.push(row);
-            }
-            Ok(())
-        });
-        progress.finish();
-        match judged {
-            Err(Failure::Stopped) if !stop::asked() => break,
-            Err(Failure::Stopped) => {
-                crate::tell!("Stopped. Resume with `fourfold verify --resume {}`", folder.path().display());
-                return Err(Failure::Stopped);
-            }
-            judged => judged?,
-        }
-        if rounds.left().is_none() {
-            break;
-        }
-    }
+    })?;
 
     let judged = expectations.judge(&mut summaries);
     let lines: Vec<Value> = summaries.iter().map(Summary::json).collect();

@@ -103,7 +103,7 @@ mod tests {
                 format!("{:?}", parsed.unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(text))));
             let mut parts = parsed.split("Span { ");
             let rest = |part: &str| part.split_once('}').map_or(String::new(), |(_, rest)| rest.to_owned());
-            parts.next().unwrap_or_default().to_owned() + &parts.by_ref().map(rest).collect::<String>()
+            parts.next().unwrap_or_default().to_owned() + &parts.map(rest).collect::<String>()
         };
         for kernel in crate::kernels() {
             let (squeezed, length) = squeezed::<MOST>(&kernel.source);

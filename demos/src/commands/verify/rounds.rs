@@ -2,9 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use super::Settings;
-use super::summary::Summary;
-use super::worker::Job;
+use fourfold::Gpu;
+use fourfold::shaders::kernels;
+
+use super::row::Row;
+use super::summary::{self, Summary};
+use super::worker::{Job, Order};
+use super::{Arguments, CASES, QUICK_CASES, ROWS, Settings, again, flags, repro, supervisor};
+use crate::entry::Plain;
+use crate::estimate;
+use crate::failure::Failure;
+use crate::options::Common;
+use crate::progress::{self, Progress};
+use crate::run::folder::RunFolder;
+use crate::run::stop;
 
 /// Cases of each kernel in a round, after which the next kernel has its turn.
 const ROUND: u32 = 20;
@@ -13,6 +24,18 @@ const ROUND: u32 = 20;
 #[derive(Debug, Clone, Copy)]
 pub struct Rounds {
     end: Option<Instant>,
+}
+
+/// The run that the cases belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct Work<'a> {
+    pub common: &'a Common,
+    pub gpu: &'a Gpu,
+    pub folder: &'a RunFolder,
+    pub settings: &'a Settings,
+    pub order: &'a Order,
+    /// The time that a case may take.
+    pub limit: Duration,
 }
 
 impl Rounds {
@@ -48,11 +71,79 @@ impl Rounds {
         let job = |(kernel, from): (&String, u32)| Job { kernel: kernel.clone(), from, until };
         left.into_iter().map(job).filter(|job| job.from < until).collect()
     }
+
+    /// Runs the cases that are left, writes each row into the run's folder and adds it to the summaries; `keep` has it last.
+    ///
+    /// # Errors
+    /// The run is stopped, or a worker or the folder fails.
+    pub fn run(self, work: &Work<'_>, summaries: &mut Vec<Summary>, mut keep: impl FnMut(Row)) -> Result<(), Failure> {
+        let &Work { common, gpu, folder, settings, order, limit } = work;
+        let done: u64 = summaries.iter().map(|summary| u64::from(summary.cases)).sum();
+        loop {
+            let jobs = self.next(settings, summaries);
+            let left: u64 = jobs.iter().map(|job| u64::from(job.until - job.from)).sum();
+            if left == 0 || self.is_over() {
+                return Ok(());
+            }
+            let mut progress = self.progress(work, left, done);
+            let mut kernel = String::new();
+            let arguments = flags((common.seed, common.adapter.as_deref()), order)?;
+            let judged = supervisor::run(&arguments, jobs, limit, |row| {
+                if stop::asked() || self.is_over() {
+                    return Err(Failure::Stopped);
+                }
+                if kernel != row.kernel {
+                    progress.say(&*row.kernel);
+                    kernel.clone_from(&row.kernel);
+                }
+                progress.advance(1);
+                // The first failure of a kernel alone: the table counts the others.
+                let told = summaries.iter().any(|summary| summary.kernel == row.kernel && summary.failed > 0);
+                if row.outcome.failed() && !told {
+                    progress.note(&row.describe(&again(common, settings.checked, &row)));
+                }
+                if let (Some(folder), true) = (&order.repro, row.outcome.ends_the_kernel()) {
+                    repro::write_without_result(folder, gpu, common.seed, &row)?;
+                }
+                folder.append(ROWS, &serde_json::to_string(&row).map_err(Failure::run)?)?;
+                summary::record(summaries, &row);
+                keep(row);
+                Ok(())
+            });
+            progress.finish();
+            match judged {
+                Err(Failure::Stopped) if !stop::asked() => return Ok(()),
+                Err(Failure::Stopped) => {
+                    crate::tell!("Stopped. Resume with `fourfold verify --resume {}`", folder.path().display());
+                    return Err(Failure::Stopped);
+                }
+                judged => judged?,
+            }
+            if self.end.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Begins to show how far a round is.
+    fn progress(self, work: &Work<'_>, left: u64, done: u64) -> Progress {
+        let common = work.common;
+        if let Some(time) = self.left() {
+            return Progress::new(&format!("verify, {} left", progress::duration(time)), left, common.quiet);
+        }
+        // The share of the cases of all kernels that is left.
+        let each = if common.quick { QUICK_CASES } else { CASES };
+        let share = left as f64 / f64::from(each) / kernels().len() as f64;
+        estimate::tell(work.gpu.info(), Arguments::NAME, share, common);
+        let mut progress = Progress::new("verify", left + done, common.quiet);
+        progress.skip(done);
+        progress
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::row::{Kind, Row};
+    use super::super::row::Kind;
     use super::super::summary::summarise;
     use super::*;
 
