@@ -26,15 +26,6 @@ fetches wasm-opt with npm where npm is.
 /// The files of the page that are not built.
 const STATIC: [&str; 6] = ["index.html", "style.css", "page.js", "scene.js", "drawing.js", "verify.js"];
 
-/// The trained files that its scenes begin with, which it fetches.
-const WEIGHTS: [&str; 5] = [
-    "attention_neuron.safetensors",
-    "key_to_door.safetensors",
-    "key_to_door_critic.safetensors",
-    "shortest_paths.safetensors",
-    "swing_up.safetensors",
-];
-
 /// The modules of the page by the feature that makes them, each with the bytes before compression that it stays below. The
 /// page loads that of the scenes; the other, with every kernel and its twin, when a visitor asks to verify them.
 const MODULES: [(&str, u64); 2] = [("scenes", 1_500_000), ("verification", 2_400_000)];
@@ -95,17 +86,28 @@ fn build(out: &Path) -> Result {
         sizes.push(format!("{feature} {:.2} MB", size as f64 / 1e6));
     }
     for name in STATIC {
-        let (from, to) = (live.join("page/www").join(name), out.join(name));
-        std::fs::copy(&from, &to).map_err(|error| Failure::new(format!("{}: {error}", from.display())))?;
+        copy(&live.join("page/www").join(name), &out.join(name))?;
     }
-    let weights = out.join("weights");
-    std::fs::create_dir_all(&weights).map_err(|error| Failure::new(format!("{}: {error}", weights.display())))?;
-    for name in WEIGHTS {
-        let (from, to) = (root().join("demos/weights").join(name), weights.join(name));
-        std::fs::copy(&from, &to).map_err(|error| Failure::new(format!("{}: {error}", from.display())))?;
-    }
+    copy_weights(&root().join("demos/weights"), &out.join("weights"))?;
     println!("{}: static files that any server can host; modules: {}", out.display(), sizes.join(", "));
     Ok(())
+}
+
+/// Copies all trained files: the page fetches those that its scenes begin with, which `live/scenes/src/weights.rs` lists.
+fn copy_weights(from: &Path, to: &Path) -> Result {
+    let failed = |folder: &Path, error: std::io::Error| Failure::new(format!("{}: {error}", folder.display()));
+    std::fs::create_dir_all(to).map_err(|error| failed(to, error))?;
+    for entry in std::fs::read_dir(from).map_err(|error| failed(from, error))? {
+        let file = entry.map_err(|error| failed(from, error))?.path();
+        if let (Some(name), true) = (file.file_name(), file.extension().is_some_and(|kind| kind == "safetensors")) {
+            copy(&file, &to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result {
+    std::fs::copy(from, to).map(drop).map_err(|error| Failure::new(format!("{}: {error}", from.display())))
 }
 
 /// Compiles one module of the page, and returns it under the name of its feature.
@@ -188,9 +190,6 @@ mod tests {
     fn every_static_file_of_the_page_is_there() {
         for name in STATIC {
             assert!(root().join("live/page/www").join(name).is_file(), "{name}");
-        }
-        for name in WEIGHTS {
-            assert!(root().join("demos/weights").join(name).is_file(), "{name}");
         }
     }
 
