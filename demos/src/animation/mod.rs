@@ -5,9 +5,14 @@ pub mod drawing;
 pub mod projector;
 pub mod reel;
 
+use std::path::Path;
+
+use fourfold::data::file;
+
 use crate::failure::Failure;
 use crate::picture::bitmap::Bitmap;
 use crate::picture::film::Format;
+use crate::run::Run;
 
 /// An episode that can be shown step by step.
 pub trait Animation {
@@ -62,6 +67,34 @@ pub trait Animation {
 /// A frame cannot be encoded.
 pub fn encode(film: &dyn Animation, format: Format, every: usize, drawn: impl FnMut()) -> Result<Vec<u8>, Failure> {
     format.encode(film.frames(every).len(), bitmaps(film, every, drawn))
+}
+
+/// Returns the bytes of a film of this kind, as [`encode`] does, and writes it to `copy` too, in the kind that its name asks
+/// for. The run shows how far it is.
+///
+/// # Errors
+/// A frame cannot be encoded, or the file cannot be written.
+pub fn export(
+    run: &mut Run,
+    film: &dyn Animation,
+    format: Format,
+    every: usize,
+    copy: Option<&Path>,
+) -> Result<Vec<u8>, Failure> {
+    let mut encode = |format: Format| {
+        run.progress("film", film.frames(every).len() as u64);
+        let bytes = encode(film, format, every, || run.advance(1));
+        run.end_progress();
+        bytes
+    };
+    let bytes = encode(format)?;
+    if let Some(path) = copy {
+        match Format::of(path) {
+            own if own == format => file::write(path, &bytes)?,
+            own => file::write(path, &encode(own)?)?,
+        }
+    }
+    Ok(bytes)
 }
 
 fn bitmaps(film: &dyn Animation, every: usize, mut drawn: impl FnMut()) -> impl Iterator<Item = (Bitmap, u16)> {

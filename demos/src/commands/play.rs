@@ -100,22 +100,11 @@ impl Plain for Arguments {
 
 impl Arguments {
     fn publish(&self, run: &mut Run, film: &Rc<dyn Animation>, every: usize) -> Result<(), Failure> {
-        let mut encode = |format: Format| {
-            run.progress("film", film.frames(every).len() as u64);
-            let bytes = animation::encode(&**film, format, every, || run.advance(1));
-            run.end_progress();
-            bytes
-        };
         let name = match self.format {
             Format::Gif => "film.gif",
             Format::Apng => "film.png",
         };
-        let bytes = encode(self.format)?;
-        if let Some(file) = &self.gif {
-            let own = Format::of(file);
-            let bytes = if own == self.format { bytes.clone() } else { encode(own)? };
-            fourfold::data::file::write(file, &bytes)?;
-        }
+        let bytes = animation::export(run, &**film, self.format, every, self.gif.as_deref())?;
         let mut report = Report::new("A film of a policy");
         let shuffles: Vec<String> = film.shuffles().iter().map(usize::to_string).collect();
         let times = match shuffles.len() {

@@ -90,19 +90,7 @@ impl Experiment for Settings {
             None => script.pick(&run.gpu(), Arc::new(network), &weights, self.candidates)?,
         };
         let Shown { film, differences } = script.show(network, &weights, &played)?;
-        let mut encode = |format: Format| {
-            run.progress("frames", film.frames(self.every).len() as u64);
-            let bytes = animation::encode(&film, format, self.every, || run.advance(1));
-            run.end_progress();
-            bytes
-        };
-        let episode = encode(Format::Apng)?;
-        if let Some(file) = &self.gif {
-            let own = Format::of(file);
-            let bytes = if own == Format::Apng { episode.clone() } else { encode(own)? };
-            fourfold::data::file::write(file, &bytes)?;
-        }
-
+        let episode = animation::export(run, &film, Format::Apng, self.every, self.gif.as_deref())?;
         let stretches: Vec<_> = film
             .stretches()
             .into_iter()
