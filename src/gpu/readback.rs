@@ -248,17 +248,82 @@ impl Gpu {
 
     /// Blocks until a future of this crate is done, and polls the device for it.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let mut future = std::pin::pin!(future);
-        let mut context = Context::from_waker(Waker::noop());
-        loop {
-            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                return output;
-            }
-            // The future itself finds the loss of the device. Another thread's poll may have found the submission done,
-            // and be about to answer.
-            if self.wait().is_ok() {
-                std::thread::yield_now();
-            }
+        block_on(future, || self.wait().is_ok(), std::thread::yield_now)
+    }
+}
+
+/// Polls a future until it is done, and waits between the polls; `wait` returns false where the device was lost, which the future
+/// finds by itself. It yields only after a wait that did not wake the future: another thread's poll may have found the submission
+/// done, and be about to answer. A yield costs a turn of every busy process of the machine.
+#[cfg(not(target_arch = "wasm32"))]
+fn block_on<F: Future>(future: F, mut wait: impl FnMut() -> bool, mut yield_now: impl FnMut()) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
         }
+        if wait() && !woken.0.swap(false, Ordering::SeqCst) {
+            yield_now();
+        }
+    }
+}
+
+/// True once the future was woken.
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Debug, Default)]
+struct Woken(AtomicBool);
+
+#[cfg(not(target_arch = "wasm32"))]
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_readback_that_the_wait_has_brought_yields_never() {
+        let gpu = Gpu::open().expect("an adapter");
+        let view = gpu.upload("numbers", &Data::U32(vec![1, 2, 3, 4])).unwrap();
+        let (mut waits, mut yields) = (0, 0);
+        for _ in 0..50 {
+            let ticket = gpu.submit_readback(&[(view.clone(), Element::U32)]).unwrap();
+            let wait = || {
+                waits += 1;
+                gpu.wait().is_ok()
+            };
+            let values = block_on(ticket.into_future(), wait, || yields += 1).unwrap();
+            assert_eq!(values, [Data::U32(vec![1, 2, 3, 4])]);
+        }
+        assert!(waits <= 50, "{waits} waits for 50 readbacks");
+        assert_eq!(yields, 0);
+    }
+
+    #[test]
+    fn a_wait_that_brings_nothing_yields_to_the_thread_that_answers() {
+        let (mut polls, mut yields) = (0, 0);
+        let future = std::future::poll_fn(|_| {
+            polls += 1;
+            if polls == 4 { Poll::Ready(7) } else { Poll::Pending }
+        });
+        assert_eq!(block_on(future, || true, || yields += 1), 7);
+        assert_eq!(yields, 3);
+    }
+
+    #[test]
+    fn a_lost_device_yields_never() {
+        let (mut polls, mut yields) = (0, 0);
+        let future = std::future::poll_fn(|_| {
+            polls += 1;
+            if polls == 2 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        block_on(future, || false, || yields += 1);
+        assert_eq!(yields, 0);
     }
 }
