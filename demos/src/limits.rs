@@ -26,14 +26,14 @@ const PARAMETERS: usize = (128 << 20) / Element::BYTES;
 /// Checks before any work that a file can be written where a flag says.
 ///
 /// # Errors
-/// It is a folder, or there is no folder for it.
+/// It is a folder, there is no folder for it, or that cannot be written.
 pub fn file(flag: &str, file: &Path) -> Result<(), Failure> {
     let is_missing = |folder: &Path| folder != Path::new("") && !folder.is_dir();
     if file.parent().is_none_or(is_missing) || file.is_dir() {
         let file = file.display();
         return Err(Failure::Input(format!("{flag}: expected a file in a folder that exists, got {file}")));
     }
-    Ok(())
+    Ok(fourfold::data::file::check_writable(file)?)
 }
 
 /// The numbers that a flag may have.

@@ -5,7 +5,7 @@
 mod scratch;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -111,6 +111,121 @@ fn a_disk_that_fills_up_ends_a_training_with_a_sentence_and_whole_files_and_it_r
     }
 }
 
+/// A small disk of its own, which goes with its value.
+#[cfg(target_os = "linux")]
+struct Disk(PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Disk {
+    /// A file system in memory of so many KiB in a new folder; `None`, with a sentence, where this user may not mount one.
+    fn new(folder: PathBuf, size: usize) -> Option<Self> {
+        fs::create_dir(&folder).unwrap();
+        let mounted = Self::mount(&folder, &format!("size={size}k"));
+        if !mounted.status.success() {
+            eprintln!("skipped: {}", said(&mounted).trim());
+            return None;
+        }
+        Some(Self(folder))
+    }
+
+    fn mount(folder: &Path, options: &str) -> Output {
+        Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder).output().unwrap()
+    }
+
+    /// Makes room.
+    fn grow(&self) {
+        let output = Self::mount(&self.0, "remount,size=64m");
+        assert!(output.status.success(), "{}", said(&output));
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_small_disk_that_fills_up_ends_a_training_with_a_sentence_and_with_room_it_resumes_to_the_same_bits() {
+    let scratch = Scratch::new("small-disk");
+    whole(&scratch);
+    let mut resumed = 0;
+    for size in [4, 8, 12, 16, 20] {
+        let name = format!("disk-{size}");
+        let Some(disk) = Disk::new(scratch.0.join(&name), size) else { return };
+        let output =
+            scratch.fourfold().args(TRAINING.split(' ')).args(["--out", &format!("{name}/run")]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{size} KiB: {}", said(&output));
+        let sentence = said(&output);
+        assert!(sentence.contains("cannot write ") && sentence.contains("No space left"), "{size} KiB: {sentence}");
+        let run = disk.0.join("run");
+        assert_whole_files(&run);
+        disk.grow();
+        if run.join("config.json").exists() {
+            let output = resume(&scratch, &format!("{name}/run")).output().unwrap();
+            assert!(output.status.success(), "{size} KiB: {}", said(&output));
+            assert_same(&scratch, &format!("{name}/run"));
+            resumed += 1;
+        }
+    }
+    assert!(resumed > 1, "{resumed} runs began");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_leaves_no_part_of_a_file_of_any_command() {
+    let scratch = Scratch::new("full-disk");
+    let Some(disk) = Disk::new(scratch.0.join("disk"), 4) else { return };
+    fs::write(disk.0.join("filling"), vec![0; 4096]).unwrap();
+    for arguments in [
+        "data collect pendulum --quick --quiet --out disk/collected",
+        "sam --quick --model mlp:8 --seeds 1 --epochs 1 --lanczos 0 --quiet --out disk/sam",
+        "verify --quick --kernel softmax --quiet --out disk/verified",
+        "bench --quick --kernel softmax --out disk/rows",
+        "tune --quick --family rows --file disk/tuning",
+    ] {
+        let output = scratch.fourfold().args(arguments.split(' ')).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments}: {}", said(&output));
+        assert!(said(&output).contains("No space left"), "{arguments}: {}", said(&output));
+        let left: Vec<_> = fs::read_dir(&disk.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["filling"], "{arguments}");
+    }
+}
+
+/// `fourfold` in this folder, bound by the rights of files even where root runs the tests.
+#[cfg(target_os = "linux")]
+fn without_privilege(scratch: &Scratch) -> Option<Command> {
+    use std::os::unix::fs::MetadataExt;
+    let own = scratch.fourfold();
+    if fs::metadata(&scratch.0).unwrap().uid() != 0 {
+        return Some(own);
+    }
+    let drop = ["--bounding-set", "-dac_override,-dac_read_search", "--"];
+    let tried = Command::new("setpriv").args(drop).arg("true").output();
+    if !tried.as_ref().is_ok_and(|output| output.status.success()) {
+        eprintln!(
+            "skipped: root ignores the rights of files, and there is no setpriv that takes this from it: {tried:?}"
+        );
+        return None;
+    }
+    let mut command = Command::new("setpriv");
+    command.args(drop).arg(own.get_program()).current_dir(&scratch.0);
+    for (name, value) in own.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    Some(command)
+}
+
+/// Sets the rights of a file or folder.
+fn allow(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn a_place_that_nobody_can_write_to_is_refused_in_a_sentence() {
@@ -120,6 +235,65 @@ fn a_place_that_nobody_can_write_to_is_refused_in_a_sentence() {
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).starts_with("error: cannot write /proc/fourfold: "), "{}", said(&output));
     assert_eq!(said(&output).lines().count(), 1);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_without_rights_is_refused_in_a_sentence_and_left_alone() {
+    let scratch = Scratch::new("no-rights");
+    whole(&scratch);
+    let place = scratch.0.join("place");
+    fs::create_dir(&place).unwrap();
+    fs::write(scratch.0.join("episodes.hdf5"), "precious").unwrap();
+    allow(&scratch.0.join("episodes.hdf5"), 0);
+    for (mode, arguments, words) in [
+        (0o555, "pes toy --quiet --out place/run", "cannot write place/run: "),
+        (0o555, "pes toy --quiet --out place", "cannot write place"),
+        (0o000, "pes toy --quiet --out place/run", "place/run: "),
+        (0o555, "tune --quick --family rows --file place/tuning", "cannot write place/tuning: "),
+        (0o555, "compile --kernel softmax --chip none --report place/report.md", "cannot write place/report.md: "),
+        (0o555, "dt train episodes.hdf5 --quick --out run", "cannot read episodes.hdf5: "),
+    ] {
+        allow(&place, mode);
+        let Some(mut command) = without_privilege(&scratch) else { return };
+        let output = command.args(arguments.split(' ')).output().unwrap();
+        allow(&place, 0o755);
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {}", said(&output));
+        let sentence = said(&output);
+        assert!(sentence.contains(words) && sentence.contains("Permission denied"), "{arguments}: {sentence}");
+        assert_eq!(sentence.lines().count(), 1, "before any work, {arguments}: {sentence}");
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 0, "{arguments}");
+        assert!(!scratch.0.join("run").exists(), "{arguments}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_loses_its_rights_ends_a_training_with_a_sentence_and_it_resumes_to_the_same_bits() {
+    let scratch = Scratch::new("lost-rights");
+    whole(&scratch);
+    let Some(mut command) = without_privilege(&scratch) else { return };
+    command.args(TRAINING.split(' ')).args(["--out", "run"]).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let run = scratch.0.join("run");
+    while !run.join("checkpoint.safetensors").exists() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before a checkpoint");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    allow(&run, 0o555);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let sentence = said(&output);
+    assert!(sentence.contains("cannot write run/") && sentence.contains("Permission denied"), "{sentence}");
+    // A folder that may be read alone is not resumed either.
+    let mut again = without_privilege(&scratch).unwrap();
+    let output = again.args(["pes", "--quiet", "--resume", "run"]).output().unwrap();
+    assert!(said(&output).contains("cannot write run/"), "{}", said(&output));
+    allow(&run, 0o755);
+    assert_whole_files(&run);
+    let output = resume(&scratch, "run").output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_same(&scratch, "run");
 }
 
 #[test]

@@ -43,6 +43,16 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     })
 }
 
+/// Checks before any work that [`write`] may write a file: it makes an empty one beside it, and removes that.
+///
+/// # Errors
+/// If the folder cannot be written.
+pub fn check_writable(path: &Path) -> Result<(), Error> {
+    let beside = beside(path);
+    let made = File::create(&beside).and_then(|_| fs::remove_file(&beside));
+    made.map_err(|source| Error::Write { file: path.display().to_string(), source })
+}
+
 /// Writes a folder of files so that it is there with all of them or not at all. Nothing is overwritten: the folder may
 /// be there, but empty.
 ///

@@ -21,6 +21,7 @@ use crate::commands::verify::choose;
 use crate::entry::Plain;
 use crate::failure::Failure;
 use crate::guide::ending;
+use crate::limits;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::translation::Resolved;
@@ -84,6 +85,7 @@ impl Plain for Arguments {
 /// A pipeline breaks a rule, or there is no such driver.
 pub fn run(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let chosen = choose(kernels(), arguments.kernel.as_deref())?;
+    arguments.report.as_deref().map_or(Ok(()), |report| limits::file("--report", report))?;
     let chips = if arguments.chip == ["none"] { &[][..] } else { &arguments.chip[..] };
     let drivers = if chips.is_empty() { Vec::new() } else { drivers(&arguments.driver)? };
     let mut judges = Judges::find(arguments.dxc.as_deref())?;

@@ -134,6 +134,7 @@ fn place(path: Option<PathBuf>) -> Result<PathBuf, Failure> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| refuse(&path, &error))?;
     }
+    file::check_writable(&path)?;
     Ok(path)
 }
 

@@ -18,6 +18,7 @@ use super::{Arguments, sanitize, supervisor};
 use crate::adapter::adapter_json;
 use crate::failure::Failure;
 use crate::guide::ending;
+use crate::limits;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::table::table;
@@ -58,12 +59,14 @@ pub fn run(common: &Common, arguments: &Arguments, folder: &Path) -> Result<(), 
             return Err(Failure::input(format!("--only: no fault's kernel, kind or name contains `{only}`")));
         }
     }
+    let report = arguments.report.as_deref().filter(|_| arguments.only.is_none());
+    report.map_or(Ok(()), |report| limits::file("--report", report))?;
     let gpu = common.open_untuned(false)?;
     let cases = arguments.cases.unwrap_or(if common.quick { 20 } else { 100 });
     let limit = Duration::from_secs(arguments.time_limit);
     let planted = plant_all(common, faults, cases, limit)?;
 
-    if let (Some(report), None) = (&arguments.report, &arguments.only) {
+    if let Some(report) = report {
         let text = markdown(&planted, &gpu, common.seed, cases);
         file::write(report, text.as_bytes())?;
     }
