@@ -42,6 +42,24 @@ fn a_built_session_computes_on_its_values_and_given_buffers() {
 }
 
 #[test]
+fn a_step_in_parts_goes_on_with_what_the_host_has_put_in_the_place_of_what_a_dispatch_wrote() {
+    let gpu = open();
+    let ones = Data::F32(vec![1.0; 64]);
+    let mut session =
+        Session::builder(&gpu, plan(&gpu)).value("x", ones.clone()).value("w", ones.clone()).build().unwrap();
+    let product = session.plan().dispatches[0].call.kernel.name.to_string();
+    let (stop, end) = (session.dispatches_of(&product)[0], session.plan().dispatches.len());
+    assert!(stop + 1 < end && session.dispatches_of("dance").is_empty(), "{}", session.plan());
+    session.submit_range(0..stop + 1).unwrap();
+    assert_eq!(session.submit_readback_of(stop).unwrap().wait().unwrap(), [Data::F32(vec![8.0; 64])]);
+    session.replace(stop, &Data::F32(vec![3.0; 64])).unwrap();
+    session.submit_range(stop + 1..end).unwrap();
+    assert_eq!(session.read("total").unwrap(), Data::F32(vec![3.0; 64]));
+    let refused = session.replace(stop, &Data::F32(vec![3.0; 63])).unwrap_err().to_string();
+    assert!(refused.contains("takes 64 F32 values, got 63 F32 values"), "{refused}");
+}
+
+#[test]
 fn overlapping_buffers_of_two_tensors_are_refused_by_both_names() {
     let gpu = open();
     let buffer = gpu.zeros("given", 128).unwrap();

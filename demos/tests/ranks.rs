@@ -138,6 +138,8 @@ fn the_chunks_of_sam_over_ranks_end_with_the_bits_of_one_process() {
         "--model mlp:8 --chunks 4 --batch 64 --clip 1",
         "--model resnet:8,2 --chunks 3 --batch 192 --running-from both --augment crop-flip",
         "--model resnet:8,2 --chunks 3 --batch 96 --decay-inside --weight-decay 0.01",
+        "--model resnet:8,2 --chunks 4 --batch 200 --running-from both --ascent-steps 2",
+        "--model resnet:8,2 --chunks 4 --batch 200 --running-from both --sync-batch-norm",
         "--model mlp:8 --chunks 4 --batch 64 --decay-inside --second-order --weight-decay 0.01",
         "--model mlp:8 --chunks 3 --batch 96 --adaptive --rho 0.5 --second-order --optimiser adamw --rate 0.002",
     ]
@@ -145,9 +147,14 @@ fn the_chunks_of_sam_over_ranks_end_with_the_bits_of_one_process() {
     .enumerate()
     {
         let place = |ranks: usize| scratch.0.join(format!("{index}-{ranks}"));
-        let several: &[usize] = if variant.contains("decay-inside") { &[1, 2, 3] } else { &[1, 3] };
+        let several: &[usize] = match variant {
+            few if few.contains("decay-inside") => &[1, 2, 3],
+            batch_norm if batch_norm.contains("--batch 200") => &[1, 2, 3, 4],
+            _ => &[1, 3],
+        };
         for &ranks in several {
-            let run = "--images 400 --seeds 1 --epochs 1 --lanczos 0 --curvature-images 100 --out";
+            // A comparison of settings times no steps.
+            let run = "--images 400 --seeds 1 --epochs 1 --lanczos 0 --curvature-images 100 --vary rho=0.1 --out";
             succeeds(&format!("sam {variant} {run} {}", place(ranks).display()), ranks);
             equal(&place(1), &place(ranks), &SAME);
         }

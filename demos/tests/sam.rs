@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use fourfold::data::{Checkpoint, digits};
 use fourfold::models::TrainedClassifier;
+use fourfold::shaders::Data;
 use serde_json::Value;
 
 use scratch::Scratch;
@@ -411,4 +412,30 @@ fn recalculated_statistics_leave_the_weights_as_they_are() {
     let (first, recalculated) = (load("first"), load("recalculated"));
     assert_eq!(first.weights, recalculated.weights);
     assert_ne!(first.statistics, recalculated.statistics);
+}
+
+#[test]
+fn synchronised_batch_norm_takes_the_step_of_sgd_on_an_undivided_batch() {
+    let scratch = Scratch::new("synchronised");
+    // One step: 400 images are one batch.
+    let step = "--model resnet:8,2 --images 400 --batch 400 --seeds 1 --epochs 1 --lanczos 0 --curvature-images 100 --vary rho=0.1";
+    for (chunks, flags) in
+        [("whole", "--chunks 1"), ("apart", "--chunks 4"), ("synchronised", "--chunks 4 --sync-batch-norm")]
+    {
+        succeeds(&scratch, &format!("{step} {flags} --out {chunks}"));
+    }
+    let load = |folder: &str| TrainedClassifier::load(&scratch.0.join(folder).join("sgd-0.safetensors")).unwrap();
+    let [whole, apart, synchronised] = ["whole", "apart", "synchronised"].map(load);
+    let distance = |a: &Data, b: &Data| {
+        let squares = a.f32().iter().zip(b.f32()).map(|(a, b)| f64::from(a - b).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    // Both are sums of the same terms in another order: some 1e-6 of the step, which chunks by themselves change by a tenth.
+    for (of_whole, of_apart, of_synchronised) in [
+        (&whole.weights, &apart.weights, &synchronised.weights),
+        (&whole.statistics, &apart.statistics, &synchronised.statistics),
+    ] {
+        let (far, near) = (distance(of_whole, of_apart), distance(of_whole, of_synchronised));
+        assert!(near < 1e-3 * far, "{near} is not far below {far}");
+    }
 }

@@ -21,8 +21,22 @@ pub enum Statistics<'a, 'g> {
     Batch,
     /// Those of the batch, which are kept for the running ones.
     Kept(&'a SeenStatistics<'g>),
+    /// Those of the batches of several graphs.
+    Synchronised(Synchronised<'a, 'g>),
     /// The running ones, a flat tensor: evaluation.
     Running(Tensor<'g>),
+}
+
+/// Batch norm by the statistics of several graphs that run side by side, each with as many rows: synchronised batch norm.
+#[derive(Debug, Clone, Copy)]
+pub struct Synchronised<'a, 'g> {
+    /// Returns the mean over all graphs of the tensors that they give at this place. Its gradient is the mean over all graphs of
+    /// the gradients: the loss is then the sum of the losses of all graphs.
+    pub mean: fn(Tensor<'g>) -> Tensor<'g>,
+    /// The number of graphs.
+    pub graphs: usize,
+    /// Keeps the statistics for the running ones.
+    pub kept: Option<&'a SeenStatistics<'g>>,
 }
 
 impl<'g> From<Noise<'g>> for Mode<'_, 'g> {
@@ -158,19 +172,39 @@ impl BatchNorm2d {
             let y = x * factor + (shift - running.get(self.mean) * factor);
             return if rectified { y.relu() } else { y };
         }
+        if let Statistics::Synchronised(Synchronised { mean, graphs, kept }) = mode.statistics {
+            let (channels, shape) = (scale.elements(), x.shape());
+            let rows = x.elements() / channels.max(1);
+            let matrix = x.reshape([rows, channels]);
+            let centre = mean(matrix.mean(0));
+            let centred = matrix - centre;
+            let variance = mean(centred.square().mean(0));
+            let factor = scale * (variance + Self::EPSILON).unary(fourfold_shaders::elementwise::Unary::Rsqrt);
+            let y = (centred * factor + shift).reshape(shape);
+            if let Some(seen) = kept {
+                self.keep(seen, [centre, variance], rows * graphs);
+            }
+            return if rectified { y.relu() } else { y };
+        }
         let norm = match rectified {
             true => x.batch_norm_relu(scale, shift, Self::EPSILON),
             false => x.batch_norm(scale, shift, Self::EPSILON),
         };
-        if let Statistics::Kept(seen) = mode.statistics
-            && !norm.y.is_poisoned()
-        {
-            // The running variance is the unbiased one, as in PyTorch.
-            let rows = (x.elements() / scale.elements().max(1)) as f32;
-            let mut seen = seen.seen.borrow_mut();
-            seen.push((self.mean, norm.mean.stop_gradient()));
-            seen.push((self.variance, norm.variance.stop_gradient() * (rows / (rows - 1.0))));
+        if let Statistics::Kept(seen) = mode.statistics {
+            self.keep(seen, [norm.mean, norm.variance], x.elements() / scale.elements().max(1));
         }
         norm.y
+    }
+
+    /// Keeps the mean and the biased variance of so many rows.
+    fn keep<'g>(&self, seen: &SeenStatistics<'g>, [mean, variance]: [Tensor<'g>; 2], rows: usize) {
+        if variance.is_poisoned() {
+            return;
+        }
+        // The running variance is the unbiased one, as in PyTorch.
+        let rows = rows as f32;
+        let mut seen = seen.seen.borrow_mut();
+        seen.push((self.mean, mean.stop_gradient()));
+        seen.push((self.variance, variance.stop_gradient() * (rows / (rows - 1.0))));
     }
 }

@@ -12,7 +12,7 @@ mod parameters;
 mod transformer;
 
 pub use activation::Activation;
-pub use batch_norm::{BatchNorm2d, Mode, SeenStatistics, Statistics};
+pub use batch_norm::{BatchNorm2d, Mode, SeenStatistics, Statistics, Synchronised};
 pub use convolution::Conv2d;
 pub use dropout::{Dropout, Noise};
 pub use group_norm::GroupNorm;

@@ -108,13 +108,10 @@ impl Session {
         self.submit_pass(|recording, pass| (0..steps).for_each(|_| recording.record(pass)))
     }
 
-    /// Submits the dispatches of a range, and waits for nothing.
-    #[cfg(all(not(target_arch = "wasm32"), feature = "twins"))]
-    pub(super) fn submit_range(&mut self, range: std::ops::Range<usize>) -> Result<(), SessionError> {
-        self.submit_pass(|recording, pass| recording.record_range(pass, range))
-    }
-
-    fn submit_pass(&mut self, record: impl FnOnce(&Recording, &mut wgpu::ComputePass<'_>)) -> Result<(), SessionError> {
+    pub(super) fn submit_pass(
+        &mut self,
+        record: impl FnOnce(&Recording, &mut wgpu::ComputePass<'_>),
+    ) -> Result<(), SessionError> {
         self.gpu.submit_pass("fourfold session", |pass| record(&self.recording, pass))?;
         self.traffic.submissions += 1;
         Ok(())
@@ -127,9 +124,13 @@ impl Session {
     /// `COPY_DST`; the device is lost.
     pub fn write(&mut self, name: &str, data: &Data) -> Result<(), SessionError> {
         let region = self.plan.writable(name, data)?.region;
-        let view = self.view(region);
-        check_usage(name, &view, wgpu::BufferUsages::COPY_DST)?;
-        self.gpu.write(name, &view, data.bytes())?;
+        check_usage(name, &self.view(region), wgpu::BufferUsages::COPY_DST)?;
+        self.overwrite(name, region, data)
+    }
+
+    /// Writes a region, called `name` in errors.
+    pub(super) fn overwrite(&mut self, name: &str, region: Region, data: &Data) -> Result<(), SessionError> {
+        self.gpu.write(name, &self.view(region), data.bytes())?;
         self.traffic.uploads += 1;
         Ok(())
     }
@@ -158,7 +159,7 @@ impl Session {
         self.copy_back(&views)
     }
 
-    fn copy_back(&mut self, views: &[(BufferView, Element)]) -> Result<Ticket, SessionError> {
+    pub(super) fn copy_back(&mut self, views: &[(BufferView, Element)]) -> Result<Ticket, SessionError> {
         let ticket = self.gpu.submit_readback(views)?;
         self.traffic.submissions += 1;
         self.traffic.readbacks += 1;
@@ -185,7 +186,7 @@ impl Session {
         Ok(names.into_iter().zip(values).collect())
     }
 
-    fn view(&self, region: Region) -> BufferView {
+    pub(super) fn view(&self, region: Region) -> BufferView {
         self.buffers[region.buffer].part(region.offset, region.length)
     }
 

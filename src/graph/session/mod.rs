@@ -5,6 +5,7 @@ mod bisect;
 mod builder;
 mod error;
 mod gpu;
+mod stops;
 #[cfg(feature = "twins")]
 mod twins;
 

@@ -64,6 +64,7 @@ pub fn run(common: &Common, arguments: &Arguments, json: bool) -> Result<(), Fai
             smoothing: 0.0,
             clip: None,
             running_from: RunningFrom::First,
+            synchronised: false,
             augmentation: None,
             chunks: 1,
             ascent: Ascent::default(),

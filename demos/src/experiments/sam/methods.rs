@@ -111,6 +111,7 @@ impl Settings {
             smoothing: self.smoothing,
             clip: self.clip,
             running_from: self.running_from,
+            synchronised: self.sync_batch_norm,
             augmentation: Augmentation::new(self.augment, self.border, self.hole_of, standardisation),
             chunks: self.chunks,
             ascent: variant::Ascent {

@@ -1,5 +1,6 @@
 //! `fourfold sam`: SGD against sharpness-aware minimisation on images.
 
+mod chunk_mean;
 mod curvature;
 mod density;
 mod evaluation;
@@ -118,6 +119,10 @@ pub struct Settings {
     /// them out
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     pub chunks: usize,
+    /// Synchronised batch norm: normalise every chunk by the statistics of the whole batch
+    #[arg(long)]
+    #[serde(default)]
+    pub sync_batch_norm: bool,
     /// Adaptive SAM: scale the perturbation with the weights (try --rho 0.5)
     #[arg(long)]
     pub adaptive: bool,
@@ -255,9 +260,6 @@ impl Settings {
                 "--chunks: expected at least {ranks}, a chunk of each batch for each rank, got {}",
                 self.chunks
             )));
-        }
-        if ranks > 1 && self.running_from == RunningFrom::Both && self.ascent_steps > 1 {
-            return Err(Failure::input("--running-from both: expected --ascent-steps 1 on several ranks"));
         }
         Ok(())
     }

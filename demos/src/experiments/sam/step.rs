@@ -1,15 +1,17 @@
 //! One training step as a graph: whole, or in the two halves between which ranks tell each other the gradients of chunks.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use fourfold::data::Dataset;
 use fourfold::graph::{Graph, Tag, Tensor, TensorType, gradients};
 use fourfold::models::Classifier;
-use fourfold::nn::{BatchNorm2d, Mode, Noise, SeenStatistics, Statistics};
+use fourfold::nn::{BatchNorm2d, Mode, Noise, SeenStatistics, Statistics, Synchronised};
 use fourfold::optim::{AscentVariant, Sam, WeightDecay, clip_by_global_norm};
 use fourfold::shaders::Element;
 use fourfold::shaders::elementwise::Compare;
 
+use super::chunk_mean::mean_over_chunks;
 use super::trainer::{Method, Recipe, RunningFrom};
 
 /// The name of the input of an [`update`] with what all chunks tell.
@@ -37,7 +39,7 @@ pub struct Setup<'a> {
 impl Setup<'_> {
     /// Passes whose statistics of batch norm are kept.
     pub fn passes(&self) -> usize {
-        let both = self.recipe.running_from == RunningFrom::Both && self.recipe.is_sharpness_aware();
+        let both = self.last_pass().is_some();
         if self.classifier.statistics().length() == 0 { 0 } else { 1 + usize::from(both) }
     }
 
@@ -49,6 +51,20 @@ impl Setup<'_> {
     /// Those before the statistics.
     pub fn told_at_once(&self) -> usize {
         self.classifier.parameters().length() + 1 + usize::from(self.recipe.is_sharpness_aware())
+    }
+
+    /// Returns true if the chunks exchange statistics of batch norm in the middle of a step.
+    pub fn is_synchronised(&self) -> bool {
+        self.recipe.synchronised && self.recipe.chunks > 1 && self.classifier.statistics().length() > 0
+    }
+
+    /// The pass of a chunk at w + eps, if its statistics are kept: those before it are at w and, of several ascent steps, on the
+    /// way.
+    fn last_pass(&self) -> Option<usize> {
+        match self.recipe.method {
+            Method::SharpnessAware { sam, .. } if self.recipe.running_from == RunningFrom::Both => Some(sam.steps),
+            _ => None,
+        }
     }
 
     fn steps(&self) -> usize {
@@ -82,14 +98,22 @@ impl<'g> Batch<'g> {
         Self { x, y, seed, position, weights }
     }
 
-    /// The mean loss of some rows at weights `w`.
-    fn loss(&self, setup: Setup<'_>, w: Tensor<'g>, rows: Range<usize>, seen: [&SeenStatistics<'g>; 2]) -> Tensor<'g> {
+    /// The mean loss of some rows at weights `w`, whose statistics of batch norm may be kept.
+    fn loss(
+        &self,
+        setup: Setup<'_>,
+        w: Tensor<'g>,
+        rows: Range<usize>,
+        kept: Option<&SeenStatistics<'g>>,
+    ) -> Tensor<'g> {
         let [x, y] = [self.x, self.y].map(|of| of.narrow(0, rows.start, rows.len()));
         // Batch norm is the batch's own in both passes of a sharpness-aware step; what is kept of it is another matter.
-        let statistics = match setup.recipe.running_from {
-            _ if w.value() == self.weights.value() => Statistics::Kept(seen[0]),
-            RunningFrom::Both => Statistics::Kept(seen[1]),
-            RunningFrom::First | RunningFrom::Recalculated => Statistics::Batch,
+        let statistics = match kept {
+            kept if setup.is_synchronised() => {
+                Statistics::Synchronised(Synchronised { mean: mean_over_chunks, graphs: setup.recipe.chunks, kept })
+            }
+            Some(seen) => Statistics::Kept(seen),
+            None => Statistics::Batch,
         };
         let mode = Mode { noise: Noise::of(self.seed), statistics };
         setup.classifier.forward(w, x, mode).cross_entropy(y, setup.recipe.smoothing).mean_all()
@@ -144,7 +168,15 @@ fn outcome<'g>(
     rows: Range<usize>,
     seen: [&SeenStatistics<'g>; 2],
 ) -> Outcome<'g> {
-    let loss = |w: Tensor<'g>| batch.loss(setup, w, rows.clone(), seen);
+    let passes = Cell::new(0);
+    let loss = |w: Tensor<'g>| {
+        let kept = match passes.replace(passes.get() + 1) {
+            0 => Some(seen[0]),
+            pass if Some(pass) == setup.last_pass() => Some(seen[1]),
+            _ => None,
+        };
+        batch.loss(setup, w, rows.clone(), kept)
+    };
     match setup.recipe.method {
         Method::Plain => {
             let loss = loss(batch.weights);

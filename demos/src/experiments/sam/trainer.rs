@@ -44,9 +44,11 @@ pub struct Recipe {
     pub clip: Option<f32>,
     /// The passes whose statistics move the running ones of batch norm.
     pub running_from: RunningFrom,
+    /// Batch norm normalises each chunk by the statistics of the whole batch.
+    pub synchronised: bool,
     /// The augmentation of the images.
     pub augmentation: Option<Augmentation>,
-    /// The chunks of a batch whose gradients are averaged, each with batch norm of its own; SAM has the same.
+    /// The chunks of a batch whose gradients are averaged; SAM has the same.
     pub chunks: usize,
     /// The ascent where it is not SAM's.
     pub ascent: Ascent,
@@ -65,7 +67,7 @@ impl Recipe {
 pub enum RunningFrom {
     /// The pass at w, as in the authors' code
     First,
-    /// The pass at w, then the one at w + eps
+    /// The pass at w, then the one at w + eps, the last of several ascent steps
     Both,
     /// The pass at w, until they are recalculated over the training set after the last epoch
     Recalculated,
@@ -82,7 +84,7 @@ pub struct EpochLosses {
 /// A classifier with its data, weights and optimiser state on the GPU.
 #[derive(Debug)]
 pub struct Trainer {
-    /// A whole step, or its second half where ranks share the chunks.
+    /// A whole step, or its second half where ranks share the chunks, or chunks exchange statistics.
     session: Session,
     /// The first half.
     own: Option<OwnChunks>,
@@ -120,9 +122,9 @@ impl Trainer {
         }
         let shard = shard_rows(gpu, data);
         let setup = Setup { classifier, data, recipe, shard };
-        let planned = |build: &dyn Fn(&Graph)| {
+        let planned = |build: fn(&Graph, Setup<'_>)| {
             let graph = Graph::new();
-            build(&graph);
+            build(&graph, setup);
             Ok::<_, Failure>(Arc::new(Plan::new(&graph, &gpu.target())?))
         };
         let labels = data.labels().iter().map(|&label| label as f32).collect();
@@ -144,16 +146,14 @@ impl Trainer {
             initial.insert(shard_name(index), Data::F32(images.to_vec()));
         }
         let sharpened = recipe.is_sharpness_aware();
-        let (session, own) = if ranks.are_several() {
-            let chunks = ranks.part().range(recipe.chunks);
-            let plan = planned(&|graph| step::update(graph, setup))?;
+        let (session, own) = if ranks.are_several() || setup.is_synchronised() {
+            let plan = planned(step::update)?;
             let halves = initial.into_iter().partition::<Values, _>(|(name, _)| plan.states.contains_key(name));
             let session = Session::new(gpu, plan, &halves.0)?;
-            let plan = planned(&|graph| step::own(graph, setup, chunks.clone()))?;
-            let own = OwnChunks::new(ranks, setup, plan, halves.1, &session)?;
+            let own = OwnChunks::new(ranks, setup, halves.1, &session)?;
             (session, Some(own))
         } else {
-            (Session::new(gpu, planned(&|graph| step::whole(graph, setup))?, &initial)?, None)
+            (Session::new(gpu, planned(step::whole)?, &initial)?, None)
         };
         Ok(Self { session, own, rows, batch, seed, epoch: 0, sharpened })
     }
@@ -223,7 +223,7 @@ impl Trainer {
         Ok(self.session.write("position", &Data::F32(vec![0.0]))?)
     }
 
-    /// Queues steps of the epoch's order, in one submission where no other rank has to tell something in each.
+    /// Queues steps of the epoch's order, in one submission where nothing is exchanged in each.
     pub fn submit(&mut self, steps: usize) -> Result<(), Failure> {
         let Some(own) = &mut self.own else { return Ok(self.session.submit(steps)?) };
         for _ in 0..steps {
