@@ -26,6 +26,9 @@ fetches wasm-opt with npm where npm is.
 /// The files of the page that are not built.
 const STATIC: [&str; 6] = ["index.html", "style.css", "page.js", "scene.js", "drawing.js", "verify.js"];
 
+/// What makes modules smaller.
+const BINARYEN: &str = "binaryen@132.0.0";
+
 /// The modules of the page by the feature that makes them, each with the bytes before compression that it stays below. The
 /// page loads that of the scenes; the other, with every kernel and its twin, when a visitor asks to verify them.
 const MODULES: [(&str, u64); 2] = [("scenes", 1_500_000), ("verification", 2_400_000)];
@@ -110,17 +113,24 @@ fn copy(from: &Path, to: &Path) -> Result {
     std::fs::copy(from, to).map(drop).map_err(|error| Failure::new(format!("{}: {error}", from.display())))
 }
 
+/// Fetches the crates of the page, of the standard library where it is built, and of the page's tool.
+fn fetch(toolchain: &Toolchain) -> Result {
+    let mut cargo = toolchain.command();
+    cargo.args(["fetch", "--quiet", "--locked", "--target", toolchain::TARGET]).args(&toolchain.flags);
+    if let Some(host) = toolchain::host() {
+        cargo.args(["--target", &host]);
+    }
+    succeed(&mut cargo)
+}
+
 /// Compiles one module of the page, and returns it under the name of its feature.
 fn compile(toolchain: &Toolchain, live: &Path, feature: &str) -> Result<PathBuf> {
     // A folder of its own: another compiler's products would be thrown out of the window's.
     let target = live.join("target/web");
-    let mut cargo = Command::new(&toolchain.cargo);
-    cargo.current_dir(live).args(["build", "--quiet", "--locked", "--package", "fourfold-page", "--profile", "page"]);
+    let mut cargo = toolchain.command();
+    cargo.args(["build", "--quiet", "--locked", "--package", "fourfold-page", "--profile", "page"]);
     cargo.args(["--no-default-features", "--features", feature]);
     cargo.args(["--target", toolchain::TARGET, "--target-dir"]).arg(&target).args(&toolchain.flags);
-    // The cargo that runs us points it at the libraries of its own compiler.
-    cargo.env_remove("LD_LIBRARY_PATH");
-    cargo.envs(toolchain.environment.iter().map(|(name, value)| (name, value)));
     succeed(&mut cargo)?;
     let folder = target.join(toolchain::TARGET).join("page");
     let (built, named) = (folder.join("fourfold_page.wasm"), folder.join(format!("fourfold_{feature}.wasm")));
@@ -130,7 +140,7 @@ fn compile(toolchain: &Toolchain, live: &Path, feature: &str) -> Result<PathBuf>
 
 /// Makes the module smaller by wasm-opt, which npm fetches; returns false without npm.
 fn optimise(module: &Path) -> Result<bool> {
-    let Some(tools) = npm(&["binaryen@132.0.0"])? else {
+    let Some(tools) = npm(&[BINARYEN])? else {
         eprintln!("skipped: the module is left as it is, since npm, which fetches wasm-opt, is not on the PATH");
         return Ok(false);
     };

@@ -3,12 +3,25 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::apt::{self, Privilege, says};
 use crate::driver::on_path;
-use crate::{Failure, Result};
+use crate::{Failure, Result, root};
 
 pub const TARGET: &str = "wasm32-unknown-unknown";
+
+impl Toolchain {
+    /// Returns its cargo at work in the workspace of the page.
+    pub fn command(&self) -> Command {
+        let mut cargo = Command::new(&self.cargo);
+        cargo.current_dir(root().join("live"));
+        // The cargo that runs us points it at the libraries of its own compiler.
+        cargo.env_remove("LD_LIBRARY_PATH");
+        cargo.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        cargo
+    }
+}
 
 /// The packages of Debian 12 with a compiler for WebAssembly.
 const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
@@ -64,10 +77,14 @@ fn debian() -> Option<Toolchain> {
     Some(Toolchain { cargo, environment, flags: vec!["-Zbuild-std=std,panic_abort"] })
 }
 
+/// The target of this machine's own programs.
+pub fn host() -> Option<String> {
+    says("rustc", &["-vV"])?.lines().find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
+}
+
 /// The linker for WebAssembly: that of the toolchain that runs us, or Debian's package lld.
 fn linker() -> Option<PathBuf> {
     let root = says("rustc", &["--print", "sysroot"])?;
-    let host = says("rustc", &["-vV"])?.lines().find_map(|line| line.strip_prefix("host: ").map(str::to_owned))?;
-    let ours = Path::new(&root).join("lib/rustlib").join(host).join("bin/rust-lld");
+    let ours = Path::new(&root).join("lib/rustlib").join(host()?).join("bin/rust-lld");
     [ours, "/usr/bin/wasm-ld".into()].into_iter().find(|linker| linker.is_file())
 }
