@@ -72,6 +72,13 @@ fn the_chunks_of_sam_over_processes_have_the_bits_of_one() {
     has_the_bits_of_one_process(&Scratch::new("mpi-sam"), arguments);
 }
 
+#[test]
+fn synchronised_batch_norm_over_processes_has_the_bits_of_one() {
+    let arguments = "sam --data digits --images 400 --model resnet:8,2 --batch 200 --chunks 4 --sync-batch-norm --vary rho=0.1 \
+                     --seeds 1 --epochs 1 --lanczos 0 --curvature-images 100";
+    has_the_bits_of_one_process(&Scratch::new("mpi-synchronised"), arguments);
+}
+
 /// The processes of a run other than `mpirun`, by the command line that the system shows of each.
 fn ranks_of(scratch: &Scratch) -> Vec<u32> {
     let folder = scratch.0.display().to_string();
@@ -123,6 +130,12 @@ fn a_process_that_is_killed_ends_the_others_with_a_sentence_and_one_process_goes
     assert!(sentences.contains("fourfold pes --resume killed`, by as many ranks as you like"), "{sentences}");
     assert!(!scratch.0.join("killed/results.json").exists(), "it ended before it was killed");
 
+    // `mpirun` does not wait for all threads of those that it has killed, and one of them holds the lock of the folder.
+    let (begun, lock) = (Instant::now(), scratch.0.join("killed/.lock"));
+    while fs::File::open(&lock).is_ok_and(|file| file.try_lock().is_err()) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the others still run");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let mut alone = scratch.fourfold();
     alone.args(["pes", "--quiet", "--resume", "killed"]);
     succeeds(alone);
