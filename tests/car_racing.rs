@@ -3,7 +3,7 @@
 use fourfold::Gpu;
 use fourfold::gpu::BufferView;
 use fourfold::rollout::environments::CarRacing;
-use fourfold::rollout::environments::car_racing::{Camera, Picture};
+use fourfold::rollout::environments::car_racing::{Background, Camera, Picture};
 use fourfold::rollout::policies::Linear;
 use fourfold::rollout::{
     Composition, Environment, EpisodeRandom, Operands, Pictures, Plan, Rollout, Sensors, Settings, VectorEnvironment,
@@ -81,6 +81,39 @@ fn the_kernel_follows_its_twin_over_stretches() {
     tiles += before.iter().map(|state| state[19]).sum::<f64>();
     assert!(tiles > 20.0 * LANES as f64, "{tiles} tiles");
     assert!(apart <= 3, "{apart} of {} steps decided otherwise", 250 * LANES);
+}
+
+#[test]
+fn pictures_with_a_background_in_place_of_the_grass_are_those_of_the_twin() {
+    const LANES: usize = 2;
+    let gpu = gpu();
+    for moves in [false, true] {
+        for colour in [false, true] {
+            let mut world = CarRacing::new(2, 1, LANES).with_background(Background::noise(5, 48, moves).unwrap());
+            world.picture = Picture { size: 48, colour, ..Picture::default() };
+            let mut lanes = VectorEnvironment::new(&gpu, world.clone(), &VectorSettings::new(LANES, 100, 2)).unwrap();
+            let pictures = Pictures::of(&lanes).unwrap();
+            let seen = lanes.reset(0).unwrap();
+            let (mut wrong, mut drawn, channels) = (0, 0, if colour { 3 } else { 1 });
+            for (lane, picture) in pictures.read().unwrap().into_iter().enumerate() {
+                let scene = &seen.observations[lane * world.observations()..][..world.observations()];
+                let scene: Vec<f64> = scene.iter().map(|&number| number.into()).collect();
+                for (i, &level) in picture.iter().enumerate() {
+                    let (row, column) = (i / channels / 48, i / channels % 48);
+                    let expected = match colour {
+                        true => world.colour(&scene, row, column)[i % channels],
+                        false => world.pixel(&scene, row, column),
+                    };
+                    wrong += usize::from((f64::from(level) - expected).abs() > 0.5 + 1e-3);
+                }
+                drawn += picture.len();
+                // Grass has two greys, noise all.
+                let greys: std::collections::HashSet<u8> = picture.iter().copied().collect();
+                assert!(greys.len() > 100, "{} greys", greys.len());
+            }
+            assert!(wrong * 1_000 <= drawn, "{wrong} of {drawn} pixels differ, moves: {moves}");
+        }
+    }
 }
 
 /// A sample on an edge may fall on either side of it in f32.

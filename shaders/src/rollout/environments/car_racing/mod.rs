@@ -1,5 +1,6 @@
 //! Car racing: a car of one rigid body on a track of its own, as Gymnasium's `CarRacing` without its physics engine.
 
+mod background;
 mod body;
 mod driver;
 mod picture;
@@ -9,6 +10,7 @@ pub mod track;
 use std::fmt;
 use std::sync::Arc;
 
+pub use background::Background;
 use body::{Car, TIME_STEP};
 pub use picture::{Camera, Picture};
 use track::Track;
@@ -66,6 +68,7 @@ pub struct CarRacing {
     pub early_end: bool,
     /// How its picture is drawn.
     pub picture: Picture,
+    background: Option<Background>,
 }
 
 impl CarRacing {
@@ -86,7 +89,21 @@ impl CarRacing {
             Race::at_the_start_of(track).write(&mut state);
             state
         };
-        Self { table: table::packed(&tracks, start_of).into(), tracks, early_end: false, picture: Picture::default() }
+        Self {
+            table: table::packed(&tracks, start_of).into(),
+            tracks,
+            early_end: false,
+            picture: Picture::default(),
+            background: None,
+        }
+    }
+
+    /// The same with a picture in place of the grass.
+    pub fn with_background(mut self, background: Background) -> Self {
+        let tracks = self.table[..table::TRACK_NUMBERS * self.tracks.len()].iter().copied();
+        self.table = tracks.chain(background.numbers()).collect();
+        self.background = Some(background);
+        self
     }
 
     /// The tracks.
@@ -102,8 +119,15 @@ impl CarRacing {
 
 impl fmt::Debug for CarRacing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tracks, early_end, picture, .. } = self;
-        write!(f, "CarRacing {{ tracks: {}, early_end: {early_end}, picture: {picture:?} }}", tracks.len())
+        let Self { tracks, early_end, picture, background, .. } = self;
+        write!(f, "CarRacing {{ tracks: {}, early_end: {early_end}, picture: {picture:?}", tracks.len())?;
+        match background {
+            None => write!(f, " }}"),
+            Some(background) => {
+                let (side, moves) = (background.side(), background.moves());
+                write!(f, ", background: {side} x {side}, moves: {moves} }}")
+            }
+        }
     }
 }
 
@@ -268,6 +292,8 @@ impl Environment for CarRacing {
             ("ZOOM_IN", f64::from(u8::from(zoom_in))),
             ("SAMPLES", samples as f64),
             ("INSTRUMENTS", f64::from(u8::from(instruments))),
+            ("BACKGROUND", self.background.as_ref().map_or(0.0, |background| background.side() as f64)),
+            ("BACKGROUND_MOVES", f64::from(u8::from(self.background.as_ref().is_some_and(Background::moves)))),
         ]
     }
 
@@ -326,12 +352,12 @@ impl Environment for CarRacing {
 
     fn pixel(&self, scene: &[f64], row: usize, column: usize) -> f64 {
         let race = Race::seen(scene);
-        self.picture.pixel(&race, self.track(race.track), row, column)
+        self.picture.pixel(&race, self.track(race.track), self.background.as_ref(), row, column)
     }
 
     fn colour(&self, scene: &[f64], row: usize, column: usize) -> [f64; 3] {
         let race = Race::seen(scene);
-        self.picture.colour(&race, self.track(race.track), row, column)
+        self.picture.colour(&race, self.track(race.track), self.background.as_ref(), row, column)
     }
 
     fn step(&self, state: &mut [f64], action: &[f64], _: &mut EpisodeRandom) -> Outcome {

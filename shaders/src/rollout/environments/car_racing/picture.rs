@@ -1,5 +1,6 @@
 //! The picture of a race: the world around the car as it was in 2019, a sample at the middle of each pixel.
 
+use super::background::Background;
 use super::body::{Car, WHEEL, WHEELS};
 use super::track::{HALF_WIDTH, KERB_WIDTH, Track, sign};
 use super::{FIELD, Race};
@@ -197,20 +198,41 @@ impl Picture {
     }
 
     /// The grey of a pixel, 0 to 255: the mean of its samples.
-    pub(super) fn pixel(&self, race: &Race, track: &Track, row: usize, column: usize) -> f64 {
-        let samples = self.samples_of(race, track, row, column);
+    pub(super) fn pixel(
+        &self,
+        race: &Race,
+        track: &Track,
+        background: Option<&Background>,
+        row: usize,
+        column: usize,
+    ) -> f64 {
+        let samples = self.samples_of(race, track, background, row, column);
         samples.iter().map(|&colour| grey(colour)).sum::<f64>() / samples.len() as f64
     }
 
     /// Red, green and blue of a pixel, 0 to 255: the means of its samples.
-    pub(super) fn colour(&self, race: &Race, track: &Track, row: usize, column: usize) -> [f64; 3] {
-        let samples = self.samples_of(race, track, row, column);
+    pub(super) fn colour(
+        &self,
+        race: &Race,
+        track: &Track,
+        background: Option<&Background>,
+        row: usize,
+        column: usize,
+    ) -> [f64; 3] {
+        let samples = self.samples_of(race, track, background, row, column);
         let sum = |channel: usize| samples.iter().map(|colour| f64::from(colour[channel])).sum::<f64>();
         std::array::from_fn(|channel| sum(channel) / samples.len() as f64)
     }
 
     /// The colours of the samples of a pixel.
-    fn samples_of(&self, race: &Race, track: &Track, row: usize, column: usize) -> Vec<Colour> {
+    fn samples_of(
+        &self,
+        race: &Race,
+        track: &Track,
+        background: Option<&Background>,
+        row: usize,
+        column: usize,
+    ) -> Vec<Colour> {
         if !self.instruments && 8 * row >= 7 * self.size {
             return vec![BLACK];
         }
@@ -223,7 +245,11 @@ impl Picture {
             instruments
                 .or_else(|| car_colour(&race.car, point))
                 .or_else(|| road_colour(race, track, point))
-                .unwrap_or_else(|| field_colour(point))
+                .unwrap_or_else(|| match (field_colour(point), background) {
+                    (BLACK, _) => BLACK,
+                    (_, Some(background)) => background.colour(window, point),
+                    (grass, None) => grass,
+                })
         };
         samples.map(colour).collect()
     }

@@ -10,6 +10,10 @@ override ZOOM_IN: u32 = 0u;
 override SAMPLES: u32 = 1u;
 // 1 where the lowest eighth shows the original's instruments; otherwise it is black.
 override INSTRUMENTS: u32 = 0u;
+// Rows and columns of a picture in place of the grass, whose colours lie behind the tracks in the table; 0 for none.
+override BACKGROUND: u32 = 0u;
+// 1 where it lies on the field, 0 where it lies on the screen.
+override BACKGROUND_MOVES: u32 = 0u;
 
 const ZOOM = 16.2;
 const FAR = 0.6;
@@ -20,6 +24,8 @@ const KERB_END = 8.0;
 const TILE_REACH = 9.0;
 const LONGEST_REACH = 18.0;
 const SQUARE = 16.666667;
+// Units that a screen is wide.
+const SCREEN = 61.728395;
 
 // Red, green and blue, from the highest bits to the lowest.
 const GRASS = 0x66CC66u;
@@ -191,9 +197,22 @@ fn road_colour(scene: array<f32, OBSERVATIONS>, point: vec2<f32>) -> u32 {
     return select(ROAD[tile % 3u], ROAD[0], ((word >> (tile % 16u)) & 1u) == 1u);
 }
 
-fn field_colour(point: vec2<f32>) -> u32 {
+// The colour of the background at a point of the window and of the field.
+fn background_colour(window: vec2<f32>, point: vec2<f32>) -> u32 {
+    let side = f32(BACKGROUND);
+    let on_screen = vec2<f32>(window.x / 1000.0, (800.0 - window.y) / 800.0);
+    let on_field = vec2<f32>(point.x, -point.y) / SCREEN;
+    let texel = floor(select(on_screen, on_field, BACKGROUND_MOVES == 1u) * side);
+    let at = min(vec2<u32>(texel - side * floor(texel / side)), vec2<u32>(BACKGROUND - 1u));
+    return u32(environment_table[TRACKS * TRACK_NUMBERS + at.y * BACKGROUND + at.x]);
+}
+
+fn field_colour(window: vec2<f32>, point: vec2<f32>) -> u32 {
     if any(abs(point) > vec2<f32>(FIELD)) {
         return BLACK;
+    }
+    if BACKGROUND > 0u {
+        return background_colour(window, point);
     }
     let square = vec2<i32>(floor(point / SQUARE));
     return select(GRASS, GRASS_PATCH, ((square.x | square.y) & 1) == 0);
@@ -264,7 +283,7 @@ fn mean_levels(scene: array<f32, OBSERVATIONS>, row: u32, column: u32) -> vec3<f
             colour = road_colour(scene, point);
         }
         if colour == NOTHING {
-            colour = field_colour(point);
+            colour = field_colour(window, point);
         }
         sum += levels_of(colour);
     }
