@@ -43,7 +43,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     })
 }
 
-/// Checks before any work that [`write`] may write a file: it makes an empty one beside it, and removes that.
+/// Checks before any work that [`write()`] may write a file: it makes an empty one beside it, and removes that.
 ///
 /// # Errors
 /// If the folder cannot be written.
