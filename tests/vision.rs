@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use fourfold::graph::{Graph, Reference, Tag, TensorType};
+use fourfold::models::ReactiveModel;
+use fourfold::rollout::environments::Pong;
 use fourfold::rollout::environments::car_racing::{CarRacing, Picture};
 use fourfold::rollout::{Environment, Episodes, PatchWiring, VectorSettings, VisionRollout};
-use fourfold::shaders::vision::{DrivingNetwork, VisionNetwork, VisionNeuron};
+use fourfold::shaders::vision::{Answer, Convolution, DrivingNetwork, ReactiveNetwork, VisionNetwork, VisionNeuron};
 use fourfold::shaders::{Data, Element};
 use fourfold::{Gpu, gpu::BufferView, wgpu};
 
@@ -138,4 +141,111 @@ fn sizes_that_do_not_fit_are_named() {
     let got = refused(small, expected - 1, LANES);
     assert_eq!(got, format!("weights: expected {expected} numbers for each member, got {}", expected - 1));
     assert_eq!(refused(small, expected, 2), "wiring: expected 3 lanes, got 2");
+}
+
+/// A network that remembers nothing, for pictures of 24 x 24.
+fn reactive(time_last: bool) -> ReactiveNetwork {
+    let layer = VisionNeuron { time_last, learned_norms: !time_last, dimension: 8, ..network().layer };
+    let convolutions = vec![Convolution { channels: 5, kernel: 3, stride: 2 }];
+    ReactiveNetwork { layer, convolutions, hidden: 7, outputs: 3, answer: Answer::Numbers }
+}
+
+#[test]
+fn the_graph_of_a_network_that_remembers_nothing_is_its_plain_form() {
+    const BATCH: usize = 2;
+    for time_last in [false, true] {
+        let network = reactive(time_last);
+        let (stack, pixels) = (network.layer.stack, 24 * 24);
+        let model = ReactiveModel::new(network.clone()).unwrap();
+        let graph = Graph::new();
+        let weights = graph.state("weights", Tag::Weights, TensorType::f32([model.parameters().length()]));
+        let weighted = model.parameters().of(weights);
+        let frames = graph.input("frames", TensorType::f32([BATCH, pixels, stack]));
+        let kept = graph.input("kept", TensorType::f32([BATCH, PATCHES]));
+        let positions = model.neuron().positions(&graph, "positions");
+        let seen = model.neuron().forward(&weighted, positions, frames, Some(kept));
+        let outputs = model.outputs(&weighted, seen.messages);
+        assert_eq!(graph.check(), Ok(()));
+
+        let dense = waves(network.parameters());
+        let byte = |sample: usize, time: usize, pixel: usize| (7 * pixel + 90 * sample + pixel * time % 50) as u8;
+        let is_there = |sample: usize, patch: usize| !(patch + sample).is_multiple_of(3);
+        let mut values = vec![0.0; frames.elements()];
+        for (index, value) in values.iter_mut().enumerate() {
+            let (sample, pixel, time) = (index / stack / pixels, index / stack % pixels, index % stack);
+            *value = f64::from(byte(sample, time, pixel)) / 255.0;
+        }
+        let there = (0..BATCH * PATCHES).map(|index| f64::from(u8::from(is_there(index / PATCHES, index % PATCHES))));
+        let flat = model.parameters().from_dense(&dense).unwrap();
+        let reference = Reference::new([
+            ("weights", flat.f32().iter().map(|&weight| weight.into()).collect()),
+            ("positions", network.layer.position_table()),
+            ("frames", values),
+            ("kept", there.collect()),
+        ]);
+        let found = reference.evaluate(outputs).unwrap();
+        let weights: Vec<f64> = dense.iter().map(|&weight| weight.into()).collect();
+        for (sample, found) in found.chunks_exact(network.outputs).enumerate() {
+            let picture = |time| (0..pixels).map(|pixel| byte(sample, time, pixel)).collect::<Vec<_>>();
+            let pictures: Vec<Vec<u8>> = (0..stack).map(picture).collect();
+            let frames: Vec<&[u8]> = pictures.iter().map(|picture| &picture[..]).collect();
+            let keep: Vec<bool> = (0..PATCHES).map(|patch| is_there(sample, patch)).collect();
+            // What the dead parts of a key are given does not matter.
+            let expected = network.outputs(&weights, &frames, &vec![0.7; network.layer.actions], Some(&keep));
+            for (found, expected) in found.iter().zip(expected) {
+                // Epsilon of a norm is an f32 in the graph.
+                assert!((found - expected).abs() < 1e-5, "sample {sample}: {found} for {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_network_that_remembers_nothing_drives_as_its_plain_form_does() {
+    let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
+    let network = reactive(false);
+    let dense = waves(network.parameters());
+    let weights: Vec<f64> = dense.iter().map(|&weight| weight.into()).collect();
+    let settings = VectorSettings::new(LANES, 100, 7);
+    let wiring = PatchWiring::shuffled(5, LANES, PATCHES, None, 100);
+    let rollout = VisionRollout::new(&gpu, world(), &settings, network.clone().into(), &dense, wiring).unwrap();
+    submit(&gpu, |pass| rollout.record_reset(pass));
+    let mut frames: Vec<Vec<Vec<u8>>> = vec![Vec::new(); LANES];
+    for step in 0..6 {
+        let pictures = rollout.pictures().read().unwrap();
+        submit(&gpu, |pass| rollout.record(pass));
+        let actions = read(&gpu, &[(rollout.environment().actions().clone(), Element::F32)]).swap_remove(0);
+        for (lane, frames) in frames.iter_mut().enumerate() {
+            frames.push(pictures[lane].clone());
+            let before = |back: usize| &frames[frames.len().saturating_sub(1 + back)][..];
+            let stack: Vec<&[u8]> = (0..4).rev().map(before).collect();
+            let outputs = network.outputs(&weights, &stack, &[0.0; 3], None);
+            let [steer, gas, brake] = outputs.iter().map(|x| x.tanh()).collect::<Vec<_>>()[..] else {
+                unreachable!("three")
+            };
+            let expected = DrivingNetwork::car_action([steer, gas, brake]);
+            for (got, expected) in actions.f32()[3 * lane..].iter().zip(expected) {
+                let error = (f64::from(*got) - expected).abs();
+                assert!(error < CLOSE, "step {step}, lane {lane}: {got} for {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_network_that_chooses_names_the_action_of_the_world() {
+    let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
+    let network = ReactiveNetwork::pong_student();
+    let dense = waves(network.parameters());
+    let weights: Vec<f64> = dense.iter().map(|&weight| weight.into()).collect();
+    let settings = VectorSettings::new(2, 100, 7);
+    let wiring = PatchWiring::plain(2, network.layer.patches());
+    let rollout = VisionRollout::new(&gpu, Arc::new(Pong), &settings, network.clone().into(), &dense, wiring).unwrap();
+    submit(&gpu, |pass| rollout.record_reset(pass));
+    let picture = rollout.pictures().read().unwrap().swap_remove(1);
+    submit(&gpu, |pass| rollout.record(pass));
+    let actions = read(&gpu, &[(rollout.environment().actions().clone(), Element::F32)]).swap_remove(0);
+    let outputs = network.outputs(&weights, &[&picture[..]; 4], &[], None);
+    let best = (0..3).max_by(|&a, &b| outputs[a].total_cmp(&outputs[b])).unwrap();
+    assert_eq!(actions.f32()[1], [1.0, 4.0, 5.0][best]);
 }

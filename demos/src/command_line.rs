@@ -17,7 +17,10 @@ use crate::{commands, experiments};
 const FAMILIES: &[(&str, &str)] = &[
     ("data", "Collect or inspect recorded trajectories"),
     ("dt", "Learn from recorded episodes by decision transformers, and compare with behaviour cloning"),
-    ("neuron", "Experiments with the attention neuron on the cart-pole swing-up"),
+    (
+        "neuron",
+        "Experiments with the attention neuron: on the cart-pole swing-up, and by pictures in the car race and Pong",
+    ),
 ];
 
 /// A command with its flags.
@@ -97,12 +100,18 @@ fn command(preset: Preset) -> Command {
             options::FLAGS.contains(&id) && !entry.common.contains(&id)
         });
         let child = child.args(idle.map(|arg| arg.global(false).hide(true)));
-        root = match entry.path.split_once(' ') {
-            None => root.subcommand(child),
-            Some((family, _)) => root.mut_subcommand(family, |family| family.subcommand(child)),
-        };
+        let words: Vec<&str> = entry.path.split(' ').collect();
+        root = placed(root, &words[..words.len() - 1], child);
     }
     root
+}
+
+/// Places a command below the one that the words name, whose own flags are then not needed.
+fn placed(root: Command, words: &[&str], child: Command) -> Command {
+    match words {
+        [] => root.subcommand(child).subcommand_negates_reqs(true),
+        [first, rest @ ..] => root.mut_subcommand(*first, |inner| placed(inner, rest, child)),
+    }
 }
 
 /// Parses a command line, the name of the program first.
@@ -143,16 +152,19 @@ fn find(matches: ArgMatches) -> Result<Call, Failure> {
         matches.subcommand().ok_or_else(|| Failure::input("expected a command (see `fourfold --help`)"))?;
     common.update_from_arg_matches(family).map_err(Failure::input)?;
     let entries = entries();
-    let member = family.subcommand().and_then(|(member, matches)| {
-        let path = format!("{name} {member}");
-        Some((*entries.iter().find(|entry| entry.path == path)?, matches))
-    });
-    if let Some((entry, matches)) = member {
-        let flags = family.ids().filter(|id| family.value_source(id.as_str()) == Some(ValueSource::CommandLine));
-        let own =
-            |id: &&clap::Id| Common::augment_args(Command::new("")).get_arguments().all(|arg| arg.get_id() != *id);
-        if let Some(flag) = flags.into_iter().find(own) {
-            let path = entry.path;
+    let (mut path, mut matches, mut outer) = (name.to_owned(), family, Vec::new());
+    while let Some((member, inner)) = matches.subcommand() {
+        let longer = format!("{path} {member}");
+        if !entries.iter().any(|entry| entry.path == longer || entry.path.starts_with(&format!("{longer} "))) {
+            break;
+        }
+        outer.push((std::mem::replace(&mut path, longer), matches));
+        matches = inner;
+    }
+    let is_own = |id: &clap::Id| Common::augment_args(Command::new("")).get_arguments().all(|arg| arg.get_id() != id);
+    for (name, outer) in outer {
+        let is_given = |id: &&clap::Id| outer.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+        if let Some(flag) = outer.ids().filter(is_given).find(|id| is_own(id)) {
             return Err(Failure::Input(format!(
                 "--{}: subcommands come right after `{name}`, as in `fourfold {path}`; do not mix them with the flags of \
                  `fourfold {name}`",
@@ -160,13 +172,11 @@ fn find(matches: ArgMatches) -> Result<Call, Failure> {
             )));
         }
         common.update_from_arg_matches(matches).map_err(Failure::input)?;
-        common.given = given(matches);
-        return Ok(Call { common, entry, matches: matches.clone() });
     }
-    let entry = entries.iter().find(|entry| entry.path == name);
-    let entry = *entry.ok_or_else(|| Failure::Input(format!("no command is named `{name}`")))?;
-    common.given = given(family);
-    Ok(Call { common, entry, matches: family.clone() })
+    let entry = entries.iter().find(|entry| entry.path == path);
+    let entry = *entry.ok_or_else(|| Failure::Input(format!("no command is named `{path}`")))?;
+    common.given = given(matches);
+    Ok(Call { common, entry, matches: matches.clone() })
 }
 
 /// Lists the common flags that the command line gives.

@@ -28,7 +28,7 @@ const fn guide(path: &'static str, paper: &'static str, example: &'static str, n
 }
 
 /// A guide to every command and experiment.
-pub(crate) const ALL: [Guide; 36] = [
+pub(crate) const ALL: [Guide; 38] = [
     guide("adapters", "", "fourfold adapters", "fourfold verify"),
     guide("bench", "", "fourfold bench --kernel softmax", "fourfold verify"),
     guide("compile", "", "fourfold compile --kernel matmul --chip navi21", "fourfold verify"),
@@ -56,6 +56,13 @@ pub(crate) const ALL: [Guide; 36] = [
     guide("live", NEURON, "fourfold live neuron", "fourfold play"),
     guide("neuron clone", NEURON, "fourfold neuron clone --quick", "fourfold play"),
     guide("neuron drive", NEURON, "fourfold neuron drive --weights FILE --quick", "fourfold neuron reshuffle --quick"),
+    guide(
+        "neuron drive train",
+        NEURON,
+        "fourfold neuron drive train --rounds 2 --episodes 8",
+        "fourfold play runs/neuron-drive-train-001",
+    ),
+    guide("neuron pong", NEURON, "fourfold neuron pong --quick", "fourfold dt pong --quick"),
     guide("neuron reshuffle", NEURON, "fourfold neuron reshuffle --intervals 50,200", "fourfold play"),
     guide("neuron train", NEURON, "fourfold neuron train --quick", "fourfold play"),
     guide("neuron watch", NEURON, "fourfold neuron watch --shuffle-at 200,600", "fourfold neuron reshuffle --quick"),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::gpu;
+use crate::graph::{GraphError, SessionError};
 
 /// An error of a rollout or a vector environment.
 #[derive(Debug, Clone)]
@@ -42,6 +43,10 @@ pub enum Error {
         /// The step of the episode, from 0.
         step: usize,
     },
+    /// The graph of a network refused.
+    Graph(GraphError),
+    /// The session of a network refused.
+    Session(SessionError),
     /// The GPU floor refused.
     Gpu(gpu::Error),
 }
@@ -53,6 +58,18 @@ impl Error {
             "{file}: one step takes more passes through loops than the 65,535 that software drivers allow to a dispatch"
         );
         Error::Settings { message }
+    }
+}
+
+impl From<GraphError> for Error {
+    fn from(error: GraphError) -> Self {
+        Error::Graph(error)
+    }
+}
+
+impl From<SessionError> for Error {
+    fn from(error: SessionError) -> Self {
+        Error::Session(error)
     }
 }
 
@@ -76,6 +93,8 @@ impl fmt::Display for Error {
             Error::Action { lane, step } => {
                 write!(f, "the action that lane {lane} was given in step {step} of its episode is not finite")
             }
+            Error::Graph(error) => error.fmt(f),
+            Error::Session(error) => error.fmt(f),
             Error::Gpu(error) => error.fmt(f),
         }
     }
@@ -84,6 +103,8 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Error::Graph(error) => Some(error),
+            Error::Session(error) => Some(error),
             Error::Gpu(error) => Some(error),
             _ => None,
         }

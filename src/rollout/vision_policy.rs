@@ -6,9 +6,12 @@ use fourfold_shaders::random::threefry::Random;
 use fourfold_shaders::vision::{ABSENT, Problem, VisionNetwork, slots_of};
 use fourfold_shaders::{Data, Target};
 
-use super::{Environment, Episodes, Error, Pictures, VectorBuffers, VectorEnvironment, VectorSettings, shuffled};
+use super::{
+    Environment, Episodes, Error, Pictures, VectorBuffers, VectorEnvironment, VectorSettings, reactive_head, shuffled,
+};
 use crate::gpu::program::{Allocation, BufferId, Program, ProgramPlan, RecordingId};
 use crate::gpu::{BufferView, Gpu};
+use crate::graph::Session;
 
 /// Which patch each slot of a lane's retina sees, as a sensor between world and network: frames are shuffled before they are
 /// stacked. Of an AttentionAgent, whose patches overlap, it wires the [squares](VisionNetwork::patches) of the picture.
@@ -36,6 +39,17 @@ impl PatchWiring {
         let interval = interval.unwrap_or(horizon).max(1);
         let phases = horizon.div_ceil(interval).max(1);
         let wiring = shuffled(seed, lanes, phases, patches, false).u32().to_vec();
+        Self { patches, phases, interval, wiring }
+    }
+
+    /// Given orders, `(lanes, phases, patches)`: which patch each slot sees, each a permutation, in phases of `interval` steps.
+    /// The last goes on.
+    ///
+    /// # Panics
+    /// If there are no patches, phases or steps, or the order is not one of whole lanes.
+    pub fn given(patches: usize, phases: usize, interval: usize, wiring: Vec<u32>) -> Self {
+        assert!(patches > 0 && phases > 0 && interval > 0, "patches, phases and steps of a wiring");
+        assert!(wiring.len().is_multiple_of(patches * phases), "a wiring of whole lanes");
         Self { patches, phases, interval, wiring }
     }
 
@@ -71,18 +85,20 @@ pub struct VisionBuffers {
     pub times: BufferView,
     /// `u32` (lanes): 1 or 2 where it is over; [`VectorEnvironment::ends`].
     pub ends: BufferView,
-    /// (lanes, actions): written by each step of a network that drives.
+    /// (lanes, actions): written by each step.
     pub actions: Option<BufferView>,
 }
 
-/// A network that sees in many lanes, each with a memory of its own: a step is five dispatches, three up to the messages of a
-/// network that does not drive, and three of an AttentionAgent. Weights are those of one member, or of several that share the
-/// lanes out.
+/// A network that sees in many lanes, each with a memory of its own: a step is five dispatches, three of an AttentionAgent, and
+/// three of a network that remembers nothing, with those of a graph behind them. Weights are those of one member, or of several
+/// that share the lanes out; of a network that remembers nothing those of one.
 #[derive(Debug)]
 pub struct VisionPolicy {
     network: VisionNetwork,
     program: Program,
     ids: Ids,
+    /// What follows the messages of a network that remembers nothing.
+    head: Option<Session>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -139,12 +155,13 @@ impl VisionPolicy {
         let pictures = give(&mut plan, Allocation::u32("pictures", problem.pictures(&network)), buffers.pictures)?;
         let times = give(&mut plan, Allocation::u32("times", lanes), buffers.times)?;
         let ends = give(&mut plan, Allocation::u32("ends", lanes), buffers.ends)?;
-        let actions = match (network.actions(), buffers.actions) {
-            (Some(actions), Some(view)) => Some(give(&mut plan, Allocation::f32("actions", lanes * actions), view)?),
-            (Some(actions), None) => Some(plan.buffer(Allocation::f32("actions", lanes * actions).zeros())),
-            (None, _) => None,
+        let decided = Allocation::f32("actions", lanes * network.actions());
+        let actions = match buffers.actions {
+            Some(view) => give(&mut plan, decided, view)?,
+            None => plan.buffer(decided.zeros()),
         };
-        let weights = plan.buffer(Allocation::values("weights", Data::F32(weights.to_vec())));
+        let own = weights;
+        let weights = plan.buffer(Allocation::values("weights", Data::F32(own.to_vec())));
         let order = Data::U32(slots_of(&wiring.wiring, patches));
         let wiring = plan.buffer(Allocation::values("wiring", Data::U32(wiring.wiring)));
         let listed = plan.buffer(Allocation::u32("listed", problem.listed(&network)).zeros());
@@ -152,7 +169,8 @@ impl VisionPolicy {
         let (prepare, act) = (plan.recording(), plan.recording());
         let mut ids =
             Ids { weights, listed, messages: None, memory: None, importance: None, chosen: None, tables: prepare, act };
-        let votes = actions.map(|actions| {
+        let reacts = matches!(network, VisionNetwork::Reactive(_));
+        let votes = (!reacts).then(|| {
             let memory = plan.buffer(Allocation::f32("memory", lanes * network.memory()).zeros());
             let votes = plan.buffer(Allocation::f32("votes", problem.votes(&network)).zeros());
             ids.memory = Some(memory);
@@ -189,7 +207,17 @@ impl VisionPolicy {
         }
         let given: Vec<_> = given.iter().map(|(id, view)| (*id, view)).collect();
         let program = Program::new(gpu, "vision policy", plan, &given)?;
-        Ok(Self { network, program, ids })
+        let head = match (&network, ids.messages) {
+            (VisionNetwork::Reactive(network), Some(messages)) if members == 1 => {
+                let buffers = [program.view(messages), program.view(actions)];
+                Some(reactive_head::head(gpu, network, own, pedals, buffers)?)
+            }
+            (VisionNetwork::Reactive(_), _) => {
+                return refuse(format!("weights: expected {parameters} numbers for the one member, got {}", own.len()));
+            }
+            _ => None,
+        };
+        Ok(Self { network, program, ids, head })
     }
 
     /// The network.
@@ -238,6 +266,9 @@ impl VisionPolicy {
     /// Records one step of every lane whose episode is not over.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.program.record(self.ids.act, pass);
+        if let Some(head) = &self.head {
+            head.record(pass);
+        }
     }
 
     /// Bytes of the buffers that it allocated.
@@ -246,8 +277,8 @@ impl VisionPolicy {
     }
 }
 
-/// Episodes of a network that drives in a world that is seen: a step of every lane is seven dispatches (picture, retina,
-/// gather, attend, vote, decide, step) or, of an AttentionAgent, five, and many steps are one submission.
+/// Episodes of a network in a world that is seen: a step of every lane is seven dispatches of a network that drives (picture,
+/// retina, gather, attend, vote, decide, step), five of an AttentionAgent, and many steps are one submission.
 #[derive(Debug)]
 pub struct VisionRollout {
     environment: VectorEnvironment,
@@ -270,9 +301,7 @@ impl VisionRollout {
         wiring: PatchWiring,
     ) -> Result<Self, Error> {
         let refuse = |message: String| Err(Error::Settings { message });
-        let Some(expected) = network.actions() else {
-            return refuse("network: expected one that drives, got one that plays Pong".into());
-        };
+        let expected = network.actions();
         let (size, seen) = (environment.picture(), network.picture());
         if size != Some(seen) {
             let got = size.map_or("none".into(), |size| size.to_string());
@@ -302,6 +331,11 @@ impl VisionRollout {
         &self.environment
     }
 
+    /// The world, for whoever resets and steps it.
+    pub fn environment_mut(&mut self) -> &mut VectorEnvironment {
+        &mut self.environment
+    }
+
     /// Its pictures.
     pub fn pictures(&self) -> &Pictures {
         &self.pictures
@@ -318,10 +352,15 @@ impl VisionRollout {
         self.policy.record_tables(pass);
     }
 
-    /// Records a step of every lane: what it sees, what it does, and what comes of it.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+    /// Records what every lane sees and does, but not what comes of it.
+    pub fn record_decisions(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.pictures.record(pass);
         self.policy.record(pass);
+    }
+
+    /// Records a step of every lane: what it sees, what it does, and what comes of it.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.record_decisions(pass);
         self.environment.record(pass);
     }
 

@@ -21,8 +21,8 @@ use fourfold::graph::{Graph, Plan, Session, Tag, Tensor, TensorType, gradients};
 use fourfold::models::behaviour_cloning::{self, BehaviourCloning};
 use fourfold::models::decision_transformer::{self, DecisionTransformer};
 use fourfold::models::{
-    Architecture, AttentionNeuronModel, Classifier, PolicyNetwork, SequenceModel, TrainedPolicy, VisionTransformer,
-    VisionTransformerOptions,
+    Architecture, AttentionNeuronModel, Classifier, PolicyNetwork, ReactiveModel, SequenceModel, TrainedPolicy,
+    VisionTransformer, VisionTransformerOptions,
 };
 use fourfold::nn::Parameters;
 use fourfold::optim::{AdamW, Optimiser, Schedule, Sgd};
@@ -33,6 +33,7 @@ use fourfold::rollout::{
 };
 use fourfold::shaders::elementwise::{Binary, binary};
 use fourfold::shaders::random::threefry::Random;
+use fourfold::shaders::vision::{Answer, Convolution, ReactiveNetwork, VisionNeuron};
 use fourfold::shaders::{Data, Element, MAX_ELEMENTS};
 use fourfold::{BufferView, Gpu, Launch, wgpu};
 use worlds::{environment, neuron, policy};
@@ -274,6 +275,22 @@ fn models() {
         let weights = vec![draw.factor(); neuron.parameters().min(5_000)];
         let interface = Interface { inputs: draw.small(), actions: if draw.flag(4) { draw.size() } else { 1 } };
         tally.judge(TrainedPolicy::new(PolicyNetwork::AttentionNeuron(neuron), interface, weights));
+
+        let layer = VisionNeuron {
+            rows: draw.small(),
+            columns: draw.small(),
+            patch: draw.small(),
+            stack: draw.small(),
+            messages: draw.size(),
+            dimension: draw.small(),
+            ..if draw.flag(2) { VisionNeuron::pong() } else { VisionNeuron::car_racing() }
+        };
+        let layer = if draw.flag(2) { layer } else { VisionNeuron::pong() };
+        let convolution = Convolution { channels: draw.size(), kernel: draw.small(), stride: draw.small() };
+        let convolutions = vec![convolution; draw.0.below(3) as usize];
+        let answer = if draw.flag(2) { Answer::Numbers } else { Answer::Choice(vec![1; draw.small().min(9)]) };
+        let reactive = ReactiveNetwork { layer, convolutions, hidden: draw.size(), outputs: draw.small(), answer };
+        tally.judge(ReactiveModel::new(reactive));
 
         let mut parameters = Parameters::new();
         let [patch, dimension, heads, classes] = [(); 4].map(|()| draw.small());

@@ -1,11 +1,11 @@
 //! The attention neuron unrolled over time.
 
-use fourfold::graph::{Graph, Reference, Tag, Tensor, TensorType, Value, gradients};
+use fourfold::graph::{Graph, Reference, Tag, Tensor, TensorType, gradients};
 use fourfold::models::{AttentionNeuronModel, NeuronMemory};
 use fourfold::nn::Parameters;
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 
-use super::finite_differences::{assert_close, spread};
+use super::finite_differences::{along, assert_close, spread};
 
 const STEPS: usize = 3;
 const CHANNELS: usize = 4;
@@ -65,18 +65,6 @@ fn check(network: AttentionNeuron, batch: usize, fed_back: bool) {
         }
         assert!(found.iter().any(|slope| slope.abs() > 1e-4), "the loss does not depend on {name}");
     }
-}
-
-/// The derivative of `loss` as the values of a leaf move along `direction`, by five points.
-fn along(reference: &Reference, loss: Tensor<'_>, leaf: Value, name: &str, direction: &[f64]) -> f64 {
-    const STEP: f64 = 1e-4;
-    let start = reference.evaluate(loss.graph().tensor(leaf)).expect("a given leaf");
-    let at = |steps: f64| {
-        let mut moved = reference.clone();
-        moved.set(name, start.iter().zip(direction).map(|(x, d)| x + steps * STEP * d).collect());
-        moved.evaluate(loss).expect("all values given")[0]
-    };
-    (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * STEP)
 }
 
 #[test]

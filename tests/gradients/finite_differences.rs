@@ -1,6 +1,6 @@
 //! The comparison of a graph's gradients with central differences.
 
-use fourfold::graph::{Graph, Reference, Tensor, TensorType, gradients};
+use fourfold::graph::{Graph, Reference, Tensor, TensorType, Value, gradients};
 
 /// Relative to the largest element of the compared vector.
 ///
@@ -126,4 +126,16 @@ pub fn assert_close(what: &str, got: &[f64], expected: &[f64]) {
         let error = (got - expected).abs();
         assert!(error <= TOLERANCE * scale, "{what}: element {index} is {got}, expected {expected} (scale {scale})");
     }
+}
+
+/// The derivative of `loss` as the values of a leaf move along `direction`, by five points.
+pub fn along(reference: &Reference, loss: Tensor<'_>, leaf: Value, name: &str, direction: &[f64]) -> f64 {
+    const STEP: f64 = 1e-4;
+    let start = reference.evaluate(loss.graph().tensor(leaf)).expect("a given leaf");
+    let at = |steps: f64| {
+        let mut moved = reference.clone();
+        moved.set(name, start.iter().zip(direction).map(|(x, d)| x + steps * STEP * d).collect());
+        moved.evaluate(loss).expect("all values given")[0]
+    };
+    (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * STEP)
 }

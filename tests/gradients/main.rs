@@ -14,3 +14,4 @@ mod networks;
 mod properties;
 mod rules;
 mod twins;
+mod vision_neuron;

@@ -50,6 +50,16 @@ impl Dots {
                     let corners: Vec<(f64, f64)> = corners.iter().map(|&point| fit.place(point)).collect();
                     Box::new(move |x, y| is_inside(&corners, (x, y)))
                 }
+                Shape::Picture { corner, pixel, columns, greys } => {
+                    let ((left, top), side, common) = (fit.place(*corner), pixel * fit.scale, commonest(greys));
+                    // What differs from most of it.
+                    Box::new(move |x, y| {
+                        let (column, row) = (((x - left) / side).floor(), ((y - top) / side).floor());
+                        let is_there = column >= 0.0 && row >= 0.0 && column < *columns as f64;
+                        let grey = is_there.then(|| greys.get(row as usize * columns + column as usize)).flatten();
+                        grey.is_some_and(|grey| grey.abs_diff(common) > 24)
+                    })
+                }
             };
             for y in 0..4 * self.rows {
                 for x in 0..2 * self.columns {
@@ -84,6 +94,14 @@ impl Dots {
         let rows = self.cells.chunks(self.columns).zip(self.letters.chunks(self.columns));
         rows.map(|(cells, letters)| cells.iter().zip(letters).map(character).collect()).collect()
     }
+}
+
+/// The grey of the most pixels, in steps of 16.
+fn commonest(greys: &[u8]) -> u8 {
+    let mut counts = [0; 16];
+    greys.iter().for_each(|grey| counts[usize::from(grey / 16)] += 1);
+    let most = (0..16).max_by_key(|&step| counts[step]).unwrap_or_default();
+    16 * most as u8 + 8
 }
 
 /// Paints a text in one of the 256 colours that terminals have.

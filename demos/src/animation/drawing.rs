@@ -51,9 +51,22 @@ impl Ink {
 /// A shape: x to the right, y up.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shape {
-    Line { points: Vec<(f64, f64)>, width: f64 },
-    Disc { centre: (f64, f64), radius: f64 },
+    Line {
+        points: Vec<(f64, f64)>,
+        width: f64,
+    },
+    Disc {
+        centre: (f64, f64),
+        radius: f64,
+    },
     Polygon(Vec<(f64, f64)>),
+    /// Squares of grey row by row, `pixel` wide each, the first at the top left.
+    Picture {
+        corner: (f64, f64),
+        pixel: f64,
+        columns: usize,
+        greys: Vec<u8>,
+    },
 }
 
 /// Shapes, those in front last, and labels.
@@ -106,6 +119,11 @@ impl Drawing {
         self.shapes.push((ink, Shape::Polygon(corners.to_vec())));
     }
 
+    /// Adds a picture of greys row by row, whose top left corner is given, with pixels of this width.
+    pub fn picture(&mut self, corner: (f64, f64), pixel: f64, columns: usize, greys: Vec<u8>) {
+        self.shapes.push((Ink::Ground, Shape::Picture { corner, pixel, columns, greys }));
+    }
+
     /// Adds a label around its middle.
     pub fn label(&mut self, place: (f64, f64), text: impl Into<String>) {
         self.labels.push((place, text.into()));
@@ -136,6 +154,14 @@ impl Drawing {
                 }
                 Shape::Disc { centre, radius } => canvas.disc(fit.place(*centre), radius * fit.scale, ink.colour()),
                 Shape::Polygon(corners) => canvas.polygon(&places(corners), ink.colour()),
+                Shape::Picture { corner, pixel, columns, greys } => {
+                    for (index, &grey) in greys.iter().enumerate() {
+                        let (row, column) = ((index / columns) as f64, (index % columns) as f64);
+                        let (left, top) = fit.place((corner.0 + pixel * column, corner.1 - pixel * row));
+                        let side = pixel * fit.scale;
+                        canvas.rectangle(Frame { left, top, width: side, height: side }, Colour(grey, grey, grey));
+                    }
+                }
             }
         }
         for (place, text) in &self.labels {

@@ -22,6 +22,8 @@ pub const ALL: &[Entry] = &[
     entry::<neuron::ant::Settings>(),
     entry::<neuron::clone::Settings>(),
     entry::<neuron::drive::Settings>(),
+    entry::<neuron::drive::train::Settings>(),
+    entry::<neuron::pong::Settings>(),
     entry::<neuron::reshuffle::Settings>(),
     entry::<neuron::train::Settings>(),
     entry::<neuron::watch::Settings>(),

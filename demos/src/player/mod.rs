@@ -6,6 +6,7 @@ mod neuron;
 mod paths;
 mod policy;
 mod shipped;
+mod sight;
 mod trained;
 mod world;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fourfold::Gpu;
 use fourfold::data::{Checkpoint, Standardisation, file, load_flat_vector};
 use fourfold::models::decision_transformer::HuggingFaceCheckpoint;
-use fourfold::models::{AgentSettings, PolicyNetwork, SequenceModel, TrainedClassifier, TrainedPolicy};
+use fourfold::models::{AgentSettings, PolicyNetwork, SequenceModel, TrainedClassifier, TrainedPolicy, TrainedVision};
 use fourfold::rollout::Interface;
 use fourfold::shaders::Data;
 use fourfold::shaders::rollout::policies::AttentionNeuron;
@@ -16,11 +16,13 @@ use super::agent::AgentPlayer;
 use super::digits::DigitPlayer;
 use super::paths::PathPlayer;
 use super::policy::PolicyPlayer;
+use super::sight::{HORIZON as SIGHT_HORIZON, SightPlayer};
 use super::world::NAMES;
 use super::{NeuronPlayer, Player, SHIPPED, Scene, World};
 use crate::experiments::dt::shortest_paths::TrainedPaths;
 use crate::experiments::dt::trained::{AGENT, MODEL, TrainedAgent};
 use crate::experiments::neuron::evaluation::OBSERVATIONS;
+use crate::experiments::neuron::sight::{self, SeenWorld};
 use crate::failure::Failure;
 use crate::run::CHECKPOINT;
 
@@ -35,6 +37,8 @@ pub enum Trained {
     HuggingFace(Box<HuggingFaceCheckpoint>, AgentSettings, World),
     /// A transformer on a graph.
     Paths(TrainedPaths),
+    /// A network that sees, in its world.
+    Sight(Box<TrainedVision>),
     /// A classifier of digits, and the seed of the split that it was trained on.
     Digits(Box<TrainedClassifier>, Option<u64>),
 }
@@ -118,6 +122,14 @@ impl Trained {
         let named = world.or_else(|| checkpoint.get("environment").ok());
         if TrainedPaths::wrote(checkpoint) {
             return TrainedPaths::from_checkpoint(checkpoint).map(Self::Paths);
+        }
+        if TrainedVision::wrote(checkpoint) {
+            let trained = TrainedVision::from_checkpoint(checkpoint, &sight::networks())?;
+            let own = SeenWorld::of(trained.network()).name();
+            return match world.filter(|&world| world != own) {
+                None => Ok(Self::Sight(Box::new(trained))),
+                Some(world) => Err(Failure::Input(format!("--world: expected {own}, got `{world}`"))),
+            };
         }
         if checkpoint.get("policy").is_ok() {
             let trained = TrainedPolicy::from_checkpoint(checkpoint)?;
@@ -208,11 +220,13 @@ impl Trained {
     pub fn check(&self, scene: &Scene) -> Result<(), Failure> {
         let (shuffles, noise) = match self {
             Self::Policy(trained, _) => (true, matches!(trained.network(), PolicyNetwork::AttentionNeuron(_))),
+            Self::Sight(_) => (true, false),
             _ => (false, false),
         };
         let asks = matches!(self, Self::Agent(..) | Self::HuggingFace(..));
         let horizon = match self {
             Self::Policy(_, world) => world.environment.horizon(),
+            Self::Sight(_) => SIGHT_HORIZON,
             _ => 1,
         };
         let refuse = |sentence: String| Err(Failure::Input(sentence));
@@ -262,6 +276,7 @@ impl Trained {
                 let (model, weights) = read.as_ref().clone().into_parts();
                 Box::new(AgentPlayer { gpu, model, weights, settings: asked(settings), world: world.clone(), seed: 0 })
             }
+            Self::Sight(trained) => Box::new(SightPlayer::new(gpu, trained.as_ref().clone(), shuffles(&[300, 600]))),
             Self::Paths(paths) => Box::new(PathPlayer { found: paths.paths(&gpu)?, seed: 0 }),
             Self::Digits(trained, split) => Box::new(DigitPlayer::new(gpu, trained.as_ref().clone(), *split)),
         })

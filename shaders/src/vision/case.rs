@@ -1,7 +1,7 @@
 //! Random cases of the kernels of the vision neuron.
 
 use super::network::{BEGINS, GOES_ON, LIST, OVER, Problem, VisionNetwork};
-use super::{ABSENT, AttentionAgent, Convolution, DrivingNetwork, PongNetwork, VisionNeuron};
+use super::{ABSENT, AttentionAgent, Convolution, DrivingNetwork, ReactiveNetwork, VisionNeuron};
 use super::{attend, decide, gather, look, retina, tables, vote};
 use crate::{Case, Data, Generator, KernelRef};
 
@@ -69,11 +69,22 @@ pub(super) fn agents() -> [AttentionAgent; 2] {
     ]
 }
 
-/// A network that plays Pong, with two large patches and a stack of two frames.
-fn two_frames() -> PongNetwork {
+/// A network that remembers nothing, with two large patches and a stack of two frames.
+fn two_frames() -> ReactiveNetwork {
     let layer =
         VisionNeuron { rows: 6, columns: 12, patch: 6, stack: 2, messages: 36, dimension: 12, ..VisionNeuron::pong() };
-    PongNetwork { layer, convolutions: vec![Convolution { channels: 4, kernel: 3, stride: 1 }], hidden: 8, actions: 6 }
+    ReactiveNetwork {
+        layer,
+        convolutions: vec![Convolution { channels: 4, kernel: 3, stride: 1 }],
+        hidden: 8,
+        ..ReactiveNetwork::pong()
+    }
+}
+
+/// A network with a single patch of the largest size, of which sums of squares pass 32 bits.
+fn large_patch() -> ReactiveNetwork {
+    let layer = VisionNeuron { rows: 22, columns: 22, patch: 22, messages: 4, dimension: 4, ..two_frames().layer };
+    ReactiveNetwork { layer, convolutions: vec![], ..two_frames() }
 }
 
 /// A network and the lanes of a step.
@@ -86,8 +97,11 @@ struct Scene {
 
 impl Scene {
     fn any(generator: &mut Generator) -> Self {
-        let plays = generator.chance(0.3);
-        if plays { Self::of(generator, VisionNetwork::Pong(two_frames())) } else { Self::driving(generator) }
+        if !generator.chance(0.3) {
+            return Self::driving(generator);
+        }
+        let network = if generator.chance(0.3) { large_patch() } else { two_frames() };
+        Self::of(generator, VisionNetwork::Reactive(network))
     }
 
     fn driving(generator: &mut Generator) -> Self {
@@ -162,7 +176,9 @@ impl Scene {
         let wiring = self.wiring(generator);
         let shades = generator.pick(&[1, 3, 256]);
         let bytes = generator.indices(problem.lanes() * layer.rows * layer.columns, shades);
-        let bytes: Vec<u8> = bytes.u32().iter().map(|&byte| byte as u8).collect();
+        // Black and white has the largest variance.
+        let factor = if shades == 3 { 127 } else { 1 };
+        let bytes: Vec<u8> = bytes.u32().iter().map(|&byte| (factor * byte) as u8).collect();
         let mut history = vec![0; problem.history(network)];
         let (patches, pixels) = (layer.patches(), layer.pixels());
         for lane in 0..problem.lanes() {

@@ -20,7 +20,7 @@ impl VisionNetwork {
         match self {
             Self::Driving(network) => sizes.extend(self.sizes_of_driving(network)),
             Self::Agent(agent) => sizes.extend(self.sizes_of_agent(agent)),
-            Self::Pong(_) => (),
+            Self::Reactive(_) => (),
         }
         text += &format!("const AVERAGES: bool = {};\n", matches!(self, Self::Driving(_)));
         sizes.iter().map(|(name, size)| format!("const {name}: u32 = {size}u;\n")).collect::<String>() + &text

@@ -108,7 +108,7 @@ fn decisions(
                 let action = after.action.clone();
                 ([after.hidden, after.cell, after.action, vec![after.alpha]].concat(), action)
             }
-            VisionNetwork::Pong(_) => unreachable!("sequences refuse networks that do not drive"),
+            VisionNetwork::Reactive(_) => unreachable!("sequences refuse networks that do not drive"),
         };
         let pedal =
             |(index, &number): (usize, &f64)| if pedals == 1 && index > 0 { 0.5 + 0.5 * number } else { number };

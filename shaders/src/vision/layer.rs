@@ -122,8 +122,9 @@ impl VisionNeuron {
             ("dimension", dimension),
         ];
         let mut checked = Sizes("vision neuron").positive(&sizes)?;
-        // Integers of 32 bits hold the sums of squares of 16 * 16 bytes, and four bytes share a word.
-        checked = checked.expect("patch", (1..=16).contains(&patch), "1 to 16", patch)?;
+        // n^2 times the variance of n bytes, the difference of two sums that wrap around, fits 32 bits up to 22 * 22 of them, and
+        // four bytes share a word.
+        checked = checked.expect("patch", (1..=22).contains(&patch), "1 to 22", patch)?;
         checked = checked.expect("stack", (2..=4).contains(&stack), "2 to 4", stack)?;
         for (name, size) in [("rows", rows), ("columns", columns)] {
             checked = checked.expect(name, size.is_multiple_of(patch), format_args!("a multiple of {patch}"), size)?;

@@ -16,7 +16,8 @@ mod gather;
 mod layer;
 mod look;
 mod network;
-mod pong;
+mod reactive;
+
 mod retina;
 mod tables;
 #[cfg(test)]
@@ -28,4 +29,4 @@ pub use attention_agent::{AgentMemory, AttentionAgent};
 pub use driving::{DrivingMemory, DrivingNetwork};
 pub use layer::VisionNeuron;
 pub use network::{ABSENT, Problem, VisionNetwork, slots_of};
-pub use pong::{Convolution, PongNetwork};
+pub use reactive::{Answer, Convolution, ReactiveNetwork};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{AttentionAgent, DrivingNetwork, PongNetwork, VisionNeuron};
+use super::{AttentionAgent, DrivingNetwork, ReactiveNetwork, VisionNeuron};
 use crate::description::joined::joined;
 use crate::rollout::unroll::PictureSize;
 use crate::{Binding, Call, Data, Error, Kernel, KernelRef, Operand, Sequence, Sizes, Target, Tolerance};
@@ -14,8 +14,8 @@ use crate::{Binding, Call, Data, Error, Kernel, KernelRef, Operand, Sequence, Si
 pub enum VisionNetwork {
     /// One that drives: all of it is kernels of this folder.
     Driving(DrivingNetwork),
-    /// One that plays Pong: the kernels of this folder end with its messages.
-    Pong(PongNetwork),
+    /// One that remembers nothing: the kernels of this folder end with its messages.
+    Reactive(ReactiveNetwork),
     /// One that drives without the attention neuron: all of it is kernels of this folder.
     Agent(AttentionAgent),
 }
@@ -26,9 +26,9 @@ impl From<DrivingNetwork> for VisionNetwork {
     }
 }
 
-impl From<PongNetwork> for VisionNetwork {
-    fn from(network: PongNetwork) -> Self {
-        Self::Pong(network)
+impl From<ReactiveNetwork> for VisionNetwork {
+    fn from(network: ReactiveNetwork) -> Self {
+        Self::Reactive(network)
     }
 }
 
@@ -57,7 +57,7 @@ impl VisionNetwork {
     pub fn layer(&self) -> Option<&VisionNeuron> {
         match self {
             Self::Driving(network) => Some(&network.layer),
-            Self::Pong(network) => Some(&network.layer),
+            Self::Reactive(network) => Some(&network.layer),
             Self::Agent(_) => None,
         }
     }
@@ -84,9 +84,13 @@ impl VisionNetwork {
         }
     }
 
-    /// Numbers in the action of a network that drives.
-    pub fn actions(&self) -> Option<usize> {
-        self.controller().ok().map(|controller| controller.actions)
+    /// Numbers in an action.
+    pub fn actions(&self) -> usize {
+        match self {
+            Self::Driving(network) => network.actions,
+            Self::Reactive(network) => network.actions(),
+            Self::Agent(network) => network.actions,
+        }
     }
 
     /// The controller of a network that drives.
@@ -102,7 +106,7 @@ impl VisionNetwork {
                 let AttentionAgent { top, hidden, actions, .. } = *agent;
                 Ok(Controller { voters: agent.patches(), top, hidden, actions })
             }
-            Self::Pong(_) => Err(self.is_not("one that drives")),
+            Self::Reactive(_) => Err(self.is_not("one that drives")),
         }
     }
 
@@ -110,7 +114,7 @@ impl VisionNetwork {
     pub(super) fn is_not(&self, expected: &str) -> Error {
         let got = match self {
             Self::Driving(_) => "one that drives",
-            Self::Pong(_) => "one that plays Pong",
+            Self::Reactive(_) => "one that remembers nothing",
             Self::Agent(_) => "an attention agent",
         };
         Error::Size { problem: "vision neuron", size: "network".into(), expected: expected.into(), got: got.into() }
@@ -120,7 +124,7 @@ impl VisionNetwork {
     pub fn parameters(&self) -> usize {
         match self {
             Self::Driving(network) => network.parameters(),
-            Self::Pong(network) => network.parameters(),
+            Self::Reactive(network) => network.parameters(),
             Self::Agent(network) => network.parameters(),
         }
     }
@@ -132,7 +136,7 @@ impl VisionNetwork {
     pub fn check(&self) -> Result<(), Error> {
         match self {
             Self::Driving(network) => network.check(),
-            Self::Pong(network) => network.check(),
+            Self::Reactive(network) => network.check(),
             Self::Agent(network) => network.check(),
         }
     }
@@ -142,7 +146,7 @@ impl VisionNetwork {
     pub fn memory(&self) -> usize {
         match self {
             Self::Driving(network) => 2 * network.hidden + network.actions + 1,
-            Self::Pong(_) => 0,
+            Self::Reactive(_) => 0,
             Self::Agent(network) => 2 * network.hidden + network.actions,
         }
     }

@@ -64,6 +64,7 @@ fn retina(at: Place) {
     for (var k = 0u; k < VALUES; k++) {
         values[k] = tables[table + BIAS_AT + k];
     }
+    // Both products may wrap around; their difference, PIXELS^2 times the variance, does not.
     let variances = vec4<f32>(PIXELS * squares - sums * sums) / (f32(PIXELS * PIXELS) * 65025.0);
     let factors = 1.0 / (sqrt(variances + NORM_EPSILON) * (255.0 * f32(PIXELS)));
     var kind = 0.0;

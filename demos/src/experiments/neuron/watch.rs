@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use fourfold::models::TrainedVision;
 use fourfold::rollout::environments::CartPoleSwingUp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,6 +13,7 @@ use serde_json::json;
 use super::evaluation::HORIZON;
 use super::network::{File, Network};
 use super::scene::{Film, Scene};
+use super::sight::{self, SeenWorld, Sight};
 use super::strip::strip;
 use super::terminal;
 use super::watching::{Script, Shown};
@@ -23,10 +25,13 @@ use crate::picture::film::Format;
 use crate::run::Run;
 use crate::run::report::Report;
 
-/// Watch one episode of the cart-pole swing-up: the cart, how much the network attends to each of its inputs, and what
-/// happens when they are shuffled; in the terminal, as an animated PNG and as a strip
+/// Watch one episode of the cart-pole swing-up, or of a network that sees: what it attends to, and what happens when its
+/// inputs are shuffled; in the terminal, as an animated PNG and as stills
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
+    /// The world; the file of one that is seen decides which network sees it
+    #[arg(long, value_enum, default_value_t = WatchedWorld::CartPole)]
+    pub world: WatchedWorld,
     #[command(flatten)]
     #[serde(flatten)]
     pub file: File,
@@ -62,13 +67,33 @@ pub struct Settings {
     pub gif: Option<PathBuf>,
 }
 
+/// A world to watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WatchedWorld {
+    /// The cart-pole swing-up, by its numbers
+    CartPole,
+    /// The car race, by its picture in patches
+    Car,
+    /// Pong, by its picture in patches
+    Pong,
+}
+
 impl Experiment for Settings {
     const NAME: &'static str = "neuron watch";
     const SEEDS: Option<&'static str> = None;
     const QUICK: &'static [(&'static str, &'static str)] = &[("every", "20"), ("candidates", "8")];
 
-    const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] =
-        &[("candidates", "episode", &["null"])];
+    const ACTS_WITH: &'static [(&'static str, &'static str, &'static [&'static str])] = &[
+        ("candidates", "episode", &["null"]),
+        ("candidates", "world", &["cart-pole"]),
+        ("rows", "world", &["cart-pole"]),
+        ("key_bias", "world", &["cart-pole"]),
+        ("forget", "world", &["cart-pole"]),
+        ("episode", "world", &["cart-pole"]),
+        ("easy", "world", &["cart-pole"]),
+        ("noise_channels", "world", &["cart-pole"]),
+    ];
 
     fn inputs(&self) -> Vec<PathBuf> {
         self.file.weights.iter().cloned().collect()
@@ -78,10 +103,16 @@ impl Experiment for Settings {
         limits::counts([("--candidates", self.candidates, 1..=100_000)])?;
         self.script(0)?;
         self.gif.as_deref().map_or(Ok(()), |file| limits::file("--gif", file))?;
-        self.file.load(&self.network.description()?).map(drop)
+        match self.world {
+            WatchedWorld::CartPole => self.file.load(&self.network.description()?).map(drop),
+            _ => self.seeing().map(drop),
+        }
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
+        if self.world != WatchedWorld::CartPole {
+            return self.watch_sight(run);
+        }
         let script = self.script(run.seed())?;
         let network = self.network.description()?;
         let weights = self.file.load(&network)?;
@@ -142,6 +173,45 @@ impl Experiment for Settings {
 }
 
 impl Settings {
+    /// The network that sees, and its weights.
+    fn seeing(&self) -> Result<TrainedVision, Failure> {
+        let Some(file) = &self.file.weights else {
+            let expected = "expected a file of a network that sees, as `fourfold neuron drive train` writes it";
+            return Err(Failure::Input(format!("--weights: {expected}, got none")));
+        };
+        let trained = TrainedVision::load(file, self.file.tensor.as_deref(), &sight::networks())?;
+        let (expected, found) = (self.world, SeenWorld::of(trained.network()));
+        if (expected == WatchedWorld::Pong) != (found == SeenWorld::Pong) {
+            let found = found.name();
+            return Err(Failure::Input(format!("--world: {} holds a network of {found}", file.display())));
+        }
+        Ok(trained)
+    }
+
+    /// An episode of a network that sees: what there is, what it is shown, and where it looks.
+    fn watch_sight(&self, run: &mut Run) -> Result<Report, Failure> {
+        let shuffles = self.script(run.seed())?.shuffles;
+        let film = Sight { seed: run.seed() as u32, shuffles, horizon: HORIZON }.film(&run.gpu(), &self.seeing()?)?;
+        let episode = animation::export(run, &film, Format::Apng, self.every, self.gif.as_deref())?;
+        let mut report = Report::new("One episode of a network that sees");
+        let title = film.title();
+        report.paragraph(format!("{}{}.", title[..1].to_uppercase(), &title[1..]));
+        report.explanation(
+            "At the left what there is, at the right what the network is shown: its patches in the order of the last shuffle. \
+             Those that it looks at most are framed in both.",
+        );
+        report.picture("episode.png", "the episode", episode);
+        let still = film.shuffles().last().map_or(film.length() - 1, |&shuffle| (shuffle + 1).min(film.length() - 1));
+        report.picture("still.png", "a still", film.frame(still).png()?);
+        report.result("score", json!(film.score()));
+        report.result("steps", json!(film.length()));
+        report.result("shuffles", json!(film.shuffles()));
+        if !run.is_quiet() {
+            projector::show(Rc::new(film), self.every, &[], None)?;
+        }
+        Ok(report)
+    }
+
     fn script(&self, seed: u64) -> Result<Script, Failure> {
         let mut shuffles = if self.never_shuffle { Vec::new() } else { self.shuffle_at.clone() };
         shuffles.sort_unstable();

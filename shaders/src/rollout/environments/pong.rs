@@ -155,4 +155,27 @@ mod tests {
             assert_eq!(greys.sum::<u32>(), *picture, "step {t}");
         }
     }
+
+    /// The picture's patches of this side, in an order that forgets where they were.
+    fn bag(scene: &[f64], side: usize) -> Vec<Vec<u8>> {
+        let across = 84 / side;
+        let patch = |index: usize| {
+            let [top, left] = [index / across * side, index % across * side];
+            let pixel = |i: usize| (Pong.pixel(scene, top + i / side, left + i % side) + 0.5) as u8;
+            (0..side * side).map(pixel).collect()
+        };
+        let mut bag: Vec<Vec<u8>> = (0..across * across).map(patch).collect();
+        bag.sort();
+        bag
+    }
+
+    /// 15 lines of the screen are 6 rows of the picture: what sees patches of 6 x 6 in any order does not know the ball's row.
+    #[test]
+    fn a_ball_15_lines_lower_has_the_same_small_patches_elsewhere() {
+        let scene = |ball: f64| [120.0, ball, 100.0, 60.0, 121.0, ball + 1.0, 100.0, 60.0];
+        assert_ne!(scene(140.0), scene(155.0));
+        assert_eq!(bag(&scene(140.0), 6), bag(&scene(155.0), 6));
+        assert_ne!(bag(&scene(140.0), 6), bag(&scene(145.0), 6));
+        assert_ne!(bag(&scene(140.0), 21), bag(&scene(155.0), 21));
+    }
 }

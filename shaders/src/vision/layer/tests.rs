@@ -1,7 +1,7 @@
 //! Values of the authors' PyTorch code for made-up weights, and what no order of the patches changes.
 
 use super::*;
-use crate::vision::{DrivingNetwork, PongNetwork};
+use crate::vision::{DrivingNetwork, ReactiveNetwork};
 
 /// The golden values were computed in f32, a softmax over hundreds of patches and two normalisations deep.
 const MESSAGE: f64 = 3e-6;
@@ -57,14 +57,15 @@ fn networks_have_the_published_numbers_of_parameters() {
         (VisionNeuron::car_racing().parameters(), 4_256),
         (VisionNeuron::pong().parameters(), 8_744),
         (DrivingNetwork::car_racing().parameters(), 7_212),
-        (PongNetwork::paper().parameters(), 1_687_726),
-        (PongNetwork::student().parameters(), 45_547),
+        (ReactiveNetwork::pong().parameters(), 1_687_726),
+        (ReactiveNetwork::pong_student().parameters(), 45_547),
+        (ReactiveNetwork::car_student().parameters(), 31_107),
     ] {
         assert_eq!(got, expected);
     }
     let length = |parts: Vec<Part>| parts.iter().map(|part| part.shape.iter().product::<usize>()).sum::<usize>();
     assert_eq!(length(DrivingNetwork::car_racing().parts()), 7_212);
-    assert_eq!(length(PongNetwork::paper().parts()), 1_687_726);
+    assert_eq!(length(ReactiveNetwork::pong().parts()), 1_687_726);
 }
 
 /// A layer small enough to be tried often.
@@ -136,5 +137,5 @@ fn sizes_out_of_range_are_named() {
     let car = VisionNeuron::car_racing();
     assert_eq!(error(VisionNeuron { rows: 97, ..car }), "vision neuron: rows must be a multiple of 6, got 97");
     assert_eq!(error(VisionNeuron { stack: 5, ..car }), "vision neuron: stack must be 2 to 4, got 5");
-    assert_eq!(error(VisionNeuron { patch: 0, ..car }), "vision neuron: patch must be 1 to 16, got 0");
+    assert_eq!(error(VisionNeuron { patch: 0, ..car }), "vision neuron: patch must be 1 to 22, got 0");
 }

@@ -1,15 +1,18 @@
 //! `fourfold neuron drive`: the published network that drives, in our world or Gymnasium's, with its picture shuffled and with
 //! parts of it taken away.
 
+mod backdrop;
 mod own_race;
 mod real_race;
+pub mod train;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use backdrop::backdrop;
 use clap::Args;
 use fourfold::Gpu;
-use fourfold::models::TrainedDriver;
+use fourfold::models::TrainedVision;
 use fourfold::rollout::PatchWiring;
 use fourfold::rollout::environments::car_racing::{Camera, CarRacing, Picture};
 use fourfold::shaders::vision::VisionNetwork;
@@ -19,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::evaluation::Scores;
 use super::input_order::InputOrder;
+use super::sight::{self, SeenWorld};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::limits::{self, Span};
@@ -48,6 +52,10 @@ pub struct Settings {
     /// Shares of the patches that are missing, in an order of their own; none with an empty list
     #[arg(long, value_name = "SHARE", value_delimiter = ',', num_args = 0.., allow_negative_numbers = true, default_values_t = [0.3])]
     pub missing: Vec<f64>,
+    /// Pictures in place of the grass, with the patches shuffled: noise, stripes or a PNG file; with `moving-` before it,
+    /// it lies on the field and not on the screen
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', num_args = 0..)]
+    pub backgrounds: Vec<String>,
     /// Seed of the tracks: 1 are those of the reference
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub tracks: u32,
@@ -93,9 +101,33 @@ fn paper(network: &VisionNetwork, order: InputOrder) -> &'static str {
     }
 }
 
+/// The networks that drive, whose files are known by the number of their weights.
+fn networks() -> Vec<VisionNetwork> {
+    let mut networks = sight::networks();
+    networks.retain(|network| SeenWorld::of(network) == SeenWorld::CarRacing);
+    networks
+}
+
 /// True for the network whose picture has an order, colours and instruments.
 fn is_agent(network: &VisionNetwork) -> bool {
     matches!(network, VisionNetwork::Agent(_))
+}
+
+/// What a network is shown.
+#[derive(Debug, Clone, PartialEq)]
+struct Showing {
+    order: InputOrder,
+    /// What stands in place of the grass.
+    background: Option<String>,
+}
+
+impl Showing {
+    fn name(&self) -> String {
+        match &self.background {
+            None => self.order.name(),
+            Some(background) => format!("{}, {background} for grass", self.order.name()),
+        }
+    }
 }
 
 /// A row of the table.
@@ -143,33 +175,61 @@ impl Experiment for Settings {
             limits::numbers([("--missing", share, Span::within(0.0, 1.0))])?;
         }
         limits::distinct("--intervals and --missing", self.orders().into_iter().map(InputOrder::name))?;
-        self.load().map(drop)
+        if !self.backgrounds.is_empty() {
+            limits::distinct("--backgrounds", self.backgrounds.iter().cloned())?;
+        }
+        let trained = self.load()?;
+        let side = trained.network().picture().rows;
+        self.backgrounds.iter().try_for_each(|name| backdrop(name, self.tracks, side).map(drop))
     }
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
-        let (trained, orders) = (self.load()?, self.orders());
-        let world = Arc::new(self.world(trained.network()));
-        let (horizon, seed) = (self.horizon, run.seed() as u32);
-        let own = OwnRace { trained: &trained, world: world.clone(), horizon, seed };
-        let tracks = [self.tracks, STREAM];
-        let real = RealRace { trained: &trained, world, horizon, tracks, python: &self.python };
-        let race: &dyn Race = if self.gymnasium { &real } else { &own };
-        let steps = (self.episodes / self.lanes() * horizon) as u64;
-        run.progress("drive", orders.len() as u64 * steps);
-        let mut rows = Vec::new();
-        for order in orders {
-            let patches = trained.network().patches();
-            let driven = run.stage(&order.name(), steps, |run| self.drive(run, race, patches, order))?;
-            rows.push((order, driven));
-        }
-        run.end_progress();
-        Ok(self.report(trained.network(), &rows))
+        let trained = self.load()?;
+        let rows = self.judge(run, &trained, "")?;
+        let mut report = Report::new(match is_agent(trained.network()) {
+            true => "The AttentionAgent drives",
+            false => "The attention neuron drives",
+        });
+        self.describe(&mut report, trained.network(), &rows);
+        Ok(report)
     }
 }
 
 impl Settings {
-    fn load(&self) -> Result<TrainedDriver, Failure> {
-        Ok(TrainedDriver::load(&self.weights, self.tensor.as_deref(), &VisionNetwork::published_drivers())?)
+    fn load(&self) -> Result<TrainedVision, Failure> {
+        Ok(TrainedVision::load(&self.weights, self.tensor.as_deref(), &networks())?)
+    }
+
+    /// Drives with the patches in every order and before every background that is asked for, in stages whose names end as is said.
+    fn judge(&self, run: &mut Run, trained: &TrainedVision, ending: &str) -> Result<Vec<(Showing, Driven)>, Failure> {
+        let grass = self.world(trained.network());
+        let (showings, horizon, seed) = (self.showings(), self.horizon, run.seed() as u32);
+        let steps = (self.episodes / self.lanes() * horizon) as u64;
+        run.progress("drive", showings.len() as u64 * steps);
+        let mut rows = Vec::new();
+        for showing in showings {
+            let world = Arc::new(match &showing.background {
+                None => grass.clone(),
+                Some(name) => grass.clone().with_background(backdrop(name, self.tracks, grass.picture.size)?),
+            });
+            let own = OwnRace { trained, world: world.clone(), horizon, seed };
+            let real = RealRace { trained, world, horizon, tracks: [self.tracks, STREAM], python: &self.python };
+            let race: &dyn Race = if self.gymnasium { &real } else { &own };
+            let patches = trained.network().patches();
+            let stage = showing.name() + ending;
+            let driven = run.stage(&stage, steps, |run| self.drive(run, race, patches, showing.order))?;
+            rows.push((showing, driven));
+        }
+        run.end_progress();
+        Ok(rows)
+    }
+
+    /// What is shown, one row of the table each.
+    fn showings(&self) -> Vec<Showing> {
+        let plain = self.orders().into_iter().map(|order| Showing { order, background: None });
+        let shuffled =
+            self.backgrounds.iter().map(|name| Showing { order: InputOrder::Shuffled, background: Some(name.clone()) });
+        plain.chain(shuffled).collect()
     }
 
     fn orders(&self) -> Vec<InputOrder> {
@@ -182,9 +242,12 @@ impl Settings {
     fn world(&self, network: &VisionNetwork) -> CarRacing {
         let camera = if self.hull_camera { Camera::Hull } else { Camera::Travel };
         let mut world = CarRacing::new(self.tracks, STREAM, self.episodes);
-        let original = Picture { camera, ..Picture::original() };
         let is_agent = is_agent(network);
-        world.picture = Picture { colour: is_agent, instruments: is_agent, ..original };
+        world.picture = match network {
+            // Students are taught without the zoom, in whose first frames the whole track is seen.
+            VisionNetwork::Reactive(_) => Picture { size: network.picture().rows, camera, ..Picture::default() },
+            _ => Picture { camera, colour: is_agent, instruments: is_agent, ..Picture::original() },
+        };
         world
     }
 
@@ -208,11 +271,14 @@ impl Settings {
         Ok(driven)
     }
 
-    fn report(&self, network: &VisionNetwork, rows: &[(InputOrder, Driven)]) -> Report {
-        let cells = rows.iter().map(|(order, driven)| order.row(&driven.scores, 1, paper(network, *order)));
-        let is_agent = is_agent(network);
-        let mut report =
-            Report::new(if is_agent { "The AttentionAgent drives" } else { "The attention neuron drives" });
+    /// Adds the table of scores to a report.
+    fn describe(&self, report: &mut Report, network: &VisionNetwork, rows: &[(Showing, Driven)]) {
+        let cells = rows.iter().map(|(showing, driven)| {
+            let paper = if showing.background.is_none() { paper(network, showing.order) } else { "" };
+            let mut row = showing.order.row(&driven.scores, 1, paper);
+            row[0] = showing.name();
+            row
+        });
         report.table(&["patches", "score", "median", "range", "steps", "paper"], cells);
         report.paragraph(format!(
             "Mean score and standard deviation over {} episodes of at most {} steps in {}, the same tracks in every row. The \
@@ -224,18 +290,20 @@ impl Settings {
                 None => "the car race of equations".to_owned(),
             }
         ));
-        report.explanation(if is_agent {
+        report.explanation(if is_agent(network) {
             "The picture is drawn in colour at 96 x 96 with the camera of 2019, its zoom in the first second and its \
              instruments but for the number of the score. Squares of 6 x 6 pixels are shuffled before the network cuts its own \
              patches, which overlap; missing squares are black. It steers by where patches lie, so shuffling is its end: it is \
              what the attention neuron is compared with."
         } else {
-            "The picture is drawn at 96 x 96 with the camera of 2019 and its zoom in the first second, the lowest eighth \
-             black. Patches of 6 x 6 pixels are shuffled before frames are stacked, so that after a shuffle three steps \
+            "The picture is drawn with the camera of 2019, the lowest eighth black. Patches of 6 x 6 pixels are shuffled before frames are stacked, so that after a shuffle three steps \
              compare different patches; missing patches are absent, not black."
         });
-        let results = rows.iter().map(|(order, driven)| order.result("patches", &driven.scores));
+        let results = rows.iter().map(|(showing, driven)| {
+            let mut result = showing.order.result("patches", &driven.scores);
+            result["background"] = showing.background.clone().into();
+            result
+        });
         report.result("rows", results.collect());
-        report
     }
 }

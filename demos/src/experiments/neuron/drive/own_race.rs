@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fourfold::Gpu;
-use fourfold::models::TrainedDriver;
+use fourfold::models::TrainedVision;
 use fourfold::rollout::environments::car_racing::CarRacing;
 use fourfold::rollout::{PatchWiring, VectorSettings};
 
@@ -17,7 +17,7 @@ const STEPS: usize = 10;
 /// The race of equations, with a track for each episode.
 #[derive(Debug)]
 pub(super) struct OwnRace<'a> {
-    pub trained: &'a TrainedDriver,
+    pub trained: &'a TrainedVision,
     pub world: Arc<CarRacing>,
     /// Steps of an episode at most.
     pub horizon: usize,

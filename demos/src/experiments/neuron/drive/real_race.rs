@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use fourfold::models::TrainedDriver;
+use fourfold::models::TrainedVision;
 use fourfold::rollout::environments::car_racing::CarRacing;
 use fourfold::rollout::{Environment, EpisodeRandom, PatchWiring, Pictures, VisionBuffers, VisionPolicy};
 use fourfold::{Gpu, wgpu};
@@ -23,7 +23,7 @@ const TRACK: usize = 17;
 /// Gymnasium's race, on the tracks of a world.
 #[derive(Debug)]
 pub(super) struct RealRace<'a> {
-    pub trained: &'a TrainedDriver,
+    pub trained: &'a TrainedVision,
     pub world: Arc<CarRacing>,
     /// Steps of an episode at most.
     pub horizon: usize,

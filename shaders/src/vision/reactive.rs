@@ -1,6 +1,8 @@
-//! The attention neuron that plays Pong: its message on a grid, convolutions, and a choice among actions.
+//! The attention neuron with a network behind it that remembers nothing: its message on a grid, convolutions, and what to do.
+//! The paper plays Pong with it.
 
 use super::VisionNeuron;
+use crate::rollout::environments::USEFUL_ACTIONS;
 use crate::rollout::policies::attention_neuron::{Part, affine, cut};
 use crate::{Error, Sizes, product, sum};
 
@@ -15,32 +17,71 @@ pub struct Convolution {
     pub stride: usize,
 }
 
-/// The layer, and behind it `logits = W_2 relu(W_1 relu(convolutions of relu(m)) + b_1) + b_2`, for messages on a square grid.
+/// What the outputs of a [`ReactiveNetwork`] say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PongNetwork {
+pub enum Answer {
+    /// Which of these actions of the world is the best, the first among equals.
+    Choice(Vec<u32>),
+    /// The numbers of the action, through a hyperbolic tangent.
+    Numbers,
+}
+
+/// The layer, and behind it `outputs = W_2 relu(W_1 relu(convolutions of relu(m)) + b_1) + b_2`, for messages on a square grid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReactiveNetwork {
     /// The layer that sees.
     pub layer: VisionNeuron,
     /// The convolutions.
     pub convolutions: Vec<Convolution>,
     /// Numbers of the hidden layer.
     pub hidden: usize,
-    /// Actions to choose from.
-    pub actions: usize,
+    /// Numbers that come out: one for each action to choose from, or those of an action.
+    pub outputs: usize,
+    /// What they say.
+    pub answer: Answer,
 }
 
-impl PongNetwork {
-    /// The paper's network: 1,687,726 parameters.
-    pub fn paper() -> Self {
+impl ReactiveNetwork {
+    /// The paper's network for Pong: 1,687,726 parameters.
+    pub fn pong() -> Self {
         let convolution = |kernel, stride| Convolution { channels: 64, kernel, stride };
         let convolutions = vec![convolution(4, 2), convolution(3, 1)];
-        Self { layer: VisionNeuron::pong(), convolutions, hidden: 512, actions: 6 }
+        Self {
+            layer: VisionNeuron::pong(),
+            convolutions,
+            hidden: 512,
+            outputs: 6,
+            answer: Answer::Choice((0..6).collect()),
+        }
     }
 
-    /// A small student with three actions: 45,547 parameters. Keys have neither bias nor previous action, which change nothing.
-    pub fn student() -> Self {
+    /// A small student of Pong with the three [useful actions](USEFUL_ACTIONS): 45,547 parameters. Keys have neither bias nor
+    /// previous action, which change nothing.
+    pub fn pong_student() -> Self {
         let layer = VisionNeuron { actions: 0, key_bias: false, messages: 100, dimension: 16, ..VisionNeuron::pong() };
         let convolutions = vec![Convolution { channels: 32, kernel: 4, stride: 2 }];
-        Self { layer, convolutions, hidden: 64, actions: 3 }
+        Self {
+            layer,
+            convolutions,
+            hidden: 64,
+            outputs: 3,
+            answer: Answer::Choice(USEFUL_ACTIONS.map(|action| action as u32).into()),
+        }
+    }
+
+    /// A small student of the car race, for pictures of 48 x 48: 31,107 parameters.
+    pub fn car_student() -> Self {
+        let own = Self::pong_student().layer;
+        let layer = VisionNeuron { rows: 48, columns: 48, messages: 64, learned_norms: false, ..own };
+        Self { layer, answer: Answer::Numbers, ..Self::pong_student() }
+    }
+
+    /// Numbers in an action of the world.
+    pub fn actions(&self) -> usize {
+        match self.answer {
+            Answer::Choice(_) => 1,
+            Answer::Numbers => self.outputs,
+        }
     }
 
     /// The side of the grid of the message's places.
@@ -49,7 +90,7 @@ impl PongNetwork {
     }
 
     /// Channels and side of the grid before each convolution and after the last.
-    fn grids(&self) -> Vec<[usize; 2]> {
+    pub fn grids(&self) -> Vec<[usize; 2]> {
         let mut grids = vec![[self.layer.dimension, self.side()]];
         for convolution in &self.convolutions {
             let side = grids[grids.len() - 1][1];
@@ -66,7 +107,7 @@ impl PongNetwork {
     pub fn check(&self) -> Result<(), Error> {
         self.layer.check()?;
         let messages = self.layer.messages;
-        let mut sizes = Sizes("pong network").positive(&[("hidden", self.hidden), ("actions", self.actions)])?;
+        let mut sizes = Sizes("reactive network").positive(&[("hidden", self.hidden), ("outputs", self.outputs)])?;
         for (convolution, grid) in self.convolutions.iter().zip(self.grids()) {
             let Convolution { channels, kernel, stride } = *convolution;
             sizes = sizes.positive(&[("channels", channels), ("kernel", kernel), ("stride", stride)])?.expect(
@@ -76,7 +117,11 @@ impl PongNetwork {
                 kernel,
             )?;
         }
-        sizes.expect("messages", self.side() * self.side() == messages, "a square number", messages)?;
+        sizes = sizes.expect("messages", self.side() * self.side() == messages, "a square number", messages)?;
+        if let Answer::Choice(actions) = &self.answer {
+            let outputs = self.outputs;
+            sizes.expect("answer", actions.len() == outputs, format_args!("{outputs} actions"), actions.len())?;
+        }
         Ok(())
     }
 
@@ -90,7 +135,11 @@ impl PongNetwork {
         parts
     }
 
-    fn tail(&self) -> Vec<Part> {
+    /// The tensors behind the layer's.
+    ///
+    /// # Panics
+    /// If [`check`](Self::check) refuses the sizes.
+    pub fn tail(&self) -> Vec<Part> {
         let (grids, mut parts) = (self.grids(), Vec::new());
         let mut part = |name: String, shape: &[usize]| {
             parts.push(Part { name: format!("{name}.weight"), shape: shape.to_vec() });
@@ -102,7 +151,7 @@ impl PongNetwork {
         }
         let [channels, side] = grids[grids.len() - 1];
         part("hidden".into(), &[self.hidden, product(&[channels, side, side])]);
-        part("head".into(), &[self.actions, self.hidden]);
+        part("head".into(), &[self.outputs, self.hidden]);
         parts
     }
 
@@ -111,11 +160,11 @@ impl PongNetwork {
         sum(&[self.layer.parameters(), self.tail().iter().fold(0, |total, part| sum(&[total, product(&part.shape)]))])
     }
 
-    /// The logits `(actions)` for a stack of pictures, see [`VisionNeuron::message`].
+    /// The outputs for a stack of pictures, see [`VisionNeuron::message`].
     ///
     /// # Panics
     /// If a slice has another length than its shape says, or [`check`](Self::check) refuses the sizes.
-    pub fn logits(
+    pub fn outputs(
         &self,
         weights: &[f64],
         frames: &[&[u8]],
@@ -148,6 +197,6 @@ impl PongNetwork {
         }
         let hidden = affine(take(self.hidden * x.len()), take(self.hidden), &x);
         let hidden: Vec<f64> = hidden.into_iter().map(relu).collect();
-        affine(take(self.actions * self.hidden), take(self.actions), &hidden)
+        affine(take(self.outputs * self.hidden), take(self.outputs), &hidden)
     }
 }

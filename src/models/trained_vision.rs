@@ -1,4 +1,4 @@
-//! A network that drives with what it has learnt, from and to files.
+//! A network that sees with what it has learnt, from and to files.
 
 use std::sync::Arc;
 
@@ -12,27 +12,36 @@ use crate::rollout::{self, Environment, PatchWiring, VectorSettings, VisionRollo
 /// The tensor of the weights.
 const WEIGHTS: &str = "weights";
 
-/// A network that sees and drives, with its flat vector of weights in the published order: that of the tensors of a
-/// [`DrivingNetwork`](fourfold_shaders::vision::DrivingNetwork::parts) or of an
-/// [`AttentionAgent`](fourfold_shaders::vision::AttentionAgent::parts).
+/// The kinds of networks in files.
+const KINDS: [&str; 3] = ["driving_network", "reactive_network", "attention_agent"];
+
+fn kind_of(network: &VisionNetwork) -> &'static str {
+    match network {
+        VisionNetwork::Driving(_) => KINDS[0],
+        VisionNetwork::Reactive(_) => KINDS[1],
+        VisionNetwork::Agent(_) => KINDS[2],
+    }
+}
+
+/// A network that sees, with its flat vector of weights in the published order: that of the tensors of a
+/// [`DrivingNetwork`](fourfold_shaders::vision::DrivingNetwork::parts), of an
+/// [`AttentionAgent`](fourfold_shaders::vision::AttentionAgent::parts) or of a
+/// [`ReactiveNetwork`](fourfold_shaders::vision::ReactiveNetwork::parts).
 #[derive(Debug, Clone, PartialEq)]
-pub struct TrainedDriver {
+pub struct TrainedVision {
     network: VisionNetwork,
     weights: Vec<f32>,
 }
 
-impl TrainedDriver {
+impl TrainedVision {
     /// A network with its weights.
     ///
     /// # Errors
-    /// A network that does not drive, sizes out of range, or weights that are not as many as the network has or not finite.
+    /// Sizes out of range, or weights that are not as many as the network has or not finite.
     pub fn new(network: impl Into<VisionNetwork>, weights: Vec<f32>) -> Result<Self, Error> {
-        const NAME: &str = "trained driver";
+        const NAME: &str = "trained network";
         let network = network.into();
         network.check().map_err(|error| Error::content(NAME, "valid sizes", error.to_string()))?;
-        if network.actions().is_none() {
-            return Err(Error::content(NAME, "a network that drives", "one that plays Pong"));
-        }
         check_weights(NAME, WEIGHTS, &weights, network.parameters())?;
         Ok(Self { network, weights })
     }
@@ -42,13 +51,13 @@ impl TrainedDriver {
     /// weights.
     ///
     /// ```
-    /// use fourfold::models::TrainedDriver;
+    /// use fourfold::models::TrainedVision;
     /// use fourfold::shaders::vision::{AttentionAgent, VisionNetwork};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let agent = AttentionAgent::car_racing();
-    /// let file = TrainedDriver::new(agent, vec![0.01; 3_667])?.to_checkpoint().to_bytes();
-    /// let loaded = TrainedDriver::from_bytes("file", &file, None, &VisionNetwork::published_drivers())?;
+    /// let file = TrainedVision::new(agent, vec![0.01; 3_667])?.to_checkpoint().to_bytes();
+    /// let loaded = TrainedVision::from_bytes("file", &file, None, &VisionNetwork::published_drivers())?;
     /// assert_eq!(*loaded.network(), agent.into());
     /// # Ok(())
     /// # }
@@ -84,14 +93,28 @@ impl TrainedDriver {
         Self::from_bytes(&path.display().to_string(), &crate::data::file::read(path)?, tensor, networks)
     }
 
+    /// Returns true for a checkpoint that [`to_checkpoint`](Self::to_checkpoint) made.
+    pub fn wrote(checkpoint: &Checkpoint) -> bool {
+        checkpoint.get("policy").is_ok_and(|policy| KINDS.contains(&policy))
+    }
+
+    /// Reads the weights of a checkpoint: those of the one of `networks` that is of its kind and has as many.
+    ///
+    /// # Errors
+    /// The checkpoint is of none of them, is damaged, or has values that are not finite.
+    pub fn from_checkpoint(checkpoint: &Checkpoint, networks: &[VisionNetwork]) -> Result<Self, Error> {
+        let (file, kind) = (checkpoint.file(), checkpoint.get("policy")?);
+        let own: Vec<VisionNetwork> = networks.iter().filter(|network| kind_of(network) == kind).cloned().collect();
+        if own.is_empty() {
+            return Err(Error::content(file, format!("a policy of {}", KINDS.join(", ")), format!("`{kind}`")));
+        }
+        Self::from_bytes(file, &checkpoint.to_bytes(), Some(WEIGHTS), &own)
+    }
+
     /// Returns the weights as a checkpoint with one tensor, `weights`.
     pub fn to_checkpoint(&self) -> Checkpoint {
         let mut checkpoint = Checkpoint::new();
-        let policy = match self.network {
-            VisionNetwork::Agent(_) => "attention_agent",
-            _ => "driving_network",
-        };
-        checkpoint.set("policy", policy.to_string());
+        checkpoint.set("policy", kind_of(&self.network).to_string());
         checkpoint.insert(WEIGHTS, &[self.weights.len()], Data::F32(self.weights.clone()));
         checkpoint
     }
@@ -106,7 +129,7 @@ impl TrainedDriver {
         &self.weights
     }
 
-    /// The network at the wheel in each lane of a world that is seen.
+    /// The network in each lane of a world that is seen.
     ///
     /// # Errors
     /// As [`VisionRollout::new`].
@@ -123,7 +146,7 @@ impl TrainedDriver {
 
 #[cfg(test)]
 mod tests {
-    use fourfold_shaders::vision::{DrivingNetwork, PongNetwork};
+    use fourfold_shaders::vision::DrivingNetwork;
 
     use super::*;
 
@@ -132,11 +155,11 @@ mod tests {
         let published = VisionNetwork::published_drivers();
         for network in &published {
             let weights: Vec<f32> = (0..network.parameters()).map(|index| 0.01 * index as f32).collect();
-            let trained = TrainedDriver::new(network.clone(), weights).unwrap();
+            let trained = TrainedVision::new(network.clone(), weights).unwrap();
             let bytes = trained.to_checkpoint().to_bytes();
-            assert_eq!(TrainedDriver::from_bytes("file", &bytes, None, &published).unwrap(), trained);
+            assert_eq!(TrainedVision::from_bytes("file", &bytes, None, &published).unwrap(), trained);
             let student: VisionNetwork = DrivingNetwork { top: 5, ..DrivingNetwork::car_racing() }.into();
-            let refused = TrainedDriver::from_bytes("file", &bytes, None, &[student]).unwrap_err().to_string();
+            let refused = TrainedVision::from_bytes("file", &bytes, None, &[student]).unwrap_err().to_string();
             let length = network.parameters();
             assert_eq!(refused, format!("file: tensor `weights`: expected 6572 values, got shape [{length}]"));
         }
@@ -147,13 +170,7 @@ mod tests {
         let mut checkpoint = Checkpoint::new();
         checkpoint.insert(WEIGHTS, &[3_666], Data::F32(vec![0.0; 3_666]));
         let networks = VisionNetwork::published_drivers();
-        let refused = TrainedDriver::from_bytes("file", &checkpoint.to_bytes(), None, &networks).unwrap_err();
+        let refused = TrainedVision::from_bytes("file", &checkpoint.to_bytes(), None, &networks).unwrap_err();
         assert_eq!(refused.to_string(), "file: tensor `weights`: expected 7212 or 3667 values, got shape [3666]");
-    }
-
-    #[test]
-    fn a_network_that_plays_pong_does_not_drive() {
-        let refused = TrainedDriver::new(PongNetwork::student(), vec![0.0; 45_547]).unwrap_err().to_string();
-        assert_eq!(refused, "trained driver: expected a network that drives, got one that plays Pong");
     }
 }

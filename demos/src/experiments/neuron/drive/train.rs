@@ -1,0 +1,164 @@
+//! `fourfold neuron drive train`: a network that sees is taught to drive by a driver who knows the track.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use fourfold::models::TrainedVision;
+use fourfold::rollout::environments::CarRacing;
+use fourfold::rollout::environments::car_racing::Picture;
+use fourfold::shaders::vision::ReactiveNetwork;
+use serde::{Deserialize, Serialize};
+
+use super::super::imitation::{Course, Imitated, Network, Race, Recipe, Subject, curve, table};
+use crate::experiment::Experiment;
+use crate::failure::Failure;
+use crate::limits::{self, Span};
+use crate::run::Run;
+use crate::run::report::Report;
+
+/// Teach an attention neuron to drive by pictures: a driver who knows the track says at every step what it would do, while the
+/// student drives (DAgger)
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+pub struct Settings {
+    /// Rounds of driving and learning; in the first the teacher drives
+    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    pub rounds: usize,
+    /// Cars side by side; in half of them the student drives alone
+    #[arg(long, value_name = "COUNT", default_value_t = 32)]
+    pub lanes: usize,
+    /// Steps of each car in a round
+    #[arg(long, value_name = "COUNT", default_value_t = 600)]
+    pub steps: usize,
+    /// Updates after each round
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub updates: usize,
+    /// Samples of a batch
+    #[arg(long, value_name = "COUNT", default_value_t = 128)]
+    pub batch: usize,
+    /// Initial learning rate of Adam; it falls to 0 along half a cosine
+    #[arg(long, value_name = "RATE", default_value_t = 0.002, allow_negative_numbers = true)]
+    pub rate: f32,
+    /// Norm to which a gradient is clipped
+    #[arg(long, value_name = "NORM", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub clip: f32,
+    /// Share of the steps at which a random action begins, held for up to 8 steps, where the student does not drive alone
+    #[arg(long, value_name = "SHARE", default_value_t = 0.02, allow_negative_numbers = true)]
+    pub disturbance: f64,
+    /// Tracks to learn on
+    #[arg(long, value_name = "COUNT", default_value_t = 256)]
+    pub tracks: usize,
+    /// Unseen tracks of the final scores, an episode on each
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub episodes: usize,
+    /// Steps of an episode at most
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub horizon: usize,
+}
+
+/// The place of the random numbers of the tracks to learn on: those of the final scores lie at another.
+const STREAM: u32 = 2;
+
+impl Experiment for Settings {
+    const NAME: &'static str = "neuron drive train";
+    const SEEDS: Option<&'static str> = Some("1");
+    const QUICK: &'static [(&'static str, &'static str)] = &[
+        ("rounds", "2"),
+        ("lanes", "4"),
+        ("steps", "60"),
+        ("updates", "6"),
+        ("batch", "16"),
+        ("tracks", "4"),
+        ("episodes", "2"),
+        ("horizon", "60"),
+    ];
+
+    fn check(&self) -> Result<(), Failure> {
+        limits::counts([
+            ("--rounds", self.rounds, 1..=1_000),
+            ("--lanes", self.lanes, 2..=4_096),
+            ("--steps", self.steps, 1..=100_000),
+            ("--updates", self.updates, 1..=1_000_000),
+            ("--batch", self.batch, 1..=65_536),
+            ("--tracks", self.tracks, 1..=CarRacing::MOST_TRACKS),
+            ("--episodes", self.episodes, 2..=CarRacing::MOST_TRACKS),
+            ("--horizon", self.horizon, 1..=1_000),
+        ])?;
+        limits::numbers([
+            ("--rate", self.rate.into(), Span::within(0.0, 10.0)),
+            ("--clip", self.clip.into(), Span::above(0.0, 1e9)),
+            ("--disturbance", self.disturbance, Span::within(0.0, 1.0)),
+        ])
+    }
+
+    fn run(&self, run: &mut Run) -> Result<Report, Failure> {
+        let mut report = Report::new("An attention neuron learns to drive by pictures");
+        for seed in run.seeds() {
+            let course = self.course();
+            run.progress("drive", course.work());
+            let stage = format!("student, seed {seed}");
+            let imitated = run.stage(&stage, course.work(), |run| {
+                course.teach(run, &self.subject(), &Network::Sees(network()), self.recipe(), seed)
+            })?;
+            let trained = TrainedVision::new(network(), imitated.weights.clone())?;
+            let file = format!("student-{seed}.safetensors");
+            run.write_checkpoint(&file, &trained.to_checkpoint())?;
+            self.describe(run, &mut report, (&trained, seed), &imitated)?;
+        }
+        Ok(report)
+    }
+}
+
+/// The student.
+fn network() -> ReactiveNetwork {
+    ReactiveNetwork::car_student()
+}
+
+impl Settings {
+    /// The race on the tracks to learn on.
+    fn subject(&self) -> Arc<dyn Subject> {
+        let mut world = CarRacing::new(1, STREAM, self.tracks);
+        world.early_end = true;
+        world.picture = Picture { size: network().layer.rows, ..Picture::default() };
+        Arc::new(Race { world: Arc::new(world) })
+    }
+
+    fn course(&self) -> Course {
+        let Self { lanes, rounds, steps, updates, disturbance, horizon, .. } = *self;
+        Course { lanes, rounds, steps, updates, disturbance, horizon }
+    }
+
+    fn recipe(&self) -> Recipe {
+        let Self { batch, rate, clip, .. } = *self;
+        Recipe { batch, rate, updates: self.course().updates(), clip, occlusion: 0.0 }
+    }
+
+    /// Adds the rounds and the scores on unseen tracks to the report.
+    fn describe(
+        &self,
+        run: &mut Run,
+        report: &mut Report,
+        (trained, seed): (&TrainedVision, u32),
+        imitated: &Imitated,
+    ) -> Result<(), Failure> {
+        report.heading(format!("Seed {seed}"));
+        let drive = super::Settings {
+            weights: PathBuf::new(),
+            tensor: None,
+            episodes: self.episodes,
+            horizon: self.horizon,
+            intervals: vec![50, 200],
+            missing: vec![0.3],
+            backgrounds: ["noise", "stripes", "moving-noise"].map(String::from).into(),
+            tracks: 1,
+            hull_camera: false,
+            gymnasium: false,
+            python: PathBuf::new(),
+        };
+        let rows = drive.judge(run, trained, &format!(", seed {seed}"))?;
+        drive.describe(report, trained.network(), &rows);
+        table(report, imitated);
+        report.picture(format!("rounds-{seed}.png"), "score by round", curve(imitated, "score").png(820, 460)?);
+        Ok(())
+    }
+}
