@@ -25,7 +25,7 @@ fn a_student_of_the_car_race_is_driven_played_and_watched_and_the_same_seed_give
     let line = "neuron drive train --quick --rounds 1 --steps 20 --updates 3 --horizon 10 --seed 3";
     let table = run(&scratch, &format!("{line} --out first"));
     assert!(table.contains("shuffled every 50 steps") && table.contains("(kept)"), "{table}");
-    let rounds = results(&scratch, "first")["rounds"].as_array().unwrap().clone();
+    let rounds = results(&scratch, "first")["students"][0]["rounds"].as_array().unwrap().clone();
     assert_eq!(rounds.len(), 2);
     assert_eq!((rounds[0]["score"].clone(), rounds[1]["samples"].clone()), (Value::Null, 160.into()));
     run(&scratch, &format!("{line} --out second"));

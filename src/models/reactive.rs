@@ -12,6 +12,28 @@ use crate::rollout::reactive_outputs;
 ///
 /// Its parameters are declared in the order of the flat vector of weights and with its shapes:
 /// [`Parameters::from_dense`] takes it as it is.
+///
+/// ```
+/// use fourfold::graph::{Graph, TensorType, gradients};
+/// use fourfold::models::ReactiveModel;
+/// use fourfold::shaders::vision::ReactiveNetwork;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let model = ReactiveModel::new(ReactiveNetwork::car_student())?;
+/// let graph = Graph::new();
+/// let weights = model.parameters().state(&graph, "weights");
+/// let parameters = model.parameters().of(weights);
+/// // Stacks of four pictures of 48 x 48, and what a teacher would do there.
+/// let frames = graph.input("frames", TensorType::f32([32, 48 * 48, 4]));
+/// let taught = graph.input("taught", TensorType::f32([32, 3]));
+/// let positions = model.neuron().positions(&graph, "positions");
+/// let seen = model.neuron().forward(&parameters, positions, frames, None);
+/// let loss = model.outputs(&parameters, seen.messages).tanh().mean_squared_error(taught);
+/// graph.output("gradient", gradients(loss, &[weights])[0]);
+/// graph.check()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ReactiveModel {
     network: ReactiveNetwork,

@@ -24,6 +24,11 @@ pub const SHIPPED: &[Shipped] = &[
         bytes: weights!("attention_neuron"),
     },
     Shipped {
+        name: "car",
+        about: "attention neuron in the car race, by pictures of 48 x 48 in patches, from a driver who knows the track",
+        bytes: weights!("car"),
+    },
+    Shipped {
         name: "swing-up",
         about: "perceptron on the cart-pole swing-up, easy starts, by NRES in unrolls of a tenth",
         bytes: weights!("swing_up"),

@@ -19,6 +19,7 @@ use fourfold::shaders::vision::VisionNetwork;
 use own_race::OwnRace;
 use real_race::RealRace;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::evaluation::Scores;
 use super::input_order::InputOrder;
@@ -190,7 +191,8 @@ impl Experiment for Settings {
             true => "The AttentionAgent drives",
             false => "The attention neuron drives",
         });
-        self.describe(&mut report, trained.network(), &rows);
+        let results = self.describe(&mut report, trained.network(), &rows);
+        report.result("rows", results.into());
         Ok(report)
     }
 }
@@ -271,8 +273,8 @@ impl Settings {
         Ok(driven)
     }
 
-    /// Adds the table of scores to a report.
-    fn describe(&self, report: &mut Report, network: &VisionNetwork, rows: &[(Showing, Driven)]) {
+    /// Adds the table of scores to a report; returns the rows for its results.
+    fn describe(&self, report: &mut Report, network: &VisionNetwork, rows: &[(Showing, Driven)]) -> Vec<Value> {
         let cells = rows.iter().map(|(showing, driven)| {
             let paper = if showing.background.is_none() { paper(network, showing.order) } else { "" };
             let mut row = showing.order.row(&driven.scores, 1, paper);
@@ -299,11 +301,11 @@ impl Settings {
             "The picture is drawn with the camera of 2019, the lowest eighth black. Patches of 6 x 6 pixels are shuffled before frames are stacked, so that after a shuffle three steps \
              compare different patches; missing patches are absent, not black."
         });
-        let results = rows.iter().map(|(showing, driven)| {
+        let result = |(showing, driven): &(Showing, Driven)| {
             let mut result = showing.order.result("patches", &driven.scores);
             result["background"] = showing.background.clone().into();
             result
-        });
-        report.result("rows", results.collect());
+        };
+        rows.iter().map(result).collect()
     }
 }

@@ -9,6 +9,7 @@ use fourfold::rollout::environments::CarRacing;
 use fourfold::rollout::environments::car_racing::Picture;
 use fourfold::shaders::vision::ReactiveNetwork;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::super::imitation::{Course, Imitated, Network, Race, Recipe, Subject, curve, table};
 use crate::experiment::Experiment;
@@ -93,6 +94,7 @@ impl Experiment for Settings {
 
     fn run(&self, run: &mut Run) -> Result<Report, Failure> {
         let mut report = Report::new("An attention neuron learns to drive by pictures");
+        let mut students = Vec::new();
         for seed in run.seeds() {
             let course = self.course();
             run.progress("drive", course.work());
@@ -103,8 +105,9 @@ impl Experiment for Settings {
             let trained = TrainedVision::new(network(), imitated.weights.clone())?;
             let file = format!("student-{seed}.safetensors");
             run.write_checkpoint(&file, &trained.to_checkpoint())?;
-            self.describe(run, &mut report, (&trained, seed), &imitated)?;
+            students.push(self.describe(run, &mut report, (&trained, seed), &imitated)?);
         }
+        report.result("students", students.into());
         Ok(report)
     }
 }
@@ -133,14 +136,14 @@ impl Settings {
         Recipe { batch, rate, updates: self.course().updates(), clip, occlusion: 0.0 }
     }
 
-    /// Adds the rounds and the scores on unseen tracks to the report.
+    /// Adds the rounds and the scores on unseen tracks to the report; returns them for its results.
     fn describe(
         &self,
         run: &mut Run,
         report: &mut Report,
         (trained, seed): (&TrainedVision, u32),
         imitated: &Imitated,
-    ) -> Result<(), Failure> {
+    ) -> Result<Value, Failure> {
         report.heading(format!("Seed {seed}"));
         let drive = super::Settings {
             weights: PathBuf::new(),
@@ -156,9 +159,9 @@ impl Settings {
             python: PathBuf::new(),
         };
         let rows = drive.judge(run, trained, &format!(", seed {seed}"))?;
-        drive.describe(report, trained.network(), &rows);
+        let scores = drive.describe(report, trained.network(), &rows);
         table(report, imitated);
         report.picture(format!("rounds-{seed}.png"), "score by round", curve(imitated, "score").png(820, 460)?);
-        Ok(())
+        Ok(json!({ "seed": seed, "rounds": imitated.rounds, "rows": scores }))
     }
 }

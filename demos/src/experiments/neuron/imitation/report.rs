@@ -1,7 +1,5 @@
 //! The rounds of a course in a report.
 
-use serde_json::json;
-
 use super::course::Imitated;
 use crate::picture::axis::Axis;
 use crate::picture::plot::{Line, LinePlot};
@@ -22,7 +20,6 @@ pub fn table(report: &mut Report, imitated: &Imitated) {
             [row.round.to_string(), before.to_string(), number(row.loss, 4), number(row.score, 1) + kept]
         }),
     );
-    report.result("rounds", json!(imitated.rounds));
 }
 
 /// The score by round.

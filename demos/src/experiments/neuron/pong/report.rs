@@ -46,5 +46,9 @@ pub fn report(settings: &Settings, all: &[Taught]) -> Result<Report, Failure> {
         })
         .collect();
     report.result("rows", json!(results));
+    let rounds = all
+        .iter()
+        .map(|taught| json!({ "seed": taught.seed, "occlusion": taught.occlusion, "rounds": taught.imitated.rounds }));
+    report.result("students", rounds.collect());
     Ok(report)
 }
