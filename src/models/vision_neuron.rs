@@ -20,7 +20,7 @@ pub struct VisionNeuronModel {
     norms: Option<[[ParameterId; 2]; 2]>,
 }
 
-/// What a batch of stacks of pictures gives.
+/// The result of looking at a batch of stacks of pictures.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Seen<'g> {
@@ -113,7 +113,7 @@ impl VisionNeuronModel {
         Seen { messages: self.normalised(weights, summed, 1), attention }
     }
 
-    /// What has changed in each patch, `(patches, dimension)`.
+    /// The keys: what has changed in each patch, `(patches, dimension)`.
     #[track_caller]
     fn keys<'g>(&self, weights: &Weights<'_, 'g>, seen: Tensor<'g>) -> Tensor<'g> {
         let (times, inputs) = (self.layer.stack - 1, (self.layer.stack - 1) * self.layer.pixels());
@@ -123,7 +123,7 @@ impl VisionNeuronModel {
         ordered.reshape([seen.shape()[0], inputs]).matmul_transposed(weight, false, true)
     }
 
-    /// What there is in each patch, `(patches, dimension)`.
+    /// The values: what there is in each patch, `(patches, dimension)`.
     #[track_caller]
     fn values<'g>(&self, weights: &Weights<'_, 'g>, seen: Tensor<'g>) -> Tensor<'g> {
         let inputs = self.layer.stack * self.layer.pixels();

@@ -1,4 +1,4 @@
-//! What follows the messages of a network that remembers nothing, as a graph.
+//! The head of a network that remembers nothing, behind its messages, as a graph.
 
 use fourfold_shaders::Data;
 use fourfold_shaders::vision::{Answer, ReactiveNetwork};

@@ -97,7 +97,7 @@ pub struct VisionPolicy {
     network: VisionNetwork,
     program: Program,
     ids: Ids,
-    /// What follows the messages of a network that remembers nothing.
+    /// The head of a network that remembers nothing, behind its messages.
     head: Option<Session>,
 }
 

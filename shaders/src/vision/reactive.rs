@@ -17,7 +17,7 @@ pub struct Convolution {
     pub stride: usize,
 }
 
-/// What the outputs of a [`ReactiveNetwork`] say.
+/// The meaning of the outputs of a [`ReactiveNetwork`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// Which of these actions of the world is the best, the first among equals.
@@ -37,7 +37,7 @@ pub struct ReactiveNetwork {
     pub hidden: usize,
     /// Numbers that come out: one for each action to choose from, or those of an action.
     pub outputs: usize,
-    /// What they say.
+    /// Their meaning.
     pub answer: Answer,
 }
 

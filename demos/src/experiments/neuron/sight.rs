@@ -209,7 +209,7 @@ fn attention(network: &VisionNetwork, weights: &[f64], frames: &[Vec<u8>]) -> Op
     )
 }
 
-/// What there is at the left, and what the network is shown at the right; the patches that it looks at most are framed in both.
+/// Draws what there is at the left, and what the network is shown at the right; the patches that it looks at most are framed in both.
 fn drawing(network: &VisionNetwork, picture: &[u8], order: &[u32], attention: Option<&[f64]>) -> Drawing {
     let size = network.picture();
     let (rows, columns) = (size.rows, size.columns);

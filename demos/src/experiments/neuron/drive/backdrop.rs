@@ -1,4 +1,4 @@
-//! What stands in place of the grass.
+//! Backgrounds in place of the grass, by their names or files.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::picture::bitmap::Bitmap;
 /// Names of backgrounds that are made here; any of them moves with the world where `moving-` stands before it.
 const MADE: [&str; 2] = ["noise", "stripes"];
 
-/// What stands before the name, or the file, of a background that moves with the world.
+/// The prefix of the name, or the file, of a background that moves with the world.
 const MOVING: &str = "moving-";
 
 /// The background of a name, or of a PNG file, for pictures of so many rows.

@@ -114,11 +114,11 @@ fn is_agent(network: &VisionNetwork) -> bool {
     matches!(network, VisionNetwork::Agent(_))
 }
 
-/// What a network is shown.
+/// A view that a network is shown.
 #[derive(Debug, Clone, PartialEq)]
 struct Showing {
     order: InputOrder,
-    /// What stands in place of the grass.
+    /// The background in place of the grass.
     background: Option<String>,
 }
 
@@ -226,7 +226,7 @@ impl Settings {
         Ok(rows)
     }
 
-    /// What is shown, one row of the table each.
+    /// The views, one row of the table each.
     fn showings(&self) -> Vec<Showing> {
         let plain = self.orders().into_iter().map(|order| Showing { order, background: None });
         let shuffled =

@@ -65,7 +65,7 @@ pub struct Imitated {
     pub weights: Vec<f32>,
 }
 
-/// What is kept between rounds.
+/// The state that is kept between rounds.
 struct State {
     lesson: Lesson,
     recordings: Recordings,
@@ -184,7 +184,7 @@ impl Course {
         Ok(())
     }
 
-    /// What the teacher says in every lane.
+    /// The teacher's answer in every lane.
     fn taught(
         &self,
         gpu: &Gpu,

@@ -1,4 +1,4 @@
-//! What was seen, and what the teacher said: scenes, from which stacks of pictures are drawn when they are wanted.
+//! Recordings of scenes and of the teacher's answers, from which stacks of pictures are drawn when they are wanted.
 
 use fourfold::data::Checkpoint;
 use fourfold::shaders::random::threefry::Random;

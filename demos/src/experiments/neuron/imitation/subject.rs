@@ -1,4 +1,4 @@
-//! What is taught: a world that is seen, and a teacher who knows it.
+//! Subjects that are taught: a world that is seen, and a teacher who knows it.
 
 use std::fmt::Debug;
 use std::sync::Arc;

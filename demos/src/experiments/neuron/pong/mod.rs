@@ -24,7 +24,7 @@ use crate::run::report::Report;
 /// (DAgger)
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
-    /// What the student has of the game
+    /// The student's view of the game
     #[arg(long, value_enum, default_value_t = Student::Scenes)]
     pub student: Student,
     /// Rounds of playing and learning; in the first the teacher plays
@@ -71,7 +71,7 @@ pub struct Settings {
 /// Sides of patches that a picture of 84 x 84 divides into, and the kernels take.
 pub const PATCHES: [usize; 5] = [6, 7, 12, 14, 21];
 
-/// What a student has of the game.
+/// A student's view of the game.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Student {
@@ -222,7 +222,7 @@ impl Settings {
         Ok(Taught { seed, occlusion, imitated, rows })
     }
 
-    /// What is shown to a student that sees: patches in order, shuffled, shuffled again, and some of them missing.
+    /// The views of a student that sees: patches in order, shuffled, shuffled again, and some of them missing.
     fn shown(&self, seed: u32) -> Vec<(String, PatchWiring)> {
         let (games, patches) = (self.games, self.seeing().layer.patches());
         let shuffled = |interval| PatchWiring::shuffled(seed, games, patches, interval, self.horizon);

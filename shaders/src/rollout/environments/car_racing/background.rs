@@ -1,4 +1,4 @@
-//! What is shown in place of the grass, to see whether a driver minds.
+//! Pictures in place of the grass, to see whether a driver minds.
 
 use std::sync::Arc;
 
