@@ -331,11 +331,6 @@ impl VisionRollout {
         &self.environment
     }
 
-    /// The world, for whoever resets and steps it.
-    pub fn environment_mut(&mut self) -> &mut VectorEnvironment {
-        &mut self.environment
-    }
-
     /// Its pictures.
     pub fn pictures(&self) -> &Pictures {
         &self.pictures
@@ -352,15 +347,10 @@ impl VisionRollout {
         self.policy.record_tables(pass);
     }
 
-    /// Records what every lane sees and does, but not what comes of it.
-    pub fn record_decisions(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.pictures.record(pass);
-        self.policy.record(pass);
-    }
-
     /// Records a step of every lane: what it sees, what it does, and what comes of it.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.record_decisions(pass);
+        self.pictures.record(pass);
+        self.policy.record(pass);
         self.environment.record(pass);
     }
 

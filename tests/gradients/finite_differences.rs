@@ -129,7 +129,7 @@ pub fn assert_close(what: &str, got: &[f64], expected: &[f64]) {
 }
 
 /// The derivative of `loss` as the values of a leaf move along `direction`, by five points.
-pub fn along(reference: &Reference, loss: Tensor<'_>, leaf: Value, name: &str, direction: &[f64]) -> f64 {
+fn along(reference: &Reference, loss: Tensor<'_>, leaf: Value, name: &str, direction: &[f64]) -> f64 {
     const STEP: f64 = 1e-4;
     let start = reference.evaluate(loss.graph().tensor(leaf)).expect("a given leaf");
     let at = |steps: f64| {
@@ -138,4 +138,18 @@ pub fn along(reference: &Reference, loss: Tensor<'_>, leaf: Value, name: &str, d
         moved.evaluate(loss).expect("all values given")[0]
     };
     (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * STEP)
+}
+
+/// Compares the gradients of `loss` for leaves with differences along several directions that touch every element: one difference
+/// for each of thousands of elements would take minutes.
+pub fn assert_along(reference: &Reference, loss: Tensor<'_>, leaves: &[(&str, Tensor<'_>)], found: &[Vec<f64>]) {
+    for ((name, leaf), found) in leaves.iter().zip(found) {
+        for salt in 0..6 {
+            let direction = spread(leaf.elements(), 17 + 4 * salt);
+            let slope: f64 = found.iter().zip(&direction).map(|(a, b)| a * b).sum();
+            let expected = along(reference, loss, leaf.value(), name, &direction);
+            assert_close(&format!("{name}, direction {salt}"), &[slope], &[expected]);
+        }
+        assert!(found.iter().any(|slope| slope.abs() > 1e-4), "the loss does not depend on {name}");
+    }
 }

@@ -26,7 +26,7 @@ fetches wasm-opt with npm where npm is.
 /// The files of the page that are not built.
 const STATIC: [&str; 6] = ["index.html", "style.css", "page.js", "scene.js", "drawing.js", "verify.js"];
 
-/// What makes modules smaller.
+/// The tool that makes modules smaller.
 const BINARYEN: &str = "binaryen@132.0.0";
 
 /// The modules of the page by the feature that makes them, each with the bytes before compression that it stays below. The

@@ -14,6 +14,7 @@ pub mod pong;
 pub mod recipe;
 pub mod reshuffle;
 pub mod scene;
+mod shuffles;
 pub mod sight;
 pub mod stage;
 pub mod strip;

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use fourfold::Gpu;
 use fourfold::models::TrainedVision;
+use fourfold::rollout::environments::Pong;
 use fourfold::rollout::environments::car_racing::{CarRacing, Picture};
-use fourfold::rollout::environments::{Pong, car_racing::Camera};
 use fourfold::rollout::{Environment, PatchWiring, VectorSettings, VisionRollout};
 use fourfold::shaders::Element;
 use fourfold::shaders::random::threefry::Random;
 use fourfold::shaders::vision::{ReactiveNetwork, VisionNetwork, VisionNeuron};
 
 use super::pong::PATCHES;
+use super::shuffles;
 use crate::animation::drawing::{Drawing, Ink};
 use crate::animation::reel::{Curve, Reel, Scene};
 use crate::failure::Failure;
@@ -46,16 +47,7 @@ impl SeenWorld {
             Self::Pong => Arc::new(Pong),
             Self::CarRacing => {
                 let mut world = CarRacing::new(seed, TRACKS, episodes);
-                let is_agent = matches!(network, VisionNetwork::Agent(_));
-                world.picture = match network {
-                    VisionNetwork::Reactive(_) => Picture { size: network.picture().rows, ..Picture::default() },
-                    _ => Picture {
-                        camera: Camera::Travel,
-                        colour: is_agent,
-                        instruments: is_agent,
-                        ..Picture::original()
-                    },
-                };
+                world.picture = picture_of(network);
                 Arc::new(world)
             }
         }
@@ -79,6 +71,16 @@ pub fn networks() -> Vec<VisionNetwork> {
     VisionNetwork::published_drivers().into_iter().chain(students.map(VisionNetwork::from)).collect()
 }
 
+/// The picture of the car race as a network was trained to see it.
+pub fn picture_of(network: &VisionNetwork) -> Picture {
+    match network {
+        // Students are taught without the zoom, in whose first frames the whole track is seen.
+        VisionNetwork::Reactive(_) => Picture { size: network.picture().rows, ..Picture::default() },
+        VisionNetwork::Agent(_) => Picture::original(),
+        VisionNetwork::Driving(_) => Picture { colour: false, instruments: false, ..Picture::original() },
+    }
+}
+
 /// The settings of an episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sight {
@@ -100,8 +102,9 @@ impl Sight {
     pub fn film(&self, gpu: &Gpu, trained: &TrainedVision) -> Result<Reel, Failure> {
         let (world, network) = (SeenWorld::of(trained.network()), trained.network());
         let orders = self.orders(network.patches());
-        let (interval, phases) = self.phases();
-        let wiring = (0..phases).flat_map(|phase| orders[self.order(phase * interval)].clone()).collect();
+        let [interval, phases] = shuffles::phases(&self.shuffles, self.horizon);
+        let order_at = |step| &orders[shuffles::order(&self.shuffles, step)];
+        let wiring = (0..phases).flat_map(|phase| order_at(phase * interval).clone()).collect();
         let wiring = PatchWiring::given(network.patches(), phases, interval, wiring);
         let settings = VectorSettings::new(1, self.horizon, self.seed);
         let environment = world.environment(network, self.seed, 1);
@@ -119,10 +122,8 @@ impl Sight {
             returns.push(earned);
             let attention = attention(network, &weights, &frames);
             let words = [format!("step {step:>4}"), format!("score {earned:.0}")];
-            scenes.push(Scene {
-                drawing: drawing(network, &frames[step], &orders[self.order(step)], attention.as_deref()),
-                words,
-            });
+            scenes
+                .push(Scene { drawing: drawing(network, &frames[step], order_at(step), attention.as_deref()), words });
             if over {
                 break;
             }
@@ -154,18 +155,6 @@ impl Sight {
         let wiring = PatchWiring::plain(episodes, network.patches());
         let played = trained.rollout(gpu, environment, &settings, wiring)?.run(0, STEPS, |_| ())?;
         Ok(average(&played.returns))
-    }
-
-    /// Steps and count of phases that begin at every shuffle.
-    fn phases(&self) -> (usize, usize) {
-        let interval = self.shuffles.iter().copied().fold(0, divisor);
-        let interval = if interval == 0 { self.horizon } else { interval };
-        (interval, self.shuffles.last().map_or(0, |last| last / interval) + 1)
-    }
-
-    /// The number of shuffles up to a step.
-    fn order(&self, step: usize) -> usize {
-        self.shuffles.iter().filter(|&&shuffle| shuffle <= step).count()
     }
 
     /// The orders of the patches: their own, then one for each shuffle.
@@ -251,11 +240,6 @@ fn drawing(network: &VisionNetwork, picture: &[u8], order: &[u32], attention: Op
     drawing
 }
 
-/// The greatest common divisor.
-fn divisor(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { divisor(b, a % b) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,13 +263,5 @@ mod tests {
         assert_ne!(plain.frame(6).pixels, shuffled.frame(6).pixels);
         // The patches are shuffled before frames are stacked, so three steps compare different ones.
         assert_eq!(plain.scenes[6].words, shuffled.scenes[6].words);
-    }
-
-    #[test]
-    fn phases_begin_at_every_shuffle() {
-        let sight = |shuffles: &[usize]| Sight { seed: 0, shuffles: shuffles.to_vec(), horizon: 100 };
-        assert_eq!(sight(&[]).phases(), (100, 1));
-        assert_eq!(sight(&[40, 60]).phases(), (20, 4));
-        assert_eq!([39, 40, 60].map(|step| sight(&[40, 60]).order(step)), [0, 1, 2]);
     }
 }

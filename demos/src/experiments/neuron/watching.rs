@@ -11,6 +11,7 @@ use fourfold::shaders::Data;
 use fourfold::shaders::rollout::policies::AttentionNeuron;
 
 use super::scene::{Channel, Film, Scene};
+use super::shuffles;
 use crate::failure::Failure;
 
 /// Steps in which the twin must act as the GPU did. Later on, roundings that the memory of the channels has gathered
@@ -89,11 +90,7 @@ impl Script {
 
     /// A wiring whose phases begin at every shuffle, and perhaps between them.
     fn wiring(&self) -> Wiring {
-        let interval = match self.shuffles.iter().copied().fold(0, divisor) {
-            0 => self.world.horizon(),
-            common => common,
-        };
-        let phases = self.shuffles.last().map_or(0, |last| last / interval) + 1;
+        let [interval, phases] = shuffles::phases(&self.shuffles, self.world.horizon());
         Wiring { interval, phases, forget: self.forget }
     }
 
@@ -115,7 +112,7 @@ impl Script {
 
     /// The number of shuffles up to a step.
     fn order(&self, step: usize) -> usize {
-        self.shuffles.iter().filter(|&&shuffle| shuffle <= step).count()
+        shuffles::order(&self.shuffles, step)
     }
 
     /// Plays the episode of a number on the GPU.
@@ -252,11 +249,6 @@ impl Script {
         };
         Ok(Shown { film, differences })
     }
-}
-
-/// The greatest common divisor.
-fn divisor(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { divisor(b, a % b) }
 }
 
 #[cfg(test)]

@@ -244,12 +244,7 @@ impl Settings {
     fn world(&self, network: &VisionNetwork) -> CarRacing {
         let camera = if self.hull_camera { Camera::Hull } else { Camera::Travel };
         let mut world = CarRacing::new(self.tracks, STREAM, self.episodes);
-        let is_agent = is_agent(network);
-        world.picture = match network {
-            // Students are taught without the zoom, in whose first frames the whole track is seen.
-            VisionNetwork::Reactive(_) => Picture { size: network.picture().rows, camera, ..Picture::default() },
-            _ => Picture { camera, colour: is_agent, instruments: is_agent, ..Picture::original() },
-        };
+        world.picture = Picture { camera, ..sight::picture_of(network) };
         world
     }
 

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use clap::Args;
 use fourfold::models::TrainedVision;
 use fourfold::rollout::environments::CarRacing;
-use fourfold::rollout::environments::car_racing::Picture;
 use fourfold::shaders::vision::ReactiveNetwork;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::imitation::{Course, Imitated, Network, Race, Recipe, Subject, curve, table};
+use super::super::imitation::{Flags, Imitated, Network, Race, Subject, curve, table};
+use super::super::sight::picture_of;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
-use crate::limits::{self, Span};
+use crate::limits;
 use crate::run::Run;
 use crate::run::report::Report;
 
@@ -22,30 +22,9 @@ use crate::run::report::Report;
 /// student drives (DAgger)
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 pub struct Settings {
-    /// Rounds of driving and learning; in the first the teacher drives
-    #[arg(long, value_name = "COUNT", default_value_t = 8)]
-    pub rounds: usize,
-    /// Cars side by side; in half of them the student drives alone
-    #[arg(long, value_name = "COUNT", default_value_t = 32)]
-    pub lanes: usize,
-    /// Steps of each car in a round
-    #[arg(long, value_name = "COUNT", default_value_t = 600)]
-    pub steps: usize,
-    /// Updates after each round
-    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
-    pub updates: usize,
-    /// Samples of a batch
-    #[arg(long, value_name = "COUNT", default_value_t = 128)]
-    pub batch: usize,
-    /// Initial learning rate of Adam; it falls to 0 along half a cosine
-    #[arg(long, value_name = "RATE", default_value_t = 0.002, allow_negative_numbers = true)]
-    pub rate: f32,
-    /// Norm to which a gradient is clipped
-    #[arg(long, value_name = "NORM", default_value_t = 1.0, allow_negative_numbers = true)]
-    pub clip: f32,
-    /// Share of the steps at which a random action begins, held for up to 8 steps, where the student does not drive alone
-    #[arg(long, value_name = "SHARE", default_value_t = 0.02, allow_negative_numbers = true)]
-    pub disturbance: f64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub flags: Flags,
     /// Tracks to learn on
     #[arg(long, value_name = "COUNT", default_value_t = 256)]
     pub tracks: usize,
@@ -75,20 +54,11 @@ impl Experiment for Settings {
     ];
 
     fn check(&self) -> Result<(), Failure> {
+        self.flags.check()?;
         limits::counts([
-            ("--rounds", self.rounds, 1..=1_000),
-            ("--lanes", self.lanes, 2..=4_096),
-            ("--steps", self.steps, 1..=100_000),
-            ("--updates", self.updates, 1..=1_000_000),
-            ("--batch", self.batch, 1..=65_536),
             ("--tracks", self.tracks, 1..=CarRacing::MOST_TRACKS),
             ("--episodes", self.episodes, 2..=CarRacing::MOST_TRACKS),
             ("--horizon", self.horizon, 1..=1_000),
-        ])?;
-        limits::numbers([
-            ("--rate", self.rate.into(), Span::within(0.0, 10.0)),
-            ("--clip", self.clip.into(), Span::above(0.0, 1e9)),
-            ("--disturbance", self.disturbance, Span::within(0.0, 1.0)),
         ])
     }
 
@@ -96,11 +66,11 @@ impl Experiment for Settings {
         let mut report = Report::new("An attention neuron learns to drive by pictures");
         let mut students = Vec::new();
         for seed in run.seeds() {
-            let course = self.course();
+            let course = self.flags.course(self.horizon);
             run.progress("drive", course.work());
             let stage = format!("student, seed {seed}");
             let imitated = run.stage(&stage, course.work(), |run| {
-                course.teach(run, &self.subject(), &Network::Sees(network()), self.recipe(), seed)
+                course.teach(run, &self.subject(), &Network::Sees(network()), self.flags.recipe(0.0), seed)
             })?;
             let trained = TrainedVision::new(network(), imitated.weights.clone())?;
             let file = format!("student-{seed}.safetensors");
@@ -122,18 +92,8 @@ impl Settings {
     fn subject(&self) -> Arc<dyn Subject> {
         let mut world = CarRacing::new(1, STREAM, self.tracks);
         world.early_end = true;
-        world.picture = Picture { size: network().layer.rows, ..Picture::default() };
+        world.picture = picture_of(&network().into());
         Arc::new(Race { world: Arc::new(world) })
-    }
-
-    fn course(&self) -> Course {
-        let Self { lanes, rounds, steps, updates, disturbance, horizon, .. } = *self;
-        Course { lanes, rounds, steps, updates, disturbance, horizon }
-    }
-
-    fn recipe(&self) -> Recipe {
-        let Self { batch, rate, clip, .. } = *self;
-        Recipe { batch, rate, updates: self.course().updates(), clip, occlusion: 0.0 }
     }
 
     /// Adds the rounds and the scores on unseen tracks to the report; returns them for its results.

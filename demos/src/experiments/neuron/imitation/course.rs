@@ -82,11 +82,6 @@ impl Course {
         (self.rounds * (self.steps + self.updates) + self.steps) as u64
     }
 
-    /// The updates of all rounds.
-    pub fn updates(&self) -> usize {
-        self.rounds * self.updates
-    }
-
     /// Teaches a student.
     ///
     /// # Errors
@@ -153,7 +148,7 @@ impl Course {
         for _ in 0..self.steps {
             let taught = self.taught(gpu, subject, &environment, &seen.observations)?;
             state.recordings.push(&seen.observations, &times, &taught);
-            let own = if round == 0 { taught.clone() } else { state.answers(lanes)? };
+            let own = if round == 0 { taught.clone() } else { state.lesson.answer(&state.recordings.newest())? };
             let chosen = drivers.choose(subject, &own, &taught);
             let actions = chosen.chunks_exact(subject.answers()).flat_map(|answer| subject.action(answer));
             seen = environment.step(&actions.collect::<Vec<_>>())?;
@@ -233,14 +228,6 @@ impl Course {
 }
 
 impl State {
-    /// The student's answers to what was recorded last.
-    fn answers(&mut self, lanes: usize) -> Result<Vec<f32>, Failure> {
-        let mut stacks = Vec::new();
-        let last = self.recordings.len() - lanes;
-        (last..last + lanes).for_each(|step| self.recordings.stack(step, &mut stacks));
-        self.lesson.answer(&stacks)
-    }
-
     fn save(&mut self, checkpoint: &mut Checkpoint) -> Result<(), Failure> {
         set_entry(checkpoint, "rounds", &self.rounds)?;
         set_entry(checkpoint, "best", &self.best)?;

@@ -3,6 +3,7 @@
 
 mod course;
 mod drivers;
+mod flags;
 mod lesson;
 mod play;
 mod recordings;
@@ -10,7 +11,8 @@ mod report;
 mod student;
 mod subject;
 
-pub use course::{Course, Imitated};
+pub use course::Imitated;
+pub use flags::Flags;
 pub use lesson::{Lesson, Recipe};
 pub use play::play;
 pub use report::{curve, table};

@@ -34,10 +34,7 @@ pub fn play(
     let mut recordings = Recordings::new(lanes, [scene, width]);
     for time in 0..horizon as u32 {
         recordings.push(&seen.observations, &vec![time; lanes], &vec![0.0; lanes * width]);
-        let mut stacks = Vec::new();
-        let last = recordings.len() - lanes;
-        (last..last + lanes).for_each(|step| recordings.stack(step, &mut stacks));
-        let answers = lesson.answer(&stacks)?;
+        let answers = lesson.answer(&recordings.newest())?;
         let actions: Vec<f32> = answers.chunks_exact(width).flat_map(|answer| subject.action(answer)).collect();
         seen = environment.step(&actions)?;
         progress();

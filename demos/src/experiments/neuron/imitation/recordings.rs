@@ -50,6 +50,13 @@ impl Recordings {
         }
     }
 
+    /// The stacks of scenes `(lanes, 4, scene)` that end with the step of every lane that was added last.
+    pub fn newest(&self) -> Vec<f32> {
+        let mut stacks = Vec::with_capacity(self.lanes * STACK * self.widths[0]);
+        (self.len() - self.lanes..self.len()).for_each(|step| self.stack(step, &mut stacks));
+        stacks
+    }
+
     /// The teacher's answer at this step.
     pub fn answer(&self, step: usize) -> &[f32] {
         &self.answers[step * self.widths[1]..][..self.widths[1]]

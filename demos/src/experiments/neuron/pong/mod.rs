@@ -13,7 +13,7 @@ use fourfold::shaders::vision::{ReactiveNetwork, VisionNeuron};
 use serde::{Deserialize, Serialize};
 
 use super::evaluation::Scores;
-use super::imitation::{Course, Game, Imitated, Lesson, Network, Recipe, Subject, play};
+use super::imitation::{Flags, Game, Imitated, Lesson, Network, Recipe, Subject, play};
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::limits::{self, Span};
@@ -23,40 +23,24 @@ use crate::run::report::Report;
 /// Teach Pong to a student by a player who looks ahead: the teacher says at every step what it would do, while the student plays
 /// (DAgger)
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+#[command(mut_arg("rounds", |arg| arg.default_value("10")))]
+#[command(mut_arg("steps", |arg| arg.default_value("1500")))]
+#[command(mut_arg("updates", |arg| arg.default_value("2000")))]
+#[command(mut_arg("batch", |arg| arg.default_value("512")))]
+#[command(mut_arg("rate", |arg| arg.default_value("0.001")))]
 pub struct Settings {
     /// The student's view of the game
     #[arg(long, value_enum, default_value_t = Student::Scenes)]
     pub student: Student,
-    /// Rounds of playing and learning; in the first the teacher plays
-    #[arg(long, value_name = "COUNT", default_value_t = 10)]
-    pub rounds: usize,
-    /// Games side by side; in half of them the student plays alone
-    #[arg(long, value_name = "COUNT", default_value_t = 32)]
-    pub lanes: usize,
-    /// Steps of each game in a round
-    #[arg(long, value_name = "COUNT", default_value_t = 1500)]
-    pub steps: usize,
-    /// Updates after each round
-    #[arg(long, value_name = "COUNT", default_value_t = 2000)]
-    pub updates: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub flags: Flags,
     /// Side of a patch of a student that has the pictures: 6, 7, 12, 14 or 21 pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 6)]
     pub patch: usize,
-    /// Samples of a batch
-    #[arg(long, value_name = "COUNT", default_value_t = 512)]
-    pub batch: usize,
     /// Width of each of the three hidden layers of a student that has the scenes
     #[arg(long, value_name = "COUNT", default_value_t = 256)]
     pub width: usize,
-    /// Initial learning rate of Adam; it falls to 0 along half a cosine
-    #[arg(long, value_name = "RATE", default_value_t = 0.001, allow_negative_numbers = true)]
-    pub rate: f32,
-    /// Norm to which a gradient is clipped
-    #[arg(long, value_name = "NORM", default_value_t = 1.0, allow_negative_numbers = true)]
-    pub clip: f32,
-    /// Share of the steps at which a random action begins, held for up to 8 steps, where the student does not play alone
-    #[arg(long, value_name = "SHARE", default_value_t = 0.02, allow_negative_numbers = true)]
-    pub disturbance: f64,
     /// Shares of the patches that each sample lacks, a student for each
     #[arg(long, value_name = "SHARE", value_delimiter = ',', allow_negative_numbers = true, default_values_t = [0.0])]
     pub occlusion: Vec<f64>,
@@ -112,20 +96,11 @@ impl Experiment for Settings {
     ];
 
     fn check(&self) -> Result<(), Failure> {
+        self.flags.check()?;
         limits::counts([
-            ("--rounds", self.rounds, 1..=1_000),
-            ("--lanes", self.lanes, 2..=4_096),
-            ("--steps", self.steps, 1..=100_000),
-            ("--updates", self.updates, 1..=1_000_000),
-            ("--batch", self.batch, 1..=65_536),
             ("--width", self.width, 1..=4_096),
             ("--games", self.games, 2..=4_096),
             ("--horizon", self.horizon, 1..=Pong.horizon()),
-        ])?;
-        limits::numbers([
-            ("--rate", self.rate.into(), Span::within(0.0, 10.0)),
-            ("--clip", self.clip.into(), Span::above(0.0, 1e9)),
-            ("--disturbance", self.disturbance, Span::within(0.0, 1.0)),
         ])?;
         for &share in &self.occlusion {
             limits::numbers([("--occlusion", share, Span::within(0.0, 0.99))])?;
@@ -149,16 +124,6 @@ impl Experiment for Settings {
 }
 
 impl Settings {
-    fn course(&self) -> Course {
-        let Self { lanes, rounds, steps, updates, disturbance, horizon, .. } = *self;
-        Course { lanes, rounds, steps, updates, disturbance, horizon }
-    }
-
-    fn recipe(&self, occlusion: f64) -> Recipe {
-        let Self { batch, rate, clip, .. } = *self;
-        Recipe { batch, rate, updates: self.course().updates(), clip, occlusion }
-    }
-
     /// The student that has the pictures.
     fn seeing(&self) -> ReactiveNetwork {
         let student = ReactiveNetwork::pong_student();
@@ -173,7 +138,7 @@ impl Settings {
     }
 
     fn teach(&self, run: &mut Run, subject: &Arc<dyn Subject>, seed: u32, occlusion: f64) -> Result<Taught, Failure> {
-        let (course, recipe, network) = (self.course(), self.recipe(occlusion), self.network());
+        let (course, recipe, network) = (self.flags.course(self.horizon), self.flags.recipe(occlusion), self.network());
         let name = match self.student {
             Student::Scenes => format!("seed {seed}"),
             Student::Pictures => format!("seed {seed}, {:.0} % missing", 100.0 * occlusion),
