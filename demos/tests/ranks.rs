@@ -140,6 +140,7 @@ fn the_chunks_of_sam_over_ranks_end_with_the_bits_of_one_process() {
         "--model resnet:8,2 --chunks 3 --batch 96 --decay-inside --weight-decay 0.01",
         "--model resnet:8,2 --chunks 4 --batch 200 --running-from both --ascent-steps 2",
         "--model resnet:8,2 --chunks 4 --batch 200 --running-from both --sync-batch-norm",
+        "--model resnet:8,2 --chunks 3 --batch 96 --sync-batch-norm --decay-inside --second-order --weight-decay 0.01",
         "--model mlp:8 --chunks 4 --batch 64 --decay-inside --second-order --weight-decay 0.01",
         "--model mlp:8 --chunks 3 --batch 96 --adaptive --rho 0.5 --second-order --optimiser adamw --rate 0.002",
     ]

@@ -29,7 +29,8 @@ cargo xtask COMMAND [ARGUMENTS]
   graphs             compare random graphs on the GPU with the f64 reference; `cargo xtask graphs --help` lists its flags
   gpu-report         measure the GPU of this machine and write one page; `cargo xtask gpu-report --help` lists its flags
   portability        verify every kernel on every Vulkan driver at hand; `cargo xtask portability --help` lists its flags
-  mpi-test           run the tests of runs of several processes; builds with the feature `mpi`, and installs Open MPI where apt can
+  mpi-test           compare runs of several processes with those of one; builds with the feature `mpi`, and installs Open MPI
+                     where apt can; `cargo xtask mpi-test --help` lists its flags
   web                build the page into target/page; `cargo xtask web --serve` shows it, `--help` lists its flags
   web-test           build the page and test it in headless Chromium; `cargo xtask web-test --help` lists its flags
 
@@ -134,6 +135,10 @@ fn run(mut arguments: Vec<OsString>) -> Result {
         Some("portability") => {
             driver::ensure()?;
             portability::run(&arguments)
+        }
+        Some("mpi-test") if arguments.iter().any(|argument| argument == "--help") => {
+            println!("{}", mpi::USAGE);
+            Ok(())
         }
         Some("mpi-test") => mpi::test(&arguments),
         Some("web") => web::run(&arguments),
