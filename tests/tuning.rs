@@ -76,7 +76,7 @@ fn every_variant_that_may_be_chosen_computes_what_its_twin_computes() {
 
 /// A tuning of this adapter by which every product of matrices takes the workgroup tile of 32 x 32.
 fn tuning(gpu: &Gpu) -> Tuning {
-    Tuning::new(gpu.info(), Choices::NONE.with_all(Family::MatrixProduct, 2))
+    Tuning::new(gpu.info(), Choices::NONE.with_all(Family::MatrixProduct, 4))
 }
 
 /// `tanh(a b)` and what the plan prints.

@@ -41,7 +41,8 @@ fn the_large_tiles_of_a_product_multiply_and_add_in_most_instructions() {
     let output = compile(&["--kernel", "matmul_tile", "--chip", "navi10,navi21", "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let rows = json["rows"].as_array().expect("rows");
-    let large = rows.iter().filter(|row| row["constants"].as_str().unwrap_or_default().contains("BLOCK=8"));
+    let is_large = |constants: &str| constants.contains("BLOCK_COLUMNS=8 BLOCK_ROWS=8");
+    let large = rows.iter().filter(|row| row["constants"].as_str().is_some_and(is_large));
     let mut seen = 0;
     for row in large {
         let compiled = &row["outcome"]["compiled"];

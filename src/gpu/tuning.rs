@@ -159,7 +159,7 @@ mod tests {
     }
 
     fn tuning() -> Tuning {
-        let choices = Choices::NONE.with(Choice { family: Family::MatrixProduct, class: 9, variant: 4 });
+        let choices = Choices::NONE.with(Choice { family: Family::MatrixProduct, class: 9, variant: 6 });
         Tuning::new(&adapter("Mesa 22.3.6"), choices.with_all(Family::Rows, 0))
     }
 

@@ -18,7 +18,7 @@ const MODULE: Module = Module::new::<Uniform>(
 /// Blocks of terms under each tap, each loaded and then multiplied, and the stores.
 fn passes(call: &Call) -> u64 {
     let uniform: Uniform = call.uniform();
-    let [terms, block] = [("TILE_TERMS", 8), ("BLOCK", 8)]
+    let [terms, block] = [("TILE_TERMS", 8), ("BLOCK_ROWS", 8)]
         .map(|(name, default)| call.constant(name).map_or(default, |value| value as u64));
     let taps: u64 = convolution_layout::most_taps(&uniform).map(u64::from).iter().product();
     let blocks = u64::from(uniform.terms).div_ceil(terms) * taps;

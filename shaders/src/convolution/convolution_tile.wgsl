@@ -109,8 +109,14 @@ fn convolution_tile(
     var block = Block();
     for (var i = 0u; i < blocks; i++) {
         // The loads stand before the barrier: they are on their way while the block before is multiplied.
-        let a_loaded = load_rows(rows, block, a_first.term);
-        let b_loaded = load_columns(phase, column, block, b_first.term);
+        var a_loaded = vec4<f32>();
+        var b_loaded = vec4<f32>();
+        if copies_a(local) {
+            a_loaded = load_rows(rows, block, a_first.term);
+        }
+        if copies_b(local) {
+            b_loaded = load_columns(phase, column, block, b_first.term);
+        }
         var a_more = vec4<f32>();
         var b_more = vec4<f32>();
         if A_COPIES == 2u {
@@ -120,8 +126,12 @@ fn convolution_tile(
             b_more = load_columns(phase, more_column, block, b_second.term);
         }
         workgroupBarrier();
-        a_tile[a_first.term * A_PITCH + a_first.quad] = a_loaded;
-        b_tile[b_first.term * B_PITCH + b_first.quad] = b_loaded;
+        if copies_a(local) {
+            a_tile[a_first.term * A_PITCH + a_first.quad] = a_loaded;
+        }
+        if copies_b(local) {
+            b_tile[b_first.term * B_PITCH + b_first.quad] = b_loaded;
+        }
         if A_COPIES == 2u {
             a_tile[a_second.term * A_PITCH + a_second.quad] = a_more;
         }
@@ -141,12 +151,12 @@ fn convolution_tile(
         }
     }
 
-    for (var i = 0u; i < BLOCK; i++) {
+    for (var i = 0u; i < BLOCK_ROWS; i++) {
         let row = tile_row + row_of_block(i, row_quad);
         if row < pixels {
             let out_at = pixel_of(phase, row).out_at;
             store_four(phase, out_at, tile_column + 4u * column_quad, sums.s0_0);
-            if BLOCK == 8u {
+            if BLOCK_COLUMNS == 8u {
                 store_four(phase, out_at, tile_column + 4u * column_quad + TILE_COLUMNS / 2u, sums.s0_1);
             }
         }

@@ -189,9 +189,11 @@ impl Variant {
 }
 
 /// The variants of [`Family::Convolution`], in its order.
-const VARIANTS: [Variant; 7] = [
+const VARIANTS: [Variant; 9] = [
     Variant::Tile(Tile::LARGE),
     Variant::Tile(Tile::MEDIUM),
+    Variant::Tile(Tile::TALL),
+    Variant::Tile(Tile::WIDE),
     Variant::Tile(Tile::SMALL),
     Variant::Row { wide: false },
     Variant::Row { wide: true },
@@ -200,9 +202,11 @@ const VARIANTS: [Variant; 7] = [
 ];
 
 /// The variants of [`Family::WeightGradient`], in its order.
-const WEIGHT_VARIANTS: [WeightVariant; 6] = [
+const WEIGHT_VARIANTS: [WeightVariant; 8] = [
     WeightVariant::Tile(Tile::LARGE),
     WeightVariant::Tile(Tile::MEDIUM),
+    WeightVariant::Tile(Tile::TALL),
+    WeightVariant::Tile(Tile::WIDE),
     WeightVariant::Tile(Tile::SMALL),
     WeightVariant::Sliding,
     WeightVariant::Gather,

@@ -12,7 +12,7 @@ const MODULE: Module = Module::new::<Uniform>(
 /// Blocks of pixels in each row of a slice, each loaded and then multiplied, and the stores.
 fn passes(call: &Call) -> u64 {
     let Uniform { slice_rows, y_columns, .. } = call.uniform();
-    let [terms, block] = [("TILE_TERMS", 8), ("BLOCK", 8)]
+    let [terms, block] = [("TILE_TERMS", 8), ("BLOCK_ROWS", 8)]
         .map(|(name, default)| call.constant(name).map_or(default, |value| value as u64));
     let blocks = u64::from(y_columns).div_ceil(terms) * u64::from(slice_rows);
     let stores = block * (1 + 2 * 5);

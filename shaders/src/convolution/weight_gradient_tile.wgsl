@@ -98,8 +98,14 @@ fn weight_gradient_tile(
     while row < last_row(slice) {
         // The loads stand before the barrier: they are on their way while the block before is multiplied.
         let line = line_of(row);
-        let a_loaded = load_rows(rows, line, block + a_first.term);
-        let b_loaded = load_columns(group, output, line, block + b_first.term);
+        var a_loaded = vec4<f32>();
+        var b_loaded = vec4<f32>();
+        if copies_a(local) {
+            a_loaded = load_rows(rows, line, block + a_first.term);
+        }
+        if copies_b(local) {
+            b_loaded = load_columns(group, output, line, block + b_first.term);
+        }
         var a_more = vec4<f32>();
         var b_more = vec4<f32>();
         if A_COPIES == 2u {
@@ -109,8 +115,12 @@ fn weight_gradient_tile(
             b_more = load_columns(group, more_output, line, block + b_second.term);
         }
         workgroupBarrier();
-        a_tile[a_first.term * A_PITCH + a_first.quad] = a_loaded;
-        b_tile[b_first.term * B_PITCH + b_first.quad] = b_loaded;
+        if copies_a(local) {
+            a_tile[a_first.term * A_PITCH + a_first.quad] = a_loaded;
+        }
+        if copies_b(local) {
+            b_tile[b_first.term * B_PITCH + b_first.quad] = b_loaded;
+        }
         if A_COPIES == 2u {
             a_tile[a_second.term * A_PITCH + a_second.quad] = a_more;
         }
@@ -126,12 +136,12 @@ fn weight_gradient_tile(
         }
     }
 
-    for (var i = 0u; i < BLOCK; i++) {
+    for (var i = 0u; i < BLOCK_ROWS; i++) {
         let weight = tile_row + row_of_block(i, row_quad);
         if weight < weights {
             let at = weight_at(slice, group, weight);
             store_four(at, tile_column + 4u * column_quad, sums.s0_0);
-            if BLOCK == 8u {
+            if BLOCK_COLUMNS == 8u {
                 store_four(at, tile_column + 4u * column_quad + TILE_COLUMNS / 2u, sums.s0_1);
             }
         }

@@ -41,6 +41,8 @@ impl Family {
             Self::MatrixProduct => &[
                 "workgroup tile 128 x 128",
                 "workgroup tile 64 x 64",
+                "workgroup tile 128 x 32",
+                "workgroup tile 32 x 128",
                 "workgroup tile 32 x 32",
                 "subgroup tile 16 x 32",
                 "subgroup tile 16 x 64",
@@ -49,6 +51,8 @@ impl Family {
             Self::Convolution => &[
                 "workgroup tile 128 x 128",
                 "workgroup tile 64 x 64",
+                "workgroup tile 128 x 32",
+                "workgroup tile 32 x 128",
                 "workgroup tile 32 x 32",
                 "strips of 4 pixels",
                 "strips of 8 pixels",
@@ -58,6 +62,8 @@ impl Family {
             Self::WeightGradient => &[
                 "workgroup tile 128 x 128",
                 "workgroup tile 64 x 64",
+                "workgroup tile 128 x 32",
+                "workgroup tile 32 x 128",
                 "workgroup tile 32 x 32",
                 "sliding windows",
                 "single windows",

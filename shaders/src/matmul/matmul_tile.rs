@@ -16,7 +16,7 @@ const MODULE: Module = Module::new::<Uniform>(
 
 /// Blocks of terms, each loaded and then multiplied, and the stores.
 fn passes(call: &Call) -> u64 {
-    let [terms, block] = [("TILE_TERMS", 8), ("BLOCK", 8)]
+    let [terms, block] = [("TILE_TERMS", 8), ("BLOCK_ROWS", 8)]
         .map(|(name, default)| call.constant(name).map_or(default, |value| value as u64));
     let blocks = matmul_layout::slice_terms(call).div_ceil(terms);
     let stores = block * (1 + 2 * 5);
@@ -38,28 +38,33 @@ pub struct Tile {
     /// Columns of the output in a tile.
     pub columns: usize,
     /// Terms of the sum that lie in workgroup memory at a time: a multiple of 4, of which each invocation copies one or
-    /// two vectors of four for each matrix.
+    /// two vectors of four for each matrix, or every other invocation one.
     pub terms: usize,
-    /// Rows and columns that one invocation holds in registers: 4 or 8.
-    pub block: usize,
+    /// Rows and columns that one invocation holds in registers: 4 or 8 of each.
+    pub block: [usize; 2],
     /// Tiles that an output must have for this cut to be worthwhile: fewer leave a large GPU idle.
     pub worthwhile_from: usize,
 }
 
 impl Tile {
     /// 8 multiply-adds for each word read from workgroup memory and 64 for each word read from elsewhere.
-    pub const LARGE: Tile = Tile { rows: 128, columns: 128, terms: 8, block: 8, worthwhile_from: 256 };
+    pub const LARGE: Tile = Tile { rows: 128, columns: 128, terms: 8, block: [8, 8], worthwhile_from: 256 };
     /// A quarter of [`Tile::LARGE`], for outputs too small for it.
-    pub const MEDIUM: Tile = Tile { rows: 64, columns: 64, terms: 8, block: 8, worthwhile_from: 64 };
+    pub const MEDIUM: Tile = Tile { rows: 64, columns: 64, terms: 8, block: [8, 8], worthwhile_from: 64 };
+    /// As many elements as [`Tile::MEDIUM`], for outputs of few columns.
+    pub const TALL: Tile = Tile { rows: 128, columns: 32, terms: 8, block: [8, 4], worthwhile_from: 64 };
+    /// [`Tile::TALL`] on its side, for outputs of few rows.
+    pub const WIDE: Tile = Tile { rows: 32, columns: 128, terms: 8, block: [4, 8], worthwhile_from: 64 };
     /// Four times the tiles of [`Tile::MEDIUM`], for outputs too small for it.
-    pub const SMALL: Tile = Tile { rows: 32, columns: 32, terms: 16, block: 4, worthwhile_from: 0 };
+    pub const SMALL: Tile = Tile { rows: 32, columns: 32, terms: 16, block: [4, 4], worthwhile_from: 0 };
 
     /// All tiles, in the order in which they are tried.
-    pub const LARGEST_FIRST: [Tile; 3] = [Tile::LARGE, Tile::MEDIUM, Tile::SMALL];
+    pub const LARGEST_FIRST: [Tile; 5] = [Tile::LARGE, Tile::MEDIUM, Tile::TALL, Tile::WIDE, Tile::SMALL];
 
     /// Invocations of a workgroup.
     pub fn invocations(&self) -> u32 {
-        (self.rows / self.block * (self.columns / self.block)) as u32
+        let [rows, columns] = self.block;
+        (self.rows / rows * (self.columns / columns)) as u32
     }
 
     /// The largest tile that fits the device, is worthwhile for as many as `tiles` says there are of a cut, or for any number if
@@ -82,7 +87,8 @@ impl Tile {
         call.with_constant("TILE_ROWS", self.rows as u32)
             .with_constant("TILE_COLUMNS", self.columns as u32)
             .with_constant("TILE_TERMS", self.terms as u32)
-            .with_constant("BLOCK", self.block as u32)
+            .with_constant("BLOCK_ROWS", self.block[0] as u32)
+            .with_constant("BLOCK_COLUMNS", self.block[1] as u32)
     }
 }
 
@@ -96,12 +102,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_invocations_of_a_workgroup_copy_one_or_two_vectors_each_and_no_rest() {
+    fn the_invocations_of_a_workgroup_copy_one_or_two_vectors_each_or_half_of_them_one() {
         for tile in Tile::LARGEST_FIRST {
             assert_eq!(tile.terms % 4, 0, "{tile:?}");
             for length in [tile.rows, tile.columns] {
                 let (vectors, invocations) = (tile.terms * length / 4, tile.invocations() as usize);
-                assert!(vectors == invocations || vectors == 2 * invocations, "{tile:?}");
+                assert!([2 * vectors, vectors, vectors / 2].contains(&invocations), "{tile:?}");
             }
         }
     }

@@ -4,9 +4,9 @@
 //
 // A workgroup owns a tile of TILE_ROWS by TILE_COLUMNS elements and walks along the sum TILE_TERMS at a time: it copies
 // that part of both matrices to workgroup memory, transposing on the way if their strides ask for it, and each invocation
-// multiplies into a block of BLOCK by BLOCK sums held in registers (4 by 4, or 8 by 8 as four quarters half a tile
+// multiplies into a block of BLOCK_ROWS by BLOCK_COLUMNS sums held in registers (4 a side, or 8 as two halves half a tile
 // apart), while the next part is on its way from global memory. Every global word is used TILE_ROWS or TILE_COLUMNS
-// times, every word of workgroup memory BLOCK times.
+// times, every word of workgroup memory BLOCK_ROWS or BLOCK_COLUMNS times.
 //
 // Takes `params`, `a`, `b`, `bias`, `out` and `part_of` from product.wgsl, all of register_block.wgsl, and `activate` from
 // library/activation.wgsl.
@@ -95,8 +95,14 @@ fn matmul_tile(
     let b_first = copy_of_b(local, tile_column, b_start);
     let a_second = copy_of_a(local + INVOCATIONS, tile_row, a_start);
     let b_second = copy_of_b(local + INVOCATIONS, tile_column, b_start);
-    var a_loaded = load_a(a_first, 0u, terms);
-    var b_loaded = load_b(b_first, 0u, terms);
+    var a_loaded = vec4<f32>();
+    var b_loaded = vec4<f32>();
+    if copies_a(local) {
+        a_loaded = load_a(a_first, 0u, terms);
+    }
+    if copies_b(local) {
+        b_loaded = load_b(b_first, 0u, terms);
+    }
     var a_more = vec4<f32>();
     var b_more = vec4<f32>();
     if A_COPIES == 2u {
@@ -107,8 +113,12 @@ fn matmul_tile(
     }
 
     for (var passed = 0u; passed < terms; passed += TILE_TERMS) {
-        a_tile[a_first.to] = a_loaded;
-        b_tile[b_first.to] = b_loaded;
+        if copies_a(local) {
+            a_tile[a_first.to] = a_loaded;
+        }
+        if copies_b(local) {
+            b_tile[b_first.to] = b_loaded;
+        }
         if A_COPIES == 2u {
             a_tile[a_second.to] = a_more;
         }
@@ -120,8 +130,12 @@ fn matmul_tile(
         // The next block is on its way while this one is multiplied.
         let after = passed + TILE_TERMS;
         if after < terms {
-            a_loaded = load_a(a_first, after, terms - after);
-            b_loaded = load_b(b_first, after, terms - after);
+            if copies_a(local) {
+                a_loaded = load_a(a_first, after, terms - after);
+            }
+            if copies_b(local) {
+                b_loaded = load_b(b_first, after, terms - after);
+            }
             if A_COPIES == 2u {
                 a_more = load_a(a_second, after, terms - after);
             }
@@ -136,10 +150,10 @@ fn matmul_tile(
 
     let start = product * params.m * params.n;
     let column = tile_column + 4u * column_quad;
-    for (var i = 0u; i < BLOCK; i++) {
+    for (var i = 0u; i < BLOCK_ROWS; i++) {
         let row = tile_row + row_of_block(i, row_quad);
         store(start, row, column, sums.s0_0);
-        if BLOCK == 8u {
+        if BLOCK_COLUMNS == 8u {
             store(start, row, column + TILE_COLUMNS / 2u, sums.s0_1);
         }
         move_up(&sums);

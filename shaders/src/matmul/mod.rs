@@ -81,9 +81,11 @@ enum Variant {
 }
 
 /// The variants of [`Family::MatrixProduct`], in its order.
-const VARIANTS: [Variant; 6] = [
+const VARIANTS: [Variant; 8] = [
     Variant::Tile(Tile::LARGE),
     Variant::Tile(Tile::MEDIUM),
+    Variant::Tile(Tile::TALL),
+    Variant::Tile(Tile::WIDE),
     Variant::Tile(Tile::SMALL),
     Variant::Subgroup { wide: false },
     Variant::Subgroup { wide: true },
@@ -431,7 +433,7 @@ mod tests {
         assert_eq!(square.constant("TILE_ROWS"), Some(64.0));
         assert_eq!(square.choice().unwrap().to_string(), "workgroup tile 64 x 64");
         // Tiles that would be nearly empty, a row, and a variant that software drivers alone get.
-        let software = Target { choices: Choices::NONE.with_all(Family::MatrixProduct, 4), ..Target::default() };
+        let software = Target { choices: Choices::NONE.with_all(Family::MatrixProduct, 6), ..Target::default() };
         for problem in [Problem::new(17, 17, 64), Problem::new(1, 4096, 64)] {
             assert_eq!(call(&problem).choice(), None, "{problem:?}");
         }
@@ -459,6 +461,15 @@ mod tests {
             Problem::new(size, size, 64).sequence(&Target::default()).unwrap().steps[0].call.constant("TILE_ROWS")
         };
         assert_eq!([128, 1024, 4096].map(tile), [Some(32.0), Some(64.0), Some(128.0)]);
+    }
+
+    #[test]
+    fn outputs_of_few_columns_take_tall_tiles_and_those_of_few_rows_wide_ones() {
+        let tile = |m, n| {
+            let call = Problem::new(m, n, 64).sequence(&Target::default()).unwrap().steps[0].call.clone();
+            ["TILE_ROWS", "TILE_COLUMNS"].map(|name| call.constant(name).unwrap())
+        };
+        assert_eq!([tile(10_000, 32), tile(32, 10_000)], [[128.0, 32.0], [32.0, 128.0]]);
     }
 
     #[test]

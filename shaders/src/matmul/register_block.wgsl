@@ -4,18 +4,19 @@
 override TILE_ROWS: u32 = 64u;
 override TILE_COLUMNS: u32 = 64u;
 override TILE_TERMS: u32 = 8u;
-override BLOCK: u32 = 8u;
+override BLOCK_ROWS: u32 = 8u;     // 4 or 8
+override BLOCK_COLUMNS: u32 = 8u;  // 4 or 8
 
 // In vectors of four. One vector of padding keeps writes along the sum off one bank.
 override ROW_QUADS: u32 = TILE_ROWS / 4u;
 override COLUMN_QUADS: u32 = TILE_COLUMNS / 4u;
 override A_PITCH: u32 = ROW_QUADS + 1u;
 override B_PITCH: u32 = COLUMN_QUADS + 1u;
-override BLOCKS_ACROSS: u32 = TILE_COLUMNS / BLOCK;
-override INVOCATIONS: u32 = TILE_ROWS / BLOCK * BLOCKS_ACROSS;
+override BLOCKS_ACROSS: u32 = TILE_COLUMNS / BLOCK_COLUMNS;
+override INVOCATIONS: u32 = TILE_ROWS / BLOCK_ROWS * BLOCKS_ACROSS;
 override A_TILE: u32 = TILE_TERMS * A_PITCH;
 override B_TILE: u32 = TILE_TERMS * B_PITCH;
-// Vectors of each tile that an invocation copies: 1 or 2, and no rest.
+// Vectors of each tile that an invocation copies: 1 or 2, and no rest; 0 where only the first invocations copy one.
 override A_COPIES: u32 = TILE_TERMS * ROW_QUADS / INVOCATIONS;
 override B_COPIES: u32 = TILE_TERMS * COLUMN_QUADS / INVOCATIONS;
 
@@ -51,13 +52,15 @@ struct Term {
     columns_1: vec4<f32>,
 }
 
-// The term at `a_at` and `b_at` of the tiles; only halves 0 of a block of 4 by 4.
+// The term at `a_at` and `b_at` of the tiles; only half 0 of the rows or columns of which a block has four.
 fn load_term(a_at: u32, b_at: u32) -> Term {
     var term: Term;
     term.rows_0 = a_tile[a_at];
     term.columns_0 = b_tile[b_at];
-    if BLOCK == 8u {
+    if BLOCK_ROWS == 8u {
         term.rows_1 = a_tile[a_at + ROW_QUADS / 2u];
+    }
+    if BLOCK_COLUMNS == 8u {
         term.columns_1 = b_tile[b_at + COLUMN_QUADS / 2u];
     }
     return term;
@@ -68,15 +71,19 @@ fn multiply(sums: ptr<function, Sums>, term: Term) {
     (*sums).s1_0 += term.rows_0.y * term.columns_0;
     (*sums).s2_0 += term.rows_0.z * term.columns_0;
     (*sums).s3_0 += term.rows_0.w * term.columns_0;
-    if BLOCK == 8u {
+    if BLOCK_COLUMNS == 8u {
         (*sums).s0_1 += term.rows_0.x * term.columns_1;
         (*sums).s1_1 += term.rows_0.y * term.columns_1;
         (*sums).s2_1 += term.rows_0.z * term.columns_1;
         (*sums).s3_1 += term.rows_0.w * term.columns_1;
+    }
+    if BLOCK_ROWS == 8u {
         (*sums).s4_0 += term.rows_1.x * term.columns_0;
         (*sums).s5_0 += term.rows_1.y * term.columns_0;
         (*sums).s6_0 += term.rows_1.z * term.columns_0;
         (*sums).s7_0 += term.rows_1.w * term.columns_0;
+    }
+    if BLOCK_ROWS == 8u && BLOCK_COLUMNS == 8u {
         (*sums).s4_1 += term.rows_1.x * term.columns_1;
         (*sums).s5_1 += term.rows_1.y * term.columns_1;
         (*sums).s6_1 += term.rows_1.z * term.columns_1;
@@ -121,6 +128,15 @@ fn move_up(sums: ptr<function, Sums>) {
     (*sums).s5_1 = (*sums).s6_1;
     (*sums).s6_0 = (*sums).s7_0;
     (*sums).s6_1 = (*sums).s7_1;
+}
+
+// Whether an invocation copies to the tiles at all.
+fn copies_a(local: u32) -> bool {
+    return A_COPIES != 0u || local < TILE_TERMS * ROW_QUADS;
+}
+
+fn copies_b(local: u32) -> bool {
+    return B_COPIES != 0u || local < TILE_TERMS * COLUMN_QUADS;
 }
 
 const QUAD: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
