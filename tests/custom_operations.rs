@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use fourfold::graph::session::{find_wrong_kernel, run_mixed};
 use fourfold::graph::{
-    Graph, Operation, OutputGradients, Plan, Reference, Session, Shape, Tensor, TensorType, TwinSession, Values,
+    Fused, Graph, Operation, OutputGradients, Plan, Reference, Session, Shape, Tensor, TensorType, TwinSession, Values,
     gradients,
 };
 use fourfold::shaders::elementwise::Unary::Rsqrt;
 use fourfold::shaders::random::threefry::Random;
 use fourfold::shaders::{
-    Binding, Call, Case, Cases, Data, Element, Generator, Kernel, Sequence, Slot, Target, Tolerance,
+    Activation, Binding, Call, Case, Cases, Data, Element, Generator, Kernel, Sequence, Slot, Target, Tolerance, matmul,
 };
 use fourfold::{Gpu, verify};
 
@@ -459,5 +459,42 @@ fn a_gradient_or_a_definition_of_another_shape_is_an_error() {
         gradients(y.sum_all(), &[x]);
         let text = graph.check().expect_err("a wrong shape").to_string();
         assert!(text.starts_with(&format!("misshapen: {expected}")), "{text}");
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Linear(bool);
+
+impl Operation for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        Ok(vec![TensorType::f32([inputs[0].shape[0], inputs[1].shape[1]])])
+    }
+
+    fn sequence(&self, _: &[TensorType], target: &Target) -> Result<Sequence, String> {
+        let product = matmul::Problem::new(5, 5, 7).with_epilogue(self.0, Activation::None);
+        product.sequence(target).map_err(|error| error.to_string())
+    }
+
+    fn with_bias(&self, activation: Activation) -> Option<Fused> {
+        (activation == Activation::None).then(|| Linear(true).into())
+    }
+}
+
+#[test]
+fn an_operation_that_takes_a_bias_and_no_activation_is_computed_with_both() {
+    let (graph, gpu) = (Graph::new(), gpu());
+    let [x, scale] = inputs(&graph);
+    let linear = |sign: f32| graph.custom::<1>(Linear(false), &[x, x.transpose() * sign])[0] + scale.slice(&[0], [5]);
+    let compared = [("plain", linear(0.5)), ("relu", linear(-0.5).relu())];
+    compared.iter().for_each(|(name, tensor)| graph.output(name, *tensor));
+    let plan = Plan::new(&graph, &gpu.target()).expect("a plan");
+    let mut session = Session::new(&gpu, plan, &values()).expect("a session");
+    session.submit(1).expect("a step");
+    for (name, tensor) in compared {
+        close(name, &reference().evaluate(tensor).expect("twins"), &wide(&session.read(name).expect("a name")), 2e-5);
     }
 }

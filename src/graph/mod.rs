@@ -27,7 +27,7 @@ pub use build::{EpisodeTables, WindowOptions, WindowRows};
 pub use error::GraphError;
 pub use gradients::{gradients, vector_jacobian};
 pub use op::{Op, Tag};
-pub use operation::{Operation, OutputGradients};
+pub use operation::{Fused, Operation, OutputGradients};
 pub use operations::{
     Adaptive, AttentionMask, AugmentOptions, BatchNormOutputs, ConvolutionOptions, NormalOutputs, PoolOptions,
 };

@@ -6,7 +6,7 @@ use fourfold_shaders::elementwise::{Binary, Mode, Program, Unary};
 use fourfold_shaders::{Activation, Call};
 
 use super::canonical::Canonical;
-use crate::graph::{Op, Shape, TensorType, Value};
+use crate::graph::{Fused, Op, Shape, TensorType, Value};
 
 /// Nodes that one unit of work computes together.
 #[derive(Debug, Clone)]
@@ -15,8 +15,8 @@ pub(super) enum Unit {
     Node(usize),
     /// Elementwise nodes; `root` is the one whose value is stored.
     Chain { root: usize, members: BTreeSet<usize> },
-    /// `activation(product + bias)`, stored as the value of `root`.
-    Product { root: usize, product: usize, bias: Value, activation: Activation },
+    /// `activation(product + bias)`, stored as the value of `root`; by `biased` where the product is an operation.
+    Product { root: usize, product: usize, bias: Value, activation: Activation, biased: Option<Fused> },
 }
 
 impl Unit {
@@ -140,7 +140,7 @@ impl Fusion<'_> {
                 && !self.absorbed.contains(&candidate)
                 && self.graph.constant(Value { node: candidate, output: 0 }).is_none()
                 && self.consumers(candidate).iter().all(|consumer| members.contains(consumer))
-                && self.product_pattern(candidate).is_none();
+                && self.product_pattern(candidate, Activation::None).is_none();
             if fits {
                 members.insert(candidate);
                 if members.len() > LONGEST_CHAIN || self.leaves(&members).len() >= Program::MAX_OPERANDS {
@@ -177,16 +177,17 @@ impl Fusion<'_> {
                 Some(sum).filter(|_| only)?
             }
         };
-        let (product, bias) = self.product_pattern(sum)?;
+        let (product, bias, biased) = self.product_pattern(sum, activation)?;
         if sum != root {
             self.absorbed.insert(sum);
         }
         self.absorbed.insert(product);
-        Some(Unit::Product { root, product, bias, activation })
+        Some(Unit::Product { root, product, bias, activation, biased })
     }
 
-    /// The product (or convolution) and the bias, if `sum` adds a bias for each column to one that nothing else reads.
-    fn product_pattern(&self, sum: usize) -> Option<(usize, Value)> {
+    /// The product (or operation) and the bias, if `sum` adds a bias for each column to one that nothing else reads; and the
+    /// operation that adds it and applies the activation.
+    fn product_pattern(&self, sum: usize, activation: Activation) -> Option<(usize, Value, Option<Fused>)> {
         let node = self.graph.node(sum);
         if node.op != Op::Binary(Binary::Add) {
             return None;
@@ -201,20 +202,20 @@ impl Fusion<'_> {
             }
             let found = self.graph.node(inner);
             let columns = *found.outputs.first()?.shape.last()?;
-            let takes_bias = match &found.op {
-                Op::MatMul { .. } => true,
-                Op::Fused(operation) => operation.with_bias(Activation::None).is_some(),
-                _ => false,
+            let biased = match &found.op {
+                Op::MatMul { .. } => None,
+                // It may take a bias and no such activation.
+                Op::Fused(operation) => Some(operation.with_bias(activation)?),
+                _ => return None,
             };
-            let fits = takes_bias
-                && self.consumers(inner) == [reader]
+            let fits = self.consumers(inner) == [reader]
                 && !self.outputs.contains(&inner)
                 && !self.absorbed.contains(&inner)
                 && self.graph.type_of(product).shape == node.outputs[0].shape
                 && node.outputs[0].shape.last() == Some(&columns)
                 && self.graph.type_of(bias).shape == Shape::from([columns])
                 && self.graph.constant(bias).is_none();
-            fits.then_some((inner, bias))
+            fits.then_some((inner, bias, biased))
         })
     }
 }

@@ -75,16 +75,13 @@ impl Work {
             Unit::Chain { root, members } => {
                 (fuse::chain_call(graph, *root, members).into(), fuse::leaves(graph, members))
             }
-            Unit::Product { product, bias, activation, .. } => {
+            Unit::Product { product, bias, activation, biased, .. } => {
                 let node = graph.node(*product);
                 let reads: Vec<Value> = node.inputs.iter().chain([bias]).copied().collect();
                 let kinds: Vec<_> = reads.iter().map(|input| graph.type_of(*input)).collect();
-                let sequence = match &node.op {
-                    Op::Fused(operation) => {
-                        let biased = operation.with_bias(*activation).unwrap_or_else(|| operation.clone());
-                        operation::sequence(&biased, node, &kinds, target)?
-                    }
-                    _ => lower::product(node, &kinds[..2], true, *activation)
+                let sequence = match biased {
+                    Some(biased) => operation::sequence(biased, node, &kinds, target)?,
+                    None => lower::product(node, &kinds[..2], true, *activation)
                         .sequence(target)
                         .map_err(|error| refuse(error.to_string()))?,
                 };
