@@ -193,3 +193,17 @@ fn evaluating_adds_nothing_to_the_graph() {
     Reference::new([("x", SIX.to_vec())]).evaluate(slope).expect("a value of x");
     assert_eq!(graph.len(), nodes);
 }
+
+#[test]
+fn roundings_move_what_cancels_by_the_size_of_its_terms_and_nothing_that_is_copied_or_chosen() {
+    let graph = Graph::new();
+    let x = graph.input("x", TensorType::f32([2]));
+    let (sum, chosen) = ((x * x * x).sum_all(), (-x).relu().reshape([2, 1]));
+    let reference = Reference::new([("x", vec![1.0, -0.9999])]);
+    let exact = reference.evaluate_all(&[sum, chosen]).unwrap();
+    let moved = [1, 2, 1].map(|seed| reference.clone().rounded(1e-6, seed).evaluate_all(&[sum, chosen]).unwrap());
+    let units = (moved[0][0][0] - exact[0][0]).abs() / 1e-6;
+    assert!((0.01..5.0).contains(&units), "{units} roundings of terms of 1 in a sum of {}", exact[0][0]);
+    assert!(moved[0] == moved[2] && moved[0] != moved[1]);
+    assert_eq!(moved[0][1], exact[1]);
+}

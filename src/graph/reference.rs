@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::Location;
 
+use fourfold_shaders::random::threefry::Random;
 use fourfold_shaders::{Data, Element, Sequence, Target};
 
 use super::decompose::decompose;
@@ -30,6 +31,14 @@ use super::{Graph, GraphError, Node, Op, Shape, Tensor, TensorType, Value};
 #[derive(Debug, Clone, Default)]
 pub struct Reference {
     values: BTreeMap<String, Vec<f64>>,
+    roundings: Option<Roundings>,
+}
+
+/// Roundings of a size, drawn by a seed.
+#[derive(Debug, Clone, Copy)]
+struct Roundings {
+    size: f64,
+    seed: u32,
 }
 
 /// The reason for which a value cannot be evaluated.
@@ -90,7 +99,16 @@ impl std::error::Error for ReferenceError {
 impl Reference {
     /// Makes a reference with these values, row-major, of inputs and states by name.
     pub fn new<N: Into<String>>(values: impl IntoIterator<Item = (N, Vec<f64>)>) -> Self {
-        Self { values: values.into_iter().map(|(name, values)| (name.into(), values)).collect() }
+        Self { values: values.into_iter().map(|(name, values)| (name.into(), values)).collect(), roundings: None }
+    }
+
+    /// Multiplies every element that an operation computes (and does not copy, choose or compare) by a number from `1 - size`
+    /// to `1 + size`, drawn by `seed`. How far that moves a value, over `size`, is how many units of its operations' roundings
+    /// it is off by: more than its own size where terms cancel.
+    #[must_use]
+    pub fn rounded(mut self, size: f64, seed: u32) -> Self {
+        self.roundings = Some(Roundings { size, seed });
+        self
     }
 
     /// Gives an input or state other values.
@@ -125,7 +143,14 @@ impl Reference {
             let node = graph.node(index);
             let inputs: Vec<&[f64]> = node.inputs.iter().map(|input| computed[input].as_slice()).collect();
             let kinds: Vec<TensorType> = node.inputs.iter().map(|&input| graph.type_of(input)).collect();
-            let outputs = self.node(&node, &inputs, &kinds)?;
+            let mut outputs = self.node(index, &node, &inputs, &kinds)?;
+            if let Some(Roundings { size, seed }) = self.roundings.filter(|_| primitive::rounds(&node)) {
+                let mut random = Random::new(seed, index as u32);
+                outputs
+                    .iter_mut()
+                    .flatten()
+                    .for_each(|value| *value *= 1.0 + size * (2.0 * f64::from(random.uniform()) - 1.0));
+            }
             for (output, values) in outputs.into_iter().enumerate() {
                 computed.insert(Value { node: index, output }, values);
             }
@@ -133,7 +158,13 @@ impl Reference {
         Ok(tensors.iter().map(|tensor| computed[&tensor.value()].clone()).collect())
     }
 
-    fn node(&self, node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Result<Vec<Vec<f64>>, ReferenceError> {
+    fn node(
+        &self,
+        index: usize,
+        node: &Node,
+        inputs: &[&[f64]],
+        kinds: &[TensorType],
+    ) -> Result<Vec<Vec<f64>>, ReferenceError> {
         if let Op::Input { name } | Op::State { name, .. } = &node.op {
             let shape = node.outputs[0].shape.clone();
             return match self.values.get(name) {
@@ -160,7 +191,11 @@ impl Reference {
         let outputs =
             outputs.ok_or(ReferenceError::Unsupported { operation: node.op.name(), location: node.location })?;
         let values = inputs.iter().map(|values| values.to_vec());
-        Reference::new(names.iter().cloned().zip(values)).evaluate_all(&outputs)
+        let mut definition = Reference::new(names.iter().cloned().zip(values));
+        // Numbers of its own for the operations of each definition.
+        let own = |seed: u32| seed.wrapping_mul(0x9e37_79b1).wrapping_add(index as u32 + 1);
+        definition.roundings = self.roundings.map(|Roundings { size, seed }| Roundings { size, seed: own(seed) });
+        definition.evaluate_all(&outputs)
     }
 }
 

@@ -90,7 +90,7 @@ fn random_graphs_reach_every_operation() {
             continue;
         }
         let graph = Graph::new();
-        program.build(&graph, None);
+        program.build(&graph);
         assert_eq!(graph.check(), Ok(()), "{program}");
         found.extend((0..graph.len()).filter_map(|node| reached(&graph.node(node).op)));
     }
@@ -172,8 +172,8 @@ fn a_kernel_that_is_off_by_a_thousandth_is_found_in_the_middle_of_a_graph_and_sh
 fn the_same_number_is_the_same_graph() {
     let printed = |seed, number| {
         let graph = Graph::new();
-        let built = numbered(seed, number).build(&graph, None);
-        built.outputs.iter().enumerate().for_each(|(index, (output, _))| graph.output(&index.to_string(), *output));
+        let built = numbered(seed, number).build(&graph);
+        built.outputs.iter().enumerate().for_each(|(index, output)| graph.output(&index.to_string(), *output));
         (Plan::new(&graph, &Target::default()).unwrap().to_string(), built.values)
     };
     assert_eq!(printed(1, 2), printed(1, 2));

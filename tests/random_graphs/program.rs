@@ -93,16 +93,14 @@ impl Program {
         Self { leaves, steps, order, seed: random.next() }
     }
 
-    /// Builds the graph. With `perturbation`, each result of a step is multiplied by numbers near 1, which tell how far
-    /// roundings there move the outputs.
-    pub fn build<'g>(&self, graph: &'g Graph, perturbation: Option<u64>) -> Built<'g> {
+    /// Builds the graph.
+    pub fn build<'g>(&self, graph: &'g Graph) -> Built<'g> {
         let mut builder = Builder {
             graph,
             tensors: Vec::new(),
             trained: Vec::new(),
             values: Values::new(),
             random: Random(self.seed),
-            perturbation: perturbation.map(Random),
         };
         for shape in &self.leaves {
             let leaf = builder.leaf(shape);
@@ -116,7 +114,6 @@ impl Program {
                 // Outer products of wide tensors would take minutes.
                 result = result.reshape([result.elements()]).narrow(0, 0, LARGEST);
             }
-            let result = builder.perturbed(result);
             builder.tensors.push(result);
         }
         builder.finish(self.order)
@@ -128,8 +125,7 @@ const LARGEST: usize = 140_000;
 
 /// The outputs of a graph, in order, and the values of its inputs.
 pub struct Built<'g> {
-    /// Each with the size of the terms that it is a sum of: where these cancel, the sum may be far smaller.
-    pub outputs: Vec<(Tensor<'g>, f64)>,
+    pub outputs: Vec<Tensor<'g>>,
     pub values: Values,
 }
 
@@ -143,7 +139,6 @@ pub struct Builder<'g> {
     values: Values,
     /// The choices of the step that is built.
     pub random: Random,
-    perturbation: Option<Random>,
 }
 
 impl<'g> Builder<'g> {
@@ -231,22 +226,12 @@ impl<'g> Builder<'g> {
         }
     }
 
-    fn perturbed(&mut self, result: Tensor<'g>) -> Tensor<'g> {
-        let Some(random) = &mut self.perturbation else { return result };
-        let values = (0..result.elements()).map(|_| (1.0 + EPSILON * random.signed()) as f32).collect();
-        let factors = self.input(TensorType::f32(result.shape()), Data::F32(values));
-        result * factors
-    }
-
     /// Weighs the last tensors into a loss, differentiates it as often as asked, and collects what is compared.
     fn finish(mut self, order: usize) -> Built<'g> {
         let last: Vec<Tensor<'g>> = self.tensors.iter().rev().take(2).copied().collect();
-        let mut size = 1.0;
-        let mut outputs: Vec<_> = last.iter().map(|tensor| (*tensor, size)).collect();
+        let mut outputs = last.clone();
         let mut weighed = last;
         for _ in 0..order {
-            // Values and slopes are of a few units, and a mean divides them.
-            size /= weighed.iter().map(|tensor| tensor.elements()).min().unwrap_or(1) as f64;
             let mut loss = self.graph.constant(0.0);
             for tensor in weighed {
                 self.random = Random(tensor.elements() as u64);
@@ -256,14 +241,11 @@ impl<'g> Builder<'g> {
                 loss = loss + (tensor * weights).mean_all();
             }
             weighed = gradients(loss, &self.trained);
-            outputs.extend(weighed.iter().map(|tensor| (*tensor, size)));
+            outputs.extend(&weighed);
         }
         Built { outputs, values: self.values }
     }
 }
-
-/// The size of perturbations: large beside an f64's roundings, small beside what bends.
-pub const EPSILON: f64 = 1e-4;
 
 fn elements(shape: &[usize]) -> usize {
     shape.iter().product()

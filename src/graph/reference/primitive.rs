@@ -1,9 +1,21 @@
 //! The primitive operations on f64 slices, as plainly as possible.
 
-use fourfold_shaders::elementwise::Binary;
+use fourfold_shaders::elementwise::{Binary, Unary};
 use fourfold_shaders::{Element, random::dropout, random::threefry, trajectories::windows};
 
 use crate::graph::{Node, Op, Shape, TensorType};
+
+/// True if an operation computes real numbers, which a device rounds, and copies, chooses or compares none.
+pub fn rounds(node: &Node) -> bool {
+    let real = node.outputs.iter().all(|output| output.element == Element::F32);
+    let exact = [Unary::Neg, Unary::Abs, Unary::Sign, Unary::Step, Unary::Relu, Unary::Floor];
+    real && match &node.op {
+        Op::Unary(function) => !exact.contains(function),
+        Op::Binary(function) => !matches!(function, Binary::Min | Binary::Max),
+        Op::Sum { .. } | Op::Norm | Op::MatMul { .. } | Op::ScatterAdd { .. } => true,
+        _ => false,
+    }
+}
 
 /// The outputs of a primitive operation; `None` if the operation is not primitive.
 pub fn evaluate(node: &Node, inputs: &[&[f64]], kinds: &[TensorType]) -> Option<Vec<Vec<f64>>> {
