@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 pub use background::Background;
 use body::{Car, TIME_STEP};
+use picture::View;
 pub use picture::{Camera, Picture};
 use track::Track;
 
@@ -114,6 +115,11 @@ impl CarRacing {
     /// The track of a state.
     fn track(&self, number: f64) -> &Track {
         &self.tracks[(number.round().max(0.0) as usize).min(self.tracks.len() - 1)]
+    }
+
+    /// What there is to be seen of a race.
+    fn view<'a>(&'a self, race: &'a Race) -> View<'a> {
+        View { race, track: self.track(race.track), background: self.background.as_ref() }
     }
 }
 
@@ -352,12 +358,12 @@ impl Environment for CarRacing {
 
     fn pixel(&self, scene: &[f64], row: usize, column: usize) -> f64 {
         let race = Race::seen(scene);
-        self.picture.pixel(&race, self.track(race.track), self.background.as_ref(), row, column)
+        self.picture.pixel(&self.view(&race), row, column)
     }
 
     fn colour(&self, scene: &[f64], row: usize, column: usize) -> [f64; 3] {
         let race = Race::seen(scene);
-        self.picture.colour(&race, self.track(race.track), self.background.as_ref(), row, column)
+        self.picture.colour(&self.view(&race), row, column)
     }
 
     fn step(&self, state: &mut [f64], action: &[f64], _: &mut EpisodeRandom) -> Outcome {

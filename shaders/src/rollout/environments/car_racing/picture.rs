@@ -44,6 +44,14 @@ const ZOOM: f64 = 16.2;
 /// The same at the start of an episode, where the camera comes from far above.
 const FAR: f64 = 0.6;
 
+/// What there is to be seen.
+pub(super) struct View<'a> {
+    pub race: &'a Race,
+    pub track: &'a Track,
+    /// In place of the grass.
+    pub background: Option<&'a Background>,
+}
+
 /// Red, green and blue of a sample.
 type Colour = [u8; 3];
 
@@ -198,41 +206,21 @@ impl Picture {
     }
 
     /// The grey of a pixel, 0 to 255: the mean of its samples.
-    pub(super) fn pixel(
-        &self,
-        race: &Race,
-        track: &Track,
-        background: Option<&Background>,
-        row: usize,
-        column: usize,
-    ) -> f64 {
-        let samples = self.samples_of(race, track, background, row, column);
+    pub(super) fn pixel(&self, view: &View<'_>, row: usize, column: usize) -> f64 {
+        let samples = self.samples_of(view, row, column);
         samples.iter().map(|&colour| grey(colour)).sum::<f64>() / samples.len() as f64
     }
 
     /// Red, green and blue of a pixel, 0 to 255: the means of its samples.
-    pub(super) fn colour(
-        &self,
-        race: &Race,
-        track: &Track,
-        background: Option<&Background>,
-        row: usize,
-        column: usize,
-    ) -> [f64; 3] {
-        let samples = self.samples_of(race, track, background, row, column);
+    pub(super) fn colour(&self, view: &View<'_>, row: usize, column: usize) -> [f64; 3] {
+        let samples = self.samples_of(view, row, column);
         let sum = |channel: usize| samples.iter().map(|colour| f64::from(colour[channel])).sum::<f64>();
         std::array::from_fn(|channel| sum(channel) / samples.len() as f64)
     }
 
     /// The colours of the samples of a pixel.
-    fn samples_of(
-        &self,
-        race: &Race,
-        track: &Track,
-        background: Option<&Background>,
-        row: usize,
-        column: usize,
-    ) -> Vec<Colour> {
+    fn samples_of(&self, view: &View<'_>, row: usize, column: usize) -> Vec<Colour> {
+        let &View { race, track, background } = view;
         if !self.instruments && 8 * row >= 7 * self.size {
             return vec![BLACK];
         }
