@@ -46,5 +46,6 @@ of_the_device!(
     fourfold::graph::GraphError,
     fourfold::graph::SessionError,
     fourfold::models::agent::AgentError,
+    fourfold::models::offline_training::OfflineTrainingError,
     fourfold::data::Error
 );

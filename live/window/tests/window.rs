@@ -7,6 +7,7 @@ use eframe::egui::{Color32, Event, Key, Shape, TextureId, Vec2, ViewportId};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use fourfold::Gpu;
+use fourfold::wgpu::{PollStatus, PollType};
 use fourfold_live::{Application, Arguments, Device};
 use fourfold_scenes::Counts;
 
@@ -152,7 +153,28 @@ fn a_scene_may_compute_on_the_device_of_the_window() {
         Harness::builder().build_ui_state(|ui, window: &mut Application| window.show(ui), application);
     assert_eq!(window.state().stage().unwrap().gpu().device(), gpu.device());
     frames_until(&mut window, |window| reading(window, "step") >= 4.0);
-    // A readback that is on its way goes with the window.
-    window.step();
+}
+
+#[test]
+fn closing_the_window_waits_for_no_readback_and_drops_it() {
+    let mut window = window("neuron");
+    frames_until(&mut window, |window| reading(window, "step") >= 4.0);
+    // A second or so of work in one submission, and its readback.
+    let (many, before) = (2_000, counts(&window).steps);
+    type_text(&mut window, &".".repeat(many));
+    frames_until(&mut window, |window| counts(window).steps >= before + many as u64);
+    let gpu = window.state().stage().unwrap().gpu().clone();
     drop(window);
+    // The work goes on, so that nobody waited for it.
+    assert_eq!(gpu.device().poll(PollType::Poll).unwrap(), PollStatus::Poll);
+    // It ends without an error, although who had asked for the values is gone; the device is free for others.
+    #[expect(clippy::disallowed_methods, reason = "a test may wait")]
+    gpu.wait().unwrap();
+    assert_eq!(gpu.device().poll(PollType::Poll).unwrap(), PollStatus::QueueEmpty);
+    assert!(gpu.lost().is_none());
+    let application =
+        Application::new(&Arguments::default(), Device::Shared(gpu.device().clone(), gpu.queue().clone()));
+    let mut another: Window =
+        Harness::builder().build_ui_state(|ui, window: &mut Application| window.show(ui), application);
+    frames_until(&mut another, |window| reading(window, "step") >= 4.0);
 }

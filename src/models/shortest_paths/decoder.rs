@@ -92,12 +92,10 @@ impl PathDecoder {
         build(&graph, model, world, prior);
         let plan = Plan::new(&graph, &gpu.target())?;
         let nodes = world.nodes();
-        let pairs = (0..nodes).flat_map(|node| (0..nodes).map(move |towards| (node, towards)));
-        let transitions = pairs.map(|(node, towards)| world.step(node, towards) as f32).collect();
         let identity = (0..nodes * nodes).map(|place| f32::from(u8::from(place % (nodes + 1) == 0))).collect();
         let values = Values::from([
             ("identity".into(), Data::F32(identity)),
-            ("transitions".into(), Data::F32(transitions)),
+            ("transitions".into(), transitions(world)),
             ("prior".into(), Data::F32(prior.log_weights())),
         ]);
         let session = Session::on_buffers(gpu, plan, &values, &BTreeMap::from([("weights".to_owned(), weights)]))?;
@@ -105,6 +103,16 @@ impl PathDecoder {
             Self { session, lanes: nodes, steps: prior.steps, context: model.context(), goal: world.goal() };
         decoder.begin(0.0, 0)?;
         Ok(decoder)
+    }
+
+    /// Takes the goal of `world`, the same graph with another one; call [`begin`](Self::begin) before the next step. The
+    /// network knows of it once its weights have learnt it.
+    ///
+    /// # Errors
+    /// The device failed or was lost.
+    pub fn aim(&mut self, world: &DirectedGraph) -> Result<(), SessionError> {
+        self.goal = world.goal();
+        self.session.write("transitions", &transitions(world))
     }
 
     /// Puts every lane on its node, before its first step.
@@ -172,6 +180,13 @@ impl PathDecoder {
     pub fn steps(&self) -> usize {
         self.steps
     }
+}
+
+/// The node at which each choice of each node ends.
+fn transitions(world: &DirectedGraph) -> Data {
+    let nodes = 0..world.nodes();
+    let pairs = nodes.clone().flat_map(|node| nodes.clone().map(move |towards| (node, towards)));
+    Data::F32(pairs.map(|(node, towards)| world.step(node, towards) as f32).collect())
 }
 
 /// One step of all lanes.

@@ -85,6 +85,15 @@ impl DirectedGraph {
         Self::filtered(NODES, SPARSITY, &GraphFilter::figure_6(), &mut Random::new(seed, 0))
     }
 
+    /// Returns the graph with another goal.
+    ///
+    /// # Panics
+    /// Node index out of range.
+    pub fn with_goal(&self, goal: usize) -> Self {
+        assert!(goal < self.nodes(), "the goal is a node");
+        Self { edges: self.edges.clone(), goal }
+    }
+
     /// Returns the number of nodes.
     pub fn nodes(&self) -> usize {
         self.edges.len()
@@ -173,6 +182,15 @@ mod tests {
             }
         }
         assert!(unreachable > 0);
+    }
+
+    #[test]
+    fn another_goal_has_other_distances_on_the_same_edges() {
+        let graph = DirectedGraph::new(3, &[(1, 2), (2, 0)], 0);
+        assert_eq!(graph.distances(), [Some(0), Some(2), Some(1)]);
+        let other = graph.with_goal(2);
+        assert_eq!((other.goal(), other.distances()), (2, vec![None, Some(1), Some(0)]));
+        assert_eq!(other.with_goal(0), graph);
     }
 
     #[test]

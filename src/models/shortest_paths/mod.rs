@@ -5,9 +5,11 @@
 
 mod decoder;
 mod directed_graph;
+mod walks;
 
 pub use decoder::{GeneratedPath, PathDecoder, Prior};
 pub use directed_graph::{DirectedGraph, GraphFilter};
+pub use walks::{BETA2, Walk, Walks};
 
 use crate::data::Actions;
 use crate::models::decision_transformer::{DropoutRates, Initialisation, Returns, Settings, Tokens};

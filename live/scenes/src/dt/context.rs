@@ -57,7 +57,8 @@ pub(super) struct Attention {
 }
 
 impl Attention {
-    pub(super) fn new(gpu: &Gpu, model: &DecisionTransformer, weights: Data) -> Result<Self, Error> {
+    /// The weights in `weights` may change between choices.
+    pub(super) fn new(gpu: &Gpu, model: &DecisionTransformer, weights: BufferView) -> Result<Self, Error> {
         let graph = Graph::new();
         let window = window(&graph, model);
         let flat = model.parameters().state(&graph, "weights");
@@ -66,7 +67,7 @@ impl Attention {
         let blocks = model.attention_weights(&model.parameters().of(flat), &window).into_iter();
         let rows: Vec<_> = blocks.map(|block| block.narrow(2, tokens - 2, 1).mean(1).reshape([1, tokens])).collect();
         graph.output("attention", graph.concatenate(&rows, 0));
-        let session = Session::builder(gpu, Plan::new(&graph, &gpu.target())?).value("weights", weights).build()?;
+        let session = Session::builder(gpu, Plan::new(&graph, &gpu.target())?).on_buffer("weights", weights).build()?;
         Ok(Self { model: model.clone(), session })
     }
 

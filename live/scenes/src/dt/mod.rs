@@ -34,7 +34,7 @@ impl Transformers {
         if self.scenes[task].is_none() {
             self.scenes[task] = Some(match task {
                 0 => Box::new(Rooms::open(&self.gpu, self.seed)?),
-                _ => Box::new(Paths::open(&self.gpu)?),
+                _ => Box::new(Paths::open(&self.gpu, self.seed)?),
             });
         }
         self.shown = task;

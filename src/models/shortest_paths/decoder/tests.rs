@@ -118,15 +118,17 @@ fn paths_are_those_of_the_rules_followed_step_by_step_on_the_host() {
     let prior = Prior { steps: STEPS, power: POWER as f32 };
     let mut decoder = PathDecoder::new(&gpu, &model, &world, prior, buffer).unwrap();
     let mut longest = 0;
-    for (least, asked) in [(0.0, 0), (0.2, 0), (0.0, 4)] {
+    for (goal, least, asked) in [(0, 0.0, 0), (0, 0.2, 0), (0, 0.0, 4), (5, 0.0, 0)] {
+        let world = world.with_goal(goal);
+        decoder.aim(&world).unwrap();
         decoder.begin(least, asked).unwrap();
         // In two submissions, as one who watches takes them.
         drop(decoder.submit(1).unwrap());
         let values = decoder.submit(STEPS - 1).unwrap().wait().unwrap();
         for (start, path) in decoder.paths(&values, STEPS).into_iter().enumerate() {
             let expected = by_the_rules(&mut host, &world, start, f64::from(least), asked);
-            assert_eq!((&path.nodes, &path.actions), (&expected.nodes, &expected.actions), "{least} {asked}");
-            assert_eq!(path.lengths, expected.lengths, "{least} {asked}");
+            assert_eq!((&path.nodes, &path.actions), (&expected.nodes, &expected.actions), "{goal} {least} {asked}");
+            assert_eq!(path.lengths, expected.lengths, "{goal} {least} {asked}");
             let pairs = path.chances.concat().into_iter().zip(expected.chances.concat());
             // Probabilities through logarithms in f32: some units of the last place of a number below 20.
             assert!(path.chances.len() == expected.chances.len());

@@ -7,11 +7,10 @@ mod pathfinder;
 mod picture;
 mod report;
 mod trial;
-mod walks;
 
 use clap::Args;
 use fourfold::models::SequenceModel;
-use fourfold::models::shortest_paths::DirectedGraph;
+use fourfold::models::shortest_paths::{DirectedGraph, Walk, Walks};
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::Experiment;
@@ -23,8 +22,7 @@ use crate::run::report::Report;
 use decoded::Decoded;
 pub use pathfinder::{Pathfinder, TrainedPaths};
 
-use outcome::{AtDistance, Outcome};
-use walks::{Walk, Walks};
+use outcome::{AtDistance, Outcome, ways};
 
 /// Learn shortest paths on a random graph from random walks alone
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]

@@ -127,9 +127,20 @@ impl Outcome {
     }
 }
 
+/// All ways to the goal in the data, parts of walks included.
+pub fn ways(walks: &[Walk], goal: usize) -> HashSet<&[usize]> {
+    let suffixes = |walk: &'_ Walk| -> Vec<std::ops::Range<usize>> {
+        walk.length(goal).map(|end| (0..end).map(|start| start..end + 1).collect()).unwrap_or_default()
+    };
+    walks.iter().flat_map(|walk| suffixes(walk).into_iter().map(|range| &walk.nodes[range])).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use fourfold::shaders::random::threefry::Random;
+
     use super::*;
+    use crate::experiments::dt::shortest_paths::Walks;
 
     /// 3 -> 2 -> 1 -> 0, 3 -> 0, and 4 from which no path leads to the goal 0.
     fn graph() -> DirectedGraph {
@@ -163,5 +174,13 @@ mod tests {
         assert_eq!((outcome.optimal(), outcome.reachable(), outcome.never, outcome.at_goal), (3, 3, 1, 1));
         assert_eq!(&outcome.lengths[..3], [2, 1, 0]);
         assert!(outcome.solves(2));
+    }
+
+    #[test]
+    fn ways_are_the_ends_of_walks_that_reached_the_goal() {
+        // 3 -> 2 -> 1 -> 0, with 0 the goal and a node 4 without an edge out.
+        let graph = DirectedGraph::new(5, &[(3, 2), (2, 1), (1, 0), (3, 4)], 0);
+        let data = Walks::random(&graph, 200, 10, &mut Random::new(1, 0));
+        assert_eq!(ways(&data.walks, 0), HashSet::from([&[1, 0][..], &[2, 1, 0], &[3, 2, 1, 0]]));
     }
 }

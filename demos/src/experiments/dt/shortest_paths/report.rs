@@ -1,10 +1,10 @@
 //! The report of finished trials.
 
-use fourfold::models::shortest_paths::{GraphFilter, NODES, SPARSITY, STEPS};
+use fourfold::models::shortest_paths::{BETA2, GraphFilter, NODES, SPARSITY, STEPS};
 use serde_json::{Value, json};
 
-use super::trial::{BETA2, Finished, Problem};
-use super::{AtDistance, Outcome, Settings, Walk, picture};
+use super::trial::{Finished, Problem};
+use super::{AtDistance, Outcome, Settings, Walk, picture, ways};
 use crate::failure::Failure;
 use crate::picture::bar_plot::{ColumnPlot, Columns};
 use crate::picture::plot::{Line, LinePlot};
@@ -217,7 +217,7 @@ fn losses(trials: &[(Problem, Finished)]) -> LinePlot {
 /// The longest generated path that is optimal; of several, one that no walk of the data contains.
 fn longest<'a>(trial: &Problem, finished: &'a Finished) -> &'a Walk {
     let distances = trial.graph.distances();
-    let ways = trial.walks.ways();
+    let ways = ways(&trial.walks.walks, trial.graph.goal());
     let goal = trial.graph.goal();
     let rank = |walk: &&Walk| match walk.length(goal) {
         Some(length) if distances[walk.nodes[0]] == Some(length) => (length, !ways.contains(&walk.nodes[..=length])),

@@ -5,44 +5,21 @@ use std::time::Instant;
 use fourfold::data::{Checkpoint, Trajectories};
 use fourfold::models::SequenceModel;
 use fourfold::models::decision_transformer::DecisionTransformer;
-use fourfold::models::offline_training::{OfflineSettings, OfflineTraining, ReturnsToGo, Starts};
+use fourfold::models::offline_training::OfflineTraining;
 use fourfold::models::shortest_paths::{self, NODES, PathDecoder, Prior, STEPS};
-use fourfold::optim::{AdamW, Schedule};
 use fourfold::shaders::random::threefry::Random;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Decoded, DirectedGraph, Outcome, Settings, Walk, Walks};
+use super::{Decoded, DirectedGraph, Outcome, Settings, Walk, Walks, ways};
 use crate::failure::Failure;
 use crate::run::Run;
-
-/// AdamW's decay of squares: short trainings gain by a short memory.
-pub const BETA2: f32 = 0.95;
 
 /// The transformer that predicts the return of a node, and the action for a node and a return.
 pub fn model(settings: &Settings) -> Result<DecisionTransformer, Failure> {
     let Settings { context, width, layers, heads, dropout, .. } = *settings;
     let network = shortest_paths::network(context, width, layers, heads, dropout);
     DecisionTransformer::new(network).map_err(Failure::input)
-}
-
-fn offline(settings: &Settings, problem: &Problem) -> OfflineSettings {
-    OfflineSettings {
-        batch: settings.batch,
-        optimiser: AdamW { beta2: BETA2, weight_decay: 1e-4, ..AdamW::default() },
-        decays: |_| true,
-        rate: settings.rate,
-        schedule: Schedule::WarmUpCosine { warm_up: 20, steps: settings.training_steps, least: 0.0 },
-        clip: Some(1.0),
-        returns: ReturnsToGo::Given(problem.walks.return_classes()),
-        return_scale: 1.0,
-        standardisation: None,
-        starts: Starts::Steps,
-        restart_times: true,
-        seed: problem.seed,
-        losses: settings.training_steps,
-        steps_per_submission: 4,
-    }
 }
 
 /// The graph, the walks and the starts of a seed.
@@ -109,7 +86,8 @@ const BURST: usize = 20;
 pub fn train(run: &mut Run, settings: &Settings, problem: &Problem) -> Result<Finished, Failure> {
     let begun = Instant::now();
     let (gpu, model, graph, seed) = (run.gpu(), model(settings)?, &problem.graph, problem.seed);
-    let mut training = OfflineTraining::new(&gpu, &model, &problem.data, offline(settings, problem))?;
+    let recipe = problem.walks.training(settings.batch, settings.rate, settings.training_steps, seed);
+    let mut training = OfflineTraining::new(&gpu, &model, &problem.data, recipe)?;
     let prior = Prior { steps: STEPS, power: settings.power };
     let mut decoder = PathDecoder::new(&gpu, &model, graph, prior, training.weights_view()?)?;
     if let Some(checkpoint) = run.restored() {
@@ -140,7 +118,7 @@ pub fn train(run: &mut Run, settings: &Settings, problem: &Problem) -> Result<Fi
     run.write_checkpoint(&format!("transformer-{seed}.safetensors"), &file)?;
     let decoded = Decoded::by(&mut decoder, 0.0)?;
     let sifted = Decoded::by(&mut decoder, settings.least)?;
-    let ways = problem.walks.ways();
+    let ways = ways(&problem.walks.walks, graph.goal());
     let of = |walks: &[Walk]| Outcome::of(graph, walks, STEPS, &ways);
     let from_starts =
         |decoded: &Decoded| -> Vec<Walk> { problem.starts.iter().map(|&start| decoded.walks[start].clone()).collect() };

@@ -1,17 +1,20 @@
 //! A decision transformer on a graph: learnt from random walks, asked for few steps, it finds the way to the goal.
 //!
-//! Walkers begin at all nodes together, and one of them is looked at closely.
+//! Walkers begin at all nodes together, and one of them is looked at closely. The network of the file knows one goal; the way to
+//! another it learns while one watches.
 
+mod learning;
 mod picture;
 mod trained;
 
-use fourfold::Gpu;
 use fourfold::models::SequenceModel;
-use fourfold::models::shortest_paths::{GeneratedPath, PathDecoder};
+use fourfold::models::shortest_paths::{DirectedGraph, GeneratedPath, PathDecoder};
+use fourfold::{BufferView, Gpu};
 
 use super::context::{Attention, Token};
 use crate::answer::Answer;
-use crate::{Control, Drawing, Error, Pointer, Reading, Scene, Value, View, weights};
+use crate::{Control, Drawing, Error, Kind, Pointer, Reading, Scene, Value, View, weights};
+use learning::Learning;
 use trained::Trained;
 
 pub(super) use trained::ENVIRONMENT;
@@ -19,12 +22,30 @@ pub(super) use trained::ENVIRONMENT;
 /// Steps for which finished paths are left to be looked at.
 const REST: usize = 3;
 
+/// While the network learns, walkers take a step in one of so many submissions.
+const TURNS: usize = 3;
+
+/// What a click on a node sets, in the order in which they are offered.
+const CLICKS: [&str; 2] = ["the start", "the goal"];
+
 /// All walkers.
 pub(super) struct Paths {
     gpu: Gpu,
     trained: Trained,
+    /// The trained weights, and those with which all walk.
+    original: BufferView,
+    weights: BufferView,
     decoder: PathDecoder,
     attention: Attention,
+    /// The graph with the goal of the moment, and the nodes that can be goals.
+    world: DirectedGraph,
+    goals: Vec<usize>,
+    /// Where the goal is not that of the file.
+    learning: Option<Learning>,
+    /// Submissions with training steps.
+    turn: usize,
+    seed: u32,
+    click: usize,
     /// The fewest steps from each node.
     distances: Vec<Option<usize>>,
     /// The length asked for; 0 leaves it to the transformer.
@@ -55,20 +76,29 @@ struct Finished {
 }
 
 impl Paths {
-    pub(super) fn open(gpu: &Gpu) -> Result<Self, Error> {
-        Self::new(gpu, Trained::read(weights::SHORTEST_PATHS.name, weights::SHORTEST_PATHS.bytes()?)?, 0)
+    pub(super) fn open(gpu: &Gpu, seed: u32) -> Result<Self, Error> {
+        Self::new(gpu, Trained::read(weights::SHORTEST_PATHS.name, weights::SHORTEST_PATHS.bytes()?)?, seed, 0)
     }
 
-    fn new(gpu: &Gpu, trained: Trained, asked: usize) -> Result<Self, Error> {
-        let weights = gpu.upload("weights", &trained.weights)?;
-        let distances = trained.graph.distances();
+    fn new(gpu: &Gpu, trained: Trained, seed: u32, asked: usize) -> Result<Self, Error> {
+        let [original, weights] = [gpu.upload("weights", &trained.weights)?, gpu.upload("weights", &trained.weights)?];
+        let world = trained.graph.clone();
+        let has_a_way = |&goal: &usize| world.with_goal(goal).distances().iter().any(|&steps| steps > Some(0));
         let mut paths = Self {
-            decoder: PathDecoder::new(gpu, &trained.model, &trained.graph, trained.prior, weights)?,
-            attention: Attention::new(gpu, &trained.model, trained.weights.clone())?,
+            decoder: PathDecoder::new(gpu, &trained.model, &world, trained.prior, weights.clone())?,
+            attention: Attention::new(gpu, &trained.model, weights.clone())?,
+            goals: (0..world.nodes()).filter(has_a_way).collect(),
+            distances: world.distances(),
             gpu: gpu.clone(),
             trained,
+            original,
+            weights,
+            world,
+            learning: None,
+            turn: 0,
+            seed,
+            click: 0,
             start: 0,
-            distances,
             asked,
             fresh: true,
             answer: Answer::none(),
@@ -83,6 +113,32 @@ impl Paths {
         };
         paths.start = paths.starts()[0];
         Ok(paths)
+    }
+
+    /// All walk to this goal, from the trained weights on: the way to another than the file's is learnt.
+    fn aim(&mut self, goal: usize) -> Result<(), Error> {
+        let world = self.trained.graph.with_goal(goal);
+        let is_known = goal == self.trained.graph.goal();
+        let learn = || Learning::new(&self.gpu, &self.trained, &world, self.weights.clone(), self.seed);
+        self.learning = if is_known { None } else { Some(learn()?) };
+        let (from, to) = (&self.original, &self.weights);
+        self.gpu.submit("trained weights", |encoder| {
+            encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &to.buffer, to.offset, to.size);
+            Ok(())
+        })?;
+        self.decoder.aim(&world)?;
+        self.distances = world.distances();
+        self.world = world;
+        self.turn = 0;
+        self.finished = None;
+        let start = Some(self.start).filter(|&start| self.distances[start] > Some(0));
+        self.begin(start.unwrap_or_else(|| self.starts()[0]));
+        Ok(())
+    }
+
+    /// True while training steps are left.
+    fn learns(&self) -> bool {
+        self.learning.as_ref().is_some_and(|learning| !learning.is_done())
     }
 
     /// The nodes with a way to the goal, the farthest first.
@@ -116,7 +172,7 @@ impl Paths {
 
     /// Steps of a path that reached the goal.
     fn length(&self, path: &GeneratedPath) -> Option<usize> {
-        (path.nodes.last() == Some(&self.trained.graph.goal())).then(|| path.nodes.len() - 1)
+        (path.nodes.last() == Some(&self.world.goal())).then(|| path.nodes.len() - 1)
     }
 
     /// The mean length that the transformer predicts for walks that arrive, and the chance that one never does.
@@ -129,7 +185,6 @@ impl Paths {
 
     fn take(&mut self, paths: Vec<GeneratedPath>, step: usize) -> Result<(), Error> {
         self.paths = paths;
-        self.seen_step = step;
         self.version += 1;
         if step >= self.trained.prior.steps {
             let starts = self.starts();
@@ -137,18 +192,24 @@ impl Paths {
                 let solved = starts.iter().filter(|&&node| counts(node, self.length(&self.paths[node])));
                 solved.count() as f64 / starts.len().max(1) as f64
             };
-            self.finished = Some(Finished {
+            let finished = Finished {
                 shortest: share(&|node, length| length == self.distances[node]),
                 arrived: share(&|_, length| length.is_some()),
-            });
+            };
+            // Once for each time that all walk: they rest at this step.
+            if let Some(learning) = self.learning.as_mut().filter(|_| self.seen_step < self.trained.prior.steps) {
+                learning.judge(finished.shortest);
+            }
+            self.finished = Some(finished);
         }
+        self.seen_step = step;
         let Some(path) = self.path() else { return Ok(()) };
         let taken = path.actions.len();
         if taken == 0 || taken < step {
             // Nothing was chosen in this step.
             return Ok(());
         }
-        let nodes = self.trained.graph.nodes();
+        let nodes = self.world.nodes();
         let token = |step: usize| Token {
             asked: path.lengths[step] as f32,
             observation: (0..nodes).map(|node| f32::from(u8::from(node == path.nodes[step]))).collect(),
@@ -170,7 +231,20 @@ impl Scene for Paths {
         let help = "The steps to the goal asked for at the start, then one less with each; 0 lets the transformer choose a likely \
                     short path.";
         let (asked, most) = (self.asked as f64, self.trained.prior.steps as f64);
+        let goal = Control {
+            name: "goal",
+            label: "Goal".into(),
+            key: Some('g'),
+            help: "Walk to another node. The network learns the way from random walks that arrive there; the goal that it was \
+                   trained for brings its weights back.",
+            kind: Kind::Choice {
+                value: self.goals.iter().position(|&goal| goal == self.world.goal()).unwrap_or(0),
+                options: self.goals.iter().map(|goal| format!("node {goal}").into()).collect(),
+            },
+        };
         vec![
+            goal,
+            Control::choice("click", "A click sets", 'm', "What a click on a node sets.", self.click, &CLICKS),
             Control::slider("asked", "Steps asked", help, asked, [0.0, most], 1.0).with_key('a'),
             Control::button("next", "Next start", 'n', "Begin at the next node."),
         ]
@@ -184,26 +258,34 @@ impl Scene for Paths {
                 self.begin(self.start);
             }
             ("next", _) => self.begin(self.next_start()),
+            ("goal", Value::Index(index)) => self.aim(self.goals[index.min(self.goals.len() - 1)])?,
+            ("click", Value::Index(click)) => self.click = click,
             _ => {}
         }
         Ok(())
     }
 
     fn point(&mut self, view: View, at: [f32; 2], pointer: Pointer) -> Result<bool, Error> {
-        let node = picture::places(self, view).node(self, at).filter(|&node| node != self.trained.graph.goal());
-        let Some(start) = node.filter(|_| pointer == Pointer::Press) else { return Ok(false) };
-        self.begin(start);
+        let node = picture::places(self, view).node(self, at).filter(|&node| node != self.world.goal());
+        let Some(node) = node.filter(|_| pointer == Pointer::Press) else { return Ok(false) };
+        match self.click {
+            0 => self.begin(node),
+            _ if self.goals.contains(&node) => self.aim(node)?,
+            _ => return Ok(false),
+        }
         Ok(true)
     }
 
-    /// Nothing here is left to chance: all begins anew, whatever the seed.
-    fn reset(&mut self, _: u32) -> Result<(), Error> {
-        self.finished = None;
+    /// The goal and the weights are those of the file again. Only the walks of a training are left to chance.
+    fn reset(&mut self, seed: u32) -> Result<(), Error> {
+        self.seed = seed;
+        self.aim(self.trained.graph.goal())?;
         self.begin(self.starts()[0]);
         Ok(())
     }
 
     fn poll(&mut self) -> Result<bool, Error> {
+        let learnt = self.learning.as_mut().map_or(Ok(true), Learning::poll)?;
         if let Some((values, step)) = self.answer.take()? {
             let paths = self.decoder.paths(&values, step);
             self.take(paths, step)?;
@@ -212,17 +294,26 @@ impl Scene for Paths {
             self.shares = values[0].f32().to_vec();
             self.version += 1;
         }
-        Ok(!self.answer.is_waiting() && !self.look.is_waiting())
+        Ok(learnt && !self.answer.is_waiting() && !self.look.is_waiting())
     }
 
     fn submit(&mut self, steps: usize) -> Result<(), Error> {
+        let learns = self.learns();
+        if let Some(learning) = self.learning.as_mut().filter(|_| learns && steps > 0) {
+            learning.submit(steps)?;
+            self.turn += 1;
+            if !self.turn.is_multiple_of(TURNS) {
+                return Ok(());
+            }
+        }
         // Each step is looked at.
         let steps = steps.min(1);
         if self.step + steps > self.trained.prior.steps + REST {
             self.begin(self.next_start());
         }
         if std::mem::take(&mut self.fresh) {
-            self.decoder.begin(0.0, self.asked)?;
+            let least = if self.learning.is_some() { learning::LEAST } else { 0.0 };
+            self.decoder.begin(least, self.asked)?;
         }
         self.step += steps;
         let moves = if self.step <= self.trained.prior.steps { steps } else { 0 };
@@ -231,9 +322,9 @@ impl Scene for Paths {
         Ok(())
     }
 
-    /// Slow enough to be followed.
+    /// Walkers are slow enough to be followed; a training takes what a frame has time for, up to two steps.
     fn steps(&self) -> f64 {
-        0.1
+        if self.learns() { 2.0 } else { 0.1 }
     }
 
     fn readings(&self) -> Vec<Reading> {
@@ -245,6 +336,10 @@ impl Scene for Paths {
             readings.push(Reading::new("shortest paths", shortest, 2));
             readings.push(Reading::new("arrived", arrived, 2));
         }
+        if let Some(learning) = &self.learning {
+            readings.push(Reading::new("training steps", learning.steps() as f64, 0));
+            readings.extend(learning.loss().map(|loss| Reading::new("loss", loss, 3)));
+        }
         readings
     }
 
@@ -254,7 +349,7 @@ impl Scene for Paths {
 
     fn load(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let trained = Trained::read(name, bytes)?;
-        *self = Self::new(&self.gpu, trained, self.asked)?;
+        *self = Self::new(&self.gpu, trained, self.seed, self.asked)?;
         Ok(())
     }
 }

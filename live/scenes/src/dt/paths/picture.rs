@@ -1,6 +1,6 @@
 //! How the graph and its walkers look.
 
-use super::Paths;
+use super::{CLICKS, Paths, learning};
 use crate::dt::attention_panel::AttentionPanel;
 use crate::panel::{body, panel};
 use crate::plot::{Plot, Series};
@@ -20,6 +20,8 @@ pub(super) struct Places {
     attention: Area,
     chances: Area,
     curve: Area,
+    /// Loss and shares of a training, where there is one.
+    learning: Option<[Area; 2]>,
     starts: Area,
     text: f32,
 }
@@ -29,13 +31,19 @@ pub(super) fn places(scene: &Paths, view: View) -> Places {
     let (area, gap, text) = (view.area().shrink(0.5 * view.text), 0.6 * view.text, view.text);
     let [left, right] = area.split([1.15, 1.0], gap, view.is_narrow());
     let [frame, attention] = left.split([2.4, 1.0], gap, true);
-    let [chances, curve, starts] = right.split([1.0, 1.3, 1.0], gap, true);
+    let (learning, [chances, curve, starts]) = match scene.learning {
+        None => (None, right.split([1.0, 1.3, 1.0], gap, true)),
+        Some(_) => {
+            let [learning, rest] = right.split([1.0, 2.9], gap, true);
+            (Some(learning.split([1.0, 1.0], gap, false)), rest.split([0.9, 1.0, 1.0], gap, true))
+        }
+    };
     let map = body(frame, text).shrink(0.8 * text);
     // From the right: the goal, its neighbours, .., and last the nodes without a way.
-    let by_distance = scene.trained.graph.by_distance();
+    let by_distance = scene.world.by_distance();
     let rows = by_distance.iter().map(Vec::len).max().unwrap_or(1);
     let step = [map.width() / by_distance.len() as f32, (map.height() - 1.5 * text) / rows as f32];
-    let mut nodes = vec![map.centre(); scene.trained.graph.nodes()];
+    let mut nodes = vec![map.centre(); scene.world.nodes()];
     let mut columns = Vec::new();
     for (column, members) in by_distance.iter().enumerate() {
         let x = map.max[0] - (column as f32 + 0.5) * step[0];
@@ -55,14 +63,14 @@ pub(super) fn places(scene: &Paths, view: View) -> Places {
         columns.push(([x, map.max[1] - 0.4 * text], name));
     }
     let radius = text.min(0.35 * step[1]).min(0.3 * step[0]);
-    Places { frame, nodes, columns, radius, attention, chances, curve, starts, text }
+    Places { frame, nodes, columns, radius, attention, chances, curve, learning, starts, text }
 }
 
 impl Places {
     /// The node at a point, in the graph or in the list of starts.
     pub(super) fn node(&self, scene: &Paths, at: [f32; 2]) -> Option<usize> {
         let distance = |node: usize| (self.nodes[node][0] - at[0]).hypot(self.nodes[node][1] - at[1]);
-        let nodes = 0..scene.trained.graph.nodes();
+        let nodes = 0..scene.world.nodes();
         let nearest = nodes.clone().min_by(|&a, &b| distance(a).total_cmp(&distance(b)))?;
         let listed = || nodes.clone().find(|&node| body(self.starts, self.text).cell(node, GRID).contains(at));
         if distance(nearest) < 1.4 * self.radius { Some(nearest) } else { listed() }
@@ -89,14 +97,29 @@ pub(super) fn draw(scene: &Paths, view: View) -> Drawing {
     attention.draw(&mut drawing, places.attention, text);
     chances(scene, &mut drawing, places.chances, text);
     curve(scene, &mut drawing, places.curve, text);
+    if let Some((learning, [left, right])) = scene.learning.as_ref().zip(places.learning) {
+        let plot = |title, greatest, colour: Colour, name, points| Plot {
+            title,
+            across: "training step",
+            ranges: [Some([0.0, learning::STEPS as f64]), Some([0.0, greatest])],
+            series: vec![Series { name, paint: colour.into(), points }],
+            marks: Vec::new(),
+        };
+        let curve = learning.curve();
+        let greatest = curve.iter().map(|point| point[1]).fold(1.0, f64::max).ceil();
+        plot("loss of the training", greatest, Colour::Orange, "mean of 8", curve).draw(&mut drawing, left, text);
+        let shares = learning.shares().to_vec();
+        plot("shortest paths", 1.0, Colour::Blue, "of all starts", shares).draw(&mut drawing, right, text);
+    }
     starts(scene, &mut drawing, places.starts, text);
     drawing
 }
 
 fn graph(scene: &Paths, drawing: &mut Drawing, places: &Places) {
-    let (world, text) = (&scene.trained.graph, places.text);
+    let (world, text) = (&scene.world, places.text);
     let nodes = scene.path().map_or(&[][..], |path| &path.nodes);
-    let title = format!("from node {}, step {}: click a node to begin there", scene.start, nodes.len().max(1) - 1);
+    let title =
+        format!("from node {}, step {}; a click sets {}", scene.start, nodes.len().max(1) - 1, CLICKS[scene.click]);
     panel(drawing, places.frame, text, Colour::Ink, &title);
     let taken: Vec<(usize, usize)> = nodes.windows(2).map(|pair| (pair[0], pair[1])).collect();
     let faint = Paint { colour: Colour::Muted, opacity: 0.45 };
@@ -197,7 +220,7 @@ fn curve(scene: &Paths, drawing: &mut Drawing, area: Area, text: f32) {
 /// The steps from every node beside the fewest.
 fn starts(scene: &Paths, drawing: &mut Drawing, area: Area, text: f32) {
     let area = panel(drawing, area, text, Colour::Ink, "steps from every node (fewest); click one");
-    for node in 0..scene.trained.graph.nodes() {
+    for node in 0..scene.world.nodes() {
         let cell = area.cell(node, GRID).shrink(0.1 * text);
         if node == scene.start {
             drawing.outline(cell, 1.5, Colour::Ink);

@@ -128,7 +128,7 @@ impl Rooms {
         Ok(Self {
             gpu: gpu.clone(),
             moving: moving(gpu, &world)?,
-            attention: Attention::new(gpu, &trained.model, trained.weights.clone())?,
+            attention: Attention::new(gpu, &trained.model, gpu.upload("weights", &trained.weights)?)?,
             critic: Critic::new(gpu, weights::KEY_TO_DOOR_CRITIC.name, weights::KEY_TO_DOOR_CRITIC.bytes()?)?,
             trained,
             world,

@@ -1,14 +1,14 @@
 //! Random walks: the data, and what a path is held against.
 
-use std::collections::HashSet;
+use fourfold_shaders::random::threefry::Random;
 
-use fourfold::data::{Actions, Error, Steps, Trajectories};
-use fourfold::shaders::random::threefry::Random;
-
-use super::DirectedGraph;
+use super::{DirectedGraph, STEPS};
+use crate::data::{Actions, Error, Steps, Trajectories};
+use crate::models::offline_training::{OfflineSettings, ReturnsToGo, Starts};
+use crate::optim::{AdamW, Schedule};
 
 /// Nodes in the order in which they were visited. A path that ends at the goal reached it there.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Walk {
     /// The start first; one more than there were steps.
     pub nodes: Vec<usize>,
@@ -49,9 +49,16 @@ impl Walk {
     }
 }
 
+/// AdamW's decay of squares: short trainings gain by a short memory.
+pub const BETA2: f32 = 0.95;
+
+/// Random walks are drawn again until one arrives, so many times at most.
+const TRIES: usize = 2_000;
+
 /// Random walks on a graph, the data of the experiment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Walks {
+    /// The walks, in the order in which they were drawn.
     pub walks: Vec<Walk>,
     goal: usize,
     nodes: usize,
@@ -68,6 +75,27 @@ impl Walks {
         };
         let walks = (0..count).map(|_| walk(random)).collect();
         Self { walks, goal: graph.goal(), nodes: graph.nodes(), steps }
+    }
+
+    /// `count` walks of at most [`STEPS`] steps that arrive, from the nodes with a way to the goal in turn: a walk that does
+    /// not arrive is drawn again. A walk from afar, which rarely does, is then as frequent as one from nearby. Nodes from
+    /// which a walk hardly ever arrives are left out, so that there are no walks where none does.
+    pub fn arriving(graph: &DirectedGraph, count: usize, random: &mut Random) -> Self {
+        let distances = graph.distances();
+        let within = |node: &usize| distances[*node].is_some_and(|steps| (1..=STEPS).contains(&steps));
+        let mut starts: Vec<usize> = (0..graph.nodes()).filter(within).collect();
+        let mut walks = Vec::new();
+        while walks.len() < count && !starts.is_empty() {
+            starts.retain(|&start| {
+                let mut drawn = (0..TRIES).map(|_| Walk::random(graph, start, STEPS, random));
+                let arrived = drawn.find(|walk| walk.length(graph.goal()).is_some());
+                let is_kept = arrived.is_some();
+                walks.extend(arrived);
+                is_kept
+            });
+        }
+        walks.truncate(count);
+        Self { walks, goal: graph.goal(), nodes: graph.nodes(), steps: STEPS }
     }
 
     /// The share of walks that reached the goal.
@@ -114,17 +142,32 @@ impl Walks {
         self.walks.iter().filter(|walk| !walk.actions.is_empty())
     }
 
-    /// All ways to the goal in the data, parts of walks included.
-    pub fn ways(&self) -> HashSet<&[usize]> {
-        let suffixes = |walk: &'_ Walk| -> Vec<std::ops::Range<usize>> {
-            walk.length(self.goal).map(|end| (0..end).map(|start| start..end + 1).collect()).unwrap_or_default()
-        };
-        self.walks.iter().flat_map(|walk| suffixes(walk).into_iter().map(|range| &walk.nodes[range])).collect()
+    /// The training of a [network](super::network) on these walks: `steps` steps of `batch` windows that begin at any step of a
+    /// walk, by AdamW with half a cosine from `rate`.
+    pub fn training(&self, batch: usize, rate: f32, steps: usize, seed: u32) -> OfflineSettings {
+        OfflineSettings {
+            batch,
+            optimiser: AdamW { beta2: BETA2, weight_decay: 1e-4, ..AdamW::default() },
+            decays: |_| true,
+            rate,
+            schedule: Schedule::WarmUpCosine { warm_up: 20, steps, least: 0.0 },
+            clip: Some(1.0),
+            returns: ReturnsToGo::Given(self.return_classes()),
+            return_scale: 1.0,
+            standardisation: None,
+            starts: Starts::Steps,
+            restart_times: true,
+            seed,
+            losses: steps,
+            steps_per_submission: 4,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     /// 3 -> 2 -> 1 -> 0, with 0 the goal and a node 4 without an edge out.
@@ -177,11 +220,15 @@ mod tests {
     }
 
     #[test]
-    fn ways_are_the_ends_of_walks_that_reached_the_goal() {
-        let mut random = Random::new(1, 0);
+    fn walks_that_arrive_begin_at_every_node_with_a_way_equally_often() {
         let graph = line();
-        let walks = Walks::random(&graph, 200, 10, &mut random);
-        let ways = walks.ways();
-        assert_eq!(ways, HashSet::from([&[1, 0][..], &[2, 1, 0], &[3, 2, 1, 0]]));
+        let walks = Walks::arriving(&graph, 7, &mut Random::new(1, 0));
+        let starts: Vec<usize> = walks.walks.iter().map(|walk| walk.nodes[0]).collect();
+        assert_eq!(starts, [1, 2, 3, 1, 2, 3, 1]);
+        assert_eq!(walks.reached(), 1.0);
+        assert_eq!(walks, Walks::arriving(&graph, 7, &mut Random::new(1, 0)));
+        assert_ne!(walks, Walks::arriving(&graph.with_goal(4), 7, &mut Random::new(1, 0)));
+        // No edge leads to 3.
+        assert!(Walks::arriving(&graph.with_goal(3), 7, &mut Random::new(1, 0)).walks.is_empty());
     }
 }
