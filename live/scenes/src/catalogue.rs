@@ -44,7 +44,7 @@ pub const SCENES: &[Entry] = &[
         word: "dt",
         title: "Decision transformer",
         about: "Ask for a return: at 1 the agents take the key and open the door, at 0 they do not. Move the key with a click. \
-                On the graph ask for a path length, click a node to begin there, and choose another goal: the network learns the way.",
+                On the graph ask for a path length, and click a node to begin there.",
         open: dt::open,
     },
 ];
