@@ -25,7 +25,7 @@ const REST: usize = 3;
 /// While the network learns, walkers take a step in one of so many submissions.
 const TURNS: usize = 3;
 
-/// False on a page, whose module the training would take from 1.49 to 1.54 MB: its limit is 1.5.
+/// False on a page, whose module the training would take from 1.498 to 1.54 MB: its limit is 1.5.
 const LEARNS: bool = !cfg!(target_arch = "wasm32");
 
 /// What a click on a node sets, in the order in which they are offered.
@@ -141,7 +141,12 @@ impl Paths {
 
     /// True while training steps are left.
     fn learns(&self) -> bool {
-        self.learning.as_ref().is_some_and(|learning| !learning.is_done())
+        self.learning().is_some_and(|learning| !learning.is_done())
+    }
+
+    /// None on a page, as the compiler sees: nothing of it is in the module.
+    fn learning(&self) -> Option<&Learning> {
+        self.learning.as_ref().filter(|_| LEARNS)
     }
 
     /// The nodes with a way to the goal, the farthest first.
@@ -200,7 +205,9 @@ impl Paths {
                 arrived: share(&|_, length| length.is_some()),
             };
             // Once for each time that all walk: they rest at this step.
-            if let Some(learning) = self.learning.as_mut().filter(|_| self.seen_step < self.trained.prior.steps) {
+            if let Some(learning) =
+                self.learning.as_mut().filter(|_| LEARNS && self.seen_step < self.trained.prior.steps)
+            {
                 learning.judge(finished.shortest);
             }
             self.finished = Some(finished);
@@ -298,7 +305,7 @@ impl Scene for Paths {
     }
 
     fn poll(&mut self) -> Result<bool, Error> {
-        let learnt = self.learning.as_mut().map_or(Ok(true), Learning::poll)?;
+        let learnt = self.learning.as_mut().filter(|_| LEARNS).map_or(Ok(true), Learning::poll)?;
         if let Some((values, step)) = self.answer.take()? {
             let paths = self.decoder.paths(&values, step);
             self.take(paths, step)?;
@@ -312,7 +319,7 @@ impl Scene for Paths {
 
     fn submit(&mut self, steps: usize) -> Result<(), Error> {
         let learns = self.learns();
-        if let Some(learning) = self.learning.as_mut().filter(|_| learns && steps > 0) {
+        if let Some(learning) = self.learning.as_mut().filter(|_| LEARNS && learns && steps > 0) {
             learning.submit(steps)?;
             self.turn += 1;
             if !self.turn.is_multiple_of(TURNS) {
@@ -325,7 +332,7 @@ impl Scene for Paths {
             self.begin(self.next_start());
         }
         if std::mem::take(&mut self.fresh) {
-            let least = if self.learning.is_some() { learning::LEAST } else { 0.0 };
+            let least = if self.learning().is_some() { learning::LEAST } else { 0.0 };
             self.decoder.begin(least, self.asked)?;
         }
         self.step += steps;
@@ -349,7 +356,7 @@ impl Scene for Paths {
             readings.push(Reading::new("shortest paths", shortest, 2));
             readings.push(Reading::new("arrived", arrived, 2));
         }
-        if let Some(learning) = &self.learning {
+        if let Some(learning) = self.learning() {
             readings.push(Reading::new("training steps", learning.steps() as f64, 0));
             readings.extend(learning.loss().map(|loss| Reading::new("loss", loss, 3)));
         }
