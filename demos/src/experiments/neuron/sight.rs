@@ -74,8 +74,9 @@ pub fn networks() -> Vec<VisionNetwork> {
 /// The picture of the car race as a network was trained to see it.
 pub fn picture_of(network: &VisionNetwork) -> Picture {
     match network {
-        // Students are taught without the zoom, in whose first frames the whole track is seen.
-        VisionNetwork::Reactive(_) => Picture { size: network.picture().rows, ..Picture::default() },
+        // Students are taught without the zoom, in whose first frames the whole track is seen, and with the instruments: four
+        // frames do not show how fast the car goes.
+        VisionNetwork::Reactive(_) => Picture { size: network.picture().rows, instruments: true, ..Picture::default() },
         VisionNetwork::Agent(_) => Picture::original(),
         VisionNetwork::Driving(_) => Picture { colour: false, instruments: false, ..Picture::original() },
     }

@@ -292,6 +292,10 @@ impl Settings {
              instruments but for the number of the score. Squares of 6 x 6 pixels are shuffled before the network cuts its own \
              patches, which overlap; missing squares are black. It steers by where patches lie, so shuffling is its end: it is \
              what the attention neuron is compared with."
+        } else if matches!(network, VisionNetwork::Reactive(_)) {
+            "The picture is drawn with the camera of 2019 and, in its lowest eighth, the original's instruments but for the number of \
+             the score. Patches of 6 x 6 pixels are shuffled before frames are stacked, so that after a shuffle three steps compare \
+             different patches; missing patches are absent, not black."
         } else {
             "The picture is drawn with the camera of 2019, the lowest eighth black. Patches of 6 x 6 pixels are shuffled before frames are stacked, so that after a shuffle three steps \
              compare different patches; missing patches are absent, not black."

@@ -33,4 +33,9 @@ impl CarRacing {
         let gas = (0.1 * (goal - speed)).clamp(0.0, 0.6) * if steer.abs() < 0.35 { 1.0 } else { 0.25 };
         [steer, gas, if speed > goal + 6.0 { 0.3 } else { 0.0 }]
     }
+
+    /// The speed of the car in the scene of an observation, in units a second.
+    pub fn speed(&self, scene: &[f64]) -> f64 {
+        Race::seen(scene).car.speed()
+    }
 }
