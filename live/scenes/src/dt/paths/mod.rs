@@ -28,7 +28,7 @@ const TURNS: usize = 3;
 /// False on a page, whose module the training would take from 1.498 to 1.54 MB: its limit is 1.5.
 const LEARNS: bool = !cfg!(target_arch = "wasm32");
 
-/// What a click on a node sets, in the order in which they are offered.
+/// Things that a click on a node sets, in the order in which they are offered.
 const CLICKS: [&str; 2] = ["the start", "the goal"];
 
 /// All walkers.

@@ -117,7 +117,7 @@ impl CarRacing {
         &self.tracks[(number.round().max(0.0) as usize).min(self.tracks.len() - 1)]
     }
 
-    /// What there is to be seen of a race.
+    /// A race as it is seen, with its track and background.
     fn view<'a>(&'a self, race: &'a Race) -> View<'a> {
         View { race, track: self.track(race.track), background: self.background.as_ref() }
     }

@@ -44,7 +44,7 @@ const ZOOM: f64 = 16.2;
 /// The same at the start of an episode, where the camera comes from far above.
 const FAR: f64 = 0.6;
 
-/// What there is to be seen.
+/// A race with all that is seen of it.
 pub(super) struct View<'a> {
     pub race: &'a Race,
     pub track: &'a Track,
