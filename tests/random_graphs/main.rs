@@ -173,7 +173,7 @@ fn the_same_number_is_the_same_graph() {
     let printed = |seed, number| {
         let graph = Graph::new();
         let built = numbered(seed, number).build(&graph);
-        built.outputs.iter().enumerate().for_each(|(index, output)| graph.output(&index.to_string(), *output));
+        built.outputs.iter().enumerate().for_each(|(index, (output, _))| graph.output(&index.to_string(), *output));
         (Plan::new(&graph, &Target::default()).unwrap().to_string(), built.values)
     };
     assert_eq!(printed(1, 2), printed(1, 2));

@@ -125,7 +125,8 @@ const LARGEST: usize = 140_000;
 
 /// The outputs of a graph, in order, and the values of its inputs.
 pub struct Built<'g> {
-    pub outputs: Vec<Tensor<'g>>,
+    /// Each with the size of the terms that it is a sum of: where these cancel, the sum may be far smaller.
+    pub outputs: Vec<(Tensor<'g>, f64)>,
     pub values: Values,
 }
 
@@ -229,9 +230,12 @@ impl<'g> Builder<'g> {
     /// Weighs the last tensors into a loss, differentiates it as often as asked, and collects what is compared.
     fn finish(mut self, order: usize) -> Built<'g> {
         let last: Vec<Tensor<'g>> = self.tensors.iter().rev().take(2).copied().collect();
-        let mut outputs = last.clone();
+        let mut size = 1.0;
+        let mut outputs: Vec<_> = last.iter().map(|tensor| (*tensor, size)).collect();
         let mut weighed = last;
         for _ in 0..order {
+            // Values and slopes are of a few units, and a mean divides them.
+            size /= weighed.iter().map(|tensor| tensor.elements()).min().unwrap_or(1) as f64;
             let mut loss = self.graph.constant(0.0);
             for tensor in weighed {
                 self.random = Random(tensor.elements() as u64);
@@ -241,7 +245,7 @@ impl<'g> Builder<'g> {
                 loss = loss + (tensor * weights).mean_all();
             }
             weighed = gradients(loss, &self.trained);
-            outputs.extend(&weighed);
+            outputs.extend(weighed.iter().map(|tensor| (*tensor, size)));
         }
         Built { outputs, values: self.values }
     }
