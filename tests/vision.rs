@@ -125,6 +125,40 @@ fn patches_that_are_shuffled_again_or_missing_change_what_is_done() {
 }
 
 #[test]
+fn patches_rewired_between_two_submissions_are_those_of_a_phase() {
+    let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
+    let orders = [3, 4].map(|seed| PatchWiring::shuffled(seed, LANES, PATCHES, None, 1));
+    let record = |rollout: &VisionRollout, reset: bool| {
+        submit(&gpu, |pass| {
+            if reset {
+                rollout.record_reset(pass);
+            }
+            (0..6).for_each(|_| rollout.record(pass));
+        });
+    };
+    let memory = |rollout: &VisionRollout| {
+        let view = rollout.policy().memory().unwrap().clone();
+        read(&gpu, &[(view, Element::F32)]).swap_remove(0)
+    };
+    let rewired = rollout(&gpu, 30, orders[0].clone());
+    record(&rewired, true);
+    let before = memory(&rewired);
+    rewired.policy().rewire(&orders[1]).unwrap();
+    record(&rewired, false);
+    let lanes = |wiring: &PatchWiring| wiring.orders().chunks_exact(PATCHES).map(<[u32]>::to_vec).collect::<Vec<_>>();
+    let [first, second] = [0, 1].map(|phase| lanes(&orders[phase]));
+    let both = first.into_iter().zip(second).flat_map(|(first, second)| [first, second].concat()).collect();
+    let planned = rollout(&gpu, 30, PatchWiring::given(PATCHES, 2, 6, both));
+    record(&planned, true);
+    assert_eq!(memory(&planned), before);
+    record(&planned, false);
+    assert_eq!(memory(&planned), memory(&rewired));
+    let refused = rewired.policy().rewire(&PatchWiring::plain(1, PATCHES)).unwrap_err().to_string();
+    let [three, one] = ["3 lanes, 64 patches, phases: 1 of 1 steps", "1 lanes, 64 patches, phases: 1 of 1 steps"];
+    assert_eq!(refused, format!("wiring: expected {three}, got {one}"));
+}
+
+#[test]
 fn sizes_that_do_not_fit_are_named() {
     let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
     let refused = |network: DrivingNetwork, weights: usize, lanes: usize| {

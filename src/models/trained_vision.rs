@@ -7,6 +7,7 @@ use fourfold_shaders::vision::VisionNetwork;
 
 use crate::data::{Checkpoint, Error, check_weights, flat_vector_of};
 use crate::gpu::Gpu;
+use crate::rollout::environments::car_racing::Picture;
 use crate::rollout::{self, Environment, PatchWiring, VectorSettings, VisionRollout};
 
 /// The tensor of the weights.
@@ -127,6 +128,18 @@ impl TrainedVision {
     /// The flat vector of weights.
     pub fn weights(&self) -> &[f32] {
         &self.weights
+    }
+
+    /// The picture of the car race as a network was trained to see it: students without the zoom, in whose first frames the
+    /// whole track is seen, and with the instruments, since four frames do not show how fast the car goes.
+    pub fn race_picture(network: &VisionNetwork) -> Picture {
+        match network {
+            VisionNetwork::Reactive(_) => {
+                Picture { size: network.picture().rows, instruments: true, ..Picture::default() }
+            }
+            VisionNetwork::Agent(_) => Picture::original(),
+            VisionNetwork::Driving(_) => Picture { colour: false, instruments: false, ..Picture::original() },
+        }
     }
 
     /// The network in each lane of a world that is seen.

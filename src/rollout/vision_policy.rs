@@ -43,7 +43,7 @@ impl PatchWiring {
     }
 
     /// Given orders, `(lanes, phases, patches)`: which patch each slot sees, each a permutation, in phases of `interval` steps.
-    /// The last goes on.
+    /// The last goes on. With [`ABSENT`] added a slot sees nothing.
     ///
     /// # Panics
     /// If there are no patches, phases or steps, or the order is not one of whole lanes.
@@ -69,9 +69,19 @@ impl PatchWiring {
         self
     }
 
+    /// Returns `(lanes, phases, patches)`: which patch each slot sees, with [`ABSENT`] added where it sees nothing.
+    pub fn orders(&self) -> &[u32] {
+        &self.wiring
+    }
+
     /// Lanes that it is for.
     pub fn lanes(&self) -> usize {
         self.wiring.len() / (self.phases * self.patches).max(1)
+    }
+
+    /// Lanes, patches, phases and steps of a phase.
+    fn sizes(&self) -> [usize; 4] {
+        [self.lanes(), self.patches, self.phases, self.interval]
     }
 }
 
@@ -97,6 +107,8 @@ pub struct VisionPolicy {
     network: VisionNetwork,
     program: Program,
     ids: Ids,
+    /// Lanes, patches, phases and steps of a phase.
+    wired: [usize; 4],
     /// The head of a network that remembers nothing, behind its messages.
     head: Option<Session>,
 }
@@ -105,6 +117,8 @@ pub struct VisionPolicy {
 struct Ids {
     weights: BufferId,
     listed: BufferId,
+    wiring: BufferId,
+    order: Option<BufferId>,
     messages: Option<BufferId>,
     memory: Option<BufferId>,
     importance: Option<BufferId>,
@@ -140,7 +154,7 @@ impl VisionPolicy {
                 wiring.patches
             ));
         }
-        let PatchWiring { phases, interval, .. } = wiring;
+        let (wired, phases, interval) = (wiring.sizes(), wiring.phases, wiring.interval);
         let problem = Problem { members, groups: lanes / members, phases, interval, pedals };
         let (mut plan, mut given) = (ProgramPlan::default(), Vec::new());
         let mut give = |plan: &mut ProgramPlan, allocation: Allocation, view: BufferView| {
@@ -167,8 +181,18 @@ impl VisionPolicy {
         let listed = plan.buffer(Allocation::u32("listed", problem.listed(&network)).zeros());
         let target: &Target = &gpu.target();
         let (prepare, act) = (plan.recording(), plan.recording());
-        let mut ids =
-            Ids { weights, listed, messages: None, memory: None, importance: None, chosen: None, tables: prepare, act };
+        let mut ids = Ids {
+            weights,
+            listed,
+            wiring,
+            order: None,
+            messages: None,
+            memory: None,
+            importance: None,
+            chosen: None,
+            tables: prepare,
+            act,
+        };
         let reacts = matches!(network, VisionNetwork::Reactive(_));
         let votes = (!reacts).then(|| {
             let memory = plan.buffer(Allocation::f32("memory", lanes * network.memory()).zeros());
@@ -183,7 +207,7 @@ impl VisionPolicy {
             let history = plan.buffer(Allocation::u32("history", problem.history(&network)).zeros());
             let sensed = plan.buffer(Allocation::f32("sensed", problem.sensed(&network)).zeros());
             let messages = plan.buffer(Allocation::f32("messages", problem.messages(&network)).zeros());
-            ids.messages = Some(messages);
+            (ids.messages, ids.order) = (Some(messages), Some(order));
             plan.sequence(prepare, problem.tables_sequence(&network, target), &[weights, tables]);
             let retina = [pictures, times, ends, wiring, tables, history, sensed];
             plan.sequence(act, problem.retina_sequence(&network, target), &retina);
@@ -217,7 +241,7 @@ impl VisionPolicy {
             }
             _ => None,
         };
-        Ok(Self { network, program, ids, head })
+        Ok(Self { network, program, ids, wired, head })
     }
 
     /// The network.
@@ -256,6 +280,25 @@ impl VisionPolicy {
     /// `u32` (lanes, top): the most important rows of the message, or patches of an AttentionAgent, in descending order.
     pub fn chosen(&self) -> Option<&BufferView> {
         self.ids.chosen.map(|id| self.program.view(id))
+    }
+
+    /// Wires the slots to other patches, from the next submission on: a shuffle while an episode goes on.
+    ///
+    /// # Errors
+    /// A wiring of other lanes, patches, phases or steps of a phase, or the device was lost.
+    pub fn rewire(&self, wiring: &PatchWiring) -> Result<(), Error> {
+        if wiring.sizes() != self.wired {
+            let named = |[lanes, patches, phases, interval]: [usize; 4]| {
+                format!("{lanes} lanes, {patches} patches, phases: {phases} of {interval} steps")
+            };
+            let (expected, got) = (named(self.wired), named(wiring.sizes()));
+            return Err(Error::Settings { message: format!("wiring: expected {expected}, got {got}") });
+        }
+        self.program.write(self.ids.wiring, &wiring.wiring)?;
+        if let Some(order) = self.ids.order {
+            self.program.write(order, &slots_of(&wiring.wiring, wiring.patches))?;
+        }
+        Ok(())
     }
 
     /// Records that the tables are made of the weights.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fourfold::Gpu;
 use fourfold::models::TrainedVision;
 use fourfold::rollout::environments::Pong;
-use fourfold::rollout::environments::car_racing::{CarRacing, Picture};
+use fourfold::rollout::environments::car_racing::CarRacing;
 use fourfold::rollout::{Environment, PatchWiring, VectorSettings, VisionRollout};
 use fourfold::shaders::Element;
 use fourfold::shaders::random::threefry::Random;
@@ -47,7 +47,7 @@ impl SeenWorld {
             Self::Pong => Arc::new(Pong),
             Self::CarRacing => {
                 let mut world = CarRacing::new(seed, TRACKS, episodes);
-                world.picture = picture_of(network);
+                world.picture = TrainedVision::race_picture(network);
                 Arc::new(world)
             }
         }
@@ -69,17 +69,6 @@ pub fn networks() -> Vec<VisionNetwork> {
     let of_patch = |patch| ReactiveNetwork { layer: VisionNeuron { patch, ..pong.layer }, ..pong.clone() };
     let students = [ReactiveNetwork::car_student()].into_iter().chain(PATCHES.map(of_patch));
     VisionNetwork::published_drivers().into_iter().chain(students.map(VisionNetwork::from)).collect()
-}
-
-/// The picture of the car race as a network was trained to see it.
-pub fn picture_of(network: &VisionNetwork) -> Picture {
-    match network {
-        // Students are taught without the zoom, in whose first frames the whole track is seen, and with the instruments: four
-        // frames do not show how fast the car goes.
-        VisionNetwork::Reactive(_) => Picture { size: network.picture().rows, instruments: true, ..Picture::default() },
-        VisionNetwork::Agent(_) => Picture::original(),
-        VisionNetwork::Driving(_) => Picture { colour: false, instruments: false, ..Picture::original() },
-    }
 }
 
 /// The settings of an episode.

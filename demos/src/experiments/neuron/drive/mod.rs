@@ -244,7 +244,7 @@ impl Settings {
     fn world(&self, network: &VisionNetwork) -> CarRacing {
         let camera = if self.hull_camera { Camera::Hull } else { Camera::Travel };
         let mut world = CarRacing::new(self.tracks, STREAM, self.episodes);
-        world.picture = Picture { camera, ..sight::picture_of(network) };
+        world.picture = Picture { camera, ..TrainedVision::race_picture(network) };
         world
     }
 

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::imitation::{Flags, Imitated, Network, Race, Subject, curve, table};
-use super::super::sight::picture_of;
 use crate::experiment::Experiment;
 use crate::failure::Failure;
 use crate::limits;
@@ -92,7 +91,7 @@ impl Settings {
     fn subject(&self) -> Arc<dyn Subject> {
         let mut world = CarRacing::new(1, STREAM, self.tracks);
         world.early_end = true;
-        world.picture = picture_of(&network().into());
+        world.picture = TrainedVision::race_picture(&network().into());
         Arc::new(Race { world: Arc::new(world) })
     }
 
