@@ -16,7 +16,7 @@ const WITHOUT_A_GPU: &[(&str, &str)] = &[
     ("dt dance", "unrecognized subcommand 'dance'"),
     ("sam --frob 3", "unexpected argument '--frob' found (see `fourfold sam --help`)"),
     ("verify --kernel", "a value is required for '--kernel <NAME>'"),
-    ("live snake", "[possible values: neuron, pes, sam, dt]"),
+    ("live snake", "[possible values: neuron, pes, sam, dt, car]"),
     ("live --frames many", "invalid value 'many' for '--frames <COUNT>'"),
     ("--seed -1 adapters", "invalid value '-1' for '--seed <NUMBER>'"),
     ("sam --seed 99999999999999999999999", "invalid value"),

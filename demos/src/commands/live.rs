@@ -51,8 +51,10 @@ enum Scene {
     Pes,
     /// SGD and SAM side by side on digits
     Sam,
-    /// A decision transformer in Key-to-Door
+    /// A decision transformer in Key-to-Door, or on a graph
     Dt,
+    /// An attention neuron that drives a car by a picture in patches
+    Car,
 }
 
 /// The program of the window.

@@ -1,6 +1,7 @@
 //! The page: the few functions that its script calls. `cargo xtask web --serve` builds and serves it.
 //!
-//! It is compiled twice, to a module with the scenes and to one that verifies kernels, each with a device of its own.
+//! It is compiled three times, to modules with the scenes of the methods, with the car and with the verification of kernels, each
+//! with a device of its own.
 #![cfg(target_arch = "wasm32")]
 
 #[cfg(feature = "scenes")]

@@ -7,11 +7,13 @@ use wasm_bindgen::prelude::*;
 use crate::Device;
 use crate::painting::Painting;
 
-/// The scenes as JSON, in the order of the tabs.
+/// The scenes as JSON, in the order of the tabs, each with the name of the module that has it.
 #[wasm_bindgen]
 pub fn scenes() -> String {
-    let entry =
-        |entry: &fourfold_scenes::Entry| json!({ "word": entry.word, "title": entry.title, "about": entry.about });
+    let entry = |entry: &fourfold_scenes::Entry| {
+        let fourfold_scenes::Entry { word, title, about, module, .. } = entry;
+        json!({ "word": word, "title": title, "about": about, "module": module })
+    };
     Json::from(SCENES.iter().map(entry).collect::<Vec<_>>()).to_string()
 }
 

@@ -1,6 +1,5 @@
 // The page: opens WebGPU, has one tab a scene and one that verifies, and starts again after a lost device.
 
-import init, { Device, give_file, scenes, wanted_files } from './fourfold_scenes.js';
 import { Scene } from './scene.js';
 import { openVerifier, verify } from './verify.js';
 
@@ -8,7 +7,10 @@ const find = id => document.getElementById(id);
 const BROWSERS = 'Chrome and Edge have WebGPU since version 113, Safari since 26, and Firefox since 141; on Linux and Android '
     + 'some of them have it behind a setting.';
 
-const page = { device: null, scene: null, tab: null, entries: [], verifier: null, verifying: null, outcomes: null };
+const page = {
+    // By name: what a module of scenes exports, and the device that it has opened.
+    modules: new Map(), device: null, scene: null, tab: null, entries: [], verifier: null, verifying: null, outcomes: null,
+};
 // For tests, and for the curious at the console.
 window.fourfold = page;
 
@@ -38,19 +40,27 @@ function close() {
     page.scene = null;
 }
 
+/** Opens the tab, on new devices. */
 async function open() {
-    find('notice').hidden = true;
-    find('opening').hidden = false;
+    for (const own of page.modules.values()) own.device = null;
+    page.device = page.verifier = null;
+    await show(page.tab);
     try {
-        page.device = await Device.open();
-        page.verifier = null;
         find('adapter').textContent = await describe();
-        show(page.tab ?? page.entries[0].word);
     } catch (error) {
         fail(error);
-    } finally {
-        find('opening').hidden = true;
     }
+}
+
+/** Loads a module of scenes and the files that it wants, once. */
+async function load(name) {
+    if (!page.modules.has(name)) {
+        const bindings = await import(`./fourfold_${name}.js`);
+        await bindings.default({ module_or_path: `fourfold_${name}_bg.wasm` });
+        await Promise.all(bindings.wanted_files().map(async file => bindings.give_file(file, await bytesOf(`weights/${file}`))));
+        page.modules.set(name, { bindings, device: null });
+    }
+    return page.modules.get(name);
 }
 
 async function describe() {
@@ -81,7 +91,7 @@ function tabs() {
     });
 }
 
-function show(word) {
+async function show(word) {
     close();
     find('notice').hidden = true;
     page.tab = word;
@@ -94,11 +104,19 @@ function show(word) {
     find('scene').hidden = word === 'verify';
     history.replaceState(null, '', `#${word}`);
     const entry = page.entries.find(entry => entry.word === word);
+    find('opening').hidden = !entry;
     if (!entry) return;
     try {
-        page.scene = new Scene(page.device, entry, fail);
+        const own = await load(entry.module);
+        own.device ??= await own.bindings.Device.open();
+        // Another tab may have been chosen meanwhile.
+        if (page.tab !== word || page.scene) return;
+        page.device = own.device;
+        page.scene = new Scene(own.bindings.Live, own.device, entry, fail);
     } catch (error) {
         fail(error);
+    } finally {
+        if (page.tab === word) find('opening').hidden = true;
     }
 }
 
@@ -152,9 +170,7 @@ async function main() {
         return notice(`This browser has no WebGPU, on which everything here runs. ${BROWSERS}`, false);
     }
     try {
-        await init({ module_or_path: 'fourfold_scenes_bg.wasm' });
-        await Promise.all(wanted_files().map(async name => give_file(name, await bytesOf(`weights/${name}`))));
-        page.entries = JSON.parse(scenes());
+        page.entries = JSON.parse((await load('methods')).bindings.scenes());
         tabs();
         const asked = location.hash.slice(1);
         page.tab = [...page.entries.map(({ word }) => word), 'verify'].find(word => word === asked) ?? null;

@@ -1,6 +1,5 @@
 // One scene on the page: its frames, its controls, its pointer.
 
-import { Live } from './fourfold_scenes.js';
 import { Pictures, paint } from './drawing.js';
 
 const find = id => document.getElementById(id);
@@ -21,8 +20,8 @@ export class Scene {
     /** True if all that was submitted has come back, and nothing more was submitted since: a scene that pauses. */
     idle = false;
 
-    /** Opens the scene of a word. `fail` is told what went wrong, and true if that ends the scene. */
-    constructor(device, { word, title, about }, fail) {
+    /** Opens the scene of a word, with the class `Live` of its module. `fail` is told what went wrong, and true if that ends the scene. */
+    constructor(Live, device, { word, title, about }, fail) {
         this.live = Live.open(device, word, 1);
         this.frames = [];
         find('about').textContent = about;

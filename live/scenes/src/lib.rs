@@ -18,21 +18,29 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(all(feature = "methods", feature = "car")), allow(dead_code, reason = "a module of a page has a part"))]
+
 mod answer;
+#[cfg(feature = "car")]
+mod car;
 mod catalogue;
 mod colour;
 mod colour_map;
 mod control;
 mod drawing;
+#[cfg(feature = "methods")]
 mod dt;
 mod error;
 mod layout;
+#[cfg(feature = "methods")]
 mod neuron;
 mod pace;
 mod panel;
 mod pending;
+#[cfg(feature = "methods")]
 mod pes;
 mod plot;
+#[cfg(feature = "methods")]
 mod sam;
 mod scene;
 mod stage;

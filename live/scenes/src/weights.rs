@@ -25,6 +25,7 @@ macro_rules! file {
 }
 
 pub(crate) const ATTENTION_NEURON: File = file!("attention_neuron.safetensors");
+pub(crate) const CAR: File = file!("car.safetensors");
 pub(crate) const KEY_TO_DOOR: File = file!("key_to_door.safetensors");
 pub(crate) const KEY_TO_DOOR_CRITIC: File = file!("key_to_door_critic.safetensors");
 pub(crate) const SHORTEST_PATHS: File = file!("shortest_paths.safetensors");
@@ -44,7 +45,9 @@ static GIVEN: Mutex<BTreeMap<String, &'static [u8]>> = Mutex::new(BTreeMap::new(
 /// The names of the files that a page fetches before it opens a scene.
 #[cfg(target_arch = "wasm32")]
 pub fn wanted_files() -> impl Iterator<Item = &'static str> {
-    [ATTENTION_NEURON, KEY_TO_DOOR, KEY_TO_DOOR_CRITIC, SHORTEST_PATHS, SWING_UP].into_iter().map(|file| file.name)
+    const METHODS: [File; 5] = [ATTENTION_NEURON, KEY_TO_DOOR, KEY_TO_DOOR_CRITIC, SHORTEST_PATHS, SWING_UP];
+    let methods = METHODS.into_iter().filter(|_| cfg!(feature = "methods"));
+    methods.chain(cfg!(feature = "car").then_some(CAR)).map(|file| file.name)
 }
 
 /// Takes the bytes of a file that the page fetched; they stay until the page is closed.

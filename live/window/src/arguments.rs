@@ -28,14 +28,14 @@ impl Arguments {
     /// The text of `--help`.
     pub const HELP: &str = "Watch the four methods learn and act in a window
 
-Usage: fourfold live [neuron|pes|sam|dt] [--seed N] [--load FILE] [--share] [--frames N]
+Usage: fourfold live [neuron|pes|sam|dt|car] [--seed N] [--load FILE] [--share] [--frames N]
 
   --seed N     Random seed [default: 1]
   --load FILE  Begin with a checkpoint of `fourfold neuron train` and its like
   --share      Compute on the device that draws the window; without it on a device of its own, whose loss leaves the window
   --frames N   Close the window after N frames and print the frames a second
 
-Keys: the letter on each control, with shift the other way; space pauses; 1 to 4 change the scene; ctrl + and - scale text";
+Keys: the letter on each control, with shift the other way; space pauses; 1 to 5 change the scene; ctrl + and - scale text";
 
     /// Reads arguments; `None` asks for the help.
     ///

@@ -89,6 +89,16 @@ fn the_score_holds_when_shuffle_is_pressed() {
 }
 
 #[test]
+fn the_car_is_painted_with_what_it_is_shown() {
+    let mut window = window("car");
+    frames_until(&mut window, |window| reading(window, "step") >= 4.0);
+    window.get_by_label("Shuffle now (S)").click();
+    let end = reading(&window, "step") + 4.0;
+    frames_until(&mut window, |window| reading(window, "step") >= end);
+    assert_eq!((pictures(&window), reading(&window, "patches")), (2, 64.0));
+}
+
+#[test]
 fn digits_change_the_scene_and_space_pauses_it() {
     let mut window = window("neuron");
     type_text(&mut window, "2");

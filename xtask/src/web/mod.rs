@@ -30,8 +30,8 @@ const STATIC: [&str; 6] = ["index.html", "style.css", "page.js", "scene.js", "dr
 const BINARYEN: &str = "binaryen@132.0.0";
 
 /// The modules of the page by the feature that makes them, each with the bytes before compression that it stays below. The
-/// page loads that of the scenes; the other, with every kernel and its twin, when a visitor asks to verify them.
-const MODULES: [(&str, u64); 2] = [("scenes", 1_500_000), ("verification", 2_400_000)];
+/// page loads that of the methods, and the others when a visitor asks for them: the car, and every kernel with its twin.
+const MODULES: [(&str, u64); 3] = [("methods", 1_500_000), ("car", 1_500_000), ("verification", 2_400_000)];
 
 /// Builds the page, and serves it if that is asked for.
 pub fn run(arguments: &[OsString]) -> Result {
@@ -67,7 +67,8 @@ pub fn run(arguments: &[OsString]) -> Result {
     Ok(())
 }
 
-/// Builds the page into `out`. A module that has grown too large is an error, or a warning where the size does not count.
+/// Builds the page into `out`. A module that has grown too large is an error, or a warning where the size does not count: in
+/// a quick test, and with the standard library of a toolchain, which is larger.
 fn build(out: &Path, size_counts: bool) -> Result {
     let toolchain = toolchain::ensure()?;
     let live = root().join("live");
@@ -85,7 +86,7 @@ fn build(out: &Path, size_counts: bool) -> Result {
         let size = std::fs::metadata(&module).map_or(0, |metadata| metadata.len());
         if is_optimised && size >= largest {
             let sentence = format!("{}: expected less than {largest} bytes, got {size}", module.display());
-            if size_counts {
+            if size_counts && toolchain.compiles_the_standard_library() {
                 return Err(Failure::new(sentence));
             }
             eprintln!("warning: {sentence}");
