@@ -25,9 +25,6 @@ const REST: usize = 3;
 /// While the network learns, walkers take a step in one of so many submissions.
 const TURNS: usize = 3;
 
-/// False on a page, whose module the training would take from 1.498 to 1.54 MB: its limit is 1.5.
-const LEARNS: bool = !cfg!(target_arch = "wasm32");
-
 /// Things that a click on a node sets, in the order in which they are offered.
 const CLICKS: [&str; 2] = ["the start", "the goal"];
 
@@ -90,7 +87,7 @@ impl Paths {
         let mut paths = Self {
             decoder: PathDecoder::new(gpu, &trained.model, &world, trained.prior, weights.clone())?,
             attention: Attention::new(gpu, &trained.model, weights.clone())?,
-            goals: (0..world.nodes()).filter(|goal| LEARNS || *goal == world.goal()).filter(has_a_way).collect(),
+            goals: (0..world.nodes()).filter(has_a_way).collect(),
             distances: world.distances(),
             gpu: gpu.clone(),
             trained,
@@ -123,7 +120,7 @@ impl Paths {
         let world = self.trained.graph.with_goal(goal);
         let is_known = goal == self.trained.graph.goal();
         let learn = || Learning::new(&self.gpu, &self.trained, &world, self.weights.clone(), self.seed);
-        self.learning = if is_known || !LEARNS { None } else { Some(learn()?) };
+        self.learning = if is_known { None } else { Some(learn()?) };
         let (from, to) = (&self.original, &self.weights);
         self.gpu.submit("trained weights", |encoder| {
             encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &to.buffer, to.offset, to.size);
@@ -141,12 +138,7 @@ impl Paths {
 
     /// True while training steps are left.
     fn learns(&self) -> bool {
-        self.learning().is_some_and(|learning| !learning.is_done())
-    }
-
-    /// None on a page, as the compiler sees: nothing of it is in the module.
-    fn learning(&self) -> Option<&Learning> {
-        self.learning.as_ref().filter(|_| LEARNS)
+        self.learning.as_ref().is_some_and(|learning| !learning.is_done())
     }
 
     /// The nodes with a way to the goal, the farthest first.
@@ -205,9 +197,7 @@ impl Paths {
                 arrived: share(&|_, length| length.is_some()),
             };
             // Once for each time that all walk: they rest at this step.
-            if let Some(learning) =
-                self.learning.as_mut().filter(|_| LEARNS && self.seen_step < self.trained.prior.steps)
-            {
+            if let Some(learning) = self.learning.as_mut().filter(|_| self.seen_step < self.trained.prior.steps) {
                 learning.judge(finished.shortest);
             }
             self.finished = Some(finished);
@@ -252,22 +242,12 @@ impl Scene for Paths {
                 options: self.goals.iter().map(|goal| format!("node {goal}").into()).collect(),
             },
         };
-        let mut controls = vec![
+        vec![
+            goal,
+            Control::choice("click", "A click sets", 'm', "What a click on a node sets.", self.click, &CLICKS),
             Control::slider("asked", "Steps asked", help, asked, [0.0, most], 1.0).with_key('a'),
             Control::button("next", "Next start", 'n', "Begin at the next node."),
-        ];
-        if self.goals.len() > 1 {
-            controls.push(goal);
-            controls.push(Control::choice(
-                "click",
-                "A click sets",
-                'm',
-                "What a click on a node sets.",
-                self.click,
-                &CLICKS,
-            ));
-        }
-        controls
+        ]
     }
 
     fn set(&mut self, name: &str, value: Value) -> Result<(), Error> {
@@ -305,7 +285,7 @@ impl Scene for Paths {
     }
 
     fn poll(&mut self) -> Result<bool, Error> {
-        let learnt = self.learning.as_mut().filter(|_| LEARNS).map_or(Ok(true), Learning::poll)?;
+        let learnt = self.learning.as_mut().map_or(Ok(true), Learning::poll)?;
         if let Some((values, step)) = self.answer.take()? {
             let paths = self.decoder.paths(&values, step);
             self.take(paths, step)?;
@@ -319,7 +299,7 @@ impl Scene for Paths {
 
     fn submit(&mut self, steps: usize) -> Result<(), Error> {
         let learns = self.learns();
-        if let Some(learning) = self.learning.as_mut().filter(|_| LEARNS && learns && steps > 0) {
+        if let Some(learning) = self.learning.as_mut().filter(|_| learns && steps > 0) {
             learning.submit(steps)?;
             self.turn += 1;
             if !self.turn.is_multiple_of(TURNS) {
@@ -332,7 +312,7 @@ impl Scene for Paths {
             self.begin(self.next_start());
         }
         if std::mem::take(&mut self.fresh) {
-            let least = if self.learning().is_some() { learning::LEAST } else { 0.0 };
+            let least = if self.learning.is_some() { learning::LEAST } else { 0.0 };
             self.decoder.begin(least, self.asked)?;
         }
         self.step += steps;
@@ -356,7 +336,7 @@ impl Scene for Paths {
             readings.push(Reading::new("shortest paths", shortest, 2));
             readings.push(Reading::new("arrived", arrived, 2));
         }
-        if let Some(learning) = self.learning() {
+        if let Some(learning) = &self.learning {
             readings.push(Reading::new("training steps", learning.steps() as f64, 0));
             readings.extend(learning.loss().map(|loss| Reading::new("loss", loss, 3)));
         }

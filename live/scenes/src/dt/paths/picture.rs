@@ -31,7 +31,7 @@ pub(super) fn places(scene: &Paths, view: View) -> Places {
     let (area, gap, text) = (view.area().shrink(0.5 * view.text), 0.6 * view.text, view.text);
     let [left, right] = area.split([1.15, 1.0], gap, view.is_narrow());
     let [frame, attention] = left.split([2.4, 1.0], gap, true);
-    let (learning, [chances, curve, starts]) = match scene.learning() {
+    let (learning, [chances, curve, starts]) = match scene.learning {
         None => (None, right.split([1.0, 1.3, 1.0], gap, true)),
         Some(_) => {
             let [learning, rest] = right.split([1.0, 2.9], gap, true);
@@ -97,7 +97,7 @@ pub(super) fn draw(scene: &Paths, view: View) -> Drawing {
     attention.draw(&mut drawing, places.attention, text);
     chances(scene, &mut drawing, places.chances, text);
     curve(scene, &mut drawing, places.curve, text);
-    if let Some((learning, [left, right])) = scene.learning().zip(places.learning) {
+    if let Some((learning, [left, right])) = scene.learning.as_ref().zip(places.learning) {
         let plot = |title, greatest, colour: Colour, name, points| Plot {
             title,
             across: "training step",
