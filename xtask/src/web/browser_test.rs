@@ -47,7 +47,7 @@ pub fn run(arguments: &[OsString]) -> Result {
             _ => return Err(Failure::usage(format!("expected a flag, got `{word}`\n\n{USAGE}"))),
         }
     }
-    // Few cases leave out the two that take long, which a native run begins with.
+    // A native run begins with the two cases that take long, which the page leaves out below 100.
     let (offered, default) = if quick { (&["2", "5", "20", "100"][..], "2") } else { (&["20", "100"][..], "20") };
     let cases = cases.unwrap_or_else(|| default.to_owned());
     if !offered.contains(&cases.as_str()) {
