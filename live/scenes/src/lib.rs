@@ -46,6 +46,7 @@ mod scene;
 mod stage;
 #[cfg(test)]
 mod testing;
+mod timeline;
 mod weights;
 
 pub use catalogue::{Entry, Open, SCENES};

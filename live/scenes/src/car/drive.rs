@@ -38,7 +38,7 @@ pub(super) struct Drive {
     taken: usize,
 }
 
-/// What came back of a race.
+/// A race as it was read back.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     /// Red, green and blue of the road, row by row.
@@ -53,7 +53,7 @@ pub(super) struct Seen {
     pub(super) steps: usize,
 }
 
-/// What is in place of the grass, in the order in which it is offered.
+/// The grass and what may take its place, in the order in which they are offered.
 pub(super) const GROUNDS: [&str; 3] = ["grass", "stripes", "noise"];
 
 impl Drive {
@@ -109,7 +109,7 @@ impl Drive {
         begin(encoder, &|pass| self.road.record(pass));
     }
 
-    /// What is read back: what [`seen`](Self::seen) takes.
+    /// The buffers that are read back, for [`seen`](Self::seen).
     pub(super) fn views(&self) -> [(BufferView, Element); 6] {
         let world = self.rollout.environment();
         [
@@ -122,7 +122,7 @@ impl Drive {
         ]
     }
 
-    /// What came back after so many steps in all; none before the second.
+    /// The race as it was read back after so many steps in all; none before the first.
     pub(super) fn seen(&self, values: &[Data], taken: usize) -> Option<Seen> {
         let [road, frames, scene, action, score, steps] = values else { return None };
         let steps = *steps.u32().first()? as usize;

@@ -3,8 +3,6 @@
 mod drive;
 mod picture;
 
-use std::collections::VecDeque;
-
 use fourfold::Gpu;
 use fourfold::data::Checkpoint;
 use fourfold::models::TrainedVision;
@@ -12,11 +10,9 @@ use fourfold::rollout::PatchWiring;
 use fourfold::shaders::vision::{ABSENT, DrivingNetwork, ReactiveNetwork, VisionNetwork, VisionNeuron};
 
 use crate::answer::Answer;
+use crate::timeline::Timeline;
 use crate::{Control, Drawing, Error, Pointer, Reading, Scene, Value, View, weights};
 use drive::{Drive, GROUNDS, Seen};
-
-/// Moments of the curve.
-const MOMENTS: usize = 600;
 
 /// The greatest share of patches that may be missing.
 const MOST_MISSING: f64 = 0.9;
@@ -42,15 +38,13 @@ pub(crate) struct Car {
     step: usize,
     seen_step: usize,
     shuffles: u32,
-    /// Step, and the score of the race.
-    curve: VecDeque<[f64; 2]>,
-    /// The steps of the shuffles.
-    marks: VecDeque<f64>,
+    /// Step, and the score of the race; marked are the shuffles.
+    curve: Timeline<2>,
     /// The score of the race before.
     before: Option<f64>,
 }
 
-/// What stands by when a readback is submitted.
+/// The moment at which a readback is submitted.
 struct Moment {
     step: usize,
     order: Vec<u32>,
@@ -101,8 +95,7 @@ impl Car {
             step: 0,
             seen_step: 0,
             shuffles: 0,
-            curve: VecDeque::new(),
-            marks: VecDeque::new(),
+            curve: Timeline::default(),
             before: None,
         })
     }
@@ -133,7 +126,7 @@ impl Car {
 
     fn shuffle(&mut self) -> Result<(), Error> {
         self.shuffles += 1;
-        self.marks.push_back(self.step as f64);
+        self.curve.mark(self.step as f64);
         self.rewire()
     }
 
@@ -141,7 +134,7 @@ impl Car {
     fn begin(&mut self) -> Result<(), Error> {
         self.answer.forget();
         (self.step, self.seen_step, self.shuffles) = (0, 0, 0);
-        (self.curve, self.marks) = Default::default();
+        self.curve = Timeline::default();
         (self.seen, self.before) = (None, None);
         self.attention.clear();
         let wiring = self.wiring();
@@ -236,14 +229,7 @@ impl Scene for Car {
             if let Some(earlier) = self.seen.as_ref().filter(|earlier| earlier.steps > seen.steps) {
                 self.before = Some(earlier.score);
             }
-            self.curve.push_back([moment.step as f64, seen.score]);
-            if self.curve.len() > MOMENTS {
-                self.curve.pop_front();
-            }
-            let first = self.curve[0][0];
-            while self.marks.front().is_some_and(|&mark| mark < first) {
-                self.marks.pop_front();
-            }
+            self.curve.push([moment.step as f64, seen.score]);
         }
         if let Some(layer) = self.layer() {
             self.attention = seen.attention(layer, &self.weights, &Self::kept(&moment.order));

@@ -161,15 +161,15 @@ fn pedals(seen: &Seen, drawing: &mut Drawing, area: Area, text: f32) {
 
 fn curve(scene: &Car, drawing: &mut Drawing, area: Area, text: f32) {
     // A race that begins leaves a gap.
-    let mut points: Vec<[f64; 2]> = Vec::with_capacity(scene.curve.len());
-    for (index, &[step, score]) in scene.curve.iter().enumerate() {
-        if index > 0 && score < scene.curve[index - 1][1] - 50.0 {
+    let mut points: Vec<[f64; 2]> = Vec::with_capacity(scene.curve.moments().len());
+    for (index, &[step, score]) in scene.curve.moments().iter().enumerate() {
+        if index > 0 && score < scene.curve.moments()[index - 1][1] - 50.0 {
             points.push([f64::NAN; 2]);
         }
         points.push([step, score]);
     }
     let series = vec![Series { name: "attention neuron", paint: Colour::Blue.into(), points }];
     let title = "score of the race; a line is a shuffle";
-    let marks = scene.marks.iter().copied().collect();
+    let marks = scene.curve.marks();
     Plot { title, across: "step", ranges: [None, None], series, marks }.draw(drawing, area, text);
 }

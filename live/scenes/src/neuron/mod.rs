@@ -8,20 +8,16 @@ mod picture;
 mod poles;
 mod sensors;
 
-use std::collections::VecDeque;
-
 use fourfold::Gpu;
 use fourfold::gpu::Ticket;
 use fourfold::models::{PolicyNetwork, TrainedPolicy};
 
 use crate::answer::Answer;
+use crate::timeline::Timeline;
 use crate::{Control, Drawing, Error, Pointer, Reading, Scene, Value, View, weights};
 use attention::Attention;
 use poles::{LANES, Poles, Seen};
 use sensors::Sources;
-
-/// Moments of the curve.
-const MOMENTS: usize = 600;
 
 /// Radians per second that a kick adds.
 const KICK: f32 = 5.0;
@@ -46,10 +42,8 @@ pub(crate) struct Neuron {
     step: usize,
     seen_step: usize,
     shuffles: u32,
-    /// Step, and the mean reward of each side.
-    curve: VecDeque<[f64; 3]>,
-    /// The steps of the shuffles.
-    marks: VecDeque<f64>,
+    /// Step, and the mean reward of each side; marked are the shuffles.
+    curve: Timeline<3>,
     /// Mean rewards of the last steps, smoothed.
     scores: [f64; 2],
     /// Carts that left the track.
@@ -101,8 +95,7 @@ impl Neuron {
             step: 0,
             seen_step: 0,
             shuffles: 0,
-            curve: VecDeque::new(),
-            marks: VecDeque::new(),
+            curve: Timeline::default(),
             scores: [0.0; 2],
             left: [0; 2],
         })
@@ -117,7 +110,7 @@ impl Neuron {
                 scene.sides.iter().try_for_each(|side| side.encode_forget(encoder))
             })?;
         }
-        self.marks.push_back(self.step as f64);
+        self.curve.mark(self.step as f64);
         Ok(())
     }
 
@@ -161,7 +154,7 @@ impl Neuron {
         self.answer.forget();
         self.attention.clear();
         self.seen = Default::default();
-        (self.curve, self.marks) = Default::default();
+        self.curve = Timeline::default();
         (self.step, self.seen_step, self.shuffles) = (0, 0, 0);
         (self.scores, self.left) = ([0.0; 2], [0; 2]);
     }
@@ -290,7 +283,7 @@ impl Scene for Neuron {
             let Some(seen) = Poles::seen(values) else { return Ok(true) };
             self.left[index] += seen.left(&self.seen[index]);
             // Smoothed over a hundred steps.
-            let share = if self.curve.is_empty() { 1.0 } else { 1.0 - 0.99_f64.powi(steps as i32) };
+            let share = if self.curve.moments().is_empty() { 1.0 } else { 1.0 - 0.99_f64.powi(steps as i32) };
             self.scores[index] += share * (seen.reward() - self.scores[index]);
             self.seen[index] = seen;
         }
@@ -298,14 +291,7 @@ impl Scene for Neuron {
             self.attention.push(memory.f32());
         }
         if steps > 0 {
-            self.curve.push_back([moment.step as f64, self.scores[0], self.scores[1]]);
-            if self.curve.len() > MOMENTS {
-                self.curve.pop_front();
-            }
-            let first = self.curve[0][0];
-            while self.marks.front().is_some_and(|&mark| mark < first) {
-                self.marks.pop_front();
-            }
+            self.curve.push([moment.step as f64, self.scores[0], self.scores[1]]);
         }
         self.inputs = inputs.f32().to_vec();
         self.action = action.f32().first().copied().unwrap_or(0.0);

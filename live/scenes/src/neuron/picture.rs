@@ -175,6 +175,6 @@ fn attention(scene: &Neuron, drawing: &mut Drawing, area: Area, text: f32) {
 
 fn curve(scene: &Neuron, drawing: &mut Drawing, area: Area, text: f32) {
     let title = "reward a step, 64 poles; a line is a shuffle";
-    let plot = Plot::of_shares(title, ["attention neuron", "perceptron"], &scene.curve);
-    Plot { marks: scene.marks.iter().copied().collect(), ..plot }.draw(drawing, area, text);
+    let plot = Plot::of_shares(title, ["attention neuron", "perceptron"], scene.curve.moments());
+    Plot { marks: scene.curve.marks(), ..plot }.draw(drawing, area, text);
 }
