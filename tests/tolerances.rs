@@ -5,7 +5,8 @@ use fourfold::shaders::{Access, Case, Data, Generator, Tolerance, kernels};
 use fourfold::verify;
 
 /// Kernels that read numbers as integers, which no device flushes.
-const BY_BITS: [&str; 4] = ["argmax.argmax", "argmax.merge", "centred_ranks", "centred_ranks.ragged"];
+const BY_BITS: [&str; 5] =
+    ["argmax.argmax", "argmax.merge", "centred_ranks", "centred_ranks.ragged", "max_pool.max_pool"];
 
 /// The operands with zeros for subnormal numbers; `None` where there are none.
 fn flushed(case: &Case) -> Option<Case> {
@@ -26,8 +27,10 @@ fn a_device_that_flushes_subnormal_inputs_stays_within_every_bound() {
     let mut failures = Vec::new();
     for kernel in kernels() {
         let mut worst = (0.0, String::new());
-        for seed in 0..150 {
-            let case = kernel.case.draw(&mut Generator::new(seed, 60));
+        for seed in 0..400 {
+            // Where few numbers are added, what one of them loses shows.
+            let size = if seed % 2 == 0 { 60 } else { 10 };
+            let case = kernel.case.draw(&mut Generator::new(seed, size));
             let Some(flushed) = flushed(&case) else { continue };
             let (expected, got) = (case.expected(), flushed.expected());
             for output in case.call.kernel.outputs() {

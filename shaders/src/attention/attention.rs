@@ -301,7 +301,9 @@ fn tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
     }
     let value = f64::from(v.iter().fold(0.0f32, |largest, v| largest.max(v.abs())));
     let weights = (2.0 * moved).exp_m1() + units + sum_units(layout.length_k) * Tolerance::EPSILON;
-    Tolerance::Within { relative: 0.0, absolute: value * weights.min(2.0) }
+    // A value and its product with a weight may be flushed; the sum of the weights is at least 1.
+    let flushed = f64::from(f32::MIN_POSITIVE) * (1.0 + 2.0 * layout.length_k as f64);
+    Tolerance::Within { relative: 0.0, absolute: value * weights.min(2.0) + flushed }
 }
 
 /// A drawn problem: its queries, keys and values, its key-padding mask, and the device to run it on.

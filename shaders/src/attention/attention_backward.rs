@@ -249,8 +249,9 @@ fn dkv_twin(call: &Call, operands: &mut [Operand<'_>]) {
 /// copy.
 fn terms_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let size = Layout::of(call, None).head_size;
-    let magnitude = largest_norm(operands[0].f32(), size) * largest_norm(operands[1].f32(), size);
-    Tolerance::Within { relative: 0.0, absolute: (2.0 + sum_units(size)) * magnitude * Tolerance::EPSILON }
+    let [out, dout] = [0, 1].map(|operand| largest_norm(operands[operand].f32(), size));
+    let rounded = (2.0 + sum_units(size)) * out * dout * Tolerance::EPSILON;
+    Tolerance::Within { relative: 0.0, absolute: rounded + lost_in_product(size, out, dout) }
 }
 
 /// The error of a sum over queries of `p * x` or of `p * (dout . v - delta) * x`, in units of the largest `x`, from the
@@ -259,6 +260,8 @@ fn terms_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 struct Errors {
     weight: f64,
     bracket: f64,
+    /// The largest sum of the magnitudes of `p`, and of those of `p * (dout . v - delta)`: what a flushed `x` is multiplied by.
+    factors: [f64; 2],
 }
 
 impl Errors {
@@ -277,9 +280,18 @@ impl Errors {
         let weight = (heaviest * relative + terms as f64 * 4.0 * Tolerance::EPSILON).min(terms as f64 * (1.0 + units));
         let product = largest_norm(inputs.dout, size) * largest_norm(inputs.v, size);
         let delta = inputs.terms.chunks(2).map(|terms| f64::from(terms[1]).abs()).fold(0.0, f64::max);
-        let rounded = (4.0 + sum_units(size)) * Tolerance::EPSILON * (product + delta);
-        Self { weight, bracket: weight * (product + delta) + (heaviest + weight) * rounded }
+        let rounded = (4.0 + sum_units(size)) * Tolerance::EPSILON * (product + delta)
+            + lost_in_product(size, largest_norm(inputs.dout, size), largest_norm(inputs.v, size));
+        let factors = [heaviest + weight, (heaviest + weight) * (product + delta)];
+        Self { weight, bracket: weight * (product + delta) + (heaviest + weight) * rounded, factors }
     }
+}
+
+/// What a scalar product of rows of these norms loses where subnormal elements, products and a subnormal `delta` are flushed: a row's
+/// magnitudes sum to at most the root of its size times its norm.
+fn lost_in_product(size: usize, a: f64, b: f64) -> f64 {
+    let root = (size as f64).sqrt();
+    f64::from(f32::MIN_POSITIVE) * (1.0 + size as f64 + root * (a + b))
 }
 
 fn largest(values: &[f32]) -> f64 {
@@ -312,13 +324,15 @@ fn dq_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
             let doubt = moved.exp_m1() + (8.0 + 6.0 * exponent) * Tolerance::EPSILON;
             let weight = (p * doubt + f64::from(f32::MIN_POSITIVE)).min(1.0);
             let bracket = layout.product(head, i, j, inputs.dout, inputs.v) - f64::from(inputs.terms[2 * row + 1]);
-            let rounded = product * dout[row] * v[key] + 2.0 * Tolerance::EPSILON * bracket.abs();
+            let rounded = product * dout[row] * v[key]
+                + 2.0 * Tolerance::EPSILON * bracket.abs()
+                + lost_in_product(size, dout[row], v[key]);
             let error = weight * bracket.abs() + (p + weight) * rounded + summed * Tolerance::EPSILON * ds.abs();
             let values = &inputs.k[key * size..][..size];
             bounds.iter_mut().zip(values).for_each(|(bound, k)| {
                 let k = f64::from(k.abs());
-                // The slope, its product with the key and the sum may be flushed.
-                let flushed = f64::from(f32::MIN_POSITIVE) * (1.0 + layout.factor.abs() * (1.0 + k));
+                // The slope, the key, their product and the sum may be flushed.
+                let flushed = f64::from(f32::MIN_POSITIVE) * (1.0 + layout.factor.abs() * (1.0 + k + ds.abs()));
                 *bound += layout.factor.abs() * error * k + flushed;
             });
         }
@@ -329,12 +343,14 @@ fn dq_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
 fn dkv_tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
     let (layout, inputs) = (Layout::of(call, operands.get(7).map(Data::f32)), inputs(operands));
     let errors = Errors::of(&layout, &inputs);
-    let (scale, error, other) = match output {
-        5 => (layout.factor.abs(), errors.bracket, largest(inputs.q)),
-        _ => (1.0, errors.weight, largest(inputs.dout)),
+    let [of_dv, of_dk] = errors.factors;
+    let (scale, error, other, factors) = match output {
+        5 => (layout.factor.abs(), errors.bracket, largest(inputs.q), of_dk),
+        _ => (1.0, errors.weight, largest(inputs.dout), of_dv),
     };
     // As in `dq_tolerance`.
-    let flushed = f64::from(f32::MIN_POSITIVE) * (1.0 + scale * (1.0 + other)) * layout.length_q as f64;
+    let flushed =
+        f64::from(f32::MIN_POSITIVE) * ((1.0 + scale * (1.0 + other)) * layout.length_q as f64 + scale * factors);
     Tolerance::Within { relative: 0.0, absolute: scale * error * other + flushed }
 }
 

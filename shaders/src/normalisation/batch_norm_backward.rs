@@ -290,7 +290,7 @@ fn slabs_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     Tolerance::PerElement(bounds)
 }
 
-/// As for the first stage, by the sums of magnitudes.
+/// As for the first stage, by the sums of magnitudes; each partial may be flushed.
 fn sum_tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
     let Uniform { columns, slabs, .. } = call.uniform();
     let units = sum_units(slabs as usize) * UNIT;
@@ -300,7 +300,8 @@ fn sum_tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
             *sum += f64::from(partial.abs());
         }
     }
-    let bounds = magnitudes.into_iter().map(|magnitude| units * magnitude + f64::from(f32::MIN_POSITIVE));
+    let flushed = f64::from(f32::MIN_POSITIVE) * f64::from(slabs);
+    let bounds = magnitudes.into_iter().map(|magnitude| units * magnitude + flushed);
     Tolerance::PerElement(match output {
         3 => bounds.collect(),
         _ => bounds.skip(output - 1).step_by(2).collect(),

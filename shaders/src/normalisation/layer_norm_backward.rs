@@ -127,13 +127,15 @@ fn twin(call: &Call, operands: &mut [Operand<'_>]) {
 
 /// The three terms cancel, so the bound is absolute and set by the row of the largest terms; each of the two means
 /// errs by [`sum_units`] of the mean of its terms' magnitudes. A normalised element `n` errs by the roundings of the
-/// difference to the row's first element, too, which may be larger than its deviation.
+/// difference to the row's first element, too, which may be larger than its deviation. Subnormal factors and products may be flushed
+/// before the reciprocal deviation, up to 316, scales them up.
 fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let Uniform { columns, .. } = call.uniform();
     let columns = columns as usize;
     let [x, scale, offset, reciprocal, dy] = [0, 1, 2, 3, 4].map(|index| operands[index].f32());
     let units = 8.0 + sum_units(columns);
-    let mut worst = 0.0f64;
+    let largest = |values: &[f32]| f64::from(values.iter().fold(0.0f32, |largest, x| largest.max(x.abs())));
+    let (largest_scale, mut worst, mut lost) = (largest(scale), 0.0f64, 0.0f64);
     for (row, (&offset, &factor)) in offset.iter().zip(reciprocal).enumerate() {
         let (mut g_largest, mut n_largest, mut g_mean, mut gn_mean) = (0.0f64, 0.0f64, 0.0, 0.0);
         for c in 0..columns {
@@ -146,8 +148,12 @@ fn tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
             gn_mean += g * n / columns as f64;
         }
         worst = worst.max(f64::from(factor) * (4.0 * g_largest + units * (g_mean + n_largest * gn_mean)));
+        // In g, in its mean, in that of g n, and in the products and sums of the three.
+        let g_lost = 1.0 + largest_scale + largest(&dy[row * columns..][..columns]);
+        lost = lost.max(f64::from(factor) * g_lost * (5.0 + n_largest + n_largest.powi(2)));
     }
-    Tolerance::Within { relative: 4.0 * Tolerance::EPSILON, absolute: worst * Tolerance::EPSILON }
+    let absolute = worst * Tolerance::EPSILON + lost * f64::from(f32::MIN_POSITIVE);
+    Tolerance::Within { relative: 4.0 * Tolerance::EPSILON, absolute }
 }
 
 fn case(generator: &mut Generator, width: usize) -> Case {

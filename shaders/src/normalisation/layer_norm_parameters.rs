@@ -160,7 +160,7 @@ fn sum_twin(call: &Call, operands: &mut [Operand<'_>]) {
 
 /// A sum errs by [`sum_units`] of the magnitudes of its terms, which stand in absolute terms since they may cancel:
 /// here those of the largest partial. Each term takes three roundings more, one of them of the difference to the row's
-/// first element.
+/// first element. A subnormal gradient may be flushed before its product, and so may the product and the sum.
 fn slabs_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let uniform: Uniform = call.uniform();
     let [x, offset, reciprocal, dy] = [0, 1, 2, 3].map(|index| operands[index].f32());
@@ -168,14 +168,17 @@ fn slabs_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let rows = uniform.rows.div_ceil(uniform.slabs) as usize;
     let first_of = |row: usize| x[row * columns];
     let mut sums = vec![0.0f64; uniform.slabs as usize * columns];
+    let mut n_largest = 0.0f64;
     for (index, (&x, &dy)) in x.iter().zip(dy).enumerate() {
         let (row, column) = (index / columns, index % columns);
         let difference = f64::from(x) - f64::from(first_of(row));
         let n = difference.abs().max((difference - f64::from(offset[row])).abs()) * f64::from(reciprocal[row]);
         sums[row / rows * columns + column] += f64::from(dy).abs() * n.max(1.0);
+        n_largest = n_largest.max(n);
     }
     let largest = sums.into_iter().fold(0.0, f64::max);
-    Tolerance::Within { relative: 0.0, absolute: (4.0 + sum_units(rows)) * largest * Tolerance::EPSILON }
+    let flushed = f64::from(f32::MIN_POSITIVE) * rows as f64 * (2.0 + n_largest);
+    Tolerance::Within { relative: 0.0, absolute: (4.0 + sum_units(rows)) * largest * Tolerance::EPSILON + flushed }
 }
 
 /// As for the first stage.
@@ -188,7 +191,11 @@ fn sum_tolerance(call: &Call, operands: &[Data], output: usize) -> Tolerance {
         }
     }
     let largest = sums.into_iter().fold(0.0, f64::max);
-    Tolerance::Within { relative: 0.0, absolute: sum_units(uniform.slabs as usize) * largest * Tolerance::EPSILON }
+    let flushed = f64::from(f32::MIN_POSITIVE) * f64::from(uniform.slabs);
+    Tolerance::Within {
+        relative: 0.0,
+        absolute: sum_units(uniform.slabs as usize) * largest * Tolerance::EPSILON + flushed,
+    }
 }
 
 fn slabs_case(generator: &mut Generator) -> Case {

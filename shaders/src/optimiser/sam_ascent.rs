@@ -175,8 +175,9 @@ fn l2_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
         let t = uniform.scale(element, w);
         let direction = t * f64::from(g.abs()) / norm;
         let rounded = 3.0 * f64::from(w.abs()) + 16.0 * rho * t * direction;
-        // Subnormal numbers may be lost in |w| + eta, in the scaled gradient before its division, and in the quotient.
-        let lost = rho * (direction + t * (2.0 * direction + 1.0 + t / norm));
+        // Subnormal numbers may be lost in |w| + eta, in the gradient and the scaled gradient before the division, and in the
+        // quotient.
+        let lost = rho * (direction + t * (2.0 * direction + 1.0 + (1.0 + t) / norm));
         Tolerance::EPSILON * rounded + f64::from(f32::MIN_POSITIVE) * (2.0 + lost)
     });
     Tolerance::PerElement(bounds.collect())
@@ -286,6 +287,31 @@ mod tests {
                 let ascent = ascend(Problem { norm, ..SAM }, w, g, rho);
                 assert_eq!(ascent.map(f32::to_bits), w.map(f32::to_bits));
             }
+        }
+    }
+
+    /// The kernel for p = 2 on a device that takes every subnormal number for 0.
+    fn flushing(uniform: &Uniform, operands: &[Data]) -> Vec<f32> {
+        let flushed = |x: f32| if x.is_subnormal() { 0.0 } else { x };
+        let [weights, gradient, norm, rho] = [0, 1, 2, 3].map(|operand| operands[operand].f32());
+        let ascend = |(element, (&w, &g)): (usize, (&f32, &f32))| {
+            let adaptive = element < uniform.adaptive as usize;
+            let t = if adaptive { flushed(flushed(w).abs() + uniform.eta) } else { 1.0 };
+            let direction = flushed(flushed(t * flushed(g)) / norm[0]);
+            let step = if norm[0] < f32::MIN_POSITIVE { 0.0 } else { flushed(flushed(rho[0] * t) * direction) };
+            if step == 0.0 { w } else { flushed(flushed(w) + step) }
+        };
+        weights.iter().zip(gradient).enumerate().map(ascend).collect()
+    }
+
+    #[test]
+    fn a_device_that_flushes_all_that_is_subnormal_stays_within_the_bound() {
+        for seed in 0..3000 {
+            let case = (L2_RAGGED.case).draw(&mut Generator::new(seed, 5));
+            let tolerance = l2_tolerance(&case.call, &case.operands, 4);
+            let got = Data::F32(flushing(&case.call.uniform(), &case.operands));
+            let comparison = tolerance.compare(&case.expected()[4], &got);
+            assert!(comparison.passed(), "seed {seed}: {comparison:?}, {}", case.label);
         }
     }
 
