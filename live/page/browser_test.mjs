@@ -105,6 +105,22 @@ async function verifies(page) {
     await shot(page, 'page-verify');
 }
 
+/** Changes tabs faster than a module comes: it is loaded once, and the tab that was chosen last plays. */
+async function loadsAModuleOnce(page) {
+    const first = await page.evaluate(() => fourfold.entries[0].module);
+    const other = await page.evaluate(first => fourfold.entries.find(({ module }) => module !== first), first);
+    await page.evaluate(word => {
+        const tabs = [word, fourfold.entries[0].word, word].map(word => document.getElementById(`tab-${word}`));
+        for (const tab of tabs) tab.click();
+    }, other.word);
+    await page.waitForFunction(() => fourfold.scene?.live.steps() > 0);
+    const loads = await page.evaluate(name => performance.getEntriesByType('resource').filter(entry => entry.name.endsWith(name)).length,
+        `fourfold_${other.module}_bg.wasm`);
+    assert.equal(loads, 1, `the module ${other.module} is loaded once`);
+    assert.equal(await page.evaluate(() => fourfold.tab), other.word);
+    say(`${other.word}: chosen twice before it came, loaded once`);
+}
+
 /** Opens the tab of a scene by its digit, and lets it play. */
 async function plays(page, word, count) {
     const at = await page.evaluate(word => fourfold.entries.findIndex(entry => entry.word === word), word);
@@ -220,6 +236,7 @@ if (!await hasWebGpu()) {
 try {
     const page = await open();
     say(await page.textContent('#adapter'));
+    await loadsAModuleOnce(page);
     await verifies(page);
     quiet();
     const scenes = await page.evaluate(() => fourfold.entries.map(({ word }) => word));

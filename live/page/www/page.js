@@ -8,8 +8,10 @@ const BROWSERS = 'Chrome and Edge have WebGPU since version 113, Safari since 26
     + 'some of them have it behind a setting.';
 
 const page = {
-    // By name: what a module of scenes exports, and the device that it has opened.
-    modules: new Map(), device: null, scene: null, tab: null, entries: [], verifier: null, verifying: null, outcomes: null,
+    // Promises by the name of a module of scenes: what it exports, and the device that it opens. Whoever asks while one is on
+    // its way waits for the same one: a module that was started twice would mix up the memories of its two instances.
+    modules: new Map(), devices: new Map(),
+    device: null, scene: null, tab: null, entries: [], verifier: null, verifying: null, outcomes: null,
 };
 // For tests, and for the curious at the console.
 window.fourfold = page;
@@ -42,7 +44,7 @@ function close() {
 
 /** Opens the tab, on new devices. */
 async function open() {
-    for (const own of page.modules.values()) own.device = null;
+    page.devices.clear();
     page.device = page.verifier = null;
     await show(page.tab);
     try {
@@ -52,16 +54,23 @@ async function open() {
     }
 }
 
-/** Loads a module of scenes and the files that it wants, once. */
-async function load(name) {
-    if (!page.modules.has(name)) {
-        const bindings = await import(`./fourfold_${name}.js`);
-        await bindings.default({ module_or_path: `fourfold_${name}_bg.wasm` });
-        await Promise.all(bindings.wanted_files().map(async file => bindings.give_file(file, await bytesOf(`weights/${file}`))));
-        page.modules.set(name, { bindings, device: null });
+/** The promise under a name, made where there is none; one that fails is made anew when it is asked for again. */
+function once(promises, name, make) {
+    if (!promises.has(name)) {
+        const made = make();
+        promises.set(name, made);
+        made.catch(() => { if (promises.get(name) === made) promises.delete(name); });
     }
-    return page.modules.get(name);
+    return promises.get(name);
 }
+
+/** Loads a module of scenes and the files that it wants. */
+const load = name => once(page.modules, name, async () => {
+    const bindings = await import(`./fourfold_${name}.js`);
+    await bindings.default({ module_or_path: `fourfold_${name}_bg.wasm` });
+    await Promise.all(bindings.wanted_files().map(async file => bindings.give_file(file, await bytesOf(`weights/${file}`))));
+    return bindings;
+});
 
 async function describe() {
     const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' });
@@ -107,14 +116,14 @@ async function show(word) {
     find('opening').hidden = !entry;
     if (!entry) return;
     try {
-        const own = await load(entry.module);
-        own.device ??= await own.bindings.Device.open();
+        const bindings = await load(entry.module);
+        const device = await once(page.devices, entry.module, () => bindings.Device.open());
         // Another tab may have been chosen meanwhile.
         if (page.tab !== word || page.scene) return;
-        page.device = own.device;
-        page.scene = new Scene(own.bindings.Live, own.device, entry, fail);
+        page.device = device;
+        page.scene = new Scene(bindings.Live, device, entry, fail);
     } catch (error) {
-        fail(error);
+        if (page.tab === word) fail(error);
     } finally {
         if (page.tab === word) find('opening').hidden = true;
     }
@@ -170,7 +179,7 @@ async function main() {
         return notice(`This browser has no WebGPU, on which everything here runs. ${BROWSERS}`, false);
     }
     try {
-        page.entries = JSON.parse((await load('methods')).bindings.scenes());
+        page.entries = JSON.parse((await load('methods')).scenes());
         tabs();
         const asked = location.hash.slice(1);
         page.tab = [...page.entries.map(({ word }) => word), 'verify'].find(word => word === asked) ?? null;
