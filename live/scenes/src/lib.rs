@@ -37,6 +37,7 @@ mod neuron;
 mod pace;
 mod panel;
 mod pending;
+mod period;
 #[cfg(feature = "methods")]
 mod pes;
 mod plot;

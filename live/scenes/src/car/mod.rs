@@ -11,7 +11,7 @@ use fourfold::shaders::vision::{ABSENT, DrivingNetwork, ReactiveNetwork, VisionN
 
 use crate::answer::Answer;
 use crate::timeline::Timeline;
-use crate::{Control, Drawing, Error, Pointer, Reading, Scene, Value, View, weights};
+use crate::{Control, Drawing, Error, Pointer, Reading, Scene, Value, View, period, weights};
 use drive::{Drive, GROUNDS, Seen};
 
 /// The greatest share of patches that may be missing.
@@ -241,29 +241,23 @@ impl Scene for Car {
     }
 
     fn submit(&mut self, steps: usize) -> Result<(), Error> {
-        let mut left = steps;
-        loop {
-            let Settings { period, .. } = self.settings;
-            let part = if period == 0 { left } else { left.min(period - self.step % period) };
-            left -= part;
-            let gpu = self.gpu.clone();
+        let gpu = self.gpu.clone();
+        for part in period::parts(self.step, steps, self.settings.period) {
             let views = self.drive.views();
             // In one submission: some drivers let a second one wait for the first.
             let ticket = gpu.submit("car", |encoder| {
-                self.drive.encode(encoder, part);
-                if left == 0 { gpu.encode_readback(encoder, &views).map(Some) } else { Ok(None) }
+                self.drive.encode(encoder, part.steps);
+                if part.last { gpu.encode_readback(encoder, &views).map(Some) } else { Ok(None) }
             })?;
-            self.step += part;
+            self.step += part.steps;
             if let Some(ticket) = ticket {
                 self.answer.expect(ticket, Moment { step: self.step, order: self.order.clone() });
             }
-            if part > 0 && period > 0 && self.step.is_multiple_of(period) {
+            if part.shuffles {
                 self.shuffle()?;
             }
-            if left == 0 {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     fn readings(&self) -> Vec<Reading> {

@@ -14,7 +14,7 @@ use fourfold::models::{PolicyNetwork, TrainedPolicy};
 
 use crate::answer::Answer;
 use crate::timeline::Timeline;
-use crate::{Control, Drawing, Error, Pointer, Reading, Scene, Value, View, weights};
+use crate::{Control, Drawing, Error, Pointer, Reading, Scene, Value, View, period, weights};
 use attention::Attention;
 use poles::{LANES, Poles, Seen};
 use sensors::Sources;
@@ -301,22 +301,16 @@ impl Scene for Neuron {
     }
 
     fn submit(&mut self, steps: usize) -> Result<(), Error> {
-        let mut left = steps;
-        loop {
-            let Settings { period, .. } = self.settings;
-            let part = if period == 0 { left } else { left.min(period - self.step % period) };
-            left -= part;
+        for part in period::parts(self.step, steps, self.settings.period) {
             let (lane, order) = (self.lane, self.sides[0].order(self.lane).to_vec());
-            if let Some(ticket) = self.steps(part, left == 0)? {
+            if let Some(ticket) = self.steps(part.steps, part.last)? {
                 self.answer.expect(ticket, Moment { step: self.step, lane, order });
             }
-            if part > 0 && period > 0 && self.step.is_multiple_of(period) {
+            if part.shuffles {
                 self.shuffle()?;
             }
-            if left == 0 {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// A step is a hundredth of a second.
