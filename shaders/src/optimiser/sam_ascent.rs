@@ -167,7 +167,8 @@ fn l2_tolerance(call: &Call, operands: &[Data], _: usize) -> Tolerance {
     let [weights, gradient, norm, rho, _] = operands else { unreachable!("sam_ascent.l2 has five operands") };
     let rho = f64::from(rho.f32()[0].abs());
     let norm = norm.f32()[0];
-    if rho == 0.0 || norm < f32::MIN_POSITIVE {
+    // 0 times a NaN is a NaN, of any bits.
+    if norm.is_finite() && (rho == 0.0 || norm < f32::MIN_POSITIVE) {
         return Tolerance::Exact;
     }
     let norm = f64::from(norm);
