@@ -59,7 +59,7 @@ const COSTS: &[Cost] = &[
 
 /// Seconds of the commands other than experiments, and with `--quick`.
 const COMMANDS: [(&str, [f64; 2]); 4] =
-    [("bench", [70.0, 20.0]), ("demo", [75.0, 32.0]), ("tune", [100.0, 20.0]), ("verify", [450.0, 90.0])];
+    [("bench", [70.0, 20.0]), ("demo", [125.0, 45.0]), ("tune", [100.0, 20.0]), ("verify", [450.0, 90.0])];
 
 /// Returns the sentence that says how long a run with these settings takes on an adapter, or when that is told. `flags` has
 /// the defaults, those of `--quick` where it is given.

@@ -21,7 +21,9 @@ use crate::estimate;
 use crate::experiment;
 use crate::experiments::dt::key_to_door::{self, Method};
 use crate::experiments::neuron::evaluation::{Order, Protocol};
+use crate::experiments::neuron::input_order::InputOrder;
 use crate::experiments::neuron::network::trained;
+use crate::experiments::neuron::sight::{self, Sight};
 use crate::experiments::neuron::strip::strip;
 use crate::experiments::sam;
 use crate::failure::Failure;
@@ -33,8 +35,8 @@ use crate::run::Run;
 use crate::run::report::Report;
 use crate::table::{broken, width};
 
-/// Take a tour: kernels against twins, SGD against SAM, a policy whose inputs are shuffled, truncated unrolls, a
-/// grid task learnt from random play; about a minute on a software driver
+/// Take a tour: kernels against twins, SGD against SAM, a policy whose inputs are shuffled, a driver whose picture is, truncated
+/// unrolls, a grid task learnt from random play; about two minutes on a software driver
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {}
 
@@ -53,8 +55,12 @@ const CASES: u32 = 3;
 /// Episodes of the policy.
 const EPISODES: usize = 200;
 
+/// Tracks of the driver, and steps on each.
+const TRACKS: usize = 8;
+const STEPS: usize = 300;
+
 /// Judges the kernels, trains on handwritten digits, nearly half of whose labels are wrong, shuffles the inputs of a
-/// trained policy, learns a schedule from truncated unrolls, and a grid task from random play.
+/// trained policy and the picture of a driver, learns a schedule from truncated unrolls, and a grid task from random play.
 ///
 /// # Errors
 /// If a step fails, with its own sentence.
@@ -110,8 +116,20 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     }
     let film = NeuronPlayer::new(gpu.clone(), network, weights, vec![400], 0).episode(common.seed)?;
 
+    let horizon = if common.quick { 60 } else { STEPS };
+    say(&format!(
+        "\n6. Another attention neuron sees: it drives by a picture of 48 x 48 in 64 patches, {horizon} steps on each of {TRACKS} \
+         tracks that nobody learnt on. Then the patches come in another order in every race:"
+    ));
+    let driver = sight::driver()?;
+    let race = Sight { seed: common.seed as u32, shuffles: Vec::new(), horizon };
+    for (order, name) in [(InputOrder::Plain, "in order"), (InputOrder::Shuffled, "shuffled")] {
+        crate::show!("   {name:<10}  mean score {:.0}", race.score(&gpu, &driver, TRACKS, order)?);
+    }
+    let drive = Sight { shuffles: vec![horizon / 3, 2 * horizon / 3], ..race }.film(&gpu, &driver)?;
+
     say(
-        "6. A schedule of learning rates is learned from unrolls of 10 of its 100 steps (Vicol et al. 2021): by evolution \
+        "\n7. A schedule of learning rates is learned from unrolls of 10 of its 100 steps (Vicol et al. 2021): by evolution \
          strategies on the truncated unrolls alone, and by persistent ones, which remember what came before:",
     );
     let problem = Arc::new(ToyRegression::default());
@@ -125,7 +143,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     }
 
     say(
-        "7. Whoever takes the key in the first of three rooms can open the door in the last. Networks learn it from the \
+        "\n8. Whoever takes the key in the first of three rooms can open the door in the last. Networks learn it from the \
          episodes of somebody who walked at random: by cloning what was done, and as a decision transformer (Chen, Lu et \
          al. 2021), which is asked for a return of 1 and then plays 200 episodes at once:",
     );
@@ -140,15 +158,21 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     };
     experiment::start(&within("key-to-door"), &settings, Seeds::Count(1).list(common.seed)?)?;
 
-    let mut report = Report::new("\nAll of it on one sheet, sheet.png, and the cart as a film, cart.gif.");
+    let mut report =
+        Report::new("\nAll of it on one sheet, sheet.png; the cart and the car as films, cart.gif and car.gif.");
     let pictures =
         ["sam/accuracy.png", "key-to-door/success.png", "sam-cnn/accuracy.png"].map(|name| picture(&folder.join(name)));
     let pictures: Vec<Bitmap> = pictures.into_iter().collect::<Result<_, _>>()?;
-    let sheet = Bitmap::sheet(&[&pictures[..], &[strip(&film)]].concat(), 2, 900);
+    let stills = [strip(&film), drive.frame(drive.length() - 1)];
+    let sheet = Bitmap::sheet(&[&pictures[..], &stills].concat(), 2, 900);
     report.picture("sheet.png", "what the demo measured", sheet.png()?);
     let every = if common.quick { 40 } else { 8 };
-    run.progress("film", film.frames(every).len() as u64);
-    report.picture("cart.gif", "the cart", animation::encode(&film, Format::Gif, every, || run.advance(1))?);
+    let films: [(&str, &dyn Animation); 2] = [("cart", &film), ("car", &drive)];
+    run.progress("films", films.iter().map(|(_, film)| film.frames(every).len() as u64).sum());
+    for (name, film) in films {
+        let encoded = animation::encode(film, Format::Gif, every, || run.advance(1))?;
+        report.picture(&format!("{name}.gif"), &format!("the {name}"), encoded);
+    }
     crate::show!("{}", run.publish(&report)?);
     crate::show!("      fourfold pes compare toy --quick\n      fourfold sam --label-noise 0.4");
     Ok(())

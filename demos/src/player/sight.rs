@@ -8,6 +8,7 @@ use fourfold::models::TrainedVision;
 use super::Player;
 use crate::animation::Animation;
 use crate::animation::projector::Key;
+use crate::experiments::neuron::input_order::InputOrder;
 use crate::experiments::neuron::sight::Sight;
 use crate::failure::Failure;
 
@@ -60,6 +61,6 @@ impl Player for SightPlayer {
 
     fn score(&mut self, episodes: usize, seed: u64) -> Result<f64, Failure> {
         let sight = Sight { seed: seed as u32, ..self.sight.clone() };
-        sight.score(&self.gpu, &self.trained, episodes.min(EPISODES))
+        sight.score(&self.gpu, &self.trained, episodes.min(EPISODES), InputOrder::Plain)
     }
 }

@@ -8,7 +8,7 @@ pub mod drive;
 pub mod episodes;
 pub mod evaluation;
 mod imitation;
-mod input_order;
+pub mod input_order;
 pub mod network;
 pub mod pong;
 pub mod recipe;

@@ -11,6 +11,8 @@ use fourfold::shaders::Element;
 use fourfold::shaders::random::threefry::Random;
 use fourfold::shaders::vision::{ReactiveNetwork, VisionNetwork, VisionNeuron};
 
+use super::drive::wiring;
+use super::input_order::InputOrder;
 use super::pong::PATCHES;
 use super::shuffles;
 use crate::animation::drawing::{Drawing, Ink};
@@ -69,6 +71,15 @@ pub fn networks() -> Vec<VisionNetwork> {
     let of_patch = |patch| ReactiveNetwork { layer: VisionNeuron { patch, ..pong.layer }, ..pong.clone() };
     let students = [ReactiveNetwork::car_student()].into_iter().chain(PATCHES.map(of_patch));
     VisionNetwork::published_drivers().into_iter().chain(students.map(VisionNetwork::from)).collect()
+}
+
+/// Returns the built-in network that drives, that of the training whose report is committed.
+///
+/// # Errors
+/// If the embedded file is of another network.
+pub fn driver() -> Result<TrainedVision, Failure> {
+    const FILE: &[u8] = include_bytes!("../../../weights/car.safetensors");
+    Ok(TrainedVision::from_bytes("the built-in driver", FILE, None, &networks())?)
 }
 
 /// The settings of an episode.
@@ -133,16 +144,22 @@ impl Sight {
         })
     }
 
-    /// Plays so many episodes side by side, in whose order nothing is shuffled: the mean score.
+    /// Plays so many episodes side by side, with the patches of each in an order of this kind: the mean score.
     ///
     /// # Errors
     /// The loss of the device.
-    pub fn score(&self, gpu: &Gpu, trained: &TrainedVision, episodes: usize) -> Result<f64, Failure> {
+    pub fn score(
+        &self,
+        gpu: &Gpu,
+        trained: &TrainedVision,
+        episodes: usize,
+        order: InputOrder,
+    ) -> Result<f64, Failure> {
         const STEPS: usize = 10;
         let network = trained.network();
         let environment = SeenWorld::of(network).environment(network, self.seed, episodes);
         let settings = VectorSettings::new(episodes, self.horizon, self.seed);
-        let wiring = PatchWiring::plain(episodes, network.patches());
+        let wiring = wiring(order, self.seed, episodes, network.patches(), self.horizon);
         let played = trained.rollout(gpu, environment, &settings, wiring)?.run(0, STEPS, |_| ())?;
         Ok(average(&played.returns))
     }

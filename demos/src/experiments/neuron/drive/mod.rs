@@ -78,7 +78,7 @@ const STREAM: u32 = 1;
 const LANES: usize = 256;
 
 /// The patches that the slots of a lane's retina see.
-fn wiring(order: InputOrder, seed: u32, lanes: usize, patches: usize, horizon: usize) -> PatchWiring {
+pub(super) fn wiring(order: InputOrder, seed: u32, lanes: usize, patches: usize, horizon: usize) -> PatchWiring {
     let shuffled = |interval| PatchWiring::shuffled(seed, lanes, patches, interval, horizon);
     match order {
         InputOrder::Plain => PatchWiring::plain(lanes, patches),
