@@ -148,7 +148,7 @@ fn a_rollout_runs_without_checks_if_all_its_parts_are_this_crate_s_own() {
     assert!(unrolled(&Composition::new(Disguised, Linear)).has_runtime_checks());
     let stepped = |environment: Arc<dyn Environment>| {
         let composition = step::Composition { environment, trace: false };
-        let problem = step::Problem { lanes: 2, horizon: 3, fresh: true, automatic: false, stream: 0 };
+        let problem = step::Problem { lanes: 2, members: 1, horizon: 3, fresh: true, automatic: false, stream: 0 };
         problem
             .sequence(&composition, &Target::default())
             .expect("valid sizes")

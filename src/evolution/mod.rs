@@ -8,7 +8,8 @@
 //! * [`UnrolledGradient`] is the source over truncated unrolls of an [`Inner`] problem, by any [`Estimator`]: persistent
 //!   evolution strategies and their kin, truncated backpropagation, RTRL, UORO and DODGE. The problem is given in WGSL
 //!   (an [`InnerProblem`]) or as a graph (a [`GraphProblem`]).
-//! * [`RolloutGradient`] is the source over whole rollouts of a policy: OpenAI-ES or PGPE.
+//! * [`RolloutGradient`] is the source over whole rollouts of a policy: OpenAI-ES or PGPE. [`VisionGradient`] is that of a
+//!   network that sees its world.
 //! * [`Evaluator`] gives the outer objective of an [`Inner`] problem at any points.
 //! * `CmaEs` runs on the CPU in `f64`: sampling and adapting a covariance matrix cost little beside the rollouts of
 //!   small networks, and nothing else learns as much from each of them (feature `cma-es`).
@@ -116,7 +117,9 @@ pub mod population;
 mod rollout_gradient;
 mod small_population;
 mod source;
+mod strategy;
 mod unroll;
+mod vision_gradient;
 
 #[cfg(feature = "cma-es")]
 pub use cma_es::CmaEs;
@@ -133,7 +136,9 @@ pub use inner::Inner;
 pub use outer_loop::{Descent, OuterLoop, OuterSettings, Progress};
 pub use part::{Divided, Tell};
 pub use population::{GraphProblem, InnerStep, MemberState, Population, PopulationPlan, SharedTensor, StepContext};
-pub use rollout_gradient::{EvolutionStrategy, RolloutGradient, RolloutGradientPlan};
+pub use rollout_gradient::{RolloutGradient, RolloutGradientPlan};
 pub use small_population::SmallPopulation;
 pub use source::{OuterTensors, Source};
+pub use strategy::EvolutionStrategy;
 pub use unroll::{UnrollPlan, UnrollSettings, UnrolledGradient};
+pub use vision_gradient::{VisionGradient, VisionGradientSettings};

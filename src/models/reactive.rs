@@ -83,7 +83,12 @@ impl ReactiveModel {
     #[track_caller]
     pub fn outputs<'g>(&self, weights: &Weights<'_, 'g>, messages: Tensor<'g>) -> Tensor<'g> {
         let mut ids = self.tail.iter();
-        let next = || weights.get(*ids.next().expect("the tail has the tensors that the outputs take"));
-        reactive_outputs(&self.network, messages, next)
+        let next = || {
+            let tensor = weights.get(*ids.next().expect("the tail has the tensors that the outputs take"));
+            let shape: Vec<usize> = [1].into_iter().chain(tensor.shape().iter().copied()).collect();
+            tensor.reshape(shape)
+        };
+        let outputs = reactive_outputs(&self.network, 1, messages, next);
+        outputs.reshape([outputs.elements() / self.network.outputs, self.network.outputs])
     }
 }

@@ -133,12 +133,11 @@ impl TrainedVision {
     /// The picture of the car race as a network was trained to see it: students without the zoom, in whose first frames the
     /// whole track is seen, and with the instruments, since four frames do not show how fast the car goes.
     pub fn race_picture(network: &VisionNetwork) -> Picture {
+        let size = network.picture().rows;
         match network {
-            VisionNetwork::Reactive(_) => {
-                Picture { size: network.picture().rows, instruments: true, ..Picture::default() }
-            }
-            VisionNetwork::Agent(_) => Picture::original(),
-            VisionNetwork::Driving(_) => Picture { colour: false, instruments: false, ..Picture::original() },
+            VisionNetwork::Reactive(_) => Picture { size, instruments: true, ..Picture::default() },
+            VisionNetwork::Agent(_) => Picture { size, ..Picture::original() },
+            VisionNetwork::Driving(_) => Picture { size, colour: false, instruments: false, ..Picture::original() },
         }
     }
 

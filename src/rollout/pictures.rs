@@ -96,6 +96,11 @@ impl Pictures {
         self.program.view(self.pictures)
     }
 
+    /// Bytes of the buffers that it allocated.
+    pub fn bytes(&self) -> u64 {
+        self.program.bytes()
+    }
+
     /// Draws, and waits for the bytes of each lane, row by row: a grey for each pixel, or red, green and blue.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ use crate::gpu::{BufferView, Gpu};
 pub struct VectorSettings {
     /// Episodes; `num_envs` of Gymnasium.
     pub lanes: usize,
+    /// Members of a population, who share the lanes out, one member's after another's, and meet the same episodes.
+    pub members: usize,
     /// Steps after which an episode is cut off.
     pub horizon: usize,
     /// The key of the random numbers.
@@ -29,15 +31,17 @@ pub struct VectorSettings {
 }
 
 impl VectorSettings {
-    /// `lanes` episodes of at most `horizon` steps, without a trace.
+    /// `lanes` episodes of at most `horizon` steps of one member, without a trace.
     pub fn new(lanes: usize, horizon: usize, seed: u32) -> Self {
-        Self { lanes, horizon, seed, stream: 0, trace: false, automatic: false }
+        Self { lanes, members: 1, horizon, seed, stream: 0, trace: false, automatic: false }
     }
 }
 
 /// Buffers that are shared with whoever acts; those that are not given are made.
 #[derive(Debug, Clone, Default)]
 pub struct VectorBuffers {
+    /// `u32` (2): key and generation, in place of those of the settings.
+    pub seed: Option<BufferView>,
     /// (lanes, actions): read by each step.
     pub actions: Option<BufferView>,
     /// (lanes, observations): what each lane sees after the step; left as it is where the episode is over.
@@ -57,8 +61,8 @@ pub struct VectorBuffers {
 /// `step` are dispatches. A lane whose episode is over waits there for the others, or
 /// [begins the next one](VectorSettings::automatic).
 ///
-/// Lane `e` plays the episode that a [`Rollout`](super::Rollout) of one member with as many episodes plays as its
-/// episode `e`, for the same seed and actions; after a reset of its own, that of the next generation.
+/// Lane `e` of a [member](VectorSettings::members) plays the episode that a [`Rollout`](super::Rollout) with as many episodes
+/// of each plays as its episode `e`, for the same seed and actions; after a reset of its own, that of the next generation.
 ///
 /// ```
 /// use fourfold::rollout::environments::CartPole;
@@ -136,7 +140,7 @@ impl VectorEnvironment {
         buffers: VectorBuffers,
     ) -> Result<Self, Error> {
         check::check_environment(&*environment)?;
-        let VectorSettings { lanes, horizon, seed, trace, .. } = *settings;
+        let VectorSettings { lanes, members, horizon, seed, trace, .. } = *settings;
         for (name, value) in [("lanes", lanes), ("horizon", horizon)] {
             if value == 0 || value > u32::MAX as usize / 4 {
                 return Err(Error::Settings { message: format!("{name} must be between 1 and 2^30 but is {value}") });
@@ -162,7 +166,7 @@ impl VectorEnvironment {
         };
         // Sizes that no buffer has are refused by the sequence.
         let f32 = |name, width: usize| Allocation::f32(name, width.saturating_mul(lanes));
-        let seed = buffer(Allocation::values("seed", Data::U32(vec![seed, 0])), None);
+        let seed = buffer(Allocation::values("seed", Data::U32(vec![seed, 0])), buffers.seed);
         let actions = buffer(f32("actions", environment.actions()), buffers.actions);
         let saved = buffer(f32("state", composition.saved()), buffers.state);
         let counters = buffer(Allocation::u32("counters", lanes * COUNTERS), None);
@@ -178,7 +182,7 @@ impl VectorEnvironment {
         let workgroup = if gpu.target().software { 8 } else { 64 };
         let [reset, step] = [true, false].map(|fresh| {
             let VectorSettings { stream, automatic, .. } = *settings;
-            let problem = Problem { lanes, horizon, fresh, automatic, stream };
+            let problem = Problem { lanes, members, horizon, fresh, automatic, stream };
             let recording = plan.recording();
             plan.sequence(recording, problem.sequence_with(&composition, kernel.clone(), workgroup), &operands);
             recording
@@ -260,6 +264,16 @@ impl VectorEnvironment {
         self.program.view(self.ids.counters).part(0, self.settings.lanes)
     }
 
+    /// `u32` (3, lanes): steps so far, faults, and episodes begun since the reset, for [`check`](Self::check).
+    pub(crate) fn counters(&self) -> &BufferView {
+        self.program.view(self.ids.counters)
+    }
+
+    /// Bytes of the buffers that it allocated.
+    pub fn bytes(&self) -> u64 {
+        self.program.bytes()
+    }
+
     /// Resets some lanes in the next step, from the next submission on.
     ///
     /// # Errors
@@ -273,8 +287,8 @@ impl VectorEnvironment {
         Ok(lanes.iter().try_for_each(write)?)
     }
 
-    /// Sets the generation for the next reset, before the next submission: lane `e` of generation `g` is episode
-    /// `g * lanes + e` of the seed.
+    /// Sets the generation for the next reset, before the next submission: lane `e` of a member is in generation `g` episode
+    /// `g * lanes / members + e` of the seed.
     ///
     /// # Errors
     /// The device was lost.
@@ -283,8 +297,8 @@ impl VectorEnvironment {
     }
 
     /// Looks for a number that was not finite, in `u32` (3, lanes) counters.
-    fn check(&self, counters: &[u32]) -> Result<(), Error> {
-        let lanes = self.settings.lanes;
+    pub(crate) fn check(&self, counters: &[u32]) -> Result<(), Error> {
+        let VectorSettings { lanes, members, .. } = self.settings;
         let (lengths, rest) = counters.split_at(lanes);
         let (faults, episodes) = rest.split_at(lanes);
         let fault = |(lane, &fault): (usize, &u32)| Some((lane, Fault::of(fault)?));
@@ -296,8 +310,9 @@ impl VectorEnvironment {
             Fault::Step => "environment_step",
         };
         let file = self.environment().file().into();
-        let episode = episodes[lane] as usize * lanes + lane;
-        Err(Error::Fault { file, function, member: 0, episode, step })
+        let of_member = lanes / members;
+        let episode = episodes[lane] as usize * of_member + lane % of_member;
+        Err(Error::Fault { file, function, member: lane / of_member, episode, step })
     }
 }
 

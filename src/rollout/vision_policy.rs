@@ -101,7 +101,7 @@ pub struct VisionBuffers {
 
 /// A network that sees in many lanes, each with a memory of its own: a step is five dispatches, three of an AttentionAgent, and
 /// three of a network that remembers nothing, with those of a graph behind them. Weights are those of one member, or of several
-/// that share the lanes out; of a network that remembers nothing those of one.
+/// that share the lanes out, one member's after another's.
 #[derive(Debug)]
 pub struct VisionPolicy {
     network: VisionNetwork,
@@ -111,6 +111,8 @@ pub struct VisionPolicy {
     wired: [usize; 4],
     /// The head of a network that remembers nothing, behind its messages.
     head: Option<Session>,
+    /// Bytes of weights of its own.
+    uploaded: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -128,8 +130,9 @@ struct Ids {
 }
 
 impl VisionPolicy {
-    /// Creates buffers and pipelines; neither submits nor polls. Tables have to be [recorded](Self::record_tables) before the
-    /// first step. `pedals` says that all numbers of an action but the first go from 0 to 1, as in CarRacing.
+    /// Uploads the weights, (members, parameters), and creates buffers and pipelines; neither submits nor polls. Tables have to
+    /// be [recorded](Self::record_tables) before the first step. `pedals` says that all numbers of an action but the first go
+    /// from 0 to 1, as in CarRacing.
     ///
     /// # Errors
     /// Sizes out of range, weights or buffers of another length, out of memory, or a shader that the driver refuses.
@@ -141,13 +144,33 @@ impl VisionPolicy {
         pedals: bool,
         buffers: VisionBuffers,
     ) -> Result<Self, Error> {
+        let weights = gpu.upload("weights", &Data::F32(weights.to_vec()))?;
+        let size = weights.size;
+        let policy = Self::on_weights(gpu, network, weights, wiring, pedals, buffers)?;
+        Ok(Self { uploaded: size, ..policy })
+    }
+
+    /// As [`new`](Self::new), on weights in a buffer of somebody else's, who may change them between steps and then records the
+    /// tables again.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn on_weights(
+        gpu: &Gpu,
+        network: VisionNetwork,
+        weights: BufferView,
+        wiring: PatchWiring,
+        pedals: bool,
+        buffers: VisionBuffers,
+    ) -> Result<Self, Error> {
         network.check().map_err(crate::gpu::Error::from)?;
         let (parameters, patches) = (network.parameters(), network.patches());
         let refuse = |message: String| Err(Error::Settings { message });
-        if weights.is_empty() || !weights.len().is_multiple_of(parameters) {
-            return refuse(format!("weights: expected {parameters} numbers for each member, got {}", weights.len()));
+        let got = weights.elements();
+        if got == 0 || !got.is_multiple_of(parameters) {
+            return refuse(format!("weights: expected {parameters} numbers for each member, got {got}"));
         }
-        let (members, lanes) = (weights.len() / parameters, wiring.lanes());
+        let (members, lanes) = (got / parameters, wiring.lanes());
         if wiring.patches != patches || lanes == 0 || !lanes.is_multiple_of(members) {
             return refuse(format!(
                 "wiring: expected {patches} patches for a multiple of {members} lanes, got {} for {lanes}",
@@ -174,8 +197,7 @@ impl VisionPolicy {
             Some(view) => give(&mut plan, decided, view)?,
             None => plan.buffer(decided.zeros()),
         };
-        let own = weights;
-        let weights = plan.buffer(Allocation::values("weights", Data::F32(own.to_vec())));
+        let weights = give(&mut plan, Allocation::f32("weights", got), weights)?;
         let order = Data::U32(slots_of(&wiring.wiring, patches));
         let wiring = plan.buffer(Allocation::values("wiring", Data::U32(wiring.wiring)));
         let listed = plan.buffer(Allocation::u32("listed", problem.listed(&network)).zeros());
@@ -232,16 +254,13 @@ impl VisionPolicy {
         let given: Vec<_> = given.iter().map(|(id, view)| (*id, view)).collect();
         let program = Program::new(gpu, "vision policy", plan, &given)?;
         let head = match (&network, ids.messages) {
-            (VisionNetwork::Reactive(network), Some(messages)) if members == 1 => {
-                let buffers = [program.view(messages), program.view(actions)];
-                Some(reactive_head::head(gpu, network, own, pedals, buffers)?)
-            }
-            (VisionNetwork::Reactive(_), _) => {
-                return refuse(format!("weights: expected {parameters} numbers for the one member, got {}", own.len()));
+            (VisionNetwork::Reactive(network), Some(messages)) => {
+                let buffers = [messages, ids.weights, actions].map(|id| program.view(id));
+                Some(reactive_head::head(gpu, network, members, pedals, buffers)?)
             }
             _ => None,
         };
-        Ok(Self { network, program, ids, wired, head })
+        Ok(Self { network, program, ids, wired, head, uploaded: 0 })
     }
 
     /// The network.
@@ -316,7 +335,8 @@ impl VisionPolicy {
 
     /// Bytes of the buffers that it allocated.
     pub fn bytes(&self) -> u64 {
-        self.program.bytes()
+        let head = self.head.as_ref().map_or(0, |head| head.plan().total_bytes() as u64);
+        self.program.bytes() + self.uploaded + head
     }
 }
 
@@ -343,6 +363,24 @@ impl VisionRollout {
         weights: &[f32],
         wiring: PatchWiring,
     ) -> Result<Self, Error> {
+        let weights = gpu.upload("weights", &Data::F32(weights.to_vec()))?;
+        Self::on_weights(gpu, environment, settings, network, weights, wiring, None)
+    }
+
+    /// As [`new`](Self::new), on weights `(members, parameters)` in a buffer of somebody else's, who may change them before a
+    /// reset, and with `seed`, `u32` (2), on key and generation of somebody else's.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn on_weights(
+        gpu: &Gpu,
+        environment: Arc<dyn Environment>,
+        settings: &VectorSettings,
+        network: VisionNetwork,
+        weights: BufferView,
+        wiring: PatchWiring,
+        seed: Option<BufferView>,
+    ) -> Result<Self, Error> {
         let refuse = |message: String| Err(Error::Settings { message });
         let expected = network.actions();
         let (size, seen) = (environment.picture(), network.picture());
@@ -357,7 +395,8 @@ impl VisionRollout {
         if wiring.lanes() != settings.lanes {
             return refuse(format!("wiring: expected {} lanes, got {}", settings.lanes, wiring.lanes()));
         }
-        let environment = VectorEnvironment::on_buffers(gpu, environment, settings, VectorBuffers::default())?;
+        let shared = VectorBuffers { seed, ..VectorBuffers::default() };
+        let environment = VectorEnvironment::on_buffers(gpu, environment, settings, shared)?;
         let pictures = Pictures::of(&environment)?;
         let buffers = VisionBuffers {
             pictures: pictures.pictures().clone(),
@@ -365,7 +404,7 @@ impl VisionRollout {
             ends: environment.ends().clone(),
             actions: Some(environment.actions().clone()),
         };
-        let policy = VisionPolicy::new(gpu, network, weights, wiring, true, buffers)?;
+        let policy = VisionPolicy::on_weights(gpu, network, weights, wiring, true, buffers)?;
         Ok(Self { environment, pictures, policy })
     }
 
@@ -382,6 +421,11 @@ impl VisionRollout {
     /// The network in it.
     pub fn policy(&self) -> &VisionPolicy {
         &self.policy
+    }
+
+    /// Bytes of the buffers of world, pictures and network.
+    pub fn bytes(&self) -> u64 {
+        self.environment.bytes() + self.pictures.bytes() + self.policy.bytes()
     }
 
     /// Records the start of every episode, and the tables of the weights.

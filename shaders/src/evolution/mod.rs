@@ -3,6 +3,7 @@
 pub mod centred_ranks;
 pub mod evolution_gradient;
 pub mod fitness;
+pub mod mirrored;
 pub mod pair_shares;
 pub mod persistent_gradient;
 pub mod perturb;
@@ -17,6 +18,7 @@ pub(crate) fn kernels() -> Vec<&'static Kernel> {
         centred_ranks::KERNELS,
         evolution_gradient::KERNELS,
         fitness::KERNELS,
+        mirrored::KERNELS,
         pair_shares::KERNELS,
         persistent_gradient::KERNELS,
         perturb::KERNELS,

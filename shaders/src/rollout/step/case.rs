@@ -20,8 +20,10 @@ impl Composition {
     pub fn case(&self, generator: &mut Generator) -> Case {
         // The grid is that of every world; the twin of one with a table takes minutes for so many lanes.
         let huge = generator.huge() && !self.trace && self.environment.table().is_none();
+        let members = if huge { 1 } else { generator.pick(&[1, 1, 2, 5]) };
         let problem = Problem {
-            lanes: if huge { 8 * 65_535 + 3 } else { generator.length(300) },
+            lanes: if huge { 8 * 65_535 + 3 } else { members * generator.length(300 / members) },
+            members,
             horizon: generator.pick(&[1, 2, 5, 40]),
             fresh: generator.chance(0.2),
             automatic: generator.chance(0.5),

@@ -113,6 +113,7 @@ pub(crate) struct Uniform {
     pub horizon: u32,
     pub stream: u32,
     pub automatic: u32,
+    pub episodes: u32,
 }
 
 /// One dispatch.
@@ -120,6 +121,8 @@ pub(crate) struct Uniform {
 pub struct Problem {
     /// Episodes that are played side by side.
     pub lanes: usize,
+    /// Members of a population, who share the lanes out and meet the same episodes.
+    pub members: usize,
     /// Steps after which an episode is cut off.
     pub horizon: usize,
     /// True if every lane starts anew instead of taking a step.
@@ -156,13 +159,19 @@ impl Problem {
         Sizes("step")
             .expect("storage buffers", room, "at most 8 (beside a table, no trace)", 9)?
             .positive(&[("lanes", self.lanes), ("horizon", self.horizon), ("workgroup", workgroup)])?
+            .expect("members", self.shares_out(), "a number that divides the lanes", self.members)?
             .sequence(self.call_with(composition, kernel, workgroup))
     }
 
+    fn shares_out(&self) -> bool {
+        self.members > 0 && self.lanes.is_multiple_of(self.members)
+    }
+
     pub(crate) fn call_with(&self, composition: &Composition, kernel: Arc<Kernel>, workgroup: usize) -> Call {
-        let Self { lanes, horizon, stream, .. } = *self;
+        let Self { lanes, members, horizon, stream, .. } = *self;
         let [fresh, automatic] = [self.fresh, self.automatic].map(u32::from);
-        let uniform = Uniform { fresh, lanes: lanes as u32, horizon: horizon as u32, stream, automatic };
+        let episodes = (lanes / members) as u32;
+        let uniform = Uniform { fresh, lanes: lanes as u32, horizon: horizon as u32, stream, automatic, episodes };
         let environment = &*composition.environment;
         let widths = [environment.actions(), composition.saved(), COUNTERS, environment.observations(), 1, 1];
         let mut lengths: Vec<usize> = [2].into_iter().chain(widths.map(|width| product(&[width, lanes]))).collect();

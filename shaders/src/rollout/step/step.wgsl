@@ -3,8 +3,8 @@
 // The order of things is Gymnasium's: a fresh dispatch resets every lane and gives its first observation; each later one
 // takes the actions that answer the last observations, and gives the next ones, rewards and ends. A lane whose episode is
 // over stays as it is, its reward 0, or begins its next episode in the same step: reward and end are then of the old episode,
-// state and observation of the new one. Numbers are drawn as unroll.wgsl draws them: lane e of generation g plays the episode
-// that a slot there plays as episode e of g, step by step, and then episode e of g + 1.
+// state and observation of the new one. Numbers are drawn as unroll.wgsl draws them: lane e of a member plays in generation g
+// the episode that a slot there plays as episode e of g, step by step, and then episode e of g + 1.
 
 struct Uniform {
     // 1 where every lane starts anew: no other operand but the seed is read.
@@ -16,6 +16,8 @@ struct Uniform {
     stream: u32,
     // 1 where a lane whose episode is over begins the next one at once.
     automatic: u32,
+    // Lanes of a member, one after the other: all members meet the same episodes.
+    episodes: u32,
 }
 
 @group(1) @binding(0) var<uniform> world: Uniform;
@@ -30,6 +32,11 @@ const EPISODE = 2u;
 // Ends beside those of `end_of`: a lane that began anew since it was asked to, and one that is asked to.
 const BEGAN = 3u;
 const ASKED = 4u;
+
+// The number, among all of the seed, of a lane's episode.
+fn place(lane: u32, episode: u32) -> u32 {
+    return (seed[1] + episode) * world.episodes + lane % world.episodes;
+}
 
 fn observe(lane: u32, state: array<f32, STATE>) {
     let observation = environment_observe(state);
@@ -91,7 +98,7 @@ fn advance(
             }
             time = counters[TIME * lanes + lane];
             record_before(time, lane, lanes, state, observation, action);
-            var random = Random(vec2<u32>(seed[0], world.stream + STEP), (seed[1] + episode) * lanes + lane, time * 256u);
+            var random = Random(vec2<u32>(seed[0], world.stream + STEP), place(lane, episode), time * 256u);
             let outcome = environment_step(&state, action, &random);
             sum = saved[STATE * lanes + lane] + outcome.reward;
             end = end_of(outcome.done, time + 1u >= world.horizon);
@@ -104,7 +111,7 @@ fn advance(
         episode += u32(begins);
     }
     if begins {
-        var random = Random(vec2<u32>(seed[0], world.stream + RESET), (seed[1] + episode) * lanes + lane, 0u);
+        var random = Random(vec2<u32>(seed[0], world.stream + RESET), place(lane, episode), 0u);
         state = environment_reset(&random);
         sum = 0.0;
         time = 0u;

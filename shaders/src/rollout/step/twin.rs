@@ -22,7 +22,10 @@ pub(super) fn twin(call: &Call, operands: &mut [Operand<'_>]) {
 
     let (lanes, states) = (uniform.lanes as usize, environment.states());
     for lane in 0..lanes {
-        let place = |episode: u32| seed[1].wrapping_add(episode).wrapping_mul(uniform.lanes).wrapping_add(lane as u32);
+        let place = |episode: u32| {
+            let first = seed[1].wrapping_add(episode).wrapping_mul(uniform.episodes);
+            first.wrapping_add(lane as u32 % uniform.episodes)
+        };
         let mut state: Vec<f64> = (0..states).map(|row| f64::from(saved[row * lanes + lane])).collect();
         let mut observation: Vec<f64> =
             observations[lane * environment.observations()..][..environment.observations()].iter().map(wide).collect();
