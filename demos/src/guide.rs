@@ -28,7 +28,7 @@ const fn guide(path: &'static str, paper: &'static str, example: &'static str, n
 }
 
 /// A guide to every command and experiment.
-pub(crate) const ALL: [Guide; 38] = [
+pub(crate) const ALL: [Guide; 39] = [
     guide("adapters", "", "fourfold adapters", "fourfold verify"),
     guide("bench", "", "fourfold bench --kernel softmax", "fourfold verify"),
     guide("compile", "", "fourfold compile --kernel matmul --chip navi21", "fourfold verify"),
@@ -56,6 +56,12 @@ pub(crate) const ALL: [Guide; 38] = [
     guide("live", NEURON, "fourfold live neuron", "fourfold play"),
     guide("neuron clone", NEURON, "fourfold neuron clone --quick", "fourfold play"),
     guide("neuron drive", NEURON, "fourfold neuron drive --weights FILE --quick", "fourfold neuron reshuffle --quick"),
+    guide(
+        "neuron drive evolve",
+        NEURON,
+        "fourfold neuron drive evolve --generations 20 --episodes 8",
+        "fourfold play runs/neuron-drive-evolve-001",
+    ),
     guide(
         "neuron drive train",
         NEURON,

@@ -55,6 +55,27 @@ fn the_length_of_its_file_says_that_the_attention_agent_drives() {
 }
 
 #[test]
+fn evolved_networks_of_each_kind_drive_and_the_same_seed_gives_them_again() {
+    let scratch = Scratch::new("drive-evolve");
+    let quick = "evolve --quick --generations 2 --members 2 --steps 4 --horizon 4";
+    for (network, parameters) in [("student", 31_107), ("small-agent", 2_715)] {
+        let evolve = |out: &str| {
+            let output = drive(&scratch, &format!("{quick} --network {network} --out {network}-{out}"));
+            assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+            fs::read(scratch.0.join(format!("{network}-{out}/evolved-0.safetensors"))).unwrap()
+        };
+        let (first, second) = (evolve("first"), evolve("second"));
+        assert!(first == second && first.len() > 4 * parameters, "{network}: {} bytes", first.len());
+        let results = fs::read(scratch.0.join(format!("{network}-first/results.json"))).unwrap();
+        let results: Value = serde_json::from_slice(&results).unwrap();
+        assert_eq!(results["networks"][0]["generations"].as_array().unwrap().len(), 2, "{results}");
+        let weights = format!("--weights {network}-first/evolved-0.safetensors");
+        let output = drive(&scratch, &format!("{weights} --episodes 2 --horizon 4 --out {network}-driven"));
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn weights_of_another_network_are_refused_and_leave_nothing() {
     let scratch = Scratch::new("drive-wrong");
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/numpy/stored.npz");
@@ -64,7 +85,7 @@ fn weights_of_another_network_are_refused_and_leave_nothing() {
     assert!(
         message
             .trim_end()
-            .ends_with("stored.npz: tensor `params`: expected 7212 or 3667 or 31107 values, got shape [3]"),
+            .ends_with("stored.npz: tensor `params`: expected 7212 or 3667 or 31107 or 2715 values, got shape [3]"),
         "{message}"
     );
     assert!(!scratch.0.join("run").exists());

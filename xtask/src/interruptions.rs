@@ -31,7 +31,7 @@ begin with them. It takes some twenty minutes on a software driver.
   --debug     run the build of the profile dev";
 
 /// Commands, each with the flags of a run of a few seconds.
-const RUNS: [(&str, &str); 22] = [
+const RUNS: [(&str, &str); 23] = [
     ("sam", "--quick"),
     ("sam", "--quick --vary rho=0.05,0.2 --validation 100"),
     ("dt shortest-paths", "--quick --training-steps 40"),
@@ -45,6 +45,7 @@ const RUNS: [(&str, &str); 22] = [
     ("neuron train", "--quick --steps 2e6 --trial 5e5"),
     ("neuron reshuffle", "--quick --episodes 600"),
     ("neuron drive train", "--quick"),
+    ("neuron drive evolve", "--quick --generations 20"),
     ("neuron pong", "--quick --updates 200"),
     ("pes", "toy --quick --iterations 6000"),
     ("pes compare", "toy --quick"),

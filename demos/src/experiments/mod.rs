@@ -23,6 +23,7 @@ pub const ALL: &[Entry] = &[
     entry::<neuron::clone::Settings>(),
     entry::<neuron::drive::Settings>(),
     entry::<neuron::drive::train::Settings>(),
+    entry::<neuron::drive::evolve::Settings>(),
     entry::<neuron::pong::Settings>(),
     entry::<neuron::reshuffle::Settings>(),
     entry::<neuron::train::Settings>(),

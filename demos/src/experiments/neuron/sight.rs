@@ -9,7 +9,7 @@ use fourfold::rollout::environments::car_racing::CarRacing;
 use fourfold::rollout::{Environment, PatchWiring, VectorSettings, VisionRollout};
 use fourfold::shaders::Element;
 use fourfold::shaders::random::threefry::Random;
-use fourfold::shaders::vision::{ReactiveNetwork, VisionNetwork, VisionNeuron};
+use fourfold::shaders::vision::{AttentionAgent, ReactiveNetwork, VisionNetwork, VisionNeuron};
 
 use super::drive::wiring;
 use super::input_order::InputOrder;
@@ -64,13 +64,15 @@ impl SeenWorld {
     }
 }
 
-/// The networks whose files are known by the number of their weights: the published ones that drive, and the students that
-/// `fourfold neuron drive train` and `fourfold neuron pong` teach.
+/// The networks whose files are known by the number of their weights: the published ones that drive, the students that
+/// `fourfold neuron drive train` and `fourfold neuron pong` teach, and the small one that `fourfold neuron drive evolve` compares
+/// them with.
 pub fn networks() -> Vec<VisionNetwork> {
     let pong = ReactiveNetwork::pong_student();
     let of_patch = |patch| ReactiveNetwork { layer: VisionNeuron { patch, ..pong.layer }, ..pong.clone() };
     let students = [ReactiveNetwork::car_student()].into_iter().chain(PATCHES.map(of_patch));
-    VisionNetwork::published_drivers().into_iter().chain(students.map(VisionNetwork::from)).collect()
+    let small = VisionNetwork::from(AttentionAgent::small());
+    VisionNetwork::published_drivers().into_iter().chain(students.map(VisionNetwork::from)).chain([small]).collect()
 }
 
 /// Returns the built-in network that drives, that of the training whose report is committed.

@@ -2,6 +2,7 @@
 //! parts of it taken away.
 
 mod backdrop;
+pub mod evolve;
 mod own_race;
 mod real_race;
 pub mod train;
@@ -198,6 +199,23 @@ impl Experiment for Settings {
 }
 
 impl Settings {
+    /// The scores at the end of a training: in every order, and before pictures that nobody learnt with.
+    fn of_a_training(episodes: usize, horizon: usize) -> Self {
+        Self {
+            weights: PathBuf::new(),
+            tensor: None,
+            episodes,
+            horizon,
+            intervals: vec![50, 200],
+            missing: vec![0.3],
+            backgrounds: ["noise", "stripes", "moving-noise"].map(String::from).into(),
+            tracks: 1,
+            hull_camera: false,
+            gymnasium: false,
+            python: PathBuf::new(),
+        }
+    }
+
     fn load(&self) -> Result<TrainedVision, Failure> {
         Ok(TrainedVision::load(&self.weights, self.tensor.as_deref(), &networks())?)
     }

@@ -1,6 +1,5 @@
 //! `fourfold neuron drive train`: a network that sees is taught to drive by a driver who knows the track.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -104,19 +103,7 @@ impl Settings {
         imitated: &Imitated,
     ) -> Result<Value, Failure> {
         report.heading(format!("Seed {seed}"));
-        let drive = super::Settings {
-            weights: PathBuf::new(),
-            tensor: None,
-            episodes: self.episodes,
-            horizon: self.horizon,
-            intervals: vec![50, 200],
-            missing: vec![0.3],
-            backgrounds: ["noise", "stripes", "moving-noise"].map(String::from).into(),
-            tracks: 1,
-            hull_camera: false,
-            gymnasium: false,
-            python: PathBuf::new(),
-        };
+        let drive = super::Settings::of_a_training(self.episodes, self.horizon);
         let rows = drive.judge(run, trained, &format!(", seed {seed}"))?;
         let scores = drive.describe(report, trained.network(), &rows);
         table(report, imitated);
