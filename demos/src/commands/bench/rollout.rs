@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use cpu_time::ProcessTime;
 use fourfold::Gpu;
-use fourfold::rollout::environments::CartPoleSwingUp;
+use fourfold::rollout::environments::{CarRacing, CartPoleSwingUp};
 use fourfold::rollout::policies::{AttentionNeuron, Linear, Perceptron};
 use fourfold::rollout::{
     Composition, Environment, Operands, Plan, Policy, Rollout, Sensors, Settings, WeightSource, Weights,
@@ -58,6 +58,7 @@ pub struct Arguments {
 
 /// The environment of the comparison with EvoJAX.
 const SWING_UP: &str = "cart_pole_swing_up";
+const CAR: &str = "car_racing";
 
 fn environments() -> PossibleValuesParser {
     ENVIRONMENTS.iter().map(|listed| listed.name).collect::<Vec<_>>().into()
@@ -214,6 +215,8 @@ impl Work {
         };
         let environment: Arc<dyn Environment> = match ENVIRONMENTS.iter().find(|listed| listed.name == self.environment)
         {
+            // Whose episodes end early are nearly all over before the car has gone a metre.
+            Some(listed) if listed.name == CAR => Arc::new(CarRacing::new(1, 1, 16)),
             Some(listed) if listed.name != SWING_UP => (listed.draw)(&mut Generator::new(0, Generator::FULL)),
             _ => Arc::new(CartPoleSwingUp { easy: self.alive }),
         };

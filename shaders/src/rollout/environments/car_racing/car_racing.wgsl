@@ -105,23 +105,31 @@ fn touch(state: ptr<function, array<f32, STATE>>) -> vec2<u32> {
     let count = min(u32(environment_table[table]), 16u * WORDS);
     var on_road = vec4<bool>(false);
     var new_tiles = 0u;
+    // First which circles and tiles are near, then those alone: a lane has few, and would wait for those of all its neighbours
+    // if it went along the whole track with them.
+    var near_circles = 0u;
     for (var circle = 0u; circle < (count + 15u) / 16u; circle++) {
         let at = table + CIRCLES + 3u * circle;
         let reach = environment_table[at + 2u] + CIRCLE_REACH;
         let off = vec2<f32>(environment_table[at], environment_table[at + 1u]) - place;
-        if dot(off, off) > reach * reach {
-            continue;
-        }
+        near_circles |= select(1u << circle, 0u, dot(off, off) > reach * reach);
+    }
+    for (; near_circles != 0u; near_circles &= near_circles - 1u) {
+        let circle = firstTrailingBit(near_circles);
         let before = bits_of((*state)[BEFORE_WORDS + circle]);
         var word = before;
+        var near_tiles = 0u;
         for (var i = 0u; i < min(16u, count - 16u * circle); i++) {
+            let here = table + SECTIONS + 5u * (16u * circle + i);
+            let away = vec2<f32>(environment_table[here], environment_table[here + 1u]) - place;
+            near_tiles |= select(1u << i, 0u, dot(away, away) > CAR_REACH * CAR_REACH);
+        }
+        for (; near_tiles != 0u; near_tiles &= near_tiles - 1u) {
+            let i = firstTrailingBit(near_tiles);
             let tile = 16u * circle + i;
             let here = table + SECTIONS + 5u * tile;
             let middle = vec2<f32>(environment_table[here], environment_table[here + 1u]);
             let away = middle - place;
-            if dot(away, away) > CAR_REACH * CAR_REACH {
-                continue;
-            }
             let last = table + SECTIONS + 5u * select(tile - 1u, count - 1u, tile == 0u);
             let last_middle = vec2<f32>(environment_table[last], environment_table[last + 1u]);
             let axis = vec2<f32>(environment_table[here + 2u], environment_table[here + 3u]);

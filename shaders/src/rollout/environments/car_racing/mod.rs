@@ -309,7 +309,7 @@ impl Environment for CarRacing {
 
     /// All tiles by their circles, the four edges of those within reach, and copies of states and scenes.
     fn iterations(&self) -> usize {
-        TILE_PASSES + 5 * WITHIN_REACH + 2 * STATES
+        TILE_PASSES + 2 * WORDS + 5 * WITHIN_REACH + 2 * STATES
     }
 
     /// A search for the tiles near a sample, then those circles and tiles.
