@@ -171,7 +171,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     run.progress("films", films.iter().map(|(_, film)| film.frames(every).len() as u64).sum());
     for (name, film) in films {
         let encoded = animation::encode(film, Format::Gif, every, || run.advance(1))?;
-        report.picture(&format!("{name}.gif"), &format!("the {name}"), encoded);
+        report.picture(format!("{name}.gif"), format!("the {name}"), encoded);
     }
     crate::show!("{}", run.publish(&report)?);
     crate::show!("      fourfold pes compare toy --quick\n      fourfold sam --label-noise 0.4");

@@ -355,6 +355,8 @@ fn populations() {
         let lengths: Vec<u128> = [SHARES as u128 * d, d, 2, p].into_iter().chain(accumulators).collect();
         tally.judge(persistent.sequence(target), &lengths);
         let [first, present] = [(); 2].map(|()| draw.small());
+        let mirrored = mirrored::Problem { parameters, directions: pairs, stream };
+        tally.judge(mirrored.sequence(target), &[p, p, 2, of(&[2, pairs, parameters])]);
         let perturb = perturb::Problem { parameters, pairs, first, present, members, renewed: false, stream, sigma };
         tally.judge(perturb.sequence(target), &[p, 2, d, of(&[members, parameters])]);
         let shares = pair_shares::Problem {

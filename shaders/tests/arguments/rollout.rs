@@ -51,7 +51,8 @@ fn rollouts() {
         tally.judge(problem.sequence(&composition, target), &lengths);
         let (lanes, trace) = (draw.size(), draw.flag(2));
         let composition = step::Composition { environment: Arc::new(CartPole), trace };
-        let problem = step::Problem { lanes, horizon, fresh: false, automatic: true, stream: 0 };
+        let members = if draw.flag(3) { members } else { 1 };
+        let problem = step::Problem { lanes, members, horizon, fresh: false, automatic: true, stream: 0 };
         let widths = [CartPole.actions(), composition.saved(), step::COUNTERS, CartPole.observations(), 1, 1];
         let widths = widths.iter().map(|&width| of(&[width, lanes]));
         let traced = of(&[horizon, unroll::traced(&CartPole), lanes]);
