@@ -47,8 +47,8 @@ pub struct Settings {
     /// Tracks of a generation, the same for all members
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
     pub drives: usize,
-    /// Steps of each of these drives at most
-    #[arg(long, value_name = "COUNT", default_value_t = 300)]
+    /// Steps of each of these drives at most: who learns by a part of an episode drives for that part alone
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     pub steps: usize,
     /// First standard deviation of each weight
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 0.01)]
@@ -282,7 +282,7 @@ impl Settings {
         let Evolved { before, points, score, generation, .. } = evolved;
         report.paragraph(format!(
             "The centre scored {before:.0} over {} steps of {} tracks before the first of {} generations, and {score:.0} after \
-             generation {generation}, which is kept. Each of {} members drove {} times.",
+             generation {generation}, which is kept. Members of a generation: {}, on {} of the tracks to learn on.",
             self.steps, self.validation, self.generations, self.members, self.drives
         ));
         let drive = super::Settings::of_a_training(self.episodes, self.horizon);
