@@ -215,7 +215,7 @@ impl Estimate {
         self.program.view(self.ids.metrics).clone()
     }
 
-    /// What a checkpoint holds.
+    /// The tensors that a checkpoint holds.
     pub fn kept(&self) -> Vec<CheckpointTensor> {
         self.program.kept("strategy.")
     }

@@ -300,7 +300,7 @@ impl Settings {
     }
 }
 
-/// What an evolution has come to, beside its outer loop.
+/// The state of an evolution in a checkpoint, beside its outer loop.
 const EVOLVED: &str = "evolved";
 
 fn save(checkpoint: &mut Checkpoint, outer: &OuterLoop<VisionGradient>, evolved: &Evolved) -> Result<(), Failure> {
