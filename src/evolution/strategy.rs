@@ -176,6 +176,7 @@ pub(super) struct Estimate {
 
 impl Estimate {
     /// The device.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn gpu(&self) -> &Gpu {
         self.program.gpu()
     }
