@@ -55,7 +55,8 @@ pub struct VisionGradientSettings {
 /// let source = VisionGradient::new(&gpu, Arc::new(world), network.into(), &settings, &outer)?;
 /// let descent = OuterSettings { descent: Descent::adam(0.9), rate: 0.01, clip: None, ring: 1 };
 /// let progress = OuterLoop::new(&gpu, outer, Box::new(source), descent)?.run(1)?;
-/// assert_ne!(progress.centers[0], start);
+/// // Four members took three steps each.
+/// assert_eq!(RolloutGradient::summaries(&progress)[0].steps, 12);
 /// # Ok(())
 /// # }
 /// ```
